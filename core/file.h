@@ -1,0 +1,44 @@
+#ifndef AE_CORE_FILE_H
+#define AE_CORE_FILE_H
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+bool ae_path_exists(const char *path);
+bool ae_path_is_folder(const char *path);
+char *ae_path_join(const char *folder, const char *name); /* caller frees; aborts when out of memory */
+int64_t ae_file_size(const char *path);                   /* -1 when there is none */
+
+/* Folder and its parents; fine when it exists. AE_ERR_USAGE when it cannot be made. */
+ae_status ae_folder_make(const char *path);
+/* Removes a folder with everything below it. */
+ae_status ae_folder_remove(const char *path);
+
+/* Whole file with a NUL behind it (caller frees). Missing: AE_ERR_INPUT. */
+ae_status ae_file_read(const char *path, char **bytes, size_t *n);
+/* Writes aside, fsyncs, renames into place, fsyncs the folder. A full disk is AE_ERR_RESOURCE and leaves nothing behind. */
+ae_status ae_file_write(const char *path, const void *bytes, size_t n);
+/* fsync of a file or folder by path. */
+ae_status ae_path_sync(const char *path);
+/* rename + fsync of the parent folder. */
+ae_status ae_path_rename(const char *from, const char *to);
+/* CRC-32 (zlib) and size of a whole file. */
+ae_status ae_file_crc32(const char *path, uint32_t *crc, int64_t *n);
+
+/* Lines and blocks of a plain or gzip file; "-" is standard input. */
+typedef struct ae_reader ae_reader;
+ae_status ae_reader_open(ae_reader **r, const char *path);
+/* The next line without its end ("\n" or "\r\n"), valid until the next call; *line is NULL at the end of the file. Lines may
+ * hold NUL bytes: *n is the length. A truncated gzip file is AE_ERR_INPUT. */
+ae_status ae_reader_line(ae_reader *r, char **line, size_t *n);
+/* Up to `n` bytes into `buf`; *got is 0 at the end. */
+ae_status ae_reader_read(ae_reader *r, void *buf, size_t n, size_t *got);
+int64_t ae_reader_line_number(const ae_reader *r); /* of the line last returned, from 1 */
+int64_t ae_reader_offset(const ae_reader *r);      /* bytes of the file consumed so far (compressed, where it is) */
+const char *ae_reader_name(const ae_reader *r);
+void ae_reader_close(ae_reader *r);
+
+#endif

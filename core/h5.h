@@ -1,0 +1,36 @@
+#ifndef AE_CORE_H5_H
+#define AE_CORE_H5_H
+#include "core/status.h"
+
+#include <hdf5.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* HDF5 with messages of ours: every failure names the file, the data set, what was expected and what was found. The
+ * library's own error stack is silenced at the first call. All calls are serialised by one lock, since Debian's HDF5 is not
+ * thread-safe. */
+
+ae_status ae_h5_open(hid_t *file, const char *path);   /* read-only; missing or no HDF5: AE_ERR_INPUT */
+ae_status ae_h5_create(hid_t *file, const char *path); /* truncates */
+ae_status ae_h5_close(hid_t file, const char *path);   /* flush errors (full disk) are AE_ERR_RESOURCE */
+
+bool ae_h5_has(hid_t file, const char *name);
+ae_status ae_h5_shape(hid_t file, const char *path, const char *name, int rank, int64_t *shape);
+
+/* Whole data sets of a known shape; conversion by HDF5 to the memory type given (H5T_NATIVE_FLOAT, ...). */
+ae_status ae_h5_read(hid_t file, const char *path, const char *name, hid_t type, int rank, const int64_t *shape, void *out);
+ae_status ae_h5_write(hid_t file, const char *path, const char *name, hid_t type, int rank, const int64_t *shape, const void *x);
+/* [first, first + n) of a one-dimensional data set. */
+ae_status ae_h5_read_range(hid_t file, const char *path, const char *name, hid_t type, int64_t first, int64_t n, void *out);
+
+/* An extendable, chunked, deflated one-dimensional data set, and appending to it. */
+ae_status ae_h5_create_growing(hid_t file, const char *path, const char *name, hid_t type, int64_t chunk);
+ae_status ae_h5_append(hid_t file, const char *path, const char *name, hid_t type, int64_t n, const void *x);
+
+ae_status ae_h5_attr_int(hid_t file, const char *path, const char *name, int64_t *value);
+ae_status ae_h5_attr_text(hid_t file, const char *path, const char *name, char **text); /* caller frees */
+ae_status ae_h5_set_attr_int(hid_t file, const char *path, const char *name, int64_t value);
+ae_status ae_h5_set_attr_text(hid_t file, const char *path, const char *name, const char *text);
+bool ae_h5_has_attr(hid_t file, const char *name);
+
+#endif

@@ -1,0 +1,27 @@
+#ifndef AE_CORE_LOG_H
+#define AE_CORE_LOG_H
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Everything for people goes to stderr through here; results go to stdout elsewhere. */
+
+void ae_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));     /* one line; "\n" is added */
+void ae_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));    /* "warning: ..." */
+void ae_log_quiet(bool quiet);                                               /* --quiet: drop ae_log and bars */
+
+/* A bar with rate and time left on a terminal; a line every few seconds elsewhere. */
+typedef struct {
+    const char *what; /* "train", "encode" */
+    const char *unit; /* "tok", "MB" */
+    int64_t total;    /* in steps; 0 when not known */
+    double started_s, shown_s;
+    int64_t first; /* where this process started (resume), so that the rate is honest */
+    bool terminal;
+} ae_progress;
+
+void ae_progress_init(ae_progress *p, const char *what, int64_t first, int64_t total);
+/* `detail` is the run's own text ("loss 3.21  812 tok/s"); may be "". */
+void ae_progress_show(ae_progress *p, int64_t done, const char *detail);
+void ae_progress_end(ae_progress *p);
+
+#endif

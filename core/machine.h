@@ -1,0 +1,18 @@
+#ifndef AE_CORE_MACHINE_H
+#define AE_CORE_MACHINE_H
+#include <stddef.h>
+#include <stdint.h>
+
+double ae_now_s(void);                 /* monotonic */
+size_t ae_memory_available_bytes(void); /* of the machine or the container, whichever is less */
+size_t ae_peak_rss_bytes(void);
+size_t ae_rss_bytes(void);
+int ae_usable_cores(void);
+const char *ae_cpu_name(void); /* as /proc/cpuinfo says */
+
+/* Instruction sets this program chooses among; AERIE_ISA=avx2|avx512|amx caps the choice. */
+typedef enum { AE_ISA_AVX2, AE_ISA_AVX512, AE_ISA_AMX } ae_isa;
+ae_isa ae_isa_pick(void);
+const char *ae_isa_name(ae_isa isa);
+
+#endif

@@ -1,0 +1,47 @@
+#ifndef AE_DATA_TOKEN_SET_H
+#define AE_DATA_TOKEN_SET_H
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A token set: HDF5 with /tokens (uint16 or uint32), /doc_starts (int64; its last entry is the number of tokens), optional
+ * /loss_mask (uint8: whether token i counts as a target), /tokenizer (the sentencepiece file's bytes), /doc_bytes (int64: bytes
+ * of text of each document); attributes vocab_size, tokenizer_hash, manifest (JSON), version. Only /tokens, /doc_starts and
+ * vocab_size are required. docs/interfaces.md. */
+typedef struct ae_token_set ae_token_set;
+
+ae_status ae_token_set_open(ae_token_set **s, const char *path); /* checks shapes, order of doc_starts, attributes */
+void ae_token_set_close(ae_token_set *s);
+
+const char *ae_token_set_path(const ae_token_set *s);
+int64_t ae_token_set_tokens(const ae_token_set *s);
+int64_t ae_token_set_documents(const ae_token_set *s);
+int64_t ae_token_set_vocab_size(const ae_token_set *s);
+bool ae_token_set_has_mask(const ae_token_set *s);
+const int64_t *ae_token_set_doc_starts(const ae_token_set *s); /* documents + 1 entries */
+const int64_t *ae_token_set_doc_bytes(const ae_token_set *s);  /* NULL when absent */
+const void *ae_token_set_tokenizer(const ae_token_set *s, size_t *n); /* NULL when absent */
+uint64_t ae_token_set_hash(const ae_token_set *s); /* of everything that decides what training sees; for resume */
+const char *ae_token_set_manifest(const ae_token_set *s); /* JSON text, "" when absent */
+
+/* Tokens [first, first + n); an id beyond the vocabulary is AE_ERR_INPUT naming its place. `mask` may be NULL; without
+ * /loss_mask it is filled with 1. */
+ae_status ae_token_set_read(ae_token_set *s, int64_t first, int64_t n, int32_t *tokens, uint8_t *mask);
+
+/* Writing: aside, then renamed by finish. */
+typedef struct ae_token_writer ae_token_writer;
+typedef struct {
+    int64_t vocab_size;
+    bool has_mask;
+    const void *tokenizer; /* may be NULL */
+    size_t tokenizer_bytes;
+} ae_token_set_info;
+ae_status ae_token_writer_open(ae_token_writer **w, const char *path, const ae_token_set_info *info);
+/* One whole document. `mask` NULL: all 1 (needs has_mask false or fills ones). */
+ae_status ae_token_writer_add(ae_token_writer *w, const int32_t *tokens, const uint8_t *mask, int64_t n, int64_t text_bytes);
+ae_status ae_token_writer_finish(ae_token_writer *w, const char *manifest_json);
+void ae_token_writer_abandon(ae_token_writer *w); /* NULL is fine; removes what was written */
+
+#endif

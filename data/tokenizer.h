@@ -1,0 +1,63 @@
+#ifndef AE_DATA_TOKENIZER_H
+#define AE_DATA_TOKENIZER_H
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A sentencepiece model with the Gemma control tokens: <pad> 0, <eos> 1, <bos> 2, <unk> 3, then <start_of_turn> and
+ * <end_of_turn> wherever the model has them. Text is never parsed for control tokens. Digits are split, unknown
+ * characters fall back to bytes, whitespace is kept. All calls on one tokenizer may run in parallel. */
+typedef struct ae_tokenizer ae_tokenizer;
+
+ae_status ae_tokenizer_open(ae_tokenizer **t, const char *path);
+ae_status ae_tokenizer_from_bytes(ae_tokenizer **t, const void *bytes, size_t n, const char *where);
+void ae_tokenizer_delete(ae_tokenizer *t);
+
+int32_t ae_tokenizer_size(const ae_tokenizer *t);
+uint64_t ae_tokenizer_hash(const ae_tokenizer *t); /* of the model's bytes (FNV-1a 64) */
+const void *ae_tokenizer_bytes(const ae_tokenizer *t, size_t *n);
+int32_t ae_tokenizer_id(const ae_tokenizer *t, const char *piece); /* -1 when there is none */
+const char *ae_tokenizer_piece(const ae_tokenizer *t, int32_t id);
+bool ae_tokenizer_is_control(const ae_tokenizer *t, int32_t id);
+
+typedef struct {
+    int32_t pad, eos, bos, unk, start_of_turn, end_of_turn; /* -1 where the model has none */
+} ae_special_ids;
+ae_special_ids ae_tokenizer_special(const ae_tokenizer *t);
+
+/* Appends the ids of `text` (no <bos>, no <eos>) to a growing array. */
+typedef struct {
+    int32_t *ids; /* free() */
+    ptrdiff_t n, capacity;
+} ae_ids;
+ae_status ae_tokenizer_encode(const ae_tokenizer *t, const char *text, size_t n, ae_ids *out);
+void ae_ids_append(ae_ids *a, int32_t id);
+void ae_ids_free(ae_ids *a);
+
+/* Text of ids (control tokens give nothing); caller frees. */
+ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff_t n, char **text, size_t *n_bytes);
+
+typedef struct {
+    const char *const *inputs; /* text or JSONL(.gz) files */
+    size_t n_inputs;
+    const char *output;        /* PATH.model; the .vocab file is not kept */
+    const char *text_key;      /* JSONL: the field that holds the text */
+    int32_t vocab_size;
+    const char *kind;          /* "bpe" or "unigram" */
+    int64_t sample_bytes;      /* at most this much text is used, spread evenly over the input */
+    uint64_t seed;
+    int threads;
+} ae_tokenizer_training;
+/* Deterministic for the same input, arguments and seed. */
+ae_status ae_tokenizer_train(const ae_tokenizer_training *a);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

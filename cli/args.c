@@ -1,0 +1,198 @@
+#include "cli/args.h"
+
+#include "core/config.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARGS_MAX = 64, HELP_COLUMN = 28 };
+
+/* What is left of the command line. */
+typedef struct {
+    char **argv;
+    int argc, at;
+} cursor;
+
+void ae_arg_list_free(ae_arg_list *l) {
+    free(l->items);
+    *l = (ae_arg_list){0};
+}
+
+static ae_status list_add(ae_arg_list *l, const char *word) {
+    const char **items = realloc(l->items, (l->n + 1) * sizeof *items);
+    if (!items) return AE_FAIL(AE_ERR_RESOURCE, "command line: out of memory");
+    items[l->n++] = word;
+    l->items = items;
+    return AE_OK;
+}
+
+static bool is_flag(const char *word) {
+    return word[0] == '-' && word[1] != '\0';
+}
+
+static const ae_arg *find(const ae_arg *table, size_t n, const char *name, size_t length) {
+    for (size_t i = 0; i < n; i++)
+        if (strlen(table[i].name) == length && memcmp(table[i].name, name, length) == 0) return &table[i];
+    return NULL;
+}
+
+static ae_status unknown(const ae_arg *table, size_t n, const char *word) {
+    const char *names[ARGS_MAX + 1];
+    size_t count = 0;
+    for (; count < n && count < ARGS_MAX; count++) names[count] = table[count].name;
+    names[count++] = "help";
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+    const char *bare = name + strspn(name, "-");
+    const char *near = ae_nearest_word(bare, names, count);
+    if (near) return AE_FAIL(AE_ERR_USAGE, "%s: no such flag; did you mean --%s?", name, near);
+    return AE_FAIL(AE_ERR_USAGE, "%s: no such flag; --help lists those there are", name);
+}
+
+/* The power of 1000 a suffix stands for; 0 when it is none. */
+static double suffix_scale(const char *suffix) {
+    if (!*suffix) return 1;
+    if (suffix[1]) return 0;
+    switch (*suffix) {
+    case 'k':
+    case 'K':
+        return 1e3;
+    case 'M':
+        return 1e6;
+    case 'G':
+        return 1e9;
+    default:
+        return 0;
+    }
+}
+
+static ae_status read_number(const ae_arg *a, const char *text, double *out) {
+    char *end = NULL;
+    errno = 0;
+    const double x = strtod(text, &end);
+    const double scale = end == text ? 0 : suffix_scale(end);
+    if (scale == 0 || errno == ERANGE || !isfinite(x * scale))
+        return AE_FAIL(AE_ERR_USAGE, "--%s: expected a number, found '%s'", a->name, text);
+    *out = x * scale;
+    if ((a->min != 0 || a->max != 0) && (*out < a->min || *out > a->max))
+        return AE_FAIL(AE_ERR_USAGE, "--%s: expected %.10g to %.10g, found %s", a->name, a->min, a->max,
+                       text);
+    return AE_OK;
+}
+
+/* Plain digits are read as integers, since a double keeps 53 bits only (seeds have 63). */
+static ae_status read_int(const ae_arg *a, const char *text, int64_t *out) {
+    double x = 0;
+    const ae_status st = read_number(a, text, &x);
+    if (st != AE_OK) return st;
+    char *end = NULL;
+    errno = 0;
+    const long long plain = strtoll(text, &end, 10);
+    if (!*end && errno == 0) {
+        *out = plain;
+        return AE_OK;
+    }
+    if (x != floor(x) || fabs(x) >= 0x1p63)
+        return AE_FAIL(AE_ERR_USAGE, "--%s: expected a whole number, found '%s'", a->name, text);
+    *out = (int64_t)x;
+    return AE_OK;
+}
+
+static ae_status store(const ae_arg *a, const char *text) {
+    switch (a->type) {
+    case AE_ARG_INT:
+        return read_int(a, text, a->to);
+    case AE_ARG_REAL:
+        return read_number(a, text, a->to);
+    case AE_ARG_LIST:
+    case AE_ARG_WORDS:
+        return list_add(a->to, text);
+    case AE_ARG_TEXT:
+    case AE_ARG_FLAG:
+        break;
+    }
+    *(const char **)a->to = text;
+    return AE_OK;
+}
+
+static ae_status take_words(const ae_arg *a, cursor *c) {
+    while (c->at < c->argc && !is_flag(c->argv[c->at])) {
+        const ae_status st = list_add(a->to, c->argv[c->at++]);
+        if (st != AE_OK) return st;
+    }
+    return AE_OK;
+}
+
+/* `equals` is the value of `--name=value`, or NULL. */
+static ae_status take_flag(const ae_arg *a, const char *equals, cursor *c) {
+    if (a->given) *a->given = true;
+    if (a->type == AE_ARG_FLAG) {
+        if (equals) return AE_FAIL(AE_ERR_USAGE, "--%s takes no value, found '%s'", a->name, equals);
+        *(bool *)a->to = true;
+        return AE_OK;
+    }
+    const bool none = !equals && (c->at >= c->argc || (a->type == AE_ARG_WORDS && is_flag(c->argv[c->at])));
+    if (none) return AE_FAIL(AE_ERR_USAGE, "--%s: expected a value after it, found none", a->name);
+    if (equals) return store(a, equals);
+    return a->type == AE_ARG_WORDS ? take_words(a, c) : store(a, c->argv[c->at++]);
+}
+
+static ae_status take_word(ae_arg_list *words, const char *word) {
+    if (!words)
+        return AE_FAIL(AE_ERR_USAGE, "'%s': expected a flag, found a word that belongs to none", word);
+    return list_add(words, word);
+}
+
+ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae_arg_list *words,
+                        bool *help) {
+    cursor c = {.argv = argv, .argc = argc, .at = 1};
+    bool only_words = false;
+    ae_status st = AE_OK;
+    while (c.at < argc && st == AE_OK) {
+        const char *word = argv[c.at++];
+        if (only_words || !is_flag(word)) {
+            st = take_word(words, word);
+        } else if (strcmp(word, "--") == 0) {
+            only_words = true;
+        } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            *help = true;
+            return AE_OK;
+        } else {
+            const size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word + 2, "=") : 0;
+            const ae_arg *a = length ? find(table, n, word + 2, length) : NULL;
+            st = a ? take_flag(a, word[2 + length] ? word + 3 + length : NULL, &c) : unknown(table, n, word);
+        }
+    }
+    return st;
+}
+
+ae_status ae_args_require(const ae_arg *table, size_t n, const char *name, bool missing) {
+    if (!missing) return AE_OK;
+    const ae_arg *a = find(table, n, name, strlen(name));
+    return AE_FAIL(AE_ERR_USAGE, "--%s is missing: %s", name, a ? a->help : "");
+}
+
+static const char *placeholder(const ae_arg *a) {
+    if (a->type == AE_ARG_FLAG) return "";
+    if (a->value) return a->value;
+    return a->type == AE_ARG_INT ? "N" : a->type == AE_ARG_REAL ? "X" : "STR";
+}
+
+static void help_line(const ae_arg *a, FILE *out) {
+    const char *value = placeholder(a);
+    const char *more = a->type == AE_ARG_WORDS ? "..." : "";
+    const int used = fprintf(out, "  --%s%s%s%s", a->name, *value ? " " : "", value, more);
+    fprintf(out, "%*s%s", used < HELP_COLUMN ? HELP_COLUMN - used : 2, "", a->help ? a->help : "");
+    if (a->type == AE_ARG_LIST) fputs("; may be repeated", out);
+    if (a->min != 0 || a->max != 0) fprintf(out, " [%.10g, %.10g]", a->min, a->max);
+    if (a->fallback) fprintf(out, " (default: %s)", a->fallback);
+    fputc('\n', out);
+}
+
+void ae_args_help(const char *usage, const ae_arg *table, size_t n, FILE *out) {
+    fprintf(out, "usage: %s\n", usage);
+    if (n) fputc('\n', out);
+    for (size_t i = 0; i < n; i++) help_line(&table[i], out);
+}

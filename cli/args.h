@@ -1,0 +1,63 @@
+#ifndef AE_CLI_ARGS_H
+#define AE_CLI_ARGS_H
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Flags of a verb by a table: `--name value`, `--name=value`, repeated flags, "did you mean" for a flag that is not in the
+ * table, and the --help text.
+ *
+ *     const char *output = NULL;
+ *     int64_t size = 8192;
+ *     bool force = false, help = false;
+ *     ae_arg_list inputs = {0};
+ *     const ae_arg table[] = {
+ *         {.name = "input", .type = AE_ARG_WORDS, .to = &inputs, .value = "F", .help = "text files"},
+ *         {.name = "output", .type = AE_ARG_TEXT, .to = &output, .value = "M.model", .help = "where to write"},
+ *         {.name = "vocab-size", .type = AE_ARG_INT, .to = &size, .min = 16, .max = 1e6, .fallback = "8192", .help = "pieces"},
+ *         {.name = "force", .type = AE_ARG_FLAG, .to = &force, .help = "replace what exists"},
+ *     };
+ *     AE_TRY(ae_args_parse(argc, argv, table, sizeof table / sizeof *table, NULL, &help));
+ *
+ * Destinations keep what they held when their flag is not given, so they are set to the defaults before. Texts point into argv. */
+
+typedef enum {
+    AE_ARG_FLAG, /* bool: no value */
+    AE_ARG_TEXT, /* const char *: the next word, whatever it is */
+    AE_ARG_INT,  /* int64_t: 1000, 1e3, 64k, 2M (powers of 1000) */
+    AE_ARG_REAL, /* double */
+    AE_ARG_LIST, /* ae_arg_list: one word each time the flag is given (--stop A --stop B) */
+    AE_ARG_WORDS /* ae_arg_list: every word up to the next flag, at least one (--input A B C) */
+} ae_arg_type;
+
+typedef struct {
+    const char **items; /* pointers into argv */
+    size_t n;
+} ae_arg_list;
+void ae_arg_list_free(ae_arg_list *l);
+
+typedef struct {
+    const char *name; /* without the dashes */
+    ae_arg_type type;
+    void *to;
+    double min, max;      /* inclusive, for numbers; both 0: any */
+    const char *value;    /* placeholder in the help: "F", "N"; NULL: one by type */
+    const char *fallback; /* default as shown in the help; NULL: none shown */
+    const char *help;     /* one line */
+    bool *given;          /* set to true when the flag is on the command line; may be NULL */
+} ae_arg;
+
+/* argv[0] (the verb) is skipped. Words that belong to no flag go to `words`, in order; NULL: none are allowed. "-" is a word,
+ * what follows "--" is words. `--help` or `-h` sets *help and ends the reading. Faults are AE_ERR_USAGE. */
+ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae_arg_list *words, bool *help);
+
+/* AE_ERR_USAGE "--name is missing: HELP" when `missing`; for flags that a verb cannot do without. */
+ae_status ae_args_require(const ae_arg *table, size_t n, const char *name, bool missing);
+
+/* "usage: ..." and the table, aligned. `usage` may hold several lines. */
+void ae_args_help(const char *usage, const ae_arg *table, size_t n, FILE *out);
+
+#endif

@@ -1,0 +1,19 @@
+#ifndef AE_OPS_ADAMW_H
+#define AE_OPS_ADAMW_H
+#include "ops/types.h"
+
+typedef struct {
+    float lr, beta1, beta2, eps, decay; /* decay 0 where the parameter is not decayed */
+    float correction1, correction2;     /* 1 - beta1^s, 1 - beta2^s for update s, from 1 */
+    float grad_scale;                   /* clipping: min(1, clip / (norm + 1e-6)) */
+} ae_adamw_step;
+
+/* g' = grad_scale g;  m = b1 m + (1-b1) g';  v = b2 v + (1-b2) g'^2
+ * w -= lr (m / correction1 / (sqrt(v / correction2) + eps) + decay w);  g is set to 0 in the same sweep.
+ * n elements each. Source: Loshchilov and Hutter, arXiv 1711.05101. */
+typedef void ae_adamw_fn(ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g, ae_adamw_step s, ptrdiff_t n);
+
+/* sum of x^2, in double, in blocks whose order does not depend on the threads. */
+typedef double ae_sum_squares_fn(const ae_f32 *x, ptrdiff_t n);
+
+#endif

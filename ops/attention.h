@@ -1,0 +1,31 @@
+#ifndef AE_OPS_ATTENTION_H
+#define AE_OPS_ATTENTION_H
+#include "ops/types.h"
+
+/* N query heads share G key and value heads (G divides N; query head n reads key head n / (N/G)).
+ * W < 0 means no window: every earlier key of the document is seen. */
+typedef struct {
+    ptrdiff_t B, T, N, G, H, W;
+} ae_attention_dims;
+
+/* o[t] = sum_s softmax_s(q[t] k[s] / sqrt(H)) v[s] over the keys s of the same document with 0 <= t - s <= W (W + 1 keys).
+ * q, o [B, T, N, H]; k, v [B, T, G, H], already turned by RoPE; positions [B, T]; lse [B, T, N] (the logarithm of the softmax's
+ * denominator) is saved for backward. Softmax in float32, on the fly over blocks of keys.
+ * k_ring, v_ring [B, W, G, H] or both NULL: the keys of position p lie at p mod W; read for rows whose first position is > 0, and
+ * brought up to date. They need a window. `scratch`: attention_scratch_bytes. */
+typedef void ae_attention_forward_fn(ae_act *o, ae_f32 *lse, ae_act *k_ring, ae_act *v_ring, const ae_act *q,
+                                     const ae_act *k, const ae_act *v, const ae_i32 *positions,
+                                     ae_attention_dims n, void *scratch);
+
+/* P is made again block by block from q, k and lse; with delta = sum(do * o):
+ *   dv = P^T do;  dS = P (do v^T - delta) / sqrt(H);  dq = dS k;  dk = dS^T q.
+ * dq, dk, dv overwritten; Nothing overlaps. Keys and values receive from several blocks of queries: each block writes
+ * apart and the parts are added in order, so the bits do not depend on the threads. */
+typedef void ae_attention_backward_fn(ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q,
+                                      const ae_act *k, const ae_act *v, const ae_act *o, const ae_f32 *lse,
+                                      const ae_i32 *positions, ae_attention_dims n, void *scratch);
+
+/* Bytes of scratch that serve both passes (forward only when `inference`). */
+typedef size_t ae_attention_scratch_bytes_fn(ae_attention_dims n, int inference);
+
+#endif

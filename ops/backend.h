@@ -1,0 +1,97 @@
+#ifndef AE_OPS_BACKEND_H
+#define AE_OPS_BACKEND_H
+#include "core/machine.h"
+#include "core/status.h"
+#include "ops/adamw.h"
+#include "ops/attention.h"
+#include "ops/blocks.h"
+#include "ops/conv.h"
+#include "ops/embedding.h"
+#include "ops/gates.h"
+#include "ops/geglu.h"
+#include "ops/head.h"
+#include "ops/linear.h"
+#include "ops/rglru.h"
+#include "ops/rmsnorm.h"
+#include "ops/rope.h"
+
+/* A device and an element type: memory, and one row an op. The contract of a row is in the op's own header.
+ * The element type of activations and the place of memory are the backend's business; nobody above reads an element. */
+typedef struct ae_backend {
+    const char *name; /* "cpu", "strict" */
+    const char
+        *kernels;     /* "avx512", "avx2": stored in checkpoints, since bits are equal for one choice only */
+    size_t act_bytes; /* of one activation */
+
+    /* memory: aligned to 64 bytes; contents are undefined until written */
+    ae_status (*alloc)(void **ptr, size_t bytes);
+    void (*release)(void *ptr, size_t bytes); /* NULL is fine */
+    void (*upload)(void *device, const void *host, size_t bytes);
+    void (*download)(void *host, const void *device, size_t bytes);
+    void (*zero)(void *device, size_t bytes);
+    void (*copy)(void *to, const void *from, size_t bytes); /* device to device */
+
+    /* x as activations: x itself where both types are the same, else converted into `room` */
+    ae_act *(*act_from_f32)(ae_act *room, const ae_f32 *x, ptrdiff_t n);
+    /* bytes beside the float32 master that `weight_pack` needs; 0 where the master itself serves (then pack returns it) */
+    size_t (*weight_bytes)(ptrdiff_t rows, ptrdiff_t cols);
+    ae_weight *(*weight_pack)(void *room, ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols);
+
+    ae_embedding_forward_fn *embedding_forward;
+    ae_embedding_backward_fn *embedding_backward;
+    ae_rmsnorm_forward_fn *rmsnorm_forward;
+    ae_rmsnorm_backward_fn *rmsnorm_backward;
+    ae_linear_forward_fn *linear_forward;
+    ae_linear_residual_fn *linear_residual;
+    ae_linear_backward_input_fn *linear_backward_input;
+    ae_linear_backward_weight_fn *linear_backward_weight;
+    ae_gates_forward_fn *gates_forward;
+    ae_gates_backward_input_fn *gates_backward_input;
+    ae_gates_backward_weight_fn *gates_backward_weight;
+    ae_conv_forward_fn *conv_forward;
+    ae_conv_backward_fn *conv_backward;
+    ae_rglru_forward_fn *rglru_forward;
+    ae_rglru_backward_fn *rglru_backward;
+    ae_geglu_forward_fn *geglu_forward;
+    ae_geglu_backward_fn *geglu_backward;
+    ae_rope_table_fn *rope_table;
+    ae_rope_apply_fn *rope_apply;
+    ae_attention_forward_fn *attention_forward;
+    ae_attention_backward_fn *attention_backward;
+    ae_attention_scratch_bytes_fn *attention_scratch_bytes;
+    ae_head_loss_fn *head_loss;
+    ae_head_score_fn *head_score;
+    ae_head_logits_fn *head_logits;
+    ae_head_scratch_bytes_fn *head_scratch_bytes;
+    ae_adamw_fn *adamw;
+    ae_sum_squares_fn *sum_squares;
+
+    /* composites */
+    ae_recurrent_forward_fn *recurrent_forward;
+    ae_recurrent_backward_fn *recurrent_backward;
+    ae_block_bytes_fn *recurrent_saved_bytes, *recurrent_scratch_bytes;
+    ae_attention_block_forward_fn *attention_block_forward;
+    ae_attention_block_backward_fn *attention_block_backward;
+    ae_block_bytes_fn *attention_block_saved_bytes, *attention_block_scratch_bytes;
+    ae_mlp_forward_fn *mlp_forward;
+    ae_mlp_backward_fn *mlp_backward;
+    ae_block_bytes_fn *mlp_saved_bytes, *mlp_scratch_bytes;
+} ae_backend;
+
+/* float32 on the CPU; kernels compiled for AVX2 and AVX-512, chosen here once by ae_isa_pick(). `threads` 0: OMP_NUM_THREADS, else
+ * the usable cores. */
+ae_status ae_backend_cpu(ae_backend *be, int threads);
+
+/* The CPU backend behind memory that faults when the host touches it outside an op; fresh memory is NaN. For tests: it keeps the
+ * code above the backend honest on machines without a GPU. */
+ae_status ae_backend_strict(ae_backend *be, int threads);
+
+/* n elements further. */
+static inline ae_act *ae_act_at(const ae_backend *be, ae_act *x, ptrdiff_t n) {
+    return (ae_act *)((char *)x + (size_t)n * be->act_bytes);
+}
+static inline ae_f32 *ae_f32_at(ae_f32 *x, ptrdiff_t n) {
+    return (ae_f32 *)((char *)x + (size_t)n * sizeof(float));
+}
+
+#endif

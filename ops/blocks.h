@@ -1,0 +1,105 @@
+#ifndef AE_OPS_BLOCKS_H
+#define AE_OPS_BLOCKS_H
+#include "ops/types.h"
+
+#include <stdbool.h>
+
+struct ae_backend;
+
+/* The composite rows: whole residual branches, out = x + f(rmsnorm(x)). A plain backend composes them from the smaller rows
+ * (ops/compose), a fast one may put a fused kernel here.
+ *
+ * Each has a `saved` blob that forward fills for backward and `scratch` that either may use; their sizes come from the backend, their
+ * layout is the implementation's own. Both are device memory, aligned to 64 bytes. Inference passes saved as well (forward's results
+ * go there), with `inference` sizes.
+ *
+ * backward: d holds the gradient of `out` on entry and of `x` on return. Gradients of parameters accumulate; NULL ones are skipped. */
+
+typedef struct {
+    ptrdiff_t B, T;    /* sequences, tokens of each */
+    ptrdiff_t D, C, E; /* model, recurrent and MLP widths */
+    ptrdiff_t N, G, H; /* query heads and gate blocks, key heads, head size */
+    ptrdiff_t W, K;    /* attention window (< 0: none), taps */
+    ptrdiff_t R;       /* elements of a head that RoPE turns */
+    float norm_eps;
+    bool inference; /* no backward will follow */
+} ae_block_dims;
+
+/* What a batch carries to every block. */
+typedef struct {
+    const ae_i32 *positions;       /* [B, T] */
+    const ae_f32 *cosines, *sines; /* [B T, R/2]; NULL when no block attends */
+} ae_block_batch;
+
+typedef struct {
+    const ae_f32 *norm;                   /* [D] */
+    const ae_weight *linear_x, *linear_y; /* [C, D] */
+    const ae_f32 *linear_x_bias, *linear_y_bias;
+    const ae_f32 *conv, *conv_bias;               /* [C, K], [C] */
+    const ae_weight *input_gate, *recurrent_gate; /* [N, C/N in, C/N out] */
+    const ae_f32 *input_gate_bias, *recurrent_gate_bias;
+    const ae_f32 *recurrent_param; /* p [C] */
+    const ae_weight *linear_out;   /* [D, C] */
+    const ae_f32 *linear_out_bias;
+} ae_recurrent_params;
+
+typedef struct {
+    ae_f32 *norm, *linear_x, *linear_y, *linear_x_bias, *linear_y_bias, *conv, *conv_bias;
+    ae_f32 *input_gate, *recurrent_gate, *input_gate_bias, *recurrent_gate_bias, *recurrent_param,
+        *linear_out, *linear_out_bias;
+} ae_recurrent_grads;
+
+typedef struct {
+    ae_f32 *h;    /* [B, C] */
+    ae_f32 *conv; /* [B, K-1, C] */
+} ae_recurrent_state;
+
+/* y = gelu(z Wy + by); u = conv(z Wx + bx); h = rglru(u); out = x + (h * y) Wo + bo. `state` may be NULL. */
+typedef void ae_recurrent_forward_fn(const struct ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
+                                     const ae_recurrent_params *p, ae_recurrent_state *state,
+                                     const ae_block_batch *batch, const ae_block_dims *n, void *scratch);
+typedef void ae_recurrent_backward_fn(const struct ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g,
+                                      void *saved, const ae_f32 *x, const ae_recurrent_params *p,
+                                      const ae_block_batch *batch, const ae_block_dims *n, void *scratch);
+
+typedef struct {
+    const ae_f32 *norm;             /* [D] */
+    const ae_weight *q, *k, *v, *o; /* [N H, D], [G H, D], [G H, D], [D, N H] */
+    const ae_f32 *o_bias;           /* [D] */
+} ae_attention_params;
+typedef struct {
+    ae_f32 *norm, *q, *k, *v, *o, *o_bias;
+} ae_attention_grads;
+typedef struct {
+    ae_act *k, *v; /* rings [B, W, G, H] */
+} ae_attention_state;
+
+typedef void ae_attention_block_forward_fn(const struct ae_backend *be, ae_f32 *out, void *saved,
+                                           const ae_f32 *x, const ae_attention_params *p,
+                                           ae_attention_state *state, const ae_block_batch *batch,
+                                           const ae_block_dims *n, void *scratch);
+typedef void ae_attention_block_backward_fn(const struct ae_backend *be, ae_f32 *d,
+                                            const ae_attention_grads *g, void *saved, const ae_f32 *x,
+                                            const ae_attention_params *p, const ae_block_batch *batch,
+                                            const ae_block_dims *n, void *scratch);
+
+typedef struct {
+    const ae_f32 *norm;
+    const ae_weight *gate, *up, *down; /* [E, D], [E, D], [D, E] */
+    const ae_f32 *gate_bias, *up_bias, *down_bias;
+} ae_mlp_params;
+typedef struct {
+    ae_f32 *norm, *gate, *up, *down, *gate_bias, *up_bias, *down_bias;
+} ae_mlp_grads;
+
+/* out = x + down(gelu(gate(z)) * up(z)). */
+typedef void ae_mlp_forward_fn(const struct ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
+                               const ae_mlp_params *p, const ae_block_dims *n, void *scratch);
+typedef void ae_mlp_backward_fn(const struct ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, void *saved,
+                                const ae_f32 *x, const ae_mlp_params *p, const ae_block_dims *n,
+                                void *scratch);
+
+/* Bytes of `saved` and of `scratch` for one branch. */
+typedef size_t ae_block_bytes_fn(const struct ae_backend *be, const ae_block_dims *n);
+
+#endif

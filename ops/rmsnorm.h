@@ -1,0 +1,15 @@
+#ifndef AE_OPS_RMSNORM_H
+#define AE_OPS_RMSNORM_H
+#include "ops/types.h"
+
+/* rstd[m] = 1 / sqrt(mean(x[m]^2) + eps);  z = x * rstd * (1 + w).  x, z [M, D]; w [D]; rstd [M], saved for backward.
+ * Source: Zhang and Sennrich, arXiv 1910.07467, with the (1 + w) of Gemma. */
+typedef void ae_rmsnorm_forward_fn(ae_act *z, ae_f32 *rstd, const ae_f32 *x, const ae_f32 *w, float eps,
+                                   ptrdiff_t M, ptrdiff_t D);
+
+/* The norm opens a residual branch, so its input gradient joins the one that came around: dx += d loss / d x through z.
+ * dw += sum over m of dz * x * rstd. */
+typedef void ae_rmsnorm_backward_fn(ae_f32 *dx, ae_f32 *dw, const ae_act *dz, const ae_f32 *x,
+                                    const ae_f32 *w, const ae_f32 *rstd, ptrdiff_t M, ptrdiff_t D);
+
+#endif

@@ -1,0 +1,18 @@
+#ifndef AE_OPS_TYPES_H
+#define AE_OPS_TYPES_H
+#include "core/dims.h"
+
+/* Memory of a device, never read by the host: pointers of types that are never defined, so that model, optim and rlhf cannot
+ * touch an element. Bytes travel by upload and download. */
+typedef struct ae_act ae_act; /* activations, in the storage type of the backend */
+typedef struct ae_f32
+    ae_f32; /* float32: parameters, gradients, optimiser, residual stream, states, statistics */
+typedef struct ae_weight ae_weight; /* a matrix of parameters in the form the products want */
+typedef struct ae_i32 ae_i32;       /* int32: tokens, targets, positions */
+
+/* One rule for all ops: gradients of parameters accumulate, gradients of activations overwrite; a parameter gradient that is
+ * NULL is not computed. Outputs come first, then inputs, then sizes. Nothing overlaps unless a header says so.
+ *
+ * positions[m] counts from 0 inside each document; a 0 starts a document, and documents lie side by side in a row. */
+
+#endif

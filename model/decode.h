@@ -1,0 +1,35 @@
+#ifndef AE_MODEL_DECODE_H
+#define AE_MODEL_DECODE_H
+#include "model/model.h"
+
+/* The decoding state of B sequences: fixed size at any length. A value: it can be copied, forked and saved. */
+typedef struct {
+    const ae_model *model; /* borrowed */
+    ptrdiff_t B;
+    int32_t *positions; /* [B]: tokens taken in so far */
+    void *memory;       /* device: per block, h and the last inputs, or the rings */
+    size_t memory_bytes;
+} ae_decode_state;
+
+size_t ae_decode_state_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B);
+ae_status ae_decode_state_init(ae_decode_state *s, const ae_model *m, ptrdiff_t B); /* empty sequences */
+void ae_decode_state_free(ae_decode_state *s);
+void ae_decode_state_reset(ae_decode_state *s, ptrdiff_t b);
+/* Sequence `from` of one state over sequence `to` of another (of the same model): shared prompts, several answers to one. */
+void ae_decode_state_copy(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from, ptrdiff_t from_b);
+
+/* Buffers for stepping up to B sequences and for prefilling in chunks of at most `chunk` tokens. */
+typedef struct ae_decoder ae_decoder;
+size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t chunk);
+ae_status ae_decoder_new(ae_decoder **d, const ae_model *m, ptrdiff_t B, ptrdiff_t chunk);
+void ae_decoder_delete(ae_decoder *d);
+
+/* Takes n tokens into sequence b, in chunks; the same bits however n was split is not promised, a bound is (docs/performance.md).
+ * logits ([V] host, of the last token) and logprobs ([n], of each token given those before it in this call; entry 0 is NaN) may be NULL. */
+void ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_t *tokens, ptrdiff_t n,
+                        float *logits, float *logprobs);
+
+/* One token for each of the first B sequences of the state; logits [B, V] on the host. The same bits for a sequence whatever B is. */
+void ae_decoder_step(ae_decoder *d, ae_decode_state *s, const int32_t *tokens, ptrdiff_t B, float *logits);
+
+#endif

@@ -1,0 +1,29 @@
+#ifndef AE_MODEL_TENSORS_H
+#define AE_MODEL_TENSORS_H
+#include "core/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Files of named tensors, read one tensor at a time: safetensors (one file, or shards with an index; F32, BF16, F16) and the HDF5 of
+ * native checkpoints. Headers are never trusted: offsets, sizes, overlaps, types and shapes are checked before anything is read. */
+typedef struct ae_tensors ae_tensors;
+
+/* A Hugging Face folder (model.safetensors, or model.safetensors.index.json and its shards) or one .safetensors or .h5 file. */
+ae_status ae_tensors_open(ae_tensors **t, const char *path);
+void ae_tensors_close(ae_tensors *t);
+
+ptrdiff_t ae_tensors_count(const ae_tensors *t);
+const char *ae_tensors_name(const ae_tensors *t, ptrdiff_t i);
+ptrdiff_t ae_tensors_find(const ae_tensors *t, const char *name); /* -1 when there is none */
+
+/* Whole tensor as float32. The shape must be the one given: AE_ERR_INPUT names file, tensor, expected, found. */
+ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out);
+
+/* Writing native HDF5: one data set a tensor. */
+ae_status ae_tensors_write_h5(const char *path, ptrdiff_t n, const char *const *names, const int *ranks,
+                              const int64_t (*shapes)[3],
+                              ae_status (*fetch)(void *context, ptrdiff_t i, const float **values),
+                              void *context);
+
+#endif

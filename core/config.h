@@ -17,7 +17,7 @@ typedef enum {
     AE_FIELD_TEXT,  /* char *, owned by the struct; "" means unset */
     AE_FIELD_CHOICE /* int, index into `choices` "a|b|c" */
     ,
-    AE_FIELD_TREE /* char *, owned: any YAML value kept as compact JSON text (lists of data sets, block patterns) */
+    AE_FIELD_TREE /* char *, owned: any YAML value kept as compact JSON text (lists of data sets, block patterns); "" for null */
 } ae_field_type;
 
 typedef struct {
@@ -46,7 +46,8 @@ typedef struct {
 } ae_config;
 
 /* Adds a section and sets its object to the defaults. */
-ae_status ae_config_add(ae_config *c, const char *section, const ae_field *fields, size_t n_fields, void *object);
+ae_status ae_config_add(ae_config *c, const char *section, const ae_field *fields, size_t n_fields,
+                        void *object);
 
 /* Reads a YAML file of `section: {key: value}` maps. Unknown keys fail with "did you mean". */
 ae_status ae_config_read(ae_config *c, const char *path);

@@ -28,16 +28,22 @@ ae_status ae_path_rename(const char *from, const char *to);
 /* CRC-32 (zlib) and size of a whole file. */
 ae_status ae_file_crc32(const char *path, uint32_t *crc, int64_t *n);
 
+/* Status and message for an output on which a call has just failed with errno: AE_ERR_RESOURCE for a full disk, AE_ERR_USAGE
+ * for one that may not be written. For writers of their own, over FILE. */
+ae_status ae_output_failed(const char *path);
+
 /* Lines and blocks of a plain or gzip file; "-" is standard input. */
 typedef struct ae_reader ae_reader;
 ae_status ae_reader_open(ae_reader **r, const char *path);
-/* The next line without its end ("\n" or "\r\n"), valid until the next call; *line is NULL at the end of the file. Lines may
+/* The next line without its end ("\n" or "\r\n"), valid until the next call and with a NUL
+ * behind it; *line is NULL at the end of the file. Lines may
  * hold NUL bytes: *n is the length. A truncated gzip file is AE_ERR_INPUT. */
 ae_status ae_reader_line(ae_reader *r, char **line, size_t *n);
 /* Up to `n` bytes into `buf`; *got is 0 at the end. */
 ae_status ae_reader_read(ae_reader *r, void *buf, size_t n, size_t *got);
 int64_t ae_reader_line_number(const ae_reader *r); /* of the line last returned, from 1 */
-int64_t ae_reader_offset(const ae_reader *r);      /* bytes of the file consumed so far (compressed, where it is) */
+int64_t
+ae_reader_offset(const ae_reader *r); /* bytes of the file consumed so far (compressed, where it is) */
 const char *ae_reader_name(const ae_reader *r);
 void ae_reader_close(ae_reader *r);
 

@@ -18,10 +18,13 @@ bool ae_h5_has(hid_t file, const char *name);
 ae_status ae_h5_shape(hid_t file, const char *path, const char *name, int rank, int64_t *shape);
 
 /* Whole data sets of a known shape; conversion by HDF5 to the memory type given (H5T_NATIVE_FLOAT, ...). */
-ae_status ae_h5_read(hid_t file, const char *path, const char *name, hid_t type, int rank, const int64_t *shape, void *out);
-ae_status ae_h5_write(hid_t file, const char *path, const char *name, hid_t type, int rank, const int64_t *shape, const void *x);
+ae_status ae_h5_read(hid_t file, const char *path, const char *name, hid_t type, int rank,
+                     const int64_t *shape, void *out);
+ae_status ae_h5_write(hid_t file, const char *path, const char *name, hid_t type, int rank,
+                      const int64_t *shape, const void *x);
 /* [first, first + n) of a one-dimensional data set. */
-ae_status ae_h5_read_range(hid_t file, const char *path, const char *name, hid_t type, int64_t first, int64_t n, void *out);
+ae_status ae_h5_read_range(hid_t file, const char *path, const char *name, hid_t type, int64_t first,
+                           int64_t n, void *out);
 
 /* An extendable, chunked, deflated one-dimensional data set, and appending to it. */
 ae_status ae_h5_create_growing(hid_t file, const char *path, const char *name, hid_t type, int64_t chunk);

@@ -8,10 +8,12 @@
 
 /* Thin help over jansson. Functions that look up a key fail with AE_ERR_INPUT and "where: key: expected ..., found ...". */
 
-ae_status ae_json_load(json_t **root, const char *path);                                   /* whole file, an object */
-ae_status ae_json_parse(json_t **root, const char *text, size_t n, const char *where);     /* any value; strict UTF-8 */
-ae_status ae_json_int(const json_t *o, const char *key, const char *where, int64_t *out);  /* required */
-ae_status ae_json_real(const json_t *o, const char *key, const char *where, double *out);  /* required; integers accepted */
+ae_status ae_json_load(json_t **root, const char *path); /* whole file, an object */
+ae_status ae_json_parse(json_t **root, const char *text, size_t n,
+                        const char *where); /* any value; strict UTF-8 */
+ae_status ae_json_int(const json_t *o, const char *key, const char *where, int64_t *out); /* required */
+ae_status ae_json_real(const json_t *o, const char *key, const char *where,
+                       double *out); /* required; integers accepted */
 /* Optional forms: absent or null leaves *out as it was. */
 ae_status ae_json_opt_int(const json_t *o, const char *key, const char *where, int64_t *out);
 ae_status ae_json_opt_real(const json_t *o, const char *key, const char *where, double *out);

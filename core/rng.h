@@ -13,9 +13,9 @@ typedef struct {
 ae_rng ae_rng_make(uint64_t seed, uint64_t stream);
 uint32_t ae_rng_u32(ae_rng *r);
 uint64_t ae_rng_u64(ae_rng *r);
-double ae_rng_uniform(ae_rng *r);                     /* [0, 1), 53 bits */
-uint64_t ae_rng_below(ae_rng *r, uint64_t n);         /* [0, n), unbiased */
-double ae_rng_normal(ae_rng *r);                      /* mean 0, std 1 */
+double ae_rng_uniform(ae_rng *r);                      /* [0, 1), 53 bits */
+uint64_t ae_rng_below(ae_rng *r, uint64_t n);          /* [0, n), unbiased */
+double ae_rng_normal(ae_rng *r);                       /* mean 0, std 1 */
 uint64_t ae_rng_hash(uint64_t seed, const char *name); /* a stream number from a name */
 
 /* A permutation of [0, n) as a function: position -> value, in O(1) memory (a Feistel network walked until in range). */

@@ -23,7 +23,7 @@ void ae_fail_prefix(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The last line kept by ae_fail_at on this thread; "" when there was none. */
 const char *ae_error_message(void);
 
-#define AE_FAIL(code, ...) (ae_fail_at(__FILE__, __LINE__, __VA_ARGS__), (code))
+#define AE_FAIL(code, ...) (ae_fail_at(__FILE__, __LINE__, __VA_ARGS__), (ae_status)(code))
 
 /* For functions with an `ae_status st` and one `out:` label. */
 #define AE_TRY(expr)                                                                                         \

@@ -1,0 +1,233 @@
+#include "core/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { BLOCK_BYTES = 1 << 20 };
+
+bool ae_path_exists(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0;
+}
+
+bool ae_path_is_folder(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+int64_t ae_file_size(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) ? s.st_size : -1;
+}
+
+char *ae_path_join(const char *folder, const char *name) {
+    size_t n = strlen(folder), bytes = n + strlen(name) + 2;
+    const char *slash = n > 0 && folder[n - 1] != '/' ? "/" : "";
+    char *path = malloc(bytes);
+    if (path == NULL) abort();
+    snprintf(path, bytes, "%s%s%s", folder, slash, name);
+    return path;
+}
+
+ae_status ae_output_failed(const char *path) {
+    int error = errno;
+    switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return AE_FAIL(AE_ERR_RESOURCE, "%s: no space left on the disk; free some or choose another place",
+                       path);
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EIO:
+        return AE_FAIL(AE_ERR_RESOURCE, "%s: writing failed: %s", path, strerror(error));
+    default:
+        return AE_FAIL(AE_ERR_USAGE, "%s: expected a place that can be written, found: %s", path,
+                       strerror(error));
+    }
+}
+
+static ae_status input_failed(const char *path) {
+    int error = errno;
+    if (error == ENOENT) return AE_FAIL(AE_ERR_INPUT, "%s: expected a file, found nothing there", path);
+    if (error == EISDIR) return AE_FAIL(AE_ERR_INPUT, "%s: expected a file, found a folder", path);
+    if (error == ENOMEM) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected a readable file, found: %s", path, strerror(error));
+}
+
+static ae_status make_one_folder(const char *path) {
+    if (mkdir(path, 0777) == 0 || ae_path_is_folder(path)) return AE_OK;
+    if (errno == EEXIST || errno == ENOTDIR) {
+        return AE_FAIL(AE_ERR_USAGE, "%s: expected a folder, found a file in the way", path);
+    }
+    return ae_output_failed(path);
+}
+
+ae_status ae_folder_make(const char *path) {
+    char *copy = strdup(path);
+    if (copy == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    ae_status st =
+        path[0] != '\0' ? AE_OK : AE_FAIL(AE_ERR_USAGE, "expected the name of a folder, found \"\"");
+    for (char *c = copy + 1; st == AE_OK && path[0] != '\0' && *c != '\0'; c++) {
+        if (*c != '/') continue;
+        *c = '\0';
+        st = make_one_folder(copy);
+        *c = '/';
+    }
+    if (st == AE_OK) st = make_one_folder(copy);
+    free(copy);
+    return st;
+}
+
+static int remove_entry(const char *path, const struct stat *s, int type, struct FTW *walk) {
+    (void)s;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+ae_status ae_folder_remove(const char *path) {
+    struct stat s;
+    if (lstat(path, &s) != 0 && errno == ENOENT) return AE_OK;
+    if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "%s: cannot be removed: %s", path, strerror(errno));
+}
+
+/* Reads to the end whatever stat says: sizes of pipes and of /proc are not known before. */
+static ae_status read_all(int fd, const char *path, char **bytes, size_t *n, size_t expected) {
+    size_t capacity = expected + 1;
+    for (;;) {
+        char *grown = realloc(*bytes, capacity + 1);
+        if (grown == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory for %zu bytes", path, capacity);
+        *bytes = grown;
+        while (*n < capacity) {
+            ssize_t got = read(fd, *bytes + *n, capacity - *n);
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) return input_failed(path);
+            if (got == 0) {
+                (*bytes)[*n] = '\0';
+                return AE_OK;
+            }
+            *n += (size_t)got;
+        }
+        capacity = 2 * capacity + BLOCK_BYTES;
+    }
+}
+
+ae_status ae_file_read(const char *path, char **bytes, size_t *n) {
+    *bytes = NULL;
+    *n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return input_failed(path);
+    int64_t size = ae_file_size(path);
+    ae_status st = read_all(fd, path, bytes, n, size > 0 ? (size_t)size : 0);
+    close(fd);
+    if (st != AE_OK) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return st;
+}
+
+static ae_status write_all(int fd, const char *path, const char *bytes, size_t n) {
+    while (n > 0) {
+        ssize_t put = write(fd, bytes, n);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return ae_output_failed(path);
+        bytes += put;
+        n -= (size_t)put;
+    }
+    return AE_OK;
+}
+
+static ae_status sync_fd(int fd, const char *path) {
+    if (fsync(fd) == 0 || errno == EINVAL || errno == EROFS)
+        return AE_OK; /* what cannot be synced needs none */
+    return ae_output_failed(path);
+}
+
+ae_status ae_path_sync(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return ae_output_failed(path);
+    ae_status st = sync_fd(fd, path);
+    close(fd);
+    return st;
+}
+
+static ae_status sync_parent(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) return ae_path_sync(".");
+    char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    if (folder == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    ae_status st = ae_path_sync(folder);
+    free(folder);
+    return st;
+}
+
+ae_status ae_path_rename(const char *from, const char *to) {
+    if (rename(from, to) != 0) return ae_output_failed(to);
+    return sync_parent(to);
+}
+
+static ae_status write_and_close(int fd, const char *path, const void *bytes, size_t n) {
+    ae_status st = write_all(fd, path, bytes, n);
+    if (st == AE_OK) st = sync_fd(fd, path);
+    if (close(fd) != 0 && st == AE_OK) st = ae_output_failed(path);
+    return st;
+}
+
+static ae_status write_aside(const char *path, const void *bytes, size_t n) {
+    static atomic_uint serial;
+    char aside[PATH_MAX];
+    int length =
+        snprintf(aside, sizeof aside, "%s.%ld-%u.part", path, (long)getpid(), atomic_fetch_add(&serial, 1));
+    if (length < 0 || (size_t)length >= sizeof aside)
+        return AE_FAIL(AE_ERR_USAGE, "%s: the name is too long", path);
+    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) return ae_output_failed(path);
+    ae_status st = write_and_close(fd, path, bytes, n);
+    if (st == AE_OK) st = ae_path_rename(aside, path);
+    if (st != AE_OK) unlink(aside);
+    return st;
+}
+
+ae_status ae_file_write(const char *path, const void *bytes, size_t n) {
+    struct stat s;
+    if (stat(path, &s) != 0 || S_ISREG(s.st_mode)) return write_aside(path, bytes, n);
+    if (S_ISDIR(s.st_mode))
+        return AE_FAIL(AE_ERR_USAGE, "%s: expected a file to write, found a folder", path);
+    int fd = open(path, O_WRONLY | O_CLOEXEC); /* a pipe or a device cannot be replaced */
+    if (fd < 0) return ae_output_failed(path);
+    return write_and_close(fd, path, bytes, n);
+}
+
+ae_status ae_file_crc32(const char *path, uint32_t *crc, int64_t *n) {
+    *crc = 0;
+    *n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return input_failed(path);
+    unsigned char *block = malloc(BLOCK_BYTES);
+    ae_status st = block != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    uLong sum = crc32_z(0, NULL, 0);
+    while (st == AE_OK) {
+        ssize_t got = read(fd, block, BLOCK_BYTES);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) st = input_failed(path);
+        if (got <= 0) break;
+        sum = crc32_z(sum, block, (size_t)got);
+        *n += got;
+    }
+    *crc = (uint32_t)sum;
+    free(block);
+    close(fd);
+    return st;
+}

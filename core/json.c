@@ -1,0 +1,106 @@
+#include "core/json.h"
+
+#include "core/file.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const char *type_name(const json_t *v) {
+    switch (json_typeof(v)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        return "text";
+    case JSON_INTEGER:
+        return "a whole number";
+    case JSON_REAL:
+        return "a number";
+    case JSON_TRUE:
+        return "true";
+    case JSON_FALSE:
+        return "false";
+    default:
+        return "null";
+    }
+}
+
+ae_status ae_json_parse(json_t **root, const char *text, size_t n, const char *where) {
+    json_error_t e;
+    *root = json_loadb(text, n, JSON_DECODE_ANY, &e);
+    if (*root != NULL) return AE_OK;
+    if (json_error_code(&e) == json_error_out_of_memory) {
+        return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
+    }
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected JSON, found an error at line %d, column %d: %s", where, e.line,
+                   e.column, e.text);
+}
+
+ae_status ae_json_load(json_t **root, const char *path) {
+    char *text = NULL;
+    size_t n = 0;
+    *root = NULL;
+    ae_status st = ae_file_read(path, &text, &n);
+    if (st != AE_OK) return st;
+    st = ae_json_parse(root, text, n, path);
+    free(text);
+    if (st != AE_OK || json_is_object(*root)) return st;
+    st = AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found %s", path, type_name(*root));
+    json_decref(*root);
+    *root = NULL;
+    return st;
+}
+
+static ae_status take_int(const json_t *v, const char *key, const char *where, int64_t *out) {
+    if (!json_is_integer(v)) {
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected a whole number, found %s", where, key, type_name(v));
+    }
+    *out = json_integer_value(v);
+    return AE_OK;
+}
+
+static ae_status take_real(const json_t *v, const char *key, const char *where, double *out) {
+    if (!json_is_number(v)) {
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected a number, found %s", where, key, type_name(v));
+    }
+    *out = json_number_value(v);
+    return AE_OK;
+}
+
+static ae_status absent(const char *key, const char *where, const char *kind) {
+    return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected %s, found no such key", where, key, kind);
+}
+
+ae_status ae_json_int(const json_t *o, const char *key, const char *where, int64_t *out) {
+    const json_t *v = json_object_get(o, key);
+    return v != NULL ? take_int(v, key, where, out) : absent(key, where, "a whole number");
+}
+
+ae_status ae_json_real(const json_t *o, const char *key, const char *where, double *out) {
+    const json_t *v = json_object_get(o, key);
+    return v != NULL ? take_real(v, key, where, out) : absent(key, where, "a number");
+}
+
+ae_status ae_json_opt_int(const json_t *o, const char *key, const char *where, int64_t *out) {
+    const json_t *v = json_object_get(o, key);
+    return v == NULL || json_is_null(v) ? AE_OK : take_int(v, key, where, out);
+}
+
+ae_status ae_json_opt_real(const json_t *o, const char *key, const char *where, double *out) {
+    const json_t *v = json_object_get(o, key);
+    return v == NULL || json_is_null(v) ? AE_OK : take_real(v, key, where, out);
+}
+
+ae_status ae_json_write_line(const json_t *value, FILE *out, const char *path) {
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9);
+    char *text = json_dumps(value, flags);
+    if (text == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    bool written = fputs(text, out) >= 0 && fputc('\n', out) != EOF;
+    free(text);
+    return written ? AE_OK : ae_output_failed(path);
+}
+
+json_t *ae_json_number(double x) {
+    return isfinite(x) ? json_real(x) : json_null();
+}

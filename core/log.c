@@ -1,0 +1,144 @@
+#include "core/log.h"
+
+#include "core/machine.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 4096, BAR_CELLS = 24 };
+static const double TERMINAL_EVERY_S = 0.1, PLAIN_EVERY_S = 5.0;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool is_quiet, bar_on_screen;
+
+/* One write a line, so that lines of several threads and processes do not mix. */
+static void put_line(const char *prefix, const char *fmt, va_list args) {
+    char text[LINE_BYTES];
+    vsnprintf(text, sizeof text, fmt, args);
+    pthread_mutex_lock(&lock);
+    fprintf(stderr, "%s%s%s\n", bar_on_screen ? "\r\033[K" : "", prefix, text);
+    bar_on_screen = false;
+    pthread_mutex_unlock(&lock);
+}
+
+void ae_log(const char *fmt, ...) {
+    if (is_quiet) return;
+    va_list args;
+    va_start(args, fmt);
+    put_line("", fmt, args);
+    va_end(args);
+}
+
+void ae_warn(const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    put_line("warning: ", fmt, args);
+    va_end(args);
+}
+
+void ae_log_quiet(bool quiet) {
+    is_quiet = quiet;
+}
+
+static bool stderr_is_terminal(void) {
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+static int terminal_columns(void) {
+    struct winsize size = {0};
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
+    return size.ws_col;
+}
+
+void ae_progress_init(ae_progress *p, const char *what, int64_t first, int64_t total) {
+    *p = (ae_progress){.what = what, .total = total, .first = first, .terminal = stderr_is_terminal()};
+    p->started_s = ae_now_s();
+    p->shown_s = p->started_s;
+}
+
+static void format_time(char *out, size_t n, double seconds) {
+    if (!(seconds < 1e7)) seconds = 1e7;
+    long s = (long)(seconds + 0.5);
+    if (s >= 3600) {
+        snprintf(out, n, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    } else {
+        snprintf(out, n, "%ld:%02ld", s / 60, s % 60);
+    }
+}
+
+static void format_bar(char *out, double share) {
+    int filled = (int)(share * BAR_CELLS);
+    memset(out, '.', BAR_CELLS);
+    memset(out, '#', (size_t)filled);
+    out[BAR_CELLS] = '\0';
+}
+
+static double share_done(const ae_progress *p, int64_t done) {
+    if (p->total <= 0) return 0;
+    double share = (double)done / (double)p->total;
+    return share < 0 ? 0 : share > 1 ? 1 : share;
+}
+
+/* "42%  1260/3000" and the rate and time left; parts that are not known are left out. */
+static void format_numbers(const ae_progress *p, int64_t done, double now, char *out, size_t n) {
+    double elapsed = now - p->started_s;
+    double rate = elapsed > 0 ? (double)(done - p->first) / elapsed : 0;
+    char time[32], count[64], speed[64] = "";
+    if (p->total > 0) {
+        snprintf(count, sizeof count, "%3.0f%%  %lld/%lld", 100 * share_done(p, done), (long long)done,
+                 (long long)p->total);
+    } else {
+        snprintf(count, sizeof count, "%lld", (long long)done);
+    }
+    if (rate > 0) snprintf(speed, sizeof speed, "  %.3g %s/s", rate, p->unit != NULL ? p->unit : "step");
+    if (p->total > done && rate > 0) {
+        format_time(time, sizeof time, (double)(p->total - done) / rate);
+        snprintf(out, n, "%s%s  %s left", count, speed, time);
+    } else {
+        format_time(time, sizeof time, elapsed);
+        snprintf(out, n, "%s%s  %s gone", count, speed, time);
+    }
+}
+
+static void show(const ae_progress *p, int64_t done, const char *detail, double now) {
+    char numbers[256], bar[BAR_CELLS + 1], text[LINE_BYTES];
+    format_numbers(p, done, now, numbers, sizeof numbers);
+    format_bar(bar, share_done(p, done));
+    const char *gap = detail[0] != '\0' ? "  " : "";
+    bool with_bar = p->terminal && p->total > 0;
+    snprintf(text, sizeof text, "%s %s%s%s %s%s%s", p->what, with_bar ? "[" : "", with_bar ? bar : "",
+             with_bar ? "]" : "", numbers, gap, detail);
+    pthread_mutex_lock(&lock);
+    if (p->terminal) {
+        fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, text);
+        fflush(stderr);
+        bar_on_screen = true;
+    } else {
+        fprintf(stderr, "%s\n", text);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void ae_progress_show(ae_progress *p, int64_t done, const char *detail) {
+    if (is_quiet) return;
+    double now = ae_now_s();
+    bool last = p->total > 0 && done >= p->total;
+    if (!last && now - p->shown_s < (p->terminal ? TERMINAL_EVERY_S : PLAIN_EVERY_S)) return;
+    p->shown_s = now;
+    show(p, done, detail, now);
+}
+
+void ae_progress_end(ae_progress *p) {
+    pthread_mutex_lock(&lock);
+    if (p->terminal && bar_on_screen) {
+        fputc('\n', stderr);
+        bar_on_screen = false;
+    }
+    pthread_mutex_unlock(&lock);
+}

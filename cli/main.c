@@ -1,0 +1,113 @@
+#include "cli/verbs.h"
+#include "core/config.h"
+#include "core/file.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    const char *name;
+    ae_verb_fn *run; /* NULL: not in this version */
+    const char *group, *what;
+} verb;
+
+static const verb verbs[] = {
+    {"tokenizer", ae_verb_tokenizer, "data", "train a tokenizer; encode, decode, inspect, trim"},
+    {"data", ae_verb_data, "data", "text or JSONL to token sets: prepare, validate, inspect"},
+    {"plan", ae_verb_plan, "training", "parameters, memory, FLOPs and time of a run before it starts"},
+    {"pretrain", ae_verb_pretrain, "training", "train on token sets; the same command again resumes"},
+    {"plot", ae_verb_plot, "training", "pictures and an HTML report of one or more runs"},
+    {"score", ae_verb_score, "using a model", "log-probabilities of given text or tokens"},
+    {"generate", ae_verb_generate, "using a model", "sample from a model, one prompt or many at once"},
+    {"bench", ae_verb_bench, "this machine", "training, decoding and kernels against measured limits"},
+    {"sft", NULL, NULL, NULL},
+    {"reward", NULL, NULL, NULL},
+    {"rlhf", NULL, NULL, NULL},
+    {"eval", NULL, NULL, NULL},
+    {"chat", NULL, NULL, NULL},
+    {"export", NULL, NULL, NULL},
+    {"merge", NULL, NULL, NULL},
+    {"inspect", NULL, NULL, NULL},
+};
+enum { N_VERBS = sizeof verbs / sizeof *verbs };
+
+static void print_help(FILE *out) {
+    fputs("aerie " AERIE_VERSION " - trains RecurrentGemma (Griffin) language models from raw text\n\n"
+          "usage: aerie VERB [CONFIG.yaml] [section.key=value ...] [--flags]\n"
+          "       aerie VERB --help\n",
+          out);
+    const char *group = "";
+    for (size_t i = 0; i < N_VERBS && verbs[i].run; i++) {
+        if (strcmp(group, verbs[i].group) != 0) fprintf(out, "\n%s\n", verbs[i].group);
+        group = verbs[i].group;
+        fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].what);
+    }
+    fputs("\nexamples\n"
+          "  aerie data prepare --input book.txt --tokenizer book.model --output book\n"
+          "  aerie generate --model runs/book --prompt \"It was\" --max-new 100\n",
+          out);
+}
+
+static ae_status unknown_verb(const char *name) {
+    const char *names[N_VERBS];
+    size_t n = 0;
+    for (size_t i = 0; i < N_VERBS; i++)
+        if (verbs[i].run) names[n++] = verbs[i].name;
+    const char *near = ae_nearest_word(name, names, n);
+    if (near) return AE_FAIL(AE_ERR_USAGE, "%s: no such verb; did you mean %s?", name, near);
+    return AE_FAIL(AE_ERR_USAGE, "%s: no such verb; aerie --help lists those there are", name);
+}
+
+static ae_status run_verb(int argc, char **argv) {
+    for (size_t i = 0; i < N_VERBS; i++) {
+        if (strcmp(argv[0], verbs[i].name) != 0) continue;
+        if (verbs[i].run) return verbs[i].run(argc, argv);
+        return AE_FAIL(AE_ERR_USAGE,
+                       "%s: this verb is not in version " AERIE_VERSION "; aerie --help lists those that are",
+                       argv[0]);
+    }
+    return unknown_verb(argv[0]);
+}
+
+static ae_status run(int argc, char **argv) {
+    if (argc < 2) {
+        print_help(stderr);
+        return AE_FAIL(AE_ERR_USAGE, "expected a verb, found none");
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return AE_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("aerie " AERIE_VERSION);
+        return AE_OK;
+    }
+    return run_verb(argc - 1, argv + 1);
+}
+
+/* Whether nobody reads stdout any more: `aerie score ... | head` is no failure. */
+static bool stdout_has_no_reader(void) {
+    struct pollfd p = {.fd = STDOUT_FILENO};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
+/* What was written last may fail only here. */
+static ae_status flush_stdout(ae_status st) {
+    errno = 0;
+    const bool failed = fflush(stdout) != 0 || ferror(stdout);
+    if (!failed) return st;
+    if (stdout_has_no_reader()) return st == AE_ERR_RESOURCE || st == AE_ERR_USAGE ? AE_OK : st;
+    return st == AE_OK ? ae_output_failed("standard output") : st;
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN);
+    const ae_status st = flush_stdout(run(argc, argv));
+    if (st != AE_OK) fprintf(stderr, "aerie: %s\n", ae_error_message());
+    return (int)st;
+}

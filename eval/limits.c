@@ -1,0 +1,108 @@
+#include "eval/limits.h"
+
+#include "core/machine.h"
+
+#include <immintrin.h>
+#include <omp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { CHAINS = 12, PEAK_ROUNDS = 6, READ_ROUNDS = 4, STREAMS = 4, HUGE_PAGE = 2 << 20 };
+
+/* Twelve chains hide the latency of a multiply-add on two ports; the empty asm keeps them in registers and apart. */
+#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define KEEP                                                                                                 \
+    __asm__ volatile(""                                                                                      \
+                     : "+v"(a0), "+v"(a1), "+v"(a2), "+v"(a3), "+v"(a4), "+v"(a5), "+v"(a6), "+v"(a7),       \
+                       "+v"(a8), "+v"(a9), "+v"(a10), "+v"(a11));
+
+static float fma_avx2(long n) {
+    __m256 b = _mm256_set1_ps(0.999f), c = _mm256_set1_ps(0.5f);
+#define CHAIN(i) __m256 a##i = _mm256_set1_ps((float)i);
+    EACH(CHAIN)
+#undef CHAIN
+    for (long k = 0; k < n; k++) {
+#define CHAIN(i) a##i = _mm256_fmadd_ps(a##i, b, c);
+        EACH(CHAIN) KEEP
+#undef CHAIN
+    }
+    return _mm256_cvtss_f32(a0);
+}
+
+__attribute__((target("avx512f"))) static float fma_avx512(long n) {
+    __m512 b = _mm512_set1_ps(0.999f), c = _mm512_set1_ps(0.5f);
+#define CHAIN(i) __m512 a##i = _mm512_set1_ps((float)i);
+    EACH(CHAIN)
+#undef CHAIN
+    for (long k = 0; k < n; k++) {
+#define CHAIN(i) a##i = _mm512_fmadd_ps(a##i, b, c);
+        EACH(CHAIN) KEEP
+#undef CHAIN
+    }
+    return _mm512_cvtss_f32(a0);
+}
+
+double ae_measure_peak_f32_flops(void) {
+    const long n = 8000000;
+    bool wide = ae_isa_pick() >= AE_ISA_AVX512;
+    double best_s = 1e9, lanes = wide ? 16 : 8;
+    int threads = 1;
+    volatile float sink = 0;
+    for (int round = 0; round < PEAK_ROUNDS; round++) {
+        double sum = 0, start = ae_now_s();
+#pragma omp parallel reduction(+ : sum)
+        {
+            sum += (double)(wide ? fma_avx512(n) : fma_avx2(n));
+#pragma omp single nowait
+            threads = omp_get_num_threads();
+        }
+        double spent = ae_now_s() - start;
+        if (round > 0 && spent < best_s) best_s = spent; /* the first one starts the threads */
+        sink = (float)sum;
+    }
+    (void)sink;
+    return 2.0 * lanes * CHAINS * (double)n * threads / best_s;
+}
+
+/* Sum of this thread's share, in four streams of wide loads with prefetch ahead of them. */
+static float read_share(const float *x, size_t n) {
+    size_t share = n / (size_t)omp_get_num_threads(), stream = share / STREAMS & ~(size_t)15;
+    const float *p = x + share * (size_t)omp_get_thread_num();
+    __m256 sum[2 * STREAMS];
+    for (int k = 0; k < 2 * STREAMS; k++) sum[k] = _mm256_setzero_ps();
+    for (size_t i = 0; i < stream; i += 16) {
+        for (int k = 0; k < STREAMS; k++) {
+            const float *q = p + (size_t)k * stream + i;
+            _mm_prefetch((const char *)(q + 1024), _MM_HINT_T0);
+            sum[2 * k] = _mm256_add_ps(sum[2 * k], _mm256_loadu_ps(q));
+            sum[2 * k + 1] = _mm256_add_ps(sum[2 * k + 1], _mm256_loadu_ps(q + 8));
+        }
+    }
+    for (int k = 1; k < 2 * STREAMS; k++) sum[0] = _mm256_add_ps(sum[0], sum[k]);
+    return _mm256_cvtss_f32(sum[0]);
+}
+
+double ae_measure_read_bandwidth(size_t bytes) {
+    bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    float *x = aligned_alloc(HUGE_PAGE, bytes);
+    if (x == NULL) return 0;
+    madvise(x, bytes, MADV_HUGEPAGE);
+    size_t n = bytes / sizeof *x;
+    double best_s = 1e9;
+    volatile float sink = 0;
+#pragma omp parallel for
+    for (size_t i = 0; i < n; i++) x[i] = 1;
+    for (int round = 0; round < READ_ROUNDS; round++) {
+        float sum = 0;
+        double start = ae_now_s();
+#pragma omp parallel reduction(+ : sum)
+        sum += read_share(x, n);
+        double spent = ae_now_s() - start;
+        if (spent < best_s) best_s = spent;
+        sink = sum;
+    }
+    (void)sink;
+    free(x);
+    return (double)bytes / best_s;
+}

@@ -1,0 +1,154 @@
+#include "optim/optimizer.h"
+
+#include "core/h5.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_BYTES = 256 };
+
+/* Elements of one of m, v with each parameter aligned to 64 bytes. */
+static int64_t padded(int64_t n) {
+    return (n + 15) / 16 * 16;
+}
+
+size_t ae_optimizer_bytes(const ae_optim_param *params, ptrdiff_t n) {
+    int64_t elements = 0;
+    for (ptrdiff_t i = 0; i < n; i++) elements += padded(params[i].n);
+    return 2 * sizeof(float) * (size_t)elements;
+}
+
+static void place(ae_optimizer *o) {
+    ptrdiff_t at = 0;
+    for (ptrdiff_t i = 0; i < o->n; i++) {
+        o->m[i] = ae_f32_at(o->memory, at);
+        o->v[i] = ae_f32_at(o->memory, at + padded(o->params[i].n));
+        at += 2 * padded(o->params[i].n);
+    }
+}
+
+ae_status ae_optimizer_init(ae_optimizer *o, const ae_backend *be, const ae_adamw_options *options,
+                            const ae_optim_param *params, ptrdiff_t n) {
+    ae_status st = AE_OK;
+    size_t count = (size_t)n;
+    *o = (ae_optimizer){.be = be, .options = *options, .n = n, .bytes = ae_optimizer_bytes(params, n)};
+    o->params = malloc(count * sizeof *o->params);
+    o->m = malloc(count * sizeof(*o->m));
+    o->v = malloc(count * sizeof(*o->v));
+    if (!o->params || !o->m || !o->v) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "optimiser: out of memory"));
+    memcpy(o->params, params, count * sizeof *params);
+    AE_TRY(be->alloc(&o->memory, o->bytes));
+    be->zero(o->memory, o->bytes);
+    place(o);
+out:
+    if (st != AE_OK) ae_optimizer_free(o);
+    return st;
+}
+
+void ae_optimizer_free(ae_optimizer *o) {
+    if (o->be) o->be->release(o->memory, o->bytes);
+    free(o->params);
+    free(o->m);
+    free(o->v);
+    *o = (ae_optimizer){0};
+}
+
+double ae_optimizer_grad_norm(const ae_optimizer *o) {
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < o->n; i++) sum += o->be->sum_squares(o->params[i].grad, o->params[i].n);
+    return sqrt(sum);
+}
+
+void ae_optimizer_update(ae_optimizer *o, double lr, double norm) {
+    const ae_adamw_options *a = &o->options;
+    double u = (double)++o->updates, scale = 1;
+    if (a->clip_norm > 0) scale = fmin(1, a->clip_norm / (norm + 1e-6));
+    ae_adamw_step s = {
+        .lr = (float)lr,
+        .beta1 = (float)a->beta1,
+        .beta2 = (float)a->beta2,
+        .eps = (float)a->eps,
+        .correction1 = (float)(1 - pow(a->beta1, u)),
+        .correction2 = (float)(1 - pow(a->beta2, u)),
+        .grad_scale = (float)scale,
+    };
+    for (ptrdiff_t i = 0; i < o->n; i++) {
+        const ae_optim_param *p = &o->params[i];
+        s.decay = p->decays ? (float)a->weight_decay : 0;
+        o->be->adamw(p->value, o->m[i], o->v[i], p->grad, s, p->n);
+    }
+}
+
+void ae_optimizer_drop(ae_optimizer *o) {
+    for (ptrdiff_t i = 0; i < o->n; i++)
+        o->be->zero(o->params[i].grad, (size_t)o->params[i].n * sizeof(float));
+}
+
+/* A host buffer for the largest parameter. */
+static ae_status make_room(const ae_optimizer *o, float **room) {
+    int64_t most = 1;
+    for (ptrdiff_t i = 0; i < o->n; i++) most = ae_max(most, o->params[i].n);
+    *room = malloc((size_t)most * sizeof **room);
+    return *room ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "optimiser: out of memory for its largest tensor");
+}
+
+static void key_of(char *key, char which, const char *name) {
+    snprintf(key, KEY_BYTES, "%c.%s", which, name);
+}
+
+static ae_status save_one(const ae_optimizer *o, hid_t file, const char *path, char which, ptrdiff_t i,
+                          float *room) {
+    char key[KEY_BYTES];
+    key_of(key, which, o->params[i].name);
+    o->be->download(room, which == 'm' ? o->m[i] : o->v[i], (size_t)o->params[i].n * sizeof *room);
+    return ae_h5_write(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
+}
+
+ae_status ae_optimizer_save(const ae_optimizer *o, const char *path) {
+    ae_status st = AE_OK;
+    hid_t file = -1;
+    float *room = NULL;
+    AE_TRY(make_room(o, &room));
+    AE_TRY(ae_h5_create(&file, path));
+    AE_TRY(ae_h5_set_attr_int(file, path, "updates", o->updates));
+    for (ptrdiff_t i = 0; i < o->n; i++) {
+        AE_TRY(save_one(o, file, path, 'm', i, room));
+        AE_TRY(save_one(o, file, path, 'v', i, room));
+    }
+out:
+    if (file >= 0) {
+        ae_status closed = ae_h5_close(file, path);
+        if (st == AE_OK) st = closed;
+    }
+    free(room);
+    return st;
+}
+
+static ae_status load_one(ae_optimizer *o, hid_t file, const char *path, char which, ptrdiff_t i,
+                          float *room) {
+    char key[KEY_BYTES];
+    key_of(key, which, o->params[i].name);
+    ae_status st = ae_h5_read(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
+    if (st == AE_OK)
+        o->be->upload(which == 'm' ? o->m[i] : o->v[i], room, (size_t)o->params[i].n * sizeof *room);
+    return st;
+}
+
+ae_status ae_optimizer_load(ae_optimizer *o, const char *path) {
+    ae_status st = AE_OK;
+    hid_t file = -1;
+    float *room = NULL;
+    AE_TRY(make_room(o, &room));
+    AE_TRY(ae_h5_open(&file, path));
+    AE_TRY(ae_h5_attr_int(file, path, "updates", &o->updates));
+    for (ptrdiff_t i = 0; i < o->n; i++) {
+        AE_TRY(load_one(o, file, path, 'm', i, room));
+        AE_TRY(load_one(o, file, path, 'v', i, room));
+    }
+out:
+    if (file >= 0) ae_h5_close(file, path);
+    free(room);
+    return st;
+}

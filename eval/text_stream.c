@@ -1,5 +1,7 @@
 #include "eval/text_stream.h"
 
+#include "core/dims.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,8 +85,7 @@ size_t ae_text_find_stop(const char *text, size_t n, size_t from, const char *co
 size_t ae_text_maybe_stop(const char *text, size_t n, const char *const *stops, size_t n_stops) {
     size_t most = 0;
     for (size_t k = 0; k < n_stops; k++) {
-        size_t length = strlen(stops[k]);
-        length = length && length - 1 < n ? length - 1 : n;
+        size_t length = (size_t)ae_min((ptrdiff_t)strlen(stops[k]) - 1, (ptrdiff_t)n);
         while (length > most && memcmp(text + n - length, stops[k], length) != 0) length--;
         if (length > most) most = length;
     }

@@ -21,7 +21,7 @@ ae_status ae_text_stream_push(ae_text_stream *s, int32_t id);
 /* No token will follow: what still waits comes out as it is. */
 ae_status ae_text_stream_finish(ae_text_stream *s);
 
-/* Where the first of the stop strings begins at or behind `from`; SIZE_MAX when none is there. */
+/* Stop strings are not empty. Where the first of the stop strings begins at or behind `from`; SIZE_MAX when none is there. */
 size_t ae_text_find_stop(const char *text, size_t n, size_t from, const char *const *stops, size_t n_stops);
 /* How many bytes at the end of `text` may be the beginning of a stop string. */
 size_t ae_text_maybe_stop(const char *text, size_t n, const char *const *stops, size_t n_stops);

@@ -1,0 +1,134 @@
+#include "eval/perplexity.h"
+
+#include "data/loader.h"
+#include "data/tokenizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_TOKENS = 1 << 16 };
+static const double LN2 = 0.69314718055994530942;
+
+/* ---- bytes of text ---- */
+
+/* Bytes that a token stands for: none for control tokens, one for a byte piece "<0x0A>", else those of the piece with the three
+ * bytes of each U+2581 counting as one space. */
+static int64_t token_bytes(const ae_tokenizer *t, int32_t id) {
+    if (ae_tokenizer_is_control(t, id)) return 0;
+    const char *piece = ae_tokenizer_piece(t, id);
+    size_t n = strlen(piece);
+    if (n == 6 && strncmp(piece, "<0x", 3) == 0 && piece[5] == '>') return 1;
+    for (const char *space = piece; (space = strstr(space, "\xe2\x96\x81")) != NULL; space += 3) n -= 2;
+    return (int64_t)n;
+}
+
+typedef struct {
+    ae_token_set *set;
+    ae_tokenizer *tokenizer; /* NULL when the set carries none */
+    int32_t *tokens;         /* [CHUNK_TOKENS] */
+    uint8_t *mask;
+    int64_t document; /* the one that the walk is in */
+    int64_t bytes;    /* of tokens that do not count */
+    bool unknown;     /* a masked token whose text cannot be known */
+} walk;
+
+/* Adds the tokens [first, first + n) that are in the walk's buffers. */
+static void walk_chunk(walk *w, int64_t first, int64_t n) {
+    const int64_t *starts = ae_token_set_doc_starts(w->set);
+    int64_t documents = ae_token_set_documents(w->set);
+    for (int64_t i = 0; i < n; i++) {
+        while (w->document + 1 < documents && starts[w->document + 1] <= first + i) w->document++;
+        bool opens = starts[w->document] == first + i;
+        if (!opens && w->mask[i]) continue;
+        if (w->tokenizer) w->bytes += token_bytes(w->tokenizer, w->tokens[i]);
+        if (!w->tokenizer && !opens) w->unknown = true;
+    }
+}
+
+static ae_status walk_all(walk *w) {
+    ae_status st = AE_OK;
+    int64_t total = ae_token_set_tokens(w->set);
+    size_t tokenizer_bytes;
+    const void *tokenizer = ae_token_set_tokenizer(w->set, &tokenizer_bytes);
+    if (tokenizer)
+        AE_TRY(ae_tokenizer_from_bytes(&w->tokenizer, tokenizer, tokenizer_bytes, ae_token_set_path(w->set)));
+    w->tokens = malloc(CHUNK_TOKENS * sizeof *w->tokens);
+    w->mask = malloc(CHUNK_TOKENS);
+    if (!w->tokens || !w->mask) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "evaluation: out of memory"));
+    for (int64_t first = 0; first < total; first += CHUNK_TOKENS) {
+        int64_t n = ae_min(CHUNK_TOKENS, total - first);
+        AE_TRY(ae_token_set_read(w->set, first, n, w->tokens, w->mask));
+        walk_chunk(w, first, n);
+    }
+out:
+    free(w->tokens);
+    free(w->mask);
+    ae_tokenizer_delete(w->tokenizer);
+    return st;
+}
+
+ae_status ae_token_set_target_bytes(ae_token_set *set, int64_t *bytes) {
+    const int64_t *doc_bytes = ae_token_set_doc_bytes(set);
+    *bytes = -1;
+    if (!doc_bytes) return AE_OK;
+    walk w = {.set = set};
+    ae_status st = walk_all(&w);
+    if (st != AE_OK || w.unknown) return st;
+    int64_t sum = -w.bytes;
+    for (int64_t d = 0; d < ae_token_set_documents(set); d++) sum += doc_bytes[d];
+    *bytes = ae_max(sum, 0);
+    return AE_OK;
+}
+
+/* ---- the measure ---- */
+
+ae_status ae_perplexity_prepare(ae_perplexity_plan *p, ae_token_set *set, ptrdiff_t B, ptrdiff_t T) {
+    *p = (ae_perplexity_plan){.set = set, .B = B, .T = T};
+    return ae_token_set_target_bytes(set, &p->text_bytes);
+}
+
+static int64_t count_targets(const float *weights, ptrdiff_t n) {
+    int64_t count = 0;
+    for (ptrdiff_t i = 0; i < n; i++) count += weights[i] != 0;
+    return count;
+}
+
+static ae_status add_rows(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m, ae_pass *pass,
+                          ae_batch *batch, int64_t first, ptrdiff_t rows) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        ae_status st = ae_row_read(p->set, first + i, batch, i);
+        if (st != AE_OK) return st;
+    }
+    double nats = 0;
+    int64_t targets = count_targets(batch->weights, rows * p->T);
+    if (targets == 0) return AE_OK;
+    ae_micro_batch b = {.tokens = batch->tokens,
+                        .targets = batch->targets,
+                        .positions = batch->positions,
+                        .weights = batch->weights,
+                        .B = rows,
+                        .T = p->T};
+    ae_model_score_pass(m, pass, &b, &nats, NULL, 0, NULL, NULL);
+    r->nats += nats;
+    r->targets += targets;
+    return AE_OK;
+}
+
+ae_status ae_perplexity_measure(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m,
+                                ae_pass *pass, const volatile sig_atomic_t *stop) {
+    ae_status st = AE_OK;
+    ae_batch batch = {0};
+    int64_t rows = ae_rows_in_set(ae_token_set_tokens(p->set), p->T);
+    *r = (ae_perplexity){0};
+    AE_TRY(ae_batch_init(&batch, p->B, p->T));
+    for (int64_t first = 0; first < rows; first += p->B) {
+        if (stop && *stop) AE_TRY(AE_FAIL(AE_ERR_INTERRUPTED, "evaluation: interrupted"));
+        AE_TRY(add_rows(r, p, m, pass, &batch, first, (ptrdiff_t)ae_min(p->B, rows - first)));
+    }
+    r->loss = r->targets > 0 ? r->nats / (double)r->targets : (double)NAN;
+    r->bits_per_byte = p->text_bytes > 0 ? r->nats / LN2 / (double)p->text_bytes : (double)NAN;
+out:
+    ae_batch_free(&batch);
+    return st;
+}

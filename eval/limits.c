@@ -83,21 +83,28 @@ static float read_share(const float *x, size_t n) {
     return _mm256_cvtss_f32(sum[0]);
 }
 
-double ae_measure_read_bandwidth(size_t bytes) {
-    bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    float *x = aligned_alloc(HUGE_PAGE, bytes);
-    if (x == NULL) return 0;
-    madvise(x, bytes, MADV_HUGEPAGE);
-    size_t n = bytes / sizeof *x;
-    double best_s = 1e9;
-    volatile float sink = 0;
+/* Memory of huge pages, every page written. */
+static float *big_array(size_t *bytes) {
+    *bytes = (*bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    float *x = aligned_alloc(HUGE_PAGE, *bytes);
+    if (x == NULL) return NULL;
+    madvise(x, *bytes, MADV_HUGEPAGE);
+    size_t n = *bytes / sizeof *x;
 #pragma omp parallel for
     for (size_t i = 0; i < n; i++) x[i] = 1;
+    return x;
+}
+
+double ae_measure_read_bandwidth(size_t bytes) {
+    float *x = big_array(&bytes);
+    if (x == NULL) return 0;
+    double best_s = 1e9;
+    volatile float sink = 0;
     for (int round = 0; round < READ_ROUNDS; round++) {
         float sum = 0;
         double start = ae_now_s();
 #pragma omp parallel reduction(+ : sum)
-        sum += read_share(x, n);
+        sum += read_share(x, bytes / sizeof *x);
         double spent = ae_now_s() - start;
         if (spent < best_s) best_s = spent;
         sink = sum;
@@ -105,4 +112,20 @@ double ae_measure_read_bandwidth(size_t bytes) {
     (void)sink;
     free(x);
     return (double)bytes / best_s;
+}
+
+double ae_measure_update_bandwidth(size_t bytes) {
+    float *x = big_array(&bytes);
+    if (x == NULL) return 0;
+    size_t n = bytes / sizeof *x;
+    double best_s = 1e9;
+    for (int round = 0; round < READ_ROUNDS; round++) {
+        double start = ae_now_s();
+#pragma omp parallel for
+        for (size_t i = 0; i < n; i++) x[i] += 1;
+        double spent = ae_now_s() - start;
+        if (spent < best_s) best_s = spent;
+    }
+    free(x);
+    return 2.0 * (double)bytes / best_s;
 }

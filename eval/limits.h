@@ -1,5 +1,7 @@
 #ifndef AE_EVAL_LIMITS_H
 #define AE_EVAL_LIMITS_H
+#include "core/status.h"
+
 #include <stddef.h>
 
 /* What this machine can do at most, measured on the spot with all OpenMP threads. Yardsticks of flops_fraction, the plan's estimate
@@ -12,5 +14,18 @@ double ae_measure_peak_f32_flops(void);
 /* Reading `bytes` of memory in four streams a thread, in bytes per second; above the caches from about 1 GB on. 0 when there is
  * not so much memory. */
 double ae_measure_read_bandwidth(size_t bytes);
+/* Adding 1 to every float of `bytes` of memory, in bytes per second, each counted read and written. 0 as above. */
+double ae_measure_update_bandwidth(size_t bytes);
+
+/* Matrix products of the libraries. */
+typedef enum { AE_SGEMM_OPENBLAS, AE_SGEMM_ONEDNN } ae_sgemm_library;
+
+/* Seconds of each of `rounds` products of two n x n float32 matrices after one to warm up. AE_ERR_RESOURCE when there is no memory. */
+ae_status ae_measure_sgemm(ae_sgemm_library library, ptrdiff_t n, ptrdiff_t rounds, double *seconds);
+/* Name, version and kernels of a library, as it tells them. */
+void ae_sgemm_name(ae_sgemm_library library, char *text, size_t n);
+
+/* The middle one of n values, which are put in order. */
+double ae_median(double *x, ptrdiff_t n);
 
 #endif

@@ -1,0 +1,66 @@
+#include "cli/results.h"
+
+#include "core/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A file, or nothing yet: those are written aside. */
+static ae_status check_place(const char *path, bool force, bool *is_device) {
+    struct stat s;
+    *is_device = false;
+    if (stat(path, &s) != 0) return AE_OK;
+    if (S_ISDIR(s.st_mode))
+        return AE_FAIL(AE_ERR_USAGE, "%s: expected the name of a file, found a folder", path);
+    *is_device = !S_ISREG(s.st_mode);
+    if (*is_device || force) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", path);
+}
+
+static ae_status name_aside(ae_results *r, const char *path) {
+    const size_t n = strlen(path) + 32;
+    r->path = strdup(path);
+    r->aside = malloc(n);
+    if (!r->path || !r->aside) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    snprintf(r->aside, n, "%s.part-%ld", path, (long)getpid());
+    return AE_OK;
+}
+
+ae_status ae_results_open(ae_results *r, const char *path, bool force) {
+    *r = (ae_results){.file = stdout, .name = "standard output"};
+    if (!path || strcmp(path, "-") == 0) return AE_OK;
+    r->name = path;
+    bool is_device = false;
+    ae_status st = check_place(path, force, &is_device);
+    if (st == AE_OK && !is_device) st = name_aside(r, path);
+    if (st != AE_OK) return ae_results_close(r, st);
+    r->file = fopen(is_device ? path : r->aside, "we");
+    r->owned = r->file != NULL;
+    return r->owned ? AE_OK : ae_results_close(r, ae_output_failed(path));
+}
+
+ae_status ae_results_flush(ae_results *r) {
+    errno = EIO;
+    return fflush(r->file) == 0 && !ferror(r->file) ? AE_OK : ae_output_failed(r->name);
+}
+
+static ae_status put_in_place(const ae_results *r) {
+    const ae_status st = ae_path_sync(r->aside);
+    return st == AE_OK ? ae_path_rename(r->aside, r->path) : st;
+}
+
+ae_status ae_results_close(ae_results *r, ae_status st) {
+    if (r->owned) {
+        if (st == AE_OK) st = ae_results_flush(r);
+        if (fclose(r->file) != 0 && st == AE_OK) st = ae_output_failed(r->name);
+        if (st == AE_OK && r->aside) st = put_in_place(r);
+        if (st != AE_OK && r->aside) unlink(r->aside);
+    }
+    free(r->path);
+    free(r->aside);
+    *r = (ae_results){0};
+    return st;
+}

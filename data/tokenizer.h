@@ -12,7 +12,12 @@ extern "C" {
 
 /* A sentencepiece model with the Gemma control tokens: <pad> 0, <eos> 1, <bos> 2, <unk> 3, then <start_of_turn> and
  * <end_of_turn> wherever the model has them. Text is never parsed for control tokens. Digits are split, unknown
- * characters fall back to bytes, whitespace is kept. All calls on one tokenizer may run in parallel. */
+ * characters fall back to bytes, whitespace is kept: decoding gives back the encoded text to the byte. All calls on one
+ * tokenizer may run in parallel.
+ *
+ * Text is encoded word by word (behind a run of line ends, before a line end, before a run of spaces) where no piece of the model
+ * reaches over such a place, as in models trained here and in Gemma's; then cutting a text there before encoding changes nothing.
+ * A model with other pieces sees the text whole. */
 typedef struct ae_tokenizer ae_tokenizer;
 
 ae_status ae_tokenizer_open(ae_tokenizer **t, const char *path);
@@ -25,6 +30,9 @@ const void *ae_tokenizer_bytes(const ae_tokenizer *t, size_t *n);
 int32_t ae_tokenizer_id(const ae_tokenizer *t, const char *piece); /* -1 when there is none */
 const char *ae_tokenizer_piece(const ae_tokenizer *t, int32_t id);
 bool ae_tokenizer_is_control(const ae_tokenizer *t, int32_t id);
+bool ae_tokenizer_is_byte(const ae_tokenizer *t, int32_t id); /* <0x00> to <0xFF> */
+/* Whether words are encoded apart, so that text may be cut between them. */
+bool ae_tokenizer_is_wordwise(const ae_tokenizer *t);
 
 typedef struct {
     int32_t pad, eos, bos, unk, start_of_turn, end_of_turn; /* -1 where the model has none */
@@ -36,11 +44,12 @@ typedef struct {
     int32_t *ids; /* free() */
     ptrdiff_t n, capacity;
 } ae_ids;
+/* Text that is not UTF-8 is AE_ERR_INPUT. */
 ae_status ae_tokenizer_encode(const ae_tokenizer *t, const char *text, size_t n, ae_ids *out);
 void ae_ids_append(ae_ids *a, int32_t id);
 void ae_ids_free(ae_ids *a);
 
-/* Text of ids (control tokens give nothing); caller frees. */
+/* Text of ids (control tokens give nothing, bytes that are no UTF-8 U+FFFD) with a NUL behind it; caller frees. */
 ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff_t n, char **text, size_t *n_bytes);
 
 typedef struct {

@@ -1,0 +1,25 @@
+#ifndef AE_DATA_UTF8_H
+#define AE_DATA_UTF8_H
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Bytes of the longest valid UTF-8 prefix (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF); n when all is. */
+size_t ae_utf8_prefix(const char *s, size_t n);
+
+/* A place p, 0 < p < n, where valid UTF-8 may be cut in two: the last one behind a run of line ends; without one the last
+ * one between a word and the spaces behind it; without one the last between two characters. 0 when there is none (n < 2). */
+size_t ae_text_edge(const char *s, size_t n);
+/* The first kind only, or 0. */
+size_t ae_text_line_edge(const char *s, size_t n);
+
+/* Whether there is nothing but spaces, tabs and line ends. */
+bool ae_text_is_blank(const char *s, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

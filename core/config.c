@@ -318,10 +318,7 @@ static ae_status set_from_text(const value_at *at, const char *text) {
     if (at->f->field->type == AE_FIELD_TEXT && !quoted) return set_text(at, is_null ? "" : text);
     yaml_document_t doc;
     ae_status st = ae_yaml_parse(&doc, text, strlen(text), at->place);
-    if (st != AE_OK) {
-        ae_fail_prefix("%s.%s", at->f->section->name, at->f->field->key);
-        return st;
-    }
+    if (st != AE_OK) return st == AE_ERR_USAGE ? refused_text(at, "a YAML value", text) : st;
     st = set_node(at, &doc, yaml_document_get_root_node(&doc));
     yaml_document_delete(&doc);
     return st;

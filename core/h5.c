@@ -130,6 +130,46 @@ bool ae_h5_has(hid_t file, const char *name) {
     return has;
 }
 
+/* ---- names ---- */
+
+void ae_h5_free_names(char **names, size_t n) {
+    for (size_t i = 0; names != NULL && i < n; i++) free(names[i]);
+    free(names);
+}
+
+static ae_status read_name(char **name, hid_t file, const char *path, hsize_t i) {
+    ssize_t n = H5Lget_name_by_idx(file, "/", H5_INDEX_NAME, H5_ITER_INC, i, NULL, 0, H5P_DEFAULT);
+    if (n < 0) return read_failed(path, "names");
+    *name = calloc((size_t)n + 1, 1);
+    if (*name == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    n = H5Lget_name_by_idx(file, "/", H5_INDEX_NAME, H5_ITER_INC, i, *name, (size_t)n + 1, H5P_DEFAULT);
+    return n >= 0 ? AE_OK : read_failed(path, "names");
+}
+
+static ae_status read_names(char ***names, size_t *n, hid_t file, const char *path) {
+    H5G_info_t info;
+    if (H5Gget_info(file, &info) < 0) return read_failed(path, "names");
+    *names = calloc((size_t)info.nlinks + 1, sizeof **names);
+    if (*names == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    ae_status st = AE_OK;
+    *n = (size_t)info.nlinks;
+    for (size_t i = 0; st == AE_OK && i < *n; i++) st = read_name(&(*names)[i], file, path, i);
+    return st;
+}
+
+ae_status ae_h5_names(hid_t file, const char *path, char ***names, size_t *n) {
+    enter();
+    *names = NULL;
+    *n = 0;
+    ae_status st = read_names(names, n, file, path);
+    if (st != AE_OK) {
+        ae_h5_free_names(*names, *n);
+        *names = NULL;
+        *n = 0;
+    }
+    return leave(st);
+}
+
 /* ---- shapes and types ---- */
 
 static void format_shape(char *out, size_t bytes, int rank, const int64_t *shape) {

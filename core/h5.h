@@ -4,6 +4,7 @@
 
 #include <hdf5.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* HDF5 with messages of ours: every failure names the file, the data set, what was expected and what was found. The
@@ -15,6 +16,9 @@ ae_status ae_h5_create(hid_t *file, const char *path); /* truncates */
 ae_status ae_h5_close(hid_t file, const char *path);   /* flush errors (full disk) are AE_ERR_RESOURCE */
 
 bool ae_h5_has(hid_t file, const char *name);
+/* Names of everything at the top of the file, in order; freed with ae_h5_free_names. */
+ae_status ae_h5_names(hid_t file, const char *path, char ***names, size_t *n);
+void ae_h5_free_names(char **names, size_t n);
 ae_status ae_h5_shape(hid_t file, const char *path, const char *name, int rank, int64_t *shape);
 
 /* Whole data sets of a known shape; conversion by HDF5 to the memory type given (H5T_NATIVE_FLOAT, ...). */

@@ -3,6 +3,7 @@
 #include "core/file.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 static const char *type_name(const json_t *v) {
@@ -33,8 +34,9 @@ ae_status ae_json_parse(json_t **root, const char *text, size_t n, const char *w
     if (json_error_code(&e) == json_error_out_of_memory) {
         return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
     }
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected JSON, found an error at line %d, column %d: %s", where, e.line,
-                   e.column, e.text);
+    bool utf8 = json_error_code(&e) != json_error_invalid_utf8;
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected JSON%s, found an error at line %d, column %d: %s", where,
+                   utf8 ? "" : " in UTF-8", e.line, e.column, e.text);
 }
 
 ae_status ae_json_load(json_t **root, const char *path) {

@@ -112,8 +112,8 @@ static void show(const ae_progress *p, int64_t done, const char *detail, double 
     format_bar(bar, share_done(p, done));
     const char *gap = detail[0] != '\0' ? "  " : "";
     bool with_bar = p->terminal && p->total > 0;
-    snprintf(text, sizeof text, "%s %s%s%s %s%s%s", p->what, with_bar ? "[" : "", with_bar ? bar : "",
-             with_bar ? "]" : "", numbers, gap, detail);
+    snprintf(text, sizeof text, "%s %s%s%s%s%s%s", p->what, with_bar ? "[" : "", with_bar ? bar : "",
+             with_bar ? "] " : "", numbers, gap, detail);
     pthread_mutex_lock(&lock);
     if (p->terminal) {
         fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, text);

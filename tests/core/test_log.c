@@ -1,0 +1,156 @@
+#include "core/log.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* stderr goes to a file, or to the far side of a pseudo-terminal, while `caught` collects it. */
+static char caught[1 << 16];
+static int kept_stderr = -1, near_side = -1;
+
+static void catch_with(int fd) {
+    fflush(stderr);
+    kept_stderr = dup(STDERR_FILENO);
+    dup2(fd, STDERR_FILENO);
+}
+
+static void release(void) {
+    fflush(stderr);
+    dup2(kept_stderr, STDERR_FILENO);
+    close(kept_stderr);
+}
+
+static FILE *plain_begin(void) {
+    FILE *f = tmpfile();
+    cr_assert_not_null(f);
+    catch_with(fileno(f));
+    return f;
+}
+
+static void plain_end(FILE *f) {
+    release();
+    rewind(f);
+    size_t n = fread(caught, 1, sizeof caught - 1, f);
+    caught[n] = '\0';
+    fclose(f);
+}
+
+static void terminal_begin(void) {
+    near_side = posix_openpt(O_RDWR | O_NOCTTY);
+    cr_assert_geq(near_side, 0);
+    cr_assert_eq(grantpt(near_side) | unlockpt(near_side), 0);
+    int far = open(ptsname(near_side), O_RDWR | O_NOCTTY);
+    cr_assert_geq(far, 0);
+    catch_with(far);
+    close(far);
+    setenv("TERM", "xterm", 1);
+}
+
+static void terminal_end(void) {
+    struct pollfd ready = {.fd = near_side, .events = POLLIN};
+    size_t n = 0;
+    fflush(stderr);
+    while (n < sizeof caught - 1 && poll(&ready, 1, 200) > 0 && (ready.revents & POLLIN) != 0) {
+        ssize_t got = read(near_side, caught + n, sizeof caught - 1 - n);
+        if (got <= 0) break;
+        n += (size_t)got;
+    }
+    caught[n] = '\0';
+    release();
+    close(near_side);
+}
+
+static int count(const char *part) {
+    int n = 0;
+    for (const char *p = caught; (p = strstr(p, part)) != NULL; p += strlen(part)) n++;
+    return n;
+}
+
+Test(log, lines_and_warnings) {
+    FILE *f = plain_begin();
+    ae_log("read %d files", 3);
+    ae_warn("slow");
+    ae_log_quiet(true);
+    ae_log("not shown");
+    ae_warn("still shown");
+    ae_log_quiet(false);
+    plain_end(f);
+    cr_assert_str_eq(caught, "read 3 files\nwarning: slow\nwarning: still shown\n");
+}
+
+Test(log, plain_progress_is_rare_and_ends_with_the_last) {
+    FILE *f = plain_begin();
+    ae_progress p;
+    ae_progress_init(&p, "train", 0, 1000);
+    cr_assert_not(p.terminal);
+    for (int i = 1; i <= 1000; i++) ae_progress_show(&p, i, i == 1000 ? "loss 1.5" : "loss 9");
+    ae_progress_end(&p);
+    plain_end(f);
+    cr_assert_eq(count("\n"), 1, "%s", caught);
+    cr_assert_eq(count("\r"), 0);
+    cr_assert_not_null(strstr(caught, "train 100%  1000/1000"), "%s", caught);
+    cr_assert_not_null(strstr(caught, "loss 1.5\n"));
+}
+
+Test(log, plain_progress_shows_after_its_pause) {
+    FILE *f = plain_begin();
+    ae_progress p;
+    ae_progress_init(&p, "train", 100, 200);
+    p.started_s -= 10;
+    p.shown_s -= 10;
+    p.unit = "row";
+    ae_progress_show(&p, 150, "");
+    ae_progress_show(&p, 151, "");
+    plain_end(f);
+    cr_assert_eq(count("\n"), 1);
+    cr_assert_not_null(strstr(caught, " 75%  150/200  5 row/s  0:10 left\n"), "%s", caught);
+}
+
+Test(log, terminal_has_one_rewritten_line) {
+    terminal_begin();
+    ae_progress p;
+    ae_progress_init(&p, "train", 0, 10);
+    bool terminal = p.terminal;
+    p.shown_s -= 1;
+    ae_progress_show(&p, 5, "loss 2");
+    ae_log("checkpoint saved");
+    ae_progress_show(&p, 10, "loss 1");
+    ae_progress_end(&p);
+    ae_progress_end(&p);
+    terminal_end();
+    cr_assert(terminal);
+    cr_assert_eq(count("\n"), 2, "%s", caught);
+    cr_assert_eq(count("[############............]  50%  5/10"), 1, "%s", caught);
+    cr_assert_not_null(strstr(caught, "\r\033[Kcheckpoint saved\r\n"));
+    cr_assert_not_null(strstr(caught, "[########################] 100%  10/10"));
+}
+
+Test(log, long_detail_is_cut_on_a_terminal) {
+    char detail[500];
+    memset(detail, 'x', sizeof detail - 1);
+    detail[sizeof detail - 1] = '\0';
+    terminal_begin();
+    ae_progress p;
+    ae_progress_init(&p, "train", 0, 1);
+    ae_progress_show(&p, 1, detail);
+    terminal_end();
+    const char *line = strstr(caught, "train");
+    cr_assert_not_null(line);
+    cr_assert_eq(strlen(line), 79);
+}
+
+Test(log, unknown_total_has_no_bar) {
+    FILE *f = plain_begin();
+    ae_progress p;
+    ae_progress_init(&p, "encode", 0, 0);
+    p.started_s -= 60;
+    p.shown_s -= 60;
+    p.unit = "MB";
+    ae_progress_show(&p, 120, "");
+    plain_end(f);
+    cr_assert_str_eq(caught, "encode 120  2 MB/s  1:00 gone\n");
+}

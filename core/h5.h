@@ -7,6 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Names such as H5T_NATIVE_FLOAT would call H5open() where they are used, outside our lock and beside another thread's
+ * work. Every file handle of ours comes from a library that is open already. */
+#undef H5OPEN
+#define H5OPEN
+
 /* HDF5 with messages of ours: every failure names the file, the data set, what was expected and what was found. The
  * library's own error stack is silenced at the first call. All calls are serialised by one lock, since Debian's HDF5 is not
  * thread-safe. */

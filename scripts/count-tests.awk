@@ -1,0 +1,21 @@
+# Sums the tests of a ctest log, Testing/Temporary/LastTest.log: every case of a Criterion program, one for any other.
+# Prints "passed failed".
+
+/^[0-9]+\/[0-9]+ Testing: / { cases = 0; good = 0 }
+
+/\[====\] Synthesis: Tested: / {
+    for (i = 1; i < NF; i++) {
+        if ($i == "Tested:") cases += $(i + 1)
+        if ($i == "Passing:") good += $(i + 1)
+    }
+}
+
+/^Test Passed\.$/ { passed += cases > 0 ? good : 1 }
+
+# A program may fail although its cases pass: a sanitizer spoke, it ran too long, it could not start.
+/^Test (Failed|Timeout)|^Unable to find executable/ {
+    passed += good
+    failed += cases > good ? cases - good : 1
+}
+
+END { print passed + 0, failed + 0 }

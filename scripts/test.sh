@@ -1,0 +1,83 @@
+#!/bin/bash
+# Installs what is needed, builds, and runs every test: optimised, then under the sanitizers, then the style checks.
+# The last line is "N passed, N failed". Exit status 0 only when nothing failed.
+# usage: scripts/test.sh [--fast] [--tidy]     --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+fast=no
+tidy=no
+for argument in "$@"; do
+    case "$argument" in
+    --fast) fast=yes ;;
+    --tidy) tidy=yes ;;
+    *)
+        echo "usage: scripts/test.sh [--fast] [--tidy]" >&2
+        exit 2
+        ;;
+    esac
+done
+
+passed=0
+failed=0
+build_log=$(mktemp)
+trap 'rm -f "$build_log"' EXIT
+
+count() { # PASSED FAILED
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+}
+
+check() { # NAME COMMAND...: one more test
+    local name=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        echo "$name: passed"
+        count 1 0
+    else
+        printf '%s\n%s: failed\n' "$output" "$name"
+        count 0 1
+    fi
+}
+
+build_and_test() { # PRESET CMAKE-OPTION...
+    local preset=$1 log passing failing status=0
+    shift
+    echo "== $preset"
+    if ! cmake --preset "$preset" "$@" >"$build_log" || ! cmake --build --preset "$preset" >>"$build_log"; then
+        cat "$build_log"
+        echo "$preset: the build failed"
+        count 0 1
+        return
+    fi
+    ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure || status=1
+    log=build/$preset/Testing/Temporary/LastTest.log
+    read -r passing failing < <(awk -f scripts/count-tests.awk "$log")
+    [ "$status" -eq 0 ] || [ "$failing" -gt 0 ] || failing=1
+    count "$passing" "$failing"
+}
+
+sources() {
+    git ls-files -- '*.c' '*.h' '*.cc' 2>/dev/null ||
+        find . -path ./build -prune -o \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) -print
+}
+
+check_format() {
+    sources | xargs clang-format --dry-run --Werror
+}
+
+check_tidy() {
+    local base
+    base=$(git merge-base HEAD origin/main 2>/dev/null || git rev-parse HEAD)
+    git diff --name-only --diff-filter=d "$base" -- '*.c' | xargs -r clang-tidy --quiet -p build/release
+}
+
+scripts/install-packages.sh || exit $?
+build_and_test release -DAERIE_WERROR=ON
+[ "$fast" = yes ] || build_and_test asan
+echo "== style"
+check clang-format check_format
+[ "$tidy" = no ] || check clang-tidy check_tidy
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -35,6 +35,7 @@ extern const size_t ae_model_n_fields;
 typedef struct {
     const char *name, *what;
     ae_model_config config; /* V 0: free, the token set's */
+    ptrdiff_t suggested_V;  /* for plan and bench without a token set, where V is free */
 } ae_preset;
 extern const ae_preset ae_presets[];
 extern const size_t ae_n_presets;

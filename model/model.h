@@ -22,6 +22,8 @@ void ae_model_free(ae_model *m);
 ae_status ae_model_set_initial(ae_model *m, uint64_t seed);
 /* Values from a file of tensors; every parameter must be there with its shape, lm_head.weight may repeat the embedding. */
 ae_status ae_model_load(ae_model *m, const char *path);
+/* The values as native HDF5: one data set a parameter. */
+ae_status ae_model_save(const ae_model *m, const char *path);
 /* To be called after the values changed: makes the packed forms again. */
 void ae_model_values_changed(ae_model *m);
 

@@ -38,5 +38,7 @@ int64_t ae_params_padded_elements(const ae_params *p, bool trainable_only);
 
 /* Initial values of one parameter on the host: a function of (seed, name) alone. */
 void ae_param_initial(const ae_param *p, uint64_t seed, float *out);
+/* The n of them from `first`: big tables are made piece by piece. */
+void ae_param_initial_part(const ae_param *p, uint64_t seed, int64_t first, int64_t n, float *out);
 
 #endif

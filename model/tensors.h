@@ -2,6 +2,7 @@
 #define AE_MODEL_TENSORS_H
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ ptrdiff_t ae_tensors_find(const ae_tensors *t, const char *name); /* -1 when the
 
 /* Whole tensor as float32. The shape must be the one given: AE_ERR_INPUT names file, tensor, expected, found. */
 ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out);
+
+/* Whether two tensors have one shape and the same values; compared piece by piece. */
+ae_status ae_tensors_same(ae_tensors *t, const char *a, const char *b, bool *same);
 
 /* Writing native HDF5: one data set a tensor. */
 ae_status ae_tensors_write_h5(const char *path, ptrdiff_t n, const char *const *names, const int *ranks,

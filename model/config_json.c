@@ -1,0 +1,93 @@
+#include "core/json.h"
+#include "model/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The native form: every size by a spelled-out key, one letter a block. */
+typedef struct {
+    const char *key;
+    size_t offset;
+} json_field;
+
+#define AT(member) offsetof(ae_model_config, member)
+
+static const json_field size_fields[] = {
+    {"vocab", AT(V)}, {"width", AT(D)},       {"recurrent_width", AT(C)}, {"mlp_width", AT(E)},
+    {"heads", AT(N)}, {"key_heads", AT(G)},   {"head_size", AT(H)},       {"window", AT(W)},
+    {"taps", AT(K)},  {"blocks", AT(blocks)},
+};
+static const json_field real_fields[] = {
+    {"rope_theta", AT(rope_theta)},
+    {"rope_share", AT(rope_share)},
+    {"norm_eps", AT(norm_eps)},
+    {"soft_cap", AT(soft_cap)},
+};
+enum {
+    N_SIZES = sizeof size_fields / sizeof *size_fields,
+    N_REALS = sizeof real_fields / sizeof *real_fields
+};
+
+ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
+    char letters[AE_BLOCKS_MAX + 1] = "";
+    for (ptrdiff_t i = 0; i < c->blocks; i++) letters[i] = c->pattern[i] == AE_ATTENTION ? 'a' : 'r';
+    json_t *o = json_object();
+    int failed = 0;
+    for (int i = 0; i < N_SIZES; i++) {
+        const ptrdiff_t *at = (const void *)((const char *)c + size_fields[i].offset);
+        failed |= json_object_set_new(o, size_fields[i].key, json_integer(*at));
+    }
+    for (int i = 0; i < N_REALS; i++) {
+        const double *at = (const void *)((const char *)c + real_fields[i].offset);
+        failed |= json_object_set_new(o, real_fields[i].key, json_real(*at));
+    }
+    failed |= json_object_set_new(o, "pattern", json_string(letters));
+    failed |= json_object_set_new(o, "scale_embeddings", json_boolean(c->scale_embeddings));
+    *text = failed == 0 ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(o);
+    return *text != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "the model's configuration: out of memory");
+}
+
+static ae_status read_pattern(ae_model_config *c, const json_t *o, const char *where) {
+    const char *letters = json_string_value(json_object_get(o, "pattern"));
+    if (letters == NULL || strspn(letters, "ra") != strlen(letters) || strlen(letters) != (size_t)c->blocks)
+        return AE_FAIL(AE_ERR_INPUT, "%s: pattern: expected %td letters r or a, one a block, found %s", where,
+                       c->blocks, letters != NULL ? letters : "no text");
+    for (ptrdiff_t i = 0; i < c->blocks; i++) c->pattern[i] = letters[i] == 'a' ? AE_ATTENTION : AE_RECURRENT;
+    return AE_OK;
+}
+
+static ae_status read_fields(ae_model_config *c, const json_t *o, const char *where) {
+    ae_status st = AE_OK;
+    for (int i = 0; i < N_SIZES; i++) {
+        int64_t value = 0;
+        AE_TRY(ae_json_int(o, size_fields[i].key, where, &value));
+        *(ptrdiff_t *)(void *)((char *)c + size_fields[i].offset) = (ptrdiff_t)value;
+    }
+    for (int i = 0; i < N_REALS; i++)
+        AE_TRY(ae_json_real(o, real_fields[i].key, where,
+                            (double *)(void *)((char *)c + real_fields[i].offset)));
+    const json_t *scaled = json_object_get(o, "scale_embeddings");
+    if (!json_is_boolean(scaled))
+        return AE_FAIL(AE_ERR_INPUT, "%s: scale_embeddings: expected true or false, found neither", where);
+    c->scale_embeddings = json_is_true(scaled);
+    if (c->blocks < 1 || c->blocks > AE_BLOCKS_MAX)
+        return AE_FAIL(AE_ERR_INPUT, "%s: blocks: expected 1 to %d, found %td", where, AE_BLOCKS_MAX,
+                       c->blocks);
+    AE_TRY(read_pattern(c, o, where));
+    AE_TRY(ae_model_config_check(c, where));
+out:
+    return st;
+}
+
+ae_status ae_model_config_from_json(ae_model_config *c, const char *text, const char *where) {
+    json_t *root = NULL;
+    ae_status st = ae_json_parse(&root, text, strlen(text), where);
+    if (st != AE_OK) return st;
+    *c = (ae_model_config){0};
+    st = json_is_object(root)
+             ? read_fields(c, root, where)
+             : AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found something else", where);
+    json_decref(root);
+    return st;
+}

@@ -1,0 +1,276 @@
+#include "model/decode.h"
+
+#include "core/arena.h"
+#include "model/views.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the state: block after block, each part [B, ...] ---- */
+
+/* The two parts of a block's state, and the bytes of one sequence in each: h and the last inputs, or the rings. */
+typedef struct {
+    char *first, *second;
+    size_t first_bytes, second_bytes;
+} block_state;
+
+static block_state take_block_state(ae_arena *a, const ae_backend *be, const ae_model_config *c,
+                                    ptrdiff_t block, ptrdiff_t B) {
+    block_state s;
+    if (c->pattern[block] == AE_ATTENTION) {
+        s.first_bytes = s.second_bytes = (size_t)(c->W * c->G * c->H) * be->act_bytes;
+    } else {
+        s.first_bytes = (size_t)c->C * sizeof(float);
+        s.second_bytes = (size_t)((c->K - 1) * c->C) * sizeof(float);
+    }
+    s.first = ae_arena_take(a, (size_t)B * s.first_bytes);
+    s.second = ae_arena_take(a, (size_t)B * s.second_bytes);
+    return s;
+}
+
+static size_t device_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B) {
+    ae_arena counting = {0};
+    for (ptrdiff_t i = 0; i < c->blocks; i++) take_block_state(&counting, be, c, i, B);
+    return counting.high;
+}
+
+static ae_arena arena_of(const ae_decode_state *s) {
+    return (ae_arena){.base = s->memory, .capacity = s->memory_bytes};
+}
+
+size_t ae_decode_state_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B) {
+    return device_bytes(be, c, B) + (size_t)B * sizeof(int32_t);
+}
+
+ae_status ae_decode_state_init(ae_decode_state *s, const ae_model *m, ptrdiff_t B) {
+    *s = (ae_decode_state){.model = m, .B = B};
+    if (ae_model_attends(&m->config) && m->config.W < 0)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "decoding: expected an attention window, found none: the state of this model has "
+                       "no fixed size; set model.window");
+    s->memory_bytes = device_bytes(m->be, &m->config, B);
+    s->positions = calloc((size_t)B, sizeof *s->positions);
+    ae_status st = s->positions != NULL ? m->be->alloc(&s->memory, s->memory_bytes)
+                                        : AE_FAIL(AE_ERR_RESOURCE, "decoding state: out of memory");
+    if (st == AE_OK)
+        m->be->zero(s->memory, s->memory_bytes);
+    else
+        ae_decode_state_free(s);
+    return st;
+}
+
+void ae_decode_state_free(ae_decode_state *s) {
+    if (s->model != NULL) s->model->be->release(s->memory, s->memory_bytes);
+    free(s->positions);
+    *s = (ae_decode_state){0};
+}
+
+/* The ops read nothing of a sequence that stands at position 0. */
+void ae_decode_state_reset(ae_decode_state *s, ptrdiff_t b) {
+    s->positions[b] = 0;
+}
+
+void ae_decode_state_copy(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from,
+                          ptrdiff_t from_b) {
+    assert(to->model == from->model && to_b < to->B && from_b < from->B);
+    const ae_model *m = to->model;
+    if (to == from && to_b == from_b) return;
+    ae_arena into = arena_of(to), out_of = arena_of(from);
+    for (ptrdiff_t i = 0; i < m->config.blocks; i++) {
+        const block_state x = take_block_state(&into, m->be, &m->config, i, to->B);
+        const block_state y = take_block_state(&out_of, m->be, &m->config, i, from->B);
+        m->be->copy(x.first + (size_t)to_b * x.first_bytes, y.first + (size_t)from_b * y.first_bytes,
+                    x.first_bytes);
+        m->be->copy(x.second + (size_t)to_b * x.second_bytes, y.second + (size_t)from_b * y.second_bytes,
+                    x.second_bytes);
+    }
+    to->positions[to_b] = from->positions[from_b];
+}
+
+/* ---- buffers ---- */
+
+struct ae_decoder {
+    const ae_model *model;
+    ptrdiff_t group, chunk; /* rows of a step at once, tokens of a prefill at once */
+    void *memory;
+    size_t memory_bytes;
+
+    ae_i32 *tokens, *positions, *targets;
+    ae_f32 *weights, *nll, *rstd, *cosines, *sines;
+    ae_f32 *x, *mid, *logits;
+    ae_block_room room;
+    ae_act *z;
+    void *head_scratch;
+
+    int32_t *host_ids; /* [M] positions or targets on their way to the device */
+    float *host_reals; /* [M] weights and nll */
+};
+
+static size_t more(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* What serves both a step of B rows of one token and a chunk of one row. */
+static ae_model_block_bytes most_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B,
+                                       ptrdiff_t chunk) {
+    const ae_block_dims step = ae_model_block_dims(c, B, 1, true),
+                        fill = ae_model_block_dims(c, 1, chunk, true);
+    const ae_model_block_bytes s = ae_model_most_block_bytes(be, c, &step);
+    const ae_model_block_bytes f = ae_model_most_block_bytes(be, c, &fill);
+    return (ae_model_block_bytes){more(s.temporal_saved, f.temporal_saved), more(s.mlp_saved, f.mlp_saved),
+                                  more(s.scratch, f.scratch)};
+}
+
+static ae_head_dims head_dims(const ae_model_config *c, ptrdiff_t M) {
+    return (ae_head_dims){.M = M, .D = c->D, .V = c->V, .cap = (float)c->soft_cap};
+}
+
+static void *take_f32(ae_arena *a, ptrdiff_t n) {
+    return ae_arena_take(a, (size_t)n * sizeof(float));
+}
+
+static void take_memory(ae_decoder *d, ae_arena *a, const ae_backend *be, const ae_model_config *c) {
+    const ptrdiff_t M = ae_max(d->group, d->chunk), angles = M * ae_model_rope_elements(c) / 2;
+    const ae_model_block_bytes most = most_bytes(be, c, d->group, d->chunk);
+    const bool attends = ae_model_attends(c);
+    d->tokens = take_f32(a, M);
+    d->positions = take_f32(a, M);
+    d->targets = take_f32(a, M);
+    d->weights = take_f32(a, M);
+    d->nll = take_f32(a, M);
+    d->rstd = take_f32(a, M);
+    d->cosines = attends ? take_f32(a, angles) : NULL;
+    d->sines = attends ? take_f32(a, angles) : NULL;
+    d->x = take_f32(a, M * c->D);
+    d->mid = take_f32(a, M * c->D);
+    d->logits = take_f32(a, d->group * c->V);
+    d->room = (ae_block_room){ae_arena_take(a, most.temporal_saved), ae_arena_take(a, most.mlp_saved),
+                              ae_arena_take(a, most.scratch)};
+    d->z = ae_arena_take(a, (size_t)(M * c->D) * be->act_bytes);
+    d->head_scratch = ae_arena_take(a, be->head_scratch_bytes(head_dims(c, M)));
+}
+
+static ptrdiff_t group_of(ptrdiff_t B) {
+    return ae_max(1, ae_min(B, AE_LINEAR_FEW));
+}
+
+static size_t host_bytes(const ae_decoder *d) {
+    return (size_t)ae_max(d->group, d->chunk) * sizeof(float);
+}
+
+size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t chunk) {
+    ae_decoder d = {.group = group_of(B), .chunk = ae_max(chunk, 1)};
+    ae_arena counting = {0};
+    take_memory(&d, &counting, be, c);
+    return counting.high + 2 * host_bytes(&d);
+}
+
+ae_status ae_decoder_new(ae_decoder **out, const ae_model *m, ptrdiff_t B, ptrdiff_t chunk) {
+    ae_decoder *d = calloc(1, sizeof *d);
+    *out = NULL;
+    if (d == NULL) return AE_FAIL(AE_ERR_RESOURCE, "decoder: out of memory");
+    d->model = m;
+    d->group = group_of(B);
+    d->chunk = ae_max(chunk, 1);
+    ae_arena a = {0};
+    take_memory(d, &a, m->be, &m->config);
+    d->memory_bytes = a.high;
+    d->host_ids = malloc(host_bytes(d));
+    d->host_reals = malloc(host_bytes(d));
+    ae_status st = d->host_ids != NULL && d->host_reals != NULL
+                       ? m->be->alloc(&d->memory, d->memory_bytes)
+                       : AE_FAIL(AE_ERR_RESOURCE, "decoder: out of memory");
+    if (st != AE_OK) {
+        ae_decoder_delete(d);
+        return st;
+    }
+    a = (ae_arena){.base = d->memory, .capacity = d->memory_bytes};
+    take_memory(d, &a, m->be, &m->config);
+    *out = d;
+    return AE_OK;
+}
+
+void ae_decoder_delete(ae_decoder *d) {
+    if (d == NULL) return;
+    d->model->be->release(d->memory, d->memory_bytes);
+    free(d->host_ids);
+    free(d->host_reals);
+    free(d);
+}
+
+/* ---- one call through the blocks ---- */
+
+static void forward_block(ae_decoder *d, ptrdiff_t i, block_state s, ptrdiff_t b, const ae_block_dims *n) {
+    const ae_block_batch batch = {d->positions, d->cosines, d->sines};
+    void *first = s.first + (size_t)b * s.first_bytes, *second = s.second + (size_t)b * s.second_bytes;
+    ae_recurrent_state recurrent = {.h = first, .conv = second};
+    ae_attention_state rings = {.k = first, .v = second};
+    ae_model_block_forward(d->model, i, d->x, d->mid, d->x, &recurrent, &rings, &batch, n, &d->room);
+}
+
+/* B rows of T tokens into the sequences from b on; z holds the normed last stream. Positions are in host_ids. */
+static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_t *tokens, ptrdiff_t B,
+                    ptrdiff_t T) {
+    const ae_model *m = d->model;
+    const ae_backend *be = m->be;
+    const ae_model_config *c = &m->config;
+    const ptrdiff_t M = B * T;
+    const ae_block_dims n = ae_model_block_dims(c, B, T, true);
+    ae_arena a = arena_of(s);
+    be->upload(d->tokens, tokens, (size_t)M * sizeof *tokens);
+    be->upload(d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);
+    if (d->cosines != NULL)
+        be->rope_table(d->cosines, d->sines, d->positions, c->rope_theta, M, ae_model_rope_elements(c));
+    be->embedding_forward(d->x, m->views->table->value, d->tokens, ae_model_embedding_scale(c), M, c->D);
+    for (ptrdiff_t i = 0; i < c->blocks; i++)
+        forward_block(d, i, take_block_state(&a, be, c, i, s->B), b, &n);
+    be->rmsnorm_forward(d->z, d->rstd, d->x, m->views->final_norm->value, (float)c->norm_eps, M, c->D);
+}
+
+static void fetch_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *logits) {
+    const ae_model *m = d->model;
+    m->be->head_logits(d->logits, ae_act_at(m->be, d->z, first * m->config.D), m->views->table->packed,
+                       head_dims(&m->config, rows));
+    m->be->download(logits, d->logits, (size_t)(rows * m->config.V) * sizeof *logits);
+}
+
+/* Products of more rows than AE_LINEAR_FEW sum in another order, so a big batch goes in groups: bits before speed. */
+void ae_decoder_step(ae_decoder *d, ae_decode_state *s, const int32_t *tokens, ptrdiff_t B, float *logits) {
+    assert(B >= 1 && B <= s->B && s->model == d->model);
+    for (ptrdiff_t at = 0; at < B; at += d->group) {
+        const ptrdiff_t rows = ae_min(d->group, B - at);
+        memcpy(d->host_ids, s->positions + at, (size_t)rows * sizeof *s->positions);
+        forward(d, s, at, tokens + at, rows, 1);
+        for (ptrdiff_t b = 0; b < rows; b++) s->positions[at + b]++;
+        if (logits != NULL) fetch_logits(d, 0, rows, logits + at * d->model->config.V);
+    }
+}
+
+/* Log-probabilities of the next `n` tokens, of which `next` is the first: row t of z predicts next[t]. */
+static void fetch_logprobs(ae_decoder *d, const int32_t *next, ptrdiff_t n, float *logprobs) {
+    const ae_backend *be = d->model->be;
+    const size_t bytes = (size_t)n * sizeof(float);
+    for (ptrdiff_t t = 0; t < n; t++) d->host_reals[t] = 1.0f;
+    be->upload(d->targets, next, (size_t)n * sizeof *next);
+    be->upload(d->weights, d->host_reals, bytes);
+    be->head_score(d->nll, NULL, NULL, 0, d->z, d->model->views->table->packed, d->targets, d->weights,
+                   head_dims(&d->model->config, n), d->head_scratch);
+    be->download(d->host_reals, d->nll, bytes);
+    for (ptrdiff_t t = 0; t < n; t++) logprobs[t] = -d->host_reals[t];
+}
+
+void ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_t *tokens, ptrdiff_t n,
+                        float *logits, float *logprobs) {
+    assert(b >= 0 && b < s->B && s->model == d->model && n >= 0);
+    if (logprobs != NULL && n > 0) logprobs[0] = NAN;
+    for (ptrdiff_t at = 0; at < n; at += d->chunk) {
+        const ptrdiff_t T = ae_min(d->chunk, n - at), known = ae_min(T, n - at - 1);
+        for (ptrdiff_t t = 0; t < T; t++) d->host_ids[t] = s->positions[b] + (int32_t)t;
+        forward(d, s, b, tokens + at, 1, T);
+        s->positions[b] += (int32_t)T;
+        if (logprobs != NULL && known > 0) fetch_logprobs(d, tokens + at + 1, known, logprobs + at + 1);
+        if (logits != NULL && at + T == n) fetch_logits(d, T - 1, 1, logits);
+    }
+}

@@ -1,0 +1,323 @@
+#include "model/model.h"
+
+#include "core/arena.h"
+#include "model/tensors.h"
+#include "model/views.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- views ---- */
+
+typedef struct {
+    const ae_params *params;
+    ptrdiff_t block;
+} lookup;
+
+static const ae_param *of_block(lookup l, const char *name) {
+    char full[96];
+    snprintf(full, sizeof full, "model.layers.%td.%s", l.block, name);
+    const ae_param *p = ae_params_find(l.params, full);
+    assert(p != NULL);
+    return p;
+}
+
+static const ae_weight *weight(lookup l, const char *name) {
+    return of_block(l, name)->packed;
+}
+static const ae_f32 *value(lookup l, const char *name) {
+    return of_block(l, name)->value;
+}
+static ae_f32 *grad(lookup l, const char *name) {
+    return of_block(l, name)->grad;
+}
+
+#define T_ "temporal_block."
+#define M_ "mlp_block."
+
+static void view_recurrent(ae_block_view *v, lookup l) {
+    v->recurrent.p = (ae_recurrent_params){
+        .norm = value(l, "temporal_pre_norm.weight"),
+        .linear_x = weight(l, T_ "linear_x.weight"),
+        .linear_y = weight(l, T_ "linear_y.weight"),
+        .linear_x_bias = value(l, T_ "linear_x.bias"),
+        .linear_y_bias = value(l, T_ "linear_y.bias"),
+        .conv = value(l, T_ "conv_1d.weight"),
+        .conv_bias = value(l, T_ "conv_1d.bias"),
+        .input_gate = weight(l, T_ "rg_lru.input_gate_weight"),
+        .recurrent_gate = weight(l, T_ "rg_lru.recurrent_gate_weight"),
+        .input_gate_bias = value(l, T_ "rg_lru.input_gate_bias"),
+        .recurrent_gate_bias = value(l, T_ "rg_lru.recurrent_gate_bias"),
+        .recurrent_param = value(l, T_ "rg_lru.recurrent_param"),
+        .linear_out = weight(l, T_ "linear_out.weight"),
+        .linear_out_bias = value(l, T_ "linear_out.bias"),
+    };
+    v->recurrent.g = (ae_recurrent_grads){
+        .norm = grad(l, "temporal_pre_norm.weight"),
+        .linear_x = grad(l, T_ "linear_x.weight"),
+        .linear_y = grad(l, T_ "linear_y.weight"),
+        .linear_x_bias = grad(l, T_ "linear_x.bias"),
+        .linear_y_bias = grad(l, T_ "linear_y.bias"),
+        .conv = grad(l, T_ "conv_1d.weight"),
+        .conv_bias = grad(l, T_ "conv_1d.bias"),
+        .input_gate = grad(l, T_ "rg_lru.input_gate_weight"),
+        .recurrent_gate = grad(l, T_ "rg_lru.recurrent_gate_weight"),
+        .input_gate_bias = grad(l, T_ "rg_lru.input_gate_bias"),
+        .recurrent_gate_bias = grad(l, T_ "rg_lru.recurrent_gate_bias"),
+        .recurrent_param = grad(l, T_ "rg_lru.recurrent_param"),
+        .linear_out = grad(l, T_ "linear_out.weight"),
+        .linear_out_bias = grad(l, T_ "linear_out.bias"),
+    };
+}
+
+static void view_attention(ae_block_view *v, lookup l) {
+    v->attention.p = (ae_attention_params){
+        .norm = value(l, "temporal_pre_norm.weight"),
+        .q = weight(l, T_ "q_proj.weight"),
+        .k = weight(l, T_ "k_proj.weight"),
+        .v = weight(l, T_ "v_proj.weight"),
+        .o = weight(l, T_ "o_proj.weight"),
+        .o_bias = value(l, T_ "o_proj.bias"),
+    };
+    v->attention.g = (ae_attention_grads){
+        .norm = grad(l, "temporal_pre_norm.weight"),
+        .q = grad(l, T_ "q_proj.weight"),
+        .k = grad(l, T_ "k_proj.weight"),
+        .v = grad(l, T_ "v_proj.weight"),
+        .o = grad(l, T_ "o_proj.weight"),
+        .o_bias = grad(l, T_ "o_proj.bias"),
+    };
+}
+
+static void view_mlp(ae_block_view *v, lookup l) {
+    v->mlp.p = (ae_mlp_params){
+        .norm = value(l, "channel_pre_norm.weight"),
+        .gate = weight(l, M_ "gate_proj.weight"),
+        .up = weight(l, M_ "up_proj.weight"),
+        .down = weight(l, M_ "down_proj.weight"),
+        .gate_bias = value(l, M_ "gate_proj.bias"),
+        .up_bias = value(l, M_ "up_proj.bias"),
+        .down_bias = value(l, M_ "down_proj.bias"),
+    };
+    v->mlp.g = (ae_mlp_grads){
+        .norm = grad(l, "channel_pre_norm.weight"),
+        .gate = grad(l, M_ "gate_proj.weight"),
+        .up = grad(l, M_ "up_proj.weight"),
+        .down = grad(l, M_ "down_proj.weight"),
+        .gate_bias = grad(l, M_ "gate_proj.bias"),
+        .up_bias = grad(l, M_ "up_proj.bias"),
+        .down_bias = grad(l, M_ "down_proj.bias"),
+    };
+}
+
+static void make_views(ae_model *m) {
+    ae_model_views *v = m->views;
+    v->table = ae_params_find(&m->params, "model.embed_tokens.weight");
+    v->final_norm = ae_params_find(&m->params, "model.final_norm.weight");
+    for (ptrdiff_t i = 0; i < m->config.blocks; i++) {
+        const lookup l = {&m->params, i};
+        ae_block_view *b = &v->blocks[i];
+        b->kind = m->config.pattern[i] == AE_ATTENTION ? AE_ATTENTION : AE_RECURRENT;
+        if (b->kind == AE_ATTENTION)
+            view_attention(b, l);
+        else
+            view_recurrent(b, l);
+        view_mlp(b, l);
+    }
+}
+
+/* ---- memory ---- */
+
+static void place_params(ae_model *m) {
+    int64_t grad_offset = 0;
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        ae_param *p = &m->params.items[i];
+        p->value = ae_f32_at(m->value_memory, p->offset);
+        if (!m->training || !p->trainable) continue;
+        p->grad = ae_f32_at(m->grad_memory, grad_offset);
+        grad_offset += (p->n + AE_ARENA_ALIGN / 4 - 1) / (AE_ARENA_ALIGN / 4) * (AE_ARENA_ALIGN / 4);
+    }
+}
+
+/* Packs into memory, or counts when there is none yet. */
+static size_t pack(ae_model *m) {
+    ae_arena a = {.base = m->packed_memory, .capacity = m->packed_bytes};
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        ae_param *p = &m->params.items[i];
+        if (!p->product) continue;
+        const size_t bytes = m->be->weight_bytes((ptrdiff_t)p->rows, (ptrdiff_t)p->cols);
+        void *room = bytes > 0 ? ae_arena_take(&a, bytes) : NULL;
+        if (m->value_memory == NULL || (bytes > 0 && room == NULL)) continue;
+        p->packed = m->be->weight_pack(room, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols);
+    }
+    return a.high;
+}
+
+static ae_status take_memory(ae_model *m) {
+    const ae_backend *be = m->be;
+    ae_status st = AE_OK;
+    m->packed_bytes = pack(m);
+    m->value_bytes = (size_t)ae_params_padded_elements(&m->params, false) * sizeof(float);
+    AE_TRY(be->alloc(&m->value_memory, m->value_bytes));
+    if (m->packed_bytes > 0) AE_TRY(be->alloc(&m->packed_memory, m->packed_bytes));
+    if (m->training) {
+        m->grad_bytes = (size_t)ae_params_padded_elements(&m->params, true) * sizeof(float);
+        AE_TRY(be->alloc(&m->grad_memory, m->grad_bytes));
+        be->zero(m->grad_memory, m->grad_bytes);
+    }
+out:
+    return st;
+}
+
+ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config *c, bool training) {
+    *m = (ae_model){.be = be, .config = *c, .training = training};
+    ae_status st = ae_params_init(&m->params, c);
+    if (st == AE_OK) st = take_memory(m);
+    if (st == AE_OK) {
+        m->views = calloc(1, sizeof *m->views);
+        ae_block_view *blocks = calloc((size_t)c->blocks, sizeof *blocks);
+        if (m->views != NULL) m->views->blocks = blocks;
+        if (m->views == NULL || blocks == NULL) {
+            if (m->views == NULL) free(blocks);
+            st = AE_FAIL(AE_ERR_RESOURCE, "the model's parameters: out of memory");
+        }
+    }
+    if (st != AE_OK) {
+        ae_model_free(m);
+        return st;
+    }
+    place_params(m);
+    return AE_OK;
+}
+
+void ae_model_free(ae_model *m) {
+    if (m->be != NULL) {
+        m->be->release(m->value_memory, m->value_bytes);
+        m->be->release(m->grad_memory, m->grad_bytes);
+        m->be->release(m->packed_memory, m->packed_bytes);
+    }
+    if (m->views != NULL) free(m->views->blocks);
+    free(m->views);
+    ae_params_free(&m->params);
+    *m = (ae_model){0};
+}
+
+void ae_model_values_changed(ae_model *m) {
+    pack(m);
+    make_views(m);
+}
+
+/* ---- values ---- */
+
+enum { PIECE = 1 << 20 };
+
+ae_status ae_model_set_initial(ae_model *m, uint64_t seed) {
+    float *piece = malloc(PIECE * sizeof *piece);
+    if (piece == NULL) return AE_FAIL(AE_ERR_RESOURCE, "initial values: out of memory");
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        const ae_param *p = &m->params.items[i];
+        for (int64_t at = 0; at < p->n; at += PIECE) {
+            const int64_t n = p->n - at < PIECE ? p->n - at : PIECE;
+            ae_param_initial_part(p, seed, at, n, piece);
+            m->be->upload(ae_f32_at(p->value, (ptrdiff_t)at), piece, (size_t)n * sizeof *piece);
+        }
+    }
+    free(piece);
+    ae_model_values_changed(m);
+    return AE_OK;
+}
+
+static const char tied_name[] = "lm_head.weight";
+
+/* A tensor that the table does not know would be dropped in silence: the configuration does not describe this file. */
+static ae_status check_names(const ae_model *m, const ae_tensors *t, const char *path) {
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        if (ae_tensors_find(t, m->params.items[i].name) < 0)
+            return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected this tensor, found none of that name", path,
+                           m->params.items[i].name);
+    }
+    for (ptrdiff_t i = 0; i < ae_tensors_count(t); i++) {
+        const char *name = ae_tensors_name(t, i);
+        if (strcmp(name, tied_name) != 0 && ae_params_find(&m->params, name) == NULL)
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: %s: a tensor that this model has no place for; does the configuration "
+                           "belong to these weights?",
+                           path, name);
+    }
+    return AE_OK;
+}
+
+static ae_status check_tied(ae_tensors *t, const char *path) {
+    bool same = true;
+    if (ae_tensors_find(t, tied_name) < 0) return AE_OK;
+    ae_status st = ae_tensors_same(t, tied_name, "model.embed_tokens.weight", &same);
+    if (st != AE_OK || same) return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: %s: expected the values of model.embed_tokens.weight, found others: input and "
+                   "output embeddings are one table in this model",
+                   path, tied_name);
+}
+
+static ae_status load_param(const ae_backend *be, const ae_param *p, ae_tensors *t) {
+    const size_t bytes = (size_t)p->n * sizeof(float);
+    float *values = malloc(bytes);
+    if (values == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory for %zu bytes", p->name, bytes);
+    ae_status st = ae_tensors_read(t, p->name, p->rank, p->shape, values);
+    if (st == AE_OK) be->upload(p->value, values, bytes);
+    free(values);
+    return st;
+}
+
+ae_status ae_model_load(ae_model *m, const char *path) {
+    ae_tensors *t = NULL;
+    ae_status st = ae_tensors_open(&t, path);
+    if (st == AE_OK) st = check_names(m, t, path);
+    if (st == AE_OK) st = check_tied(t, path);
+    for (ptrdiff_t i = 0; st == AE_OK && i < m->params.n; i++) st = load_param(m->be, &m->params.items[i], t);
+    ae_tensors_close(t);
+    if (st == AE_OK) ae_model_values_changed(m);
+    return st;
+}
+
+/* ---- saving ---- */
+
+typedef struct {
+    const ae_model *model;
+    float *values; /* of the biggest parameter */
+} fetching;
+
+static ae_status fetch_param(void *context, ptrdiff_t i, const float **values) {
+    const fetching *f = context;
+    const ae_param *p = &f->model->params.items[i];
+    f->model->be->download(f->values, p->value, (size_t)p->n * sizeof(float));
+    *values = f->values;
+    return AE_OK;
+}
+
+ae_status ae_model_save(const ae_model *m, const char *path) {
+    const size_t n = (size_t)m->params.n;
+    int64_t most = 0;
+    const char **names = calloc(n, sizeof *names);
+    int *ranks = calloc(n, sizeof *ranks);
+    int64_t(*shapes)[3] = calloc(n, sizeof *shapes);
+    for (size_t i = 0; i < n; i++) most = m->params.items[i].n > most ? m->params.items[i].n : most;
+    fetching f = {m, malloc((size_t)most * sizeof(float))};
+    ae_status st = AE_OK;
+    if (names == NULL || ranks == NULL || shapes == NULL || f.values == NULL) {
+        AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path));
+    }
+    for (size_t i = 0; i < n; i++) {
+        names[i] = m->params.items[i].name;
+        ranks[i] = m->params.items[i].rank;
+        memcpy(shapes[i], m->params.items[i].shape, sizeof shapes[i]);
+    }
+    AE_TRY(
+        ae_tensors_write_h5(path, m->params.n, names, ranks, (const int64_t(*)[3])shapes, fetch_param, &f));
+out:
+    free(f.values);
+    free(shapes);
+    free(ranks);
+    free(names);
+    return st;
+}

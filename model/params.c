@@ -1,0 +1,189 @@
+#include "model/params.h"
+
+#include "core/arena.h"
+#include "core/rng.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = AE_ARENA_ALIGN / sizeof(float), PER_BLOCK_MAX = 24 };
+
+/* ---- the table ---- */
+
+typedef struct {
+    ae_params *params;
+    const ae_model_config *config;
+    ptrdiff_t block; /* -1 outside the blocks */
+} table;
+
+static ae_param *add(table *t, const char *name, int rank, int64_t a, int64_t b, int64_t c) {
+    ae_param *p = &t->params->items[t->params->n++];
+    *p = (ae_param){.rank = rank, .shape = {a, b, c}, .trainable = true};
+    const int n = t->block < 0 ? snprintf(p->name, sizeof p->name, "model.%s", name)
+                               : snprintf(p->name, sizeof p->name, "model.layers.%td.%s", t->block, name);
+    assert(n > 0 && (size_t)n < sizeof p->name);
+    (void)n;
+    p->n = a * (rank > 1 ? b : 1) * (rank > 2 ? c : 1);
+    return p;
+}
+
+static void add_vector(table *t, const char *name, int64_t n) {
+    add(t, name, 1, n, 0, 0);
+}
+
+static double init_std(double s, int64_t fan_in) {
+    return sqrt(s / (double)fan_in);
+}
+
+/* A matrix [out, in] of a linear layer, with s of the initial variance s / in. */
+static void add_matrix(table *t, const char *name, int64_t out, int64_t in, double s) {
+    ae_param *p = add(t, name, 2, out, in, 0);
+    p->init = AE_INIT_NORMAL;
+    p->std = init_std(s, in);
+    p->decays = p->product = true;
+    p->rows = out;
+    p->cols = in;
+}
+
+static void add_gate(table *t, const char *weight, const char *bias) {
+    const int64_t N = t->config->N, S = t->config->C / N;
+    ae_param *p = add(t, weight, 3, N, S, S);
+    p->init = AE_INIT_NORMAL;
+    p->std = init_std(1, S);
+    p->product = true;
+    p->rows = N * S;
+    p->cols = S;
+    add(t, bias, 2, N, S, 0);
+}
+
+static void add_conv(table *t) {
+    const ae_model_config *c = t->config;
+    ae_param *p = add(t, "temporal_block.conv_1d.weight", 3, c->C, 1, c->K);
+    p->init = AE_INIT_NORMAL;
+    p->std = init_std(0.01, c->K);
+    p->decays = true;
+    add_vector(t, "temporal_block.conv_1d.bias", c->C);
+}
+
+static double output_variance(const ae_model_config *c) {
+    return 2.0 / (double)c->blocks;
+}
+
+static void add_recurrent(table *t) {
+    const ae_model_config *c = t->config;
+    add_matrix(t, "temporal_block.linear_x.weight", c->C, c->D, 1);
+    add_vector(t, "temporal_block.linear_x.bias", c->C);
+    add_matrix(t, "temporal_block.linear_y.weight", c->C, c->D, 1);
+    add_vector(t, "temporal_block.linear_y.bias", c->C);
+    add_conv(t);
+    add(t, "temporal_block.rg_lru.recurrent_param", 1, c->C, 0, 0)->init = AE_INIT_RECURRENT;
+    add_gate(t, "temporal_block.rg_lru.input_gate_weight", "temporal_block.rg_lru.input_gate_bias");
+    add_gate(t, "temporal_block.rg_lru.recurrent_gate_weight", "temporal_block.rg_lru.recurrent_gate_bias");
+    add_matrix(t, "temporal_block.linear_out.weight", c->D, c->C, output_variance(c));
+    add_vector(t, "temporal_block.linear_out.bias", c->D);
+}
+
+static void add_attention(table *t) {
+    const ae_model_config *c = t->config;
+    const int64_t queries = c->N * c->H, keys = c->G * c->H;
+    add_matrix(t, "temporal_block.q_proj.weight", queries, c->D, 1);
+    add_matrix(t, "temporal_block.k_proj.weight", keys, c->D, 1);
+    add_matrix(t, "temporal_block.v_proj.weight", keys, c->D, 1);
+    add_matrix(t, "temporal_block.o_proj.weight", c->D, queries, output_variance(c));
+    add_vector(t, "temporal_block.o_proj.bias", c->D);
+}
+
+static void add_mlp(table *t) {
+    const ae_model_config *c = t->config;
+    add_matrix(t, "mlp_block.gate_proj.weight", c->E, c->D, 1);
+    add_vector(t, "mlp_block.gate_proj.bias", c->E);
+    add_matrix(t, "mlp_block.up_proj.weight", c->E, c->D, 1);
+    add_vector(t, "mlp_block.up_proj.bias", c->E);
+    add_matrix(t, "mlp_block.down_proj.weight", c->D, c->E, output_variance(c));
+    add_vector(t, "mlp_block.down_proj.bias", c->D);
+}
+
+static void add_block(table *t) {
+    const ae_model_config *c = t->config;
+    add_vector(t, "temporal_pre_norm.weight", c->D);
+    if (c->pattern[t->block] == AE_ATTENTION)
+        add_attention(t);
+    else
+        add_recurrent(t);
+    add_vector(t, "channel_pre_norm.weight", c->D);
+    add_mlp(t);
+}
+
+static void place(ae_params *p) {
+    int64_t offset = 0;
+    for (ptrdiff_t i = 0; i < p->n; i++) {
+        p->items[i].offset = offset;
+        offset += (p->items[i].n + ALIGN - 1) / ALIGN * ALIGN;
+        p->total += p->items[i].n;
+    }
+}
+
+ae_status ae_params_init(ae_params *p, const ae_model_config *c) {
+    const size_t most = (size_t)c->blocks * PER_BLOCK_MAX + 2;
+    *p = (ae_params){.items = calloc(most, sizeof *p->items)};
+    if (p->items == NULL) return AE_FAIL(AE_ERR_RESOURCE, "the table of parameters: out of memory");
+    table t = {.params = p, .config = c, .block = -1};
+    add_matrix(&t, "embed_tokens.weight", c->V, c->D, 1);
+    p->items[0].decays = false;
+    for (t.block = 0; t.block < c->blocks; t.block++) add_block(&t);
+    t.block = -1;
+    add_vector(&t, "final_norm.weight", c->D);
+    assert((size_t)p->n <= most);
+    place(p);
+    return AE_OK;
+}
+
+void ae_params_free(ae_params *p) {
+    free(p->items);
+    *p = (ae_params){0};
+}
+
+ae_param *ae_params_find(const ae_params *p, const char *name) {
+    for (ptrdiff_t i = 0; i < p->n; i++) {
+        if (strcmp(p->items[i].name, name) == 0) return &p->items[i];
+    }
+    return NULL;
+}
+
+int64_t ae_params_padded_elements(const ae_params *p, bool trainable_only) {
+    int64_t n = 0;
+    for (ptrdiff_t i = 0; i < p->n; i++) {
+        if (p->items[i].trainable || !trainable_only) n += (p->items[i].n + ALIGN - 1) / ALIGN * ALIGN;
+    }
+    return n;
+}
+
+/* ---- initial values ---- */
+
+/* With r = 1/8, a = exp(-softplus(p)); a^2 = u is uniform in [0.9^2, 0.999^2], so softplus(p) = -log(u) / 2. */
+static double draw_recurrent(ae_rng *r) {
+    const double low = 0.9 * 0.9, high = 0.999 * 0.999;
+    const double u = low + (high - low) * ae_rng_uniform(r);
+    return log(expm1(-0.5 * log(u)));
+}
+
+/* One value a counter: any part can be made apart, and by any thread. */
+void ae_param_initial_part(const ae_param *p, uint64_t seed, int64_t first, int64_t n, float *out) {
+    assert(first >= 0 && n >= 0 && first + n <= p->n);
+    const uint64_t stream = ae_rng_hash(seed, p->name);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        ae_rng r = ae_rng_make(seed, stream);
+        r.counter = (uint64_t)(first + i);
+        out[i] = p->init == AE_INIT_NORMAL      ? (float)(p->std * ae_rng_normal(&r))
+                 : p->init == AE_INIT_RECURRENT ? (float)draw_recurrent(&r)
+                                                : 0.0f;
+    }
+}
+
+void ae_param_initial(const ae_param *p, uint64_t seed, float *out) {
+    ae_param_initial_part(p, seed, 0, p->n, out);
+}

@@ -1,0 +1,40 @@
+#ifndef AE_MODEL_SAFETENSORS_H
+#define AE_MODEL_SAFETENSORS_H
+#include "core/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One safetensors file:  [8 bytes: length n][n bytes: JSON][data]. The JSON names dtype, shape and the place of every tensor in the
+ * data. Nothing of it is believed: places must tile the data exactly and agree with shape and type. */
+
+typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16, AE_DTYPE_F16 } ae_dtype;
+enum { AE_SAFETENSORS_RANK_MAX = 8 };
+
+typedef struct {
+    char *name;
+    ae_dtype dtype;
+    int rank;
+    int64_t shape[AE_SAFETENSORS_RANK_MAX];
+    int64_t n;          /* elements */
+    int64_t begin, end; /* bytes of the data */
+} ae_safetensor;
+
+typedef struct {
+    char *path;
+    int fd;
+    int64_t data_at, data_bytes; /* of the file */
+    ae_safetensor *items;
+    size_t n;
+} ae_safetensors;
+
+ae_status ae_safetensors_open(ae_safetensors *f, const char *path);
+void ae_safetensors_close(ae_safetensors *f);
+const ae_safetensor *ae_safetensors_find(const ae_safetensors *f,
+                                         const char *name); /* NULL when there is none */
+
+/* Elements [first, first + n) in row-major order, as float32. */
+ae_status ae_safetensors_read(const ae_safetensors *f, const ae_safetensor *t, int64_t first, int64_t n,
+                              float *out);
+
+#endif

@@ -1,0 +1,149 @@
+#include "model/source.h"
+
+#include "core/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool has(const char *folder, const char *name) {
+    char *path = ae_path_join(folder, name);
+    const bool there = ae_path_exists(path);
+    free(path);
+    return there;
+}
+
+/* step-000123 -> 123; -1 for another name, such as one still being written aside. */
+static int64_t step_of(const char *name) {
+    static const char prefix[] = "step-";
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0) return -1;
+    const char *digits = name + sizeof prefix - 1;
+    const size_t n = strlen(digits);
+    if (n == 0 || n > 18 || strspn(digits, "0123456789") != n) return -1;
+    return strtoll(digits, NULL, 10);
+}
+
+ae_status ae_newest_checkpoint(char **folder, int64_t *step, const char *run) {
+    char *all = ae_path_join(run, "checkpoints");
+    DIR *d = opendir(all);
+    int64_t newest = -1;
+    *folder = NULL;
+    for (struct dirent *e = d != NULL ? readdir(d) : NULL; e != NULL; e = readdir(d)) {
+        const int64_t found = step_of(e->d_name);
+        if (found <= newest) continue;
+        char *candidate = ae_path_join(all, e->d_name);
+        if (has(candidate, "DONE")) {
+            free(*folder);
+            *folder = candidate;
+            newest = found;
+        } else {
+            free(candidate);
+        }
+    }
+    const ae_status st = d != NULL || errno == ENOENT
+                             ? AE_OK
+                             : AE_FAIL(AE_ERR_INPUT, "%s: cannot be listed: %s", all, strerror(errno));
+    if (d != NULL) closedir(d);
+    free(all);
+    if (step != NULL) *step = newest;
+    return st;
+}
+
+static char *copy_text(const char *text) {
+    return ae_path_join("", text); /* aborts when out of memory, like every path */
+}
+
+static void find_tokenizer(ae_model_source *s) {
+    if (has(s->folder, "tokenizer.model")) s->tokenizer = ae_path_join(s->folder, "tokenizer.model");
+}
+
+static ae_status open_hf(ae_model_source *s) {
+    char *config = ae_path_join(s->folder, "config.json");
+    s->kind = AE_SOURCE_HF;
+    s->tensors = copy_text(s->folder);
+    find_tokenizer(s);
+    const ae_status st = ae_model_config_from_hf(&s->config, config);
+    free(config);
+    return st;
+}
+
+static ae_status open_checkpoint(ae_model_source *s) {
+    if (!has(s->folder, "DONE"))
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected a complete checkpoint, found one without DONE: its writing was cut "
+                       "off; take an earlier one",
+                       s->folder);
+    char *config = ae_path_join(s->folder, "model.json"), *text = NULL;
+    size_t n = 0;
+    s->kind = AE_SOURCE_CHECKPOINT;
+    s->tensors = ae_path_join(s->folder, "weights.h5");
+    find_tokenizer(s);
+    ae_status st = ae_file_read(config, &text, &n);
+    if (st == AE_OK) st = ae_model_config_from_json(&s->config, text, config);
+    free(text);
+    free(config);
+    return st;
+}
+
+static ae_status open_run(ae_model_source *s, const char *run) {
+    const ae_status st = ae_newest_checkpoint(&s->folder, NULL, run);
+    if (st != AE_OK) return st;
+    if (s->folder == NULL)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected a run with a complete checkpoint, found none in checkpoints", run);
+    return open_checkpoint(s);
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static ae_status open_folder(ae_model_source *s, const char *path) {
+    s->folder = copy_text(path);
+    for (size_t n = strlen(s->folder); n > 1 && s->folder[n - 1] == '/'; n--) s->folder[n - 1] = '\0';
+    if (has(s->folder, "model.json") || step_of(last_part(s->folder)) >= 0) return open_checkpoint(s);
+    if (has(s->folder, "config.json")) return open_hf(s);
+    if (has(s->folder, "checkpoints")) {
+        free(s->folder);
+        s->folder = NULL;
+        return open_run(s, path);
+    }
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected a model: a folder with config.json (Hugging Face), a checkpoint "
+                   "(step-NNN), or a run with checkpoints; found none of them",
+                   path);
+}
+
+ae_status ae_model_source_open(ae_model_source *s, const char *path) {
+    *s = (ae_model_source){0};
+    ae_status st;
+    if (!ae_path_exists(path))
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected a model's folder, found nothing there", path);
+    else if (!ae_path_is_folder(path))
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected a model's folder, found a file", path);
+    else
+        st = open_folder(s, path);
+    if (st != AE_OK) ae_model_source_free(s);
+    return st;
+}
+
+void ae_model_source_free(ae_model_source *s) {
+    free(s->folder);
+    free(s->tensors);
+    free(s->tokenizer);
+    *s = (ae_model_source){0};
+}
+
+ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path, bool training) {
+    ae_model_source s;
+    *m = (ae_model){0};
+    ae_status st = ae_model_source_open(&s, path);
+    if (st != AE_OK) return st;
+    st = ae_model_init(m, be, &s.config, training);
+    if (st == AE_OK) st = ae_model_load(m, s.tensors);
+    if (st != AE_OK) ae_model_free(m);
+    ae_model_source_free(&s);
+    return st;
+}

@@ -1,0 +1,28 @@
+#ifndef AE_MODEL_SOURCE_H
+#define AE_MODEL_SOURCE_H
+#include "model/model.h"
+
+/* What a "model" argument may be: a Hugging Face folder (config.json), a checkpoint (model.json, weights.h5, DONE), or a run (its
+ * newest complete checkpoint). */
+
+typedef enum { AE_SOURCE_HF, AE_SOURCE_CHECKPOINT } ae_source_kind;
+
+typedef struct {
+    ae_source_kind kind;
+    char *folder; /* of the files: for a run, the checkpoint's */
+    ae_model_config config;
+    char *tensors;   /* for ae_tensors_open and ae_model_load */
+    char *tokenizer; /* tokenizer.model there; NULL when there is none */
+} ae_model_source;
+
+/* Reads the configuration, not the weights. AE_ERR_INPUT for a folder that is nothing of the three, or half-written. */
+ae_status ae_model_source_open(ae_model_source *s, const char *path);
+void ae_model_source_free(ae_model_source *s);
+
+/* The newest complete checkpoint of a run's folder (caller frees); NULL with AE_OK when it has none. `step` may be NULL. */
+ae_status ae_newest_checkpoint(char **folder, int64_t *step, const char *run);
+
+/* A model of what stands at `path`: memory, values and packed forms. */
+ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path, bool training);
+
+#endif

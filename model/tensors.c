@@ -1,0 +1,298 @@
+#include "model/tensors.h"
+
+#include "core/file.h"
+#include "core/h5.h"
+#include "core/json.h"
+#include "model/safetensors.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where a tensor of the set lies: in one of the safetensors files, or in the HDF5 file. */
+typedef struct {
+    char *name;
+    const ae_safetensors *file;
+    const ae_safetensor *item;
+} located;
+
+struct ae_tensors {
+    char *path;
+    located *items;
+    size_t n;
+    ae_safetensors *files;
+    size_t n_files;
+    hid_t h5;
+};
+
+static ae_status out_of_memory(const char *path) {
+    return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+}
+
+static ae_status make_items(ae_tensors *t, size_t n) {
+    t->items = calloc(n + 1, sizeof *t->items);
+    return t->items != NULL ? AE_OK : out_of_memory(t->path);
+}
+
+static ae_status add_item(ae_tensors *t, const char *name, const ae_safetensors *file,
+                          const ae_safetensor *item) {
+    char *copy = strdup(name);
+    if (copy == NULL) return out_of_memory(t->path);
+    t->items[t->n++] = (located){copy, file, item};
+    return AE_OK;
+}
+
+/* ---- one file ---- */
+
+static ae_status open_h5(ae_tensors *t, const char *path) {
+    char **names = NULL;
+    size_t n = 0;
+    ae_status st;
+    AE_TRY(ae_h5_open(&t->h5, path));
+    AE_TRY(ae_h5_names(t->h5, path, &names, &n));
+    AE_TRY(make_items(t, n));
+    for (size_t i = 0; i < n; i++) AE_TRY(add_item(t, names[i], NULL, NULL));
+out:
+    ae_h5_free_names(names, n);
+    return st;
+}
+
+static ae_status open_safetensors(ae_tensors *t, const char *path) {
+    t->files = calloc(1, sizeof *t->files);
+    if (t->files == NULL) return out_of_memory(path);
+    ae_status st = ae_safetensors_open(t->files, path);
+    if (st != AE_OK) return st;
+    t->n_files = 1;
+    st = make_items(t, t->files->n);
+    for (size_t i = 0; st == AE_OK && i < t->files->n; i++)
+        st = add_item(t, t->files->items[i].name, t->files, &t->files->items[i]);
+    return st;
+}
+
+static bool is_h5(const char *path) {
+    static const char signature[8] = "\211HDF\r\n\032\n";
+    char start[8] = "";
+    FILE *f = fopen(path, "rbe");
+    const size_t got = f != NULL ? fread(start, 1, sizeof start, f) : 0;
+    if (f != NULL) fclose(f);
+    return got == sizeof start && memcmp(start, signature, sizeof start) == 0;
+}
+
+static ae_status open_file(ae_tensors *t, const char *path) {
+    const size_t n = strlen(path);
+    const bool named_h5 = n > 3 && strcmp(path + n - 3, ".h5") == 0;
+    return named_h5 || is_h5(path) ? open_h5(t, path) : open_safetensors(t, path);
+}
+
+/* ---- shards ---- */
+
+static bool is_plain_name(const char *name) {
+    return name != NULL && name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL &&
+           strlen(name) < 256;
+}
+
+/* The file of a shard, opened at its first use. `files` never moves: it has a place for every tensor. */
+static ae_status open_shard(ae_tensors *t, const char *folder, const char *name,
+                            const ae_safetensors **file) {
+    char *path = ae_path_join(folder, name);
+    ae_status st = AE_OK;
+    *file = NULL;
+    for (size_t i = 0; i < t->n_files; i++) {
+        if (strcmp(t->files[i].path, path) == 0) *file = &t->files[i];
+    }
+    if (*file == NULL) {
+        st = ae_safetensors_open(&t->files[t->n_files], path);
+        if (st == AE_OK) *file = &t->files[t->n_files++];
+    }
+    free(path);
+    return st;
+}
+
+static ae_status add_sharded(ae_tensors *t, const char *folder, const char *index, const char *name,
+                             const json_t *shard) {
+    const char *file_name = json_string_value(shard);
+    if (!is_plain_name(file_name))
+        return AE_FAIL(AE_ERR_INPUT, "%s: weight_map: %.200s: expected the name of a file beside the index",
+                       index, name);
+    const ae_safetensors *file;
+    ae_status st = open_shard(t, folder, file_name, &file);
+    if (st != AE_OK) return st;
+    const ae_safetensor *item = ae_safetensors_find(file, name);
+    if (item == NULL)
+        return AE_FAIL(AE_ERR_INPUT, "%s: weight_map: %.200s: expected in %s, which has no such tensor",
+                       index, name, file_name);
+    return add_item(t, name, file, item);
+}
+
+static ae_status open_shards(ae_tensors *t, const char *folder, const char *index) {
+    json_t *root = NULL;
+    ae_status st;
+    AE_TRY(ae_json_load(&root, index));
+    json_t *map = json_object_get(root, "weight_map");
+    const size_t n = json_object_size(map);
+    if (n == 0)
+        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: weight_map: expected tensors and their files, found none", index));
+    AE_TRY(make_items(t, n));
+    t->files = calloc(n, sizeof *t->files);
+    if (t->files == NULL) AE_TRY(out_of_memory(index));
+    const char *name;
+    json_t *shard;
+    json_object_foreach(map, name, shard) {
+        AE_TRY(add_sharded(t, folder, index, name, shard));
+    }
+out:
+    json_decref(root);
+    return st;
+}
+
+static ae_status open_folder(ae_tensors *t, const char *folder) {
+    char *single = ae_path_join(folder, "model.safetensors");
+    char *index = ae_path_join(folder, "model.safetensors.index.json");
+    ae_status st;
+    if (ae_path_exists(single))
+        st = open_safetensors(t, single);
+    else if (ae_path_exists(index))
+        st = open_shards(t, folder, index);
+    else
+        st = AE_FAIL(AE_ERR_INPUT,
+                     "%s: expected model.safetensors or model.safetensors.index.json, found neither", folder);
+    free(index);
+    free(single);
+    return st;
+}
+
+/* ---- the set ---- */
+
+ae_status ae_tensors_open(ae_tensors **out, const char *path) {
+    ae_tensors *t = calloc(1, sizeof *t);
+    *out = NULL;
+    if (t == NULL) return out_of_memory(path);
+    t->h5 = H5I_INVALID_HID;
+    t->path = strdup(path);
+    ae_status st = AE_OK;
+    if (t->path == NULL)
+        st = out_of_memory(path);
+    else if (!ae_path_exists(path))
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected a file or folder of weights, found nothing there", path);
+    else
+        st = ae_path_is_folder(path) ? open_folder(t, path) : open_file(t, path);
+    if (st == AE_OK)
+        *out = t;
+    else
+        ae_tensors_close(t);
+    return st;
+}
+
+void ae_tensors_close(ae_tensors *t) {
+    if (t == NULL) return;
+    for (size_t i = 0; i < t->n; i++) free(t->items[i].name);
+    for (size_t i = 0; i < t->n_files; i++) ae_safetensors_close(&t->files[i]);
+    if (t->h5 >= 0) (void)ae_h5_close(t->h5, t->path); /* read only: nothing to lose */
+    free(t->items);
+    free(t->files);
+    free(t->path);
+    free(t);
+}
+
+ptrdiff_t ae_tensors_count(const ae_tensors *t) {
+    return (ptrdiff_t)t->n;
+}
+
+const char *ae_tensors_name(const ae_tensors *t, ptrdiff_t i) {
+    return t->items[i].name;
+}
+
+ptrdiff_t ae_tensors_find(const ae_tensors *t, const char *name) {
+    for (size_t i = 0; i < t->n; i++) {
+        if (strcmp(t->items[i].name, name) == 0) return (ptrdiff_t)i;
+    }
+    return -1;
+}
+
+static ae_status find(const ae_tensors *t, const char *name, const located **at) {
+    const ptrdiff_t i = ae_tensors_find(t, name);
+    if (i < 0)
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected this tensor, found none of that name", t->path, name);
+    *at = &t->items[i];
+    return AE_OK;
+}
+
+static void format_shape(char *out, size_t bytes, int rank, const int64_t *shape) {
+    size_t used = (size_t)snprintf(out, bytes, "[");
+    for (int i = 0; i < rank && used < bytes; i++)
+        used += (size_t)snprintf(out + used, bytes - used, "%s%" PRId64, i > 0 ? ", " : "", shape[i]);
+    if (used < bytes) snprintf(out + used, bytes - used, "]");
+}
+
+static ae_status expect_shape(const located *at, int rank, const int64_t *shape) {
+    const ae_safetensor *s = at->item;
+    if (s->rank == rank && memcmp(s->shape, shape, (size_t)rank * sizeof *shape) == 0) return AE_OK;
+    char want[200], have[200];
+    format_shape(want, sizeof want, rank, shape);
+    format_shape(have, sizeof have, s->rank, s->shape);
+    return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected shape %s, found %s", at->file->path, at->name, want, have);
+}
+
+ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out) {
+    const located *at = NULL;
+    ae_status st = find(t, name, &at);
+    if (st != AE_OK) return st;
+    if (at->item == NULL) return ae_h5_read(t->h5, t->path, name, H5T_NATIVE_FLOAT, rank, shape, out);
+    st = expect_shape(at, rank, shape);
+    return st == AE_OK ? ae_safetensors_read(at->file, at->item, 0, at->item->n, out) : st;
+}
+
+/* ---- comparing ---- */
+
+enum { PIECE = 1 << 18 };
+
+static ae_status same_values(const located *a, const located *b, float *x, float *y, bool *same) {
+    ae_status st = AE_OK;
+    for (int64_t at = 0; *same && at < a->item->n; at += PIECE) {
+        const int64_t n = a->item->n - at < PIECE ? a->item->n - at : PIECE;
+        AE_TRY(ae_safetensors_read(a->file, a->item, at, n, x));
+        AE_TRY(ae_safetensors_read(b->file, b->item, at, n, y));
+        *same = memcmp(x, y, (size_t)n * sizeof *x) == 0;
+    }
+out:
+    return st;
+}
+
+ae_status ae_tensors_same(ae_tensors *t, const char *a, const char *b, bool *same) {
+    const located *x = NULL, *y = NULL;
+    ae_status st = find(t, a, &x);
+    if (st == AE_OK) st = find(t, b, &y);
+    if (st != AE_OK) return st;
+    *same = x->item != NULL && y->item != NULL && x->item->rank == y->item->rank &&
+            memcmp(x->item->shape, y->item->shape, sizeof x->item->shape) == 0;
+    if (!*same) return AE_OK; /* native files hold every tensor once */
+    float *room = malloc(2 * PIECE * sizeof *room);
+    if (room == NULL) return out_of_memory(t->path);
+    st = same_values(x, y, room, room + PIECE, same);
+    free(room);
+    return st;
+}
+
+/* ---- writing ---- */
+
+ae_status ae_tensors_write_h5(const char *path, ptrdiff_t n, const char *const *names, const int *ranks,
+                              const int64_t (*shapes)[3],
+                              ae_status (*fetch)(void *context, ptrdiff_t i, const float **values),
+                              void *context) {
+    hid_t file = H5I_INVALID_HID;
+    ae_status st;
+    AE_TRY(ae_h5_create(&file, path));
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const float *values = NULL;
+        AE_TRY(fetch(context, i, &values));
+        AE_TRY(ae_h5_write(file, path, names[i], H5T_NATIVE_FLOAT, ranks[i], shapes[i], values));
+    }
+out:
+    if (file < 0) return st;
+    const ae_status closed = ae_h5_close(file, path);
+    if (st == AE_OK) st = closed;
+    if (st != AE_OK) unlink(path);
+    return st;
+}

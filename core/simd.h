@@ -8,7 +8,7 @@
  * compiled for AVX2 and for AVX-512. AE_ISA_NAME(f) gives a function the suffix of its instruction set. */
 
 #define AE_JOIN_(a, b) a##_##b
-#define AE_JOIN(a, b) AE_JOIN_(a, b)
+#define AE_JOIN(a, b)  AE_JOIN_(a, b)
 
 #ifdef __AVX512F__
 #define AE_ISA_SUFFIX avx512
@@ -17,28 +17,65 @@ typedef __m512 vf;
 typedef __m512i vi;
 typedef __mmask16 vmask;
 
-static inline vf vf_set(float x) { return _mm512_set1_ps(x); }
-static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
-static inline void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-static inline vmask vf_first(ptrdiff_t n) { return n >= VF ? (vmask)0xffff : (vmask)((1u << n) - 1u); }
-static inline vf vf_load_n(const float *p, ptrdiff_t n) { return _mm512_maskz_loadu_ps(vf_first(n), p); }
-static inline void vf_store_n(float *p, vf x, ptrdiff_t n) { _mm512_mask_storeu_ps(p, vf_first(n), x); }
-static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }   /* a b + c */
-static inline vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a b */
-static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }              /* b where a or b is NaN */
-static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
-static inline vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
-static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
-static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-static inline vf vf_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); } /* x 2^n, n whole */
-static inline vmask vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-static inline vf vf_pick(vmask m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
+static inline vf vf_set(float x) {
+    return _mm512_set1_ps(x);
+}
+static inline vf vf_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+static inline void vf_store(float *p, vf x) {
+    _mm512_storeu_ps(p, x);
+}
+static inline vmask vf_first(ptrdiff_t n) {
+    return n >= VF ? (vmask)0xffff : (vmask)((1u << n) - 1u);
+}
+static inline vf vf_load_n(const float *p, ptrdiff_t n) {
+    return _mm512_maskz_loadu_ps(vf_first(n), p);
+}
+static inline void vf_store_n(float *p, vf x, ptrdiff_t n) {
+    _mm512_mask_storeu_ps(p, vf_first(n), x);
+}
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return _mm512_fmadd_ps(a, b, c);
+} /* a b + c */
+static inline vf vf_fnma(vf a, vf b, vf c) {
+    return _mm512_fnmadd_ps(a, b, c);
+} /* c - a b */
+static inline vf vf_max(vf a, vf b) {
+    return _mm512_max_ps(a, b);
+} /* b where a or b is NaN */
+static inline vf vf_min(vf a, vf b) {
+    return _mm512_min_ps(a, b);
+}
+static inline vf vf_sqrt(vf a) {
+    return _mm512_sqrt_ps(a);
+}
+static inline vf vf_abs(vf a) {
+    return _mm512_abs_ps(a);
+}
+static inline vf vf_round(vf a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline vf vf_scale2(vf x, vf n) {
+    return _mm512_scalef_ps(x, n);
+} /* x 2^n, n whole */
+static inline vmask vf_less(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+static inline vf vf_pick(vmask m, vf yes, vf no) {
+    return _mm512_mask_blend_ps(m, no, yes);
+}
 static inline vf vf_copysign(vf magnitude, vf sign) {
     const vi bit = _mm512_set1_epi32(INT32_MIN);
-    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xca));
+    return _mm512_castsi512_ps(
+        _mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xca));
 }
-static inline float vf_sum(vf x) { return _mm512_reduce_add_ps(x); }
-static inline float vf_max_of(vf x) { return _mm512_reduce_max_ps(x); }
+static inline float vf_sum(vf x) {
+    return _mm512_reduce_add_ps(x);
+}
+static inline float vf_max_of(vf x) {
+    return _mm512_reduce_max_ps(x);
+}
 #else
 #define AE_ISA_SUFFIX avx2
 enum { VF = 8 };
@@ -46,31 +83,61 @@ typedef __m256 vf;
 typedef __m256i vi;
 typedef __m256 vmask;
 
-static inline vf vf_set(float x) { return _mm256_set1_ps(x); }
-static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
-static inline void vf_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
-static inline vi vf_first(ptrdiff_t n) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n > VF ? VF : (int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+static inline vf vf_set(float x) {
+    return _mm256_set1_ps(x);
 }
-static inline vf vf_load_n(const float *p, ptrdiff_t n) { return _mm256_maskload_ps(p, vf_first(n)); }
-static inline void vf_store_n(float *p, vf x, ptrdiff_t n) { _mm256_maskstore_ps(p, vf_first(n), x); }
-static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
-static inline vf vf_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
-static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
-static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
-static inline vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
-static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
-static inline vf vf_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf vf_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+static inline void vf_store(float *p, vf x) {
+    _mm256_storeu_ps(p, x);
+}
+static inline vi vf_first(ptrdiff_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n > VF ? VF : (int)n),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline vf vf_load_n(const float *p, ptrdiff_t n) {
+    return _mm256_maskload_ps(p, vf_first(n));
+}
+static inline void vf_store_n(float *p, vf x, ptrdiff_t n) {
+    _mm256_maskstore_ps(p, vf_first(n), x);
+}
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline vf vf_fnma(vf a, vf b, vf c) {
+    return _mm256_fnmadd_ps(a, b, c);
+}
+static inline vf vf_max(vf a, vf b) {
+    return _mm256_max_ps(a, b);
+}
+static inline vf vf_min(vf a, vf b) {
+    return _mm256_min_ps(a, b);
+}
+static inline vf vf_sqrt(vf a) {
+    return _mm256_sqrt_ps(a);
+}
+static inline vf vf_abs(vf a) {
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
+static inline vf vf_round(vf a) {
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 /* In two factors, so that results below the normal range come out right. */
 static inline vf vf_scale2(vf x, vf n) {
-    const vi whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1), rest = _mm256_sub_epi32(whole, half);
+    const vi whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1),
+             rest = _mm256_sub_epi32(whole, half);
     const vi bias = _mm256_set1_epi32(127);
     const vf a = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
     const vf b = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return _mm256_mul_ps(_mm256_mul_ps(x, a), b);
 }
-static inline vmask vf_less(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
-static inline vf vf_pick(vmask m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
+static inline vmask vf_less(vf a, vf b) {
+    return _mm256_cmp_ps(a, b, _CMP_LT_OQ);
+}
+static inline vf vf_pick(vmask m, vf yes, vf no) {
+    return _mm256_blendv_ps(no, yes, m);
+}
 static inline vf vf_copysign(vf magnitude, vf sign) {
     const vf bit = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_and_ps(bit, sign), _mm256_andnot_ps(bit, magnitude));

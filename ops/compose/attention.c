@@ -1,0 +1,103 @@
+#include "ops/compose/compose.h"
+#include "ops/compose/room.h"
+
+typedef struct {
+    ae_f32 *rstd, *lse;    /* [M], [M, N] */
+    ae_act *q, *k, *v, *o; /* [M, N H], [M, G H] twice, [M, N H] */
+} attention_saved;
+
+typedef struct {
+    ae_act *z, *dz;       /* [M, D] */
+    ae_act *dq, *dk, *dv; /* as q, k, v */
+    ae_act *d_o;          /* [M, N H] */
+    ae_act *converted;    /* [M, D] */
+    void *attention;      /* the op's own */
+} attention_scratch;
+
+static ae_attention_dims op_dims(const ae_block_dims *n) {
+    return (ae_attention_dims){n->B, n->T, n->N, n->G, n->H, n->W};
+}
+
+static attention_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
+    const ptrdiff_t M = n->B * n->T, Q = M * n->N * n->H, G = M * n->G * n->H;
+    attention_saved s;
+    s.rstd = ae_take_f32(a, M);
+    s.lse = ae_take_f32(a, M * n->N);
+    s.q = ae_take_act(a, be, Q);
+    s.k = ae_take_act(a, be, G);
+    s.v = ae_take_act(a, be, G);
+    s.o = ae_take_act(a, be, Q);
+    return s;
+}
+
+static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
+    const ptrdiff_t M = n->B * n->T, Q = M * n->N * n->H, G = M * n->G * n->H;
+    attention_scratch s = {0};
+    s.attention = ae_arena_take(a, be->attention_scratch_bytes(op_dims(n), n->inference));
+    s.z = ae_take_act(a, be, M * n->D);
+    if (n->inference) return s;
+    s.dz = ae_take_act(a, be, M * n->D);
+    s.dq = ae_take_act(a, be, Q);
+    s.dk = ae_take_act(a, be, G);
+    s.dv = ae_take_act(a, be, G);
+    s.d_o = ae_take_act(a, be, Q);
+    s.converted = ae_take_conversion(a, be, M * n->D);
+    return s;
+}
+
+size_t ae_attention_block_saved_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
+    ae_arena a = ae_arena_over(NULL);
+    (void)saved_in(&a, be, n);
+    return a.high;
+}
+
+size_t ae_attention_block_scratch_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
+    ae_arena a = ae_arena_over(NULL);
+    (void)scratch_in(&a, be, n);
+    return a.high;
+}
+
+void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
+                                         const ae_attention_params *p, ae_attention_state *state,
+                                         const ae_block_batch *batch, const ae_block_dims *n, void *scratch) {
+    ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
+    const attention_saved s = saved_in(&saved_arena, be, n);
+    const attention_scratch w = scratch_in(&scratch_arena, be, n);
+    const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
+    be->rmsnorm_forward(w.z, s.rstd, x, p->norm, n->norm_eps, M, n->D);
+    be->linear_forward(s.q, w.z, p->q, NULL, M, n->D, Q);
+    be->linear_forward(s.k, w.z, p->k, NULL, M, n->D, G);
+    be->linear_forward(s.v, w.z, p->v, NULL, M, n->D, G);
+    be->rope_apply(s.q, batch->cosines, batch->sines, false, M, n->N, n->H, n->R);
+    be->rope_apply(s.k, batch->cosines, batch->sines, false, M, n->G, n->H, n->R);
+    be->attention_forward(s.o, s.lse, state ? state->k : NULL, state ? state->v : NULL, s.q, s.k, s.v,
+                          batch->positions, op_dims(n), w.attention);
+    be->linear_residual(out, x, s.o, p->o, p->o_bias, M, Q, n->D);
+}
+
+void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const ae_attention_grads *g,
+                                          void *saved, const ae_f32 *x, const ae_attention_params *p,
+                                          const ae_block_batch *batch, const ae_block_dims *n,
+                                          void *scratch) {
+    ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
+    const attention_saved s = saved_in(&saved_arena, be, n);
+    const attention_scratch w = scratch_in(&scratch_arena, be, n);
+    const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
+    const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D);
+
+    be->linear_backward_input(w.d_o, d_out, p->o, false, M, Q, n->D);
+    be->linear_backward_weight(g->o, g->o_bias, d_out, s.o, M, Q, n->D);
+    be->attention_backward(w.dq, w.dk, w.dv, w.d_o, s.q, s.k, s.v, s.o, s.lse, batch->positions, op_dims(n),
+                           w.attention);
+    be->rope_apply(w.dq, batch->cosines, batch->sines, true, M, n->N, n->H, n->R);
+    be->rope_apply(w.dk, batch->cosines, batch->sines, true, M, n->G, n->H, n->R);
+
+    be->rmsnorm_forward(w.z, s.rstd, x, p->norm, n->norm_eps, M, n->D);
+    be->linear_backward_weight(g->q, NULL, w.dq, w.z, M, n->D, Q);
+    be->linear_backward_weight(g->k, NULL, w.dk, w.z, M, n->D, G);
+    be->linear_backward_weight(g->v, NULL, w.dv, w.z, M, n->D, G);
+    be->linear_backward_input(w.dz, w.dq, p->q, false, M, n->D, Q);
+    be->linear_backward_input(w.dz, w.dk, p->k, true, M, n->D, G);
+    be->linear_backward_input(w.dz, w.dv, p->v, true, M, n->D, G);
+    be->rmsnorm_backward(d, g->norm, w.dz, x, p->norm, s.rstd, M, n->D);
+}

@@ -1,0 +1,21 @@
+#ifndef AE_OPS_COMPOSE_ROOM_H
+#define AE_OPS_COMPOSE_ROOM_H
+#include "core/arena.h"
+#include "ops/backend.h"
+
+/* Carving of a device blob: host arithmetic on pointers only. A NULL base counts. */
+static inline ae_act *ae_take_act(ae_arena *a, const ae_backend *be, ptrdiff_t n) {
+    return ae_arena_take(a, (size_t)n * be->act_bytes);
+}
+static inline ae_f32 *ae_take_f32(ae_arena *a, ptrdiff_t n) {
+    return ae_arena_take(a, (size_t)n * sizeof(float));
+}
+static inline ae_arena ae_arena_over(void *base) {
+    return (ae_arena){.base = base, .capacity = base ? (size_t)-1 : 0};
+}
+/* Room to convert float32 to activations; none where they are the same type. */
+static inline ae_act *ae_take_conversion(ae_arena *a, const ae_backend *be, ptrdiff_t n) {
+    return be->act_bytes == sizeof(float) ? NULL : ae_take_act(a, be, n);
+}
+
+#endif

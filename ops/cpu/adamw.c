@@ -1,0 +1,55 @@
+#include "ops/adamw.h"
+
+#include "ops/cpu/rows.h"
+#include "ops/cpu/table.h"
+
+enum { CHUNK = 8192 };
+
+void AE_ISA_NAME(ae_cpu_adamw)(ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_, ae_adamw_step s, ptrdiff_t n) {
+    float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
+    const vf b1 = vf_set(s.beta1), b2 = vf_set(s.beta2), c1 = vf_set(1.0f - s.beta1),
+             c2 = vf_set(1.0f - s.beta2);
+    const vf inverse1 = vf_set(1.0f / s.correction1), inverse2 = vf_set(1.0f / s.correction2);
+#pragma omp parallel for
+    for (ptrdiff_t first = 0; first < n; first += CHUNK) {
+        const ptrdiff_t last = ae_min(n, first + CHUNK);
+        for (ptrdiff_t i = first; i < last; i += VF) {
+            const ptrdiff_t left = last - i;
+            const vf grad = vf_set(s.grad_scale) * vf_load_n(g + i, left), old = vf_load_n(w + i, left);
+            const vf m1 = vf_fma(b1, vf_load_n(m + i, left), c1 * grad);
+            const vf v1 = vf_fma(b2, vf_load_n(v + i, left), c2 * grad * grad);
+            const vf step = m1 * inverse1 / (vf_sqrt(v1 * inverse2) + vf_set(s.eps));
+            vf_store_n(w + i, vf_fnma(vf_set(s.lr), vf_fma(vf_set(s.decay), old, step), old), left);
+            vf_store_n(m + i, m1, left);
+            vf_store_n(v + i, v1, left);
+            vf_store_n(g + i, vf_set(0), left);
+        }
+    }
+}
+
+static double chunk_squares(const float *x, ptrdiff_t n) {
+    vf s[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
+    for (ptrdiff_t i = 0; i < n; i += VF) {
+        const vf a = vf_load_n(x + i, n - i);
+        s[(i / VF) % 4] = vf_fma(a, a, s[(i / VF) % 4]);
+    }
+    float part[4 * VF];
+    for (int k = 0; k < 4; k++) vf_store(part + k * VF, s[k]);
+    double sum = 0;
+    for (int k = 0; k < 4 * VF; k++) sum += (double)part[k];
+    return sum;
+}
+
+/* Chunk sums land in slots of a fixed number, added in order: chunk c goes to slot c mod SLOTS by one thread. */
+double AE_ISA_NAME(ae_cpu_sum_squares)(const ae_f32 *x_, ptrdiff_t n) {
+    enum { SLOTS = 256 };
+    const float *x = ae_cf(x_);
+    double slot[SLOTS] = {0};
+#pragma omp parallel for
+    for (ptrdiff_t s = 0; s < SLOTS; s++)
+        for (ptrdiff_t first = s * CHUNK; first < n; first += (ptrdiff_t)SLOTS * CHUNK)
+            slot[s] += chunk_squares(x + first, ae_min(CHUNK, n - first));
+    double sum = 0;
+    for (int s = 0; s < SLOTS; s++) sum += slot[s];
+    return sum;
+}

@@ -1,0 +1,37 @@
+#include "ops/embedding.h"
+
+#include "ops/cpu/rows.h"
+#include "ops/cpu/table.h"
+
+void AE_ISA_NAME(ae_cpu_embedding_forward)(ae_f32 *x_, const ae_f32 *table_, const ae_i32 *tokens_,
+                                           float scale, ptrdiff_t M, ptrdiff_t D) {
+    float *x = ae_mf(x_);
+    const float *table = ae_cf(table_);
+    const int32_t *tokens = ae_ci(tokens_);
+#pragma omp parallel for
+    for (ptrdiff_t m = 0; m < M; m++) {
+        const float *row = table + (ptrdiff_t)tokens[m] * D;
+        for (ptrdiff_t d = 0; d < D; d += VF)
+            vf_store_n(x + m * D + d, vf_set(scale) * vf_load_n(row + d, D - d), D - d);
+    }
+}
+
+/* Tokens repeat, so threads split the columns and each walks all tokens in order. */
+void AE_ISA_NAME(ae_cpu_embedding_backward)(ae_f32 *dtable_, const ae_f32 *dx_, const ae_i32 *tokens_,
+                                            float scale, ptrdiff_t M, ptrdiff_t D) {
+    float *dtable = ae_mf(dtable_);
+    const float *dx = ae_cf(dx_);
+    const int32_t *tokens = ae_ci(tokens_);
+#pragma omp parallel
+    {
+        const ae_share s = ae_share_columns(D);
+        for (ptrdiff_t m = 0; m < M; m++) {
+            float *row = dtable + (ptrdiff_t)tokens[m] * D;
+            for (ptrdiff_t d = s.first; d < s.last; d += VF) {
+                const ptrdiff_t n = s.last - d;
+                vf_store_n(row + d,
+                           vf_fma(vf_set(scale), vf_load_n(dx + m * D + d, n), vf_load_n(row + d, n)), n);
+            }
+        }
+    }
+}

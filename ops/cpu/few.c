@@ -1,0 +1,62 @@
+#include "ops/cpu/few.h"
+
+#include "ops/cpu/rows.h"
+
+enum { OUTPUTS = 4, ROWS = 4, AHEAD = 512 /* elements fetched ahead */ };
+
+/* dots[o][m] = w[o] . x[m] for `outputs` x `rows` of them; both are constants where this is inlined. */
+static inline __attribute__((always_inline)) void dots(float *out, const float *x, const float *w,
+                                                       ptrdiff_t I, const int outputs, const int rows) {
+    vf sum[OUTPUTS][ROWS];
+    for (int o = 0; o < outputs; o++)
+        for (int m = 0; m < rows; m++) sum[o][m] = vf_set(0);
+    ptrdiff_t i = 0;
+    for (; i + VF <= I; i += VF) {
+        for (int o = 0; o < outputs; o++) {
+            _mm_prefetch((const char *)(w + o * I + i + AHEAD), _MM_HINT_T0);
+            const vf a = vf_load(w + o * I + i);
+            for (int m = 0; m < rows; m++) sum[o][m] = vf_fma(a, vf_load(x + m * I + i), sum[o][m]);
+        }
+    }
+    if (i < I) {
+        for (int o = 0; o < outputs; o++) {
+            const vf a = vf_load_n(w + o * I + i, I - i);
+            for (int m = 0; m < rows; m++) sum[o][m] = vf_fma(a, vf_load_n(x + m * I + i, I - i), sum[o][m]);
+        }
+    }
+    for (int o = 0; o < outputs; o++)
+        for (int m = 0; m < rows; m++) out[o * ROWS + m] = vf_sum(sum[o][m]);
+}
+
+/* The same for any counts up to OUTPUTS x ROWS. */
+static void dots_of(float *out, const float *x, const float *w, ptrdiff_t I, ptrdiff_t outputs,
+                    ptrdiff_t rows) {
+    if (outputs == OUTPUTS && rows == ROWS) {
+        dots(out, x, w, I, OUTPUTS, ROWS);
+    } else if (outputs == OUTPUTS) {
+        for (ptrdiff_t m = 0; m < rows; m++) dots(out + m, x + m * I, w, I, OUTPUTS, 1);
+    } else {
+        for (ptrdiff_t o = 0; o < outputs; o++)
+            for (ptrdiff_t m = 0; m < rows; m++) dots(out + o * ROWS + m, x + m * I, w + o * I, I, 1, 1);
+    }
+}
+
+void AE_ISA_NAME(ae_cpu_few_rows)(float *out, const float *residual, const float *x, const float *w,
+                                  const float *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+#pragma omp parallel for schedule(static)
+    for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
+        const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
+        for (ptrdiff_t m = 0; m < M; m += ROWS) {
+            float sums[OUTPUTS * ROWS];
+            const ptrdiff_t rows = ae_min(ROWS, M - m);
+            dots_of(sums, x + m * I, w + o * I, I, outputs, rows);
+            for (ptrdiff_t j = 0; j < outputs; j++) {
+                for (ptrdiff_t k = 0; k < rows; k++) {
+                    const ptrdiff_t at = (m + k) * O + o + j;
+                    out[at] =
+                        (residual ? residual[at] : 0.0f) + (bias ? bias[o + j] : 0.0f) + sums[j * ROWS + k];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+#include "ops/head.h"
+
+#include "ops/cpu/few.h"
+#include "ops/cpu/gemm.h"
+#include "ops/cpu/rows.h"
+#include "ops/cpu/table.h"
+#include "ops/cpu/vmath.h"
+#include "ops/linear.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Logits exist for one chunk of tokens at a time; large enough to amortise the sweep over dtable, small against memory. */
+enum { CHUNK_BYTES = 64 << 20, CHUNK_MIN = 128, CHUNK_MAX = 2048, SUM_BLOCK = 1024 };
+
+static ptrdiff_t chunk_rows(ae_head_dims n) {
+    const ptrdiff_t fit = CHUNK_BYTES / (n.V * (ptrdiff_t)sizeof(float)) / 64 * 64;
+    return ae_min(ae_max(CHUNK_MIN, ae_min(CHUNK_MAX, fit)), ae_max(n.M, 1));
+}
+
+/* scratch: | rows of the chunk (int32) | z [chunk, D] | dz [chunk, D] | logits [chunk, V] | */
+typedef struct {
+    int32_t *rows;
+    float *z, *dz, *logits;
+    ptrdiff_t count;
+} chunk;
+
+size_t AE_ISA_NAME(ae_cpu_head_scratch_bytes)(ae_head_dims n) {
+    const size_t rows = (size_t)chunk_rows(n);
+    return rows * (size_t)(2 * n.D + n.V) * sizeof(float) + (rows * sizeof(int32_t) + 63) / 64 * 64;
+}
+
+static chunk chunk_in(void *scratch, ae_head_dims n) {
+    const ptrdiff_t rows = chunk_rows(n);
+    float *z = (float *)(void *)((char *)scratch + ((size_t)rows * sizeof(int32_t) + 63) / 64 * 64);
+    return (chunk){.rows = scratch, .z = z, .dz = z + rows * n.D, .logits = z + 2 * rows * n.D};
+}
+
+/* The next rows with a weight, from *m on, gathered; and their raw logits. */
+static void next_chunk(chunk *c, ptrdiff_t *m, const float *z, const float *table, const float *weights,
+                       ae_head_dims n) {
+    const ptrdiff_t most = chunk_rows(n);
+    c->count = 0;
+    for (; *m < n.M && c->count < most; ++*m)
+        if (weights[*m] != 0.0f) c->rows[c->count++] = (int32_t)*m;
+#pragma omp parallel for
+    for (ptrdiff_t r = 0; r < c->count; r++)
+        memcpy(c->z + r * n.D, z + c->rows[r] * n.D, (size_t)n.D * sizeof *z);
+    ae_gemm(&(ae_gemm_args){.trans_b = true,
+                            .m = c->count,
+                            .n = n.V,
+                            .k = n.D,
+                            .alpha = 1,
+                            .a = c->z,
+                            .lda = n.D,
+                            .b = table,
+                            .ldb = n.D,
+                            .c = c->logits,
+                            .ldc = n.V});
+}
+
+/* Soft cap in place; the largest logit, or the cap, which bounds it. */
+static float cap_row(float *x, ae_head_dims n) {
+    if (n.cap > 0) {
+        const vf cap = vf_set(n.cap), inverse = vf_set(1.0f / n.cap);
+        for (ptrdiff_t v = 0; v < n.V; v += VF)
+            vf_store_n(x + v, cap * vf_tanh(vf_load_n(x + v, n.V - v) * inverse), n.V - v);
+        return n.cap;
+    }
+    float most = x[0];
+    for (ptrdiff_t v = 1; v < n.V; v++) most = x[v] > most ? x[v] : most;
+    return most;
+}
+
+/* log sum exp of a row, its sum in blocks of float32 and across them in double. */
+static double log_sum_exp(const float *x, float shift, ptrdiff_t V) {
+    double total = 0;
+    for (ptrdiff_t first = 0; first < V; first += SUM_BLOCK) {
+        const ptrdiff_t last = ae_min(V, first + SUM_BLOCK);
+        vf sum = vf_set(0);
+        for (ptrdiff_t v = first; v < last; v += VF) {
+            const ptrdiff_t left = last - v;
+            float e[VF];
+            vf_store(e, vf_exp(vf_load_n(x + v, left) - vf_set(shift)));
+            sum = sum + vf_load_n(e, left);
+        }
+        total += (double)vf_sum(sum);
+    }
+    return (double)shift + log(total);
+}
+
+/* dlogit = (softmax - onehot) * scale, through the cap: * (1 - (y / cap)^2). */
+static void gradient_row(float *x, float lse, int32_t target, float scale, ae_head_dims n) {
+    const vf one = vf_set(1.0f), inverse = vf_set(n.cap > 0 ? 1.0f / n.cap : 0.0f);
+    const float y = x[target], slope = 1.0f - (n.cap > 0 ? y / n.cap * (y / n.cap) : 0.0f);
+    const float at_target = expm1f(y - lse) * scale * slope;
+    for (ptrdiff_t v = 0; v < n.V; v += VF) {
+        const ptrdiff_t left = n.V - v;
+        const vf logit = vf_load_n(x + v, left), t = logit * inverse;
+        vf_store_n(x + v, vf_exp(logit - vf_set(lse)) * vf_set(scale) * vf_fnma(t, t, one), left);
+    }
+    x[target] = at_target;
+}
+
+void AE_ISA_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz_, ae_f32 *dtable, const ae_act *z_,
+                                   const ae_weight *table_, const ae_i32 *targets_, const ae_f32 *weights_,
+                                   float grad_scale, ae_head_dims n, void *scratch) {
+    float *nll = ae_mf(nll_), *dz = ae_mf(dz_);
+    const float *weights = ae_cf(weights_), *table = ae_cf(table_);
+    const int32_t *targets = ae_ci(targets_);
+    memset(nll, 0, (size_t)n.M * sizeof *nll);
+    memset(dz, 0, (size_t)(n.M * n.D) * sizeof *dz);
+    chunk c = chunk_in(scratch, n);
+    for (ptrdiff_t m = 0; m < n.M;) {
+        next_chunk(&c, &m, ae_cf(z_), table, weights, n);
+#pragma omp parallel for
+        for (ptrdiff_t r = 0; r < c.count; r++) {
+            float *logits = c.logits + r * n.V;
+            const int32_t row = c.rows[r], target = targets[row];
+            const double lse = log_sum_exp(logits, cap_row(logits, n), n.V);
+            nll[row] = (float)(lse - (double)logits[target]);
+            gradient_row(logits, (float)lse, target, grad_scale * weights[row], n);
+        }
+        if (c.count == 0) break;
+        ae_gemm(&(ae_gemm_args){.m = c.count,
+                                .n = n.D,
+                                .k = n.V,
+                                .alpha = 1,
+                                .a = c.logits,
+                                .lda = n.V,
+                                .b = table,
+                                .ldb = n.D,
+                                .c = c.dz,
+                                .ldc = n.D});
+        for (ptrdiff_t r = 0; r < c.count; r++)
+            memcpy(dz + c.rows[r] * n.D, c.dz + r * n.D, (size_t)n.D * sizeof *dz);
+        if (dtable)
+            ae_gemm(&(ae_gemm_args){.trans_a = true,
+                                    .m = n.V,
+                                    .n = n.D,
+                                    .k = c.count,
+                                    .alpha = 1,
+                                    .a = c.logits,
+                                    .lda = n.V,
+                                    .b = c.z,
+                                    .ldb = n.D,
+                                    .beta = 1,
+                                    .c = ae_mf(dtable),
+                                    .ldc = n.D});
+    }
+}
+
+/* Insertion into a short list kept best first; the smaller id first among equals, since ids come in order. */
+static void best_of_row(int32_t *ids, float *logprobs, const float *x, double lse, ptrdiff_t top,
+                        ptrdiff_t V) {
+    ptrdiff_t filled = 0;
+    for (ptrdiff_t v = 0; v < V; v++) {
+        if (filled == top && x[v] <= logprobs[top - 1]) continue;
+        ptrdiff_t at = filled < top ? filled++ : top - 1;
+        for (; at > 0 && logprobs[at - 1] < x[v]; at--) {
+            logprobs[at] = logprobs[at - 1];
+            ids[at] = ids[at - 1];
+        }
+        logprobs[at] = x[v];
+        ids[at] = (int32_t)v;
+    }
+    for (ptrdiff_t i = 0; i < filled; i++) logprobs[i] = (float)((double)logprobs[i] - lse);
+    for (ptrdiff_t i = filled; i < top; i++) {
+        logprobs[i] = -INFINITY;
+        ids[i] = -1;
+    }
+}
+
+void AE_ISA_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_logprobs, ptrdiff_t top,
+                                    const ae_act *z_, const ae_weight *table_, const ae_i32 *targets_,
+                                    const ae_f32 *weights_, ae_head_dims n, void *scratch) {
+    float *nll = ae_mf(nll_), *best = ae_mf(top_logprobs);
+    int32_t *ids = (int32_t *)(void *)top_ids;
+    memset(nll, 0, (size_t)n.M * sizeof *nll);
+    chunk c = chunk_in(scratch, n);
+    for (ptrdiff_t m = 0; m < n.M;) {
+        next_chunk(&c, &m, ae_cf(z_), ae_cf(table_), ae_cf(weights_), n);
+#pragma omp parallel for
+        for (ptrdiff_t r = 0; r < c.count; r++) {
+            float *logits = c.logits + r * n.V;
+            const int32_t row = c.rows[r];
+            const double lse = log_sum_exp(logits, cap_row(logits, n), n.V);
+            nll[row] = (float)(lse - (double)logits[ae_ci(targets_)[row]]);
+            if (top > 0) best_of_row(ids + row * top, best + row * top, logits, lse, top, n.V);
+        }
+    }
+}
+
+void AE_ISA_NAME(ae_cpu_head_logits)(ae_f32 *logits_, const ae_act *z_, const ae_weight *table_,
+                                     ae_head_dims n) {
+    float *logits = ae_mf(logits_);
+    const float *z = ae_cf(z_), *table = ae_cf(table_);
+    for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_FEW)
+        AE_ISA_NAME(ae_cpu_few_rows)
+        (logits + m * n.V, NULL, z + m * n.D, table, NULL, ae_min(AE_LINEAR_FEW, n.M - m), n.D, n.V);
+    if (n.cap <= 0) return;
+    const vf cap = vf_set(n.cap), inverse = vf_set(1.0f / n.cap);
+    const ptrdiff_t total = n.M * n.V;
+#pragma omp parallel for
+    for (ptrdiff_t first = 0; first < total; first += 4096) {
+        const ptrdiff_t last = ae_min(total, first + 4096);
+        for (ptrdiff_t i = first; i < last; i += VF)
+            vf_store_n(logits + i, cap * vf_tanh(vf_load_n(logits + i, last - i) * inverse), last - i);
+    }
+}

@@ -1,0 +1,148 @@
+#include "ops/rglru.h"
+
+#include "ops/cpu/rows.h"
+#include "ops/cpu/table.h"
+#include "ops/cpu/vmath.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Threads split the channels and walk time in order; a row of TILE channels is read as one stream of each array. */
+enum { TILE = 512 };
+
+/* Per channel: k = -8 softplus(p), so that log a = k r. */
+static void decay_rates(float *k, const float *p, ptrdiff_t n) {
+    for (ptrdiff_t c = 0; c < n; c++) {
+        const double x = (double)p[c];
+        k[c] = (float)(-8.0 * (fmax(x, 0.0) + log1p(exp(-fabs(x)))));
+    }
+}
+
+/* a and m of one step: with e = expm1(log a), a = 1 + e and 1 - a^2 = -e (2 + e), exact near a = 1. */
+static inline void decay(vf k, vf r, vf *a, vf *m) {
+    const vf e = vf_expm1_neg(k * r);
+    *a = vf_set(1.0f) + e;
+    *m = vf_sqrt(vf_set(0.0f) - e * (vf_set(2.0f) + e));
+}
+
+static void forward_step(float *h, const float *before, const float *u, const float *gate_i,
+                         const float *gate_r, const float *k, bool start, ptrdiff_t n) {
+    for (ptrdiff_t c = 0; c < n; c += VF) {
+        const ptrdiff_t left = n - c;
+        const vf x = vf_sigmoid(vf_load_n(gate_i + c, left)) * vf_load_n(u + c, left);
+        vf out = x;
+        if (!start) {
+            vf a, m;
+            decay(vf_load_n(k + c, left), vf_sigmoid(vf_load_n(gate_r + c, left)), &a, &m);
+            out = vf_fma(a, vf_load_n(before + c, left), m * x);
+        }
+        vf_store_n(h + c, out, left);
+    }
+}
+
+static void forward_tile(float *h, float *state, const float *u, const float *gate_i, const float *gate_r,
+                         const float *p, const int32_t *positions, ae_rglru_dims n, ptrdiff_t c0,
+                         ptrdiff_t width) {
+    float k[TILE], carry[TILE];
+    decay_rates(k, p + c0, width);
+    for (ptrdiff_t b = 0; b < n.B; b++) {
+        const float *before = carry;
+        if (state)
+            memcpy(carry, state + b * n.C + c0, (size_t)width * sizeof *carry);
+        else
+            memset(carry, 0, sizeof carry);
+        for (ptrdiff_t t = 0; t < n.T; t++) {
+            const ptrdiff_t at = (b * n.T + t) * n.C + c0;
+            forward_step(h + at, before, u + at, gate_i + at, gate_r + at, k, positions[b * n.T + t] == 0,
+                         width);
+            before = h + at;
+        }
+        if (state) memcpy(state + b * n.C + c0, before, (size_t)width * sizeof *state);
+    }
+}
+
+void AE_ISA_NAME(ae_cpu_rglru_forward)(ae_act *h_, ae_f32 *state_, const ae_act *u_, const ae_act *gate_i_,
+                                       const ae_act *gate_r_, const ae_f32 *p_, const ae_i32 *positions_,
+                                       ae_rglru_dims n) {
+#pragma omp parallel
+    {
+        const ae_share s = ae_share_columns(n.C);
+        for (ptrdiff_t c = s.first; c < s.last; c += TILE)
+            forward_tile(ae_mf(h_), ae_mf(state_), ae_cf(u_), ae_cf(gate_i_), ae_cf(gate_r_), ae_cf(p_),
+                         ae_ci(positions_), n, c, ae_min(TILE, s.last - c));
+    }
+}
+
+typedef struct {
+    float k[TILE];     /* -8 softplus(p) */
+    float carry[TILE]; /* a[t+1] d[t+1] */
+    float dp[TILE];    /* sum of r dlog_a over a block of rows */
+    double total[TILE];
+} backward_room;
+
+/* One step of the reverse scan; the formulas are in the header. `before` is h[t-1], NULL where there is none. */
+static void backward_step(backward_room *s, float *du, float *dgate_i, float *dgate_r, const float *dh,
+                          const float *u, const float *gate_i, const float *gate_r, const float *before,
+                          bool start, ptrdiff_t n) {
+    const vf one = vf_set(1.0f);
+    for (ptrdiff_t c = 0; c < n; c += VF) {
+        const ptrdiff_t left = n - c;
+        const vf i = vf_sigmoid(vf_load_n(gate_i + c, left)), x = vf_load_n(u + c, left);
+        const vf d = vf_load_n(dh + c, left) + vf_load_n(s->carry + c, left);
+        vf m = one, a = vf_set(0), dgr = vf_set(0);
+        if (!start) {
+            const vf r = vf_sigmoid(vf_load_n(gate_r + c, left)), k = vf_load_n(s->k + c, left);
+            decay(k, r, &a, &m);
+            const vf clip = vf_min(vf_set(0.5f) / m, vf_set(1000.0f));
+            const vf past = before ? vf_load_n(before + c, left) : vf_set(0);
+            const vf dlog_a = d * a * vf_fnma(vf_set(2.0f) * a * clip, i * x, past);
+            const vf rd = r * dlog_a;
+            dgr = k * rd * (one - r);
+            vf_store_n(s->dp + c, vf_load_n(s->dp + c, left) + rd, left);
+        }
+        const vf dm = d * m;
+        vf_store_n(s->carry + c, a * d, left);
+        vf_store_n(du + c, dm * i, left);
+        vf_store_n(dgate_i + c, dm * x * i * (one - i), left);
+        vf_store_n(dgate_r + c, dgr, left);
+    }
+}
+
+static void flush(backward_room *s, ptrdiff_t n) {
+    for (ptrdiff_t c = 0; c < n; c++) s->total[c] += (double)s->dp[c];
+    memset(s->dp, 0, sizeof s->dp);
+}
+
+static void backward_tile(float *du, float *dgate_i, float *dgate_r, float *dp, const float *dh,
+                          const float *u, const float *gate_i, const float *gate_r, const float *h,
+                          const float *p, const int32_t *positions, ae_rglru_dims n, ptrdiff_t c0,
+                          ptrdiff_t width) {
+    backward_room s = {.dp = {0}};
+    decay_rates(s.k, p + c0, width);
+    for (ptrdiff_t b = 0; b < n.B; b++) {
+        memset(s.carry, 0, sizeof s.carry);
+        for (ptrdiff_t t = n.T - 1; t >= 0; t--) {
+            const ptrdiff_t at = (b * n.T + t) * n.C + c0;
+            backward_step(&s, du + at, dgate_i + at, dgate_r + at, dh + at, u + at, gate_i + at, gate_r + at,
+                          t > 0 ? h + at - n.C : NULL, positions[b * n.T + t] == 0, width);
+            if (t % AE_SUM_ROWS == 0) flush(&s, width);
+        }
+    }
+    if (!dp) return;
+    for (ptrdiff_t c = 0; c < width; c++)
+        dp[c0 + c] += (float)(-8.0 * s.total[c] / (1.0 + exp(-(double)p[c0 + c])));
+}
+
+void AE_ISA_NAME(ae_cpu_rglru_backward)(ae_act *du_, ae_act *dgate_i_, ae_act *dgate_r_, ae_f32 *dp_,
+                                        const ae_act *dh_, const ae_act *u_, const ae_act *gate_i_,
+                                        const ae_act *gate_r_, const ae_act *h_, const ae_f32 *p_,
+                                        const ae_i32 *positions_, ae_rglru_dims n) {
+#pragma omp parallel
+    {
+        const ae_share s = ae_share_columns(n.C);
+        for (ptrdiff_t c = s.first; c < s.last; c += TILE)
+            backward_tile(ae_mf(du_), ae_mf(dgate_i_), ae_mf(dgate_r_), ae_mf(dp_), ae_cf(dh_), ae_cf(u_),
+                          ae_cf(gate_i_), ae_cf(gate_r_), ae_cf(h_), ae_cf(p_), ae_ci(positions_), n, c,
+                          ae_min(TILE, s.last - c));
+    }
+}

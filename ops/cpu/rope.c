@@ -1,0 +1,44 @@
+#include "ops/rope.h"
+
+#include "ops/cpu/rows.h"
+#include "ops/cpu/table.h"
+
+#include <math.h>
+
+void AE_ISA_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i32 *positions_, double theta,
+                                    ptrdiff_t M, ptrdiff_t R) {
+    float *cosines = ae_mf(cosines_), *sines = ae_mf(sines_);
+    const int32_t *positions = ae_ci(positions_);
+    const ptrdiff_t half = R / 2;
+#pragma omp parallel for
+    for (ptrdiff_t j = 0; j < half; j++) {
+        const double frequency = pow(theta, -2.0 * (double)j / (double)R);
+        for (ptrdiff_t m = 0; m < M; m++) {
+            const double angle = (double)positions[m] * frequency;
+            cosines[m * half + j] = (float)cos(angle);
+            sines[m * half + j] = (float)sin(angle);
+        }
+    }
+}
+
+static void turn(float *x, const float *cosines, const float *sines, float sign, ptrdiff_t half) {
+    for (ptrdiff_t j = 0; j < half; j += VF) {
+        const ptrdiff_t n = half - j;
+        const vf a = vf_load_n(x + j, n), b = vf_load_n(x + half + j, n);
+        const vf c = vf_load_n(cosines + j, n), s = vf_set(sign) * vf_load_n(sines + j, n);
+        vf_store_n(x + j, vf_fnma(b, s, a * c), n);
+        vf_store_n(x + half + j, vf_fma(a, s, b * c), n);
+    }
+}
+
+void AE_ISA_NAME(ae_cpu_rope_apply)(ae_act *x_, const ae_f32 *cosines_, const ae_f32 *sines_, bool inverse,
+                                    ptrdiff_t M, ptrdiff_t heads, ptrdiff_t H, ptrdiff_t R) {
+    float *x = ae_mf(x_);
+    const float *cosines = ae_cf(cosines_), *sines = ae_cf(sines_);
+    const ptrdiff_t half = R / 2;
+    const float sign = inverse ? -1.0f : 1.0f;
+#pragma omp parallel for
+    for (ptrdiff_t m = 0; m < M; m++)
+        for (ptrdiff_t h = 0; h < heads; h++)
+            turn(x + (m * heads + h) * H, cosines + m * half, sines + m * half, sign, half);
+}

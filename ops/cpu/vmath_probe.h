@@ -1,0 +1,10 @@
+#ifndef AE_OPS_CPU_VMATH_PROBE_H
+#define AE_OPS_CPU_VMATH_PROBE_H
+#include <stddef.h>
+
+/* The vector functions over arrays, so that tests can hold their error bounds for each instruction set. */
+typedef enum { AE_VMATH_EXP, AE_VMATH_EXPM1_NEG, AE_VMATH_SIGMOID, AE_VMATH_TANH } ae_vmath_function;
+void ae_cpu_vmath_probe_avx2(int which, float *y, const float *x, ptrdiff_t n);
+void ae_cpu_vmath_probe_avx512(int which, float *y, const float *x, ptrdiff_t n);
+
+#endif

@@ -387,7 +387,7 @@ static ae_status append(hid_t set, const char *path, const char *name, hid_t typ
     int64_t length;
     ae_status st = get_shape(set, path, name, 1, &length);
     if (st != AE_OK || n == 0) return st;
-    hsize_t grown = (hsize_t)(length + n), start = (hsize_t)length, count = (hsize_t)n;
+    hsize_t start = (hsize_t)length, count = (hsize_t)n, grown = start + count;
     if (H5Dset_extent(set, &grown) < 0) return write_failed(path, name);
     hid_t space = H5Dget_space(set), memory = H5Screate_simple(1, &count, NULL);
     H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL);

@@ -17,9 +17,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool is_quiet, bar_on_screen;
 
 /* One write a line, so that lines of several threads and processes do not mix. */
-static void put_line(const char *prefix, const char *fmt, va_list args) {
-    char text[LINE_BYTES];
-    vsnprintf(text, sizeof text, fmt, args);
+static void put_line(const char *prefix, const char *text) {
     pthread_mutex_lock(&lock);
     fprintf(stderr, "%s%s%s\n", bar_on_screen ? "\r\033[K" : "", prefix, text);
     bar_on_screen = false;
@@ -28,17 +26,21 @@ static void put_line(const char *prefix, const char *fmt, va_list args) {
 
 void ae_log(const char *fmt, ...) {
     if (is_quiet) return;
+    char text[LINE_BYTES];
     va_list args;
     va_start(args, fmt);
-    put_line("", fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    put_line("", text);
 }
 
 void ae_warn(const char *fmt, ...) {
+    char text[LINE_BYTES];
     va_list args;
     va_start(args, fmt);
-    put_line("warning: ", fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    put_line("warning: ", text);
 }
 
 void ae_log_quiet(bool quiet) {

@@ -69,7 +69,7 @@ check_format() {
 check_tidy() {
     local base
     base=$(git merge-base HEAD origin/main 2>/dev/null || git rev-parse HEAD)
-    git diff --name-only --diff-filter=d "$base" -- '*.c' | xargs -r clang-tidy --quiet -p build/release
+    git diff --name-only --diff-filter=d "$base" -- '*.c' | xargs -r -n 1 clang-tidy --quiet -p build/release
 }
 
 scripts/install-packages.sh || exit $?

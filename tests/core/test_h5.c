@@ -89,7 +89,7 @@ Test(h5, numbers_that_do_not_fit_are_refused) {
 }
 
 Test(h5, growing_sets_grow) {
-    enum { PART = 1000, PARTS = 7 };
+    enum { PART = 1000, PARTS = 7, ALL = PART * PARTS };
     const char *path = scratch_path("tokens.h5");
     uint16_t part[PART];
     hid_t f = create(path);
@@ -103,7 +103,7 @@ Test(h5, growing_sets_grow) {
     f = reopen(f, path);
     int64_t n = 0;
     cr_assert_eq(ae_h5_shape(f, path, "/tokens", 1, &n), AE_OK);
-    cr_assert_eq(n, PART * PARTS);
+    cr_assert_eq(n, ALL);
     int32_t range[600];
     cr_assert_eq(ae_h5_read_range(f, path, "/tokens", H5T_NATIVE_INT32, 900, 600, range), AE_OK);
     for (int i = 0; i < 600; i++) cr_assert_eq(range[i], 900 + i);
@@ -277,7 +277,7 @@ static void *read_many(void *arg) {
     reading *r = arg;
     int32_t x[100];
     for (int round = 0; round < 200 && r->status == AE_OK; round++) {
-        int64_t first = r->first + 100 * round;
+        int64_t first = r->first + (int64_t)100 * round;
         r->status = ae_h5_read_range(r->file, r->path, "x", H5T_NATIVE_INT32, first, 100, x);
         for (int64_t i = 0; i < 100 && r->status == AE_OK; i++) {
             if (x[i] != (int32_t)((first + i) * (first + i))) r->status = AE_ERR_DEFECT;

@@ -57,7 +57,7 @@ Test(status, place_is_shown_on_demand) {
 }
 
 static void *other_thread(void *seen) {
-    strcpy(seen, ae_error_message());
+    memcpy(seen, ae_error_message(), strlen(ae_error_message()) + 1);
     ae_fail_at("f", 1, "theirs");
     return NULL;
 }

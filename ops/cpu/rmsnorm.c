@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 static inline vf gain(const float *w, ptrdiff_t n) {
-    return w ? vf_set(1.0f) + vf_load_n(w, n) : vf_set(1.0f);
+    if (!w) return vf_set(1.0f);
+    return vf_set(1.0f) + vf_load_n(w, n);
 }
 
 /* sum of a b (1 + w), or of a b without w, in four running vectors. */

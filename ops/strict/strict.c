@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "ops/backend.h"
 #include "ops/compose/compose.h"
 
@@ -256,15 +255,6 @@ static void set_rows(ae_backend *be) {
 #undef SET
 }
 
-static void set_composed_rows(ae_backend *be) {
-#define SET(row) be->row = ae_##row##_composed
-    SET(recurrent_forward), SET(recurrent_backward), SET(recurrent_saved_bytes), SET(recurrent_scratch_bytes);
-    SET(attention_block_forward), SET(attention_block_backward);
-    SET(attention_block_saved_bytes), SET(attention_block_scratch_bytes);
-    SET(mlp_forward), SET(mlp_backward), SET(mlp_saved_bytes), SET(mlp_scratch_bytes);
-#undef SET
-}
-
 ae_status ae_backend_strict(ae_backend *be, int threads) {
     ae_status st = AE_OK;
     AE_TRY(ae_backend_cpu(&cpu, threads));
@@ -272,7 +262,7 @@ ae_status ae_backend_strict(ae_backend *be, int threads) {
     *be = cpu;
     be->name = "strict";
     set_rows(be);
-    set_composed_rows(be);
+    ae_compose_fill(be);
 out:
     return st;
 }

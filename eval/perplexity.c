@@ -12,13 +12,13 @@ static const double LN2 = 0.69314718055994530942;
 
 /* ---- bytes of text ---- */
 
-/* Bytes that a token stands for: none for control tokens, one for a byte piece "<0x0A>", else those of the piece with the three
- * bytes of each U+2581 counting as one space. */
+/* Bytes that a token stands for: none for control tokens, one for a byte piece, else those of the piece with the three bytes of
+ * each U+2581 counting as one space. */
 static int64_t token_bytes(const ae_tokenizer *t, int32_t id) {
     if (ae_tokenizer_is_control(t, id)) return 0;
+    if (ae_tokenizer_is_byte(t, id)) return 1;
     const char *piece = ae_tokenizer_piece(t, id);
     size_t n = strlen(piece);
-    if (n == 6 && strncmp(piece, "<0x", 3) == 0 && piece[5] == '>') return 1;
     for (const char *space = piece; (space = strstr(space, "\xe2\x96\x81")) != NULL; space += 3) n -= 2;
     return (int64_t)n;
 }

@@ -1,0 +1,116 @@
+#include "cli/train_args.h"
+#include "cli/verbs.h"
+#include "core/json.h"
+#include "eval/limits.h"
+#include "train/run.h"
+
+#include <omp.h>
+
+static const char usage[] =
+    "aerie plan [CONFIG.yaml] [section.key=value ...] [--json]\n"
+    "what a run will need, before it starts: parameters, memory, FLOPs and time on this machine\n"
+    "  aerie plan model.preset=recurrentgemma-2b train.row_tokens=2048";
+
+/* Share of the measured peak that training reaches on small models; the estimate of the time rests on it. */
+static const double EXPECTED_SHARE = 0.6;
+
+typedef struct {
+    double step_flops, total_flops, peak_flops, step_s, total_s;
+} work;
+
+static work estimate(const ae_run *run) {
+    work w;
+    w.step_flops = run->plan.flops_per_token * (double)ae_run_step_tokens(run);
+    w.total_flops = w.step_flops * (double)run->config->train.steps;
+    w.peak_flops = ae_measure_peak_f32_flops();
+    w.step_s = w.step_flops / (EXPECTED_SHARE * w.peak_flops);
+    w.total_s = w.step_s * (double)run->config->train.steps;
+    return w;
+}
+
+static void format_time(char *out, size_t n, double s) {
+    if (s < 120) {
+        snprintf(out, n, "%.3g s", s);
+    } else if (s < 7200) {
+        snprintf(out, n, "%.0f min", s / 60);
+    } else if (s < 172800) {
+        snprintf(out, n, "%.1f h", s / 3600);
+    } else {
+        snprintf(out, n, "%.1f days", s / 86400);
+    }
+}
+
+static void print_text(const ae_run *run, const work *w) {
+    char have[32], step[32], total[32];
+    const ae_model_config *c = &run->shape;
+    ae_format_bytes(have, sizeof have, run->request.available_bytes);
+    format_time(step, sizeof step, w->step_s);
+    format_time(total, sizeof total, w->total_s);
+    printf("parameters  %lld (vocabulary %td, width %td, %td blocks)\n", (long long)run->plan.parameters,
+           c->V, c->D, c->blocks);
+    printf("memory      %s available\n", have);
+    ae_plan_print(&run->plan, &run->request, stdout);
+    printf("work        %.3g GFLOPs a token, %.3g TFLOPs a step of %lld tokens, %.3g TFLOPs in %lld steps\n",
+           run->plan.flops_per_token / 1e9, w->step_flops / 1e12, (long long)ae_run_step_tokens(run),
+           w->total_flops / 1e12, (long long)run->config->train.steps);
+    printf("time        %s a step, %s in all, at %.0f %% of the measured %.0f GFLOP/s of %d threads\n", step,
+           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, omp_get_max_threads());
+}
+
+static ae_status print_json(const ae_run *run, const work *w) {
+    const ae_plan *p = &run->plan;
+    json_t *memory =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "parameters",
+                  (json_int_t)p->values_bytes, "gradients", (json_int_t)p->gradients_bytes, "optimizer",
+                  (json_int_t)p->optimizer_bytes, "activations", (json_int_t)p->pass_bytes, "loader",
+                  (json_int_t)p->loader_bytes, "program", (json_int_t)p->program_bytes, "saving",
+                  (json_int_t)p->checkpoint_bytes, "evaluating", (json_int_t)p->evaluation_bytes, "peak",
+                  (json_int_t)p->peak_bytes, "available", (json_int_t)run->request.available_bytes);
+    json_t *root =
+        json_pack("{s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "parameters",
+                  (json_int_t)p->parameters, "micro_rows", (json_int_t)p->micro_rows, "recompute_blocks",
+                  (json_int_t)p->recompute_blocks, "memory_bytes", memory, "flops_per_token",
+                  p->flops_per_token, "step_flops", w->step_flops, "total_flops", w->total_flops,
+                  "peak_flops_per_s", w->peak_flops, "step_s", w->step_s, "total_s", w->total_s);
+    if (!root) return AE_FAIL(AE_ERR_RESOURCE, "plan: out of memory");
+    ae_status st = ae_json_write_line(root, stdout, "standard output");
+    json_decref(root);
+    return st;
+}
+
+/* A plan that does not fit is shown too, and then refused. */
+static ae_status tell(const ae_train_config *config, bool json) {
+    ae_run run = {0};
+    ae_status st = ae_train_config_check(config, false);
+    if (st == AE_OK) st = ae_run_open(&run, config, false);
+    if (st == AE_OK || (st == AE_ERR_RESOURCE && run.plan.peak_bytes > 0)) {
+        work w = estimate(&run);
+        if (!json) print_text(&run, &w);
+        ae_status printed = json ? print_json(&run, &w) : AE_OK;
+        if (st == AE_OK) st = printed;
+    }
+    ae_run_close(&run);
+    return st;
+}
+
+ae_status ae_verb_plan(int argc, char **argv) {
+    ae_status st = AE_OK;
+    bool json = false, help = false;
+    ae_arg_list words = {0};
+    ae_train_config config = {0};
+    const ae_arg flags[] = {
+        {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "one JSON object"},
+    };
+    AE_TRY(ae_train_config_init(&config));
+    AE_TRY(ae_args_parse(argc, argv, flags, sizeof flags / sizeof *flags, &words, &help));
+    if (help) {
+        ae_train_help(&config, usage, flags, sizeof flags / sizeof *flags);
+        goto out;
+    }
+    AE_TRY(ae_train_args(&config, &words));
+    AE_TRY(tell(&config, json));
+out:
+    ae_train_config_free(&config);
+    ae_arg_list_free(&words);
+    return st;
+}

@@ -1,0 +1,235 @@
+#include "train/checkpoint.h"
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/log.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char PARTIAL[] = ".partial";
+
+char *ae_checkpoint_path(const char *run, int64_t step) {
+    char name[64];
+    snprintf(name, sizeof name, "checkpoints/step-%06lld", (long long)step);
+    return ae_path_join(run, name);
+}
+
+size_t ae_checkpoint_bytes(const ae_params *params) {
+    int64_t most = 1;
+    for (ptrdiff_t i = 0; i < params->n; i++) most = ae_max(most, params->items[i].n);
+    return (size_t)most * sizeof(float);
+}
+
+/* ---- DONE ---- */
+
+static ae_status describe(json_t *files, const char *folder, const char *name) {
+    uint32_t crc;
+    int64_t bytes;
+    char *path = ae_path_join(folder, name);
+    ae_status st = ae_path_sync(path);
+    if (st == AE_OK) st = ae_file_crc32(path, &crc, &bytes);
+    if (st == AE_OK)
+        json_object_set_new(files, name,
+                            json_pack("{s:I, s:I}", "crc32", (json_int_t)crc, "bytes", (json_int_t)bytes));
+    free(path);
+    return st;
+}
+
+static ae_status write_done(const char *folder, const char *const *names, size_t n) {
+    ae_status st = AE_OK;
+    char *text = NULL, *path = ae_path_join(folder, "DONE");
+    json_t *files = json_object();
+    for (size_t i = 0; i < n; i++) AE_TRY(describe(files, folder, names[i]));
+    text = json_dumps(files, JSON_INDENT(1));
+    if (!text) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path));
+    AE_TRY(ae_file_write(path, text, strlen(text)));
+    AE_TRY(ae_path_sync(folder));
+out:
+    json_decref(files);
+    free(text);
+    free(path);
+    return st;
+}
+
+static ae_status agree(const char *folder, const char *name, const json_t *entry, bool thorough) {
+    uint32_t crc = 0;
+    int64_t want_crc, want_bytes;
+    char *path = ae_path_join(folder, name);
+    int64_t bytes = ae_file_size(path);
+    ae_status st = ae_json_int(entry, "crc32", path, &want_crc);
+    if (st == AE_OK) st = ae_json_int(entry, "bytes", path, &want_bytes);
+    if (st == AE_OK && bytes == want_bytes && thorough) st = ae_file_crc32(path, &crc, &bytes);
+    if (st == AE_OK && bytes != want_bytes)
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected %lld bytes, found %lld", path, (long long)want_bytes,
+                     (long long)ae_max(bytes, 0));
+    if (st == AE_OK && thorough && crc != (uint32_t)want_crc)
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected CRC-32 %08lx, found %08lx: the file is damaged", path,
+                     (unsigned long)want_crc, (unsigned long)crc);
+    free(path);
+    return st;
+}
+
+static ae_status verify(const char *folder, bool thorough) {
+    json_t *files = NULL, *entry;
+    const char *name;
+    char *path = ae_path_join(folder, "DONE");
+    ae_status st = ae_json_load(&files, path);
+    if (st == AE_OK) {
+        json_object_foreach(files, name, entry) {
+            st = agree(folder, name, entry, thorough);
+            if (st != AE_OK) break;
+        }
+    }
+    json_decref(files);
+    free(path);
+    return st;
+}
+
+/* ---- the folder of checkpoints ---- */
+
+typedef struct {
+    int64_t *steps; /* rising */
+    size_t n, capacity;
+} step_list;
+
+static bool add_step(step_list *l, int64_t step) {
+    if (l->n == l->capacity) {
+        size_t capacity = 2 * l->capacity + 8;
+        int64_t *steps = realloc(l->steps, capacity * sizeof *steps);
+        if (!steps) return false;
+        l->steps = steps;
+        l->capacity = capacity;
+    }
+    l->steps[l->n++] = step;
+    return true;
+}
+
+static int by_step(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Steps of the folders "step-N"; others are not ours. */
+static ae_status list_steps(const char *run, step_list *l) {
+    char *folder = ae_path_join(run, "checkpoints");
+    DIR *d = opendir(folder);
+    bool whole = true;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL && whole;) {
+        char *end;
+        if (strncmp(e->d_name, "step-", 5) != 0 || e->d_name[5] < '0' || e->d_name[5] > '9') continue;
+        long long step = strtoll(e->d_name + 5, &end, 10);
+        if (*end == '\0') whole = add_step(l, step);
+    }
+    if (d) closedir(d);
+    free(folder);
+    if (!whole) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", run);
+    if (l->n > 0) qsort(l->steps, l->n, sizeof *l->steps, by_step);
+    return AE_OK;
+}
+
+ae_status ae_checkpoint_newest(const char *run, bool thorough, char **folder) {
+    step_list l = {0};
+    *folder = NULL;
+    ae_status st = list_steps(run, &l);
+    for (size_t i = l.n; st == AE_OK && i-- > 0 && !*folder;) {
+        char *path = ae_checkpoint_path(run, l.steps[i]);
+        if (verify(path, thorough) == AE_OK) {
+            *folder = path;
+            continue;
+        }
+        ae_warn("%s; the checkpoint is passed over", ae_error_message());
+        free(path);
+    }
+    free(l.steps);
+    return st;
+}
+
+ae_status ae_checkpoint_clean(const char *run) {
+    ae_status st = AE_OK;
+    char *folder = ae_path_join(run, "checkpoints");
+    DIR *d = opendir(folder);
+    for (struct dirent *e; st == AE_OK && d && (e = readdir(d)) != NULL;) {
+        size_t n = strlen(e->d_name), tail = strlen(PARTIAL);
+        if (n < tail || strcmp(e->d_name + n - tail, PARTIAL) != 0) continue;
+        char *path = ae_path_join(folder, e->d_name);
+        st = ae_folder_remove(path);
+        free(path);
+    }
+    if (d) closedir(d);
+    free(folder);
+    return st;
+}
+
+/* What is too old goes; a folder that cannot be removed is no reason to stop. Steps beyond `step` are damaged ones that the run
+ * has gone back behind: they do not count. */
+static void prune(const char *run, int64_t step, int64_t keep) {
+    step_list l = {0};
+    if (keep > 0 && list_steps(run, &l) == AE_OK) {
+        while (l.n > 0 && l.steps[l.n - 1] > step) l.n--;
+        for (size_t i = 0; i + (size_t)keep < l.n; i++) {
+            char *path = ae_checkpoint_path(run, l.steps[i]);
+            if (ae_folder_remove(path) != AE_OK) ae_warn("%s", ae_error_message());
+            free(path);
+        }
+    }
+    free(l.steps);
+}
+
+/* ---- saving ---- */
+
+static ae_status write_text(const char *folder, const char *name, const void *bytes, size_t n) {
+    char *path = ae_path_join(folder, name);
+    ae_status st = ae_file_write(path, bytes, n);
+    free(path);
+    return st;
+}
+
+static ae_status write_files(const char *folder, const ae_checkpoint_parts *p) {
+    ae_status st = AE_OK;
+    const char *const names[] = {"weights.h5",  "optimizer.h5", "model.json",
+                                 "config.yaml", "state.json",   "tokenizer.model"};
+    size_t n = p->tokenizer ? 6 : 5;
+    char *paths[6] = {NULL}, *model = NULL;
+    for (size_t i = 0; i < n; i++) paths[i] = ae_path_join(folder, names[i]);
+    AE_TRY(ae_model_save(p->model, paths[0]));
+    AE_TRY(ae_optimizer_save(p->optimizer, paths[1]));
+    AE_TRY(ae_model_config_to_json(&p->model->config, &model));
+    AE_TRY(write_text(folder, names[2], model, strlen(model)));
+    AE_TRY(ae_config_write(p->config, paths[3]));
+    AE_TRY(ae_run_state_write(p->state, paths[4]));
+    if (p->tokenizer) AE_TRY(write_text(folder, names[5], p->tokenizer, p->tokenizer_bytes));
+    AE_TRY(write_done(folder, names, n));
+out:
+    for (size_t i = 0; i < n; i++) free(paths[i]);
+    free(model);
+    return st;
+}
+
+ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts, int64_t keep) {
+    ae_status st = AE_OK;
+    char *folder = ae_checkpoint_path(run, parts->state->step), *partial = NULL;
+    size_t n = strlen(folder) + sizeof PARTIAL;
+    partial = malloc(n);
+    if (!partial) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", folder));
+    snprintf(partial, n, "%s%s", folder, PARTIAL);
+    AE_TRY(ae_folder_remove(partial));
+    AE_TRY(ae_folder_make(partial));
+    AE_TRY(write_files(partial, parts));
+    AE_TRY(ae_folder_remove(folder)); /* there only if it is damaged */
+    AE_TRY(ae_path_rename(partial, folder));
+    prune(run, parts->state->step, keep);
+out:
+    if (st != AE_OK && partial) {
+        /* the reason is what counts, not what the cleaning says */
+        char *reason = strdup(ae_error_message());
+        ae_folder_remove(partial);
+        if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
+        free(reason);
+    }
+    free(partial);
+    free(folder);
+    return st;
+}

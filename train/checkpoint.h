@@ -1,0 +1,44 @@
+#ifndef AE_TRAIN_CHECKPOINT_H
+#define AE_TRAIN_CHECKPOINT_H
+#include "core/config.h"
+#include "model/model.h"
+#include "optim/optimizer.h"
+#include "train/state.h"
+
+/* Checkpoints of a run, RUN/checkpoints/step-000123/:
+ *
+ *   weights.h5        one data set a parameter, float32, by its Hugging Face name
+ *   optimizer.h5      m and v of every parameter
+ *   model.json        the shape        config.yaml  the resolved configuration
+ *   state.json        step, tokens, position of the loader, seed, offsets of the metrics, kernels, hashes of the token sets
+ *   tokenizer.model   when the token set carries one
+ *   DONE              CRC-32 and size of each file; written last
+ *
+ * Written into step-000123.partial, synced, then renamed: a folder without DONE is never read. */
+typedef struct {
+    const ae_model *model;
+    const ae_optimizer *optimizer;
+    const ae_run_state *state;
+    const ae_config *config;
+    const void *tokenizer; /* may be NULL */
+    size_t tokenizer_bytes;
+} ae_checkpoint_parts;
+
+/* Writes the checkpoint of state->step and then removes the oldest ones beyond `keep` (0: none). A failure (a full disk is
+ * AE_ERR_RESOURCE) leaves the older checkpoints as they were and nothing of the new one. */
+ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts, int64_t keep);
+
+/* The newest folder below RUN/checkpoints whose files agree with its DONE (CRCs too when `thorough`, sizes else); one that does not is
+ * warned about and passed over. *folder is NULL when there is none; the caller frees it. */
+ae_status ae_checkpoint_newest(const char *run, bool thorough, char **folder);
+
+/* Folder of a run's step: "RUN/checkpoints/step-000123"; the caller frees it. */
+char *ae_checkpoint_path(const char *run, int64_t step);
+
+/* Removes what an interrupted save left behind. */
+ae_status ae_checkpoint_clean(const char *run);
+
+/* Host memory that a save needs for a while. */
+size_t ae_checkpoint_bytes(const ae_params *params);
+
+#endif

@@ -1,0 +1,165 @@
+#include "train/config.h"
+
+#include "core/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(type, member) offsetof(type, member)
+#define COUNT(table)     (sizeof(table) / sizeof *(table))
+
+static const ae_field run_fields[] = {
+    {"dir", AE_FIELD_TEXT, AT(ae_run_keys, dir), "", 0, 0, NULL,
+     "folder of the run; the same command again resumes what is there"},
+    {"seed", AE_FIELD_INT, AT(ae_run_keys, seed), "1", 0, 9e15, NULL,
+     "of initial values, the order of rows and samples"},
+};
+
+static const ae_field data_fields[] = {
+    {"train", AE_FIELD_TREE, AT(ae_data_keys, train), "", 0, 0, NULL,
+     "token set; or a list of {path, weight}; or phases [{from_step, sets: [..]}, ..]"},
+    {"heldout", AE_FIELD_TEXT, AT(ae_data_keys, heldout), "", 0, 0, NULL,
+     "token set to evaluate on; empty: no evaluation"},
+    {"shuffle", AE_FIELD_BOOL, AT(ae_data_keys, shuffle), "true", 0, 0, NULL,
+     "a new order of rows each epoch; false: the order of the file"},
+};
+
+static const ae_field train_fields[] = {
+    {"dtype", AE_FIELD_CHOICE, AT(ae_train_keys, dtype), "f32", 0, 0, "f32|bf16|auto",
+     "type of products and activations"},
+    {"row_tokens", AE_FIELD_INT, AT(ae_train_keys, row_tokens), "8192", 1, 1e9, NULL, "T, tokens of a row"},
+    {"batch_rows", AE_FIELD_INT, AT(ae_train_keys, batch_rows), "8", 1, 1e6, NULL, "rows of a global step"},
+    {"micro_rows", AE_FIELD_INT, AT(ae_train_keys, micro_rows), "0", 0, 1e6, NULL,
+     "rows in memory at once; 0: chosen by the memory there is"},
+    {"steps", AE_FIELD_INT, AT(ae_train_keys, steps), "1000", 1, 1e12, NULL, "updates of the whole run"},
+    {"eval_every", AE_FIELD_INT, AT(ae_train_keys, eval_every), "500", 0, 1e12, NULL,
+     "steps between evaluations; 0: at the end only"},
+    {"checkpoint_every", AE_FIELD_INT, AT(ae_train_keys, checkpoint_every), "500", 0, 1e12, NULL,
+     "steps between checkpoints; 0: at the end only"},
+    {"threads", AE_FIELD_INT, AT(ae_train_keys, threads), "0", 0, 1024, NULL,
+     "0: OMP_NUM_THREADS, else the usable cores"},
+    {"recompute", AE_FIELD_INT, AT(ae_train_keys, recompute), "-1", -1, AE_BLOCKS_MAX, NULL,
+     "blocks that keep their input only and run forward twice; -1: as few as memory allows"},
+    {"keep", AE_FIELD_INT, AT(ae_train_keys, keep), "3", 0, 1e9, NULL,
+     "newest checkpoints that are kept; 0: all"},
+    {"skip_limit", AE_FIELD_INT, AT(ae_train_keys, skip_limit), "5", 1, 1e9, NULL,
+     "skipped steps in a row (loss or gradient not finite) that stop the run"},
+    {"sample_prompt", AE_FIELD_TEXT, AT(ae_train_keys, sample_prompt), "", 0, 0, NULL,
+     "what the sample after each evaluation continues"},
+    {"sample_tokens", AE_FIELD_INT, AT(ae_train_keys, sample_tokens), "200", 0, 1e6, NULL,
+     "length of that sample; 0: none"},
+    {"sample_temperature", AE_FIELD_REAL, AT(ae_train_keys, sample_temperature), "0.8", 0, 100, NULL,
+     "of that sample; 0: the likeliest token each time"},
+};
+
+static const ae_field optim_fields[] = {
+    {"lr", AE_FIELD_REAL, AT(ae_optim_keys, lr), "1e-3", 0, 100, NULL, "highest learning rate"},
+    {"schedule", AE_FIELD_CHOICE, AT(ae_optim_keys, schedule), "cosine", 0, 0, AE_SCHEDULE_CHOICES,
+     "course of the learning rate behind the warm-up"},
+    {"warmup_steps", AE_FIELD_INT, AT(ae_optim_keys, warmup_steps), "0", 0, 1e12, NULL,
+     "the rate rises in a straight line up to this step"},
+    {"decay_steps", AE_FIELD_INT, AT(ae_optim_keys, decay_steps), "0", 0, 1e12, NULL,
+     "wsd: the rate falls over so many last steps"},
+    {"lr_final_ratio", AE_FIELD_REAL, AT(ae_optim_keys, lr_final_ratio), "0.1", 0, 1, NULL,
+     "rate of the last step over lr (linear, cosine, wsd)"},
+    {"beta1", AE_FIELD_REAL, AT(ae_optim_keys, beta1), "0.9", 0, 0.999999, NULL, "AdamW: decay of the mean"},
+    {"beta2", AE_FIELD_REAL, AT(ae_optim_keys, beta2), "0.95", 0, 0.999999, NULL,
+     "AdamW: decay of the mean square"},
+    {"eps", AE_FIELD_REAL, AT(ae_optim_keys, eps), "1e-8", 1e-30, 1, NULL, "AdamW: added to the root"},
+    {"weight_decay", AE_FIELD_REAL, AT(ae_optim_keys, weight_decay), "0.1", 0, 100, NULL,
+     "AdamW: decoupled; not on embeddings, norms, biases and the recurrence"},
+    {"clip_norm", AE_FIELD_REAL, AT(ae_optim_keys, clip_norm), "1", 0, 1e30, NULL,
+     "largest global norm of the gradient; 0: off"},
+};
+
+ae_status ae_train_config_init(ae_train_config *c) {
+    ae_status st = AE_OK;
+    *c = (ae_train_config){0};
+    AE_TRY(ae_config_add(&c->table, "run", run_fields, COUNT(run_fields), &c->run));
+    AE_TRY(ae_config_add(&c->table, "model", ae_model_fields, ae_model_n_fields, &c->model));
+    AE_TRY(ae_config_add(&c->table, "data", data_fields, COUNT(data_fields), &c->data));
+    AE_TRY(ae_config_add(&c->table, "train", train_fields, COUNT(train_fields), &c->train));
+    AE_TRY(ae_config_add(&c->table, "optim", optim_fields, COUNT(optim_fields), &c->optim));
+out:
+    if (st != AE_OK) ae_train_config_free(c);
+    return st;
+}
+
+void ae_train_config_free(ae_train_config *c) {
+    ae_config_free(&c->table);
+}
+
+ae_schedule ae_train_schedule(const ae_train_config *c) {
+    const ae_optim_keys *o = &c->optim;
+    return (ae_schedule){.kind = (ae_schedule_kind)o->schedule,
+                         .lr = o->lr,
+                         .final_ratio = o->lr_final_ratio,
+                         .warmup_steps = o->warmup_steps,
+                         .decay_steps = o->decay_steps,
+                         .steps = c->train.steps};
+}
+
+ae_adamw_options ae_train_adamw(const ae_train_config *c) {
+    const ae_optim_keys *o = &c->optim;
+    return (ae_adamw_options){.beta1 = o->beta1,
+                              .beta2 = o->beta2,
+                              .eps = o->eps,
+                              .weight_decay = o->weight_decay,
+                              .clip_norm = o->clip_norm};
+}
+
+static ae_status check_needed(const ae_train_config *c) {
+    if (!c->run.dir[0])
+        return AE_FAIL(AE_ERR_USAGE,
+                       "run.dir: expected the folder of the run, found none; add run.dir=FOLDER");
+    if (!c->data.train[0])
+        return AE_FAIL(AE_ERR_USAGE,
+                       "data.train: expected a token set, found none; `aerie data prepare` makes one");
+    return AE_OK;
+}
+
+ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
+    ae_schedule schedule = ae_train_schedule(c);
+    ae_status st = needs_run ? check_needed(c) : AE_OK;
+    if (st != AE_OK) return st;
+    if (c->train.dtype == AE_DTYPE_BF16)
+        return AE_FAIL(AE_ERR_USAGE, "train.dtype: bf16 is not in this version; use f32");
+    if (c->train.micro_rows > c->train.batch_rows)
+        return AE_FAIL(AE_ERR_USAGE, "train.micro_rows: expected at most train.batch_rows (%lld), found %lld",
+                       (long long)c->train.batch_rows, (long long)c->train.micro_rows);
+    return ae_schedule_check(&schedule);
+}
+
+/* The section `model` of a resolved configuration; the caller releases *root. */
+static ae_status model_section(const ae_config *table, json_t **root, json_t **section) {
+    char *text = NULL;
+    ae_status st = ae_config_json(table, &text);
+    if (st == AE_OK) st = ae_json_parse(root, text, strlen(text), "configuration");
+    if (st == AE_OK) *section = json_object_get(*root, "model");
+    free(text);
+    return st;
+}
+
+static const char *first_difference(json_t *ours, json_t *defaults) {
+    for (size_t i = 0; i < ae_model_n_fields; i++) {
+        const char *key = ae_model_fields[i].key;
+        if (strcmp(key, "init") == 0) continue;
+        if (!json_equal(json_object_get(ours, key), json_object_get(defaults, key))) return key;
+    }
+    return NULL;
+}
+
+ae_status ae_train_config_shape_key(const ae_train_config *c, const char **key) {
+    ae_status st = AE_OK;
+    ae_train_config plain = {0};
+    json_t *our_root = NULL, *plain_root = NULL, *ours = NULL, *defaults = NULL;
+    AE_TRY(ae_train_config_init(&plain));
+    AE_TRY(model_section(&c->table, &our_root, &ours));
+    AE_TRY(model_section(&plain.table, &plain_root, &defaults));
+    *key = first_difference(ours, defaults);
+out:
+    json_decref(our_root);
+    json_decref(plain_root);
+    ae_train_config_free(&plain);
+    return st;
+}

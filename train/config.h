@@ -1,0 +1,66 @@
+#ifndef AE_TRAIN_CONFIG_H
+#define AE_TRAIN_CONFIG_H
+#include "core/config.h"
+#include "model/config.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+
+#include <stdint.h>
+
+/* The keys of a training run: sections run, model, data, train and optim (docs/interfaces.md, "Keys every training verb shares"). */
+
+typedef struct {
+    char *dir;
+    int64_t seed;
+} ae_run_keys;
+
+typedef struct {
+    char *train; /* JSON text of the value: a path, a list, phases */
+    char *heldout;
+    bool shuffle;
+} ae_data_keys;
+
+typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16, AE_DTYPE_AUTO } ae_dtype_key;
+
+typedef struct {
+    int dtype; /* ae_dtype_key */
+    int64_t row_tokens, batch_rows, micro_rows;
+    int64_t steps, eval_every, checkpoint_every;
+    int64_t threads;
+    int64_t recompute; /* blocks that run forward again; -1: chosen */
+    int64_t keep, skip_limit;
+    char *sample_prompt;
+    int64_t sample_tokens;
+    double sample_temperature;
+} ae_train_keys;
+
+typedef struct {
+    int schedule; /* ae_schedule_kind */
+    double lr, lr_final_ratio;
+    int64_t warmup_steps, decay_steps;
+    double beta1, beta2, eps, weight_decay, clip_norm;
+} ae_optim_keys;
+
+typedef struct {
+    ae_run_keys run;
+    ae_model_keys model;
+    ae_data_keys data;
+    ae_train_keys train;
+    ae_optim_keys optim;
+    ae_config table; /* over the sections above: do not move the struct */
+} ae_train_config;
+
+/* Defaults everywhere. */
+ae_status ae_train_config_init(ae_train_config *c);
+void ae_train_config_free(ae_train_config *c);
+/* What no single range can say: needed keys, a type of this version, a schedule that fits into the steps. `needs_run`: the command
+ * writes, so run.dir and data.train must be there. */
+ae_status ae_train_config_check(const ae_train_config *c, bool needs_run);
+
+ae_schedule ae_train_schedule(const ae_train_config *c);
+ae_adamw_options ae_train_adamw(const ae_train_config *c);
+
+/* Whether a key of `model.*` other than model.init differs from its default, and which. */
+ae_status ae_train_config_shape_key(const ae_train_config *c, const char **key);
+
+#endif

@@ -1,0 +1,203 @@
+#include "train/loop.h"
+
+#include "core/file.h"
+#include "core/h5.h"
+#include "core/log.h"
+#include "core/machine.h"
+#include "train/checkpoint.h"
+#include "train/report.h"
+#include "train/samples.h"
+#include "train/step.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number) {
+    (void)number;
+    if (stop_asked) _exit(AE_ERR_INTERRUPTED);
+    stop_asked = 1;
+}
+
+typedef struct {
+    struct sigaction interrupt, terminate;
+} old_handlers;
+
+static void catch_signals(old_handlers *old) {
+    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&a.sa_mask);
+    stop_asked = 0;
+    sigaction(SIGINT, &a, &old->interrupt);
+    sigaction(SIGTERM, &a, &old->terminate);
+}
+
+static void release_signals(const old_handlers *old) {
+    sigaction(SIGINT, &old->interrupt, NULL);
+    sigaction(SIGTERM, &old->terminate, NULL);
+}
+
+/* ---- saving ---- */
+
+static ae_status save(ae_run *run) {
+    ae_status st = AE_OK;
+    ae_run_state *s = &run->state;
+    if (run->saved_step == s->step) return AE_OK;
+    AE_TRY(ae_metrics_sync(&run->metrics));
+    AE_TRY(ae_events_sync(&run->events));
+    s->metrics_offset = run->metrics.offset;
+    s->events_offset = run->events.offset;
+    free(s->loader);
+    s->loader = NULL;
+    AE_TRY(ae_loader_position(run->loader, &s->loader));
+    ae_checkpoint_parts parts = {
+        .model = &run->model, .optimizer = &run->optimizer, .state = s, .config = &run->config->table};
+    if (run->tokenizer) parts.tokenizer = ae_tokenizer_bytes(run->tokenizer, &parts.tokenizer_bytes);
+    AE_TRY(ae_checkpoint_save(run->config->run.dir, &parts, run->config->train.keep));
+    run->saved_step = s->step;
+out:
+    return st;
+}
+
+/* ---- evaluating ---- */
+
+static ae_status measure(ae_run *run, ae_perplexity *r) {
+    ae_pass *pass = NULL;
+    ae_pass_dims n = {.B = run->evaluation.B, .T = run->evaluation.T};
+    ae_status st = ae_pass_new(&pass, &run->model, n, false);
+    if (st == AE_OK) st = ae_perplexity_measure(r, &run->evaluation, &run->model, pass, &stop_asked);
+    ae_pass_delete(pass);
+    return st;
+}
+
+static ae_status evaluate(ae_run *run) {
+    ae_perplexity r;
+    ae_status st = measure(run, &r);
+    if (st == AE_OK) st = ae_report_evaluation(run, &r);
+    if (st == AE_OK) st = ae_sample_write(run, &stop_asked);
+    return st;
+}
+
+/* ---- steps ---- */
+
+static ae_status write_batch(hid_t file, const char *path, const ae_batch *b) {
+    ae_status st = AE_OK;
+    const int64_t shape[] = {b->B, b->T};
+    AE_TRY(ae_h5_write(file, path, "tokens", H5T_NATIVE_INT32, 2, shape, b->tokens));
+    AE_TRY(ae_h5_write(file, path, "targets", H5T_NATIVE_INT32, 2, shape, b->targets));
+    AE_TRY(ae_h5_write(file, path, "positions", H5T_NATIVE_INT32, 2, shape, b->positions));
+    AE_TRY(ae_h5_write(file, path, "weights", H5T_NATIVE_FLOAT, 2, shape, b->weights));
+out:
+    return st;
+}
+
+/* The batch as it was given to the model; `path` has room for PATH_BYTES. */
+static ae_status dump_batch(const ae_run *run, const ae_batch *b, char **path) {
+    char name[64];
+    hid_t file = -1;
+    snprintf(name, sizeof name, "bad-batch-step-%lld.h5", (long long)run->state.step);
+    *path = ae_path_join(run->config->run.dir, name);
+    ae_status st = ae_h5_create(&file, *path);
+    if (st != AE_OK) return st;
+    st = write_batch(file, *path, b);
+    ae_status closed = ae_h5_close(file, *path);
+    return st == AE_OK ? closed : st;
+}
+
+static ae_status guard(ae_run *run, const ae_step_result *r, const ae_batch *b) {
+    ae_run_state *s = &run->state;
+    if (!r->skipped) {
+        s->skipped_in_row = 0;
+        return AE_OK;
+    }
+    s->skipped_in_row++;
+    const char *why =
+        b->n_targets == 0 ? "its batch has no counted target" : "its loss or gradient is not finite";
+    ae_warn("step %lld is skipped: %s (loss %g, norm %g)", (long long)s->step, why, r->loss, r->grad_norm);
+    if (s->skipped_in_row < run->config->train.skip_limit) return AE_OK;
+    char *path = NULL;
+    ae_status st = dump_batch(run, b, &path);
+    if (st == AE_OK)
+        st = AE_FAIL(
+            AE_ERR_GUARD,
+            "training: %lld steps in a row were skipped, the last one (%lld) because %s; its batch is in %s; "
+            "lower optim.lr or look at the data",
+            (long long)s->skipped_in_row, (long long)s->step, why, path);
+    free(path);
+    return st;
+}
+
+static ae_status one_step(ae_run *run, ae_progress *bar) {
+    ae_status st = AE_OK;
+    char detail[160];
+    const ae_batch *batch;
+    ae_run_state *s = &run->state;
+    ae_schedule schedule = ae_train_schedule(run->config);
+    double start = ae_now_s();
+    AE_TRY(ae_loader_next(run->loader, &batch));
+    double loss = ae_step_gradients(&run->model, run->pass, batch, run->plan.micro_rows, NULL);
+    ae_step_result r =
+        ae_step_update(&run->model, &run->optimizer, loss, ae_schedule_lr(&schedule, s->step + 1));
+    double seconds = ae_now_s() - start;
+    s->step++;
+    s->tokens += batch->n_tokens;
+    AE_TRY(ae_report_step(run, &r, batch->n_tokens, seconds));
+    AE_TRY(guard(run, &r, batch));
+    ae_report_detail(detail, sizeof detail, &r, (double)batch->n_tokens / seconds);
+    ae_progress_show(bar, s->step, detail);
+out:
+    return st;
+}
+
+/* ---- the run ---- */
+
+static bool is_due(const ae_run *run, int64_t every) {
+    int64_t step = run->state.step;
+    return step > 0 && (step == run->config->train.steps || (every > 0 && step % every == 0));
+}
+
+/* What comes between steps; also first thing after a resume, for an evaluation that the stop prevented. */
+static ae_status between(ae_run *run) {
+    ae_status st = AE_OK;
+    const ae_train_keys *t = &run->config->train;
+    if (is_due(run, t->checkpoint_every)) AE_TRY(save(run));
+    bool evaluated = run->state.evaluated_step == run->state.step;
+    if (!stop_asked && run->heldout && !evaluated && is_due(run, t->eval_every)) AE_TRY(evaluate(run));
+out:
+    return st;
+}
+
+static ae_status interrupted(ae_run *run) {
+    ae_status st = save(run);
+    if (st != AE_OK) return st;
+    return AE_FAIL(AE_ERR_INTERRUPTED, "stopped at step %lld of %lld, all saved; the same command goes on",
+                   (long long)run->state.step, (long long)run->config->train.steps);
+}
+
+static ae_status all_steps(ae_run *run, ae_progress *bar) {
+    ae_status st = AE_OK;
+    AE_TRY(between(run));
+    while (run->state.step < run->config->train.steps && !stop_asked) {
+        AE_TRY(one_step(run, bar));
+        AE_TRY(between(run));
+    }
+    AE_TRY(ae_metrics_sync(&run->metrics));
+    AE_TRY(ae_events_sync(&run->events));
+out:
+    if (stop_asked && (st == AE_OK || st == AE_ERR_INTERRUPTED)) return interrupted(run);
+    return st;
+}
+
+ae_status ae_loop_run(ae_run *run) {
+    old_handlers old;
+    ae_progress bar;
+    catch_signals(&old);
+    ae_progress_init(&bar, "train", run->state.step, run->config->train.steps);
+    ae_status st = all_steps(run, &bar);
+    ae_progress_end(&bar);
+    release_signals(&old);
+    return st;
+}

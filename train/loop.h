@@ -1,0 +1,12 @@
+#ifndef AE_TRAIN_LOOP_H
+#define AE_TRAIN_LOOP_H
+#include "train/run.h"
+
+/* The steps of a run that has been started, from the one behind its state to the last: updates, checkpoints, evaluations (a checkpoint
+ * that is due comes first), samples.
+ *
+ * SIGINT and SIGTERM: the step is finished and saved, then AE_ERR_INTERRUPTED; a second signal ends the process at once. A step whose
+ * loss or gradient is not finite is skipped and told; train.skip_limit of them in a row end with AE_ERR_GUARD and RUN/bad-batch-step-N.h5. */
+ae_status ae_loop_run(ae_run *run);
+
+#endif

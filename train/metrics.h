@@ -1,0 +1,28 @@
+#ifndef AE_TRAIN_METRICS_H
+#define AE_TRAIN_METRICS_H
+#include "core/status.h"
+
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* metrics.jsonl, one object a line. Lines are handed to the system as they come, so that others can follow; `sync` puts them on
+ * the disk. Opening cuts the file to an offset that a checkpoint kept, so a resumed run has no gap and nothing twice. */
+typedef struct {
+    FILE *file;
+    char *path; /* owned */
+    int64_t offset;
+} ae_metrics;
+
+/* The file may be shorter than `offset` only by someone else's hand: AE_ERR_INPUT. */
+ae_status ae_metrics_open(ae_metrics *m, const char *path, int64_t offset);
+/* Takes `line` over. On a full disk the part that was written is cut off again. */
+ae_status ae_metrics_add(ae_metrics *m, json_t *line);
+ae_status ae_metrics_sync(ae_metrics *m);
+void ae_metrics_close(ae_metrics *m);
+
+/* The evaluation of `step`, where its line stands right behind `offset`: a checkpoint is written before its evaluation, which need
+ * not be done twice. *line (the caller releases it) is NULL when there is none; else *offset moves behind it. */
+ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *offset, json_t **line);
+
+#endif

@@ -1,0 +1,160 @@
+#include "train/plan.h"
+
+#include "data/loader.h"
+#include "model/decode.h"
+#include "train/checkpoint.h"
+
+#include <string.h>
+
+enum { LOADER_BATCHES = 3, SAMPLE_CHUNK = 256, FEWEST_ROW_TOKENS = 64 };
+
+/* Room for what no table holds: stacks, buffers of the products, small lists. */
+static const double UNCOUNTED_SHARE = 0.02;
+
+void ae_format_bytes(char *out, size_t n, size_t bytes) {
+    double x = (double)bytes;
+    if (x < 1e6) {
+        snprintf(out, n, "%.0f kB", x / 1e3);
+    } else if (x < 1e9) {
+        snprintf(out, n, "%.0f MB", x / 1e6);
+    } else {
+        snprintf(out, n, "%.2f GB", x / 1e9);
+    }
+}
+
+/* ---- sizes ---- */
+
+static void size_parameters(ae_plan *p, const ae_plan_request *r, const ae_params *params) {
+    p->parameters = params->total;
+    p->values_bytes = sizeof(float) * (size_t)ae_params_padded_elements(params, false);
+    p->gradients_bytes = sizeof(float) * (size_t)ae_params_padded_elements(params, true);
+    p->optimizer_bytes = 2 * p->gradients_bytes;
+    p->checkpoint_bytes = ae_checkpoint_bytes(params);
+    for (ptrdiff_t i = 0; i < params->n; i++) {
+        const ae_param *q = &params->items[i];
+        if (q->product) p->values_bytes += r->be->weight_bytes((ptrdiff_t)q->rows, (ptrdiff_t)q->cols);
+    }
+}
+
+static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t micro_rows) {
+    size_t pass = 0, decoder = 0;
+    ae_pass_dims n = {.B = micro_rows, .T = r->row_tokens};
+    if (r->evaluates) pass = ae_pass_bytes(r->be, r->model, n, false);
+    if (r->samples)
+        decoder =
+            ae_decoder_bytes(r->be, r->model, 1, SAMPLE_CHUNK) + ae_decode_state_bytes(r->be, r->model, 1);
+    return pass > decoder ? pass : decoder;
+}
+
+/* Sizes that follow from the two choices; whether all of it fits. */
+static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, ptrdiff_t recompute) {
+    ae_pass_dims n = {.B = micro_rows, .T = r->row_tokens, .recompute_blocks = recompute};
+    p->micro_rows = micro_rows;
+    p->recompute_blocks = recompute;
+    p->pass_bytes = ae_pass_bytes(r->be, r->model, n, true);
+    p->evaluation_bytes = evaluation_bytes(r, micro_rows);
+    p->loader_bytes = LOADER_BATCHES * 4 * sizeof(int32_t) * (size_t)(r->batch_rows * r->row_tokens);
+    size_t passing = p->checkpoint_bytes > p->evaluation_bytes ? p->checkpoint_bytes : p->evaluation_bytes;
+    size_t more =
+        p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes + p->loader_bytes + passing;
+    p->program_bytes = r->program_bytes;
+    p->peak_bytes = p->program_bytes + more;
+    return (double)more * (1 + UNCOUNTED_SHARE) <= (double)r->available_bytes;
+}
+
+/* ---- choices ---- */
+
+/* Even splits of the batch, from the largest allowed down. */
+static bool choose_rows(ae_plan *p, const ae_plan_request *r, ptrdiff_t recompute) {
+    ptrdiff_t most = ae_min(r->batch_rows, ae_max(1, AE_PLAN_MICRO_TOKENS / r->row_tokens));
+    for (ptrdiff_t parts = ae_ceil_div(r->batch_rows, most), before = 0; parts <= r->batch_rows; parts++) {
+        ptrdiff_t rows = ae_ceil_div(r->batch_rows, parts);
+        if (rows != before && fits(p, r, rows, recompute)) return true;
+        before = rows;
+    }
+    return false;
+}
+
+static bool choose(ae_plan *p, const ae_plan_request *r) {
+    ptrdiff_t least = r->recompute_blocks >= 0 ? r->recompute_blocks : 0;
+    ptrdiff_t most = r->recompute_blocks >= 0 ? r->recompute_blocks : r->model->blocks;
+    if (r->micro_rows == 0 && choose_rows(p, r, least)) return true;
+    for (ptrdiff_t blocks = least; blocks <= most; blocks++)
+        if (fits(p, r, ae_max(1, r->micro_rows), blocks)) return true;
+    return false;
+}
+
+/* What to change: the first of the keys below that makes it fit. */
+static void find_remedy(const ae_plan *p, const ae_plan_request *r, char *out, size_t n) {
+    ae_plan trial = *p;
+    ae_plan_request freer = *r;
+    freer.recompute_blocks = -1;
+    if (choose(&trial, &freer)) {
+        snprintf(out, n, "train.recompute=%td would fit", trial.recompute_blocks);
+        return;
+    }
+    freer.micro_rows = 0;
+    if (choose(&trial, &freer)) {
+        snprintf(out, n, "train.micro_rows=%td train.recompute=%td would fit", trial.micro_rows,
+                 trial.recompute_blocks);
+        return;
+    }
+    while (freer.row_tokens > FEWEST_ROW_TOKENS) {
+        freer.row_tokens /= 2;
+        freer.batch_rows *= 2;
+        if (!choose(&trial, &freer)) continue;
+        snprintf(out, n, "train.row_tokens=%td train.batch_rows=%td would fit", freer.row_tokens,
+                 freer.batch_rows);
+        return;
+    }
+    snprintf(out, n, "no length of rows would fit: take a smaller model");
+}
+
+static ae_status refuse(const ae_plan *p, const ae_plan_request *r) {
+    char need[32], have[32], fixed[32], remedy[160];
+    ae_format_bytes(need, sizeof need, p->peak_bytes - p->program_bytes);
+    ae_format_bytes(have, sizeof have, r->available_bytes);
+    ae_format_bytes(fixed, sizeof fixed, p->values_bytes + p->gradients_bytes + p->optimizer_bytes);
+    find_remedy(p, r, remedy, sizeof remedy);
+    return AE_FAIL(AE_ERR_RESOURCE,
+                   "memory: the run needs %s (%s of them for parameters, gradients and optimiser), found %s "
+                   "available; %s",
+                   need, fixed, have, remedy);
+}
+
+ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r) {
+    ae_params params = {0};
+    *p = (ae_plan){0};
+    ae_status st = ae_params_init(&params, r->model);
+    if (st != AE_OK) return st;
+    size_parameters(p, r, &params);
+    ae_params_free(&params);
+    p->flops_per_token = ae_model_flops_per_token(r->model, r->row_tokens, false);
+    return choose(p, r) ? AE_OK : refuse(p, r);
+}
+
+/* ---- the table ---- */
+
+static void row(FILE *out, const char *what, size_t bytes, const char *note) {
+    char text[32];
+    ae_format_bytes(text, sizeof text, bytes);
+    fprintf(out, "  %-28s %10s%s%s\n", what, text, note[0] ? "  " : "", note);
+}
+
+void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out) {
+    char note[96];
+    row(out, "parameters", p->values_bytes, "");
+    row(out, "gradients", p->gradients_bytes, "");
+    row(out, "optimiser", p->optimizer_bytes, "");
+    snprintf(note, sizeof note, "%td x %td tokens, %td of %td blocks recomputed", p->micro_rows,
+             r->row_tokens, p->recompute_blocks, r->model->blocks);
+    row(out, "activations and workspace", p->pass_bytes, note);
+    row(out, "loader", p->loader_bytes, "");
+    row(out, "program and data", p->program_bytes, "");
+    if (p->evaluation_bytes > p->checkpoint_bytes) {
+        row(out, "evaluating", p->evaluation_bytes, "for a while");
+    } else {
+        row(out, "saving", p->checkpoint_bytes, "for a while");
+    }
+    row(out, "peak", p->peak_bytes, "");
+}

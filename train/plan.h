@@ -1,0 +1,51 @@
+#ifndef AE_TRAIN_PLAN_H
+#define AE_TRAIN_PLAN_H
+#include "model/model.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* What a run will need, before it starts: a memory table whose sum is the predicted peak of resident memory, FLOPs, and the two
+ * choices that trade memory for time: rows of a micro-batch and blocks that run forward again in backward. */
+
+typedef struct {
+    const ae_backend *be;
+    const ae_model_config *model;
+    ptrdiff_t row_tokens, batch_rows;
+    ptrdiff_t micro_rows;       /* 0: chosen */
+    ptrdiff_t recompute_blocks; /* -1: chosen */
+    bool evaluates;             /* a held-out set is scored between steps */
+    bool samples;               /* and text is sampled */
+    size_t program_bytes;       /* resident already: code, libraries, opened token sets */
+    size_t available_bytes;     /* for what is to come */
+} ae_plan_request;
+
+typedef struct {
+    ptrdiff_t micro_rows, recompute_blocks;
+    int64_t parameters; /* elements */
+    size_t program_bytes;
+    size_t values_bytes; /* parameters and their packed forms */
+    size_t gradients_bytes;
+    size_t optimizer_bytes;
+    size_t pass_bytes;       /* activations and workspace of a micro-batch */
+    size_t loader_bytes;     /* batches made ahead */
+    size_t checkpoint_bytes; /* host copy of the largest tensor while saving */
+    size_t evaluation_bytes; /* pass of an evaluation, or the decoder of a sample, whichever is more */
+    size_t peak_bytes;       /* all but the last two, and the larger of them */
+    double flops_per_token;  /* model FLOPs of forward and backward */
+} ae_plan;
+
+/* Up to this many tokens a larger micro-batch makes the products faster; beyond them only the memory grows. */
+enum { AE_PLAN_MICRO_TOKENS = 16384 };
+
+/* Chooses what is left to choose: the largest micro-batch up to AE_PLAN_MICRO_TOKENS that fits without recomputing; else one row, and as
+ * few recomputed blocks as fit. AE_ERR_RESOURCE, naming what would fit, when nothing does. */
+ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r);
+
+/* The table, aligned. */
+void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out);
+
+/* "512 MB", "3.4 GB": for people. */
+void ae_format_bytes(char *out, size_t n, size_t bytes);
+
+#endif

@@ -1,0 +1,32 @@
+#include "train/pretrain.h"
+
+#include "core/log.h"
+#include "train/loop.h"
+#include "train/report.h"
+#include "train/run.h"
+
+static void tell_start(const ae_run *run) {
+    const ae_train_config *c = run->config;
+    if (run->checkpoint) {
+        ae_log("run: %s goes on behind step %lld of %lld", c->run.dir, (long long)run->state.step,
+               (long long)c->train.steps);
+    } else {
+        ae_log("run: %s", c->run.dir);
+    }
+}
+
+ae_status ae_pretrain(const ae_train_config *config, bool dry_run) {
+    ae_status st = AE_OK;
+    ae_run run = {0};
+    AE_TRY(ae_train_config_check(config, true));
+    AE_TRY(ae_run_open(&run, config, true));
+    tell_start(&run);
+    ae_report_plan(&run);
+    if (!dry_run) {
+        AE_TRY(ae_run_start(&run));
+        AE_TRY(ae_loop_run(&run));
+    }
+out:
+    ae_run_close(&run);
+    return st;
+}

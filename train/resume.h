@@ -1,0 +1,30 @@
+#ifndef AE_TRAIN_RESUME_H
+#define AE_TRAIN_RESUME_H
+#include "data/loader.h"
+#include "train/config.h"
+#include "train/state.h"
+
+/* Whether a command goes on with what lies in its run folder, and whether it would go on with the same bits. */
+
+typedef enum {
+    AE_RUN_NEW,     /* nothing there, or an empty folder */
+    AE_RUN_RESTART, /* a run's folder without a complete checkpoint */
+    AE_RUN_RESUME
+} ae_run_kind;
+
+/* `checkpoint` (caller frees) is the folder to go on from, or NULL. A folder with something else in it is AE_ERR_USAGE. */
+ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint);
+
+/* What decides the order and content of the rows besides the keys: hashes of the sets, weights and phases (JSON, caller frees). Paths
+ * are no part of it: a set may move. */
+ae_status ae_resume_data(const ae_mixture *m, char **json);
+
+/* Keys that must be as they were: AE_ERR_USAGE names the first that is not, with both values. train.steps may change where the
+ * learning rates of the steps done stay what they were. */
+ae_status ae_resume_check_keys(const ae_run_state *s, const ae_train_config *c);
+/* Token sets that must be the same: AE_ERR_INPUT. */
+ae_status ae_resume_check_data(const ae_run_state *s, const char *data);
+/* Shapes: AE_ERR_USAGE names the first size that differs. */
+ae_status ae_resume_check_model(const ae_model_config *then, const ae_model_config *now);
+
+#endif

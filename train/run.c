@@ -1,0 +1,321 @@
+#include "train/run.h"
+
+#include "core/file.h"
+#include "core/log.h"
+#include "eval/limits.h"
+#include "train/checkpoint.h"
+#include "train/report.h"
+#include "train/step.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t ae_run_step_tokens(const ae_run *run) {
+    return run->config->train.batch_rows * run->config->train.row_tokens;
+}
+
+/* ---- inputs ---- */
+
+/* 0 without data: a plan can be made for a shape alone. */
+static int64_t data_vocab(const ae_run *run) {
+    return run->data.n_sets > 0 ? ae_token_set_vocab_size(run->data.sets[0]) : 0;
+}
+
+/* The vocabulary and, where both carry one, the tokenizer of the held-out set are those of training. */
+static ae_status open_heldout(ae_run *run) {
+    const char *path = run->config->data.heldout;
+    if (!path[0]) return AE_OK;
+    ae_status st = ae_token_set_open(&run->heldout, path);
+    if (st != AE_OK) return st;
+    long long ours = ae_token_set_vocab_size(run->data.sets[0]),
+              theirs = ae_token_set_vocab_size(run->heldout);
+    if (ours == theirs) return AE_OK;
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "data.heldout: %s: expected a vocabulary of %lld as in data.train, found %lld; prepare both with one "
+        "tokenizer",
+        path, ours, theirs);
+}
+
+/* A tokenizer's bytes from `set`, or from model.init's file; opened once, compared with the one there is. */
+static ae_status take_tokenizer(ae_run *run, const void *bytes, size_t n, const char *where) {
+    if (!bytes) return AE_OK;
+    if (!run->tokenizer) return ae_tokenizer_from_bytes(&run->tokenizer, bytes, n, where);
+    size_t ours;
+    const void *held = ae_tokenizer_bytes(run->tokenizer, &ours);
+    if (ours == n && memcmp(held, bytes, n) == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected the tokenizer of data.train, found another; prepare the text again with "
+                   "that one",
+                   where);
+}
+
+static ae_status take_set_tokenizer(ae_run *run, const ae_token_set *set) {
+    size_t n = 0;
+    if (!set) return AE_OK;
+    const void *bytes = ae_token_set_tokenizer(set, &n);
+    return take_tokenizer(run, bytes, n, ae_token_set_path(set));
+}
+
+static ae_status open_data(ae_run *run) {
+    ae_status st = AE_OK;
+    if (!run->config->data.train[0]) return AE_OK;
+    AE_TRY(ae_mixture_open(&run->data, run->config->data.train));
+    AE_TRY(open_heldout(run));
+    for (size_t i = 0; i < run->data.n_sets; i++) AE_TRY(take_set_tokenizer(run, run->data.sets[i]));
+    AE_TRY(take_set_tokenizer(run, run->heldout));
+out:
+    return st;
+}
+
+/* model.init: shape, vocabulary and tokenizer come along, so no key may say otherwise. */
+static ae_status open_source(ae_run *run) {
+    ae_status st = AE_OK;
+    const char *key = NULL, *init = run->config->model.init;
+    char *bytes = NULL;
+    size_t n = 0;
+    int64_t vocab = data_vocab(run);
+    AE_TRY(ae_train_config_shape_key(run->config, &key));
+    if (key)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE, "model.%s: the shape comes from model.init; leave this key out", key));
+    AE_TRY(ae_model_source_open(&run->source, init));
+    run->shape = run->source.config;
+    if (vocab > run->shape.V)
+        AE_TRY(AE_FAIL(AE_ERR_INPUT,
+                       "model.init: %s: expected a vocabulary of at least data.train's %lld, found %lld; "
+                       "prepare the text with this model's tokenizer",
+                       init, (long long)vocab, (long long)run->shape.V));
+    if (!run->source.tokenizer) return AE_OK;
+    AE_TRY(ae_file_read(run->source.tokenizer, &bytes, &n));
+    AE_TRY(take_tokenizer(run, bytes, n, run->source.tokenizer));
+out:
+    free(bytes);
+    return st;
+}
+
+static ae_status resolve_shape(ae_run *run) {
+    if (run->config->model.init[0]) return open_source(run);
+    return ae_model_config_resolve(&run->shape, &run->config->model, data_vocab(run));
+}
+
+/* A fresh start knows only what it is going to be. */
+static ae_status fresh_state(ae_run *run) {
+    ae_status st = AE_OK;
+    ae_run_state *s = &run->state;
+    s->seed = (uint64_t)run->config->run.seed;
+    AE_TRY(ae_resume_data(&run->data, &s->data));
+    AE_TRY(ae_run_state_set(&s->kernels, run->be.kernels));
+    AE_TRY(resolve_shape(run));
+out:
+    return st;
+}
+
+static ae_status check_shape(ae_run *run) {
+    if (run->config->model.init[0]) return AE_OK; /* the key itself was compared */
+    ae_model_config now;
+    ae_status st = ae_model_config_resolve(&now, &run->config->model, data_vocab(run));
+    return st == AE_OK ? ae_resume_check_model(&run->shape, &now) : st;
+}
+
+static ae_status checkpoint_state(ae_run *run) {
+    ae_status st = AE_OK;
+    char *data = NULL, *path = ae_path_join(run->checkpoint, "state.json");
+    AE_TRY(ae_run_state_read(&run->state, path));
+    AE_TRY(ae_resume_check_keys(&run->state, run->config));
+    AE_TRY(ae_resume_data(&run->data, &data));
+    AE_TRY(ae_resume_check_data(&run->state, data));
+    AE_TRY(ae_model_source_open(&run->source, run->checkpoint));
+    run->shape = run->source.config;
+    AE_TRY(check_shape(run));
+    if (strcmp(run->state.kernels, run->be.kernels) != 0)
+        ae_warn("the run was made with %s kernels and goes on with %s: the same to rounding, not to the bit",
+                run->state.kernels, run->be.kernels);
+    AE_TRY(ae_run_state_set(&run->state.kernels, run->be.kernels));
+out:
+    free(path);
+    free(data);
+    return st;
+}
+
+/* A resumed run keeps the micro-batch it had: the order of its sums depends on it. */
+static ptrdiff_t wanted_micro_rows(const ae_run *run) {
+    int64_t asked = run->config->train.micro_rows, before = run->state.micro_rows;
+    if (asked == 0) return (ptrdiff_t)before;
+    if (before != 0 && asked != before)
+        ae_warn("train.micro_rows: %lld, and %lld up to here: the same to rounding, not to the bit",
+                (long long)asked, (long long)before);
+    return (ptrdiff_t)asked;
+}
+
+static ae_status make_plan(ae_run *run) {
+    const ae_train_keys *t = &run->config->train;
+    run->request = (ae_plan_request){
+        .be = &run->be,
+        .model = &run->shape,
+        .row_tokens = (ptrdiff_t)t->row_tokens,
+        .batch_rows = (ptrdiff_t)t->batch_rows,
+        .micro_rows = wanted_micro_rows(run),
+        .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute, run->shape.blocks),
+        .evaluates = run->heldout != NULL,
+        .samples = run->heldout != NULL && run->tokenizer != NULL && t->sample_tokens > 0,
+        .program_bytes = ae_rss_bytes(),
+        .available_bytes = ae_memory_available_bytes(),
+    };
+    ae_status st = ae_plan_make(&run->plan, &run->request);
+    run->state.micro_rows = run->plan.micro_rows;
+    run->state.recompute_blocks = run->plan.recompute_blocks;
+    return st;
+}
+
+ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder) {
+    ae_status st = AE_OK;
+    *run = (ae_run){.config = config, .saved_step = -1};
+    if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, &run->kind, &run->checkpoint));
+    AE_TRY(ae_backend_cpu(&run->be, (int)config->train.threads));
+    AE_TRY(open_data(run));
+    AE_TRY(run->checkpoint ? checkpoint_state(run) : fresh_state(run));
+    AE_TRY(make_plan(run));
+out:
+    return st;
+}
+
+/* ---- memory and weights ---- */
+
+static ae_status make_optimizer(ae_run *run) {
+    ae_optim_param *params = NULL;
+    ptrdiff_t n = 0;
+    ae_adamw_options options = ae_train_adamw(run->config);
+    ae_status st = ae_step_optim_params(&run->model, &params, &n);
+    if (st == AE_OK) st = ae_optimizer_init(&run->optimizer, &run->be, &options, params, n);
+    free(params);
+    return st;
+}
+
+static ae_status make_weights(ae_run *run) {
+    ae_status st = AE_OK;
+    char *path = NULL;
+    if (run->source.weights) AE_TRY(ae_model_load(&run->model, run->source.weights));
+    if (!run->source.weights) AE_TRY(ae_model_set_initial(&run->model, run->state.seed));
+    if (!run->checkpoint) return AE_OK;
+    path = ae_path_join(run->checkpoint, "optimizer.h5");
+    AE_TRY(ae_optimizer_load(&run->optimizer, path));
+out:
+    free(path);
+    return st;
+}
+
+static ae_status make_memory(ae_run *run) {
+    ae_status st = AE_OK;
+    ae_pass_dims n = {.B = run->plan.micro_rows,
+                      .T = (ptrdiff_t)run->config->train.row_tokens,
+                      .recompute_blocks = run->plan.recompute_blocks};
+    AE_TRY(ae_model_init(&run->model, &run->be, &run->shape, true));
+    AE_TRY(ae_pass_new(&run->pass, &run->model, n, true));
+    AE_TRY(make_optimizer(run));
+    AE_TRY(make_weights(run));
+    if (run->heldout)
+        AE_TRY(ae_perplexity_prepare(&run->evaluation, run->heldout, run->plan.micro_rows, n.T));
+out:
+    return st;
+}
+
+static ae_status start_loader(ae_run *run) {
+    const ae_train_config *c = run->config;
+    ae_loader_options o = {.rows = (ptrdiff_t)c->train.batch_rows,
+                           .row_tokens = (ptrdiff_t)c->train.row_tokens,
+                           .seed = run->state.seed,
+                           .shuffle = c->data.shuffle};
+    return ae_loader_start(&run->loader, &run->data, &o, run->state.step + 1, run->state.loader);
+}
+
+/* ---- the folder ---- */
+
+/* Events of a start that never reached a checkpoint would stand beside those of this one. */
+static void remove_events(const char *dir) {
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        if (strncmp(e->d_name, "events.out.tfevents.", 20) != 0) continue;
+        char *path = ae_path_join(dir, e->d_name);
+        remove(path);
+        free(path);
+    }
+    if (d) closedir(d);
+}
+
+/* The line of an evaluation that followed the checkpoint stays, and its figures go into the events again. */
+static ae_status keep_evaluation(ae_run *run, const char *metrics, json_t **line) {
+    ae_run_state *s = &run->state;
+    *line = NULL;
+    if (!run->checkpoint || s->evaluated_step == s->step) return AE_OK;
+    return ae_metrics_find_evaluation(metrics, s->step, &s->metrics_offset, line);
+}
+
+static ae_status note_evaluation(ae_run *run, const json_t *line) {
+    if (!line) return AE_OK;
+    const json_t *bits = json_object_get(line, "bits_per_byte");
+    ae_perplexity r = {.loss = json_number_value(json_object_get(line, "eval_loss")),
+                       .bits_per_byte = json_is_number(bits) ? json_number_value(bits) : (double)NAN};
+    return ae_report_kept_evaluation(run, &r);
+}
+
+static ae_status open_outputs(ae_run *run) {
+    ae_status st = AE_OK;
+    const char *dir = run->config->run.dir;
+    ae_run_state *s = &run->state;
+    char *config = ae_path_join(dir, "config.yaml"), *metrics = ae_path_join(dir, "metrics.jsonl");
+    json_t *line = NULL;
+    AE_TRY(ae_folder_make(dir));
+    AE_TRY(keep_evaluation(run, metrics, &line));
+    AE_TRY(ae_metrics_open(&run->metrics, metrics, s->metrics_offset)); /* takes the lock of the folder */
+    AE_TRY(ae_config_write(&run->config->table, config));
+    AE_TRY(ae_checkpoint_clean(dir));
+    if (!run->checkpoint) remove_events(dir);
+    AE_TRY(ae_events_open(&run->events, dir, s->events_name, s->events_offset));
+    AE_TRY(ae_run_state_set(&s->events_name, ae_events_name(&run->events)));
+    AE_TRY(note_evaluation(run, line));
+out:
+    json_decref(line);
+    free(config);
+    free(metrics);
+    return st;
+}
+
+/* A folder that this start has made is taken back when the start fails. */
+static ae_status make_folder(ae_run *run) {
+    ae_status st = open_outputs(run);
+    if (st == AE_OK || run->kind != AE_RUN_NEW || !ae_path_exists(run->config->run.dir)) return st;
+    char *reason = strdup(ae_error_message());
+    ae_folder_remove(run->config->run.dir);
+    if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
+    free(reason);
+    return st;
+}
+
+ae_status ae_run_start(ae_run *run) {
+    ae_status st = AE_OK;
+    run->peak_flops = ae_measure_peak_f32_flops();
+    if (run->checkpoint) run->saved_step = run->state.step;
+    AE_TRY(make_memory(run));
+    AE_TRY(start_loader(run));
+    AE_TRY(make_folder(run));
+out:
+    return st;
+}
+
+void ae_run_close(ae_run *run) {
+    ae_metrics_close(&run->metrics);
+    ae_events_close(&run->events);
+    ae_loader_stop(run->loader);
+    ae_optimizer_free(&run->optimizer);
+    ae_pass_delete(run->pass);
+    ae_model_free(&run->model);
+    ae_mixture_close(&run->data);
+    ae_token_set_close(run->heldout);
+    ae_tokenizer_delete(run->tokenizer);
+    ae_model_source_free(&run->source);
+    ae_run_state_free(&run->state);
+    free(run->checkpoint);
+    *run = (ae_run){0};
+}

@@ -1,0 +1,71 @@
+#include "train/samples.h"
+
+#include "core/file.h"
+#include "core/log.h"
+#include "eval/generate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const ae_run *run;
+    const volatile sig_atomic_t *stop;
+    bool given; /* the one prompt was taken */
+} context;
+
+static ae_status next_prompt(void *data, ae_ids *prompt, bool *more) {
+    context *c = data;
+    const char *text = c->run->config->train.sample_prompt;
+    *more = !c->given;
+    if (c->given) return AE_OK;
+    c->given = true;
+    int32_t bos = ae_tokenizer_special(c->run->tokenizer).bos;
+    ae_ids_append(prompt, bos >= 0 ? bos : 0);
+    return ae_tokenizer_encode(c->run->tokenizer, text, strlen(text), prompt);
+}
+
+static ae_status write_answer(void *data, const ae_answer *answer) {
+    const context *c = data;
+    char name[64], *text = NULL;
+    size_t n = 0;
+    snprintf(name, sizeof name, "samples/step-%06lld.txt", (long long)c->run->state.step);
+    char *path = ae_path_join(c->run->config->run.dir, name);
+    FILE *out = open_memstream(&text, &n);
+    ae_status st = out ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    if (out) {
+        fputs(c->run->config->train.sample_prompt, out);
+        fwrite(answer->text, 1, answer->text_bytes, out);
+        fputc('\n', out);
+        fclose(out);
+        st = ae_file_write(path, text, n);
+    }
+    free(text);
+    free(path);
+    return st;
+}
+
+static ae_status check(void *data) {
+    const context *c = data;
+    if (!*c->stop) return AE_OK;
+    return AE_FAIL(AE_ERR_INTERRUPTED, "sampling: interrupted");
+}
+
+ae_status ae_sample_write(const ae_run *run, const volatile sig_atomic_t *stop) {
+    const ae_train_keys *t = &run->config->train;
+    if (!run->tokenizer || t->sample_tokens == 0) return AE_OK;
+    context c = {.run = run, .stop = stop};
+    int32_t eos = ae_tokenizer_special(run->tokenizer).eos;
+    ae_generation how = {.sampling = {.temperature = t->sample_temperature, .top_k = 0, .top_p = 1},
+                         .seed = run->state.seed + (uint64_t)run->state.step,
+                         .max_new = t->sample_tokens,
+                         .end_ids = &eos,
+                         .n_end_ids = eos >= 0,
+                         .batch = 1};
+    ae_generate_io io = {.next = next_prompt, .done = write_answer, .check = check, .context = &c};
+    char *folder = ae_path_join(run->config->run.dir, "samples");
+    ae_status st = ae_folder_make(folder);
+    if (st == AE_OK) st = ae_generate(&run->model, run->tokenizer, &how, &io);
+    free(folder);
+    return st;
+}

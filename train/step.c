@@ -1,0 +1,55 @@
+#include "train/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+ae_status ae_step_optim_params(const ae_model *m, ae_optim_param **params, ptrdiff_t *n) {
+    *n = 0;
+    *params = calloc((size_t)m->params.n, sizeof **params);
+    if (!*params) return AE_FAIL(AE_ERR_RESOURCE, "optimiser: out of memory");
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        const ae_param *p = &m->params.items[i];
+        if (!p->grad) continue;
+        (*params)[(*n)++] = (ae_optim_param){
+            .name = p->name, .value = p->value, .grad = p->grad, .n = p->n, .decays = p->decays};
+    }
+    return AE_OK;
+}
+
+static bool has_targets(const float *weights, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (weights[i] != 0) return true;
+    return false;
+}
+
+double ae_step_gradients(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows,
+                         float *nll) {
+    if (batch->n_targets == 0) return (double)NAN;
+    double sum = 0, count = (double)batch->n_targets;
+    for (ptrdiff_t row = 0; row < batch->B; row += micro_rows) {
+        ptrdiff_t rows = ae_min(micro_rows, batch->B - row), at = row * batch->T;
+        if (!has_targets(batch->weights + at, rows * batch->T)) continue;
+        ae_micro_batch b = {.tokens = batch->tokens + at,
+                            .targets = batch->targets + at,
+                            .positions = batch->positions + at,
+                            .weights = batch->weights + at,
+                            .B = rows,
+                            .T = batch->T};
+        double part = 0;
+        ae_model_train_pass(m, pass, &b, (float)(1 / count), &part, nll ? nll + at : NULL);
+        sum += part;
+    }
+    return sum / count;
+}
+
+ae_step_result ae_step_update(ae_model *m, ae_optimizer *o, double loss, double lr) {
+    ae_step_result r = {.loss = loss, .lr = lr, .grad_norm = ae_optimizer_grad_norm(o)};
+    r.skipped = !isfinite(r.loss) || !isfinite(r.grad_norm);
+    if (r.skipped) {
+        ae_optimizer_drop(o);
+        return r;
+    }
+    ae_optimizer_update(o, lr, r.grad_norm);
+    ae_model_values_changed(m);
+    return r;
+}

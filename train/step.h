@@ -1,0 +1,29 @@
+#ifndef AE_TRAIN_STEP_H
+#define AE_TRAIN_STEP_H
+#include "data/loader.h"
+#include "model/model.h"
+#include "optim/optimizer.h"
+
+#include <stdbool.h>
+
+/* One step: micro-batches -> gradients -> norm -> clip -> update. The loss is the sum over the global batch over all its counted
+ * targets, known before the first micro-batch, so any split gives the same mean; never a mean of means. */
+
+/* Every trainable parameter of a model as the optimiser wants it; the caller frees. */
+ae_status ae_step_optim_params(const ae_model *m, ae_optim_param **params, ptrdiff_t *n);
+
+/* Adds the gradients of the batch's mean loss to those of the model, `micro_rows` rows at a time (those without targets cost nothing),
+ * and returns that loss: NaN for a batch without targets, which leaves the gradients alone. nll ([B, T], 0 where masked) may be NULL. */
+double ae_step_gradients(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows, float *nll);
+
+typedef struct {
+    double loss;      /* before the update */
+    double grad_norm; /* before clipping */
+    double lr;
+    bool skipped; /* loss or norm not finite: nothing was changed */
+} ae_step_result;
+
+/* Updates the model, or drops the gradients when the loss or their norm is not finite. Gradients are 0 afterwards. */
+ae_step_result ae_step_update(ae_model *m, ae_optimizer *o, double loss, double lr);
+
+#endif

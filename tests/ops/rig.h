@@ -1,0 +1,117 @@
+#ifndef AE_TESTS_OPS_RIG_H
+#define AE_TESTS_OPS_RIG_H
+#include "ops/backend.h"
+#include "tests/ref/ref.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <omp.h>
+
+/* A rig holds one backend and the arrays of a case, on the device and on the host. Every test runs once for each backend and
+ * instruction set; the sizes are a loop inside. */
+
+typedef struct {
+    int strict, avx2;
+} rig_choice;
+
+enum { RIG_PIECES = 512, RIG_EVERY_ELEMENT = 256 };
+
+typedef struct {
+    ae_backend be;
+    char label[32], where[160]; /* for messages: the backend and kernels, the sizes at work */
+    uint64_t seed;
+    ptrdiff_t every_element; /* inputs of up to so many elements are perturbed one by one */
+    int n_pieces;
+    struct {
+        void *ptr;
+        size_t bytes; /* on the device; 0 on the host */
+    } pieces[RIG_PIECES];
+} rig;
+
+struct criterion_test_params rig_choices(void);
+void rig_open(rig *r, const rig_choice *choice);
+void rig_close(rig *r);
+void rig_next(rig *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3))); /* a new case: its arrays are released */
+
+#define ON_EVERY_BACKEND(suite, name)                                                                        \
+    static void suite##_##name(rig *r);                                                                      \
+    ParameterizedTestParameters(suite, name) {                                                               \
+        return rig_choices();                                                                                \
+    }                                                                                                        \
+    ParameterizedTest(const rig_choice *choice, suite, name) {                                               \
+        rig r;                                                                                               \
+        rig_open(&r, choice);                                                                                \
+        suite##_##name(&r);                                                                                  \
+        rig_close(&r);                                                                                       \
+    }                                                                                                        \
+    static void suite##_##name(rig *r)
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+/* One array of a case: `x` the values on the host, `dev` the same on the device, `d` and `c` for the references. */
+typedef struct {
+    ptrdiff_t n;
+    float *x;
+    void *dev;
+    double *d;
+    double complex *c;
+} rig_array;
+
+typedef struct {
+    ptrdiff_t n;
+    int32_t *x;
+    void *dev;
+} rig_ints;
+
+void *rig_host(rig *r, size_t bytes);                      /* zeros */
+void *rig_device(rig *r, size_t bytes);                    /* NaN on every backend */
+rig_array rig_values(rig *r, const float *x, ptrdiff_t n); /* given */
+rig_array rig_normal(rig *r, double scale, ptrdiff_t n);   /* mean 0 */
+rig_array rig_zeros(rig *r, ptrdiff_t n);                  /* a gradient that accumulates */
+rig_array rig_output(rig *r, ptrdiff_t n);                 /* NaN until written */
+rig_ints rig_numbers(rig *r, const int32_t *x, ptrdiff_t n);
+rig_ints rig_below(rig *r, int32_t limit, ptrdiff_t n); /* random in [0, limit) */
+void rig_write(rig *r, const rig_array *a);             /* x to the device again */
+float *rig_read(rig *r, const rig_array *a);            /* a fresh copy from the device */
+double rig_random(rig *r);                              /* in [0, 1) */
+
+/* Documents of B rows of T tokens. */
+typedef enum {
+    RIG_ONE,    /* one document a row */
+    RIG_SINGLE, /* every token its own */
+    RIG_SHORT,  /* lengths 1 to 5 */
+    RIG_LONG,   /* lengths 1 to T */
+    RIG_MIDDLE, /* rows begin inside a document, others follow */
+    RIG_LAYOUTS
+} rig_layout;
+rig_ints rig_positions(rig *r, rig_layout layout, ptrdiff_t B, ptrdiff_t T);
+
+/* Tokens [from, from + T) of each of B rows of `whole`; and what came of them back into its place. */
+rig_array rig_cut(rig *r, const rig_array *a, ptrdiff_t B, ptrdiff_t whole, ptrdiff_t from, ptrdiff_t T);
+rig_ints rig_cut_numbers(rig *r, const rig_ints *a, ptrdiff_t B, ptrdiff_t whole, ptrdiff_t from,
+                         ptrdiff_t T);
+void rig_paste(float *rows, const float *part, ptrdiff_t B, ptrdiff_t whole, ptrdiff_t from, ptrdiff_t T,
+               ptrdiff_t width);
+
+/* Each asserts once, and says where. A tolerance is relative to |want| + the root mean square of want. */
+void rig_expect(const rig *r, const char *what, const float *got, const double *want, ptrdiff_t n,
+                double tolerance);
+void rig_expect_bits(const rig *r, const char *what, const float *got, const float *want, ptrdiff_t n);
+/* got = before + gradient, in float32. */
+void rig_expect_sum(rig *r, const char *what, const float *got, const float *before, const float *gradient,
+                    ptrdiff_t n);
+
+/* `got` against the complex step of `loss` along `input`: every element of small inputs; of larger ones a few elements, and
+ * directions over all of them, where an error in any one element shows. */
+typedef double complex rig_loss(void *context);
+void rig_expect_gradient(rig *r, const char *what, const float *got, const rig_array *input, rig_loss *loss,
+                         void *context, double tolerance);
+double complex rig_dot(const double *weights, const double complex *x, ptrdiff_t n);
+
+/* Runs `run` with 1, 2 and 3 threads; the outputs must have the same bits. `arrays` are written to the device before each run. */
+typedef void rig_run(rig *r, void *context);
+void rig_expect_same_on_threads(rig *r, const char *what, rig_run *run, void *context,
+                                const rig_array *arrays, int n);
+
+#endif

@@ -1,0 +1,121 @@
+#include "tests/ops/rig.h"
+
+enum { UPDATE, SQUARES };
+static const double tolerance[] = {[UPDATE] = 1e-6, [SQUARES] = 1e-12};
+static const ptrdiff_t sizes[] = {1, 2, 5, 7, 8, 9, 15, 16, 17, 33, 40, 257, 4097, 70001};
+
+typedef struct {
+    ptrdiff_t n;
+    ae_adamw_step step;
+    rig_array w, m, v, g;
+} update;
+
+static update make(rig *r, ptrdiff_t n, int s, float decay, float grad_scale) {
+    rig_next(r, "n %td update %d decay %g scale %g", n, s, (double)decay, (double)grad_scale);
+    update k = {
+        n,
+        {0.01f, 0.9f, 0.95f, 1e-8f, decay, (float)(1 - pow(0.9, s)), (float)(1 - pow(0.95, s)), grad_scale},
+        rig_normal(r, 1, n),
+        rig_normal(r, 1, n),
+        rig_normal(r, 1, n),
+        rig_normal(r, 1, n)};
+    for (ptrdiff_t i = 0; i < n; i++) k.v.x[i] *= k.v.x[i];
+    k.v = rig_values(r, k.v.x, n);
+    return k;
+}
+
+static void run(rig *r, void *context) {
+    update *k = context;
+    r->be.adamw(k->w.dev, k->m.dev, k->v.dev, k->g.dev, k->step, k->n);
+}
+
+static void reference(update *k) {
+    const double b1 = (double)k->step.beta1, b2 = (double)k->step.beta2, lr = (double)k->step.lr;
+    for (ptrdiff_t i = 0; i < k->n; i++) {
+        const double g = (double)k->step.grad_scale * k->g.d[i];
+        k->m.d[i] = b1 * k->m.d[i] + (1 - b1) * g;
+        k->v.d[i] = b2 * k->v.d[i] + (1 - b2) * g * g;
+        const double m = k->m.d[i] / (double)k->step.correction1, v = k->v.d[i] / (double)k->step.correction2;
+        k->w.d[i] -= lr * (m / (sqrt(v) + (double)k->step.eps) + (double)k->step.decay * k->w.d[i]);
+    }
+}
+
+static void expect_update(rig *r, update *k) {
+    run(r, k);
+    reference(k);
+    rig_expect(r, "w", rig_read(r, &k->w), k->w.d, k->n, tolerance[UPDATE]);
+    rig_expect(r, "m", rig_read(r, &k->m), k->m.d, k->n, tolerance[UPDATE]);
+    rig_expect(r, "v", rig_read(r, &k->v), k->v.d, k->n, tolerance[UPDATE]);
+    const float *g = rig_read(r, &k->g);
+    for (ptrdiff_t i = 0; i < k->n; i++)
+        cr_assert(g[i] == 0.0f, "%s: g[%td] is %g after the update", r->label, i, (double)g[i]);
+}
+
+ON_EVERY_BACKEND(adamw, update_is_the_formula) {
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        update k = make(r, sizes[i], 1 + (int)i, 0.1f, 0.25f);
+        expect_update(r, &k);
+    }
+}
+
+ON_EVERY_BACKEND(adamw, without_decay_and_without_clipping) {
+    update k = make(r, 257, 1000, 0, 1);
+    expect_update(r, &k);
+}
+
+/* The first update from m = v = 0 moves by lr in the direction of -g; where g is 0 only decay acts. */
+ON_EVERY_BACKEND(adamw, first_update_by_hand) {
+    rig_next(r, "first update");
+    const float w[] = {1, 1, 1}, g[] = {4, -0.001f, 0};
+    const double want[] = {1 - 0.01 - 0.001, 1 + 0.01 - 0.001, 1 - 0.001};
+    update k = {3,
+                {0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1},
+                rig_values(r, w, 3),
+                rig_zeros(r, 3),
+                rig_zeros(r, 3),
+                rig_values(r, g, 3)};
+    run(r, &k);
+    rig_expect(r, "w", rig_read(r, &k.w), want, 3, 1e-6);
+}
+
+ON_EVERY_BACKEND(adamw, sum_of_squares_is_exact_and_independent_of_threads) {
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        rig_next(r, "n %td", sizes[i]);
+        const rig_array x = rig_normal(r, 100, sizes[i]);
+        double want = 0, first = 0;
+        for (ptrdiff_t j = 0; j < x.n; j++) want += x.d[j] * x.d[j];
+        for (int threads = 1; threads <= 3; threads++) {
+            omp_set_num_threads(threads);
+            const double got = r->be.sum_squares(x.dev, x.n);
+            if (threads == 1) first = got;
+            cr_assert(got == first, "%s: %s: %.17g with %d threads, %.17g with 1", r->label, r->where, got,
+                      threads, first);
+            cr_assert(fabs(got - want) <= tolerance[SQUARES] * want, "%s: %s: %.17g, expected %.17g",
+                      r->label, r->where, got, want);
+        }
+    }
+}
+
+/* Guards rely on it: what is not finite shows, and large values do not overflow. */
+ON_EVERY_BACKEND(adamw, sum_of_squares_shows_what_is_not_finite) {
+    rig_next(r, "not finite");
+    rig_array x = rig_normal(r, 1, 1000);
+    x.x[777] = 1e30f;
+    rig_write(r, &x);
+    const double large = r->be.sum_squares(x.dev, x.n);
+    cr_assert(fabs(large / 1e60 - 1) < 1e-6, "%s: %g", r->label, large);
+    x.x[777] = NAN;
+    rig_write(r, &x);
+    cr_assert(isnan(r->be.sum_squares(x.dev, x.n)));
+    x.x[777] = INFINITY;
+    rig_write(r, &x);
+    cr_assert(isinf(r->be.sum_squares(x.dev, x.n)));
+    cr_assert(r->be.sum_squares(x.dev, 0) == 0);
+}
+
+ON_EVERY_BACKEND(adamw, bits_do_not_depend_on_threads) {
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        update k = make(r, sizes[i], 7, 0.1f, 0.5f);
+        rig_expect_same_on_threads(r, "update", run, &k, (rig_array[]){k.w, k.m, k.v, k.g}, 4);
+    }
+}

@@ -1,0 +1,259 @@
+#include "tests/ops/rig.h"
+
+enum { FORWARD, BACKWARD };
+static const double tolerance[] = {[FORWARD] = 3e-6, [BACKWARD] = 1e-5};
+
+/* Small enough for every element: lengths 1 to 11 around windows of 0 to 6; head sizes beside the vector width. */
+static const ae_attention_dims small[] = {
+    {1, 1, 1, 1, 1, 5},  {1, 2, 1, 1, 5, 0},  {2, 3, 2, 1, 4, 1},  {1, 4, 3, 3, 5, 2},  {1, 4, 4, 2, 3, 5},
+    {1, 5, 2, 1, 16, 5}, {1, 6, 2, 1, 17, 5}, {2, 7, 2, 2, 5, 5},  {1, 11, 6, 2, 3, 6}, {1, 7, 2, 1, 8, -1},
+    {3, 3, 2, 1, 7, -1}, {1, 4, 2, 1, 24, 3}, {1, 5, 1, 1, 40, 3}, {1, 4, 3, 1, 5, 3},  {1, 4, 10, 1, 4, 2},
+};
+
+/* Around blocks of 64 queries, 256 queries and 256 keys. */
+static const ae_attention_dims large[] = {
+    {1, 63, 2, 1, 5, 7},    {1, 64, 2, 1, 8, 63},    {2, 65, 3, 1, 24, 64},   {1, 127, 2, 2, 16, 65},
+    {1, 129, 2, 1, 17, -1}, {1, 255, 2, 1, 8, 100},  {1, 256, 1, 1, 16, 255}, {1, 257, 4, 2, 5, 256},
+    {2, 258, 2, 1, 8, 30},  {1, 300, 2, 1, 40, 257}, {1, 511, 2, 1, 5, 255},  {1, 513, 2, 1, 8, 300},
+    {1, 520, 1, 1, 8, -1},  {1, 600, 2, 1, 5, 128},  {1, 300, 10, 1, 4, 64},
+};
+
+typedef struct {
+    ae_attention_dims n;
+    rig_ints positions;
+    rig_array q, k, v, o, lse, d_o, dq, dk, dv;
+    void *scratch;
+} attention;
+
+static attention make(rig *r, ae_attention_dims n, rig_layout layout, double scale) {
+    rig_next(r, "B %td T %td N %td G %td H %td W %td layout %d", n.B, n.T, n.N, n.G, n.H, n.W, (int)layout);
+    const ptrdiff_t M = n.B * n.T, Q = M * n.N * n.H, KV = M * n.G * n.H;
+    return (attention){n,
+                       rig_positions(r, layout, n.B, n.T),
+                       rig_normal(r, scale, Q),
+                       rig_normal(r, scale, KV),
+                       rig_normal(r, 1, KV),
+                       rig_output(r, Q),
+                       rig_output(r, M * n.N),
+                       rig_normal(r, 1, Q),
+                       rig_output(r, Q),
+                       rig_output(r, KV),
+                       rig_output(r, KV),
+                       rig_device(r, r->be.attention_scratch_bytes(n, 0))};
+}
+
+static double complex loss(void *context) {
+    attention *k = context;
+    const ae_attention_dims n = k->n;
+    cref_attention(k->o.c, k->lse.c, k->q.c, k->k.c, k->v.c, k->positions.x, n.B, n.T, n.N, n.G, n.H, n.W);
+    return rig_dot(k->d_o.d, k->o.c, k->o.n);
+}
+
+static void forward(rig *r, void *context) {
+    attention *k = context;
+    r->be.attention_forward(k->o.dev, k->lse.dev, NULL, NULL, k->q.dev, k->k.dev, k->v.dev, k->positions.dev,
+                            k->n, k->scratch);
+}
+
+static void backward(rig *r, void *context) {
+    attention *k = context;
+    r->be.attention_backward(k->dq.dev, k->dk.dev, k->dv.dev, k->d_o.dev, k->q.dev, k->k.dev, k->v.dev,
+                             k->o.dev, k->lse.dev, k->positions.dev, k->n, k->scratch);
+}
+
+static void reference(attention *k) {
+    const ae_attention_dims n = k->n;
+    ref_attention(k->o.d, k->lse.d, k->q.d, k->k.d, k->v.d, k->positions.x, n.B, n.T, n.N, n.G, n.H, n.W);
+}
+
+static void expect_forward(rig *r, ae_attention_dims n, rig_layout layout) {
+    attention k = make(r, n, layout, 1.5);
+    reference(&k);
+    forward(r, &k);
+    const float *o = rig_read(r, &k.o), *lse = rig_read(r, &k.lse);
+    rig_expect(r, "o", o, k.o.d, k.o.n, tolerance[FORWARD]);
+    rig_expect(r, "lse", lse, k.lse.d, k.lse.n, tolerance[FORWARD]);
+    k.scratch = rig_device(r, r->be.attention_scratch_bytes(n, 1));
+    rig_write(r, &k.o);
+    forward(r, &k);
+    rig_expect_bits(r, "o with scratch for inference", rig_read(r, &k.o), o, k.o.n);
+}
+
+static void expect_backward(rig *r, ae_attention_dims n, rig_layout layout) {
+    attention k = make(r, n, layout, 1);
+    forward(r, &k);
+    backward(r, &k);
+    rig_expect_gradient(r, "dq", rig_read(r, &k.dq), &k.q, loss, &k, tolerance[BACKWARD]);
+    rig_expect_gradient(r, "dk", rig_read(r, &k.dk), &k.k, loss, &k, tolerance[BACKWARD]);
+    rig_expect_gradient(r, "dv", rig_read(r, &k.dv), &k.v, loss, &k, tolerance[BACKWARD]);
+}
+
+ON_EVERY_BACKEND(attention, small_forward_is_the_reference) {
+    for (size_t i = 0; i < COUNT(small); i++)
+        for (rig_layout layout = RIG_ONE; layout < RIG_LAYOUTS; layout++) expect_forward(r, small[i], layout);
+}
+
+ON_EVERY_BACKEND(attention, small_backward_is_the_complex_step) {
+    for (size_t i = 0; i < COUNT(small); i++)
+        for (rig_layout layout = RIG_ONE; layout < RIG_LAYOUTS; layout++)
+            expect_backward(r, small[i], layout);
+}
+
+ON_EVERY_BACKEND(attention, large_forward_is_the_reference) {
+    for (size_t i = 0; i < COUNT(large); i++) {
+        expect_forward(r, large[i], RIG_ONE);
+        expect_forward(r, large[i], i % 2 ? RIG_LONG : RIG_SHORT);
+        expect_forward(r, large[i], i % 2 ? RIG_MIDDLE : RIG_LONG);
+    }
+}
+
+ON_EVERY_BACKEND(attention, large_backward_is_the_complex_step) {
+    for (size_t i = 0; i < COUNT(large); i++) {
+        expect_backward(r, large[i], RIG_ONE);
+        expect_backward(r, large[i], i % 2 ? RIG_LONG : RIG_MIDDLE);
+    }
+}
+
+/* Scores of some hundreds: the softmax neither overflows nor forgets the greatest. */
+ON_EVERY_BACKEND(attention, large_scores) {
+    static const ae_attention_dims dims[] = {
+        {1, 9, 2, 1, 8, 4}, {1, 300, 2, 1, 8, -1}, {1, 520, 2, 1, 8, 270}};
+    for (size_t i = 0; i < COUNT(dims); i++) {
+        attention k = make(r, dims[i], RIG_ONE, 12);
+        reference(&k);
+        forward(r, &k);
+        rig_expect(r, "o", rig_read(r, &k.o), k.o.d, k.o.n, 1e-4);
+        rig_expect(r, "lse", rig_read(r, &k.lse), k.lse.d, k.lse.n, tolerance[FORWARD]);
+    }
+}
+
+/* Change one document: its neighbours keep their bits, and their gradients. */
+ON_EVERY_BACKEND(attention, documents_do_not_leak) {
+    static const ptrdiff_t lengths[] = {12, 70, 330};
+    for (size_t i = 0; i < COUNT(lengths); i++)
+        for (int spoilt = 0; spoilt < 3; spoilt++) {
+            const ptrdiff_t T = lengths[i], third = T / 3;
+            attention k = make(r, (ae_attention_dims){1, T, 2, 1, 8, T}, RIG_ONE, 1);
+            for (ptrdiff_t t = 0; t < T; t++) k.positions.x[t] = (int32_t)(t % third);
+            k.positions = rig_numbers(r, k.positions.x, T);
+            forward(r, &k);
+            backward(r, &k);
+            const float *o = rig_read(r, &k.o), *dq = rig_read(r, &k.dq), *dv = rig_read(r, &k.dv);
+            for (ptrdiff_t j = spoilt * third * 16; j < (spoilt + 1) * third * 16; j++) {
+                k.q.x[j] = 3 - 2 * k.q.x[j];
+                k.d_o.x[j] = 1 + 4 * k.d_o.x[j];
+                k.k.x[j / 2] = 2 - 3 * k.k.x[j / 2];
+                k.v.x[j / 2] = 5 - 4 * k.v.x[j / 2];
+            }
+            const rig_array *inputs[] = {&k.q, &k.k, &k.v, &k.d_o};
+            for (size_t a = 0; a < COUNT(inputs); a++) rig_write(r, inputs[a]);
+            forward(r, &k);
+            backward(r, &k);
+            const float *o2 = rig_read(r, &k.o), *dq2 = rig_read(r, &k.dq), *dv2 = rig_read(r, &k.dv);
+            for (int other = 0; other < 3; other++) {
+                const ptrdiff_t at = other * third * 8;
+                if (other == spoilt) continue;
+                rig_expect_bits(r, "o", o2 + 2 * at, o + 2 * at, 2 * third * 8);
+                rig_expect_bits(r, "dq", dq2 + 2 * at, dq + 2 * at, 2 * third * 8);
+                rig_expect_bits(r, "dv", dv2 + at, dv + at, third * 8);
+            }
+        }
+}
+
+/* The keys of position p of the last document lie at p mod W. */
+static void expect_ring(rig *r, const char *what, const attention *k, const rig_array *ring,
+                        const rig_array *keys) {
+    const ae_attention_dims n = k->n;
+    const float *got = rig_read(r, ring);
+    const ptrdiff_t width = n.G * n.H;
+    for (ptrdiff_t b = 0; b < n.B; b++) {
+        const ptrdiff_t last = k->positions.x[(b + 1) * n.T - 1];
+        for (ptrdiff_t back = 0; back < ae_min(n.W, ae_min(last + 1, n.T)); back++)
+            rig_expect_bits(r, what, got + (b * n.W + (last - back) % n.W) * width,
+                            keys->x + ((b + 1) * n.T - 1 - back) * width, width);
+    }
+}
+
+static void step(rig *r, attention *k, const rig_array *k_ring, const rig_array *v_ring, ptrdiff_t from,
+                 ptrdiff_t T, float *o) {
+    const ae_attention_dims n = k->n, part = {n.B, T, n.N, n.G, n.H, n.W};
+    const rig_array q = rig_cut(r, &k->q, n.B, n.T, from, T), keys = rig_cut(r, &k->k, n.B, n.T, from, T);
+    const rig_array values = rig_cut(r, &k->v, n.B, n.T, from, T), out = rig_output(r, q.n);
+    const rig_array lse = rig_output(r, n.B * T * n.N);
+    const rig_ints positions = rig_cut_numbers(r, &k->positions, n.B, n.T, from, T);
+    r->be.attention_forward(out.dev, lse.dev, k_ring->dev, v_ring->dev, q.dev, keys.dev, values.dev,
+                            positions.dev, part, rig_device(r, r->be.attention_scratch_bytes(part, 1)));
+    rig_paste(o, rig_read(r, &out), n.B, n.T, from, T, n.N * n.H);
+}
+
+/* In calls of the given lengths, again and again, with rings that hold NaN at first. */
+static void expect_in_parts(rig *r, ae_attention_dims n, rig_layout layout, const ptrdiff_t *lengths,
+                            size_t count) {
+    attention k = make(r, n, layout, 1.5);
+    const rig_array k_ring = rig_output(r, n.B * n.W * n.G * n.H), v_ring = rig_output(r, k_ring.n);
+    float *o = rig_host(r, (size_t)k.o.n * sizeof *o);
+    size_t turn = 0;
+    for (ptrdiff_t from = 0; from < n.T;) {
+        const ptrdiff_t T = ae_min(lengths[turn++ % count], n.T - from);
+        step(r, &k, &k_ring, &v_ring, from, T, o);
+        from += T;
+    }
+    reference(&k);
+    rig_expect(r, "o in parts", o, k.o.d, k.o.n, tolerance[FORWARD]);
+    expect_ring(r, "ring of keys", &k, &k_ring, &k.k);
+    expect_ring(r, "ring of values", &k, &v_ring, &k.v);
+}
+
+ON_EVERY_BACKEND(attention, calls_with_rings_are_one_call) {
+    static const ae_attention_dims dims[] = {{1, 6, 1, 1, 4, 1},
+                                             {2, 14, 2, 1, 5, 4},
+                                             {3, 17, 4, 2, 8, 5},
+                                             {2, 40, 3, 3, 3, 7},
+                                             {1, 100, 10, 1, 16, 33}};
+    for (size_t i = 0; i < COUNT(dims); i++)
+        for (rig_layout layout = RIG_ONE; layout < RIG_MIDDLE; layout++) {
+            const ptrdiff_t W = dims[i].W;
+            const ptrdiff_t ones[] = {1}, twos[] = {2}, window[] = {W}, beside[] = {W + 1, ae_max(W - 1, 1)};
+            const ptrdiff_t mixed[] = {3, 1, 1, 2 * W + 3, 1, W, 2};
+            expect_in_parts(r, dims[i], layout, ones, 1);
+            expect_in_parts(r, dims[i], layout, twos, 1);
+            expect_in_parts(r, dims[i], layout, window, 1);
+            expect_in_parts(r, dims[i], layout, beside, 2);
+            expect_in_parts(r, dims[i], layout, mixed, 7);
+        }
+}
+
+ON_EVERY_BACKEND(attention, long_calls_with_rings_are_one_call) {
+    static const ptrdiff_t prefill[] = {257, 1, 64, 300}, blocks[] = {256}, queries[] = {64, 65};
+    expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 300}, RIG_ONE, prefill, 4);
+    expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 256}, RIG_LONG, blocks, 1);
+    expect_in_parts(r, (ae_attention_dims){2, 400, 2, 1, 8, 100}, RIG_LONG, queries, 2);
+}
+
+/* A step of decoding, sequences at different places: the bits of each do not depend on how many there are. */
+ON_EVERY_BACKEND(attention, a_step_has_the_same_bits_in_any_batch) {
+    const ptrdiff_t W = 70;
+    attention k = make(r, (ae_attention_dims){6, 1, 4, 1, 24, W}, RIG_ONE, 1);
+    const int32_t positions[] = {5, 69, 70, 0, 1000, 71};
+    k.positions = rig_numbers(r, positions, 6);
+    const rig_array k_ring = rig_normal(r, 1, 6 * W * 24), v_ring = rig_normal(r, 1, 6 * W * 24);
+    const float *all = NULL;
+    for (k.n.B = 6; k.n.B > 0; k.n.B--) {
+        rig_write(r, &k_ring);
+        rig_write(r, &v_ring);
+        r->be.attention_forward(k.o.dev, k.lse.dev, k_ring.dev, v_ring.dev, k.q.dev, k.k.dev, k.v.dev,
+                                k.positions.dev, k.n, k.scratch);
+        const float *o = rig_read(r, &k.o);
+        if (!all) all = o;
+        rig_expect_bits(r, "o", o, all, k.n.B * 4 * 24);
+    }
+}
+
+ON_EVERY_BACKEND(attention, bits_do_not_depend_on_threads) {
+    for (size_t i = 0; i < COUNT(large); i++) {
+        attention k = make(r, large[i], i % 2 ? RIG_LONG : RIG_ONE, 1);
+        rig_expect_same_on_threads(r, "forward", forward, &k, (rig_array[]){k.o, k.lse}, 2);
+        forward(r, &k);
+        rig_expect_same_on_threads(r, "backward", backward, &k, (rig_array[]){k.dq, k.dk, k.dv}, 3);
+    }
+}

@@ -1,0 +1,2 @@
+#include "ops/compose/compose.h"
+#include "tests/ops/rig.h"

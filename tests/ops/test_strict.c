@@ -1,0 +1,148 @@
+#include "ops/backend.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The faults below are the test's business, not the sanitizer's. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "handle_segv=0:detect_leaks=1";
+}
+
+static ae_backend strict(void) {
+    ae_backend be;
+    cr_assert_eq(ae_backend_strict(&be, 1), AE_OK, "%s", ae_error_message());
+    return be;
+}
+
+static float *floats(const ae_backend *be, size_t n) {
+    void *p = NULL;
+    cr_assert_eq(be->alloc(&p, n * sizeof(float)), AE_OK, "%s", ae_error_message());
+    return p;
+}
+
+Test(strict, a_read_by_the_host_faults, .signal = SIGSEGV) {
+    const ae_backend be = strict();
+    const volatile float *p = floats(&be, 16);
+    const float x = p[3];
+    (void)x;
+}
+
+Test(strict, a_write_by_the_host_faults, .signal = SIGSEGV) {
+    const ae_backend be = strict();
+    volatile float *p = floats(&be, 16);
+    p[0] = 1;
+}
+
+Test(strict, memory_is_closed_again_after_a_row, .signal = SIGSEGV) {
+    const ae_backend be = strict();
+    float *p = floats(&be, 16);
+    be.zero(p, 16 * sizeof *p);
+    (void)be.sum_squares((const ae_f32 *)p, 16);
+    const float x = *(volatile float *)p;
+    (void)x;
+}
+
+Test(strict, fresh_memory_is_nan) {
+    const ae_backend be = strict();
+    float host[1000];
+    for (int turn = 0; turn < 3; turn++) {
+        float *p = floats(&be, 1000);
+        cr_assert_eq((uintptr_t)p % 64, 0);
+        memset(host, 0, sizeof host);
+        be.download(host, p, sizeof host);
+        for (int i = 0; i < 1000; i++) cr_assert(isnan(host[i]));
+        be.zero(p, sizeof host);
+        be.release(p, sizeof host);
+    }
+    be.release(NULL, 5);
+}
+
+Test(strict, bytes_travel) {
+    const ae_backend be = strict();
+    const float sent[] = {1, -2, 3.5f, 4, 5};
+    float *a = floats(&be, 5), *b = floats(&be, 5), got[5];
+    be.upload(a, sent, sizeof sent);
+    be.copy(b, a, sizeof sent);
+    be.zero(a + 1, 2 * sizeof *a);
+    be.download(got, b, sizeof got);
+    cr_assert_eq(memcmp(got, sent, sizeof got), 0);
+    be.download(got, a, sizeof got);
+    cr_assert(got[0] == 1 && got[1] == 0 && got[2] == 0 && got[3] == 4);
+    be.release(a, sizeof sent);
+    be.release(b, sizeof sent);
+}
+
+/* Pieces of many sizes, held and given back in a random order, never share a byte. */
+Test(strict, allocations_never_overlap) {
+    const ae_backend be = strict();
+    enum { PIECES = 40 };
+    struct {
+        unsigned char *p;
+        size_t bytes;
+    } piece[PIECES] = {{NULL, 0}};
+    unsigned seed = 7;
+    for (int turn = 0; turn < 800; turn++) {
+        const int i = rand_r(&seed) % PIECES;
+        if (piece[i].p) {
+            unsigned char *host = malloc(piece[i].bytes);
+            be.download(host, piece[i].p, piece[i].bytes);
+            for (size_t j = 0; j < piece[i].bytes; j++)
+                if (host[j] != i) cr_assert_fail("byte %zu of piece %d is %d", j, i, host[j]);
+            free(host);
+            be.release(piece[i].p, piece[i].bytes);
+            piece[i].p = NULL;
+            continue;
+        }
+        piece[i].bytes = 1 + (size_t)rand_r(&seed) % 9000;
+        void *p = NULL;
+        cr_assert_eq(be.alloc(&p, piece[i].bytes), AE_OK);
+        piece[i].p = p;
+        unsigned char *host = malloc(piece[i].bytes);
+        memset(host, i, piece[i].bytes);
+        be.upload(p, host, piece[i].bytes);
+        free(host);
+    }
+}
+
+Test(strict, what_does_not_fit_is_refused_and_given_back_memory_serves_again) {
+    const ae_backend be = strict();
+    void *p = NULL, *q = NULL;
+    cr_assert_eq(be.alloc(&p, SIZE_MAX), AE_ERR_RESOURCE);
+    cr_assert_eq(be.alloc(&p, (size_t)1 << 40), AE_ERR_RESOURCE);
+    cr_assert_null(p);
+    cr_assert(strlen(ae_error_message()) > 0);
+    for (int turn = 0; turn < 50; turn++) {
+        cr_assert_eq(be.alloc(&p, (size_t)3 << 20), AE_OK);
+        cr_assert_eq(be.alloc(&q, 100), AE_OK);
+        be.release(p, (size_t)3 << 20);
+        be.release(q, 100);
+    }
+}
+
+Test(strict, names_itself_and_keeps_the_kernels) {
+    const ae_backend be = strict();
+    ae_backend cpu;
+    cr_assert_eq(ae_backend_cpu(&cpu, 1), AE_OK);
+    cr_assert_str_eq(be.name, "strict");
+    cr_assert_str_eq(be.kernels, cpu.kernels);
+}
+
+/* Every pointer of the table is set. */
+static void expect_full(const ae_backend *be) {
+    void *rows[sizeof *be / sizeof(void *)];
+    memcpy(rows, be, sizeof *be);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_assert_not_null(rows[i], "row %zu of backend %s is missing", i, be->name);
+}
+
+Test(strict, every_row_is_there) {
+    ae_backend be = strict();
+    expect_full(&be);
+    cr_assert_eq(ae_backend_cpu(&be, 1), AE_OK);
+    expect_full(&be);
+}

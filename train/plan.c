@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { LOADER_BATCHES = 3, SAMPLE_CHUNK = 256, FEWEST_ROW_TOKENS = 64 };
+enum { LOADER_BATCHES = 4, SAMPLE_CHUNK = 256, FEWEST_ROW_TOKENS = 64 };
 
 /* Room for what no table holds: stacks, buffers of the products, small lists. */
 static const double UNCOUNTED_SHARE = 0.02;

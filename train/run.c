@@ -196,8 +196,8 @@ static ae_status make_optimizer(ae_run *run) {
 static ae_status make_weights(ae_run *run) {
     ae_status st = AE_OK;
     char *path = NULL;
-    if (run->source.weights) AE_TRY(ae_model_load(&run->model, run->source.weights));
-    if (!run->source.weights) AE_TRY(ae_model_set_initial(&run->model, run->state.seed));
+    if (run->source.tensors) AE_TRY(ae_model_load(&run->model, run->source.tensors));
+    if (!run->source.tensors) AE_TRY(ae_model_set_initial(&run->model, run->state.seed));
     if (!run->checkpoint) return AE_OK;
     path = ae_path_join(run->checkpoint, "optimizer.h5");
     AE_TRY(ae_optimizer_load(&run->optimizer, path));

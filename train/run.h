@@ -3,12 +3,12 @@
 #include "data/loader.h"
 #include "data/tokenizer.h"
 #include "eval/perplexity.h"
+#include "model/source.h"
 #include "train/config.h"
 #include "train/events.h"
 #include "train/metrics.h"
 #include "train/plan.h"
 #include "train/resume.h"
-#include "train/source.h"
 #include "train/state.h"
 
 /* Everything that a run of training on token sets holds, in the order in which it comes to life. */

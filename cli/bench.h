@@ -1,0 +1,43 @@
+#ifndef AE_CLI_BENCH_H
+#define AE_CLI_BENCH_H
+#include "cli/args.h"
+#include "core/json.h"
+#include "model/config.h"
+#include "ops/backend.h"
+
+#include <stdbool.h>
+
+/* What `aerie bench` was asked, and where its figures go. */
+typedef struct {
+    const char *shape, *prefill;
+    int64_t row_tokens, batch, steps, tokens, threads, recompute;
+    bool json;
+    ae_backend be;
+    ae_model_config config;
+    json_t *report; /* one object, printed at the end with --json */
+} ae_bench;
+
+typedef ae_status ae_bench_fn(ae_bench *b);
+ae_bench_fn ae_bench_train, ae_bench_decode, ae_bench_ops, ae_bench_limits;
+
+/* A line for people, unless --json was given. */
+void ae_bench_say(const ae_bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A figure under a dotted key: "sgemm.openblas_gflops". */
+void ae_bench_put(ae_bench *b, const char *key, double value);
+void ae_bench_put_text(ae_bench *b, const char *key, const char *text);
+
+/* What the machine can do, measured where a mode needs it; each prints its line and keeps its figure. */
+enum { AE_BENCH_SGEMM_SIZE = 2048 };
+typedef struct {
+    double seconds[2][16]; /* of products of AE_BENCH_SGEMM_SIZE, by ae_sgemm_library */
+    ptrdiff_t rounds;
+} ae_bench_sgemm;
+/* Adds a few rounds with each library: before, between and after what is compared with them. */
+ae_status ae_bench_sgemm_add(ae_bench_sgemm *s);
+/* FLOPs per second of the middle round of each library. */
+void ae_bench_sgemm_tell(ae_bench *b, ae_bench_sgemm *s, double *openblas, double *onednn);
+double ae_bench_peak(ae_bench *b);
+/* The better one of `before` and what is measured now: others on the machine only slow it down. */
+double ae_bench_read_bandwidth(ae_bench *b, double before);
+
+#endif

@@ -1,0 +1,159 @@
+#include "cli/bench.h"
+#include "core/machine.h"
+#include "core/rng.h"
+#include "eval/limits.h"
+#include "model/decode.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { CHUNK = 512, PREFILLS_MAX = 16 };
+
+typedef struct {
+    ae_model model;
+    ae_decoder *decoder;
+    ae_decode_state state;
+    int32_t *tokens; /* [longest prefill], random */
+    int32_t *next;   /* [batch] */
+    float *logits;   /* [batch, V] */
+    double *seconds; /* [tokens] */
+} speaker;
+
+static ae_status read_prefills(const char *text, int64_t *prefills, size_t *n) {
+    for (*n = 0; *n < PREFILLS_MAX;) {
+        char *end = NULL;
+        errno = 0;
+        const long long value = strtoll(text, &end, 10);
+        if (end == text || errno || value < 1 || value > INT32_MAX / 2 || (*end && *end != ',')) break;
+        prefills[(*n)++] = value;
+        if (!*end) return AE_OK;
+        text = end + 1;
+    }
+    return AE_FAIL(AE_ERR_USAGE, "--prefill: expected 1 to %d lengths like 1,8192,65536, found '%s'",
+                   PREFILLS_MAX, text);
+}
+
+static ae_status check_room(const ae_bench *b) {
+    ae_params params;
+    ae_status st = ae_params_init(&params, &b->config);
+    if (st != AE_OK) return st;
+    const double needed = 4.0 * (double)ae_params_padded_elements(&params, false) +
+                          (double)ae_decode_state_bytes(&b->be, &b->config, b->batch) +
+                          (double)ae_decoder_bytes(&b->be, &b->config, b->batch, CHUNK);
+    const double there = (double)ae_memory_available_bytes();
+    ae_params_free(&params);
+    if (needed <= there) return AE_OK;
+    return AE_FAIL(AE_ERR_RESOURCE,
+                   "%s needs %.1f GB of memory, %.1f GB are available; choose a smaller --shape", b->shape,
+                   needed / 1e9, there / 1e9);
+}
+
+static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
+    ae_status st;
+    AE_TRY(check_room(b));
+    AE_TRY(ae_model_init(&s->model, &b->be, &b->config, false));
+    AE_TRY(ae_model_set_initial(&s->model, 1));
+    AE_TRY(ae_decode_state_init(&s->state, &s->model, b->batch));
+    AE_TRY(ae_decoder_new(&s->decoder, &s->model, b->batch, CHUNK));
+    s->tokens = malloc((size_t)longest * sizeof *s->tokens);
+    s->next = calloc((size_t)b->batch, sizeof *s->next);
+    s->logits = malloc((size_t)(b->batch * b->config.V) * sizeof *s->logits);
+    s->seconds = calloc((size_t)b->tokens, sizeof *s->seconds);
+    if (!s->tokens || !s->next || !s->logits || !s->seconds)
+        st = AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
+    ae_rng rng = ae_rng_make(1, 0);
+    for (int64_t i = 0; st == AE_OK && i < longest; i++)
+        s->tokens[i] = (int32_t)ae_rng_below(&rng, (uint64_t)b->config.V);
+out:
+    return st;
+}
+
+static void speaker_free(speaker *s) {
+    ae_decoder_delete(s->decoder);
+    ae_decode_state_free(&s->state);
+    ae_model_free(&s->model);
+    free(s->tokens);
+    free(s->next);
+    free(s->logits);
+    free(s->seconds);
+}
+
+static int32_t best_of(const float *logits, ptrdiff_t V) {
+    ptrdiff_t best = 0;
+    for (ptrdiff_t v = 1; v < V; v++)
+        if (logits[v] > logits[best]) best = v;
+    return (int32_t)best;
+}
+
+/* The first sequence reads the prefill, the others get a copy of its state. Seconds of the prefill. */
+static double read_in(const ae_bench *b, speaker *s, int64_t n) {
+    ae_decode_state_reset(&s->state, 0);
+    const double start = ae_now_s();
+    ae_decoder_prefill(s->decoder, &s->state, 0, s->tokens, n, s->logits, NULL);
+    const double seconds = ae_now_s() - start;
+    for (ptrdiff_t i = 1; i < b->batch; i++) ae_decode_state_copy(&s->state, i, &s->state, 0);
+    for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = best_of(s->logits, b->config.V);
+    return seconds;
+}
+
+/* The middle one of the steps, greedy, in seconds. */
+static double speak(const ae_bench *b, speaker *s) {
+    const ptrdiff_t V = b->config.V;
+    for (int64_t k = 0; k < b->tokens; k++) {
+        const double start = ae_now_s();
+        ae_decoder_step(s->decoder, &s->state, s->next, b->batch, s->logits);
+        for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = best_of(s->logits + i * V, V);
+        s->seconds[k] = ae_now_s() - start;
+    }
+    return ae_median(s->seconds, b->tokens);
+}
+
+typedef struct {
+    int64_t prefill;
+    double prefill_s, step_s;
+} round_result;
+
+static void tell_round(ae_bench *b, json_t *list, const round_result *r, double weight_bytes,
+                       double bandwidth) {
+    const double rate = weight_bytes / r->step_s, tokens = (double)b->batch / r->step_s;
+    ae_bench_say(b,
+                 "after %-8lld %8.1f tok/s, %6.2f ms a step, %.1f GB/s of weights, %.1f %% of memory "
+                 "(prefill %.0f tok/s)",
+                 (long long)r->prefill, tokens, 1e3 * r->step_s, rate / 1e9, 100 * rate / bandwidth,
+                 (double)r->prefill / r->prefill_s);
+    json_array_append_new(list, json_pack("{s:I, s:f, s:f, s:f, s:f, s:f}", "prefill", (json_int_t)r->prefill,
+                                          "tokens_per_s", tokens, "step_s", r->step_s, "weights_gbs",
+                                          rate / 1e9, "share_of_read", rate / bandwidth,
+                                          "prefill_tokens_per_s", (double)r->prefill / r->prefill_s));
+}
+
+/* Bandwidth is measured before and after, and the better one counts. */
+ae_status ae_bench_decode(ae_bench *b) {
+    speaker s = {0};
+    int64_t prefills[PREFILLS_MAX], longest = 0;
+    round_result results[PREFILLS_MAX];
+    size_t n = 0;
+    ae_status st;
+    AE_TRY(read_prefills(b->prefill, prefills, &n));
+    for (size_t i = 0; i < n; i++) longest = prefills[i] > longest ? prefills[i] : longest;
+    AE_TRY(speaker_init(&s, b, longest));
+    const double weight_bytes = 4.0 * (double)s.model.params.total;
+    ae_bench_say(b, "decoding   %s, %.0f M parameters, %td at once, %lld tokens each, f32", b->shape,
+                 weight_bytes / 4e6, (ptrdiff_t)b->batch, (long long)b->tokens);
+    const double before = ae_measure_read_bandwidth((size_t)1 << 30);
+    for (size_t i = 0; i < n; i++) {
+        results[i].prefill = prefills[i];
+        results[i].prefill_s = read_in(b, &s, prefills[i]);
+        results[i].step_s = speak(b, &s);
+    }
+    const double bandwidth = ae_bench_read_bandwidth(b, before);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) tell_round(b, list, &results[i], weight_bytes, bandwidth);
+    ae_bench_put_text(b, "shape", b->shape);
+    ae_bench_put(b, "batch", (double)b->batch);
+    ae_bench_put(b, "weight_bytes", weight_bytes);
+    json_object_set_new(b->report, "rounds", list);
+out:
+    speaker_free(&s);
+    return st;
+}

@@ -1,0 +1,55 @@
+#include "cli/bench.h"
+#include "eval/limits.h"
+
+enum { SGEMM_ROUNDS = 5, READ_BYTES_SHIFT = 30 };
+
+ae_status ae_bench_sgemm_add(ae_bench_sgemm *s) {
+    enum { CAPACITY = sizeof s->seconds[0] / sizeof s->seconds[0][0] };
+    ae_status st = AE_OK;
+    if (s->rounds + SGEMM_ROUNDS > CAPACITY) return st;
+    for (int library = 0; st == AE_OK && library < 2; library++)
+        st = ae_measure_sgemm((ae_sgemm_library)library, AE_BENCH_SGEMM_SIZE, SGEMM_ROUNDS,
+                              s->seconds[library] + s->rounds);
+    s->rounds += SGEMM_ROUNDS;
+    return st;
+}
+
+void ae_bench_sgemm_tell(ae_bench *b, ae_bench_sgemm *s, double *openblas, double *onednn) {
+    const double n = AE_BENCH_SGEMM_SIZE, flops = 2 * n * n * n;
+    *openblas = flops / ae_median(s->seconds[AE_SGEMM_OPENBLAS], s->rounds);
+    *onednn = flops / ae_median(s->seconds[AE_SGEMM_ONEDNN], s->rounds);
+    ae_bench_say(b, "sgemm %d  OpenBLAS %.0f GFLOP/s, oneDNN %.0f GFLOP/s", AE_BENCH_SGEMM_SIZE,
+                 *openblas / 1e9, *onednn / 1e9);
+    ae_bench_put(b, "limits.sgemm_openblas_gflops", *openblas / 1e9);
+    ae_bench_put(b, "limits.sgemm_onednn_gflops", *onednn / 1e9);
+}
+
+double ae_bench_peak(ae_bench *b) {
+    const double peak = ae_measure_peak_f32_flops();
+    ae_bench_say(b, "peak       %.0f GFLOP/s of float32 multiply-adds", peak / 1e9);
+    ae_bench_put(b, "limits.fma_gflops", peak / 1e9);
+    return peak;
+}
+
+double ae_bench_read_bandwidth(ae_bench *b, double before) {
+    const double now = ae_measure_read_bandwidth((size_t)1 << READ_BYTES_SHIFT),
+                 rate = now > before ? now : before;
+    ae_bench_say(b, "memory     %.1f GB/s read at 1024 MB", rate / 1e9);
+    ae_bench_put(b, "limits.read_gbs", rate / 1e9);
+    return rate;
+}
+
+ae_status ae_bench_limits(ae_bench *b) {
+    ae_bench_sgemm sgemm = {0};
+    double openblas, onednn;
+    ae_status st = ae_bench_sgemm_add(&sgemm);
+    if (st == AE_OK) st = ae_bench_sgemm_add(&sgemm);
+    if (st != AE_OK) return st;
+    ae_bench_peak(b);
+    ae_bench_sgemm_tell(b, &sgemm, &openblas, &onednn);
+    ae_bench_read_bandwidth(b, 0);
+    const double update = ae_measure_update_bandwidth((size_t)1 << READ_BYTES_SHIFT);
+    ae_bench_say(b, "           %.1f GB/s read and written", update / 1e9);
+    ae_bench_put(b, "limits.update_gbs", update / 1e9);
+    return AE_OK;
+}

@@ -1,0 +1,149 @@
+#include "cli/bench.h"
+#include "core/machine.h"
+#include "core/rng.h"
+#include "eval/limits.h"
+#include "train/plan.h"
+#include "train/step.h"
+
+#include <stdlib.h>
+
+enum { WARM_UP_STEPS = 2, TARGETS_SEED = 7 };
+
+/* A model under training on one batch of random tokens. */
+typedef struct {
+    ae_model model;
+    ae_pass *pass;
+    ae_optimizer optimizer;
+    ae_batch batch;
+    double *seconds;
+} trainee;
+
+static ae_status fill_batch(ae_batch *batch, ptrdiff_t B, ptrdiff_t T, ptrdiff_t V) {
+    const ae_status st = ae_batch_init(batch, B, T);
+    if (st != AE_OK) return st;
+    ae_rng rng = ae_rng_make(TARGETS_SEED, 0);
+    for (ptrdiff_t i = 0; i < B * T; i++) {
+        batch->tokens[i] = (int32_t)ae_rng_below(&rng, (uint64_t)V);
+        batch->targets[i] = (int32_t)ae_rng_below(&rng, (uint64_t)V);
+        batch->positions[i] = (int32_t)(i % T);
+        batch->weights[i] = 1;
+    }
+    batch->n_tokens = batch->n_targets = B * T;
+    return AE_OK;
+}
+
+static ae_status optimizer_of(ae_optimizer *o, const ae_model *m) {
+    const ae_adamw_options options = {0.9, 0.95, 1e-8, 0.1, 1};
+    ae_optim_param *params = NULL;
+    ptrdiff_t n = 0;
+    ae_status st = ae_step_optim_params(m, &params, &n);
+    if (st == AE_OK) st = ae_optimizer_init(o, m->be, &options, params, n);
+    free(params);
+    return st;
+}
+
+static ae_status trainee_init(trainee *t, const ae_bench *b, const ae_plan *plan) {
+    const ae_pass_dims dims = {plan->micro_rows, b->row_tokens, plan->recompute_blocks};
+    ae_status st;
+    AE_TRY(ae_model_init(&t->model, &b->be, &b->config, true));
+    AE_TRY(ae_model_set_initial(&t->model, 1));
+    AE_TRY(optimizer_of(&t->optimizer, &t->model));
+    AE_TRY(ae_pass_new(&t->pass, &t->model, dims, true));
+    AE_TRY(fill_batch(&t->batch, b->batch, b->row_tokens, b->config.V));
+    t->seconds = calloc((size_t)b->steps, sizeof *t->seconds);
+    if (!t->seconds) st = AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
+out:
+    return st;
+}
+
+static void trainee_free(trainee *t) {
+    ae_pass_delete(t->pass);
+    ae_optimizer_free(&t->optimizer);
+    ae_model_free(&t->model);
+    ae_batch_free(&t->batch);
+    free(t->seconds);
+}
+
+/* The middle one of the timed steps, in seconds. */
+static double time_steps(ae_bench *b, trainee *t, const ae_plan *plan) {
+    double loss = 0;
+    for (int64_t s = -WARM_UP_STEPS; s < b->steps; s++) {
+        const double start = ae_now_s();
+        loss = ae_step_gradients(&t->model, t->pass, &t->batch, plan->micro_rows, NULL);
+        ae_step_update(&t->model, &t->optimizer, loss, 1e-4);
+        if (s >= 0) t->seconds[s] = ae_now_s() - start;
+    }
+    ae_bench_put(b, "loss", loss);
+    return ae_median(t->seconds, b->steps);
+}
+
+static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
+    const ae_plan_request request = {.be = &b->be,
+                                     .model = &b->config,
+                                     .row_tokens = b->row_tokens,
+                                     .batch_rows = b->batch,
+                                     .recompute_blocks = b->recompute,
+                                     .program_bytes = ae_rss_bytes(),
+                                     .available_bytes = ae_memory_available_bytes()};
+    return ae_plan_make(plan, &request);
+}
+
+static void tell_speed(ae_bench *b, const ae_plan *plan, double step_s) {
+    const double tokens_per_s = (double)(b->batch * b->row_tokens) / step_s;
+    const double per_token = ae_model_flops_per_token(&b->config, b->row_tokens, false);
+    ae_bench_say(b, "step       %.3f s, %.0f tok/s, %.1f GFLOP/s (%.4g model FLOPs a token)", step_s,
+                 tokens_per_s, tokens_per_s * per_token / 1e9, per_token);
+    ae_bench_put(b, "parameters", (double)plan->parameters);
+    ae_bench_put(b, "step_s", step_s);
+    ae_bench_put(b, "tokens_per_s", tokens_per_s);
+    ae_bench_put(b, "flops_per_token", per_token);
+    ae_bench_put(b, "gflops", tokens_per_s * per_token / 1e9);
+}
+
+static void tell_memory(ae_bench *b, const ae_plan *plan, size_t peak_bytes) {
+    char peak[32], planned[32];
+    ae_format_bytes(peak, sizeof peak, peak_bytes);
+    ae_format_bytes(planned, sizeof planned, plan->peak_bytes);
+    ae_bench_say(b, "memory     %s at the peak; the plan said %s (%+.1f %%)", peak, planned,
+                 100 * ((double)plan->peak_bytes / (double)peak_bytes - 1));
+    ae_bench_put(b, "peak_rss_bytes", (double)peak_bytes);
+    ae_bench_put(b, "plan_peak_bytes", (double)plan->peak_bytes);
+}
+
+static void tell_shares(ae_bench *b, ae_bench_sgemm *sgemm, double flops) {
+    double openblas, onednn;
+    ae_bench_sgemm_tell(b, sgemm, &openblas, &onednn);
+    const double peak = ae_bench_peak(b), better = openblas > onednn ? openblas : onednn;
+    ae_bench_say(b, "share      %.1f %% of OpenBLAS sgemm, %.1f %% of the better sgemm, %.1f %% of the peak",
+                 100 * flops / openblas, 100 * flops / better, 100 * flops / peak);
+    ae_bench_put(b, "share_of_openblas", flops / openblas);
+    ae_bench_put(b, "share_of_better_sgemm", flops / better);
+    ae_bench_put(b, "share_of_fma_peak", flops / peak);
+}
+
+/* Products are timed before and after the steps, so that both see the same hours of a shared machine; the big arrays of the other
+ * limits come after the peak of memory was read. */
+ae_status ae_bench_train(ae_bench *b) {
+    trainee t = {0};
+    ae_plan plan;
+    ae_bench_sgemm sgemm = {0};
+    ae_status st;
+    AE_TRY(ae_bench_sgemm_add(&sgemm));
+    AE_TRY(make_plan(b, &plan));
+    AE_TRY(trainee_init(&t, b, &plan));
+    ae_bench_say(b, "training   %s, %td rows of %td tokens, micro-batches of %td, %td blocks recomputed, f32",
+                 b->shape, (ptrdiff_t)b->batch, (ptrdiff_t)b->row_tokens, plan.micro_rows,
+                 plan.recompute_blocks);
+    ae_bench_put_text(b, "shape", b->shape);
+    ae_bench_put(b, "row_tokens", (double)b->row_tokens);
+    ae_bench_put(b, "batch_rows", (double)b->batch);
+    const double step_s = time_steps(b, &t, &plan);
+    const size_t peak_bytes = ae_peak_rss_bytes();
+    tell_speed(b, &plan, step_s);
+    tell_memory(b, &plan, peak_bytes);
+    AE_TRY(ae_bench_sgemm_add(&sgemm));
+    tell_shares(b, &sgemm, (double)(b->batch * b->row_tokens) * plan.flops_per_token / step_s);
+out:
+    trainee_free(&t);
+    return st;
+}

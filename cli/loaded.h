@@ -1,0 +1,18 @@
+#ifndef AE_CLI_LOADED_H
+#define AE_CLI_LOADED_H
+#include "data/tokenizer.h"
+#include "model/model.h"
+
+/* A model ready to be used, as the verbs that only read one want it. Not to be moved once open. */
+typedef struct {
+    ae_backend be;
+    ae_model model;
+    ae_tokenizer *tokenizer; /* NULL where the model has none */
+} ae_loaded;
+
+/* `path`: a Hugging Face folder, a checkpoint or a run. `dtype` as --dtype names it; threads 0: the machine's. Says in one line what
+ * was loaded. A model that does not fit in memory is AE_ERR_RESOURCE before anything is read. */
+ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int64_t threads);
+void ae_loaded_close(ae_loaded *l);
+
+#endif

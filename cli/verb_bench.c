@@ -1,0 +1,231 @@
+#include "cli/bench.h"
+#include "cli/verbs.h"
+#include "core/machine.h"
+#include "eval/limits.h"
+
+#include <cblas.h>
+#include <errno.h>
+#include <omp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name, *shape; /* shape: used when none is asked for */
+    ae_bench_fn *run;
+} modes[] = {
+    {"train", "s23", ae_bench_train},
+    {"decode", "small-400m", ae_bench_decode},
+    {"ops", "s100", ae_bench_ops},
+    {"limits", "s23", ae_bench_limits},
+};
+enum { N_MODES = sizeof modes / sizeof *modes };
+
+static const char usage[] =
+    "aerie bench train|decode|ops|limits [--shape PRESET] [--flags]\n\n"
+    "  train   a whole step on random tokens (forward, backward, clip, AdamW): tok/s, FLOPs, memory\n"
+    "  decode  tokens one by one after prefills of several lengths: tok/s, bytes of weights per second\n"
+    "  ops     every kernel forward and backward against what bounds it\n"
+    "  limits  multiply-adds, products and memory of this machine";
+
+void ae_bench_say(const ae_bench *b, const char *fmt, ...) {
+    if (b->json) return;
+    va_list args;
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+    fflush(stdout);
+}
+
+/* The object that holds the last part of a dotted key. */
+static json_t *holder_of(json_t *object, const char **key) {
+    for (const char *dot = strchr(*key, '.'); dot; dot = strchr(*key, '.')) {
+        char part[64];
+        snprintf(part, sizeof part, "%.*s", (int)(dot - *key), *key);
+        if (!json_object_get(object, part)) json_object_set_new(object, part, json_object());
+        object = json_object_get(object, part);
+        *key = dot + 1;
+    }
+    return object;
+}
+
+void ae_bench_put(ae_bench *b, const char *key, double value) {
+    json_t *object = holder_of(b->report, &key);
+    json_object_set_new(object, key, ae_json_number(value));
+}
+
+void ae_bench_put_text(ae_bench *b, const char *key, const char *text) {
+    json_t *object = holder_of(b->report, &key);
+    json_object_set_new(object, key, json_string(text));
+}
+
+/* The preset, with the vocabulary it suggests where the token set would decide. */
+static ae_status find_shape(ae_bench *b) {
+    char *name = strdup(b->shape);
+    if (!name) return AE_FAIL(AE_ERR_RESOURCE, "--shape: out of memory");
+    ptrdiff_t V = 0;
+    for (size_t i = 0; i < ae_n_presets; i++)
+        if (strcmp(ae_presets[i].name, b->shape) == 0) V = ae_presets[i].suggested_V;
+    ae_model_keys keys;
+    ae_config table = {0};
+    ae_status st = ae_config_add(&table, "model", ae_model_fields, ae_model_n_fields, &keys);
+    if (st == AE_OK) {
+        free(keys.preset);
+        keys.preset = name;
+        st = ae_model_config_resolve(&b->config, &keys, V);
+    }
+    ae_config_free(&table);
+    return st;
+}
+
+/* Debian's OpenBLAS does not know the newest processors and falls back to kernels of 2004 on them; a yardstick like that would
+ * flatter. It reads its kernels' name when it is loaded, so the program starts again with the name set. */
+static ae_status give_openblas_its_kernels(int argc, char **argv) {
+    const char *chosen = openblas_get_corename();
+    if (getenv("OPENBLAS_CORETYPE") || strcmp(chosen, "Prescott") != 0) return AE_OK;
+    const char **args = calloc((size_t)argc + 2, sizeof *args);
+    if (!args) return AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
+    args[0] = "aerie";
+    for (int i = 0; i < argc; i++) args[i + 1] = argv[i];
+    __builtin_cpu_init();
+    setenv("OPENBLAS_CORETYPE", __builtin_cpu_supports("avx512vl") ? "SkylakeX" : "Haswell", 1);
+    execv("/proc/self/exe", (char *const *)(uintptr_t)args);
+    free(args);
+    return AE_FAIL(AE_ERR_DEFECT, "bench: starting again with OPENBLAS_CORETYPE set failed: %s",
+                   strerror(errno));
+}
+
+static void tell_machine(ae_bench *b) {
+    char blas[128], dnnl[64];
+    ae_sgemm_name(AE_SGEMM_OPENBLAS, blas, sizeof blas);
+    ae_sgemm_name(AE_SGEMM_ONEDNN, dnnl, sizeof dnnl);
+    ae_bench_say(b, "machine    %s, %d threads of %d cores, %.1f GB of memory available", ae_cpu_name(),
+                 omp_get_max_threads(), ae_usable_cores(), (double)ae_memory_available_bytes() / 1e9);
+    ae_bench_say(b, "kernels    %s (the machine: up to %s), backend %s", b->be.kernels,
+                 ae_isa_name(ae_isa_pick()), b->be.name);
+    ae_bench_say(b, "libraries  %s; %s", dnnl, blas);
+    ae_bench_put_text(b, "machine.cpu", ae_cpu_name());
+    ae_bench_put(b, "machine.threads", omp_get_max_threads());
+    ae_bench_put_text(b, "machine.kernels", b->be.kernels);
+    ae_bench_put_text(b, "machine.openblas", blas);
+    ae_bench_put_text(b, "machine.onednn", dnnl);
+}
+
+static ae_status run_mode(ae_bench *b, ae_bench_fn *run) {
+    ae_status st = find_shape(b);
+    if (st == AE_OK) st = ae_backend_cpu(&b->be, (int)b->threads);
+    if (st != AE_OK) return st;
+    b->report = json_object();
+    tell_machine(b);
+    st = run(b);
+    if (st == AE_OK && b->json) st = ae_json_write_line(b->report, stdout, "standard output");
+    json_decref(b->report);
+    return st;
+}
+
+static ae_status pick_mode(const ae_arg_list *words, size_t *mode) {
+    const char *names[N_MODES];
+    for (size_t i = 0; i < N_MODES; i++) names[i] = modes[i].name;
+    if (words->n != 1)
+        return AE_FAIL(AE_ERR_USAGE, "bench: expected one of train, decode, ops, limits, found %zu words",
+                       words->n);
+    for (*mode = 0; *mode < N_MODES; ++*mode)
+        if (strcmp(words->items[0], names[*mode]) == 0) return AE_OK;
+    const char *near = ae_nearest_word(words->items[0], names, N_MODES);
+    return AE_FAIL(AE_ERR_USAGE, "bench: %s: expected train, decode, ops or limits%s%s%s", words->items[0],
+                   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static ae_status check_dtype(const char *dtype) {
+    if (strcmp(dtype, "f32") == 0 || strcmp(dtype, "auto") == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32 or auto (this version computes in f32), found %s",
+                   dtype);
+}
+
+ae_status ae_verb_bench(int argc, char **argv) {
+    ae_bench b = {.prefill = "1,8192,65536", .batch = 1, .steps = 5, .tokens = 32};
+    const char *dtype = "f32";
+    bool help = false;
+    ae_arg_list words = {0};
+    const ae_arg table[] = {
+        {.name = "shape",
+         .type = AE_ARG_TEXT,
+         .to = &b.shape,
+         .value = "PRESET",
+         .help = "train: s23, decode: small-400m, ops: s100 unless given"},
+        {.name = "row-tokens",
+         .type = AE_ARG_INT,
+         .to = &b.row_tokens,
+         .min = 0,
+         .max = 1e7,
+         .fallback = "0",
+         .help = "tokens of a row; 0: 2048, for s100 8192"},
+        {.name = "batch",
+         .type = AE_ARG_INT,
+         .to = &b.batch,
+         .min = 1,
+         .max = 4096,
+         .fallback = "1",
+         .help = "rows of a training step, sequences decoded at once"},
+        {.name = "steps",
+         .type = AE_ARG_INT,
+         .to = &b.steps,
+         .min = 1,
+         .max = 1000,
+         .fallback = "5",
+         .help = "timed training steps, rounds of a kernel; the median counts"},
+        {.name = "recompute",
+         .type = AE_ARG_INT,
+         .to = &b.recompute,
+         .min = 0,
+         .max = AE_BLOCKS_MAX,
+         .fallback = "0",
+         .help = "train: blocks that run forward again in backward"},
+        {.name = "prefill",
+         .type = AE_ARG_TEXT,
+         .to = &b.prefill,
+         .value = "N,N",
+         .fallback = "1,8192,65536",
+         .help = "decode: tokens before the timed ones"},
+        {.name = "tokens",
+         .type = AE_ARG_INT,
+         .to = &b.tokens,
+         .min = 3,
+         .max = 1e6,
+         .fallback = "32",
+         .help = "decode: timed tokens after each prefill"},
+        {.name = "dtype",
+         .type = AE_ARG_TEXT,
+         .to = &dtype,
+         .value = "f32|auto",
+         .fallback = "f32",
+         .help = "type of the activations"},
+        {.name = "threads",
+         .type = AE_ARG_INT,
+         .to = &b.threads,
+         .min = 0,
+         .max = 1024,
+         .fallback = "0",
+         .help = "0: OMP_NUM_THREADS, else the usable cores"},
+        {.name = "json", .type = AE_ARG_FLAG, .to = &b.json, .help = "one JSON object"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    size_t mode = 0;
+    ae_status st = ae_args_parse(argc, argv, table, n, &words, &help);
+    if (st == AE_OK && help) {
+        ae_args_help(usage, table, n, stdout);
+        goto out;
+    }
+    if (st == AE_OK) st = pick_mode(&words, &mode);
+    if (st == AE_OK) st = check_dtype(dtype);
+    if (st == AE_OK) st = give_openblas_its_kernels(argc, argv);
+    if (st != AE_OK) goto out;
+    if (!b.shape) b.shape = modes[mode].shape;
+    if (!b.row_tokens) b.row_tokens = strcmp(b.shape, "s100") == 0 ? 8192 : 2048;
+    st = run_mode(&b, modes[mode].run);
+out:
+    ae_arg_list_free(&words);
+    return st;
+}

@@ -1,0 +1,309 @@
+#include "cli/args.h"
+#include "cli/interrupt.h"
+#include "cli/loaded.h"
+#include "cli/results.h"
+#include "cli/verbs.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "eval/generate.h"
+#include "eval/request.h"
+
+#include <string.h>
+
+enum { GEMMA_EOS = 1, PROMPT_WHERE_BYTES = 512 };
+
+static const char usage[] =
+    "aerie generate --model M (--prompt STR | --input F.jsonl|-) [--output F|-] [--flags]\n\n"
+    "--prompt writes the new text to the terminal as it comes. With --input each line {\"prompt\": s} or "
+    "{\"tokens\": [ids]}\n"
+    "gives {\"tokens\": [new ids], \"text\"?: s, \"logprobs\"?: [..], \"finish\": \"stop\"|\"length\"}; so "
+    "does --prompt with\n"
+    "--output, --logprobs or --json. The token that ends an answer is among its ids; text ends before a stop "
+    "string.";
+
+typedef struct {
+    const char *model, *prompt, *input, *output, *dtype;
+    int64_t max_new, top_k, seed, batch, threads;
+    double temperature, top_p;
+    ae_arg_list stops;
+    bool logprobs, ignore_eos, no_bos, force, quiet, json;
+} options;
+
+/* Where ae_generate gets its prompts and leaves its answers. */
+typedef struct {
+    const options *o;
+    ae_request_rules rules;
+    ae_reader *in; /* NULL: --prompt */
+    bool prompt_is_taken;
+    ae_results out;
+    bool wants_text; /* the bare text of one answer, as it comes */
+    ae_progress bar;
+    int64_t answers, tokens;
+    double started_s;
+} desk;
+
+static ae_status next_line(desk *d, ae_ids *prompt, bool *more) {
+    char *line = NULL, where[PROMPT_WHERE_BYTES];
+    size_t n = 0;
+    json_t *request = NULL;
+    ae_status st = ae_reader_line(d->in, &line, &n);
+    if (ae_interrupt_check() != AE_OK) st = AE_ERR_INTERRUPTED;
+    *more = line != NULL;
+    if (st != AE_OK || !line) return st;
+    snprintf(where, sizeof where, "%s:%lld", ae_reader_name(d->in), (long long)ae_reader_line_number(d->in));
+    st = ae_request_parse(&request, line, n, where);
+    if (st == AE_OK) st = ae_request_ids(request, "prompt", &d->rules, where, prompt);
+    json_decref(request);
+    return st;
+}
+
+static ae_status only_prompt(desk *d, ae_ids *prompt, bool *more) {
+    *more = !d->prompt_is_taken;
+    if (d->prompt_is_taken) return AE_OK;
+    d->prompt_is_taken = true;
+    json_t *request = json_pack("{s:s}", "prompt", d->o->prompt);
+    if (!request) return AE_FAIL(AE_ERR_USAGE, "--prompt: expected UTF-8 text, found other bytes");
+    const ae_status st = ae_request_ids(request, "prompt", &d->rules, "--prompt", prompt);
+    json_decref(request);
+    return st;
+}
+
+static ae_status next_prompt(void *context, ae_ids *prompt, bool *more) {
+    desk *d = context;
+    return d->in ? next_line(d, prompt, more) : only_prompt(d, prompt, more);
+}
+
+static json_t *answer_of(const ae_answer *a) {
+    json_t *tokens = json_array(), *answer = json_pack("{s:o}", "tokens", tokens);
+    for (ptrdiff_t i = 0; i < a->tokens.n; i++) json_array_append_new(tokens, json_integer(a->tokens.ids[i]));
+    if (a->text) json_object_set_new(answer, "text", json_stringn(a->text, a->text_bytes));
+    if (a->logprobs) {
+        json_t *logprobs = json_array();
+        for (ptrdiff_t i = 0; i < a->tokens.n; i++)
+            json_array_append_new(logprobs, ae_json_number((double)a->logprobs[i]));
+        json_object_set_new(answer, "logprobs", logprobs);
+    }
+    json_object_set_new(answer, "finish", json_string(a->stopped ? "stop" : "length"));
+    return answer;
+}
+
+static ae_status take_answer(void *context, const ae_answer *a) {
+    desk *d = context;
+    d->answers++;
+    d->tokens += a->tokens.n;
+    if (d->out.owned) ae_progress_show(&d->bar, d->answers, "");
+    if (d->wants_text) {
+        fputc('\n', d->out.file);
+        return ae_results_flush(&d->out);
+    }
+    json_t *answer = answer_of(a);
+    ae_status st = answer ? ae_json_write_line(answer, d->out.file, d->out.name)
+                          : AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
+    json_decref(answer);
+    return st == AE_OK ? ae_results_flush(&d->out) : st;
+}
+
+static ae_status show_piece(void *context, const char *text, size_t n) {
+    desk *d = context;
+    fwrite(text, 1, n, d->out.file);
+    return ae_results_flush(&d->out);
+}
+
+static ae_status check(void *context) {
+    (void)context;
+    return ae_interrupt_check();
+}
+
+/* What ends an answer: <eos> and <end_of_turn>; a model without a tokenizer has Gemma's ids. */
+static size_t end_ids(const options *o, const ae_loaded *l, int32_t *ids) {
+    size_t n = 0;
+    if (o->ignore_eos) return 0;
+    if (!l->tokenizer) {
+        ids[n++] = GEMMA_EOS;
+        return n;
+    }
+    const ae_special_ids special = ae_tokenizer_special(l->tokenizer);
+    if (special.eos >= 0) ids[n++] = special.eos;
+    if (special.end_of_turn >= 0) ids[n++] = special.end_of_turn;
+    return n;
+}
+
+static ae_status check_options(const options *o) {
+    if (!o->prompt == !o->input)
+        return AE_FAIL(AE_ERR_USAGE, "expected either --prompt or --input, found %s",
+                       o->prompt ? "both" : "neither");
+    for (size_t i = 0; i < o->stops.n; i++)
+        if (!*o->stops.items[i])
+            return AE_FAIL(AE_ERR_USAGE, "--stop: expected some text, found an empty string");
+    return AE_OK;
+}
+
+static ae_status check_model(const options *o, const ae_loaded *l) {
+    if (l->tokenizer || (!o->prompt && o->stops.n == 0)) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: has no tokenizer, which %s needs; give {\"tokens\": [ids]} lines with --input",
+                   o->model, o->prompt ? "--prompt" : "--stop");
+}
+
+static ae_status answer_all(desk *d, const ae_loaded *l) {
+    const options *o = d->o;
+    int32_t ends[2];
+    const ae_generation how = {.sampling = {o->temperature, o->top_k, o->top_p},
+                               .seed = (uint64_t)o->seed,
+                               .max_new = o->max_new,
+                               .stops = o->stops.items,
+                               .n_stops = o->stops.n,
+                               .end_ids = ends,
+                               .n_end_ids = end_ids(o, l, ends),
+                               .want_logprobs = o->logprobs,
+                               .batch = d->in ? o->batch : 1};
+    const ae_generate_io io = {next_prompt, take_answer, d->wants_text ? show_piece : NULL, check, d};
+    ae_progress_init(&d->bar, "generate", 0, 0);
+    d->bar.unit = "line";
+    d->started_s = ae_now_s();
+    ae_status st = ae_generate(&l->model, l->tokenizer, &how, &io);
+    ae_progress_end(&d->bar);
+    const double seconds = ae_now_s() - d->started_s;
+    if (st == AE_OK)
+        ae_log("%lld tokens in %.1f s, %.1f tok/s", (long long)d->tokens, seconds,
+               (double)d->tokens / seconds);
+    if (st == AE_OK && d->answers == 0)
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected at least one line of JSON, found an empty file",
+                     ae_reader_name(d->in));
+    return st;
+}
+
+static ae_status run(const options *o) {
+    ae_loaded loaded = {0};
+    desk d = {.o = o, .wants_text = o->prompt && !o->output && !o->logprobs && !o->json};
+    ae_status st;
+    ae_log_quiet(o->quiet);
+    ae_interrupt_catch();
+    if (o->input) AE_TRY(ae_reader_open(&d.in, o->input));
+    AE_TRY(ae_results_open(&d.out, o->output, o->force));
+    AE_TRY(ae_loaded_open(&loaded, o->model, o->dtype, o->threads));
+    AE_TRY(check_model(o, &loaded));
+    d.rules = (ae_request_rules){loaded.tokenizer, loaded.model.config.V, !o->no_bos};
+    AE_TRY(answer_all(&d, &loaded));
+out:
+    st = ae_results_close(&d.out, st);
+    ae_loaded_close(&loaded);
+    ae_reader_close(d.in);
+    return st;
+}
+
+/* The flags, over the options they fill. */
+static ae_status parse(int argc, char **argv, options *o, bool *help) {
+    const ae_arg table[] = {
+        {.name = "model",
+         .type = AE_ARG_TEXT,
+         .to = &o->model,
+         .value = "M",
+         .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"},
+        {.name = "prompt",
+         .type = AE_ARG_TEXT,
+         .to = &o->prompt,
+         .help = "one prompt; <bos> and its encoding"},
+        {.name = "input",
+         .type = AE_ARG_TEXT,
+         .to = &o->input,
+         .value = "F.jsonl",
+         .help = "prompts, a line each, plain or .gz; - is standard input"},
+        {.name = "output",
+         .type = AE_ARG_TEXT,
+         .to = &o->output,
+         .value = "F",
+         .fallback = "-",
+         .help = "where the answers go, in the order of the prompts"},
+        {.name = "max-new",
+         .type = AE_ARG_INT,
+         .to = &o->max_new,
+         .min = 1,
+         .max = 1e9,
+         .fallback = "256",
+         .help = "most new tokens of an answer"},
+        {.name = "temperature",
+         .type = AE_ARG_REAL,
+         .to = &o->temperature,
+         .min = 0,
+         .max = 1000,
+         .fallback = "0.8",
+         .help = "0 is greedy"},
+        {.name = "top-k",
+         .type = AE_ARG_INT,
+         .to = &o->top_k,
+         .min = 0,
+         .max = 1e9,
+         .fallback = "0",
+         .help = "draw from the K most likely tokens; 0: all"},
+        {.name = "top-p",
+         .type = AE_ARG_REAL,
+         .to = &o->top_p,
+         .min = 1e-9,
+         .max = 1,
+         .fallback = "1",
+         .help = "draw from the most likely tokens that reach probability P"},
+        {.name = "seed",
+         .type = AE_ARG_INT,
+         .to = &o->seed,
+         .fallback = "0",
+         .help = "each line draws from a stream of its own under it"},
+        {.name = "stop", .type = AE_ARG_LIST, .to = &o->stops, .help = "text that ends an answer"},
+        {.name = "ignore-eos",
+         .type = AE_ARG_FLAG,
+         .to = &o->ignore_eos,
+         .help = "go on after <eos> and <end_of_turn>"},
+        {.name = "no-bos",
+         .type = AE_ARG_FLAG,
+         .to = &o->no_bos,
+         .help = "text is its encoding only, without <bos>"},
+        {.name = "logprobs",
+         .type = AE_ARG_FLAG,
+         .to = &o->logprobs,
+         .help = "add the model's log-probability of every new token"},
+        {.name = "batch",
+         .type = AE_ARG_INT,
+         .to = &o->batch,
+         .min = 1,
+         .max = 1024,
+         .fallback = "8",
+         .help = "prompts answered at once; changes the speed only"},
+        {.name = "json",
+         .type = AE_ARG_FLAG,
+         .to = &o->json,
+         .help = "--prompt: the answer as a line of JSON"},
+        {.name = "force", .type = AE_ARG_FLAG, .to = &o->force, .help = "replace an output that exists"},
+        {.name = "dtype",
+         .type = AE_ARG_TEXT,
+         .to = &o->dtype,
+         .value = "f32|auto",
+         .fallback = "f32",
+         .help = "type of the activations"},
+        {.name = "threads",
+         .type = AE_ARG_INT,
+         .to = &o->threads,
+         .min = 0,
+         .max = 1024,
+         .fallback = "0",
+         .help = "0: OMP_NUM_THREADS, else the usable cores"},
+        {.name = "quiet", .type = AE_ARG_FLAG, .to = &o->quiet, .help = "nothing on stderr but errors"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    const ae_status st = ae_args_parse(argc, argv, table, n, NULL, help);
+    if (st != AE_OK) return st;
+    if (*help) {
+        ae_args_help(usage, table, n, stdout);
+        return AE_OK;
+    }
+    return ae_args_require(table, n, "model", !o->model);
+}
+
+ae_status ae_verb_generate(int argc, char **argv) {
+    options o = {.dtype = "f32", .max_new = 256, .temperature = 0.8, .top_p = 1, .batch = 8};
+    bool help = false;
+    ae_status st = parse(argc, argv, &o, &help);
+    if (st == AE_OK && !help) st = check_options(&o);
+    if (st == AE_OK && !help) st = run(&o);
+    ae_arg_list_free(&o.stops);
+    return st;
+}

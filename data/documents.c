@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "data/utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

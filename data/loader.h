@@ -26,14 +26,14 @@ typedef struct {
 ae_status ae_batch_init(ae_batch *b, ptrdiff_t B, ptrdiff_t T);
 void ae_batch_free(ae_batch *b);
 
-/* Row `row` of one set, in file order, into row `at` of a batch. */
+/* Row `row` of one set, in file order, into row `at` of a batch; adds to n_tokens and n_targets. */
 int64_t ae_rows_in_set(int64_t n_tokens, ptrdiff_t T);
 ae_status ae_row_read(ae_token_set *s, int64_t row, ae_batch *b, ptrdiff_t at);
 
 enum { AE_LOADER_SETS_MAX = 64, AE_LOADER_PHASES_MAX = 32 };
 
 typedef struct {
-    int64_t from_step;                  /* first step (from 1) for which these weights hold */
+    int64_t from_step;                 /* first step (from 1) for which these weights hold */
     double weight[AE_LOADER_SETS_MAX]; /* by set */
 } ae_phase;
 
@@ -60,7 +60,8 @@ typedef struct {
 
 /* Batches of steps first_step, first_step + 1, ... made ahead by a thread. A loader started at step s gives what one started
  * at 1 gives from s on: positions are recomputed from the options alone, or taken from `position` when not NULL. */
-ae_status ae_loader_start(ae_loader **l, const ae_mixture *m, const ae_loader_options *o, int64_t first_step, const char *position_json);
+ae_status ae_loader_start(ae_loader **l, const ae_mixture *m, const ae_loader_options *o, int64_t first_step,
+                          const char *position_json);
 /* The batch of the next step; valid until the next call. */
 ae_status ae_loader_next(ae_loader *l, const ae_batch **batch);
 /* Position after the batches handed out so far, as JSON (caller frees): rows taken from each set. */

@@ -12,7 +12,8 @@
  * vocab_size are required. docs/interfaces.md. */
 typedef struct ae_token_set ae_token_set;
 
-ae_status ae_token_set_open(ae_token_set **s, const char *path); /* checks shapes, order of doc_starts, attributes */
+ae_status ae_token_set_open(ae_token_set **s,
+                            const char *path); /* checks shapes, order of doc_starts, attributes */
 void ae_token_set_close(ae_token_set *s);
 
 const char *ae_token_set_path(const ae_token_set *s);
@@ -20,10 +21,12 @@ int64_t ae_token_set_tokens(const ae_token_set *s);
 int64_t ae_token_set_documents(const ae_token_set *s);
 int64_t ae_token_set_vocab_size(const ae_token_set *s);
 bool ae_token_set_has_mask(const ae_token_set *s);
-const int64_t *ae_token_set_doc_starts(const ae_token_set *s); /* documents + 1 entries */
-const int64_t *ae_token_set_doc_bytes(const ae_token_set *s);  /* NULL when absent */
+const int64_t *ae_token_set_doc_starts(const ae_token_set *s);        /* documents + 1 entries */
+const int64_t *ae_token_set_doc_bytes(const ae_token_set *s);         /* NULL when absent */
 const void *ae_token_set_tokenizer(const ae_token_set *s, size_t *n); /* NULL when absent */
-uint64_t ae_token_set_hash(const ae_token_set *s); /* of everything that decides what training sees; for resume */
+/* Of everything that decides what training sees (vocabulary, documents, tokens, mask), for resume. The first call reads the whole set;
+ * a set that cannot be read gives another number than it would whole. */
+uint64_t ae_token_set_hash(ae_token_set *s);
 const char *ae_token_set_manifest(const ae_token_set *s); /* JSON text, "" when absent */
 
 /* Tokens [first, first + n); an id beyond the vocabulary is AE_ERR_INPUT naming its place. `mask` may be NULL; without
@@ -40,7 +43,14 @@ typedef struct {
 } ae_token_set_info;
 ae_status ae_token_writer_open(ae_token_writer **w, const char *path, const ae_token_set_info *info);
 /* One whole document. `mask` NULL: all 1 (needs has_mask false or fills ones). */
-ae_status ae_token_writer_add(ae_token_writer *w, const int32_t *tokens, const uint8_t *mask, int64_t n, int64_t text_bytes);
+ae_status ae_token_writer_add(ae_token_writer *w, const int32_t *tokens, const uint8_t *mask, int64_t n,
+                              int64_t text_bytes);
+/* A document in parts: any number of ae_token_writer_part, then the end. */
+ae_status ae_token_writer_part(ae_token_writer *w, const int32_t *tokens, const uint8_t *mask, int64_t n);
+ae_status ae_token_writer_end_document(ae_token_writer *w, int64_t text_bytes);
+int64_t ae_token_writer_tokens(const ae_token_writer *w); /* so far */
+int64_t ae_token_writer_documents(const ae_token_writer *w);
+/* Closes the file and renames it into place; the writer is gone afterwards, also when this fails. */
 ae_status ae_token_writer_finish(ae_token_writer *w, const char *manifest_json);
 void ae_token_writer_abandon(ae_token_writer *w); /* NULL is fine; removes what was written */
 

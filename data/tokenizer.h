@@ -50,16 +50,17 @@ void ae_ids_append(ae_ids *a, int32_t id);
 void ae_ids_free(ae_ids *a);
 
 /* Text of ids (control tokens give nothing, bytes that are no UTF-8 U+FFFD) with a NUL behind it; caller frees. */
-ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff_t n, char **text, size_t *n_bytes);
+ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff_t n, char **text,
+                              size_t *n_bytes);
 
 typedef struct {
     const char *const *inputs; /* text or JSONL(.gz) files */
     size_t n_inputs;
-    const char *output;        /* PATH.model; the .vocab file is not kept */
-    const char *text_key;      /* JSONL: the field that holds the text */
+    const char *output;   /* PATH.model; the .vocab file is not kept */
+    const char *text_key; /* JSONL: the field that holds the text */
     int32_t vocab_size;
-    const char *kind;          /* "bpe" or "unigram" */
-    int64_t sample_bytes;      /* at most this much text is used, spread evenly over the input */
+    const char *kind;     /* "bpe" or "unigram" */
+    int64_t sample_bytes; /* at most this much text is used, spread evenly over the input */
     uint64_t seed;
     int threads;
 } ae_tokenizer_training;

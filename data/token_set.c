@@ -1,0 +1,227 @@
+#include "data/token_set.h"
+
+#include "core/file.h"
+#include "core/h5.h"
+#include "data/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HASH_TOKENS = 1 << 16 };
+
+struct ae_token_set {
+    char *path, *manifest;
+    hid_t file;
+    int64_t tokens, documents, vocab_size;
+    int64_t *doc_starts; /* [documents + 1] */
+    int64_t *doc_bytes;  /* [documents] or NULL */
+    bool has_mask, hashed;
+    uint64_t hash;
+    void *tokenizer;
+    size_t tokenizer_bytes;
+};
+
+static ae_status no_memory(const char *path) {
+    return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+}
+
+static ae_status check_doc_starts(const ae_token_set *s) {
+    const int64_t *starts = s->doc_starts;
+    if (starts[0] != 0)
+        return AE_FAIL(AE_ERR_INPUT, "%s: doc_starts: expected 0 first, found %lld", s->path,
+                       (long long)starts[0]);
+    for (int64_t i = 0; i < s->documents; i++)
+        if (starts[i + 1] < starts[i])
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: doc_starts: expected ascending entries, found %lld behind %lld at %lld",
+                           s->path, (long long)starts[i + 1], (long long)starts[i], (long long)i + 1);
+    if (starts[s->documents] == s->tokens) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: doc_starts: expected the number of tokens, %lld, as its last entry, found %lld",
+                   s->path, (long long)s->tokens, (long long)starts[s->documents]);
+}
+
+static ae_status read_doc_starts(ae_token_set *s) {
+    int64_t n = 0;
+    ae_status st = ae_h5_shape(s->file, s->path, "doc_starts", 1, &n);
+    if (st != AE_OK) return st;
+    if (n < 2)
+        return AE_FAIL(AE_ERR_INPUT, "%s: doc_starts: expected at least 2 entries, found %lld", s->path,
+                       (long long)n);
+    s->documents = n - 1;
+    s->doc_starts = malloc((size_t)n * sizeof *s->doc_starts);
+    if (!s->doc_starts) return no_memory(s->path);
+    st = ae_h5_read(s->file, s->path, "doc_starts", H5T_NATIVE_INT64, 1, &n, s->doc_starts);
+    return st == AE_OK ? check_doc_starts(s) : st;
+}
+
+static ae_status read_doc_bytes(ae_token_set *s) {
+    if (!ae_h5_has(s->file, "doc_bytes")) return AE_OK;
+    s->doc_bytes = malloc((size_t)s->documents * sizeof *s->doc_bytes);
+    if (!s->doc_bytes) return no_memory(s->path);
+    const ae_status st =
+        ae_h5_read(s->file, s->path, "doc_bytes", H5T_NATIVE_INT64, 1, &s->documents, s->doc_bytes);
+    if (st != AE_OK) return st;
+    for (int64_t i = 0; i < s->documents; i++)
+        if (s->doc_bytes[i] < 0)
+            return AE_FAIL(AE_ERR_INPUT, "%s: doc_bytes: expected 0 or more, found %lld at %lld", s->path,
+                           (long long)s->doc_bytes[i], (long long)i);
+    return AE_OK;
+}
+
+static ae_status read_tokenizer(ae_token_set *s) {
+    int64_t n = 0;
+    if (!ae_h5_has(s->file, "tokenizer")) return AE_OK;
+    ae_status st = ae_h5_shape(s->file, s->path, "tokenizer", 1, &n);
+    if (st != AE_OK || n == 0) return st;
+    s->tokenizer = malloc((size_t)n);
+    if (!s->tokenizer) return no_memory(s->path);
+    s->tokenizer_bytes = (size_t)n;
+    return ae_h5_read(s->file, s->path, "tokenizer", H5T_NATIVE_UINT8, 1, &n, s->tokenizer);
+}
+
+static ae_status read_vocab_size(ae_token_set *s) {
+    const ae_status st = ae_h5_attr_int(s->file, s->path, "vocab_size", &s->vocab_size);
+    if (st != AE_OK) return st;
+    if (s->vocab_size >= 1 && s->vocab_size <= INT32_MAX) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: vocab_size: expected 1 to %d, found %lld", s->path, INT32_MAX,
+                   (long long)s->vocab_size);
+}
+
+static ae_status read_mask_shape(ae_token_set *s) {
+    int64_t n = 0;
+    s->has_mask = ae_h5_has(s->file, "loss_mask");
+    if (!s->has_mask) return AE_OK;
+    const ae_status st = ae_h5_shape(s->file, s->path, "loss_mask", 1, &n);
+    if (st != AE_OK || n == s->tokens) return st;
+    return AE_FAIL(AE_ERR_INPUT, "%s: loss_mask: expected %lld entries, one a token, found %lld", s->path,
+                   (long long)s->tokens, (long long)n);
+}
+
+static ae_status read_header(ae_token_set *s) {
+    ae_status st = AE_OK;
+    AE_TRY(read_vocab_size(s));
+    AE_TRY(ae_h5_shape(s->file, s->path, "tokens", 1, &s->tokens));
+    if (s->tokens == 0) AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: tokens: expected some, found none", s->path));
+    AE_TRY(read_doc_starts(s));
+    AE_TRY(read_mask_shape(s));
+    AE_TRY(read_doc_bytes(s));
+    AE_TRY(read_tokenizer(s));
+    if (ae_h5_has_attr(s->file, "manifest")) st = ae_h5_attr_text(s->file, s->path, "manifest", &s->manifest);
+out:
+    return st;
+}
+
+ae_status ae_token_set_open(ae_token_set **set, const char *path) {
+    *set = NULL;
+    if (ae_path_is_folder(path))
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected a token set, found a folder; name a file such as %s/train.h5", path,
+                       path);
+    ae_token_set *s = calloc(1, sizeof *s);
+    if (!s) return no_memory(path);
+    s->file = H5I_INVALID_HID;
+    s->path = strdup(path);
+    ae_status st = s->path ? ae_h5_open(&s->file, path) : no_memory(path);
+    if (st == AE_OK) st = read_header(s);
+    if (st != AE_OK) {
+        ae_token_set_close(s);
+        return st;
+    }
+    *set = s;
+    return AE_OK;
+}
+
+void ae_token_set_close(ae_token_set *s) {
+    if (!s) return;
+    if (s->file >= 0) ae_h5_close(s->file, s->path);
+    free(s->path);
+    free(s->manifest);
+    free(s->doc_starts);
+    free(s->doc_bytes);
+    free(s->tokenizer);
+    free(s);
+}
+
+const char *ae_token_set_path(const ae_token_set *s) {
+    return s->path;
+}
+
+int64_t ae_token_set_tokens(const ae_token_set *s) {
+    return s->tokens;
+}
+
+int64_t ae_token_set_documents(const ae_token_set *s) {
+    return s->documents;
+}
+
+int64_t ae_token_set_vocab_size(const ae_token_set *s) {
+    return s->vocab_size;
+}
+
+bool ae_token_set_has_mask(const ae_token_set *s) {
+    return s->has_mask;
+}
+
+const int64_t *ae_token_set_doc_starts(const ae_token_set *s) {
+    return s->doc_starts;
+}
+
+const int64_t *ae_token_set_doc_bytes(const ae_token_set *s) {
+    return s->doc_bytes;
+}
+
+const void *ae_token_set_tokenizer(const ae_token_set *s, size_t *n) {
+    *n = s->tokenizer_bytes;
+    return s->tokenizer;
+}
+
+const char *ae_token_set_manifest(const ae_token_set *s) {
+    return s->manifest ? s->manifest : "";
+}
+
+ae_status ae_token_set_read(ae_token_set *s, int64_t first, int64_t n, int32_t *tokens, uint8_t *mask) {
+    ae_status st = ae_h5_read_range(s->file, s->path, "tokens", H5T_NATIVE_INT32, first, n, tokens);
+    if (st != AE_OK) return st;
+    for (int64_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= s->vocab_size)
+            return AE_FAIL(AE_ERR_INPUT, "%s: tokens: expected ids below %lld, found %d at %lld", s->path,
+                           (long long)s->vocab_size, tokens[i], (long long)(first + i));
+    if (!mask) return AE_OK;
+    memset(mask, 1, (size_t)n);
+    if (!s->has_mask) return AE_OK;
+    st = ae_h5_read_range(s->file, s->path, "loss_mask", H5T_NATIVE_UINT8, first, n, mask);
+    for (int64_t i = 0; i < n && st == AE_OK; i++)
+        if (mask[i] > 1)
+            st = AE_FAIL(AE_ERR_INPUT, "%s: loss_mask: expected 0 or 1, found %d at %lld", s->path, mask[i],
+                         (long long)(first + i));
+    return st;
+}
+
+static uint64_t mix(uint64_t h, uint64_t x) {
+    h = (h ^ x) * AE_FNV_PRIME;
+    return h ^ (h >> 32);
+}
+
+static uint64_t hash_tokens(ae_token_set *s, uint64_t h) {
+    int32_t *tokens = malloc(HASH_TOKENS * sizeof *tokens);
+    uint8_t *mask = malloc(HASH_TOKENS);
+    bool whole = tokens && mask;
+    for (int64_t at = 0; at < s->tokens && whole; at += HASH_TOKENS) {
+        const int64_t n = s->tokens - at < HASH_TOKENS ? s->tokens - at : HASH_TOKENS;
+        whole = ae_token_set_read(s, at, n, tokens, mask) == AE_OK;
+        for (int64_t i = 0; i < n && whole; i++) h = mix(h, (uint64_t)tokens[i] << 1 | mask[i]);
+    }
+    free(tokens);
+    free(mask);
+    return whole ? h : ~h;
+}
+
+uint64_t ae_token_set_hash(ae_token_set *s) {
+    if (s->hashed) return s->hash;
+    uint64_t h = mix(AE_FNV_START, (uint64_t)s->vocab_size);
+    for (int64_t i = 0; i <= s->documents; i++) h = mix(h, (uint64_t)s->doc_starts[i]);
+    s->hash = hash_tokens(s, h);
+    s->hashed = true;
+    return s->hash;
+}

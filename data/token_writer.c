@@ -1,0 +1,187 @@
+#include "core/file.h"
+#include "core/h5.h"
+#include "data/hash.h"
+#include "data/token_set.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CHUNK = 1 << 14, VERSION = 1 };
+
+/* A data set that grows by whole chunks. */
+typedef struct {
+    const char *name;
+    hid_t memory_type;
+    size_t bytes; /* of an entry */
+    int64_t held;
+    char *entries; /* [CHUNK] */
+} column;
+
+struct ae_token_writer {
+    char *path, *aside;
+    hid_t file;
+    bool has_mask;
+    int64_t vocab_size, tokens, documents;
+    column ids, mask, starts, text_bytes;
+};
+
+static ae_status column_open(ae_token_writer *w, column *c, const char *name, hid_t file_type,
+                             hid_t memory_type, size_t bytes) {
+    c->name = name;
+    c->memory_type = memory_type;
+    c->bytes = bytes;
+    c->entries = malloc(CHUNK * c->bytes);
+    if (!c->entries) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", w->path);
+    return ae_h5_create_growing(w->file, w->aside, name, file_type, CHUNK);
+}
+
+static ae_status column_flush(ae_token_writer *w, column *c) {
+    if (c->held == 0) return AE_OK;
+    const ae_status st = ae_h5_append(w->file, w->aside, c->name, c->memory_type, c->held, c->entries);
+    c->held = 0;
+    return st;
+}
+
+static ae_status column_add(ae_token_writer *w, column *c, const void *entries, int64_t n) {
+    const char *from = entries;
+    for (int64_t left = n; left > 0;) {
+        const int64_t take = left < CHUNK - c->held ? left : CHUNK - c->held;
+        const size_t bytes = (size_t)take * c->bytes;
+        memcpy(c->entries + (size_t)c->held * c->bytes, from, bytes);
+        c->held += take;
+        from += bytes;
+        left -= take;
+        const ae_status st = c->held == CHUNK ? column_flush(w, c) : AE_OK;
+        if (st != AE_OK) return st;
+    }
+    return AE_OK;
+}
+
+static ae_status write_tokenizer(ae_token_writer *w, const void *bytes, size_t n) {
+    const int64_t shape = (int64_t)n;
+    char hash[32];
+    ae_status st = ae_h5_write(w->file, w->aside, "tokenizer", H5T_NATIVE_UINT8, 1, &shape, bytes);
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ae_fnv(AE_FNV_START, bytes, n));
+    return st == AE_OK ? ae_h5_set_attr_text(w->file, w->aside, "tokenizer_hash", hash) : st;
+}
+
+static ae_status create(ae_token_writer *w, const ae_token_set_info *info) {
+    const int64_t zero = 0;
+    const bool is_short = info->vocab_size <= 65536;
+    ae_status st = AE_OK;
+    AE_TRY(ae_h5_create(&w->file, w->aside));
+    AE_TRY(ae_h5_set_attr_int(w->file, w->aside, "version", VERSION));
+    AE_TRY(ae_h5_set_attr_int(w->file, w->aside, "vocab_size", info->vocab_size));
+    AE_TRY(column_open(w, &w->ids, "tokens", is_short ? H5T_STD_U16LE : H5T_STD_U32LE, H5T_NATIVE_INT32,
+                       sizeof(int32_t)));
+    AE_TRY(column_open(w, &w->starts, "doc_starts", H5T_STD_I64LE, H5T_NATIVE_INT64, sizeof(int64_t)));
+    AE_TRY(column_open(w, &w->text_bytes, "doc_bytes", H5T_STD_I64LE, H5T_NATIVE_INT64, sizeof(int64_t)));
+    if (w->has_mask) AE_TRY(column_open(w, &w->mask, "loss_mask", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1));
+    if (info->tokenizer) AE_TRY(write_tokenizer(w, info->tokenizer, info->tokenizer_bytes));
+    AE_TRY(column_add(w, &w->starts, &zero, 1));
+out:
+    return st;
+}
+
+ae_status ae_token_writer_open(ae_token_writer **writer, const char *path, const ae_token_set_info *info) {
+    *writer = NULL;
+    ae_token_writer *w = calloc(1, sizeof *w);
+    if (!w) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    w->file = H5I_INVALID_HID;
+    w->vocab_size = info->vocab_size;
+    w->has_mask = info->has_mask;
+    const size_t n = strlen(path) + sizeof ".partial";
+    w->path = strdup(path);
+    w->aside = malloc(n);
+    if (w->aside) snprintf(w->aside, n, "%s.partial", path);
+    const ae_status st =
+        w->path && w->aside ? create(w, info) : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    if (st != AE_OK) {
+        ae_token_writer_abandon(w);
+        return st;
+    }
+    *writer = w;
+    return AE_OK;
+}
+
+static ae_status add_mask(ae_token_writer *w, const uint8_t *mask, int64_t n) {
+    if (!w->has_mask) return AE_OK;
+    if (mask) return column_add(w, &w->mask, mask, n);
+    const uint8_t counted = 1;
+    ae_status st = AE_OK;
+    for (int64_t i = 0; i < n && st == AE_OK; i++) st = column_add(w, &w->mask, &counted, 1);
+    return st;
+}
+
+ae_status ae_token_writer_part(ae_token_writer *w, const int32_t *tokens, const uint8_t *mask, int64_t n) {
+    if (mask && !w->has_mask) return AE_FAIL(AE_ERR_DEFECT, "%s: a mask for a set without one", w->path);
+    for (int64_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= w->vocab_size)
+            return AE_FAIL(AE_ERR_DEFECT, "%s: expected ids below %lld, found %d", w->path,
+                           (long long)w->vocab_size, tokens[i]);
+    const ae_status st = column_add(w, &w->ids, tokens, n);
+    w->tokens += n;
+    return st == AE_OK ? add_mask(w, mask, n) : st;
+}
+
+ae_status ae_token_writer_end_document(ae_token_writer *w, int64_t text_bytes) {
+    w->documents++;
+    const ae_status st = column_add(w, &w->starts, &w->tokens, 1);
+    return st == AE_OK ? column_add(w, &w->text_bytes, &text_bytes, 1) : st;
+}
+
+ae_status ae_token_writer_add(ae_token_writer *w, const int32_t *tokens, const uint8_t *mask, int64_t n,
+                              int64_t text_bytes) {
+    const ae_status st = ae_token_writer_part(w, tokens, mask, n);
+    return st == AE_OK ? ae_token_writer_end_document(w, text_bytes) : st;
+}
+
+int64_t ae_token_writer_tokens(const ae_token_writer *w) {
+    return w->tokens;
+}
+
+int64_t ae_token_writer_documents(const ae_token_writer *w) {
+    return w->documents;
+}
+
+static ae_status close_file(ae_token_writer *w) {
+    const ae_status st = w->file >= 0 ? ae_h5_close(w->file, w->aside) : AE_OK;
+    w->file = H5I_INVALID_HID;
+    return st;
+}
+
+static void writer_free(ae_token_writer *w) {
+    free(w->ids.entries);
+    free(w->mask.entries);
+    free(w->starts.entries);
+    free(w->text_bytes.entries);
+    free(w->path);
+    free(w->aside);
+    free(w);
+}
+
+ae_status ae_token_writer_finish(ae_token_writer *w, const char *manifest_json) {
+    ae_status st = AE_OK;
+    AE_TRY(column_flush(w, &w->ids));
+    AE_TRY(column_flush(w, &w->starts));
+    AE_TRY(column_flush(w, &w->text_bytes));
+    if (w->has_mask) AE_TRY(column_flush(w, &w->mask));
+    if (manifest_json) AE_TRY(ae_h5_set_attr_text(w->file, w->aside, "manifest", manifest_json));
+    AE_TRY(close_file(w));
+    AE_TRY(ae_path_sync(w->aside));
+    AE_TRY(ae_path_rename(w->aside, w->path));
+    writer_free(w);
+    return AE_OK;
+out:
+    ae_token_writer_abandon(w);
+    return st;
+}
+
+void ae_token_writer_abandon(ae_token_writer *w) {
+    if (!w) return;
+    if (w->file >= 0) close_file(w);
+    if (w->aside) unlink(w->aside);
+    writer_free(w);
+}

@@ -75,7 +75,7 @@ static cut cut_at(float *x, ptrdiff_t n, double wanted, measure m) {
         const parts p = partition(x, n, pivot);
         double above = 0;
         for (ptrdiff_t i = 0; i < p.above; i++) above += amount(m, x[i]);
-        if (above >= wanted) {
+        if (p.above > 0 && above >= wanted) {
             n = p.above;
             continue;
         }

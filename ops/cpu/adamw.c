@@ -27,16 +27,16 @@ void AE_ISA_NAME(ae_cpu_adamw)(ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_, a
     }
 }
 
+/* Squares in double: neither large gradients overflow nor small ones vanish. */
 static double chunk_squares(const float *x, ptrdiff_t n) {
-    vf s[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
-    for (ptrdiff_t i = 0; i < n; i += VF) {
-        const vf a = vf_load_n(x + i, n - i);
-        s[(i / VF) % 4] = vf_fma(a, a, s[(i / VF) % 4]);
-    }
-    float part[4 * VF];
-    for (int k = 0; k < 4; k++) vf_store(part + k * VF, s[k]);
+    enum { LANES = 32 };
+    double lane[LANES] = {0};
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (ptrdiff_t k = 0; k < LANES; k++) lane[k] += (double)x[i + k] * (double)x[i + k];
+    for (ptrdiff_t k = 0; i + k < n; k++) lane[k] += (double)x[i + k] * (double)x[i + k];
     double sum = 0;
-    for (int k = 0; k < 4 * VF; k++) sum += (double)part[k];
+    for (ptrdiff_t k = 0; k < LANES; k++) sum += lane[k];
     return sum;
 }
 

@@ -22,6 +22,7 @@ void AE_ISA_NAME(ae_cpu_embedding_backward)(ae_f32 *dtable_, const ae_f32 *dx_, 
     float *dtable = ae_mf(dtable_);
     const float *dx = ae_cf(dx_);
     const int32_t *tokens = ae_ci(tokens_);
+    if (!dtable) return;
 #pragma omp parallel
     {
         const ae_share s = ae_share_columns(D);

@@ -3,7 +3,7 @@
 #include "core/simd.h"
 
 /* Vector functions of float32, inlined into the kernels. Error bounds (held over the whole range by tests/ops/test_vmath.c):
- * exp 1 ulp, expm1 for x <= 0 2 ulp, sigmoid 2.5 ulp, tanh 2.5 ulp. NaN stays NaN. Degrees and coefficients: Taylor on
+ * exp 1.1 ulp, expm1 for x <= 0 2 ulp, sigmoid 2.5 ulp, tanh 2.5 ulp. NaN stays NaN. Degrees and coefficients: Taylor on
  * |r| <= ln 2 / 2, whose remainder lies below half an ulp at degree 7. */
 
 /* (exp(r) - 1 - r) / r^2 on |r| <= ln2/2. */

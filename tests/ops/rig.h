@@ -14,13 +14,14 @@ typedef struct {
     int strict, avx2;
 } rig_choice;
 
-enum { RIG_PIECES = 512, RIG_EVERY_ELEMENT = 256 };
+enum { RIG_PIECES = 4096, RIG_EVERY_ELEMENT = 256 };
 
 typedef struct {
     ae_backend be;
     char label[32], where[160]; /* for messages: the backend and kernels, the sizes at work */
     uint64_t seed;
     ptrdiff_t every_element; /* inputs of up to so many elements are perturbed one by one */
+    double floor;            /* added to what an error is relative to: where terms cancel to nothing */
     int n_pieces;
     struct {
         void *ptr;
@@ -94,7 +95,7 @@ rig_ints rig_cut_numbers(rig *r, const rig_ints *a, ptrdiff_t B, ptrdiff_t whole
 void rig_paste(float *rows, const float *part, ptrdiff_t B, ptrdiff_t whole, ptrdiff_t from, ptrdiff_t T,
                ptrdiff_t width);
 
-/* Each asserts once, and says where. A tolerance is relative to |want| + the root mean square of want. */
+/* Each asserts once, and says where. A tolerance is relative to |want| + the root mean square of want (+ the floor). */
 void rig_expect(const rig *r, const char *what, const float *got, const double *want, ptrdiff_t n,
                 double tolerance);
 void rig_expect_bits(const rig *r, const char *what, const float *got, const float *want, ptrdiff_t n);

@@ -157,6 +157,18 @@ ON_EVERY_BACKEND(head, large_logits) {
     }
 }
 
+/* Any cap serves: one far above the logits is none. */
+ON_EVERY_BACKEND(head, caps_from_tight_to_wide) {
+    static const float caps[] = {0.01f, 1, 50, 200, 1e6f};
+    for (size_t i = 0; i < COUNT(caps); i++) {
+        head k = make(r, (ae_head_dims){7, 16, 100, caps[i]}, EVERY);
+        reference(&k);
+        train(r, &k);
+        rig_expect(r, "nll", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance[FORWARD]);
+        rig_expect_gradient(r, "dz", rig_read(r, &k.dz), &k.z, loss, &k, tolerance[BACKWARD]);
+    }
+}
+
 static double *log_probabilities(rig *r, head *k) {
     const ptrdiff_t V = k->n.V;
     double *p = rig_host(r, (size_t)(k->n.M * V) * sizeof *p);

@@ -57,6 +57,7 @@ ON_EVERY_BACKEND(rmsnorm, forward_is_the_reference) {
 ON_EVERY_BACKEND(rmsnorm, backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         norm k = make(r, sizes[i].M, sizes[i].D);
+        r->floor = sizes[i].D == 1; /* one channel: dx cancels to nearly nothing */
         backward(r, &k);
         rig_expect_gradient(r, "dx", rig_read(r, &k.dx), &k.x, loss, &k, tolerance[BACKWARD]);
         rig_expect_gradient(r, "dw", rig_read(r, &k.dw), &k.w, loss, &k, tolerance[BACKWARD]);

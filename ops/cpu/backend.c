@@ -4,6 +4,7 @@
 #include "ops/cpu/table.h"
 
 #include <dnnl.h>
+#include <malloc.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,9 +50,18 @@ static ae_weight *cpu_weight_pack(void *room, ae_f32 *master, ptrdiff_t rows, pt
     return (ae_weight *)(void *)master;
 }
 
+/* The product library takes its packing buffers from malloc at every call; handed back to the system in between, their pages
+ * would be cleared anew each time (6 % of a step). */
+static void keep_buffers(void) {
+    (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    (void)mallopt(M_TOP_PAD, 16 << 20);
+}
+
 ae_status ae_backend_cpu(ae_backend *be, int threads) {
     const ae_isa isa = ae_isa_pick();
     if (threads <= 0 && !getenv("OMP_NUM_THREADS")) threads = ae_usable_cores();
+    keep_buffers();
     if (threads > 0) omp_set_num_threads(threads);
     *be = (ae_backend){.name = "cpu",
                        .kernels = isa >= AE_ISA_AVX512 ? "avx512" : "avx2",

@@ -8,11 +8,6 @@
 /* The blocks of a chunk of rows are products of their own, small enough to share a thread's cache. */
 enum { CHUNK = 512 };
 
-static void fill_bias(float *y, const float *bias, ptrdiff_t rows, ptrdiff_t S, ptrdiff_t C) {
-    for (ptrdiff_t m = 0; m < rows; m++)
-        for (ptrdiff_t c = 0; c < S; c += VF) vf_store_n(y + m * C + c, vf_load_n(bias + c, S - c), S - c);
-}
-
 /* A few rows: outputs as vectors, inputs in order, so that the bits do not depend on M. */
 static void few_rows(float *y, const float *x, const float *w, const float *bias, ptrdiff_t M, ptrdiff_t S,
                      ptrdiff_t C) {
@@ -39,7 +34,6 @@ void AE_ISA_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_we
                 few_rows(y + at, x + at, w + n * S * S, bias + n * S, rows, S, C);
                 continue;
             }
-            fill_bias(y + at, bias + n * S, rows, S, C);
             ae_gemm_serial(&(ae_gemm_args){.m = rows,
                                            .n = S,
                                            .k = S,
@@ -48,9 +42,9 @@ void AE_ISA_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_we
                                            .lda = C,
                                            .b = w + n * S * S,
                                            .ldb = S,
-                                           .beta = 1,
                                            .c = y + at,
-                                           .ldc = C});
+                                           .ldc = C,
+                                           .bias = bias + n * S});
         }
     }
 }

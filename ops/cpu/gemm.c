@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <dnnl.h>
 #include <omp.h>
+#include <string.h>
 
 enum { TILE_M = 512, TILE_N = 1024, TILE_M_MIN = 128, TILES_WANTED = 8 };
 
@@ -32,13 +33,31 @@ static ae_gemm_args tile_of(const ae_gemm_args *g, const tiling *t, ptrdiff_t in
     s.a += g->trans_a ? i : i * g->lda;
     s.b += g->trans_b ? j * g->ldb : j;
     s.c += i * g->ldc + j;
+    if (s.bias) s.bias += j;
+    if (s.residual) s.residual += i * g->ldc + j;
     return s;
+}
+
+static void fill(const ae_gemm_args *g) {
+    for (ptrdiff_t i = 0; i < g->m; i++) {
+        float *c = g->c + i * g->ldc;
+        const float *residual = g->residual ? g->residual + i * g->ldc : NULL;
+        if (!residual)
+            memcpy(c, g->bias, (size_t)g->n * sizeof *c);
+        else if (!g->bias && residual != c)
+            memcpy(c, residual, (size_t)g->n * sizeof *c);
+        else if (g->bias)
+            for (ptrdiff_t j = 0; j < g->n; j++) c[j] = residual[j] + g->bias[j];
+    }
 }
 
 void ae_gemm_serial(const ae_gemm_args *g) {
     if (g->m <= 0 || g->n <= 0) return;
-    const dnnl_status_t st = dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k,
-                                        g->alpha, g->a, g->lda, g->b, g->ldb, g->beta, g->c, g->ldc);
+    const bool filled = g->bias || g->residual;
+    if (filled) fill(g);
+    const dnnl_status_t st =
+        dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k, g->alpha, g->a, g->lda,
+                   g->b, g->ldb, filled ? 1.0f : g->beta, g->c, g->ldc);
     assert(st == dnnl_success);
     (void)st;
 }

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 
 /* C = alpha op(A) op(B) + beta C in float32, row-major with leading dimensions; op transposes where the flag says so.
- * C is [m, n], the sum runs over k. */
+ * C is [m, n], the sum runs over k. With `bias` [n] or `residual` (laid out as C, and maybe C itself) beta is 1 and C is first set to
+ * their sum, tile by tile. */
 typedef struct {
     bool trans_a, trans_b;
     ptrdiff_t m, n, k;
@@ -17,6 +18,7 @@ typedef struct {
     float beta;
     float *c;
     ptrdiff_t ldc;
+    const float *bias, *residual;
 } ae_gemm_args;
 
 /* On the calling thread. */

@@ -195,9 +195,8 @@ void AE_ISA_NAME(ae_cpu_head_logits)(ae_f32 *logits_, const ae_act *z_, const ae
                                      ae_head_dims n) {
     float *logits = ae_mf(logits_);
     const float *z = ae_cf(z_), *table = ae_cf(table_);
-    for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_FEW)
-        AE_ISA_NAME(ae_cpu_few_rows)
-        (logits + m * n.V, NULL, z + m * n.D, table, NULL, ae_min(AE_LINEAR_FEW, n.M - m), n.D, n.V);
+    for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_FEW) AE_ISA_NAME(ae_cpu_few_rows)
+    (logits + m * n.V, NULL, z + m * n.D, table, NULL, ae_min(AE_LINEAR_FEW, n.M - m), n.D, n.V);
     if (n.cap <= 0) return;
     const vf cap = vf_set(n.cap), inverse = vf_set(1.0f / n.cap);
     const ptrdiff_t total = n.M * n.V;

@@ -5,28 +5,12 @@
 #include "ops/cpu/sums.h"
 #include "ops/cpu/table.h"
 
-#include <string.h>
-
-/* out = residual (or nothing) + bias, where the product is then added. */
-static void spread(float *out, const float *residual, const float *bias, ptrdiff_t M, ptrdiff_t O) {
-#pragma omp parallel for
-    for (ptrdiff_t m = 0; m < M; m++) {
-        for (ptrdiff_t o = 0; o < O; o += VF) {
-            vf x = residual ? vf_load_n(residual + m * O + o, O - o) : vf_set(0);
-            if (bias) x = x + vf_load_n(bias + o, O - o);
-            vf_store_n(out + m * O + o, x, O - o);
-        }
-    }
-}
-
 static void forward(float *out, const float *residual, const float *x, const float *w, const float *bias,
                     ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
     if (M <= AE_LINEAR_FEW) {
         AE_ISA_NAME(ae_cpu_few_rows)(out, residual, x, w, bias, M, I, O);
         return;
     }
-    const bool filled = residual || bias;
-    if (filled) spread(out, residual, bias, M, O);
     ae_gemm(&(ae_gemm_args){.trans_b = true,
                             .m = M,
                             .n = O,
@@ -36,9 +20,10 @@ static void forward(float *out, const float *residual, const float *x, const flo
                             .lda = I,
                             .b = w,
                             .ldb = I,
-                            .beta = filled ? 1.0f : 0.0f,
                             .c = out,
-                            .ldc = O});
+                            .ldc = O,
+                            .bias = bias,
+                            .residual = residual});
 }
 
 void AE_ISA_NAME(ae_cpu_linear_forward)(ae_act *y, const ae_act *x, const ae_weight *w, const ae_f32 *bias,

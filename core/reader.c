@@ -1,6 +1,7 @@
 #include "core/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,16 +12,41 @@ enum { READ_BYTES = 1 << 18 };
 
 /* buffer |-- returned --| begin -- not yet returned -- end |-- room --| capacity, and one byte more for a NUL */
 struct ae_reader {
-    gzFile gz; /* zlib reads plain files as they are */
+    gzFile gz; /* zlib reads plain files as they are; NULL where `fd` is read */
+    int fd;    /* standard input from a terminal or pipe, plain: lines come as they are written; else -1 */
     char *name, *buffer;
     size_t begin, end, capacity;
     int64_t lines, returned_bytes;
     bool at_end;
 };
 
+/* Whether what comes through a pipe is gzip: its first two bytes are looked at and stay there. Only zlib reads such a pipe; it waits
+ * for whole buffers, which would keep a line from who has written it and waits for the answer. */
+static bool pipe_is_gzip(int fd) {
+    unsigned char head[2] = {0};
+    int copy[2];
+    if (pipe(copy) != 0) return false;
+    ssize_t n = tee(fd, copy[1], sizeof head, 0);
+    if (n > 0) n = read(copy[0], head, sizeof head);
+    close(copy[0]);
+    close(copy[1]);
+    return n == (ssize_t)sizeof head && head[0] == 0x1f && head[1] == 0x8b;
+}
+
+static bool stdin_is_interactive(void) {
+    struct stat s;
+    if (fstat(STDIN_FILENO, &s) != 0) return false;
+    return isatty(STDIN_FILENO) || (S_ISFIFO(s.st_mode) && !pipe_is_gzip(STDIN_FILENO));
+}
+
 static ae_status open_gz(ae_reader *r, const char *path) {
     bool is_stdin = strcmp(path, "-") == 0;
     struct stat s;
+    if (is_stdin && stdin_is_interactive()) {
+        r->fd = dup(STDIN_FILENO);
+        return r->fd >= 0 ? AE_OK
+                          : AE_FAIL(AE_ERR_RESOURCE, "%s: cannot be opened: %s", r->name, strerror(errno));
+    }
     if (!is_stdin && stat(path, &s) != 0) {
         return AE_FAIL(AE_ERR_INPUT, "%s: expected a file, found: %s", path, strerror(errno));
     }
@@ -42,6 +68,7 @@ ae_status ae_reader_open(ae_reader **reader, const char *path) {
     *reader = NULL;
     ae_reader *r = calloc(1, sizeof *r);
     if (r == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    r->fd = -1;
     r->capacity = READ_BYTES;
     r->buffer = malloc(r->capacity + 1);
     r->name = strdup(strcmp(path, "-") == 0 ? "standard input" : path);
@@ -67,8 +94,16 @@ static ae_status read_failed(const ae_reader *r) {
     return AE_FAIL(AE_ERR_INPUT, "%s: expected a gzip file, found damaged data (%s)", r->name, text);
 }
 
+static ae_status read_plain(ae_reader *r, char *buf, size_t n, size_t *got) {
+    ssize_t k = read(r->fd, buf, n);
+    *got = k > 0 ? (size_t)k : 0;
+    r->at_end = k == 0;
+    return k >= 0 ? AE_OK : AE_FAIL(AE_ERR_INPUT, "%s: reading failed: %s", r->name, strerror(errno));
+}
+
 /* zlib hands out what it has of a truncated file and tells only afterwards. */
 static ae_status read_some(ae_reader *r, char *buf, size_t n, size_t *got) {
+    if (r->fd >= 0) return read_plain(r, buf, n, got);
     int code = Z_OK;
     int k = gzread(r->gz, buf, n > READ_BYTES ? READ_BYTES : (unsigned)n);
     *got = k > 0 ? (size_t)k : 0;
@@ -155,7 +190,7 @@ int64_t ae_reader_line_number(const ae_reader *r) {
 }
 
 int64_t ae_reader_offset(const ae_reader *r) {
-    return gzdirect(r->gz) ? r->returned_bytes : (int64_t)gzoffset(r->gz);
+    return r->fd >= 0 || gzdirect(r->gz) ? r->returned_bytes : (int64_t)gzoffset(r->gz);
 }
 
 const char *ae_reader_name(const ae_reader *r) {
@@ -165,6 +200,7 @@ const char *ae_reader_name(const ae_reader *r) {
 void ae_reader_close(ae_reader *r) {
     if (r == NULL) return;
     if (r->gz != NULL) gzclose_r(r->gz);
+    if (r->fd >= 0) close(r->fd);
     free(r->name);
     free(r->buffer);
     free(r);

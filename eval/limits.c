@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { CHAINS = 12, PEAK_ROUNDS = 6, READ_ROUNDS = 4, STREAMS = 4, HUGE_PAGE = 2 << 20 };
+enum { CHAINS = 12, PEAK_ROUNDS = 9, READ_ROUNDS = 4, STREAMS = 4, HUGE_PAGE = 2 << 20 };
 
 /* Twelve chains hide the latency of a multiply-add on two ports; the empty asm keeps them in registers and apart. */
 #define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)

@@ -7,7 +7,11 @@
 
 static void tell_start(const ae_run *run) {
     const ae_train_config *c = run->config;
-    if (run->checkpoint) {
+    if (run->checkpoint && run->state.step == c->train.steps) {
+        ae_log("run: %s has done all of its %lld steps; a larger train.steps goes on where the schedule "
+               "allows it",
+               c->run.dir, (long long)c->train.steps);
+    } else if (run->checkpoint) {
         ae_log("run: %s goes on behind step %lld of %lld", c->run.dir, (long long)run->state.step,
                (long long)c->train.steps);
     } else {

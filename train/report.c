@@ -52,7 +52,7 @@ static void describe_memory(const ae_run *run) {
 
 void ae_report_plan(const ae_run *run) {
     describe_model(run);
-    ae_log("machine: %s; %d threads, %s kernels, OpenBLAS products, float32", ae_cpu_name(),
+    ae_log("machine: %s; %d threads, %s kernels, oneDNN products, float32", ae_cpu_name(),
            omp_get_max_threads(), run->be.kernels);
     describe_data(run);
     describe_memory(run);

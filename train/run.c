@@ -176,6 +176,9 @@ ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder
     AE_TRY(ae_backend_cpu(&run->be, (int)config->train.threads));
     AE_TRY(open_data(run));
     AE_TRY(run->checkpoint ? checkpoint_state(run) : fresh_state(run));
+    free(run->state.config);
+    run->state.config = NULL;
+    AE_TRY(ae_config_json(&config->table, &run->state.config));
     AE_TRY(make_plan(run));
 out:
     return st;

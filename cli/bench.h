@@ -27,13 +27,13 @@ void ae_bench_put(ae_bench *b, const char *key, double value);
 void ae_bench_put_text(ae_bench *b, const char *key, const char *text);
 
 /* What the machine can do, measured where a mode needs it; each prints its line and keeps its figure. */
-enum { AE_BENCH_SGEMM_SIZE = 2048 };
+enum { AE_BENCH_SGEMM_SIZE = 2048, AE_BENCH_SGEMM_ROUNDS = 100 };
 typedef struct {
-    double seconds[2][16]; /* of products of AE_BENCH_SGEMM_SIZE, by ae_sgemm_library */
+    double seconds[2][AE_BENCH_SGEMM_ROUNDS]; /* of products of AE_BENCH_SGEMM_SIZE, by ae_sgemm_library */
     ptrdiff_t rounds;
 } ae_bench_sgemm;
-/* Adds a few rounds with each library: before, between and after what is compared with them. */
-ae_status ae_bench_sgemm_add(ae_bench_sgemm *s);
+/* Adds rounds with each library, as far as there is room: before, between and after what is compared with them. */
+ae_status ae_bench_sgemm_add(ae_bench_sgemm *s, ptrdiff_t rounds);
 /* FLOPs per second of the middle round of each library. */
 void ae_bench_sgemm_tell(ae_bench *b, ae_bench_sgemm *s, double *openblas, double *onednn);
 double ae_bench_peak(ae_bench *b);

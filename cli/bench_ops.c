@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { ARRAYS = 9, MATRICES = 4, ROUNDS_MAX = 1000 };
+enum { ARRAYS = 9, MATRICES = 4, ROUNDS_MAX = 1000, SGEMM_ROUNDS = 7 };
 
 /* Arguments for every op, of one shape: arrays [T, widest], matrices of the largest weight, vectors of the widest row. */
 typedef struct {
@@ -313,7 +313,7 @@ ae_status ae_bench_ops(ae_bench *b) {
     ae_bench_sgemm sgemm = {0};
     double openblas = 0, onednn = 0;
     ae_status st;
-    AE_TRY(ae_bench_sgemm_add(&sgemm));
+    AE_TRY(ae_bench_sgemm_add(&sgemm, SGEMM_ROUNDS));
     ae_bench_sgemm_tell(b, &sgemm, &openblas, &onednn);
     const bounds limit = {openblas > onednn ? openblas : onednn, ae_bench_read_bandwidth(b, 0)};
     AE_TRY(kit_init(&k, b));

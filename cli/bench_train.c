@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { WARM_UP_STEPS = 2, TARGETS_SEED = 7 };
+enum { WARM_UP_STEPS = 2, SGEMM_ROUNDS = 2, TARGETS_SEED = 7 };
 
 /* A model under training on one batch of random tokens. */
 typedef struct {
@@ -64,17 +64,28 @@ static void trainee_free(trainee *t) {
     free(t->seconds);
 }
 
-/* The middle one of the timed steps, in seconds. */
-static double time_steps(ae_bench *b, trainee *t, const ae_plan *plan) {
+static double step_of(trainee *t, const ae_plan *plan, double *loss) {
+    const double start = ae_now_s();
+    *loss = ae_step_gradients(&t->model, t->pass, &t->batch, plan->micro_rows, NULL);
+    ae_step_update(&t->model, &t->optimizer, *loss, 1e-4);
+    return ae_now_s() - start;
+}
+
+/* Steps and products take turns, so that both see the same minutes of a shared machine. The memory's peak is read before the
+ * products' arrays can add to it; the median of the steps comes out. */
+static ae_status time_steps(ae_bench *b, trainee *t, const ae_plan *plan, ae_bench_sgemm *sgemm,
+                            size_t *peak_bytes, double *step_s) {
     double loss = 0;
-    for (int64_t s = -WARM_UP_STEPS; s < b->steps; s++) {
-        const double start = ae_now_s();
-        loss = ae_step_gradients(&t->model, t->pass, &t->batch, plan->micro_rows, NULL);
-        ae_step_update(&t->model, &t->optimizer, loss, 1e-4);
-        if (s >= 0) t->seconds[s] = ae_now_s() - start;
+    ae_status st = AE_OK;
+    for (int64_t s = 0; s < WARM_UP_STEPS; s++) step_of(t, plan, &loss);
+    *peak_bytes = ae_peak_rss_bytes();
+    for (int64_t s = 0; st == AE_OK && s < b->steps; s++) {
+        t->seconds[s] = step_of(t, plan, &loss);
+        st = ae_bench_sgemm_add(sgemm, SGEMM_ROUNDS);
     }
     ae_bench_put(b, "loss", loss);
-    return ae_median(t->seconds, b->steps);
+    *step_s = ae_median(t->seconds, b->steps);
+    return st;
 }
 
 static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
@@ -121,14 +132,13 @@ static void tell_shares(ae_bench *b, ae_bench_sgemm *sgemm, double flops) {
     ae_bench_put(b, "share_of_fma_peak", flops / peak);
 }
 
-/* Products are timed before and after the steps, so that both see the same hours of a shared machine; the big arrays of the other
- * limits come after the peak of memory was read. */
 ae_status ae_bench_train(ae_bench *b) {
     trainee t = {0};
     ae_plan plan;
     ae_bench_sgemm sgemm = {0};
+    size_t peak_bytes = 0;
+    double step_s = 0;
     ae_status st;
-    AE_TRY(ae_bench_sgemm_add(&sgemm));
     AE_TRY(make_plan(b, &plan));
     AE_TRY(trainee_init(&t, b, &plan));
     ae_bench_say(b, "training   %s, %td rows of %td tokens, micro-batches of %td, %td blocks recomputed, f32",
@@ -137,11 +147,9 @@ ae_status ae_bench_train(ae_bench *b) {
     ae_bench_put_text(b, "shape", b->shape);
     ae_bench_put(b, "row_tokens", (double)b->row_tokens);
     ae_bench_put(b, "batch_rows", (double)b->batch);
-    const double step_s = time_steps(b, &t, &plan);
-    const size_t peak_bytes = ae_peak_rss_bytes();
+    AE_TRY(time_steps(b, &t, &plan, &sgemm, &peak_bytes, &step_s));
     tell_speed(b, &plan, step_s);
     tell_memory(b, &plan, peak_bytes);
-    AE_TRY(ae_bench_sgemm_add(&sgemm));
     tell_shares(b, &sgemm, (double)(b->batch * b->row_tokens) * plan.flops_per_token / step_s);
 out:
     trainee_free(&t);

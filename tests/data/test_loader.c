@@ -1,0 +1,292 @@
+#include "core/h5.h"
+#include "data/loader.h"
+#include "tests/data/sets.h"
+
+TestSuite(loader, .init = scratch_make, .fini = scratch_remove, .timeout = 120);
+
+enum { ROWS = 5, T = 6, STEPS = 24 };
+
+/* Sets "0.h5", "1.h5", ... whose ids tell the set: below 100, 100 to 199, ... */
+static plain_set plain[3];
+
+static void make_sets(void) {
+    for (int k = 0; k < 3; k++) {
+        set_random(&plain[k], 40 + (uint64_t)k, 12 + 9 * k, 9, k == 1);
+        char name[16];
+        snprintf(name, sizeof name, "%d.h5", k);
+        for (int64_t i = 0; i < plain[k].n; i++) plain[k].ids[i] = plain[k].ids[i] % 100 + 100 * k;
+        set_write(&plain[k], scratch_path(name));
+    }
+}
+
+/* `tree` with every "%" followed by a digit replaced by that set's path. */
+static void open_mixture(ae_mixture *m, const char *tree) {
+    char text[4096];
+    size_t n = 0;
+    for (const char *c = tree; *c; c++) {
+        if (*c == '%')
+            n += (size_t)snprintf(text + n, sizeof text - n, "\"%s/%c.h5\"", scratch_folder, *++c);
+        else
+            text[n++] = *c;
+    }
+    text[n] = '\0';
+    cr_assert_eq(ae_mixture_open(m, text), AE_OK, "%s", ae_error_message());
+}
+
+static void batch_copy(ae_batch *to, const ae_batch *from) {
+    const size_t n = (size_t)(from->B * from->T);
+    cr_assert_eq(ae_batch_init(to, from->B, from->T), AE_OK);
+    memcpy(to->tokens, from->tokens, n * sizeof *to->tokens);
+    memcpy(to->targets, from->targets, n * sizeof *to->targets);
+    memcpy(to->positions, from->positions, n * sizeof *to->positions);
+    memcpy(to->weights, from->weights, n * sizeof *to->weights);
+    to->n_tokens = from->n_tokens;
+    to->n_targets = from->n_targets;
+}
+
+static void assert_same_batch(const ae_batch *a, const ae_batch *b, int64_t step) {
+    const size_t n = (size_t)(a->B * a->T);
+    cr_assert_arr_eq(a->tokens, b->tokens, n * sizeof *a->tokens, "tokens of step %ld", (long)step);
+    cr_assert_arr_eq(a->targets, b->targets, n * sizeof *a->targets, "targets of step %ld", (long)step);
+    cr_assert_arr_eq(a->positions, b->positions, n * sizeof *a->positions, "positions of step %ld",
+                     (long)step);
+    cr_assert_arr_eq(a->weights, b->weights, n * sizeof *a->weights, "weights of step %ld", (long)step);
+    cr_assert_eq(a->n_tokens, b->n_tokens);
+    cr_assert_eq(a->n_targets, b->n_targets);
+}
+
+static ae_loader *start(const ae_mixture *m, bool shuffle, uint64_t seed, int64_t step,
+                        const char *position) {
+    const ae_loader_options o = {.rows = ROWS, .row_tokens = T, .seed = seed, .shuffle = shuffle};
+    ae_loader *l = NULL;
+    cr_assert_eq(ae_loader_start(&l, m, &o, step, position), AE_OK, "%s", ae_error_message());
+    return l;
+}
+
+static const ae_batch *next(ae_loader *l) {
+    const ae_batch *b = NULL;
+    cr_assert_eq(ae_loader_next(l, &b), AE_OK, "%s", ae_error_message());
+    return b;
+}
+
+/* Keeps STEPS batches and the position after each. */
+static void record(const ae_mixture *m, bool shuffle, ae_batch *kept, char **positions) {
+    ae_loader *l = start(m, shuffle, 5, 1, NULL);
+    for (int s = 0; s < STEPS; s++) {
+        batch_copy(&kept[s], next(l));
+        cr_assert_eq(ae_loader_position(l, &positions[s]), AE_OK);
+    }
+    ae_loader_stop(l);
+}
+
+static void check_restart(const ae_mixture *m, bool shuffle, const ae_batch *kept, int64_t step,
+                          const char *position) {
+    ae_loader *l = start(m, shuffle, 5, step, position);
+    for (int64_t s = step; s <= STEPS; s++) assert_same_batch(next(l), &kept[s - 1], s);
+    ae_loader_stop(l);
+}
+
+static void check_all_restarts(const char *tree, bool shuffle) {
+    ae_mixture m;
+    ae_batch kept[STEPS];
+    char *positions[STEPS];
+    open_mixture(&m, tree);
+    record(&m, shuffle, kept, positions);
+    for (int64_t step = 1; step <= STEPS; step += step < 10 ? 1 : 5) {
+        check_restart(&m, shuffle, kept, step, NULL);
+        if (step > 1) check_restart(&m, shuffle, kept, step, positions[step - 2]);
+    }
+    for (int s = 0; s < STEPS; s++) {
+        ae_batch_free(&kept[s]);
+        free(positions[s]);
+    }
+    ae_mixture_close(&m);
+}
+
+Test(loader, a_later_start_gives_the_same_batches) {
+    static const char *const trees[] = {
+        "%0",
+        "[%0, {\"path\": %1, \"weight\": 2.5}, {\"path\": %2, \"weight\": 0.5}]",
+        "[{\"from_step\": 1, \"sets\": [%0]}, {\"from_step\": 4, \"sets\": [{\"path\": %1, \"weight\": 3}, "
+        "%0]},"
+        " {\"from_step\": 5, \"sets\": %2}, {\"from_step\": 8, \"sets\": [%0, %1, %2]}]",
+    };
+    make_sets();
+    for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
+        check_all_restarts(trees[i], false);
+        check_all_restarts(trees[i], true);
+    }
+}
+
+Test(loader, file_order_wraps_inside_a_batch) {
+    make_sets();
+    ae_mixture m;
+    open_mixture(&m, "%1");
+    const int64_t rows = ae_rows_in_set(plain[1].n, T);
+    cr_assert_neq(rows % ROWS, 0);
+    ae_batch one;
+    cr_assert_eq(ae_batch_init(&one, 1, T), AE_OK);
+    ae_loader *l = start(&m, false, 1, 1, NULL);
+    for (int64_t g = 0; g < 4 * rows; g += ROWS) {
+        const ae_batch *b = next(l);
+        int64_t tokens = 0;
+        for (int64_t r = 0; r < ROWS; r++) {
+            one.n_tokens = 0;
+            cr_assert_eq(ae_row_read(m.sets[0], (g + r) % rows, &one, 0), AE_OK);
+            cr_assert_arr_eq(b->tokens + r * T, one.tokens, T * sizeof *one.tokens);
+            cr_assert_arr_eq(b->weights + r * T, one.weights, T * sizeof *one.weights);
+            tokens += one.n_tokens;
+        }
+        cr_assert_eq(b->n_tokens, tokens);
+    }
+    ae_loader_stop(l);
+    ae_batch_free(&one);
+    ae_mixture_close(&m);
+}
+
+/* A set whose row r begins with token r, so that rows can be told apart. */
+static void make_numbered(int64_t rows) {
+    plain_set s = {.documents = 1, .vocab_size = 300, .n = rows * T, .lengths = {rows * T}};
+    for (int64_t i = 0; i < s.n; i++) s.ids[i] = (int32_t)(i % T == 0 ? i / T : 299);
+    set_write(&s, scratch_path("0.h5"));
+}
+
+static void read_order(const ae_mixture *m, uint64_t seed, int32_t *rows, int64_t n) {
+    ae_loader *l = start(m, true, seed, 1, NULL);
+    for (int64_t g = 0; g < n; g += ROWS) {
+        const ae_batch *b = next(l);
+        for (int64_t r = 0; r < ROWS && g + r < n; r++) rows[g + r] = b->tokens[r * T];
+    }
+    ae_loader_stop(l);
+}
+
+Test(loader, shuffled_epochs_are_permutations_of_their_own) {
+    enum { N = 37, EPOCHS = 6 };
+    make_numbered(N);
+    ae_mixture m;
+    open_mixture(&m, "%0");
+    int32_t rows[N * EPOCHS], again[N * EPOCHS], other[N * EPOCHS];
+    read_order(&m, 9, rows, N * EPOCHS);
+    read_order(&m, 9, again, N * EPOCHS);
+    read_order(&m, 10, other, N * EPOCHS);
+    cr_assert_arr_eq(rows, again, sizeof rows);
+    cr_assert_arr_neq(rows, other, sizeof rows);
+    for (int e = 0; e < EPOCHS; e++) {
+        bool seen[N] = {false};
+        for (int i = 0; i < N; i++) {
+            cr_assert_not(seen[rows[e * N + i]]);
+            seen[rows[e * N + i]] = true;
+        }
+        if (e > 0) cr_assert_arr_neq(rows, rows + e * N, N * sizeof *rows);
+    }
+    ae_mixture_close(&m);
+}
+
+/* Rows of each set come in file order, each set at its own pace, and in proportion to the weights. */
+Test(loader, mixtures_keep_their_proportions_and_places) {
+    static const double share[] = {0.2, 0.5, 0.3};
+    make_sets();
+    ae_mixture m;
+    open_mixture(
+        &m, "[{\"path\": %0, \"weight\": 2}, {\"path\": %1, \"weight\": 5}, {\"path\": %2, \"weight\": 3}]");
+    ae_batch one;
+    cr_assert_eq(ae_batch_init(&one, 1, T), AE_OK);
+    ae_loader *l = start(&m, false, 3, 1, NULL);
+    const ae_batch *b = NULL;
+    int64_t taken[3] = {0};
+    for (int64_t g = 1; g <= 600; g++) {
+        if (g % ROWS == 1) b = next(l);
+        const int32_t *row = b->tokens + (g - 1) % ROWS * T;
+        const int k = row[0] / 100;
+        cr_assert_eq(ae_row_read(m.sets[k], taken[k]++ % ae_rows_in_set(plain[k].n, T), &one, 0), AE_OK);
+        cr_assert_arr_eq(row, one.tokens, T * sizeof *row);
+        for (int i = 0; i < 3; i++) cr_assert_float_eq((double)taken[i], share[i] * (double)g, 4);
+    }
+    ae_loader_stop(l);
+    ae_batch_free(&one);
+    ae_mixture_close(&m);
+}
+
+Test(loader, phases_begin_at_their_steps) {
+    make_sets();
+    ae_mixture m;
+    open_mixture(&m, "[{\"from_step\": 1, \"sets\": %2}, {\"from_step\": 3, \"sets\": %0}, {\"from_step\": "
+                     "4, \"sets\": %1}]");
+    static const int expected[] = {2, 2, 0, 1, 1, 1};
+    ae_loader *l = start(&m, true, 3, 1, NULL);
+    for (int s = 0; s < 6; s++) {
+        const ae_batch *b = next(l);
+        for (int r = 0; r < ROWS; r++) cr_assert_eq(b->tokens[r * T] / 100, expected[s]);
+    }
+    ae_loader_stop(l);
+    ae_mixture_close(&m);
+}
+
+/* Good batches first, then the fault of the thread with its message, again and again. */
+Test(loader, faults_of_the_thread_are_handed_on) {
+    plain_set s;
+    set_random(&s, 77, 30, 9, false);
+    s.vocab_size = 1000;
+    s.ids[ROWS * T * 2 + 3] = 999;
+    set_write(&s, scratch_path("0.h5"));
+    ae_mixture m;
+    open_mixture(&m, "%0");
+    ae_mixture_close(&m);
+    const hid_t f = H5Fopen(scratch_path("0.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
+    cr_assert_eq(ae_h5_set_attr_int(f, "0.h5", "vocab_size", 300), AE_OK);
+    cr_assert_eq(ae_h5_close(f, "0.h5"), AE_OK);
+    open_mixture(&m, "%0");
+    ae_loader *l = start(&m, false, 1, 1, NULL);
+    const ae_batch *b = NULL;
+    next(l);
+    next(l);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(ae_loader_next(l, &b), AE_ERR_INPUT);
+        cr_assert_null(b);
+        cr_assert_message("0.h5: tokens: expected ids below 300, found 999 at 63");
+    }
+    ae_loader_stop(l);
+    ae_mixture_close(&m);
+}
+
+Test(loader, stops_at_once_when_asked) {
+    make_sets();
+    ae_mixture m;
+    open_mixture(&m, "[%0, %1]");
+    for (int i = 0; i < 20; i++) {
+        ae_loader *l = start(&m, true, 1, 1 + i, NULL);
+        for (int k = 0; k < i % 4; k++) next(l);
+        ae_loader_stop(l);
+    }
+    ae_loader_stop(NULL);
+    ae_mixture_close(&m);
+}
+
+Test(loader, one_token_is_refused) {
+    plain_set s = {.documents = 1, .vocab_size = 5, .n = 1, .lengths = {1}};
+    set_write(&s, scratch_path("0.h5"));
+    ae_mixture m;
+    open_mixture(&m, "%0");
+    const ae_loader_options o = {.rows = 1, .row_tokens = 4};
+    ae_loader *l = NULL;
+    cr_assert_eq(ae_loader_start(&l, &m, &o, 1, NULL), AE_ERR_INPUT);
+    cr_assert_message("0.h5: expected at least 2 tokens to train on, found 1");
+    cr_assert_null(l);
+    ae_mixture_close(&m);
+}
+
+Test(loader, positions_of_another_mixture_are_refused) {
+    static const char *const bad[] = {
+        "{\"rows\":[1]}", "{\"rows\":[1,-1]}", "{\"rows\":[1,\"2\"]}", "{}", "[", "{\"rows\":[1,2,3]}"};
+    make_sets();
+    ae_mixture m;
+    open_mixture(&m, "[%0, %1]");
+    const ae_loader_options o = {.rows = 1, .row_tokens = 4};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ae_loader *l = NULL;
+        cr_assert_eq(ae_loader_start(&l, &m, &o, 2, bad[i]), AE_ERR_INPUT, "%s", bad[i]);
+        cr_assert_message("data position");
+        cr_assert_null(l);
+    }
+    ae_mixture_close(&m);
+}

@@ -16,7 +16,7 @@ typedef void ae_head_loss_fn(ae_f32 *nll, ae_act *dz, ae_f32 *dtable, const ae_a
                              const ae_i32 *targets, const ae_f32 *weights, float grad_scale, ae_head_dims n,
                              void *scratch);
 
-/* nll as above, without gradients. With top > 0 also the `top` most likely ids of every token and their log-probabilities, best first,
+/* nll as above, without gradients. With top > 0 also the `top` most likely ids of every token with a weight and their log-probabilities, best first,
  * the smaller id first among equals: top_ids, top_logprobs [M, top] (both may be NULL when top is 0). */
 typedef void ae_head_score_fn(ae_f32 *nll, ae_i32 *top_ids, ae_f32 *top_logprobs, ptrdiff_t top,
                               const ae_act *z, const ae_weight *table, const ae_i32 *targets,

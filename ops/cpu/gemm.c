@@ -17,6 +17,7 @@ static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) {
 
 /* A function of the sizes alone. Tall tiles amortise packing; small products are cut finer so that every thread has work. */
 static tiling tiling_of(const ae_gemm_args *g) {
+    if (g->m <= 0 || g->n <= 0) return (tiling){0};
     tiling t = {.rows = TILE_M, .tiles_n = ae_ceil_div(g->n, TILE_N)};
     while (t.rows > TILE_M_MIN && ae_ceil_div(g->m, t.rows) * t.tiles_n < TILES_WANTED) t.rows /= 2;
     t.rows = round_up(ae_ceil_div(g->m, ae_max(1, ae_ceil_div(g->m, t.rows))), 16);

@@ -59,17 +59,23 @@ static void next_chunk(chunk *c, ptrdiff_t *m, const float *z, const float *tabl
                             .ldc = n.V});
 }
 
-/* Soft cap in place; the largest logit, or the cap, which bounds it. */
+/* Soft cap in place; the largest logit. */
 static float cap_row(float *x, ae_head_dims n) {
-    if (n.cap > 0) {
-        const vf cap = vf_set(n.cap), inverse = vf_set(1.0f / n.cap);
-        for (ptrdiff_t v = 0; v < n.V; v += VF)
-            vf_store_n(x + v, cap * vf_tanh(vf_load_n(x + v, n.V - v) * inverse), n.V - v);
-        return n.cap;
+    const vf cap = vf_set(n.cap), inverse = vf_set(n.cap > 0 ? 1.0f / n.cap : 0.0f);
+    vf most = vf_set(-INFINITY);
+    for (ptrdiff_t v = 0; v < n.V; v += VF) {
+        const ptrdiff_t left = n.V - v;
+        vf y = vf_load_n(x + v, left);
+        if (n.cap > 0) {
+            y = cap * vf_tanh(y * inverse);
+            vf_store_n(x + v, y, left);
+        }
+        /* lanes past the end hold 0 (tanh 0): only whole vectors may raise the maximum */
+        if (left >= VF) most = vf_max(most, y);
     }
-    float most = x[0];
-    for (ptrdiff_t v = 1; v < n.V; v++) most = x[v] > most ? x[v] : most;
-    return most;
+    float top = vf_max_of(most);
+    for (ptrdiff_t v = n.V / VF * VF; v < n.V; v++) top = x[v] > top ? x[v] : top;
+    return top;
 }
 
 /* log sum exp of a row, its sum in blocks of float32 and across them in double. */

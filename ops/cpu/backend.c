@@ -53,7 +53,7 @@ static ae_weight *cpu_weight_pack(void *room, ae_f32 *master, ptrdiff_t rows, pt
 /* The product library takes its packing buffers from malloc at every call; handed back to the system in between, their pages
  * would be cleared anew each time (6 % of a step). */
 static void keep_buffers(void) {
-    (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20); /* the largest it takes */
     (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
     (void)mallopt(M_TOP_PAD, 16 << 20);
 }

@@ -23,7 +23,7 @@ typedef struct span {
 static struct {
     char *base;
     span *spans;
-    size_t opened_bytes; /* from the start: as far as memory was ever handed out */
+    size_t opened_bytes; /* from the start: as far as memory is in use */
     bool open;
 } region;
 
@@ -77,8 +77,12 @@ static bool trim(span *s, size_t bytes) {
     return true;
 }
 
+static size_t page_end(size_t offset) {
+    return (offset + PAGE - 1) / PAGE * PAGE;
+}
+
 static void poison(const span *s) {
-    const size_t end = (s->offset + s->bytes + PAGE - 1) / PAGE * PAGE;
+    const size_t end = page_end(s->offset + s->bytes);
     if (end > region.opened_bytes) region.opened_bytes = end;
     open_region();
     memset(region.base + s->offset, 0xff, s->bytes);
@@ -107,6 +111,14 @@ static void join_with_next(span *s) {
     free(next);
 }
 
+/* Opening costs time for every page: not those past the last span in use. */
+static void shrink_opened(void) {
+    size_t end = 0;
+    for (const span *s = region.spans; s; s = s->next)
+        if (s->used) end = s->offset + s->bytes;
+    region.opened_bytes = page_end(end);
+}
+
 static void strict_release(void *ptr, size_t bytes) {
     if (!ptr) return;
     span *before = NULL, *s = region.spans;
@@ -117,6 +129,7 @@ static void strict_release(void *ptr, size_t bytes) {
     s->used = false;
     join_with_next(s);
     if (before) join_with_next(before);
+    shrink_opened();
 }
 
 #define ROW(row, parameters, arguments)                                                                      \

@@ -1,0 +1,50 @@
+#ifndef AE_CLI_PLOT_H
+#define AE_CLI_PLOT_H
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Pictures of training runs: metrics.jsonl -> curves -> gnuplot, and the report around them. */
+
+typedef struct {
+    double x, y;
+} ae_point;
+typedef struct {
+    ae_point *points;
+    size_t n, capacity;
+} ae_curve;
+
+enum { AE_PLOT_LOSS, AE_PLOT_EVAL, AE_PLOT_LR, AE_PLOT_NORM, AE_PLOT_SPEED, AE_PLOT_CURVES };
+
+/* What metrics.jsonl of a run says. NaN and 0 where it says nothing. */
+typedef struct {
+    const char *folder; /* borrowed */
+    char *name;         /* the last part of the folder's name, fit for a label */
+    ae_curve curves[AE_PLOT_CURVES];
+    int64_t step, tokens, skipped, best_step, peak_rss_bytes;
+    double best_loss, best_bits; /* of the evaluation with the lowest loss */
+    double flops_fraction;       /* of the last step */
+} ae_run_curves;
+
+/* The line that a run is just writing may be incomplete; any other fault is AE_ERR_INPUT with its number. */
+ae_status ae_run_curves_read(ae_run_curves *r, const char *folder);
+void ae_run_curves_free(ae_run_curves *r);
+/* y averaged over about `span` points back, exponentially; over less at the start, where curves are steep. */
+ae_status ae_curve_smooth(ae_curve *out, const ae_curve *in, double span);
+/* At most `n` points, each the mean of its neighbours. */
+void ae_curve_thin(ae_curve *c, size_t n);
+ae_status ae_curve_add(ae_curve *c, double x, double y);
+void ae_curve_free(ae_curve *c);
+
+typedef enum { AE_PICTURE_PNG, AE_PICTURE_SVG } ae_picture_kind;
+/* Loss, gradient norm, learning rate and speed of the runs, drawn by gnuplot; *bytes is the picture, the caller frees it. */
+ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
+                       size_t *n_bytes);
+
+/* A page that needs no other file: the picture, a table of figures, configuration and last samples of each run. */
+ae_status ae_plot_report(const ae_run_curves *runs, size_t n, char **html, size_t *n_bytes);
+
+#endif

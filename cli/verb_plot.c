@@ -1,0 +1,93 @@
+#include "cli/args.h"
+#include "cli/plot.h"
+#include "cli/results.h"
+#include "cli/verbs.h"
+#include "core/file.h"
+#include "core/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUNS_MAX = 64 };
+
+static const char usage[] = "aerie plot RUN [RUN ...] [--output F.png|F.svg|F.html] [--force]\n\n"
+                            "Loss, gradient norm, learning rate and speed of training runs, drawn by "
+                            "gnuplot. The HTML report needs no other file and adds\n"
+                            "the last figures, the configuration and samples. Without --output the report of "
+                            "one run is RUN/report.html, made anew.";
+
+typedef enum { REPORT, PNG, SVG } form;
+
+static ae_status form_of(const char *path, form *out) {
+    static const char *const ends[] = {[REPORT] = ".html", [PNG] = ".png", [SVG] = ".svg"};
+    const char *dot = strrchr(path, '.');
+    for (form k = REPORT; dot && k <= SVG; k++)
+        if (strcmp(dot, ends[k]) == 0) {
+            *out = k;
+            return AE_OK;
+        }
+    return AE_FAIL(AE_ERR_USAGE, "--output: expected a name that ends in .html, .png or .svg, found '%s'",
+                   path);
+}
+
+static ae_status draw(const ae_run_curves *runs, size_t n, form kind, char **bytes, size_t *n_bytes) {
+    if (kind == REPORT) return ae_plot_report(runs, n, bytes, n_bytes);
+    return ae_plot_draw(runs, n, kind == PNG ? AE_PICTURE_PNG : AE_PICTURE_SVG, bytes, n_bytes);
+}
+
+static ae_status plot(const ae_arg_list *folders, const char *path, bool force) {
+    ae_run_curves runs[RUNS_MAX];
+    ae_results out = {0};
+    form kind = REPORT;
+    char *bytes = NULL;
+    size_t n = 0, n_bytes = 0;
+    ae_status st;
+    AE_TRY(form_of(path, &kind));
+    for (; n < folders->n; n++) AE_TRY(ae_run_curves_read(&runs[n], folders->items[n]));
+    AE_TRY(ae_results_open(&out, path, force));
+    AE_TRY(draw(runs, n, kind, &bytes, &n_bytes));
+    fwrite(bytes, 1, n_bytes, out.file);
+out:
+    st = ae_results_close(&out, st);
+    while (n > 0) ae_run_curves_free(&runs[--n]);
+    free(bytes);
+    return st;
+}
+
+static ae_status check_folders(const ae_arg_list *folders, const char *output) {
+    if (folders->n < 1 || folders->n > RUNS_MAX)
+        return AE_FAIL(AE_ERR_USAGE, "plot: expected 1 to %d folders of runs, found %zu", RUNS_MAX,
+                       folders->n);
+    if (folders->n > 1 && !output)
+        return AE_FAIL(AE_ERR_USAGE, "--output is missing: a report of several runs needs a name");
+    return AE_OK;
+}
+
+ae_status ae_verb_plot(int argc, char **argv) {
+    const char *output = NULL;
+    bool force = false, help = false;
+    ae_arg_list folders = {0};
+    const ae_arg table[] = {
+        {.name = "output",
+         .type = AE_ARG_TEXT,
+         .to = &output,
+         .value = "F",
+         .fallback = "RUN/report.html",
+         .help = "a picture (.png, .svg) or the report (.html)"},
+        {.name = "force", .type = AE_ARG_FLAG, .to = &force, .help = "replace an output that exists"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    char *path = NULL;
+    ae_status st = ae_args_parse(argc, argv, table, n, &folders, &help);
+    if (st == AE_OK && help) {
+        ae_args_help(usage, table, n, stdout);
+    } else if (st == AE_OK) {
+        st = check_folders(&folders, output);
+        if (st == AE_OK) path = output ? strdup(output) : ae_path_join(folders.items[0], "report.html");
+        if (st == AE_OK) st = plot(&folders, path, force || !output);
+        if (st == AE_OK) ae_log("%s", path);
+    }
+    free(path);
+    ae_arg_list_free(&folders);
+    return st;
+}

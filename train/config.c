@@ -108,28 +108,6 @@ ae_adamw_options ae_train_adamw(const ae_train_config *c) {
                               .clip_norm = o->clip_norm};
 }
 
-static ae_status check_needed(const ae_train_config *c) {
-    if (!c->run.dir[0])
-        return AE_FAIL(AE_ERR_USAGE,
-                       "run.dir: expected the folder of the run, found none; add run.dir=FOLDER");
-    if (!c->data.train[0])
-        return AE_FAIL(AE_ERR_USAGE,
-                       "data.train: expected a token set, found none; `aerie data prepare` makes one");
-    return AE_OK;
-}
-
-ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
-    ae_schedule schedule = ae_train_schedule(c);
-    ae_status st = needs_run ? check_needed(c) : AE_OK;
-    if (st != AE_OK) return st;
-    if (c->train.dtype == AE_DTYPE_BF16)
-        return AE_FAIL(AE_ERR_USAGE, "train.dtype: bf16 is not in this version; use f32");
-    if (c->train.micro_rows > c->train.batch_rows)
-        return AE_FAIL(AE_ERR_USAGE, "train.micro_rows: expected at most train.batch_rows (%lld), found %lld",
-                       (long long)c->train.batch_rows, (long long)c->train.micro_rows);
-    return ae_schedule_check(&schedule);
-}
-
 /* The section `model` of a resolved configuration; the caller releases *root. */
 static ae_status model_section(const ae_config *table, json_t **root, json_t **section) {
     char *text = NULL;
@@ -149,17 +127,44 @@ static const char *first_difference(json_t *ours, json_t *defaults) {
     return NULL;
 }
 
-ae_status ae_train_config_shape_key(const ae_train_config *c, const char **key) {
+/* model.init brings its shape: a key that differs from its default contradicts it. */
+static ae_status check_init(const ae_train_config *c) {
     ae_status st = AE_OK;
     ae_train_config plain = {0};
     json_t *our_root = NULL, *plain_root = NULL, *ours = NULL, *defaults = NULL;
+    if (!c->model.init[0]) return AE_OK;
     AE_TRY(ae_train_config_init(&plain));
     AE_TRY(model_section(&c->table, &our_root, &ours));
     AE_TRY(model_section(&plain.table, &plain_root, &defaults));
-    *key = first_difference(ours, defaults);
+    const char *key = first_difference(ours, defaults);
+    if (key)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE, "model.%s: the shape comes from model.init; leave this key out", key));
 out:
     json_decref(our_root);
     json_decref(plain_root);
     ae_train_config_free(&plain);
     return st;
+}
+
+static ae_status check_needed(const ae_train_config *c) {
+    if (!c->run.dir[0])
+        return AE_FAIL(AE_ERR_USAGE,
+                       "run.dir: expected the folder of the run, found none; add run.dir=FOLDER");
+    if (!c->data.train[0])
+        return AE_FAIL(AE_ERR_USAGE,
+                       "data.train: expected a token set, found none; `aerie data prepare` makes one");
+    return AE_OK;
+}
+
+ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
+    ae_schedule schedule = ae_train_schedule(c);
+    ae_status st = needs_run ? check_needed(c) : AE_OK;
+    if (st == AE_OK) st = check_init(c);
+    if (st != AE_OK) return st;
+    if (c->train.dtype == AE_DTYPE_BF16)
+        return AE_FAIL(AE_ERR_USAGE, "train.dtype: bf16 is not in this version; use f32");
+    if (c->train.micro_rows > c->train.batch_rows)
+        return AE_FAIL(AE_ERR_USAGE, "train.micro_rows: expected at most train.batch_rows (%lld), found %lld",
+                       (long long)c->train.batch_rows, (long long)c->train.micro_rows);
+    return ae_schedule_check(&schedule);
 }

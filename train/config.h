@@ -53,14 +53,12 @@ typedef struct {
 /* Defaults everywhere. */
 ae_status ae_train_config_init(ae_train_config *c);
 void ae_train_config_free(ae_train_config *c);
-/* What no single range can say: needed keys, a type of this version, a schedule that fits into the steps. `needs_run`: the command
+/* What no single range can say: needed keys, a type of this version, a shape given once,
+ * a schedule that fits into the steps. `needs_run`: the command
  * writes, so run.dir and data.train must be there. */
 ae_status ae_train_config_check(const ae_train_config *c, bool needs_run);
 
 ae_schedule ae_train_schedule(const ae_train_config *c);
 ae_adamw_options ae_train_adamw(const ae_train_config *c);
-
-/* Whether a key of `model.*` other than model.init differs from its default, and which. */
-ae_status ae_train_config_shape_key(const ae_train_config *c, const char **key);
 
 #endif

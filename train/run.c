@@ -73,13 +73,10 @@ out:
 /* model.init: shape, vocabulary and tokenizer come along, so no key may say otherwise. */
 static ae_status open_source(ae_run *run) {
     ae_status st = AE_OK;
-    const char *key = NULL, *init = run->config->model.init;
+    const char *init = run->config->model.init;
     char *bytes = NULL;
     size_t n = 0;
     int64_t vocab = data_vocab(run);
-    AE_TRY(ae_train_config_shape_key(run->config, &key));
-    if (key)
-        AE_TRY(AE_FAIL(AE_ERR_USAGE, "model.%s: the shape comes from model.init; leave this key out", key));
     AE_TRY(ae_model_source_open(&run->source, init));
     run->shape = run->source.config;
     if (vocab > run->shape.V)

@@ -1,0 +1,296 @@
+#include "core/file.h"
+#include "core/h5.h"
+#include "tests/train/rig.h"
+#include "train/checkpoint.h"
+#include "train/pretrain.h"
+
+#include <math.h>
+#include <omp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static train_rig rig;
+
+static void open_it(void) {
+    train_rig_open(&rig);
+}
+static void close_it(void) {
+    train_rig_close(&rig);
+}
+
+TestSuite(run, .init = open_it, .fini = close_it);
+
+static bool exists(const char *name) {
+    return ae_path_exists(train_rig_path(&rig, name));
+}
+
+static double number(const char *run, size_t line, const char *key) {
+    json_t *object = train_rig_metric(&rig, run, line), *value = json_object_get(object, key);
+    cr_assert(json_is_number(value), "%s is no number in line %zu", key, line + 1);
+    double x = json_number_value(value);
+    json_decref(object);
+    return x;
+}
+
+Test(run, learns_and_tells) {
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=40 train.eval_every=20 train.checkpoint_every=20"));
+    cr_assert_eq(train_rig_metric_count(&rig, "a"), 42);
+    cr_assert_lt(number("a", 41, "eval_loss"), number("a", 0, "loss") - 1, "it learns");
+    cr_assert_float_eq(number("a", 0, "loss"), log(RIG_VOCAB), 1.5, "and starts near chance");
+    cr_assert_eq(number("a", 0, "step"), 1);
+    cr_assert_eq(number("a", 0, "tokens"), 6 * 24);
+    cr_assert_float_eq(number("a", 0, "lr"), 1e-2 / 3, 1e-9);
+    cr_assert_float_eq(number("a", 40, "lr"), 1e-3, 1e-9);
+    static const char *const more[] = {"grad_norm", "tokens_per_s", "flops_fraction", "step_s",
+                                       "peak_rss_bytes"};
+    for (size_t i = 0; i < 5; i++) cr_assert_gt(number("a", 0, more[i]), 0.0, "%s", more[i]);
+    cr_assert_gt(number("a", 20, "bits_per_byte"), 0.0);
+    cr_assert(exists("a/config.yaml"));
+    cr_assert(exists("a/checkpoints/step-000020/DONE"));
+    cr_assert(exists("a/checkpoints/step-000040/DONE"));
+}
+
+/* Stops behind 1, 4 (a checkpoint), 6 (an evaluation) and 11 of 12 steps: with a constant rate a run of fewer steps is the same run. */
+Test(run, stopped_and_resumed_equals_never_stopped) {
+    static const char *const stops[] = {
+        "train.steps=1 optim.schedule=constant", "train.steps=4 optim.schedule=constant",
+        "train.steps=6 optim.schedule=constant", "train.steps=11 optim.schedule=constant"};
+    ASSERT_OK(train_rig_run(&rig, "whole", "optim.schedule=constant train.eval_every=6"));
+    for (size_t i = 0; i < 4; i++) ASSERT_OK(train_rig_run(&rig, "parts", stops[i]));
+    ASSERT_OK(train_rig_run(&rig, "parts", "optim.schedule=constant"));
+    train_rig_same_checkpoint(&rig, "whole", "parts", 12);
+}
+
+static void wait_for_lines(const char *run, size_t n) {
+    char name[64];
+    snprintf(name, sizeof name, "%s/metrics.jsonl", run);
+    for (int i = 0; i < 3000; i++, usleep(1000))
+        if (ae_file_size(train_rig_path(&rig, name)) > 0 && train_rig_metric_count(&rig, run) >= n) return;
+}
+
+static void *interrupt_later(void *signal_number) {
+    wait_for_lines("stopped", 5);
+    kill(getpid(), *(int *)signal_number);
+    return NULL;
+}
+
+static void stop_and_go_on(int number) {
+    pthread_t thread;
+    const char *keys = "train.steps=400 train.checkpoint_every=100 train.eval_every=50";
+    pthread_create(&thread, NULL, interrupt_later, &number);
+    ASSERT_FAILS(AE_ERR_INTERRUPTED, train_rig_run(&rig, "stopped", keys));
+    pthread_join(thread, NULL);
+    cr_assert_lt(train_rig_metric_count(&rig, "stopped"), 400);
+    ASSERT_OK(train_rig_run(&rig, "stopped", keys));
+    ASSERT_OK(train_rig_run(&rig, "whole", keys));
+    train_rig_same_checkpoint(&rig, "whole", "stopped", 400);
+    train_rig_same_metrics(&rig, "whole", "stopped");
+}
+
+Test(run, a_signal_saves_and_the_run_goes_on_exactly) {
+    stop_and_go_on(SIGINT);
+}
+
+Test(run, sigterm_is_the_same) {
+    stop_and_go_on(SIGTERM);
+}
+
+/* As if the machine had gone off: what came behind the checkpoint is on the disk, and half a line. */
+Test(run, a_run_that_died_between_checkpoints_leaves_no_gap_and_nothing_twice) {
+    ASSERT_OK(train_rig_run(&rig, "whole", ""));
+    ASSERT_OK(train_rig_run(&rig, "died", ""));
+    ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "died/checkpoints/step-000012")));
+    FILE *f = fopen(train_rig_path(&rig, "died/metrics.jsonl"), "a");
+    fputs("{\"step\": 13, \"lo", f);
+    fclose(f);
+    ASSERT_OK(train_rig_run(&rig, "died", ""));
+    train_rig_same_checkpoint(&rig, "whole", "died", 12);
+    train_rig_same_metrics(&rig, "whole", "died");
+}
+
+Test(run, a_finished_run_does_nothing_more) {
+    ASSERT_OK(train_rig_run(&rig, "a", ""));
+    ASSERT_OK(train_rig_run(&rig, "b", ""));
+    ASSERT_OK(train_rig_run(&rig, "b", ""));
+    train_rig_same_metrics(&rig, "a", "b");
+}
+
+Test(run, threads_do_not_change_a_bit) {
+    ASSERT_OK(train_rig_run(&rig, "one", "train.threads=1"));
+    ASSERT_OK(train_rig_run(&rig, "two", "train.threads=2"));
+    train_rig_same_checkpoint(&rig, "one", "two", 12);
+    train_rig_same_metrics(&rig, "one", "two");
+}
+
+Test(run, recomputing_does_not_change_a_bit) {
+    ASSERT_OK(train_rig_run(&rig, "kept", "train.recompute=0"));
+    ASSERT_OK(train_rig_run(&rig, "again", "train.recompute=3"));
+    train_rig_same_checkpoint(&rig, "kept", "again", 12);
+    train_rig_same_metrics(&rig, "kept", "again");
+}
+
+Test(run, a_damaged_checkpoint_is_passed_over) {
+    ASSERT_OK(train_rig_run(&rig, "whole", ""));
+    ASSERT_OK(train_rig_run(&rig, "hurt", ""));
+    FILE *f = fopen(train_rig_path(&rig, "hurt/checkpoints/step-000012/weights.h5"), "r+b");
+    fseek(f, -8, SEEK_END);
+    fputc(fgetc(f) ^ 1, f);
+    fclose(f);
+    char *newest = NULL;
+    ASSERT_OK(ae_checkpoint_newest(train_rig_path(&rig, "hurt"), true, &newest));
+    cr_assert_not_null(strstr(newest, "step-000008"));
+    free(newest);
+    ASSERT_OK(train_rig_run(&rig, "hurt", ""));
+    train_rig_same_checkpoint(&rig, "whole", "hurt", 12);
+    train_rig_same_metrics(&rig, "whole", "hurt");
+}
+
+Test(run, keeps_the_newest_checkpoints) {
+    ASSERT_OK(train_rig_run(&rig, "a", "train.checkpoint_every=2 train.keep=2"));
+    cr_assert(exists("a/checkpoints/step-000012/DONE"));
+    cr_assert(exists("a/checkpoints/step-000010/DONE"));
+    cr_assert_not(exists("a/checkpoints/step-000008"));
+    cr_assert_not(exists("a/checkpoints/step-000002"));
+}
+
+Test(run, what_would_break_exactness_is_refused_by_its_key) {
+    static const char *const keys[] = {
+        "run.seed=2",       "data.shuffle=false",    "train.row_tokens=12",  "train.batch_rows=3",
+        "optim.lr=2e-2",    "optim.schedule=linear", "optim.warmup_steps=2", "optim.lr_final_ratio=0.2",
+        "optim.beta2=0.99", "optim.clip_norm=2",     "optim.weight_decay=0", "model.width=16",
+        "model.pattern=ra", "train.steps=20",        "train.steps=6",
+    };
+    ASSERT_OK(train_rig_run(&rig, "a", ""));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "%.*s", (int)strcspn(keys[i], "="), keys[i]);
+        ASSERT_FAILS(AE_ERR_USAGE, train_rig_run(&rig, "a", keys[i]));
+        ASSERT_SAYS(key);
+    }
+    cr_assert_eq(train_rig_metric_count(&rig, "a"), 16, "and nothing was touched");
+}
+
+Test(run, other_tokens_are_refused) {
+    ASSERT_OK(train_rig_run(&rig, "a", ""));
+    train_rig_set(rig.train, 60, 3);
+    ASSERT_FAILS(AE_ERR_INPUT, train_rig_run(&rig, "a", ""));
+    ASSERT_SAYS("data.train");
+}
+
+Test(run, a_folder_with_other_things_is_refused) {
+    ASSERT_FAILS(AE_ERR_USAGE, train_rig_run(&rig, "", ""));
+    ASSERT_SAYS("run.dir");
+    cr_assert_not(exists("metrics.jsonl"));
+}
+
+Test(run, a_refused_start_leaves_no_folder) {
+    ASSERT_FAILS(AE_ERR_INPUT, train_rig_run(&rig, "a", "data.train=/nonexistent.h5"));
+    ASSERT_FAILS(AE_ERR_USAGE, train_rig_run(&rig, "a", "train.dtype=bf16"));
+    ASSERT_SAYS("bf16 is not in this version");
+    ASSERT_FAILS(AE_ERR_USAGE, train_rig_run(&rig, "a", "optim.warmup_steps=13"));
+    cr_assert_not(exists("a"));
+}
+
+Test(run, a_dry_run_writes_nothing) {
+    ae_train_config c;
+    train_rig_config(&rig, &c, "a", "");
+    ASSERT_OK(ae_pretrain(&c, true));
+    ae_train_config_free(&c);
+    cr_assert_not(exists("a"));
+}
+
+Test(run, starts_from_another_run) {
+    ASSERT_OK(train_rig_run(&rig, "a", ""));
+    ae_train_config c;
+    char init[700];
+    ASSERT_OK(ae_train_config_init(&c));
+    snprintf(init, sizeof init, "model.init=%s", train_rig_path(&rig, "a"));
+    ASSERT_OK(ae_config_set(&c.table, init, "test"));
+    snprintf(init, sizeof init, "run.dir=%s", train_rig_path(&rig, "b"));
+    ASSERT_OK(ae_config_set(&c.table, init, "test"));
+    snprintf(init, sizeof init, "data.train=%s", rig.train);
+    ASSERT_OK(ae_config_set(&c.table, init, "test"));
+    ASSERT_OK(ae_config_set(&c.table, "train.row_tokens=24", "test"));
+    ASSERT_OK(ae_config_set(&c.table, "train.steps=2", "test"));
+    ASSERT_OK(ae_pretrain(&c, false));
+    cr_assert_lt(number("b", 0, "loss"), number("a", 0, "loss") - 0.5, "%g %g", number("b", 0, "loss"), number("a", 0, "loss"));
+    ASSERT_OK(ae_config_set(&c.table, "model.width=64", "test"));
+    ASSERT_FAILS(AE_ERR_USAGE, ae_pretrain(&c, false));
+    ASSERT_SAYS("model.width");
+    ae_train_config_free(&c);
+}
+
+/* ---- not finite ---- */
+
+static void poison(const char *run) {
+    char name[64];
+    snprintf(name, sizeof name, "%s/checkpoints/step-000012", run);
+    const float bad[32] = {NAN};
+    const int64_t n = 32;
+    char *folder = strdup(train_rig_path(&rig, name)), *path = ae_path_join(folder, "weights.h5");
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    hid_t set = H5Dopen2(file, "model.final_norm.weight", H5P_DEFAULT);
+    cr_assert_geq(H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, bad), 0);
+    (void)n;
+    H5Dclose(set);
+    H5Fclose(file);
+    free(path);
+    free(folder);
+}
+
+Test(run, steps_that_are_not_finite_are_skipped_and_then_stop_the_run) {
+    char init[700];
+    ae_train_config c;
+    ASSERT_OK(train_rig_run(&rig, "a", ""));
+    poison("a");
+    train_rig_config(&rig, &c, "b", "train.skip_limit=3 train.checkpoint_every=0 train.eval_every=0");
+    ae_train_config_free(&c);
+    ASSERT_OK(ae_train_config_init(&c));
+    static const char *const keys[] = {"train.row_tokens=24", "train.skip_limit=3", "train.batch_rows=6"};
+    for (size_t i = 0; i < 3; i++) ASSERT_OK(ae_config_set(&c.table, keys[i], "test"));
+    snprintf(init, sizeof init, "model.init=%s", train_rig_path(&rig, "a"));
+    ASSERT_OK(ae_config_set(&c.table, init, "test"));
+    snprintf(init, sizeof init, "run.dir=%s", train_rig_path(&rig, "b"));
+    ASSERT_OK(ae_config_set(&c.table, init, "test"));
+    snprintf(init, sizeof init, "data.train=%s", rig.train);
+    ASSERT_OK(ae_config_set(&c.table, init, "test"));
+    ASSERT_FAILS(AE_ERR_GUARD, ae_pretrain(&c, false));
+    ASSERT_SAYS("bad-batch-step-3.h5");
+    cr_assert_eq(train_rig_metric_count(&rig, "b"), 3);
+    json_t *line = train_rig_metric(&rig, "b", 2);
+    cr_assert(json_is_true(json_object_get(line, "skipped")));
+    cr_assert(json_is_null(json_object_get(line, "loss")));
+    json_decref(line);
+    hid_t file;
+    int64_t shape[2];
+    const char *path = train_rig_path(&rig, "b/bad-batch-step-3.h5");
+    ASSERT_OK(ae_h5_open(&file, path));
+    ASSERT_OK(ae_h5_shape(file, path, "tokens", 2, shape));
+    cr_assert(shape[0] == 6 && shape[1] == 24);
+    ae_h5_close(file, path);
+    ae_train_config_free(&c);
+}
+
+/* ---- a full disk ---- */
+
+Test(run, a_full_disk_leaves_the_newest_checkpoint_and_nothing_half_written) {
+    struct rlimit old, low;
+    signal(SIGXFSZ, SIG_IGN);
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=4 optim.schedule=constant"));
+    getrlimit(RLIMIT_FSIZE, &old);
+    low = old;
+    low.rlim_cur = 20000; /* the metrics fit, the weights do not */
+    setrlimit(RLIMIT_FSIZE, &low);
+    ASSERT_FAILS(AE_ERR_RESOURCE, train_rig_run(&rig, "a", "train.steps=8 optim.schedule=constant"));
+    ASSERT_SAYS("step-000008");
+    setrlimit(RLIMIT_FSIZE, &old);
+    cr_assert(exists("a/checkpoints/step-000004/DONE"));
+    cr_assert_not(exists("a/checkpoints/step-000008"));
+    cr_assert_not(exists("a/checkpoints/step-000008.partial"));
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=8 optim.schedule=constant"));
+    ASSERT_OK(train_rig_run(&rig, "b", "train.steps=8 optim.schedule=constant"));
+    train_rig_same_checkpoint(&rig, "a", "b", 8);
+}

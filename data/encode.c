@@ -20,6 +20,7 @@ typedef struct {
     ae_ids ids;
     part *parts;
     size_t n_parts, capacity;
+    int64_t byte_tokens;
 } work;
 
 /* What the threads share. A block's number is drawn when it is read; blocks are written by turns of these numbers, and a failure
@@ -83,6 +84,9 @@ static ae_status encode_block(const shared *s, work *w) {
         const bool held = p->document >= s->e->first_held;
         st = s->e->cut ? encode_cut(s, w, p) : encode_part(s, w, p, held, p->at + (int64_t)p->n);
     }
+    w->byte_tokens = 0;
+    for (ptrdiff_t i = 0; i < w->ids.n; i++)
+        w->byte_tokens += ae_tokenizer_is_byte(s->e->tokenizer, w->ids.ids[i]);
     return st;
 }
 
@@ -94,10 +98,9 @@ static ae_status write_parts(shared *s, const work *w) {
         st = ae_token_writer_part(to, w->ids.ids + p->first, NULL, p->n);
         if (st == AE_OK && p->ends) st = ae_token_writer_end_document(to, p->document_bytes);
     }
-    for (ptrdiff_t i = 0; i < w->ids.n; i++)
-        s->byte_tokens += ae_tokenizer_is_byte(s->e->tokenizer, w->ids.ids[i]);
+    s->byte_tokens += w->byte_tokens;
     s->text_done += (int64_t)w->block.n;
-    ae_progress_show(&s->progress, s->text_done / 1000, "");
+    if (w->block.n) ae_progress_show(&s->progress, s->text_done / 1000, "");
     return st;
 }
 

@@ -81,6 +81,7 @@ struct ae_tokenizer {
     uint64_t hash = 0, serial = 0;
     bool wordwise = false;
     int32_t byte_id[256];
+    std::vector<char> is_byte; /* by id */
 };
 
 namespace {
@@ -126,11 +127,12 @@ bool is_wordwise(const sp::SentencePieceProcessor &p) {
 }
 
 void find_bytes(ae_tokenizer *t) {
+    for (int id = 0; id < t->processor.GetPieceSize(); id++) t->is_byte.push_back(t->processor.IsByte(id));
     for (int b = 0; b < 256; b++) {
         char piece[8];
         std::snprintf(piece, sizeof piece, "<0x%02X>", static_cast<unsigned>(b));
         const int32_t id = ae_tokenizer_id(t, piece);
-        t->byte_id[b] = id >= 0 && t->processor.IsByte(id) ? id : -1;
+        t->byte_id[b] = id >= 0 && t->is_byte[static_cast<size_t>(id)] ? id : -1;
     }
 }
 
@@ -466,7 +468,7 @@ bool ae_tokenizer_is_control(const ae_tokenizer *t, int32_t id) {
 }
 
 bool ae_tokenizer_is_byte(const ae_tokenizer *t, int32_t id) {
-    return t->processor.IsByte(id);
+    return t->is_byte[static_cast<size_t>(id)] != 0;
 }
 
 bool ae_tokenizer_is_wordwise(const ae_tokenizer *t) {

@@ -216,7 +216,8 @@ Test(run, starts_from_another_run) {
     ASSERT_OK(ae_config_set(&c.table, "train.row_tokens=24", "test"));
     ASSERT_OK(ae_config_set(&c.table, "train.steps=2", "test"));
     ASSERT_OK(ae_pretrain(&c, false));
-    cr_assert_lt(number("b", 0, "loss"), number("a", 0, "loss") - 0.5, "%g %g", number("b", 0, "loss"), number("a", 0, "loss"));
+    cr_assert_lt(number("b", 0, "loss"), number("a", 0, "loss") - 0.5, "%g %g", number("b", 0, "loss"),
+                 number("a", 0, "loss"));
     ASSERT_OK(ae_config_set(&c.table, "model.width=64", "test"));
     ASSERT_FAILS(AE_ERR_USAGE, ae_pretrain(&c, false));
     ASSERT_SAYS("model.width");

@@ -1,0 +1,106 @@
+#include "core/file.h"
+#include "tests/train/rig.h"
+#include "train/metrics.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static train_rig rig;
+static const char *path;
+
+static void open_it(void) {
+    train_rig_open(&rig);
+    path = train_rig_path(&rig, "metrics.jsonl");
+}
+static void close_it(void) {
+    train_rig_close(&rig);
+}
+TestSuite(metrics, .init = open_it, .fini = close_it);
+
+static void add_step(ae_metrics *m, int step) {
+    ASSERT_OK(ae_metrics_add(m, json_pack("{s:i, s:f}", "step", step, "loss", 2.5)));
+}
+
+static void assert_file(const char *expected) {
+    char *bytes;
+    size_t n;
+    ASSERT_OK(ae_file_read(path, &bytes, &n));
+    cr_assert_str_eq(bytes, expected);
+    free(bytes);
+}
+
+Test(metrics, goes_on_at_an_offset) {
+    ae_metrics m;
+    ASSERT_OK(ae_metrics_open(&m, path, 0));
+    add_step(&m, 1);
+    int64_t offset = m.offset;
+    add_step(&m, 2);
+    ASSERT_OK(ae_metrics_sync(&m));
+    ae_metrics_close(&m);
+    ASSERT_OK(ae_metrics_open(&m, path, offset));
+    add_step(&m, 3);
+    ae_metrics_close(&m);
+    assert_file("{\"step\":1,\"loss\":2.5}\n{\"step\":3,\"loss\":2.5}\n");
+}
+
+Test(metrics, a_file_that_lost_its_lines_is_refused) {
+    ae_metrics m;
+    ASSERT_OK(ae_metrics_open(&m, path, 0));
+    add_step(&m, 1);
+    ae_metrics_close(&m);
+    ASSERT_FAILS(AE_ERR_INPUT, ae_metrics_open(&m, path, 1000));
+    ASSERT_SAYS("1000 bytes");
+    assert_file("{\"step\":1,\"loss\":2.5}\n");
+}
+
+Test(metrics, one_process_writes) {
+    ae_metrics m, other;
+    ASSERT_OK(ae_metrics_open(&m, path, 0));
+    add_step(&m, 1);
+    ASSERT_FAILS(AE_ERR_USAGE, ae_metrics_open(&other, path, 0));
+    ASSERT_SAYS("another process");
+    ae_metrics_close(&m);
+    assert_file("{\"step\":1,\"loss\":2.5}\n");
+}
+
+Test(metrics, a_full_disk_leaves_whole_lines) {
+    ae_metrics m;
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN);
+    ASSERT_OK(ae_metrics_open(&m, path, 0));
+    add_step(&m, 1);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = 30;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    ASSERT_FAILS(AE_ERR_RESOURCE, ae_metrics_add(&m, json_pack("{s:i, s:f}", "step", 2, "loss", 2.5)));
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    assert_file("{\"step\":1,\"loss\":2.5}\n");
+    add_step(&m, 3);
+    ae_metrics_close(&m);
+    assert_file("{\"step\":1,\"loss\":2.5}\n{\"step\":3,\"loss\":2.5}\n");
+}
+
+Test(metrics, finds_the_evaluation_behind_a_checkpoint) {
+    ae_metrics m;
+    json_t *line;
+    ASSERT_OK(ae_metrics_open(&m, path, 0));
+    add_step(&m, 1);
+    int64_t checkpoint = m.offset, offset = checkpoint;
+    ASSERT_OK(ae_metrics_add(&m, json_pack("{s:i, s:f, s:n}", "step", 1, "eval_loss", 3.5, "bits_per_byte")));
+    int64_t behind = m.offset;
+    add_step(&m, 2);
+    ae_metrics_close(&m);
+    ASSERT_OK(ae_metrics_find_evaluation(path, 1, &offset, &line));
+    cr_assert_eq(offset, behind);
+    cr_assert_eq(json_number_value(json_object_get(line, "eval_loss")), 3.5);
+    json_decref(line);
+    ASSERT_OK(ae_metrics_find_evaluation(path, 1, &offset, &line));
+    cr_assert_null(line, "step 2 is none");
+    cr_assert_eq(offset, behind);
+    offset = checkpoint;
+    ASSERT_OK(ae_metrics_find_evaluation(path, 2, &offset, &line));
+    cr_assert_null(line, "that of another step is none");
+    cr_assert_eq(offset, checkpoint);
+}

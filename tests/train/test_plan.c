@@ -1,0 +1,109 @@
+#include "tests/train/rig.h"
+#include "train/plan.h"
+
+#include <string.h>
+
+static ae_backend be;
+static ae_model_config shape;
+
+static ae_plan_request request_for(const char *preset) {
+    ae_model_keys keys = {.preset = (char *)preset, .soft_cap = -1, .rope_theta = -1};
+    ASSERT_OK(ae_backend_cpu(&be, 2));
+    ASSERT_OK(ae_model_config_resolve(&shape, &keys, 0));
+    return (ae_plan_request){.be = &be,
+                             .model = &shape,
+                             .row_tokens = 2048,
+                             .batch_rows = 16,
+                             .recompute_blocks = -1,
+                             .evaluates = true,
+                             .available_bytes = (size_t)1 << 40};
+}
+
+Test(plan, with_much_memory_takes_large_micro_batches_and_recomputes_nothing) {
+    ae_plan_request r = request_for("s23");
+    ae_plan p;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    cr_assert_eq(p.micro_rows, 8);
+    cr_assert_eq(p.recompute_blocks, 0);
+    r.batch_rows = 9;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    cr_assert_eq(p.micro_rows, 5, "two nearly equal halves");
+    r.row_tokens = 65536;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    cr_assert_eq(p.micro_rows, 1);
+}
+
+Test(plan, its_parts_are_those_of_the_model) {
+    ae_plan_request r = request_for("s23");
+    ae_plan p;
+    ae_model m;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    ASSERT_OK(ae_model_init(&m, &be, &shape, true));
+    cr_assert_eq(p.parameters, m.params.total);
+    cr_assert_eq(p.values_bytes, m.value_bytes + m.packed_bytes);
+    cr_assert_eq(p.gradients_bytes, m.grad_bytes);
+    ae_model_free(&m);
+    cr_assert_eq(p.flops_per_token, ae_model_flops_per_token(&shape, 2048, false));
+    size_t sum = p.program_bytes + p.values_bytes + p.gradients_bytes + p.optimizer_bytes + p.pass_bytes +
+                 p.loader_bytes;
+    size_t passing = p.evaluation_bytes > p.checkpoint_bytes ? p.evaluation_bytes : p.checkpoint_bytes;
+    cr_assert_eq(p.peak_bytes, sum + passing);
+}
+
+Test(plan, gives_up_rows_first_and_then_recomputes) {
+    ae_plan_request r = request_for("s23");
+    ae_plan p, full;
+    ASSERT_OK(ae_plan_make(&full, &r));
+    ptrdiff_t rows = full.micro_rows, blocks = 0;
+    for (size_t room = full.peak_bytes; room > full.peak_bytes / 20; room -= full.peak_bytes / 50) {
+        r.available_bytes = room;
+        if (ae_plan_make(&p, &r) != AE_OK) break;
+        cr_assert_leq(p.peak_bytes, room);
+        cr_assert_leq(p.micro_rows, rows);
+        cr_assert_geq(p.recompute_blocks, blocks);
+        cr_assert(p.recompute_blocks == 0 || p.micro_rows == 1);
+        rows = p.micro_rows;
+        blocks = p.recompute_blocks;
+    }
+    cr_assert_eq(rows, 1);
+    cr_assert_gt(blocks, 0);
+}
+
+Test(plan, keeps_what_was_asked_for) {
+    ae_plan_request r = request_for("s23");
+    ae_plan p;
+    r.micro_rows = 3;
+    r.recompute_blocks = 2;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    cr_assert_eq(p.micro_rows, 3);
+    cr_assert_eq(p.recompute_blocks, 2);
+}
+
+/* The settings that a refusal names do fit. */
+Test(plan, refuses_with_what_would_fit) {
+    ae_plan_request r = request_for("s23");
+    ae_plan p;
+    r.micro_rows = 16;
+    r.recompute_blocks = 0;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    r.available_bytes = p.peak_bytes / 2;
+    ASSERT_FAILS(AE_ERR_RESOURCE, ae_plan_make(&p, &r));
+    ASSERT_SAYS("would fit");
+    long rows = 0, blocks = 0;
+    const char *settings = strstr(ae_error_message(), "train.");
+    int found = sscanf(settings, "train.micro_rows=%ld train.recompute=%ld", &rows, &blocks);
+    if (found == 2) r.micro_rows = rows;
+    if (found == 0) sscanf(settings, "train.recompute=%ld", &blocks);
+    r.recompute_blocks = blocks;
+    ASSERT_OK(ae_plan_make(&p, &r));
+}
+
+Test(plan, refuses_a_model_that_no_setting_fits) {
+    ae_plan_request r = request_for("recurrentgemma-9b");
+    ae_plan p;
+    r.available_bytes = (size_t)16 << 30;
+    ASSERT_FAILS(AE_ERR_RESOURCE, ae_plan_make(&p, &r));
+    ASSERT_SAYS("smaller model");
+    cr_assert_float_eq((double)p.parameters, 8.58e9, 0.005e9);
+    cr_assert_gt(p.peak_bytes, (size_t)100 << 30, "and tells what it would take");
+}

@@ -80,7 +80,7 @@ ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *posi
     if (st != AE_OK) return st;
     for (ptrdiff_t t = 0; t < n; t++) {
         s->targets[t] = tokens[t + 1];
-        s->weights[t] = positions[t + 1] != 0;
+        s->weights[t] = 1; /* where a document starts too: `top` is about every place */
     }
     const ae_micro_batch batch = {tokens, s->targets, positions, s->weights, 1, n};
     double sum = 0;

@@ -180,8 +180,7 @@ static ae_tokenizer *train_tokenizer(void) {
                                .vocab_size = V,
                                .kind = "bpe",
                                .sample_bytes = 1 << 20,
-                               .seed = 1,
-                               .threads = 1};
+                               .seed = 1};
     ae_tokenizer *t;
     ASSERT_OK(ae_tokenizer_train(&a));
     ASSERT_OK(ae_tokenizer_open(&t, output));

@@ -1,0 +1,56 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+tiny=$fixtures/tiny
+
+i=1
+while [ $i -le 20 ]; do
+    echo "{\"tokens\": [2, $((i * 7 % 64)), $((i % 5))]}"
+    i=$((i + 1))
+done >prompts
+
+sample() { # OUTPUT FLAGS...: answers to the prompts
+    to=$1
+    shift
+    run 0 "$aerie" generate --model "$tiny" --input prompts --output "$to" --max-new 12 --temperature 0.9 --logprobs "$@"
+}
+sample one --seed 5 --batch 1
+[ "$(wc -l <one)" = 20 ] || fail "one answer a prompt"
+for batch in 3 8 16 50; do
+    sample many --seed 5 --batch $batch --force
+    equal one many "batch $batch"
+done
+OMP_NUM_THREADS=1 "$aerie" generate --model "$tiny" --max-new 12 --temperature 0.9 --logprobs --seed 5 <prompts \
+    --input - >threads 2>/dev/null
+equal one threads "one thread, standard input"
+sample other --seed 6
+cmp -s one other && fail "another seed gives the same answers"
+
+grep -vqE '^\{"tokens":\[[0-9,]+\],"logprobs":\[[-0-9.e,]+\],"finish":"(stop|length)"\}$' one && fail "form: $(head -1 one)"
+awk '/"finish":"length"/ { n = gsub(/,/, ",", $0); if (n != 11 + 11 + 2) bad = 1 } END { exit bad }' one ||
+    fail "an answer that ends by length has --max-new tokens"
+awk '/"finish":"stop"/ { sub(/\].*/, ""); if ($0 !~ /[\[,]1$/) bad = 1 } END { exit bad }' one ||
+    fail "an answer that stops ends in the end token"
+sample long --seed 5 --ignore-eos
+grep -q '"stop"' long && fail "--ignore-eos goes on"
+
+# Greedy: each token is the likeliest one that score names at its place.
+run 0 "$aerie" generate --model "$tiny" --input prompts --max-new 6 --temperature 0 --ignore-eos
+list_of tokens <out | awk '{ print } ' >greedy
+sed 's/{"tokens":\[\([^]]*\)\].*/\1/' out | paste -d' ' prompts - | sed 's/\]} /, /; s/$/]}/' >whole
+run 0 "$aerie" score --model "$tiny" --input whole --top 1
+sed 's/.*"top":\[\[\[//; s/\]\]\]}$//; s/\]\],\[\[/ /g' out |
+    awk '{ for (k = NF - 5; k <= NF; k++) { split($k, p, ","); print p[1] } }' >likeliest
+equal greedy likeliest "greedy and score"
+
+run 3 "$aerie" generate --model "$tiny" --prompt hello
+says "no tokenizer"
+run 3 "$aerie" generate --model "$tiny" --input prompts --stop x
+says "no tokenizer"
+echo '{"tokens": [64]}' >bad
+run 3 "$aerie" generate --model "$tiny" --input bad --output none
+says "bad:1: tokens[0]"
+absent none none.part-*
+: >empty
+run 3 "$aerie" generate --model "$tiny" --input empty
+says "empty file"
+finish

@@ -1,0 +1,48 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+tiny=$fixtures/tiny
+lines=$here/tiny_lines.jsonl
+
+echo kept >old.jsonl
+run 2 "$aerie" score --model "$tiny" --input "$lines" --output old.jsonl
+says "--force"
+[ "$(cat old.jsonl)" = kept ] || fail "a refused output was touched"
+run 0 "$aerie" score --model "$tiny" --input "$lines" --output old.jsonl --force
+grep -q logprobs old.jsonl || fail "--force replaces the output"
+
+mkdir folder
+run 2 "$aerie" score --model "$tiny" --input "$lines" --output folder
+says "found a folder"
+run 2 "$aerie" score --model "$tiny" --input "$lines" --output old.jsonl/x
+run 2 "$aerie" score --model "$tiny" --input "$lines" --output nowhere/x
+
+run 4 "$aerie" score --model "$tiny" --input "$lines" --output /dev/full
+says "no space left"
+"$aerie" score --model "$tiny" --input "$lines" >/dev/full 2>err
+[ $? = 4 ] || fail "a full standard output has status 4"
+"$aerie" --help >/dev/full 2>err
+[ $? = 4 ] || fail "help on a full disk has status 4"
+
+# Nobody reads on: no failure, nothing said.
+i=0
+while [ $i -lt 300 ]; do cat "$lines"; i=$((i + 1)); done >many
+("$aerie" score --model "$tiny" --input many --quiet 2>err; echo $? >status) | head -n 1 >first
+[ "$(cat status)" = 0 ] || fail "a closed pipe ended with status $(cat status)"
+[ -s err ] && fail "a closed pipe was told: $(cat err)"
+
+# A signal leaves nothing half-written. The program waits for its second line when it comes.
+mkfifo pipe
+"$aerie" score --model "$tiny" --input - --output stopped.jsonl <pipe >out 2>err &
+pid=$!
+exec 3>pipe
+head -n 1 "$lines" >&3
+i=0
+while [ ! -s "stopped.jsonl.part-$pid" ] && [ $i -lt 200 ]; do sleep 0.1; i=$((i + 1)); done
+kill -TERM $pid
+wait $pid
+got=$?
+exec 3>&-
+[ $got = 130 ] || fail "SIGTERM ended with status $got"
+one_line_of_error
+absent stopped.jsonl stopped.jsonl.part-*
+finish

@@ -1,0 +1,53 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+
+run_folder() { # NAME
+    mkdir -p "$1/samples"
+    awk 'BEGIN { for (s = 1; s <= 300; s++) {
+             printf "{\"step\": %d, \"tokens\": %d, \"loss\": %.4f, \"grad_norm\": %.3f, \"lr\": %g, \"tokens_per_s\": %d, ", s, s * 512,
+                    2 + 6 / s, 1 / s + 0.1, 0.001, 900 + s % 7
+             printf "\"flops_fraction\": 0.5, \"step_s\": 0.5, \"peak_rss_bytes\": 123000000}\n"
+             if (s % 100 == 0) printf "{\"step\": %d, \"eval_loss\": %.4f, \"bits_per_byte\": 2.3456}\n", s, 2.5 + 6 / s } }' \
+        >"$1/metrics.jsonl"
+    printf '{"step": 301, "loss": null, "grad_norm": null, "skipped": true, "lr": 0.001}\n{"step": 302, "lo' >>"$1/metrics.jsonl"
+    echo "optim: {lr: 0.001}" >"$1/config.yaml"
+    echo "Once <upon> a time" >"$1/samples/step-000300.txt"
+}
+run_folder first
+run_folder second
+
+run 0 "$aerie" plot first
+for words in "<svg" "</svg>" "optim: {lr: 0.001}" "Once &lt;upon&gt; a time" "2.3456" "sample after step-000300" "</html>"; do
+    grep -qF -- "$words" first/report.html || fail "the report lacks $words"
+done
+grep -qE 'src=|href="http|url\(' first/report.html && fail "the report needs other files"
+run 0 "$aerie" plot first
+run 0 "$aerie" plot first second --output both.png
+[ "$(head -c 4 both.png | od -An -c | tr -d ' ')" = '211PNG' ] || fail "both.png is a picture"
+run 2 "$aerie" plot first second --output both.png
+says "--force"
+run 0 "$aerie" plot first --output one.svg
+grep -q '<svg' one.svg || fail "one.svg is a picture"
+
+run 2 "$aerie" plot
+run 2 "$aerie" plot first second
+says "--output"
+run 2 "$aerie" plot first --output a.pdf
+says ".html, .png or .svg"
+run 3 "$aerie" plot nowhere
+mkdir empty
+run 3 "$aerie" plot empty
+: >empty/metrics.jsonl
+run 3 "$aerie" plot empty
+says "none yet"
+{
+    echo '{"step": 1, "loss": 2'
+    echo '{"step": 2, "loss": 2}'
+} >empty/metrics.jsonl
+run 3 "$aerie" plot empty
+says "metrics.jsonl:1"
+absent empty/report.html
+run 2 env PATH=/nonexistent "$aerie" plot first --output none.png
+says "gnuplot"
+absent none.png
+finish

@@ -14,6 +14,7 @@ typedef struct {
     int strict, avx2;
 } rig_choice;
 
+#define RIG_FLOOR 1e-37
 enum { RIG_PIECES = 4096, RIG_EVERY_ELEMENT = 256 };
 
 typedef struct {

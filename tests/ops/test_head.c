@@ -162,6 +162,7 @@ ON_EVERY_BACKEND(head, caps_from_tight_to_wide) {
     static const float caps[] = {0.01f, 1, 50, 200, 1e6f};
     for (size_t i = 0; i < COUNT(caps); i++) {
         head k = make(r, (ae_head_dims){7, 16, 100, caps[i]}, EVERY);
+        r->floor = 0.01; /* a tight cap leaves nothing of the gradient */
         reference(&k);
         train(r, &k);
         rig_expect(r, "nll", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance[FORWARD]);
@@ -193,8 +194,9 @@ static ptrdiff_t id_of_rank(const double *p, ptrdiff_t V, ptrdiff_t rank) {
 
 static void expect_top(rig *r, head *k, ptrdiff_t top) {
     const ptrdiff_t M = k->n.M, V = k->n.V;
-    const rig_array best = rig_output(r, M * top);
+    const rig_array best = rig_zeros(r, M * top);
     int32_t *ids = rig_host(r, (size_t)(M * top) * sizeof *ids);
+    for (ptrdiff_t i = 0; i < M * top; i++) ids[i] = -7;
     const rig_ints best_ids = rig_numbers(r, ids, M * top);
     r->be.head_score(k->nll.dev, best_ids.dev, best.dev, top, k->z.dev, k->packed, k->targets.dev,
                      k->weights.dev, k->n, k->scratch);
@@ -203,17 +205,18 @@ static void expect_top(rig *r, head *k, ptrdiff_t top) {
     double *want = rig_host(r, (size_t)(M * top) * sizeof *want);
     for (ptrdiff_t m = 0; m < M; m++)
         for (ptrdiff_t j = 0; j < top; j++) {
-            const ptrdiff_t id = id_of_rank(p + m * V, V, j);
+            const bool counts = k->weights.x[m] != 0.0f;
+            const ptrdiff_t id = counts ? id_of_rank(p + m * V, V, j) : -7;
             cr_assert_eq(ids[m * top + j], id, "%s: %s: place %td of token %td is id %d, expected %td",
                          r->label, r->where, j, m, ids[m * top + j], id);
-            want[m * top + j] = p[m * V + id];
+            want[m * top + j] = counts ? p[m * V + id] : 0;
         }
     rig_expect(r, "top log-probabilities", rig_read(r, &best), want, M * top, tolerance[FORWARD]);
     reference(k);
     rig_expect(r, "nll beside top", rig_read(r, &k->nll), k->nll.d, M, tolerance[FORWARD]);
 }
 
-ON_EVERY_BACKEND(head, top_ids_are_the_most_likely_of_every_token) {
+ON_EVERY_BACKEND(head, top_ids_are_the_most_likely) {
     static const ae_head_dims dims[] = {{1, 5, 7, 0}, {9, 16, 33, 30}, {40, 17, 130, 2}};
     for (size_t i = 0; i < COUNT(dims); i++) {
         const ptrdiff_t tops[] = {1, 2, 5, dims[i].V};

@@ -27,7 +27,7 @@ static inline void vf_store(float *p, vf x) {
     _mm512_storeu_ps(p, x);
 }
 static inline vmask vf_first(ptrdiff_t n) {
-    return n >= VF ? (vmask)0xffff : (vmask)((1u << n) - 1u);
+    return (vmask)(n >= VF ? 0xffffu : (1u << n) - 1u);
 }
 static inline vf vf_load_n(const float *p, ptrdiff_t n) {
     return _mm512_maskz_loadu_ps(vf_first(n), p);

@@ -196,3 +196,30 @@ void ae_args_help(const char *usage, const ae_arg *table, size_t n, FILE *out) {
     if (n) fputc('\n', out);
     for (size_t i = 0; i < n; i++) help_line(&table[i], out);
 }
+
+static void list_subverbs(const char *verb, const ae_subverb *table, size_t n, FILE *out) {
+    fprintf(out, "usage: aerie %s PART [--flags]\n\n", verb);
+    for (size_t i = 0; i < n; i++)
+        if (table[i].help) fprintf(out, "  %-10s %s\n", table[i].name, table[i].help);
+    fprintf(out, "\naerie %s PART --help lists the flags.\n", verb);
+}
+
+ae_status ae_args_subverb(int argc, char **argv, const ae_subverb *table, size_t n) {
+    const char *names[ARGS_MAX];
+    for (size_t i = 0; i < n && i < ARGS_MAX; i++) {
+        names[i] = table[i].name;
+        if (argc > 1 && strcmp(argv[1], names[i]) == 0) return table[i].run(argc - 1, argv + 1);
+    }
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        list_subverbs(argv[0], table, n, stdout);
+        return AE_OK;
+    }
+    if (argc < 2) {
+        list_subverbs(argv[0], table, n, stderr);
+        return AE_FAIL(AE_ERR_USAGE, "%s: expected a part of it to do, found none", argv[0]);
+    }
+    const char *near = ae_nearest_word(argv[1], names, n);
+    if (near) return AE_FAIL(AE_ERR_USAGE, "%s %s: there is none; did you mean %s?", argv[0], argv[1], near);
+    return AE_FAIL(AE_ERR_USAGE, "%s %s: there is none; aerie %s --help lists those there are", argv[0],
+                   argv[1], argv[0]);
+}

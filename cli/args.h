@@ -60,4 +60,12 @@ ae_status ae_args_require(const ae_arg *table, size_t n, const char *name, bool 
 /* "usage: ..." and the table, aligned. `usage` may hold several lines. */
 void ae_args_help(const char *usage, const ae_arg *table, size_t n, FILE *out);
 
+/* Verbs with parts: `aerie data prepare ...`. Runs the part that argv[1] names with argv + 1; --help lists those with a help text. */
+typedef struct {
+    const char *name;
+    ae_status (*run)(int argc, char **argv);
+    const char *help; /* NULL: not listed */
+} ae_subverb;
+ae_status ae_args_subverb(int argc, char **argv, const ae_subverb *table, size_t n);
+
 #endif

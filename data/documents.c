@@ -245,14 +245,14 @@ ae_status ae_documents_open(ae_documents **documents, const ae_documents_options
 
 ae_status ae_documents_next(ae_documents *d, ae_block *b) {
     b->n = b->n_pieces = 0;
-    while (b->n < AE_BLOCK_BYTES) {
+    ae_status st = d->o.check ? d->o.check() : AE_OK;
+    while (st == AE_OK && b->n < AE_BLOCK_BYTES) {
         if (!d->reader && d->next_input == d->o.n_inputs) break;
-        ae_status st = d->reader ? AE_OK : open_next(d);
+        st = d->reader ? AE_OK : open_next(d);
         if (st == AE_OK) st = d->is_jsonl ? step_jsonl(d, b) : step_text(d, b);
-        if (st != AE_OK) return st;
-        if (d->file_done) close_file(d);
+        if (st == AE_OK && d->file_done) close_file(d);
     }
-    return AE_OK;
+    return st;
 }
 
 ae_documents_count ae_documents_counted(const ae_documents *d) {

@@ -36,8 +36,9 @@ void ae_block_free(ae_block *b);
 typedef struct {
     const char *const *inputs;
     size_t n_inputs;
-    const char *text_key; /* NULL: "text" */
-    const char *split_on; /* NULL: a text file is one document */
+    const char *text_key;     /* NULL: "text" */
+    const char *split_on;     /* NULL: a text file is one document */
+    ae_status (*check)(void); /* asked before every block, its failure ends the reading; may be NULL */
 } ae_documents_options;
 
 typedef struct {

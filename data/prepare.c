@@ -232,7 +232,8 @@ ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report
                      .input = {.inputs = o->inputs,
                                .n_inputs = o->n_inputs,
                                .text_key = o->text_key ? o->text_key : "text",
-                               .split_on = o->split_on}};
+                               .split_on = o->split_on,
+                               .check = o->check}};
     ae_status st = AE_OK;
     AE_TRY(check_options(&p));
     AE_TRY(open_tokenizer(&p));

@@ -10,6 +10,7 @@
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 #include <string>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unordered_map>
@@ -309,6 +310,7 @@ struct Trained {
 
 /* In the child: sends 'M' and the model or 'E' and the reason, and ends. */
 [[noreturn]] void train_and_send(const Options &options, const char *text, size_t n, int to) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(nowhere, STDOUT_FILENO);
     dup2(nowhere, STDERR_FILENO);
@@ -324,29 +326,37 @@ struct Trained {
     _exit(0);
 }
 
-std::string receive_all(int from) {
-    std::string answer;
+/* Until the child has closed its end; a signal may end it and the waiting. */
+ae_status receive_all(int from, pid_t child, ae_status (*check)(void), std::string *answer) {
     char part[1 << 14];
     ssize_t got;
-    while ((got = read(from, part, sizeof part)) > 0 || (got < 0 && errno == EINTR))
-        if (got > 0) answer.append(part, static_cast<size_t>(got));
-    return answer;
+    while ((got = read(from, part, sizeof part)) > 0 || (got < 0 && errno == EINTR)) {
+        if (got > 0) answer->append(part, static_cast<size_t>(got));
+        const ae_status st = got < 0 && check ? check() : AE_OK;
+        if (st == AE_OK) continue;
+        kill(child, SIGKILL);
+        return st;
+    }
+    return AE_OK;
 }
 
 /* In a process of its own, since the trainer ends its process over texts that it did not expect. */
-ae_status train_apart(const Options &options, const char *text, size_t n, Trained *out) {
+ae_status train_apart(const Options &options, const char *text, size_t n, ae_status (*check)(void),
+                      Trained *out) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return AE_FAIL(AE_ERR_RESOURCE, "tokenizer training: no pipe: %s", std::strerror(errno));
     const pid_t child = fork();
     if (child == 0) train_and_send(options, text, n, ends[1]);
     close(ends[1]);
-    const std::string answer = child > 0 ? receive_all(ends[0]) : "";
+    std::string answer;
+    const ae_status st = child > 0 ? receive_all(ends[0], child, check, &answer) : AE_OK;
     close(ends[0]);
     if (child < 0)
         return AE_FAIL(AE_ERR_RESOURCE, "tokenizer training: no process: %s", std::strerror(errno));
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    if (st != AE_OK) return st;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
         return AE_FAIL(
             AE_ERR_RESOURCE,
@@ -366,18 +376,18 @@ int least_size(const std::string &why) {
 }
 
 /* Pieces that this text gives when as many may be had as there are; 0 when that cannot be found out. */
-int most_pieces(Options options, const char *text, size_t n) {
+int most_pieces(const ae_tokenizer_training *a, Options options, const char *text, size_t n) {
     Trained t;
     sp::SentencePieceProcessor p;
     options["hard_vocab_limit"] = "false";
     const bool trained =
-        train_apart(options, text, n, &t) == AE_OK && p.LoadFromSerializedProto(t.model).ok();
+        train_apart(options, text, n, a->check, &t) == AE_OK && p.LoadFromSerializedProto(t.model).ok();
     return trained ? p.GetPieceSize() : 0;
 }
 
 ae_status training_failed(const ae_tokenizer_training *a, const Options &options, const char *text, size_t n,
                           const std::string &why) {
-    const int least = least_size(why), most = least ? 0 : most_pieces(options, text, n);
+    const int least = least_size(why), most = least ? 0 : most_pieces(a, options, text, n);
     if (least)
         return AE_FAIL(AE_ERR_USAGE,
                        "vocabulary size: expected at least %d (bytes, control tokens, characters), found %d",
@@ -397,7 +407,7 @@ ae_status train_on(const ae_tokenizer_training *a, const char *text, size_t n) {
         return AE_FAIL(AE_ERR_INPUT, "%s: expected text to train on, found none", a->inputs[0]);
     const Options options = training_options(a, text, n);
     Trained t;
-    const ae_status st = train_apart(options, text, n, &t);
+    const ae_status st = train_apart(options, text, n, a->check, &t);
     if (st != AE_OK) return st;
     if (t.model.empty()) return training_failed(a, options, text, n, t.why);
     return ae_file_write(a->output, t.model.data(), t.model.size());
@@ -543,7 +553,7 @@ ae_status ae_tokenizer_train(const ae_tokenizer_training *a) {
         return AE_FAIL(AE_ERR_USAGE,
                        "vocabulary size: expected more than %d (bytes and control tokens), found %d",
                        kLeastPieces, a->vocab_size);
-    const ae_documents_options input = {a->inputs, a->n_inputs, a->text_key, nullptr};
+    const ae_documents_options input = {a->inputs, a->n_inputs, a->text_key, nullptr, a->check};
     char *text = nullptr;
     size_t n = 0;
     ae_status st = ae_documents_sample(&input, a->sample_bytes, a->seed, &text, &n);

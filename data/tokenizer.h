@@ -62,7 +62,7 @@ typedef struct {
     const char *kind;     /* "bpe" or "unigram" */
     int64_t sample_bytes; /* at most this much text is used, spread evenly over the input */
     uint64_t seed;
-    int threads;
+    ae_status (*check)(void); /* asked now and then (signals), its failure ends the work; may be NULL */
 } ae_tokenizer_training;
 /* Deterministic for the same input, arguments and seed. */
 ae_status ae_tokenizer_train(const ae_tokenizer_training *a);

@@ -13,8 +13,7 @@ static ae_tokenizer_training training(const char *const *inputs, const char *out
                                    .kind = kind,
                                    .vocab_size = vocab_size,
                                    .sample_bytes = 1 << 24,
-                                   .seed = 1,
-                                   .threads = 2};
+                                   .seed = 1};
 }
 
 static ae_tokenizer *train(const char *kind, int32_t vocab_size) {

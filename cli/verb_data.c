@@ -1,0 +1,346 @@
+#include "cli/args.h"
+#include "cli/data_show.h"
+#include "cli/interrupt.h"
+#include "cli/verbs.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/machine.h"
+#include "data/documents.h"
+#include "data/prepare.h"
+#include "data/token_set.h"
+#include "data/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { READ_TOKENS = 1 << 16 };
+
+/* ---- prepare ---- */
+
+static const char prepare_usage[] =
+    "aerie data prepare --input F... --tokenizer M --output DIR [--flags]\n\n"
+    "Writes DIR/train.h5 and DIR/heldout.h5: <bos> text <eos> for each document. A file *.jsonl or "
+    "*.jsonl.gz\n"
+    "holds a document a line; any other is one document, or several with --split-on.";
+
+/* "\n", "\t" and "\\" as written in a shell. Shortens in place. */
+static char *unescape(const char *text) {
+    char *s = strdup(text), *to = s;
+    for (const char *c = text; s && *c; c++) {
+        const char *known = *c == '\\' && c[1] ? strchr("n\nt\tr\r\\\\", c[1]) : NULL;
+        *to++ = known ? known[1] : *c;
+        c += known != NULL;
+    }
+    if (s) *to = '\0';
+    return s;
+}
+
+static ae_status report_json(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
+    json_t *v = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "output", o->output,
+                          "files", (json_int_t)r->files, "documents", (json_int_t)r->documents,
+                          "empty_documents", (json_int_t)r->empty_documents, "text_bytes",
+                          (json_int_t)r->text_bytes, "train_documents", (json_int_t)r->train_documents,
+                          "train_tokens", (json_int_t)r->train_tokens, "heldout_documents",
+                          (json_int_t)r->heldout_documents, "heldout_tokens", (json_int_t)r->heldout_tokens,
+                          "byte_fallback_tokens", (json_int_t)r->byte_fallback_tokens, "seconds", seconds);
+    const ae_status st = v ? ae_json_write_line(v, stdout, "standard output")
+                           : AE_FAIL(AE_ERR_USAGE, "--output: expected a name in UTF-8");
+    json_decref(v);
+    return st;
+}
+
+static void report_text(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
+    const int64_t tokens = r->train_tokens + r->heldout_tokens;
+    printf("%lld documents (%lld empty ones left out), %lld bytes of text, %.3f bytes a token, %.2f %% of "
+           "the tokens are bytes\n",
+           (long long)r->documents, (long long)r->empty_documents, (long long)r->text_bytes,
+           (double)r->text_bytes / (double)tokens, 100 * (double)r->byte_fallback_tokens / (double)tokens);
+    printf("%s/train.h5    %lld tokens in %lld documents\n", o->output, (long long)r->train_tokens,
+           (long long)r->train_documents);
+    if (r->heldout_documents)
+        printf("%s/heldout.h5  %lld tokens in %lld documents\n", o->output, (long long)r->heldout_tokens,
+               (long long)r->heldout_documents);
+    ae_log("%.1f s, %.1f MB/s", seconds, (double)r->text_bytes / 1e6 / seconds);
+}
+
+static ae_status prepare(ae_prepare_options *o, bool json) {
+    ae_prepare_report r;
+    const char *threads = getenv("OMP_NUM_THREADS");
+    if (o->threads == 0 && threads) o->threads = atoi(threads) > 0 ? atoi(threads) : 0;
+    ae_interrupt_catch();
+    o->check = ae_interrupt_check;
+    const double started = ae_now_s();
+    const ae_status st = ae_data_prepare(o, &r);
+    if (st != AE_OK) return st;
+    const double seconds = ae_now_s() - started;
+    if (json) return report_json(o, &r, seconds);
+    report_text(o, &r, seconds);
+    return AE_OK;
+}
+
+static ae_status verb_prepare(int argc, char **argv) {
+    ae_prepare_options o = {.text_key = "text", .heldout = 0.1};
+    ae_arg_list inputs = {0};
+    const char *split_on = NULL;
+    char *split_text = NULL;
+    int64_t threads = 0;
+    bool json = false, quiet = false, help = false;
+    const ae_arg table[] = {
+        {.name = "input",
+         .type = AE_ARG_WORDS,
+         .to = &inputs,
+         .value = "F",
+         .help = "text or JSONL files, plain or .gz"},
+        {.name = "tokenizer",
+         .type = AE_ARG_TEXT,
+         .to = &o.tokenizer,
+         .value = "M",
+         .help = "a sentencepiece model"},
+        {.name = "output",
+         .type = AE_ARG_TEXT,
+         .to = &o.output,
+         .value = "DIR",
+         .help = "the folder of the token sets"},
+        {.name = "heldout",
+         .type = AE_ARG_REAL,
+         .to = &o.heldout,
+         .fallback = "0.1",
+         .help = "share held out, 0 to 0.5: the last documents, or the end of the one document"},
+        {.name = "split-on",
+         .type = AE_ARG_TEXT,
+         .to = &split_on,
+         .help = "what parts the documents of a text file; \\n, \\t and \\\\ are read as in C"},
+        {.name = "text-key",
+         .type = AE_ARG_TEXT,
+         .to = &o.text_key,
+         .value = "KEY",
+         .fallback = "text",
+         .help = "the JSONL field that holds the text"},
+        {.name = "threads",
+         .type = AE_ARG_INT,
+         .to = &threads,
+         .min = 0,
+         .max = 1024,
+         .fallback = "0",
+         .help = "0: OMP_NUM_THREADS, else the usable cores"},
+        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace token sets that exist"},
+        {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "the report as JSON"},
+        {.name = "quiet", .type = AE_ARG_FLAG, .to = &quiet, .help = "nothing on stderr but errors"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);
+    if (st == AE_OK && help) {
+        ae_args_help(prepare_usage, table, n, stdout);
+    } else if (st == AE_OK) {
+        AE_TRY(ae_args_require(table, n, "input", inputs.n == 0));
+        AE_TRY(ae_args_require(table, n, "tokenizer", !o.tokenizer));
+        AE_TRY(ae_args_require(table, n, "output", !o.output));
+        ae_log_quiet(quiet);
+        o.inputs = inputs.items;
+        o.n_inputs = inputs.n;
+        o.threads = (int)threads;
+        o.split_on = split_text = split_on ? unescape(split_on) : NULL;
+        st = split_on && !split_text ? AE_FAIL(AE_ERR_RESOURCE, "out of memory") : prepare(&o, json);
+    }
+out:
+    free(split_text);
+    ae_arg_list_free(&inputs);
+    return st;
+}
+
+/* ---- validate ---- */
+
+typedef struct {
+    int64_t tokens, documents, empty_documents, targets, text_bytes, vocab_size;
+    bool has_mask, has_tokenizer, has_bytes;
+} findings;
+
+/* Every token and mask entry is read, and so checked. A document's first token is no target. */
+static ae_status read_all(ae_token_set *s, findings *f) {
+    const int64_t *starts = ae_token_set_doc_starts(s);
+    int64_t next = 0;
+    int32_t *ids = malloc(READ_TOKENS * sizeof *ids);
+    uint8_t *mask = malloc(READ_TOKENS);
+    ae_status st = ids && mask ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", ae_token_set_path(s));
+    for (int64_t at = 0; at < f->tokens && st == AE_OK; at += READ_TOKENS) {
+        const int64_t n = f->tokens - at < READ_TOKENS ? f->tokens - at : READ_TOKENS;
+        st = ae_token_set_read(s, at, n, ids, mask);
+        for (int64_t i = 0; i < n && st == AE_OK; i++) {
+            while (starts[next] < at + i) next++;
+            f->targets += starts[next] != at + i && mask[i];
+        }
+        if (ae_interrupt_check() != AE_OK) st = AE_ERR_INTERRUPTED;
+    }
+    free(ids);
+    free(mask);
+    return st;
+}
+
+static ae_status check_tokenizer(const ae_token_set *s, findings *f) {
+    size_t n = 0;
+    const void *model = ae_token_set_tokenizer(s, &n);
+    f->has_tokenizer = model != NULL;
+    if (!model) return AE_OK;
+    ae_tokenizer *t = NULL;
+    ae_status st = ae_tokenizer_from_bytes(&t, model, n, ae_token_set_path(s));
+    if (st == AE_OK && ae_tokenizer_size(t) > f->vocab_size)
+        st = AE_FAIL(AE_ERR_INPUT,
+                     "%s: vocab_size: expected at least the %d pieces of its tokenizer, found %lld",
+                     ae_token_set_path(s), ae_tokenizer_size(t), (long long)f->vocab_size);
+    ae_tokenizer_delete(t);
+    return st;
+}
+
+static ae_status examine(const char *path, findings *f) {
+    ae_token_set *s = NULL;
+    ae_status st = ae_token_set_open(&s, path);
+    if (st != AE_OK) return st;
+    *f = (findings){.tokens = ae_token_set_tokens(s),
+                    .documents = ae_token_set_documents(s),
+                    .vocab_size = ae_token_set_vocab_size(s),
+                    .has_mask = ae_token_set_has_mask(s),
+                    .has_bytes = ae_token_set_doc_bytes(s) != NULL};
+    const int64_t *starts = ae_token_set_doc_starts(s);
+    for (int64_t d = 0; d < f->documents; d++) {
+        f->empty_documents += starts[d + 1] == starts[d];
+        if (f->has_bytes) f->text_bytes += ae_token_set_doc_bytes(s)[d];
+    }
+    st = check_tokenizer(s, f);
+    if (st == AE_OK) st = read_all(s, f);
+    ae_token_set_close(s);
+    return st;
+}
+
+static ae_status print_findings(const char *path, const findings *f, bool json) {
+    if (!json) {
+        printf("%s: well-formed; %lld tokens, %lld documents (%lld empty), %lld targets, vocabulary of %lld; "
+               "%s, %s, %s\n",
+               path, (long long)f->tokens, (long long)f->documents, (long long)f->empty_documents,
+               (long long)f->targets, (long long)f->vocab_size, f->has_mask ? "a loss mask" : "no loss mask",
+               f->has_tokenizer ? "a tokenizer" : "no tokenizer",
+               f->has_bytes ? "bytes of text known" : "bytes of text not known");
+        return AE_OK;
+    }
+    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "path", path, "tokens",
+                          (json_int_t)f->tokens, "documents", (json_int_t)f->documents, "empty_documents",
+                          (json_int_t)f->empty_documents, "targets", (json_int_t)f->targets, "vocab_size",
+                          (json_int_t)f->vocab_size, "loss_mask", f->has_mask, "tokenizer", f->has_tokenizer,
+                          "text_bytes", f->has_bytes ? json_integer(f->text_bytes) : json_null());
+    const ae_status st = o ? ae_json_write_line(o, stdout, "standard output")
+                           : AE_FAIL(AE_ERR_USAGE, "expected a path in UTF-8");
+    json_decref(o);
+    return st;
+}
+
+static ae_status verb_validate(int argc, char **argv) {
+    ae_arg_list paths = {0};
+    bool json = false, help = false;
+    const ae_arg table[] = {
+        {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "one JSON object for each token set"}};
+    ae_status st = ae_args_parse(argc, argv, table, 1, &paths, &help);
+    if (st == AE_OK && help) {
+        ae_args_help("aerie data validate SET.h5... [--json]\n\nReads token sets whole and checks everything "
+                     "about them.",
+                     table, 1, stdout);
+    } else if (st == AE_OK && paths.n == 0) {
+        st = AE_FAIL(AE_ERR_USAGE, "data validate: expected a token set, found none");
+    } else if (st == AE_OK) {
+        ae_interrupt_catch();
+    }
+    for (size_t i = 0; i < paths.n && st == AE_OK && !help; i++) {
+        findings f;
+        st = examine(paths.items[i], &f);
+        if (st == AE_OK) st = print_findings(paths.items[i], &f, json);
+    }
+    ae_arg_list_free(&paths);
+    return st;
+}
+
+/* ---- inspect ---- */
+
+static const char inspect_usage[] =
+    "aerie data inspect SET.h5 [--flags]\n\n"
+    "Tokens of documents or rows. On a terminal targets that count are coloured and masked\n"
+    "tokens grey; elsewhere [counted] and (masked).";
+
+static ae_status inspect(ae_show_options *o, const ae_arg_list *words, const char *color) {
+    if (words->n != 1)
+        return AE_FAIL(AE_ERR_USAGE, "data inspect: expected one token set, found %zu", words->n);
+    const bool never = strcmp(color, "never") == 0, always = strcmp(color, "always") == 0;
+    if (!never && !always && strcmp(color, "auto") != 0)
+        return AE_FAIL(AE_ERR_USAGE, "--color: expected auto, always or never, found '%s'", color);
+    o->path = words->items[0];
+    o->color = always || (!never && isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+    return ae_data_show(o);
+}
+
+static ae_status verb_inspect(int argc, char **argv) {
+    ae_show_options o = {.documents = 3, .row_tokens = 256, .tokens = 256};
+    ae_arg_list words = {0};
+    const char *color = "auto";
+    bool help = false;
+    const ae_arg table[] = {
+        {.name = "documents",
+         .type = AE_ARG_INT,
+         .to = &o.documents,
+         .min = 1,
+         .max = 1e15,
+         .fallback = "3",
+         .help = "show N documents"},
+        {.name = "rows",
+         .type = AE_ARG_INT,
+         .to = &o.rows,
+         .min = 1,
+         .max = 1e15,
+         .help = "show N rows instead, as training sees them in file order"},
+        {.name = "first",
+         .type = AE_ARG_INT,
+         .to = &o.first,
+         .min = 0,
+         .max = 1e15,
+         .fallback = "0",
+         .help = "the first document or row shown"},
+        {.name = "row-tokens",
+         .type = AE_ARG_INT,
+         .to = &o.row_tokens,
+         .min = 1,
+         .max = 1e8,
+         .fallback = "256",
+         .help = "tokens of a row"},
+        {.name = "tokens",
+         .type = AE_ARG_INT,
+         .to = &o.tokens,
+         .min = 0,
+         .max = 1e15,
+         .fallback = "256",
+         .help = "show at most N tokens of a document, 0: all"},
+        {.name = "color",
+         .type = AE_ARG_TEXT,
+         .to = &color,
+         .value = "auto|always|never",
+         .fallback = "auto",
+         .help = "colours"},
+        {.name = "json",
+         .type = AE_ARG_FLAG,
+         .to = &o.json,
+         .help = "one JSON object for each document or row"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    ae_status st = ae_args_parse(argc, argv, table, n, &words, &help);
+    if (st == AE_OK && help)
+        ae_args_help(inspect_usage, table, n, stdout);
+    else if (st == AE_OK)
+        st = inspect(&o, &words, color);
+    ae_arg_list_free(&words);
+    return st;
+}
+
+ae_status ae_verb_data(int argc, char **argv) {
+    static const ae_subverb subverbs[] = {
+        {"prepare", verb_prepare, "token sets from text or JSONL"},
+        {"validate", verb_validate, "check token sets"},
+        {"inspect", verb_inspect, "show tokens with the loss mask"},
+    };
+    return ae_args_subverb(argc, argv, subverbs, sizeof subverbs / sizeof *subverbs);
+}

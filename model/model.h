@@ -52,7 +52,7 @@ typedef struct {
 void ae_model_train_pass(ae_model *m, ae_pass *p, const ae_micro_batch *b, float grad_scale, double *nll_sum,
                          float *nll);
 
-/* Forward only. `top` most likely ids and log-probabilities of every place when top > 0 ([B, T, top] on the host, else NULL). */
+/* Forward only. `top` most likely ids and log-probabilities of every place with a weight, when top > 0 ([B, T, top] on the host, else NULL). */
 void ae_model_score_pass(const ae_model *m, ae_pass *p, const ae_micro_batch *b, double *nll_sum, float *nll,
                          ptrdiff_t top, int32_t *top_ids, float *top_logprobs);
 

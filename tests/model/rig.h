@@ -1,0 +1,41 @@
+#ifndef AE_TESTS_MODEL_RIG_H
+#define AE_TESTS_MODEL_RIG_H
+#include "model/model.h"
+
+#include <criterion/criterion.h>
+
+/* Models of tests/fixtures on a backend, and batches for them. */
+
+/* The backends that a test runs on, in turn. */
+typedef enum { RIG_CPU_BEST, RIG_CPU_AVX2, RIG_STRICT, RIG_BACKENDS } rig_backend_kind;
+const ae_backend *rig_backend(rig_backend_kind kind, int threads);
+
+/* "tiny", "window", "hawk" or "attention". */
+void rig_model(ae_model *m, const ae_backend *be, const char *fixture, bool training);
+
+/* A batch that owns its arrays. */
+typedef struct {
+    int32_t *tokens, *targets, *positions;
+    float *weights;
+    ptrdiff_t B, T;
+} rig_batch;
+/* Random tokens and targets, documents of random lengths, about a third of the targets masked. */
+rig_batch rig_batch_random(ptrdiff_t B, ptrdiff_t T, ptrdiff_t V, uint64_t seed);
+rig_batch rig_batch_new(ptrdiff_t B, ptrdiff_t T);
+void rig_batch_free(rig_batch *b);
+/* Rows [first, first + rows). */
+ae_micro_batch rig_rows(const rig_batch *b, ptrdiff_t first, ptrdiff_t rows);
+
+double rig_train(ae_model *m, ae_pass *p, const ae_micro_batch *b, float grad_scale);
+ae_pass *rig_pass(const ae_model *m, ptrdiff_t B, ptrdiff_t T, ptrdiff_t recompute, bool training);
+float *rig_logits(const ae_model *m, const ae_micro_batch *b); /* caller frees */
+
+/* All gradients after another, as the padded arena holds them (caller frees); clearing them. */
+float *rig_gradients(const ae_model *m);
+void rig_clear_gradients(ae_model *m);
+
+/* Norm of the difference over the norm of `want`. */
+double rig_relative(const float *got, const float *want, size_t n);
+double rig_furthest(const float *got, const float *want, size_t n);
+
+#endif

@@ -1,0 +1,240 @@
+#include "model/decode.h"
+#include "tests/model/rig.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How far log-probabilities of decoding may be from those of one full pass (docs/performance.md). */
+static const double BOUND = 2e-5;
+
+typedef struct {
+    ae_model m;
+    rig_batch b;     /* one row, one document, several windows long */
+    float *logits;   /* [T, V] of the full pass */
+    float *logprobs; /* [T], of each token given those before */
+} decode_rig;
+
+enum { LENGTH = 45 };
+
+static double logprob(const float *x, ptrdiff_t V, int32_t id) {
+    double top = (double)x[0], sum = 0;
+    for (ptrdiff_t v = 1; v < V; v++) top = fmax(top, (double)x[v]);
+    for (ptrdiff_t v = 0; v < V; v++) sum += exp((double)x[v] - top);
+    return (double)x[id] - top - log(sum);
+}
+
+static decode_rig make_rig(rig_backend_kind kind, const char *fixture) {
+    decode_rig r;
+    rig_model(&r.m, rig_backend(kind, 1), fixture, false);
+    r.b = rig_batch_random(1, LENGTH, r.m.config.V, 21);
+    for (int32_t t = 0; t < LENGTH; t++) r.b.positions[t] = t;
+    const ae_micro_batch row = rig_rows(&r.b, 0, 1);
+    r.logits = rig_logits(&r.m, &row);
+    r.logprobs = malloc(LENGTH * sizeof *r.logprobs);
+    cr_assert_not_null(r.logprobs);
+    r.logprobs[0] = NAN;
+    for (int t = 1; t < LENGTH; t++)
+        r.logprobs[t] = (float)logprob(r.logits + (t - 1) * r.m.config.V, r.m.config.V, r.b.tokens[t]);
+    return r;
+}
+
+static void free_rig(decode_rig *r) {
+    free(r->logits);
+    free(r->logprobs);
+    rig_batch_free(&r->b);
+    ae_model_free(&r->m);
+}
+
+static ae_decode_state new_state(const ae_model *m, ptrdiff_t B) {
+    ae_decode_state s;
+    cr_assert_eq(ae_decode_state_init(&s, m, B), AE_OK, "%s", ae_error_message());
+    return s;
+}
+
+static ae_decoder *new_decoder(const ae_model *m, ptrdiff_t B, ptrdiff_t chunk) {
+    ae_decoder *d = NULL;
+    cr_assert_eq(ae_decoder_new(&d, m, B, chunk), AE_OK, "%s", ae_error_message());
+    return d;
+}
+
+/* ---- against the full pass ---- */
+
+static void check_steps(const decode_rig *r) {
+    const ptrdiff_t V = r->m.config.V;
+    ae_decode_state s = new_state(&r->m, 1);
+    ae_decoder *d = new_decoder(&r->m, 1, 1);
+    float *logits = malloc((size_t)V * sizeof *logits);
+    double worst = 0;
+    for (int t = 0; t < LENGTH; t++) {
+        ae_decoder_step(d, &s, r->b.tokens + t, 1, logits);
+        cr_assert_eq(s.positions[0], t + 1);
+        worst = fmax(worst, rig_furthest(logits, r->logits + t * V, (size_t)V));
+        if (t + 1 < LENGTH)
+            worst = fmax(worst, fabs(logprob(logits, V, r->b.tokens[t + 1]) - (double)r->logprobs[t + 1]));
+    }
+    cr_log_info("token by token: %.2e", worst);
+    cr_assert(worst < BOUND, "token by token: %g", worst);
+    free(logits);
+    ae_decoder_delete(d);
+    ae_decode_state_free(&s);
+}
+
+static void check_prefill(const decode_rig *r, ptrdiff_t chunk) {
+    const ptrdiff_t V = r->m.config.V;
+    ae_decode_state s = new_state(&r->m, 3);
+    ae_decoder *d = new_decoder(&r->m, 1, chunk);
+    float *logits = malloc((size_t)V * sizeof *logits), logprobs[LENGTH];
+    ae_decoder_prefill(d, &s, 1, r->b.tokens, LENGTH, logits, logprobs);
+    cr_assert_eq(s.positions[1], LENGTH);
+    cr_assert_eq(s.positions[0], 0);
+    cr_assert(isnan(logprobs[0]));
+    cr_assert(rig_furthest(logprobs + 1, r->logprobs + 1, LENGTH - 1) < BOUND, "chunks of %td", chunk);
+    cr_assert(rig_furthest(logits, r->logits + (LENGTH - 1) * V, (size_t)V) < BOUND, "chunks of %td", chunk);
+    free(logits);
+    ae_decoder_delete(d);
+    ae_decode_state_free(&s);
+}
+
+/* Two calls, then steps. */
+static void check_mixed(const decode_rig *r, ptrdiff_t first, ptrdiff_t second) {
+    const ptrdiff_t V = r->m.config.V;
+    ae_decode_state s = new_state(&r->m, 1);
+    ae_decoder *d = new_decoder(&r->m, 1, 7);
+    float *logits = malloc((size_t)V * sizeof *logits);
+    ae_decoder_prefill(d, &s, 0, r->b.tokens, first, NULL, NULL);
+    ae_decoder_prefill(d, &s, 0, r->b.tokens + first, second, NULL, NULL);
+    for (ptrdiff_t t = first + second; t < LENGTH; t++) {
+        ae_decoder_step(d, &s, r->b.tokens + t, 1, logits);
+        const double far = rig_furthest(logits, r->logits + t * V, (size_t)V);
+        cr_assert(far < BOUND, "%td and %td tokens, then step %td: %g", first, second, t, far);
+    }
+    free(logits);
+    ae_decoder_delete(d);
+    ae_decode_state_free(&s);
+}
+
+Test(decode, agrees_with_the_full_pass) {
+    static const char *const fixtures[] = {"tiny", "window", "hawk", "attention"};
+    static const ptrdiff_t chunks[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 44, 45, 64};
+    for (int kind = 0; kind < RIG_BACKENDS; kind++) {
+        for (int f = 0; f < 4; f++) {
+            decode_rig r = make_rig((rig_backend_kind)kind, fixtures[f]);
+            check_steps(&r);
+            for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) check_prefill(&r, chunks[i]);
+            for (ptrdiff_t first = 0; first < 12; first += 3) check_mixed(&r, first, 10);
+            check_mixed(&r, 8, 0);
+            check_mixed(&r, 13, 20);
+            free_rig(&r);
+        }
+    }
+}
+
+/* ---- batches ---- */
+
+enum { BATCH = 20 };
+
+/* Sequence b starts with b tokens of its own, so that positions differ. */
+static void fill_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, ptrdiff_t B) {
+    for (ptrdiff_t b = 0; b < B; b++) ae_decoder_prefill(d, s, b, r->b.tokens + b, b, NULL, NULL);
+}
+
+static void step_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, ptrdiff_t B, float *logits) {
+    int32_t tokens[BATCH];
+    for (int t = 0; t < 11; t++) {
+        for (ptrdiff_t b = 0; b < B; b++) tokens[b] = r->b.tokens[(b * 7 + t * 3) % LENGTH];
+        ae_decoder_step(d, s, tokens, B, logits + t * B * r->m.config.V);
+    }
+}
+
+Test(decode, a_sequence_does_not_see_its_batch) {
+    static const ptrdiff_t sizes[] = {1, 2, 3, 4, 5, 15, 16, 17};
+    decode_rig r = make_rig(RIG_CPU_BEST, "tiny");
+    const ptrdiff_t V = r.m.config.V;
+    float *whole = malloc((size_t)(11 * BATCH * V) * sizeof *whole),
+          *part = malloc((size_t)(11 * BATCH * V) * sizeof *part);
+    ae_decoder *d = new_decoder(&r.m, BATCH, 32);
+    ae_decode_state s = new_state(&r.m, BATCH);
+    fill_batch(&r, d, &s, BATCH);
+    step_batch(&r, d, &s, BATCH, whole);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const ptrdiff_t B = sizes[i];
+        for (ptrdiff_t b = 0; b < BATCH; b++) ae_decode_state_reset(&s, b);
+        fill_batch(&r, d, &s, BATCH);
+        step_batch(&r, d, &s, B, part);
+        for (ptrdiff_t t = 0; t < 11; t++)
+            cr_assert_eq(memcmp(part + t * B * V, whole + t * BATCH * V, (size_t)(B * V) * sizeof *part), 0,
+                         "batch of %td, step %td", B, t);
+    }
+    ae_decode_state_free(&s);
+    ae_decoder_delete(d);
+    free(whole);
+    free(part);
+    free_rig(&r);
+}
+
+/* ---- states are values ---- */
+
+static void run(const decode_rig *r, ae_decoder *d, ae_decode_state *s, ptrdiff_t b, float *logits) {
+    ae_decoder_prefill(d, s, b, r->b.tokens + 12, 10, logits, NULL);
+}
+
+static void check_values(rig_backend_kind kind) {
+    decode_rig r = make_rig(kind, "tiny");
+    const size_t bytes = (size_t)r.m.config.V * sizeof(float);
+    float *want = malloc(bytes), *got = malloc(bytes);
+    ae_decoder *d = new_decoder(&r.m, 4, 16);
+    ae_decode_state s = new_state(&r.m, 4), other = new_state(&r.m, 2);
+    ae_decoder_prefill(d, &s, 2, r.b.tokens, 12, NULL, NULL);
+    ae_decode_state_copy(&s, 0, &s, 2);
+    ae_decode_state_copy(&other, 1, &s, 2);
+    ae_decode_state_copy(&s, 2, &s, 2);
+    run(&r, d, &s, 2, want);
+    run(&r, d, &s, 0, got);
+    cr_assert_arr_eq(got, want, bytes);
+    run(&r, d, &other, 1, got);
+    cr_assert_arr_eq(got, want, bytes);
+    cr_assert_eq(other.positions[1], 22);
+    cr_assert_eq(other.positions[0], 0);
+    /* a used sequence, reset, is an empty one */
+    run(&r, d, &other, 0, want);
+    ae_decode_state_reset(&s, 2);
+    run(&r, d, &s, 2, got);
+    cr_assert_arr_eq(got, want, bytes);
+    ae_decode_state_free(&other);
+    ae_decode_state_free(&s);
+    ae_decoder_delete(d);
+    free(want);
+    free(got);
+    free_rig(&r);
+}
+
+Test(decode, states_are_copied_and_reset) {
+    check_values(RIG_CPU_BEST);
+    check_values(RIG_STRICT);
+}
+
+Test(decode, state_has_one_size) {
+    const ae_backend *be = rig_backend(RIG_CPU_BEST, 1);
+    for (size_t i = 0; i < ae_n_presets; i++) {
+        if (strcmp(ae_presets[i].name, "recurrentgemma-2b") != 0) continue;
+        const ae_model_config *c = &ae_presets[i].config;
+        const size_t recurrent = 18 * (size_t)(4 * 2560) * 4,
+                     rings = 8 * (size_t)2 * 2048 * 256 * be->act_bytes;
+        const size_t one = ae_decode_state_bytes(be, c, 1);
+        cr_assert(one >= recurrent + rings && one < recurrent + rings + 4096, "%zu", one);
+        cr_assert(ae_decode_state_bytes(be, c, 8) < 8 * one + 4096);
+        return;
+    }
+    cr_assert_fail("no such preset");
+}
+
+Test(decode, a_model_without_a_window_is_refused) {
+    ae_model m;
+    ae_decode_state s;
+    rig_model(&m, rig_backend(RIG_CPU_BEST, 1), "tiny", false);
+    m.config.W = -1;
+    cr_assert_eq(ae_decode_state_init(&s, &m, 1), AE_ERR_INPUT);
+    cr_assert_not_null(strstr(ae_error_message(), "window"));
+    ae_model_free(&m);
+}

@@ -1,0 +1,203 @@
+#include "model/source.h"
+#include "model/tensors.h"
+#include "tests/core/scratch.h"
+#include "tests/model/rig.h"
+
+TestSuite(source, .init = scratch_make, .fini = scratch_remove);
+
+static void write_text(const char *name, const char *text) {
+    scratch_write(name, text, strlen(text));
+}
+
+static void make_folder(const char *name) {
+    cr_assert_eq(ae_folder_make(scratch_path(name)), AE_OK);
+}
+
+static void refused(const char *path, const char *says) {
+    ae_model_source s;
+    cr_assert_eq(ae_model_source_open(&s, path), AE_ERR_INPUT, "%s", path);
+    cr_assert_message(says);
+    cr_assert_null(s.folder);
+}
+
+/* A complete checkpoint of a model, without DONE. */
+static void write_checkpoint(const ae_model *m, const char *folder) {
+    char name[128], *text = NULL;
+    make_folder(folder);
+    snprintf(name, sizeof name, "%s/weights.h5", folder);
+    cr_assert_eq(ae_model_save(m, scratch_path(name)), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_config_to_json(&m->config, &text), AE_OK);
+    snprintf(name, sizeof name, "%s/model.json", folder);
+    write_text(name, text);
+    free(text);
+}
+
+static void expect_same_values(const ae_model *a, const ae_model *b) {
+    cr_assert_eq(a->params.n, b->params.n);
+    for (ptrdiff_t i = 0; i < a->params.n; i++) {
+        const ae_param *p = &a->params.items[i], *q = ae_params_find(&b->params, p->name);
+        const size_t bytes = (size_t)p->n * sizeof(float);
+        float *x = malloc(bytes), *y = malloc(bytes);
+        a->be->download(x, p->value, bytes);
+        b->be->download(y, q->value, bytes);
+        cr_assert_eq(memcmp(x, y, bytes), 0, "%s", p->name);
+        free(x);
+        free(y);
+    }
+}
+
+Test(source, hugging_face_folder) {
+    char path[512];
+    ae_model_source s;
+    snprintf(path, sizeof path, "%s/tiny/", AERIE_FIXTURES);
+    cr_assert_eq(ae_model_source_open(&s, path), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(s.kind, AE_SOURCE_HF);
+    cr_assert_eq(s.config.V, 64);
+    cr_assert_null(s.tokenizer);
+    ae_tensors *t = NULL;
+    cr_assert_eq(ae_tensors_open(&t, s.tensors), AE_OK);
+    ae_tensors_close(t);
+    ae_model_source_free(&s);
+}
+
+Test(source, checkpoints_and_runs) {
+    const ae_backend *be = rig_backend(RIG_STRICT, 1);
+    ae_model m, back;
+    ae_model_source s;
+    char *newest = NULL;
+    int64_t step = 0;
+    rig_model(&m, be, "tiny", false);
+    make_folder("run/checkpoints");
+    refused(scratch_path("run"), "complete checkpoint");
+    write_checkpoint(&m, "run/checkpoints/step-000009");
+    refused(scratch_path("run/checkpoints/step-000009"), "DONE");
+    refused(scratch_path("run"), "complete checkpoint");
+    write_text("run/checkpoints/step-000009/DONE", "");
+    write_checkpoint(&m, "run/checkpoints/step-000010");
+    write_text("run/checkpoints/step-000010/tokenizer.model", "pieces");
+    write_text("run/checkpoints/step-000010/DONE", "");
+    write_checkpoint(&m, "run/checkpoints/step-000011");
+    write_checkpoint(&m, "run/checkpoints/step-000012.tmp");
+    write_text("run/checkpoints/step-000012.tmp/DONE", "");
+    cr_assert_eq(ae_newest_checkpoint(&newest, &step, scratch_path("run")), AE_OK);
+    cr_assert_eq(step, 10);
+    cr_assert_not_null(strstr(newest, "step-000010"));
+    free(newest);
+    cr_assert_eq(ae_model_source_open(&s, scratch_path("run")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(s.kind, AE_SOURCE_CHECKPOINT);
+    cr_assert_not_null(strstr(s.tokenizer, "step-000010/tokenizer.model"));
+    ae_model_source_free(&s);
+    cr_assert_eq(ae_model_open(&back, be, scratch_path("run"), true), AE_OK, "%s", ae_error_message());
+    expect_same_values(&m, &back);
+    cr_assert_eq(back.config.W, 8);
+    ae_model_free(&back);
+    cr_assert_eq(ae_model_open(&back, be, scratch_path("run/checkpoints/step-000009"), false), AE_OK);
+    ae_model_free(&back);
+    ae_model_free(&m);
+}
+
+Test(source, no_model_at_all) {
+    refused(scratch_path("absent"), "nothing there");
+    write_text("file", "x");
+    refused(scratch_path("file"), "found a file");
+    make_folder("empty");
+    refused(scratch_path("empty"), "found none of them");
+    make_folder("step-000004");
+    refused(scratch_path("step-000004"), "DONE");
+    write_text("step-000004/DONE", "");
+    refused(scratch_path("step-000004"), "model.json");
+    write_text("step-000004/model.json", "{\"vocab\": 3}");
+    refused(scratch_path("step-000004"), "width");
+}
+
+/* ---- weights that do not belong to the configuration ---- */
+
+static void copy_file(const char *from, const char *to) {
+    char *bytes = NULL;
+    size_t n = 0;
+    cr_assert_eq(ae_file_read(from, &bytes, &n), AE_OK);
+    scratch_write(to, bytes, n);
+    free(bytes);
+}
+
+/* The tiny checkpoint with `from` in config.json replaced. */
+static ae_status open_changed(const char *from, const char *to) {
+    char text[2048], *config = NULL;
+    size_t n = 0;
+    ae_model m;
+    copy_file(AERIE_FIXTURES "/tiny/model.safetensors", "model.safetensors");
+    cr_assert_eq(ae_file_read(AERIE_FIXTURES "/tiny/config.json", &config, &n), AE_OK);
+    const char *at = strstr(config, from);
+    cr_assert_not_null(at);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - config), config, to, at + strlen(from));
+    write_text("config.json", text);
+    free(config);
+    const ae_status st = ae_model_open(&m, rig_backend(RIG_CPU_BEST, 1), scratch_folder, false);
+    if (st == AE_OK) ae_model_free(&m);
+    return st;
+}
+
+Test(source, weights_must_fit) {
+    static const struct {
+        const char *from, *to, *says;
+    } cases[] = {
+        {"\"num_hidden_layers\": 5", "\"num_hidden_layers\": 6", "model.layers.5.temporal_pre_norm.weight"},
+        {"\"num_hidden_layers\": 5", "\"num_hidden_layers\": 4", "no place for"},
+        {"\"vocab_size\": 64", "\"vocab_size\": 65",
+         "model.embed_tokens.weight: expected shape [65, 32], found [64, 32]"},
+        {"\"lru_width\": 48", "\"lru_width\": 40", "expected shape [40, 32], found [48, 32]"},
+        {"\"intermediate_size\": 192", "\"intermediate_size\": 190",
+         "expected shape [95, 32], found [96, 32]"},
+        {"\"conv1d_width\": 4", "\"conv1d_width\": 3", "conv_1d.weight: expected shape [48, 1, 3]"},
+        {"\"head_dim\": 8", "\"head_dim\": 16", "q_proj.weight: expected shape [64, 32]"},
+    };
+    cr_assert_eq(open_changed("\"vocab_size\": 64", "\"vocab_size\": 64"), AE_OK, "%s", ae_error_message());
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_assert_eq(open_changed(cases[i].from, cases[i].to), AE_ERR_INPUT, "%s", cases[i].to);
+        cr_assert_message(cases[i].says);
+    }
+}
+
+/* The tiny checkpoint with lm_head.weight added behind: a copy of the table, or one number off. */
+static ae_status open_with_head(bool equal) {
+    const char *path = AERIE_FIXTURES "/tiny/model.safetensors";
+    enum { HEAD_BYTES = 64 * 32 * 4 };
+    char *bytes = NULL;
+    size_t n = 0;
+    float table[64 * 32];
+    ae_tensors *t = NULL;
+    cr_assert_eq(ae_tensors_open(&t, path), AE_OK);
+    cr_assert_eq(ae_tensors_read(t, "model.embed_tokens.weight", 2, (const int64_t[]){64, 32}, table), AE_OK);
+    ae_tensors_close(t);
+    if (!equal) table[77] += 1;
+    cr_assert_eq(ae_file_read(path, &bytes, &n), AE_OK);
+    uint64_t length;
+    memcpy(&length, bytes, 8);
+    const size_t data = n - 8 - length;
+    char *header = malloc(length + 256);
+    const int grown =
+        snprintf(header, length + 256,
+                 "{\"lm_head.weight\":{\"dtype\":\"F32\",\"shape\":[64,32],\"data_offsets\":[%zu,%zu]},%.*s",
+                 data, data + HEAD_BYTES, (int)length - 1, bytes + 9);
+    char *out = malloc(8 + (size_t)grown + data + HEAD_BYTES);
+    const uint64_t new_length = (uint64_t)grown;
+    memcpy(out, &new_length, 8);
+    memcpy(out + 8, header, (size_t)grown);
+    memcpy(out + 8 + grown, bytes + 8 + length, data);
+    memcpy(out + 8 + (size_t)grown + data, table, HEAD_BYTES);
+    scratch_write("model.safetensors", out, 8 + (size_t)grown + data + HEAD_BYTES);
+    copy_file(AERIE_FIXTURES "/tiny/config.json", "config.json");
+    free(out);
+    free(header);
+    free(bytes);
+    ae_model m;
+    const ae_status st = ae_model_open(&m, rig_backend(RIG_CPU_BEST, 1), scratch_folder, false);
+    if (st == AE_OK) ae_model_free(&m);
+    return st;
+}
+
+Test(source, a_head_of_its_own_is_refused) {
+    cr_assert_eq(open_with_head(true), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(open_with_head(false), AE_ERR_INPUT);
+    cr_assert_message("lm_head.weight");
+}

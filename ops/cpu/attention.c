@@ -35,7 +35,6 @@ typedef struct {
 typedef struct {
     float *s, *dp;    /* [ROWS_MAX, KEYS] */
     float *max, *sum; /* [ROWS_MAX] */
-    float *scores;    /* decoding: [W + 1] */
 } room;
 
 static ptrdiff_t queries_of(ptrdiff_t N) {
@@ -49,7 +48,17 @@ static ptrdiff_t rows_max(ae_attention_dims n) {
 }
 
 static size_t room_floats(ae_attention_dims n) {
-    return (size_t)(rows_max(n) * (2 * KEYS + 2) + ae_max(0, n.W) + 16);
+    return (size_t)(rows_max(n) * (2 * KEYS + 2));
+}
+
+/* What lies behind the rooms of all threads. */
+static float *behind_rooms(float *scratch, ae_attention_dims n) {
+    return scratch + (size_t)omp_get_max_threads() * room_floats(n);
+}
+
+/* Decoding: the scores of one head, one set a thread. */
+static size_t scores_floats(ae_attention_dims n) {
+    return (size_t)n.W + 16;
 }
 
 static room room_of(float *scratch, ae_attention_dims n) {
@@ -58,8 +67,7 @@ static room room_of(float *scratch, ae_attention_dims n) {
     return (room){.s = base,
                   .dp = base + rows * KEYS,
                   .max = base + 2 * rows * KEYS,
-                  .sum = base + rows * (2 * KEYS + 1),
-                  .scores = base + rows * (2 * KEYS + 2)};
+                  .sum = base + rows * (2 * KEYS + 1)};
 }
 
 /* Rows of keys that the queries of a superblock can see, at most. */
@@ -71,7 +79,10 @@ size_t AE_ISA_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int infe
     size_t floats = (size_t)omp_get_max_threads() * room_floats(n);
     const size_t key = (size_t)(n.G * n.H);
     if (inference) {
-        if (n.W >= 0 && n.T > 1) floats += 2 * (size_t)(n.W + n.T) * key; /* ring and chunk in a line */
+        /* a chunk (the ring and the chunk in a line) may end in a call with one token, which is decoding */
+        const size_t line = 2 * (size_t)(n.W + n.T) * key,
+                     scores = (size_t)omp_get_max_threads() * scores_floats(n);
+        if (n.W > 0) floats += n.T > 1 && line > scores ? line : scores;
     } else {
         floats += (size_t)(n.B * n.T * n.N) + (size_t)WAVE * 2 * (size_t)span_of(n) * key;
     }
@@ -249,10 +260,10 @@ static void decode(float *o, float *lse, const float *k_ring, const float *v_rin
 #pragma omp parallel for collapse(2)
     for (ptrdiff_t b = 0; b < n.B; b++) {
         for (ptrdiff_t head = 0; head < n.N; head++) {
-            const room w = room_of(scratch, n);
+            float *scores = behind_rooms(scratch, n) + (size_t)omp_get_thread_num() * scores_floats(n);
             const ptrdiff_t row = b * n.N + head, g = head / (n.N / n.G) * n.H;
             decode_head(o + row * n.H, lse + row, q + row * n.H, k_ring + b * n.W * ld + g,
-                        v_ring + b * n.W * ld + g, k + b * ld + g, v + b * ld + g, positions[b], w.scores, ld,
+                        v_ring + b * n.W * ld + g, k + b * ld + g, v + b * ld + g, positions[b], scores, ld,
                         n);
         }
     }
@@ -293,7 +304,7 @@ void AE_ISA_NAME(ae_cpu_attention_forward)(ae_act *o_, ae_f32 *lse_, ae_act *k_r
         if (!k_ring || n.T > 1) {
             key_rows keys = {k + row * ld, v + row * ld, 0};
             if (k_ring && positions[row] > 0) {
-                float *line = scratch + (size_t)omp_get_max_threads() * room_floats(n);
+                float *line = behind_rooms(scratch, n);
                 keys = line_up(line, line + (n.W + n.T) * ld, k_ring + b * n.W * ld, v_ring + b * n.W * ld,
                                k + row * ld, v + row * ld, positions[row], n);
             }
@@ -423,8 +434,7 @@ void AE_ISA_NAME(ae_cpu_attention_backward)(ae_act *dq_, ae_act *dk_, ae_act *dv
                                             const ae_act *o_, const ae_f32 *lse_, const ae_i32 *positions_,
                                             ae_attention_dims n, void *scratch_) {
     const ptrdiff_t ld = n.G * n.H, part = span_of(n) * ld, step = queries_of(n.N), lanes = lanes_of(n);
-    float *scratch = scratch_, *delta = scratch + (size_t)omp_get_max_threads() * room_floats(n),
-          *parts = delta + n.B * n.T * n.N;
+    float *scratch = scratch_, *delta = behind_rooms(scratch, n), *parts = delta + n.B * n.T * n.N;
     float *dk = ae_mf(dk_), *dv = ae_mf(dv_);
     const int32_t *positions = ae_ci(positions_);
     const ptrdiff_t supers = n.B * ae_ceil_div(n.T, SUPER);

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { TAPS_MAX = 8, TAPS_TILE = 256 };
+enum { TAPS_MAX = 64, TAPS_TILE = 256 };
 
 /* Taps of channels [c0, c0 + n) as [K][TAPS_TILE], so that one tap of neighbouring channels is one vector. */
 static void turn_taps(float taps[TAPS_MAX][TAPS_TILE], const float *w, ptrdiff_t c0, ptrdiff_t n,

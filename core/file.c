@@ -65,7 +65,10 @@ static ae_status input_failed(const char *path) {
 }
 
 static ae_status make_one_folder(const char *path) {
-    if (mkdir(path, 0777) == 0 || ae_path_is_folder(path)) return AE_OK;
+    if (mkdir(path, 0777) == 0) return AE_OK;
+    const int error = errno;
+    if (ae_path_is_folder(path)) return AE_OK;
+    errno = error;
     if (errno == EEXIST || errno == ENOTDIR) {
         return AE_FAIL(AE_ERR_USAGE, "%s: expected a folder, found a file in the way", path);
     }

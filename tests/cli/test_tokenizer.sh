@@ -1,0 +1,77 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+
+awk 'BEGIN { for (i = 0; i < 400; i++) printf "the %d birds of the hill sing %d songs to a river\n%s", i, i * i, i % 5 ? "" : "\n" }' >corpus.txt
+
+run 0 "$aerie" tokenizer train --input corpus.txt --output t.model --vocab-size 340 --json
+prints '"vocab_size":340'
+run 0 "$aerie" tokenizer train --input corpus.txt corpus.txt --output twice.model --vocab-size 285 --kind unigram
+run 0 "$aerie" tokenizer train --input corpus.txt --output again.model --vocab-size=340
+equal t.model again.model "training twice"
+
+# What is refused leaves no file.
+run 2 "$aerie" tokenizer train --input corpus.txt --output t.model --vocab-size 340
+says 't.model: exists already; --force replaces it'
+run 0 "$aerie" tokenizer train --input corpus.txt --output t.model --vocab-size 340 --force
+run 2 "$aerie" tokenizer train --input corpus.txt --output x.model
+says '--vocab-size is missing'
+run 2 "$aerie" tokenizer train --input corpus.txt --output x.model --vocab-size 50000
+says 'vocabulary size: expected at most'
+run 2 "$aerie" tokenizer train --input corpus.txt --output x.model --vocab-size 340 --kind bpp
+says "kind: expected bpe or unigram, found 'bpp'"
+run 2 "$aerie" tokenizer train --input corpus.txt --output x.model --vocab-sise 340
+says 'did you mean --vocab-size?'
+run 2 "$aerie" tokenizer train --input corpus.txt --output no/such/x.model --vocab-size 340
+says 'no/such/x.model'
+run 3 "$aerie" tokenizer train --input none.txt --output x.model --vocab-size 340
+says 'none.txt: expected a file'
+printf 'fine\nnot \377\n' >bad.txt
+run 3 "$aerie" tokenizer train --input bad.txt --output x.model --vocab-size 340
+says 'bad.txt:2: expected UTF-8 text, found byte 0xFF at offset 9'
+: >empty.txt
+run 3 "$aerie" tokenizer train --input empty.txt --output x.model --vocab-size 340
+says 'empty.txt: expected text, found an empty file'
+absent x.model no
+
+# Lines come back to the byte, as numbers and as JSON.
+printf 'the birds 42\n\n   deep \t<bos> caf\303\251 \342\226\201 \360\237\230\200\n' >lines
+run 0 "$aerie" tokenizer encode --tokenizer t.model --input lines
+cp out ids
+run 0 "$aerie" tokenizer decode --tokenizer t.model --input ids
+equal out lines "decode of encode"
+run 0 "$aerie" tokenizer encode --tokenizer t.model --input lines --json
+prints '{"tokens":['
+"$aerie" tokenizer decode --tokenizer t.model <out >back 2>err || fail "decode of JSON: $(cat err)"
+equal back lines "decode of JSON"
+run 0 "$aerie" tokenizer decode --tokenizer t.model --input ids --json --output back.jsonl
+grep -q '^{"text":"the birds 42"}$' back.jsonl || fail "decode --json: $(head -1 back.jsonl)"
+[ "$(head -1 ids | wc -w)" -ge 4 ] || fail "digits are not split: $(head -1 ids)"
+
+echo '5 7 340' >bad_ids
+run 3 "$aerie" tokenizer decode --tokenizer t.model --input bad_ids
+says 'bad_ids:1: token 2: expected an id below 340, found 340'
+echo '5 x' >bad_ids
+run 3 "$aerie" tokenizer decode --tokenizer t.model --input bad_ids
+says 'bad_ids:1: expected token ids, found something else as number 2'
+run 3 "$aerie" tokenizer encode --tokenizer t.model --input bad.txt
+says 'bad.txt:2: text: expected UTF-8'
+run 3 "$aerie" tokenizer encode --tokenizer corpus.txt --input lines
+says 'corpus.txt: expected a sentencepiece model'
+run 2 "$aerie" tokenizer encode --input lines
+says '--tokenizer is missing'
+
+run 0 "$aerie" tokenizer inspect t.model --pieces 7
+prints '340 pieces: 6 control, 256 bytes, 78 learned'
+prints '      2  <bos>'
+run 0 "$aerie" tokenizer inspect --tokenizer t.model --json
+prints '"special":{"pad":0,"eos":1,"bos":2,"unk":3,"start_of_turn":4,"end_of_turn":5}'
+
+run 2 "$aerie" tokenizer trim --tokenizer t.model
+says 'tokenizer trim is not in this version'
+run 2 "$aerie" tokenizer encod
+says 'did you mean encode?'
+for part in train encode decode inspect; do
+    run 0 "$aerie" tokenizer $part --help
+    prints "usage: aerie tokenizer $part"
+done
+finish

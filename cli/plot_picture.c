@@ -26,9 +26,10 @@ static void write_log_tics(FILE *f, double lo, double hi) {
     static const double marks[] = {1, 1.5, 2, 2.5, 3, 4, 5, 6, 8};
     const char *comma = "";
     fputs("set logscale y\nset ytics (", f);
-    for (double decade = pow(10, floor(log10(lo))); decade <= hi; decade *= 10)
+    const int first = (int)floor(log10(lo)), last = (int)floor(log10(hi));
+    for (int decade = first; decade <= last; decade++)
         for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-            const double y = marks[i] * decade;
+            const double y = marks[i] * pow(10, decade);
             const bool is_shown = hi / lo < 12 || i == 0 || (hi / lo < 200 && (i == 2 || i == 6));
             if (y < lo / 1.2 || y > hi * 1.2 || !is_shown) continue;
             fprintf(f, "%s\"%.3g\" %.9g", comma, y, y);

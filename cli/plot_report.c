@@ -57,9 +57,10 @@ static double last_of(const ae_curve *c) {
 
 /* Of the second half, where caches and threads are warm. */
 static double mean_speed(const ae_curve *c) {
+    const size_t first = c->n / 2;
     double sum = 0;
-    for (size_t i = c->n / 2; i < c->n; i++) sum += c->points[i].y;
-    return c->n ? sum / (double)(c->n - c->n / 2) : (double)NAN;
+    for (size_t i = first; i < c->n; i++) sum += c->points[i].y;
+    return c->n ? sum / (double)(c->n - first) : (double)NAN;
 }
 
 static void put_row(FILE *f, const ae_run_curves *r) {
@@ -155,7 +156,7 @@ static void put_samples(FILE *f, const char *run) {
 /* The picture from its <svg> on: the XML header before it has no place inside a page. */
 static void put_picture(FILE *f, const char *svg, size_t n) {
     const char *start = memmem(svg, n, "<svg", 4);
-    if (start) fwrite(start, 1, n - (size_t)(start - svg), f);
+    if (start) (void)fwrite(start, 1, n - (size_t)(start - svg), f);
 }
 
 static void put_page(FILE *f, const ae_run_curves *runs, size_t n, const char *svg, size_t svg_bytes) {

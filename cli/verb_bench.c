@@ -30,12 +30,13 @@ static const char usage[] =
     "  limits  multiply-adds, products and memory of this machine";
 
 void ae_bench_say(const ae_bench *b, const char *fmt, ...) {
-    if (b->json) return;
+    char text[1024];
     va_list args;
     va_start(args, fmt);
-    vprintf(fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    putchar('\n');
+    if (b->json) return;
+    puts(text);
     fflush(stdout);
 }
 
@@ -63,8 +64,6 @@ void ae_bench_put_text(ae_bench *b, const char *key, const char *text) {
 
 /* The preset, with the vocabulary it suggests where the token set would decide. */
 static ae_status find_shape(ae_bench *b) {
-    char *name = strdup(b->shape);
-    if (!name) return AE_FAIL(AE_ERR_RESOURCE, "--shape: out of memory");
     ptrdiff_t V = 0;
     for (size_t i = 0; i < ae_n_presets; i++)
         if (strcmp(ae_presets[i].name, b->shape) == 0) V = ae_presets[i].suggested_V;
@@ -73,8 +72,9 @@ static ae_status find_shape(ae_bench *b) {
     ae_status st = ae_config_add(&table, "model", ae_model_fields, ae_model_n_fields, &keys);
     if (st == AE_OK) {
         free(keys.preset);
-        keys.preset = name;
-        st = ae_model_config_resolve(&b->config, &keys, V);
+        keys.preset = strdup(b->shape);
+        st = keys.preset ? ae_model_config_resolve(&b->config, &keys, V)
+                         : AE_FAIL(AE_ERR_RESOURCE, "--shape: out of memory");
     }
     ae_config_free(&table);
     return st;

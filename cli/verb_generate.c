@@ -105,7 +105,7 @@ static ae_status take_answer(void *context, const ae_answer *a) {
 
 static ae_status show_piece(void *context, const char *text, size_t n) {
     desk *d = context;
-    fwrite(text, 1, n, d->out.file);
+    if (fwrite(text, 1, n, d->out.file) != n) return ae_output_failed(d->out.name);
     return ae_results_flush(&d->out);
 }
 

@@ -46,7 +46,7 @@ static ae_status plot(const ae_arg_list *folders, const char *path, bool force) 
     for (; n < folders->n; n++) AE_TRY(ae_run_curves_read(&runs[n], folders->items[n]));
     AE_TRY(ae_results_open(&out, path, force));
     AE_TRY(draw(runs, n, kind, &bytes, &n_bytes));
-    fwrite(bytes, 1, n_bytes, out.file);
+    if (fwrite(bytes, 1, n_bytes, out.file) != n_bytes) st = ae_output_failed(path);
 out:
     st = ae_results_close(&out, st);
     while (n > 0) ae_run_curves_free(&runs[--n]);

@@ -203,8 +203,8 @@ static ae_status engine_init(engine *e) {
     e->logits = malloc(batch * V * sizeof *e->logits);
     e->room = malloc(V * sizeof *e->room);
     e->tokens = calloc(batch, sizeof *e->tokens);
-    e->active = calloc(batch, sizeof *e->active);
-    e->jobs = calloc((size_t)e->ahead, sizeof *e->jobs);
+    e->active = calloc(batch, sizeof(job *));
+    e->jobs = calloc((size_t)e->ahead, sizeof(job *));
     if (!e->logits || !e->room || !e->tokens || !e->active || !e->jobs)
         return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
     st = ae_decode_state_init(&e->state, e->model, e->how->batch);

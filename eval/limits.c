@@ -19,7 +19,7 @@ enum { CHAINS = 12, PEAK_ROUNDS = 9, READ_ROUNDS = 4, STREAMS = 4, HUGE_PAGE = 2
 
 static float fma_avx2(long n) {
     __m256 b = _mm256_set1_ps(0.999f), c = _mm256_set1_ps(0.5f);
-#define CHAIN(i) __m256 a##i = _mm256_set1_ps((float)i);
+#define CHAIN(i) __m256 a##i = _mm256_set1_ps((float)(i));
     EACH(CHAIN)
 #undef CHAIN
     for (long k = 0; k < n; k++) {
@@ -32,7 +32,7 @@ static float fma_avx2(long n) {
 
 __attribute__((target("avx512f"))) static float fma_avx512(long n) {
     __m512 b = _mm512_set1_ps(0.999f), c = _mm512_set1_ps(0.5f);
-#define CHAIN(i) __m512 a##i = _mm512_set1_ps((float)i);
+#define CHAIN(i) __m512 a##i = _mm512_set1_ps((float)(i));
     EACH(CHAIN)
 #undef CHAIN
     for (long k = 0; k < n; k++) {
@@ -72,8 +72,8 @@ static float read_share(const float *x, size_t n) {
     __m256 sum[2 * STREAMS];
     for (int k = 0; k < 2 * STREAMS; k++) sum[k] = _mm256_setzero_ps();
     for (size_t i = 0; i < stream; i += 16) {
-        for (int k = 0; k < STREAMS; k++) {
-            const float *q = p + (size_t)k * stream + i;
+        for (size_t k = 0; k < STREAMS; k++) {
+            const float *q = p + k * stream + i;
             _mm_prefetch((const char *)(q + 1024), _MM_HINT_T0);
             sum[2 * k] = _mm256_add_ps(sum[2 * k], _mm256_loadu_ps(q));
             sum[2 * k + 1] = _mm256_add_ps(sum[2 * k + 1], _mm256_loadu_ps(q + 8));

@@ -20,7 +20,7 @@ void ae_text_stream_free(ae_text_stream *s) {
 }
 
 static ae_status append(ae_text_stream *s, const char *text, size_t n) {
-    if (s->n + n + 1 > s->capacity) {
+    if (!s->text || s->n + n + 1 > s->capacity) {
         const size_t capacity = 2 * (s->n + n) + 64;
         char *grown = realloc(s->text, capacity);
         if (!grown) return AE_FAIL(AE_ERR_RESOURCE, "text of an answer: out of memory");

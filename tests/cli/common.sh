@@ -1,7 +1,7 @@
 # What the tests of the program share. Arguments of every test: the program, the folder of fixtures.
 set -u
-aerie=$1
-fixtures=$2
+aerie=$(realpath "$1")
+fixtures=$(realpath "$2")
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/aerie-cli-XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT

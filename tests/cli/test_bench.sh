@@ -15,7 +15,7 @@ prints "tok/s"
 run 0 "$aerie" bench decode --shape small-1m --prefill 1,70 --tokens 3 --batch 2 --json
 prints '"prefill":70'
 prints '"share_of_read":'
-run 0 "$aerie" bench ops --shape s5 --row-tokens 32 --steps 1 --json
+run 0 "$aerie" bench ops --shape small-1m --row-tokens 32 --steps 1 --json
 prints '"share_of_12_arrays":'
 for op in embedding rmsnorm "linear D to E" gates conv rglru geglu rope attention head adamw; do prints "\"$op"; done
 finish

@@ -4,7 +4,7 @@
 set -eu
 cd "$1"
 
-folders="core ops dist data model optim eval train rlhf"
+folders="core ops dist data model optim eval train rlhf corpus"
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
 
@@ -12,6 +12,7 @@ trap 'rm -f "$found"' EXIT
 allowed() {
     case "$1" in
     core) echo "core" ;;
+    corpus) echo "core corpus" ;;
     ops) echo "core ops" ;;
     dist) echo "core dist" ;;
     data) echo "core data" ;;
@@ -26,7 +27,7 @@ allowed() {
 # Lines "file:line:header" of what a folder includes in quotes, and in brackets where that is one of ours.
 list_includes() {
     find "$1" -type f \( -name '*.c' -o -name '*.h' -o -name '*.cc' -o -name '*.inc' \) -exec \
-        grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*("|<(core|ops|dist|data|model|optim|eval|train|rlhf|cli|tests|bench)/)' \
+        grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*("|<(core|ops|dist|data|model|optim|eval|train|rlhf|corpus|cli|tests|bench)/)' \
         {} + | sed 's/^\([^:]*:[0-9]*\):.*include[[:space:]]*["<]\([^">]*\)[">].*/\1:\2/'
 }
 

@@ -1,0 +1,96 @@
+#include "core/file.h"
+#include "core/json.h"
+#include "corpus/stories.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "aerie-stories [--bytes N] [--seed S] [--text] > stories.jsonl\n"
+    "writes small stories for children, made from a grammar, to train a first model on\n\n"
+    "  --bytes N   stop after the story that reaches N bytes of output; 500k, 3M (default 3M)\n"
+    "  --seed S    other stories (default 1); the same seed gives the same bytes\n"
+    "  --text      plain text, each story ended by a line <|end|>, instead of JSONL {\"text\": ...}\n";
+
+typedef struct {
+    uint64_t bytes, seed;
+    bool text, help;
+} options;
+
+static ae_status parse_number(const char *flag, const char *word, uint64_t *value) {
+    char *end = NULL;
+    errno = 0;
+    const bool digit = word && *word >= '0' && *word <= '9';
+    *value = digit ? strtoull(word, &end, 10) : 0;
+    uint64_t unit = 1;
+    if (digit && (*end == 'k' || *end == 'K')) unit = 1000;
+    if (digit && *end == 'M') unit = 1000000;
+    if (digit && *end == 'G') unit = 1000000000;
+    if (!digit || errno != 0 || end[unit > 1] != '\0' || *value > UINT64_MAX / unit)
+        return AE_FAIL(AE_ERR_USAGE, "%s: expected a number such as 3000000 or 3M, found %s", flag,
+                       word ? word : "nothing");
+    *value *= unit;
+    return AE_OK;
+}
+
+static ae_status parse(int argc, char **argv, options *o) {
+    ae_status st = AE_OK;
+    for (int i = 1; i < argc && st == AE_OK; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            o->help = true;
+        else if (strcmp(argv[i], "--text") == 0)
+            o->text = true;
+        else if (strcmp(argv[i], "--bytes") == 0)
+            st = parse_number("--bytes", argv[++i], &o->bytes);
+        else if (strcmp(argv[i], "--seed") == 0)
+            st = parse_number("--seed", argv[++i], &o->seed);
+        else
+            st = AE_FAIL(AE_ERR_USAGE, "%s: no such flag; aerie-stories --help lists those there are",
+                         argv[i]);
+    }
+    return st;
+}
+
+static ae_status write_json(const ae_text *story) {
+    json_t *line = json_pack("{s:s#}", "text", story->text, (int)story->n);
+    if (!line) return AE_FAIL(AE_ERR_RESOURCE, "stories: out of memory");
+    const ae_status st = ae_json_write_line(line, stdout, "standard output");
+    json_decref(line);
+    return st;
+}
+
+static ae_status write_text(const ae_text *story) {
+    return printf("%s\n<|end|>\n", story->text) < 0 ? ae_output_failed("standard output") : AE_OK;
+}
+
+/* Bytes of a story's line, counted without formatting it twice: quotes and newlines take two in JSON. */
+static uint64_t line_bytes(const ae_text *story, bool text) {
+    uint64_t n = story->n + (text ? strlen("\n<|end|>\n") : strlen("{\"text\":\"\"}\n"));
+    for (size_t i = 0; i < story->n && !text; i++) n += story->text[i] == '"' || story->text[i] == '\n';
+    return n;
+}
+
+static ae_status write_stories(const options *o) {
+    ae_status st = AE_OK;
+    uint64_t written = 0;
+    for (uint64_t number = 0; written < o->bytes && st == AE_OK; number++) {
+        ae_text story;
+        ae_story(o->seed, number, &story);
+        st = o->text ? write_text(&story) : write_json(&story);
+        written += line_bytes(&story, o->text);
+    }
+    if (st == AE_OK && fflush(stdout) != 0) st = ae_output_failed("standard output");
+    return st;
+}
+
+int main(int argc, char **argv) {
+    options o = {.bytes = 3000000, .seed = 1};
+    ae_status st = parse(argc, argv, &o);
+    if (st == AE_OK && o.help)
+        fputs(usage, stdout);
+    else if (st == AE_OK)
+        st = write_stories(&o);
+    if (st != AE_OK) fprintf(stderr, "aerie-stories: %s\n", ae_error_message());
+    return (int)st;
+}

@@ -41,6 +41,11 @@ ae_rng ae_rng_make(uint64_t seed, uint64_t stream) {
     return (ae_rng){.seed = seed, .stream = stream};
 }
 
+void ae_rng_words(ae_rng *r, uint32_t words[4]) {
+    block b = next_block(r);
+    for (int i = 0; i < 4; i++) words[i] = b.w[i];
+}
+
 uint32_t ae_rng_u32(ae_rng *r) {
     return next_block(r).w[0];
 }

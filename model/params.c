@@ -170,17 +170,54 @@ static double draw_recurrent(ae_rng *r) {
     return log(expm1(-0.5 * log(u)));
 }
 
-/* One value a counter: any part can be made apart, and by any thread. */
-void ae_param_initial_part(const ae_param *p, uint64_t seed, int64_t first, int64_t n, float *out) {
-    assert(first >= 0 && n >= 0 && first + n <= p->n);
-    const uint64_t stream = ae_rng_hash(seed, p->name);
+/* Four normals of one counter: Box and Muller twice, over uniforms of 32 bits. */
+static void draw_normals(ae_rng r, float std, float out[4]) {
+    uint32_t words[4];
+    ae_rng_words(&r, words);
+    for (int pair = 0; pair < 4; pair += 2) {
+        const float radius = ((float)words[pair] + 1.0f) * 0x1p-32f; /* (0, 1] */
+        const float angle = (float)words[pair + 1] * (float)(6.283185307179586477 * 0x1p-32);
+        const float length = std * sqrtf(-2.0f * logf(radius));
+        out[pair] = length * cosf(angle);
+        out[pair + 1] = length * sinf(angle);
+    }
+}
+
+/* Element i is number i % 4 of counter i / 4: any part can be made apart, and by any thread. */
+static void fill_normals(uint64_t seed, uint64_t stream, float std, int64_t first, int64_t n, float *out) {
 #pragma omp parallel for schedule(static)
+    for (int64_t k = first / 4; k < (first + n + 3) / 4; k++) {
+        ae_rng r = ae_rng_make(seed, stream);
+        float four[4];
+        r.counter = (uint64_t)k;
+        draw_normals(r, std, four);
+        for (int64_t i = 4 * k; i < 4 * k + 4; i++) {
+            if (i >= first && i < first + n) out[i - first] = four[i - 4 * k];
+        }
+    }
+}
+
+static void fill_recurrent(uint64_t seed, uint64_t stream, int64_t first, int64_t n, float *out) {
     for (int64_t i = 0; i < n; i++) {
         ae_rng r = ae_rng_make(seed, stream);
         r.counter = (uint64_t)(first + i);
-        out[i] = p->init == AE_INIT_NORMAL      ? (float)(p->std * ae_rng_normal(&r))
-                 : p->init == AE_INIT_RECURRENT ? (float)draw_recurrent(&r)
-                                                : 0.0f;
+        out[i] = (float)draw_recurrent(&r);
+    }
+}
+
+void ae_param_initial_part(const ae_param *p, uint64_t seed, int64_t first, int64_t n, float *out) {
+    assert(first >= 0 && n >= 0 && first + n <= p->n);
+    const uint64_t stream = ae_rng_hash(seed, p->name);
+    switch (p->init) {
+    case AE_INIT_NORMAL:
+        fill_normals(seed, stream, (float)p->std, first, n, out);
+        break;
+    case AE_INIT_RECURRENT:
+        fill_recurrent(seed, stream, first, n, out);
+        break;
+    case AE_INIT_ZERO:
+        memset(out, 0, (size_t)n * sizeof *out);
+        break;
     }
 }
 

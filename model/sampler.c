@@ -44,7 +44,7 @@ static double amount(measure m, float x) {
 
 static float median_of_three(float a, float b, float c) {
     const float low = a < b ? a : b, high = a < b ? b : a;
-    return c < low ? low : c > high ? high : c;
+    return fminf(fmaxf(low, c), high);
 }
 
 typedef struct {

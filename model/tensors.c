@@ -268,7 +268,7 @@ ae_status ae_tensors_same(ae_tensors *t, const char *a, const char *b, bool *sam
     *same = x->item != NULL && y->item != NULL && x->item->rank == y->item->rank &&
             memcmp(x->item->shape, y->item->shape, sizeof x->item->shape) == 0;
     if (!*same) return AE_OK; /* native files hold every tensor once */
-    float *room = malloc(2 * PIECE * sizeof *room);
+    float *room = malloc(2 * (size_t)PIECE * sizeof *room);
     if (room == NULL) return out_of_memory(t->path);
     st = same_values(x, y, room, room + PIECE, same);
     free(room);

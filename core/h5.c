@@ -339,6 +339,7 @@ static ae_status create_set(hid_t *set, hid_t file, const char *path, const char
     if (has_object(file, name)) return AE_FAIL(AE_ERR_DEFECT, "%s: %s: is written twice", path, name);
     hid_t link = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_create_intermediate_group(link, 1);
+    H5Pset_obj_track_times(layout, false); /* the same contents are the same bytes */
     *set = H5Dcreate2(file, name, type, space, link, layout, H5P_DEFAULT);
     H5Pclose(link);
     return *set >= 0 ? AE_OK : write_failed(path, name);
@@ -347,16 +348,18 @@ static ae_status create_set(hid_t *set, hid_t file, const char *path, const char
 static ae_status write_whole(hid_t file, const char *path, const char *name, hid_t type, int rank,
                              const int64_t *shape, const void *x) {
     hsize_t dims[RANK_MAX];
-    hid_t set = H5I_INVALID_HID, space = H5I_INVALID_HID;
+    hid_t set = H5I_INVALID_HID, space = H5I_INVALID_HID, layout = H5I_INVALID_HID;
     ae_status st = AE_OK;
     if (rank > RANK_MAX)
         AE_TRY(AE_FAIL(AE_ERR_DEFECT, "%s: %s: %d dimensions are too many", path, name, rank));
     for (int i = 0; i < rank; i++) dims[i] = (hsize_t)shape[i];
     space = H5Screate_simple(rank, dims, NULL);
-    AE_TRY(create_set(&set, file, path, name, type, space, H5P_DEFAULT));
+    layout = H5Pcreate(H5P_DATASET_CREATE);
+    AE_TRY(create_set(&set, file, path, name, type, space, layout));
     if (H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) < 0) st = write_failed(path, name);
 out:
     if (H5Dclose(set) < 0 && set >= 0 && st == AE_OK) st = write_failed(path, name);
+    H5Pclose(layout);
     H5Sclose(space);
     return st;
 }

@@ -80,7 +80,7 @@ struct ae_tokenizer {
     sp::SentencePieceProcessor processor;
     std::string bytes;
     uint64_t hash = 0, serial = 0;
-    bool wordwise = false;
+    bool wordwise = false, has_space = false;
     int32_t byte_id[256];
     std::vector<char> is_byte; /* by id */
 };
@@ -196,36 +196,44 @@ ae_status encode_plain(const ae_tokenizer *t, const char *s, size_t n, ae_ids *o
     return st;
 }
 
-/* A U+2581 of the text would come back as a space, so it is written in bytes. */
+/* The first thing in the text that sentencepiece would not give back: U+2581, which comes back as a space, and a space where the
+ * model has no piece for one, which comes back as U+2581. */
+const char *find_unsafe(const ae_tokenizer *t, const char *s, size_t n) {
+    const char *mark = static_cast<const char *>(memmem(s, n, kSpace, kMarkBytes));
+    const size_t before = mark ? static_cast<size_t>(mark - s) : n;
+    const char *space = t->has_space ? nullptr : static_cast<const char *>(memchr(s, ' ', before));
+    return space ? space : mark;
+}
+
+/* What is not safe is written in bytes. */
 ae_status encode_text(const ae_tokenizer *t, const char *s, size_t n, ae_ids *out) {
     ae_status st = AE_OK;
-    while (st == AE_OK && t->byte_id[0xE2] >= 0) {
-        const char *mark = static_cast<const char *>(memmem(s, n, kSpace, kMarkBytes));
-        if (!mark) break;
-        const size_t before = static_cast<size_t>(mark - s);
+    const char *mark = nullptr;
+    while (st == AE_OK && t->byte_id[0] >= 0 && (mark = find_unsafe(t, s, n)) != nullptr) {
+        const size_t before = static_cast<size_t>(mark - s), length = *mark == ' ' ? 1 : kMarkBytes;
         st = encode_plain(t, s, before, out);
-        for (size_t i = 0; i < kMarkBytes; i++) ae_ids_append(out, t->byte_id[static_cast<uint8_t>(mark[i])]);
-        s = mark + kMarkBytes;
-        n -= before + kMarkBytes;
+        for (size_t i = 0; i < length; i++) ae_ids_append(out, t->byte_id[static_cast<uint8_t>(mark[i])]);
+        s = mark + length;
+        n -= before + length;
     }
     return st == AE_OK ? encode_plain(t, s, n, out) : st;
 }
 
-/* Bytes of a control token or byte piece spelt out at s, or 0. */
-size_t control_bytes(const char *s, size_t n) {
+/* Whether a control token or byte piece is spelt out at s. */
+bool is_control_text(const char *s, size_t n) {
     static const char *const kNames[] = {"<pad>", "<eos>",           "<bos>",
                                          "<unk>", "<start_of_turn>", "<end_of_turn>"};
+    if (s[0] != '<') return false;
     for (const char *name : kNames) {
         const size_t length = std::strlen(name);
-        if (n >= length && std::memcmp(s, name, length) == 0) return length;
+        if (n >= length && std::memcmp(s, name, length) == 0) return true;
     }
-    const bool is_byte =
-        n >= 6 && std::memcmp(s, "<0x", 3) == 0 && std::isxdigit(s[3]) && std::isxdigit(s[4]) && s[5] == '>';
-    return is_byte ? 6 : 0;
+    return n >= 6 && std::memcmp(s, "<0x", 3) == 0 && std::isxdigit(s[3]) && std::isxdigit(s[4]) &&
+           s[5] == '>';
 }
 
-/* Lines and runs of line ends in turn, so that no piece joins the two; what the trainer would take for marks of its own parts them
- * too. */
+/* Lines and runs of line ends in turn, so that no piece joins the two. What the trainer would take for marks of its own is left
+ * out, and control tokens spelt out (WikiText is full of "<unk>") are cut behind the "<", since it would leave them out. */
 class Sentences : public sp::SentenceIterator {
   public:
     Sentences(const char *text, size_t n) : s_(text), rest_(n) { Next(); }
@@ -238,7 +246,9 @@ class Sentences : public sp::SentenceIterator {
         if (done_) return;
         size_t n = 1;
         const bool lines = is_line_end(s_[0]);
-        while (n < rest_ && is_line_end(s_[n]) == lines && !parting(n)) n++;
+        while (n < rest_ && is_line_end(s_[n]) == lines && !parting(n) &&
+               !is_control_text(s_ + n - 1, rest_ - n + 1))
+            n++;
         if (n > kSentenceBytes) n = ae_text_edge(s_, kSentenceBytes);
         value_.assign(s_, n);
         skip(n);
@@ -249,7 +259,6 @@ class Sentences : public sp::SentenceIterator {
         const char *s = s_ + at;
         const size_t n = rest_ - at;
         if (s[0] == '\0') return 1;
-        if (s[0] == '<') return control_bytes(s, n);
         if (s[0] != kSpace[0] || n < kMarkBytes) return 0;
         return !std::memcmp(s, kSpace, kMarkBytes) || !std::memcmp(s, kUnknown, kMarkBytes) ? kMarkBytes : 0;
     }
@@ -433,6 +442,7 @@ ae_status ae_tokenizer_from_bytes(ae_tokenizer **tokenizer, const void *bytes, s
         t->hash = ae_fnv(AE_FNV_START, bytes, n);
         t->serial = next_serial();
         t->wordwise = is_wordwise(t->processor);
+        t->has_space = ae_tokenizer_id(t.get(), kSpace) >= 0;
         find_bytes(t.get());
         *tokenizer = t.release();
     } catch (const std::bad_alloc &) {

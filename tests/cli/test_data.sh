@@ -27,6 +27,9 @@ for part in train heldout; do
 done
 [ "$(wc -l <heldout.json)" = 2 ] || fail "expected 2 documents held out"
 grep -q '"text":"bird number 19 sings\\nto the hill"' heldout.json || fail "the last document is held out whole"
+run 0 "$aerie" data prepare --input docs.jsonl --tokenizer t.model --output docs_3 --threads 3
+equal docs/train.h5 docs_3/train.h5 "three threads"
+equal docs/heldout.h5 docs_3/heldout.h5 "three threads"
 run 0 "$aerie" data prepare --input book.txt --tokenizer t.model --output parts --split-on '5 songs to a river\n' --heldout 0
 prints '41 documents'
 absent parts/heldout.h5

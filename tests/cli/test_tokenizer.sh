@@ -5,7 +5,7 @@ awk 'BEGIN { for (i = 0; i < 400; i++) printf "the %d birds of the hill sing %d 
 
 run 0 "$aerie" tokenizer train --input corpus.txt --output t.model --vocab-size 340 --json
 prints '"vocab_size":340'
-run 0 "$aerie" tokenizer train --input corpus.txt corpus.txt --output twice.model --vocab-size 285 --kind unigram
+run 0 "$aerie" tokenizer train --input corpus.txt corpus.txt --output twice.model --vocab-size 290 --kind unigram
 run 0 "$aerie" tokenizer train --input corpus.txt --output again.model --vocab-size=340
 equal t.model again.model "training twice"
 

@@ -322,6 +322,26 @@ Test(tokenizer, a_text_too_small_names_the_size_it_gives) {
     }
 }
 
+/* Such a model has no piece for a space. */
+Test(tokenizer, trained_without_spaces_it_keeps_them) {
+    text_buffer t = {0};
+    ae_rng rng = ae_rng_make(1, 1);
+    for (int i = 0; i < 2000; i++) {
+        text_add_word(&t, &rng);
+        text_add(&t, "\n", 1);
+    }
+    const char *input = scratch_write("words.txt", t.s, t.n);
+    const ae_tokenizer_training a = training(&input, scratch_path("words.model"), "bpe", 300);
+    cr_assert_eq(ae_tokenizer_train(&a), AE_OK, "%s", ae_error_message());
+    ae_tokenizer *k = NULL;
+    cr_assert_eq(ae_tokenizer_open(&k, a.output), AE_OK);
+    cr_assert_eq(ae_tokenizer_id(k, "\xE2\x96\x81"), -1);
+    check_odd_texts(k);
+    check_round_trip(k, " the  wood ", 11);
+    ae_tokenizer_delete(k);
+    free(t.s);
+}
+
 Test(tokenizer, long_lines_are_trained_on) {
     text_buffer t = {0};
     ae_rng rng = ae_rng_make(1, 1);

@@ -4,10 +4,18 @@
 #include "core/h5.h"
 #include "data/hash.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HASH_TOKENS = 1 << 16 };
+enum { HASH_TOKENS = 1 << 16, BLOCK_TOKENS = 1 << 14, BLOCKS = 64 };
+
+/* Tokens [index, index + 1) * BLOCK_TOKENS, as they are in the file. */
+typedef struct {
+    int64_t index; /* -1: nothing */
+    int32_t *ids;  /* NULL until first used */
+    uint8_t *mask;
+} block;
 
 struct ae_token_set {
     char *path, *manifest;
@@ -19,6 +27,8 @@ struct ae_token_set {
     uint64_t hash;
     void *tokenizer;
     size_t tokenizer_bytes;
+    pthread_mutex_t lock;
+    block blocks[BLOCKS]; /* read last; block i at i % BLOCKS, under the lock */
 };
 
 static ae_status no_memory(const char *path) {
@@ -121,6 +131,8 @@ ae_status ae_token_set_open(ae_token_set **set, const char *path) {
     ae_token_set *s = calloc(1, sizeof *s);
     if (!s) return no_memory(path);
     s->file = H5I_INVALID_HID;
+    pthread_mutex_init(&s->lock, NULL);
+    for (int i = 0; i < BLOCKS; i++) s->blocks[i].index = -1;
     s->path = strdup(path);
     ae_status st = s->path ? ae_h5_open(&s->file, path) : no_memory(path);
     if (st == AE_OK) st = read_header(s);
@@ -135,6 +147,11 @@ ae_status ae_token_set_open(ae_token_set **set, const char *path) {
 void ae_token_set_close(ae_token_set *s) {
     if (!s) return;
     if (s->file >= 0) ae_h5_close(s->file, s->path);
+    for (int i = 0; i < BLOCKS; i++) {
+        free(s->blocks[i].ids);
+        free(s->blocks[i].mask);
+    }
+    pthread_mutex_destroy(&s->lock);
     free(s->path);
     free(s->manifest);
     free(s->doc_starts);
@@ -180,21 +197,58 @@ const char *ae_token_set_manifest(const ae_token_set *s) {
     return s->manifest ? s->manifest : "";
 }
 
-ae_status ae_token_set_read(ae_token_set *s, int64_t first, int64_t n, int32_t *tokens, uint8_t *mask) {
-    ae_status st = ae_h5_read_range(s->file, s->path, "tokens", H5T_NATIVE_INT32, first, n, tokens);
+static ae_status load_block(ae_token_set *s, block *b, int64_t index) {
+    const int64_t first = index * BLOCK_TOKENS, left = s->tokens - first;
+    const int64_t n = left < BLOCK_TOKENS ? left : BLOCK_TOKENS;
+    b->index = -1;
+    if (!b->ids) b->ids = malloc(BLOCK_TOKENS * sizeof *b->ids);
+    if (!b->mask) b->mask = malloc(BLOCK_TOKENS);
+    if (!b->ids || !b->mask) return no_memory(s->path);
+    ae_status st = ae_h5_read_range(s->file, s->path, "tokens", H5T_NATIVE_INT32, first, n, b->ids);
+    if (st == AE_OK && s->has_mask)
+        st = ae_h5_read_range(s->file, s->path, "loss_mask", H5T_NATIVE_UINT8, first, n, b->mask);
     if (st != AE_OK) return st;
-    for (int64_t i = 0; i < n; i++)
-        if (tokens[i] < 0 || tokens[i] >= s->vocab_size)
+    if (!s->has_mask) memset(b->mask, 1, (size_t)n);
+    b->index = index;
+    return AE_OK;
+}
+
+/* What is read is checked, not more: a fault far off does not stop what comes before it. */
+static ae_status check_entries(const ae_token_set *s, int64_t first, int64_t n, const int32_t *ids,
+                               const uint8_t *mask) {
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= s->vocab_size)
             return AE_FAIL(AE_ERR_INPUT, "%s: tokens: expected ids below %lld, found %d at %lld", s->path,
-                           (long long)s->vocab_size, tokens[i], (long long)(first + i));
-    if (!mask) return AE_OK;
-    memset(mask, 1, (size_t)n);
-    if (!s->has_mask) return AE_OK;
-    st = ae_h5_read_range(s->file, s->path, "loss_mask", H5T_NATIVE_UINT8, first, n, mask);
-    for (int64_t i = 0; i < n && st == AE_OK; i++)
+                           (long long)s->vocab_size, ids[i], (long long)(first + i));
         if (mask[i] > 1)
-            st = AE_FAIL(AE_ERR_INPUT, "%s: loss_mask: expected 0 or 1, found %d at %lld", s->path, mask[i],
-                         (long long)(first + i));
+            return AE_FAIL(AE_ERR_INPUT, "%s: loss_mask: expected 0 or 1, found %d at %lld", s->path, mask[i],
+                           (long long)(first + i));
+    }
+    return AE_OK;
+}
+
+static ae_status read_blocks(ae_token_set *s, int64_t first, int64_t n, int32_t *tokens, uint8_t *mask) {
+    for (int64_t done = 0; done < n;) {
+        const int64_t at = first + done, index = at / BLOCK_TOKENS, skip = at % BLOCK_TOKENS;
+        const int64_t take = n - done < BLOCK_TOKENS - skip ? n - done : BLOCK_TOKENS - skip;
+        block *b = &s->blocks[index % BLOCKS];
+        ae_status st = b->index == index ? AE_OK : load_block(s, b, index);
+        if (st == AE_OK) st = check_entries(s, at, take, b->ids + skip, b->mask + skip);
+        if (st != AE_OK) return st;
+        memcpy(tokens + done, b->ids + skip, (size_t)take * sizeof *tokens);
+        if (mask) memcpy(mask + done, b->mask + skip, (size_t)take);
+        done += take;
+    }
+    return AE_OK;
+}
+
+ae_status ae_token_set_read(ae_token_set *s, int64_t first, int64_t n, int32_t *tokens, uint8_t *mask) {
+    if (first < 0 || n < 0 || first > s->tokens || n > s->tokens - first)
+        return AE_FAIL(AE_ERR_INPUT, "%s: tokens: expected a range of %lld, found %lld from %lld on", s->path,
+                       (long long)s->tokens, (long long)n, (long long)first);
+    pthread_mutex_lock(&s->lock);
+    const ae_status st = read_blocks(s, first, n, tokens, mask);
+    pthread_mutex_unlock(&s->lock);
     return st;
 }
 

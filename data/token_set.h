@@ -30,7 +30,7 @@ uint64_t ae_token_set_hash(ae_token_set *s);
 const char *ae_token_set_manifest(const ae_token_set *s); /* JSON text, "" when absent */
 
 /* Tokens [first, first + n); an id beyond the vocabulary is AE_ERR_INPUT naming its place. `mask` may be NULL; without
- * /loss_mask it is filled with 1. */
+ * /loss_mask it is filled with 1. Several threads may read one set. What was read last is kept, some 5 MB. */
 ae_status ae_token_set_read(ae_token_set *s, int64_t first, int64_t n, int32_t *tokens, uint8_t *mask);
 
 /* Writing: aside, then renamed by finish. */

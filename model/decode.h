@@ -21,7 +21,7 @@ void ae_decode_state_copy(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_s
 /* Buffers for stepping up to B sequences and for prefilling in chunks of at most `chunk` tokens. */
 typedef struct ae_decoder ae_decoder;
 size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t chunk);
-ae_status ae_decoder_new(ae_decoder **d, const ae_model *m, ptrdiff_t B, ptrdiff_t chunk);
+ae_status ae_decoder_new(ae_decoder **out, const ae_model *m, ptrdiff_t B, ptrdiff_t chunk);
 void ae_decoder_delete(ae_decoder *d);
 
 /* Takes n tokens into sequence b, in chunks; the same bits however n was split is not promised, a bound is (docs/performance.md).

@@ -297,7 +297,7 @@ static ae_status fetch_param(void *context, ptrdiff_t i, const float **values) {
 
 ae_status ae_model_save(const ae_model *m, const char *path) {
     const size_t n = (size_t)m->params.n;
-    int64_t most = 0;
+    int64_t most = 1;
     const char **names = calloc(n, sizeof *names);
     int *ranks = calloc(n, sizeof *ranks);
     int64_t(*shapes)[3] = calloc(n, sizeof *shapes);

@@ -37,7 +37,7 @@ typedef struct {
 /* The memory of one pass over micro-batches of a fixed shape; made once, used for every step. */
 typedef struct ae_pass ae_pass;
 size_t ae_pass_bytes(const ae_backend *be, const ae_model_config *c, ae_pass_dims n, bool training);
-ae_status ae_pass_new(ae_pass **p, const ae_model *m, ae_pass_dims n, bool training);
+ae_status ae_pass_new(ae_pass **out, const ae_model *m, ae_pass_dims n, bool training);
 void ae_pass_delete(ae_pass *p);
 
 /* Host arrays of one micro-batch, [B, T] each. B and T may be smaller than the pass was made for. */

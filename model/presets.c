@@ -19,7 +19,7 @@
 /* The published proportions: recurrence as wide as the model, MLP three times, one key head. */
 #define SHAPE(v, d, n, l, w)                                                                                 \
     {                                                                                                        \
-        .V = (v), .D = (d), .C = (d), .E = 3 * (d), .N = (n), .G = 1, .H = (d) / (n), .W = (w),              \
+        .V = (v), .D = (d), .C = (d), .E = 3 * (ptrdiff_t)(d), .N = (n), .G = 1, .H = (d) / (n), .W = (w),   \
         .blocks = (l), .pattern = GRIFFIN, CAPPED                                                            \
     }
 #define PAPER(layers)                                                                                        \

@@ -255,7 +255,7 @@ static void widen(float *out, const uint16_t *in, size_t n, ae_dtype type) {
 }
 
 static ae_status read_narrow(const ae_safetensors *f, ae_dtype type, int64_t at, size_t n, float *out) {
-    uint16_t *piece = malloc(PIECE * sizeof *piece);
+    uint16_t *piece = calloc(PIECE, sizeof *piece);
     if (piece == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", f->path);
     ae_status st = AE_OK;
     for (size_t done = 0; st == AE_OK && done < n; done += PIECE) {

@@ -11,7 +11,7 @@
 typedef struct ae_tensors ae_tensors;
 
 /* A Hugging Face folder (model.safetensors, or model.safetensors.index.json and its shards) or one .safetensors or .h5 file. */
-ae_status ae_tensors_open(ae_tensors **t, const char *path);
+ae_status ae_tensors_open(ae_tensors **out, const char *path);
 void ae_tensors_close(ae_tensors *t);
 
 ptrdiff_t ae_tensors_count(const ae_tensors *t);

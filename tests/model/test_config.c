@@ -157,7 +157,10 @@ Test(config, json_comes_back_the_same) {
         cr_assert(back.G == c.G && back.H == c.H && back.W == c.W && back.K == c.K &&
                   back.blocks == c.blocks);
         cr_assert_arr_eq(back.pattern, c.pattern, (size_t)c.blocks);
-        cr_assert_eq(memcmp(&back.rope_theta, &c.rope_theta, 4 * sizeof(double)), 0);
+        cr_assert_float_eq(back.rope_theta, c.rope_theta, 0);
+        cr_assert_float_eq(back.rope_share, c.rope_share, 0);
+        cr_assert_float_eq(back.norm_eps, c.norm_eps, 0);
+        cr_assert_float_eq(back.soft_cap, c.soft_cap, 0);
         cr_assert_eq(back.scale_embeddings, c.scale_embeddings);
         free(text);
     }

@@ -130,9 +130,56 @@ Test(decode, agrees_with_the_full_pass) {
     }
 }
 
+/* ---- a longer text, a shape with two key heads ---- */
+
+enum { LONG = 700 };
+
+static ae_model_config long_config(void) {
+    for (size_t i = 0; i < ae_n_presets; i++) {
+        if (strcmp(ae_presets[i].name, "small-1m") != 0) continue;
+        ae_model_config c = ae_presets[i].config;
+        c.V = 300;
+        c.W = 100;
+        c.G = 2;
+        return c;
+    }
+    cr_assert_fail("no such preset");
+    return (ae_model_config){0};
+}
+
+Test(decode, long_texts_agree_with_the_full_pass) {
+    ae_model m;
+    const ae_model_config c = long_config();
+    cr_assert_eq(ae_model_init(&m, rig_backend(RIG_CPU_BEST, 2), &c, false), AE_OK);
+    cr_assert_eq(ae_model_set_initial(&m, 5), AE_OK);
+    rig_batch b = rig_batch_random(1, LONG, c.V, 2);
+    for (int32_t t = 0; t < LONG; t++) b.positions[t] = t;
+    const ae_micro_batch row = rig_rows(&b, 0, 1);
+    float *full = rig_logits(&m, &row), *logits = malloc((size_t)c.V * sizeof *logits);
+    static const ptrdiff_t chunks[] = {99, 100, 101, 128, 256, 1000};
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+        ae_decode_state s = new_state(&m, 1);
+        ae_decoder *d = new_decoder(&m, 1, chunks[i]);
+        const ptrdiff_t taken = LONG - 20;
+        ae_decoder_prefill(d, &s, 0, b.tokens, taken, logits, NULL);
+        cr_assert(rig_furthest(logits, full + (taken - 1) * c.V, (size_t)c.V) < BOUND, "chunks of %td",
+                  chunks[i]);
+        for (ptrdiff_t t = taken; t < LONG; t++) {
+            ae_decoder_step(d, &s, b.tokens + t, 1, logits);
+            cr_assert(rig_furthest(logits, full + t * c.V, (size_t)c.V) < BOUND, "step %td", t);
+        }
+        ae_decoder_delete(d);
+        ae_decode_state_free(&s);
+    }
+    free(logits);
+    free(full);
+    rig_batch_free(&b);
+    ae_model_free(&m);
+}
+
 /* ---- batches ---- */
 
-enum { BATCH = 20 };
+static const ptrdiff_t BATCH = 20, STEPS = 11;
 
 /* Sequence b starts with b tokens of its own, so that positions differ. */
 static void fill_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, ptrdiff_t B) {
@@ -140,8 +187,8 @@ static void fill_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, p
 }
 
 static void step_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, ptrdiff_t B, float *logits) {
-    int32_t tokens[BATCH];
-    for (int t = 0; t < 11; t++) {
+    int32_t tokens[20];
+    for (ptrdiff_t t = 0; t < STEPS; t++) {
         for (ptrdiff_t b = 0; b < B; b++) tokens[b] = r->b.tokens[(b * 7 + t * 3) % LENGTH];
         ae_decoder_step(d, s, tokens, B, logits + t * B * r->m.config.V);
     }
@@ -151,8 +198,8 @@ Test(decode, a_sequence_does_not_see_its_batch) {
     static const ptrdiff_t sizes[] = {1, 2, 3, 4, 5, 15, 16, 17};
     decode_rig r = make_rig(RIG_CPU_BEST, "tiny");
     const ptrdiff_t V = r.m.config.V;
-    float *whole = malloc((size_t)(11 * BATCH * V) * sizeof *whole),
-          *part = malloc((size_t)(11 * BATCH * V) * sizeof *part);
+    float *whole = malloc((size_t)(STEPS * BATCH * V) * sizeof *whole),
+          *part = malloc((size_t)(STEPS * BATCH * V) * sizeof *part);
     ae_decoder *d = new_decoder(&r.m, BATCH, 32);
     ae_decode_state s = new_state(&r.m, BATCH);
     fill_batch(&r, d, &s, BATCH);
@@ -162,7 +209,7 @@ Test(decode, a_sequence_does_not_see_its_batch) {
         for (ptrdiff_t b = 0; b < BATCH; b++) ae_decode_state_reset(&s, b);
         fill_batch(&r, d, &s, BATCH);
         step_batch(&r, d, &s, B, part);
-        for (ptrdiff_t t = 0; t < 11; t++)
+        for (ptrdiff_t t = 0; t < STEPS; t++)
             cr_assert_eq(memcmp(part + t * B * V, whole + t * BATCH * V, (size_t)(B * V) * sizeof *part), 0,
                          "batch of %td, step %td", B, t);
     }

@@ -1,4 +1,5 @@
 #include "core/rng.h"
+#include "model/decode.h"
 #include "tests/model/rig.h"
 
 #include <math.h>
@@ -260,7 +261,7 @@ Test(pass, one_and_two_threads_give_the_same_bits) {
     cr_assert_eq(ae_params_init(&table, &middling), AE_OK);
     cr_assert_float_eq(one_sum, two_sum, 0);
     cr_assert(isfinite(one_sum) && one_sum > 0);
-    cr_assert_eq(memcmp(one_logits, two_logits, (size_t)3 * 301 * 500 * sizeof(float)), 0);
+    cr_assert_arr_eq(one_logits, two_logits, (size_t)3 * 301 * 500 * sizeof(float));
     for (ptrdiff_t i = 0; i < table.n; i++) {
         const ae_param *p = &table.items[i];
         cr_assert_eq(memcmp(one + p->offset, two + p->offset, (size_t)p->n * sizeof(float)), 0, "%s",
@@ -316,6 +317,59 @@ Test(pass, window_as_long_as_the_row_is_no_window) {
 }
 
 /* ---- memory ---- */
+
+/* The n-th allocation fails, every other is the CPU's. */
+static int allocations_left;
+static ae_status (*real_alloc)(void **ptr, size_t bytes);
+static ae_status scarce_alloc(void **ptr, size_t bytes) {
+    if (allocations_left-- > 0) return real_alloc(ptr, bytes);
+    *ptr = NULL;
+    return AE_FAIL(AE_ERR_RESOURCE, "no more memory");
+}
+
+static ae_backend scarce_backend(void) {
+    ae_backend be = *rig_backend(RIG_CPU_BEST, 1);
+    real_alloc = be.alloc;
+    be.alloc = scarce_alloc;
+    return be;
+}
+
+Test(pass, every_failed_allocation_is_reported) {
+    const ae_backend be = scarce_backend();
+    ae_model m;
+    ae_status st = AE_ERR_RESOURCE;
+    int n = 0;
+    for (; st != AE_OK; n++) {
+        allocations_left = n;
+        st = ae_model_init(&m, &be, &middling, true);
+        if (st == AE_OK) break;
+        cr_assert_eq(st, AE_ERR_RESOURCE);
+        cr_assert_null(m.value_memory);
+        cr_assert_null(m.params.items);
+    }
+    cr_assert(n >= 2); /* values and gradients at least */
+    allocations_left = 1000;
+    cr_assert_eq(ae_model_set_initial(&m, 1), AE_OK);
+    ae_pass *p = (ae_pass *)&m;
+    allocations_left = 0;
+    cr_assert_eq(ae_pass_new(&p, &m, (ae_pass_dims){1, 8, 0}, true), AE_ERR_RESOURCE);
+    cr_assert_null(p);
+    allocations_left = 1;
+    cr_assert_eq(ae_pass_new(&p, &m, (ae_pass_dims){1, 8, 0}, false), AE_OK);
+    rig_batch b = rig_batch_random(1, 8, m.config.V, 1);
+    const ae_micro_batch row = rig_rows(&b, 0, 1);
+    float logits[8 * 500];
+    cr_assert_eq(ae_model_logits(&m, p, &row, logits), AE_ERR_RESOURCE);
+    ae_decode_state s;
+    ae_decoder *d = (ae_decoder *)&m;
+    cr_assert_eq(ae_decode_state_init(&s, &m, 2), AE_ERR_RESOURCE);
+    cr_assert_null(s.positions);
+    cr_assert_eq(ae_decoder_new(&d, &m, 2, 4), AE_ERR_RESOURCE);
+    cr_assert_null(d);
+    rig_batch_free(&b);
+    ae_pass_delete(p);
+    ae_model_free(&m);
+}
 
 Test(pass, plan_follows_what_is_kept) {
     const ae_backend *be = rig_backend(RIG_CPU_BEST, 1);

@@ -73,7 +73,7 @@ check_tidy() {
 }
 
 scripts/install-packages.sh || exit $?
-build_and_test release -DAERIE_WERROR=ON
+build_and_test release -DAERIE_TESTS=ON -DAERIE_WERROR=ON
 [ "$fast" = yes ] || build_and_test asan
 echo "== style"
 check clang-format check_format

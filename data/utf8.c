@@ -27,15 +27,15 @@ static bool eight_ascii(const unsigned char *s) {
     return (x & UINT64_C(0x8080808080808080)) == 0;
 }
 
-size_t ae_utf8_prefix(const char *text, size_t n) {
-    const unsigned char *s = (const unsigned char *)text;
+size_t ae_utf8_prefix(const char *s, size_t n) {
+    const unsigned char *bytes = (const unsigned char *)s;
     size_t at = 0;
     while (at < n) {
-        if (n - at >= 8 && eight_ascii(s + at)) {
+        if (n - at >= 8 && eight_ascii(bytes + at)) {
             at += 8;
             continue;
         }
-        const size_t length = char_bytes(s + at, n - at);
+        const size_t length = char_bytes(bytes + at, n - at);
         if (!length) return at;
         at += length;
     }

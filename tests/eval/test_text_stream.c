@@ -1,0 +1,131 @@
+#include "core/file.h"
+#include "eval/text_stream.h"
+
+#include <criterion/criterion.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A tokenizer of a few words: other characters fall back to bytes, a token each. */
+static ae_tokenizer *small_tokenizer(void) {
+    char folder[] = "/tmp/aerie-stream-XXXXXX";
+    cr_assert_not_null(mkdtemp(folder));
+    char *input = ae_path_join(folder, "text"), *output = ae_path_join(folder, "t.model");
+    FILE *f = fopen(input, "w");
+    for (int i = 0; i < 200; i++) fprintf(f, "the bird %d sings to the hill\n", i);
+    cr_assert_eq(fclose(f), 0);
+    const char *inputs[] = {input};
+    const ae_tokenizer_training how = {.inputs = inputs,
+                                       .n_inputs = 1,
+                                       .output = output,
+                                       .text_key = "text",
+                                       .vocab_size = 300,
+                                       .kind = "bpe",
+                                       .sample_bytes = 1 << 20};
+    ae_tokenizer *t = NULL;
+    cr_assert_eq(ae_tokenizer_train(&how), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_tokenizer_open(&t, output), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_folder_remove(folder), AE_OK);
+    free(input);
+    free(output);
+    return t;
+}
+
+/* Every prefix that comes out is whole characters of the text, and in the end it is all there. */
+static void check_growth(const ae_tokenizer *t, const char *text) {
+    ae_ids ids = {0};
+    ae_text_stream s;
+    cr_assert_eq(ae_tokenizer_encode(t, text, strlen(text), &ids), AE_OK);
+    ae_text_stream_init(&s, t);
+    for (ptrdiff_t i = 0; i < ids.n; i++) {
+        cr_assert_eq(ae_text_stream_push(&s, ids.ids[i]), AE_OK);
+        cr_assert(s.n <= strlen(text) && (s.n == 0 || memcmp(s.text, text, s.n) == 0), "'%s' of '%s'", s.text,
+                  text);
+        cr_assert_neq((unsigned char)text[s.n] & 0xC0, 0x80, "cut inside a character of '%s'", text);
+    }
+    cr_assert_eq(ae_text_stream_finish(&s), AE_OK);
+    cr_assert_str_eq(s.text, text);
+    ae_text_stream_free(&s);
+    ae_ids_free(&ids);
+}
+
+Test(text_stream, grows_by_whole_characters) {
+    ae_tokenizer *t = small_tokenizer();
+    check_growth(t, "");
+    check_growth(t, "the bird 12 sings");
+    check_growth(t, " leading space,  two spaces\nand\tlines\n");
+    check_growth(t, "h\xC3\xB6he \xE2\x80\x94 \xF0\x9F\x98\x80\xF0\x9F\x98\x80\xE6\xBC\xA2\xE5\xAD\x97 end");
+    ae_tokenizer_delete(t);
+}
+
+static int32_t byte_id(const ae_tokenizer *t, unsigned byte) {
+    char piece[8];
+    snprintf(piece, sizeof piece, "<0x%02X>", byte);
+    const int32_t id = ae_tokenizer_id(t, piece);
+    cr_assert_geq(id, 0);
+    return id;
+}
+
+Test(text_stream, half_characters_wait_for_the_rest_or_the_end) {
+    ae_tokenizer *t = small_tokenizer();
+    ae_text_stream s;
+    ae_text_stream_init(&s, t);
+    const unsigned smile[] = {0xF0, 0x9F, 0x98, 0x80};
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(s.n, 0);
+        cr_assert_eq(ae_text_stream_push(&s, byte_id(t, smile[i])), AE_OK);
+    }
+    cr_assert_str_eq(s.text, "\xF0\x9F\x98\x80");
+    cr_assert_eq(ae_text_stream_push(&s, byte_id(t, 0xC3)), AE_OK);
+    cr_assert_eq(s.n, 4);
+    cr_assert_eq(ae_text_stream_finish(&s), AE_OK);
+    cr_assert_str_eq(s.text, "\xF0\x9F\x98\x80\xEF\xBF\xBD");
+    ae_text_stream_free(&s);
+    ae_tokenizer_delete(t);
+}
+
+/* A model that only babbles bytes must not make the window grow without bound. */
+Test(text_stream, bytes_that_never_become_a_character_come_out) {
+    ae_tokenizer *t = small_tokenizer();
+    ae_text_stream s;
+    ae_text_stream_init(&s, t);
+    for (int i = 0; i < 100; i++) cr_assert_eq(ae_text_stream_push(&s, byte_id(t, 0xFF)), AE_OK);
+    cr_assert_gt(s.n, 0);
+    cr_assert_lt(s.window.n, 32);
+    ae_text_stream_free(&s);
+    ae_tokenizer_delete(t);
+}
+
+Test(text_stream, control_tokens_have_no_text) {
+    ae_tokenizer *t = small_tokenizer();
+    ae_text_stream s;
+    ae_text_stream_init(&s, t);
+    cr_assert_eq(ae_text_stream_push(&s, ae_tokenizer_special(t).eos), AE_OK);
+    cr_assert_eq(s.n, 0);
+    cr_assert_eq(ae_text_stream_push(&s, byte_id(t, 'x')), AE_OK);
+    cr_assert_str_eq(s.text, "x");
+    ae_text_stream_free(&s);
+    ae_tokenizer_delete(t);
+}
+
+Test(text_stream, the_first_stop_string_is_found) {
+    const char *const stops[] = {"end", "\n\n", "nd"};
+    cr_assert_eq(ae_text_find_stop("the end", 7, 0, stops, 3), 4);
+    cr_assert_eq(ae_text_find_stop("the end", 7, 5, stops, 3), 5);
+    cr_assert_eq(ae_text_find_stop("a\n\nb end", 8, 0, stops, 3), 1);
+    cr_assert_eq(ae_text_find_stop("nothing", 7, 0, stops, 3), SIZE_MAX);
+    cr_assert_eq(ae_text_find_stop("end", 3, 3, stops, 3), SIZE_MAX);
+    cr_assert_eq(ae_text_find_stop("end", 3, 0, stops, 0), SIZE_MAX);
+}
+
+Test(text_stream, what_may_become_a_stop_string_waits) {
+    const char *const stops[] = {"end", "\n\n"};
+    cr_assert_eq(ae_text_maybe_stop("the e", 5, stops, 2), 1);
+    cr_assert_eq(ae_text_maybe_stop("the en", 6, stops, 2), 2);
+    cr_assert_eq(ae_text_maybe_stop("the\n", 4, stops, 2), 1);
+    cr_assert_eq(ae_text_maybe_stop("that", 4, stops, 2), 0);
+    cr_assert_eq(ae_text_maybe_stop("e", 1, stops, 2), 1);
+    cr_assert_eq(ae_text_maybe_stop("", 0, stops, 2), 0);
+}

@@ -234,7 +234,7 @@ bool is_control_text(const char *s, size_t n) {
 
 /* Lines and runs of line ends in turn, so that no piece joins the two. What the trainer would take for marks of its own is left
  * out, and control tokens spelt out (WikiText is full of "<unk>") are cut behind the "<", since it would leave them out. */
-class Sentences : public sp::SentenceIterator {
+class Sentences final : public sp::SentenceIterator {
   public:
     Sentences(const char *text, size_t n) : s_(text), rest_(n) { Next(); }
     bool done() const override { return done_; }
@@ -381,7 +381,7 @@ ae_status train_apart(const Options &options, const char *text, size_t n, ae_sta
 int least_size(const std::string &why) {
     const size_t at = why.find("smaller than required_chars");
     const size_t vs = at == std::string::npos ? at : why.find(" vs ", at);
-    return vs == std::string::npos ? 0 : std::atoi(why.c_str() + vs + 4);
+    return vs == std::string::npos ? 0 : static_cast<int>(std::strtol(why.c_str() + vs + 4, nullptr, 10));
 }
 
 /* Pieces that this text gives when as many may be had as there are; 0 when that cannot be found out. */

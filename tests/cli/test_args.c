@@ -1,7 +1,6 @@
 #include "cli/args.h"
 #include "tests/core/scratch.h"
 
-
 typedef struct {
     bool force, force_given, help;
     const char *output;

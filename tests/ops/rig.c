@@ -298,8 +298,8 @@ void rig_expect_gradient(rig *r, const char *what, const float *got, const rig_a
         expect_elements(r, what, got, input, input->n, loss, context, tolerance);
         return;
     }
-    expect_elements(r, what, got, input, 8, loss, context, 10 * tolerance);
-    for (int i = 0; i < 3; i++) expect_direction(r, what, got, input, loss, context, tolerance);
+    expect_elements(r, what, got, input, RIG_ELEMENTS, loss, context, 10 * tolerance);
+    for (int i = 0; i < RIG_DIRECTIONS; i++) expect_direction(r, what, got, input, loss, context, tolerance);
 }
 
 void rig_expect_same_on_threads(rig *r, const char *what, rig_run *run, void *context,

@@ -15,7 +15,13 @@ typedef struct {
 } rig_choice;
 
 #define RIG_FLOOR 1e-37
-enum { RIG_PIECES = 4096, RIG_EVERY_ELEMENT = 256 };
+/* How much of a gradient is tried; the sanitizers are slow and look for something else. */
+#ifdef __SANITIZE_ADDRESS__
+enum { RIG_EVERY_ELEMENT = 24, RIG_ELEMENTS = 1, RIG_DIRECTIONS = 1 };
+#else
+enum { RIG_EVERY_ELEMENT = 256, RIG_ELEMENTS = 8, RIG_DIRECTIONS = 3 };
+#endif
+enum { RIG_PIECES = 4096 };
 
 typedef struct {
     ae_backend be;

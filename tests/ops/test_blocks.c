@@ -269,7 +269,7 @@ static void expect_backward(rig *r, kind which, ae_block_dims n, rig_layout layo
 }
 
 ON_EVERY_BACKEND(blocks, backward_is_the_complex_step) {
-    r->every_element = 40;
+    r->every_element = ae_min(40, r->every_element);
     each_way(r, expect_backward);
 }
 

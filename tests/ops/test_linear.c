@@ -76,6 +76,19 @@ ON_EVERY_BACKEND(linear, forward_is_the_reference) {
         }
 }
 
+/* From one row to one past those that have kernels of their own. */
+ON_EVERY_BACKEND(linear, every_small_number_of_rows) {
+    for (ptrdiff_t M = 1; M <= AE_LINEAR_FEW + 1; M++) {
+        product k = make(r, M, 77, 45);
+        forward(r, &k);
+        ref_linear(k.y.d, NULL, k.x.d, k.w.d, k.bias.d, M, 77, 45);
+        rig_expect(r, "y", rig_read(r, &k.y), k.y.d, k.y.n, tolerance[FORWARD]);
+        backward(r, &k);
+        rig_expect_gradient(r, "dx", rig_read(r, &k.dx), &k.x, loss, &k, tolerance[BACKWARD]);
+        rig_expect_gradient(r, "dw", rig_read(r, &k.dw), &k.w, loss, &k, tolerance[BACKWARD]);
+    }
+}
+
 ON_EVERY_BACKEND(linear, residual_is_the_reference_in_place_too) {
     for (size_t i = 0; i < COUNT(sizes); i++)
         for (int bias = 0; bias < 2; bias++) {

@@ -49,23 +49,26 @@ out:
 
 typedef struct {
     int64_t target, cut; /* the cut is 0 until it is found */
+    bool behind_line;    /* what came before the piece ends a line */
 } cut_search;
 
-static int64_t cut_in_piece(const char *text, const ae_piece *p, size_t before) {
-    const size_t line = ae_text_line_edge(text, before + 1 < p->n ? before + 1 : p->n);
-    if (line) return p->at + (int64_t)line;
-    if (p->at > 0) return p->at; /* where the reader has cut */
+/* `before` bytes of the piece lie before the target. */
+static int64_t cut_in_piece(const char *text, const ae_piece *p, size_t before, bool behind_line) {
+    const size_t n = before + 1 < p->n ? before + 1 : p->n, line = ae_text_line_edge(text, n);
+    if (line || (behind_line && p->at > 0)) return p->at + (int64_t)line;
     for (size_t i = before; i + 1 < p->n; i++)
-        if (text[i] == '\n' && text[i + 1] != '\n' && text[i + 1] != '\r') return (int64_t)i + 1;
-    return (int64_t)ae_text_edge(text, before + 1 < p->n ? before + 1 : p->n);
+        if (text[i] == '\n' && text[i + 1] != '\n' && text[i + 1] != '\r') return p->at + (int64_t)i + 1;
+    return p->at + (int64_t)ae_text_edge(text, n);
 }
 
 static ae_status search_cut(void *object, const ae_block *b) {
     cut_search *c = object;
     for (size_t i = 0; i < b->n_pieces && !c->cut; i++) {
         const ae_piece *p = &b->pieces[i];
-        if (c->target >= p->at + (int64_t)p->n) continue;
-        c->cut = cut_in_piece(b->text + p->offset, p, (size_t)(c->target - p->at));
+        const char *text = b->text + p->offset;
+        if (c->target < p->at + (int64_t)p->n)
+            c->cut = cut_in_piece(text, p, (size_t)(c->target - p->at), c->behind_line);
+        c->behind_line = p->n > 0 && text[p->n - 1] == '\n';
     }
     return AE_OK;
 }

@@ -4,12 +4,15 @@
 #include "model/decode.h"
 #include "train/checkpoint.h"
 
+#include <omp.h>
 #include <string.h>
 
 enum { LOADER_BATCHES = 4, SAMPLE_CHUNK = 256, FEWEST_ROW_TOKENS = 64 };
 
-/* Room for what no table holds: stacks, buffers of the products, small lists. */
+/* Room for what no table holds. */
 static const double UNCOUNTED_SHARE = 0.02;
+/* Packing buffers of the products and the stack, for each thread; measured. */
+static const size_t THREAD_BYTES = (size_t)10 << 20;
 
 void ae_format_bytes(char *out, size_t n, size_t bytes) {
     double x = (double)bytes;
@@ -36,9 +39,9 @@ static void size_parameters(ae_plan *p, const ae_plan_request *r, const ae_param
     }
 }
 
-static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t micro_rows) {
+static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     size_t pass = 0, decoder = 0;
-    ae_pass_dims n = {.B = micro_rows, .T = r->row_tokens};
+    ae_pass_dims n = {.B = rows, .T = r->row_tokens};
     if (r->evaluates) pass = ae_pass_bytes(r->be, r->model, n, false);
     if (r->samples)
         decoder =
@@ -52,13 +55,15 @@ static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, ptr
     p->micro_rows = micro_rows;
     p->recompute_blocks = recompute;
     p->pass_bytes = ae_pass_bytes(r->be, r->model, n, true);
-    p->evaluation_bytes = evaluation_bytes(r, micro_rows);
+    p->evaluation_rows = ae_min(micro_rows, ae_max(1, AE_PLAN_EVALUATION_TOKENS / r->row_tokens));
+    p->evaluation_bytes = evaluation_bytes(r, p->evaluation_rows);
     p->loader_bytes = LOADER_BATCHES * 4 * sizeof(int32_t) * (size_t)(r->batch_rows * r->row_tokens);
     size_t passing = p->checkpoint_bytes > p->evaluation_bytes ? p->checkpoint_bytes : p->evaluation_bytes;
-    size_t more =
-        p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes + p->loader_bytes + passing;
-    p->program_bytes = r->program_bytes;
-    p->peak_bytes = p->program_bytes + more;
+    size_t threads = THREAD_BYTES * (size_t)omp_get_max_threads();
+    size_t more = threads + p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes +
+                  p->loader_bytes + passing;
+    p->program_bytes = r->program_bytes + threads;
+    p->peak_bytes = r->program_bytes + more;
     return (double)more * (1 + UNCOUNTED_SHARE) <= (double)r->available_bytes;
 }
 
@@ -112,7 +117,7 @@ static void find_remedy(const ae_plan *p, const ae_plan_request *r, char *out, s
 
 static ae_status refuse(const ae_plan *p, const ae_plan_request *r) {
     char need[32], have[32], fixed[32], remedy[160];
-    ae_format_bytes(need, sizeof need, p->peak_bytes - p->program_bytes);
+    ae_format_bytes(need, sizeof need, p->peak_bytes - r->program_bytes);
     ae_format_bytes(have, sizeof have, r->available_bytes);
     ae_format_bytes(fixed, sizeof fixed, p->values_bytes + p->gradients_bytes + p->optimizer_bytes);
     find_remedy(p, r, remedy, sizeof remedy);

@@ -22,7 +22,8 @@ typedef struct {
 
 typedef struct {
     ptrdiff_t micro_rows, recompute_blocks;
-    int64_t parameters; /* elements */
+    ptrdiff_t evaluation_rows; /* of a pass that only scores */
+    int64_t parameters;        /* elements */
     size_t program_bytes;
     size_t values_bytes; /* parameters and their packed forms */
     size_t gradients_bytes;
@@ -35,8 +36,8 @@ typedef struct {
     double flops_per_token;  /* model FLOPs of forward and backward */
 } ae_plan;
 
-/* Up to this many tokens a larger micro-batch makes the products faster; beyond them only the memory grows. */
-enum { AE_PLAN_MICRO_TOKENS = 16384 };
+/* Up to so many tokens a larger micro-batch makes the products faster; beyond them only the memory grows. */
+enum { AE_PLAN_MICRO_TOKENS = 16384, AE_PLAN_EVALUATION_TOKENS = 4096 };
 
 /* Chooses what is left to choose: the largest micro-batch up to AE_PLAN_MICRO_TOKENS that fits without recomputing; else one row, and as
  * few recomputed blocks as fit. AE_ERR_RESOURCE, naming what would fit, when nothing does. */

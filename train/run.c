@@ -216,7 +216,7 @@ static ae_status make_memory(ae_run *run) {
     AE_TRY(make_optimizer(run));
     AE_TRY(make_weights(run));
     if (run->heldout)
-        AE_TRY(ae_perplexity_prepare(&run->evaluation, run->heldout, run->plan.micro_rows, n.T));
+        AE_TRY(ae_perplexity_prepare(&run->evaluation, run->heldout, run->plan.evaluation_rows, n.T));
 out:
     return st;
 }

@@ -67,5 +67,7 @@ ae_status ae_sample_write(const ae_run *run, const volatile sig_atomic_t *stop) 
     ae_status st = ae_folder_make(folder);
     if (st == AE_OK) st = ae_generate(&run->model, run->tokenizer, &how, &io);
     free(folder);
-    return st;
+    if (st != AE_ERR_INPUT) return st;
+    ae_warn("no sample of step %lld: %s", (long long)run->state.step, ae_error_message());
+    return AE_OK;
 }

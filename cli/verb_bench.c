@@ -145,7 +145,7 @@ static ae_status check_dtype(const char *dtype) {
 }
 
 ae_status ae_verb_bench(int argc, char **argv) {
-    ae_bench b = {.prefill = "1,8192,65536", .batch = 1, .steps = 5, .tokens = 32};
+    ae_bench b = {.prefill = "1,8192,65536", .batch = 1, .steps = 5, .tokens = 32, .recompute = -1};
     const char *dtype = "f32";
     bool help = false;
     ae_arg_list words = {0};
@@ -179,10 +179,10 @@ ae_status ae_verb_bench(int argc, char **argv) {
         {.name = "recompute",
          .type = AE_ARG_INT,
          .to = &b.recompute,
-         .min = 0,
+         .min = -1,
          .max = AE_BLOCKS_MAX,
-         .fallback = "0",
-         .help = "train: blocks that run forward again in backward"},
+         .fallback = "-1",
+         .help = "train: blocks that run forward again in backward; -1: as few as fit"},
         {.name = "prefill",
          .type = AE_ARG_TEXT,
          .to = &b.prefill,

@@ -123,8 +123,7 @@ static void strict_release(void *ptr, size_t bytes) {
     if (!ptr) return;
     span *before = NULL, *s = region.spans;
     while (s && region.base + s->offset != (char *)ptr) before = s, s = s->next;
-    assert(s && s->used && bytes <= s->bytes);
-    (void)bytes;
+    if (!s || !s->used || bytes > s->bytes) abort(); /* not ours, or given back twice */
     poison(s);
     s->used = false;
     join_with_next(s);

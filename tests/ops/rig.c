@@ -232,9 +232,15 @@ void rig_expect(const rig *r, const char *what, const float *got, const double *
     expect(r, what, got, want, n, root_mean_square(want, n), tolerance);
 }
 
+static uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 void rig_expect_bits(const rig *r, const char *what, const float *got, const float *want, ptrdiff_t n) {
     ptrdiff_t at = 0;
-    while (at < n && memcmp(got + at, want + at, sizeof *got) == 0) at++;
+    while (at < n && bits_of(got[at]) == bits_of(want[at])) at++;
     cr_assert(at == n, "%s: %s (%s): [%td] of %td is %.9g, expected the bits of %.9g", r->label, what,
               r->where, at, n, (double)got[at < n ? at : 0], (double)want[at < n ? at : 0]);
 }

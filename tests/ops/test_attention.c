@@ -146,8 +146,10 @@ ON_EVERY_BACKEND(attention, documents_do_not_leak) {
                 k.k.x[j / 2] = 2 - 3 * k.k.x[j / 2];
                 k.v.x[j / 2] = 5 - 4 * k.v.x[j / 2];
             }
-            const rig_array *inputs[] = {&k.q, &k.k, &k.v, &k.d_o};
-            for (size_t a = 0; a < COUNT(inputs); a++) rig_write(r, inputs[a]);
+            rig_write(r, &k.q);
+            rig_write(r, &k.k);
+            rig_write(r, &k.v);
+            rig_write(r, &k.d_o);
             forward(r, &k);
             backward(r, &k);
             const float *o2 = rig_read(r, &k.o), *dq2 = rig_read(r, &k.dq), *dv2 = rig_read(r, &k.dv);

@@ -1,6 +1,7 @@
 #include "ops/compose/compose.h"
 #include "tests/ops/rig.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { FORWARD, BACKWARD };
@@ -186,7 +187,7 @@ static void both_passes(rig *r, void *context) {
             (double)(n).norm_eps, theta})
 
 static void reference(branch *k) {
-    const double *values[PARAMETERS_MAX];
+    const double *values[PARAMETERS_MAX] = {NULL};
     for (int i = 0; i < k->count; i++) values[i] = k->p[i].d;
     const ref_block_dims n = REFERENCE_DIMS(ref_block_dims, k->n);
     ref_recurrent_params recurrent;
@@ -202,7 +203,7 @@ static void reference(branch *k) {
 
 static double complex loss(void *context) {
     branch *k = context;
-    const double complex *values[PARAMETERS_MAX];
+    const double complex *values[PARAMETERS_MAX] = {NULL};
     for (int i = 0; i < k->count; i++) values[i] = k->p[i].c;
     const cref_block_dims n = REFERENCE_DIMS(cref_block_dims, k->n);
     cref_recurrent_params recurrent;
@@ -237,7 +238,7 @@ static void each_way(rig *r, check *expect) {
         r->be.attention_block_forward == ae_attention_block_forward_composed)
         return;
     ae_compose_fill(&r->be);
-    (void)strcat(r->label, " composed");
+    (void)snprintf(r->label, sizeof r->label, "composed %s", r->be.kernels);
     each_branch(r, expect);
 }
 
@@ -275,7 +276,7 @@ ON_EVERY_BACKEND(blocks, backward_is_the_complex_step) {
 
 static void expect_accumulation(rig *r, kind which, ae_block_dims n, rig_layout layout) {
     branch k = make(r, which, n, layout);
-    float *first[PARAMETERS_MAX];
+    float *first[PARAMETERS_MAX] = {NULL};
     both_passes(r, &k);
     for (int i = 0; i < k.count; i++) {
         first[i] = rig_read(r, &k.g[i]);
@@ -306,7 +307,7 @@ static void expect_other_bits(rig *r, branch *k, int missing, const float *d, fl
 /* Any one missing, then all (index -1): what is frozen costs the others nothing. */
 static void expect_skipped(rig *r, kind which, ae_block_dims n, rig_layout layout) {
     branch k = make(r, which, n, layout);
-    float *gradients[PARAMETERS_MAX];
+    float *gradients[PARAMETERS_MAX] = {NULL};
     both_passes(r, &k);
     const float *d = rig_read(r, &k.d);
     for (int i = 0; i < k.count; i++) gradients[i] = rig_read(r, &k.g[i]);

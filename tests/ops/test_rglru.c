@@ -219,7 +219,7 @@ ON_EVERY_BACKEND(rglru, a_step_from_a_state) {
     scan k = make(r, (ae_rglru_dims){5, 1, 40}, RIG_ONE);
     const int32_t positions[] = {1, 7, 0, 3, 100000};
     k.positions = rig_numbers(r, positions, 5);
-    rig_array state = rig_normal(r, 1, 5 * 40);
+    rig_array state = rig_normal(r, 1, k.h.n);
     r->be.rglru_forward(k.h.dev, state.dev, k.u.dev, k.gate_i.dev, k.gate_r.dev, k.p.dev, k.positions.dev,
                         k.n);
     ref_rglru(k.h.d, state.d, k.u.d, k.gate_i.d, k.gate_r.d, k.p.d, positions, 5, 1, 40);
@@ -240,12 +240,14 @@ ON_EVERY_BACKEND(rglru, documents_do_not_leak) {
     int32_t positions[40];
     for (int t = 0; t < 40; t++) positions[t] = t < 19 ? t : t - 19;
     k.positions = rig_numbers(r, positions, 40);
+    const ptrdiff_t second = 19 * k.n.C;
     forward(r, &k);
     const float *before = rig_read(r, &k.h);
-    for (int i = 0; i < 19 * 17; i++) k.u.x[i] = 100 - 50 * k.u.x[i];
+    for (ptrdiff_t i = 0; i < second; i++) k.u.x[i] = 100 - 50 * k.u.x[i];
     rig_write(r, &k.u);
     forward(r, &k);
-    rig_expect_bits(r, "h of the second document", rig_read(r, &k.h) + 19 * 17, before + 19 * 17, 21 * 17);
+    rig_expect_bits(r, "h of the second document", rig_read(r, &k.h) + second, before + second,
+                    k.h.n - second);
 }
 
 ON_EVERY_BACKEND(rglru, bits_do_not_depend_on_threads) {

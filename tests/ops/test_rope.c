@@ -72,7 +72,7 @@ ON_EVERY_BACKEND(rope, forward_and_inverse_are_the_reference) {
 
 static double complex loss(void *context) {
     turn *k = context;
-    double complex *y = malloc((size_t)k->x.n * sizeof *y);
+    double complex *y = calloc((size_t)k->x.n, sizeof *y);
     cr_assert_not_null(y);
     for (ptrdiff_t i = 0; i < k->x.n; i++) y[i] = k->x.c[i];
     cref_rope(y, k->positions.x, theta, false, k->M, k->heads, k->H, k->R);

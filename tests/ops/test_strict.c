@@ -70,7 +70,7 @@ Test(strict, bytes_travel) {
     be.copy(b, a, sizeof sent);
     be.zero(a + 1, 2 * sizeof *a);
     be.download(got, b, sizeof got);
-    cr_assert_eq(memcmp(got, sent, sizeof got), 0);
+    for (int i = 0; i < 5; i++) cr_assert(got[i] == sent[i]);
     be.download(got, a, sizeof got);
     cr_assert(got[0] == 1 && got[1] == 0 && got[2] == 0 && got[3] == 4);
     be.release(a, sizeof sent);

@@ -23,8 +23,8 @@ size_t ae_optimizer_bytes(const ae_optim_param *params, ptrdiff_t n) {
 static void place(ae_optimizer *o) {
     ptrdiff_t at = 0;
     for (ptrdiff_t i = 0; i < o->n; i++) {
-        o->m[i] = ae_f32_at(o->memory, at);
-        o->v[i] = ae_f32_at(o->memory, at + padded(o->params[i].n));
+        o->moments[i].m = ae_f32_at(o->memory, at);
+        o->moments[i].v = ae_f32_at(o->memory, at + padded(o->params[i].n));
         at += 2 * padded(o->params[i].n);
     }
 }
@@ -35,9 +35,8 @@ ae_status ae_optimizer_init(ae_optimizer *o, const ae_backend *be, const ae_adam
     size_t count = (size_t)n;
     *o = (ae_optimizer){.be = be, .options = *options, .n = n, .bytes = ae_optimizer_bytes(params, n)};
     o->params = malloc(count * sizeof *o->params);
-    o->m = malloc(count * sizeof(*o->m));
-    o->v = malloc(count * sizeof(*o->v));
-    if (!o->params || !o->m || !o->v) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "optimiser: out of memory"));
+    o->moments = malloc(count * sizeof *o->moments);
+    if (!o->params || !o->moments) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "optimiser: out of memory"));
     memcpy(o->params, params, count * sizeof *params);
     AE_TRY(be->alloc(&o->memory, o->bytes));
     be->zero(o->memory, o->bytes);
@@ -50,8 +49,7 @@ out:
 void ae_optimizer_free(ae_optimizer *o) {
     if (o->be) o->be->release(o->memory, o->bytes);
     free(o->params);
-    free(o->m);
-    free(o->v);
+    free(o->moments);
     *o = (ae_optimizer){0};
 }
 
@@ -77,7 +75,7 @@ void ae_optimizer_update(ae_optimizer *o, double lr, double norm) {
     for (ptrdiff_t i = 0; i < o->n; i++) {
         const ae_optim_param *p = &o->params[i];
         s.decay = p->decays ? (float)a->weight_decay : 0;
-        o->be->adamw(p->value, o->m[i], o->v[i], p->grad, s, p->n);
+        o->be->adamw(p->value, o->moments[i].m, o->moments[i].v, p->grad, s, p->n);
     }
 }
 
@@ -102,7 +100,8 @@ static ae_status save_one(const ae_optimizer *o, hid_t file, const char *path, c
                           float *room) {
     char key[KEY_BYTES];
     key_of(key, which, o->params[i].name);
-    o->be->download(room, which == 'm' ? o->m[i] : o->v[i], (size_t)o->params[i].n * sizeof *room);
+    o->be->download(room, which == 'm' ? o->moments[i].m : o->moments[i].v,
+                    (size_t)o->params[i].n * sizeof *room);
     return ae_h5_write(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
 }
 
@@ -132,7 +131,8 @@ static ae_status load_one(ae_optimizer *o, hid_t file, const char *path, char wh
     key_of(key, which, o->params[i].name);
     ae_status st = ae_h5_read(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
     if (st == AE_OK)
-        o->be->upload(which == 'm' ? o->m[i] : o->v[i], room, (size_t)o->params[i].n * sizeof *room);
+        o->be->upload(which == 'm' ? o->moments[i].m : o->moments[i].v, room,
+                      (size_t)o->params[i].n * sizeof *room);
     return st;
 }
 

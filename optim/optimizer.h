@@ -22,13 +22,17 @@ typedef struct {
 } ae_adamw_options;
 
 typedef struct {
+    ae_f32 *m, *v; /* running means of the gradient and of its square */
+} ae_moments;
+
+typedef struct {
     const ae_backend *be; /* borrowed */
     ae_adamw_options options;
     ae_optim_param *params; /* [n], a copy; names and memory are borrowed */
     ptrdiff_t n;
-    int64_t updates; /* done */
-    ae_f32 **m, **v; /* [n], into memory */
-    void *memory;    /* device */
+    int64_t updates;     /* done */
+    ae_moments *moments; /* [n], into memory */
+    void *memory;        /* device */
     size_t bytes;
 } ae_optimizer;
 

@@ -18,9 +18,11 @@
 static volatile sig_atomic_t stop_asked;
 
 static void on_signal(int number) {
+    static const char line[] = "\nstopping behind this step; once more stops at once\n";
     (void)number;
     if (stop_asked) _exit(AE_ERR_INTERRUPTED);
     stop_asked = 1;
+    if (write(STDERR_FILENO, line, sizeof line - 1) < 0) return; /* nobody to tell */
 }
 
 typedef struct {

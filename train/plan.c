@@ -7,7 +7,12 @@
 #include <omp.h>
 #include <string.h>
 
-enum { LOADER_BATCHES = 4, SAMPLE_CHUNK = 256, FEWEST_ROW_TOKENS = 64 };
+enum {
+    LOADER_BATCHES = 4,
+    BATCH_ENTRY_BYTES = 4 * sizeof(int32_t),
+    SAMPLE_CHUNK = 256,
+    FEWEST_ROW_TOKENS = 64
+};
 
 /* Room for what no table holds. */
 static const double UNCOUNTED_SHARE = 0.02;
@@ -57,7 +62,7 @@ static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, ptr
     p->pass_bytes = ae_pass_bytes(r->be, r->model, n, true);
     p->evaluation_rows = ae_min(micro_rows, ae_max(1, AE_PLAN_EVALUATION_TOKENS / r->row_tokens));
     p->evaluation_bytes = evaluation_bytes(r, p->evaluation_rows);
-    p->loader_bytes = LOADER_BATCHES * 4 * sizeof(int32_t) * (size_t)(r->batch_rows * r->row_tokens);
+    p->loader_bytes = (size_t)(r->batch_rows * r->row_tokens) * LOADER_BATCHES * BATCH_ENTRY_BYTES;
     size_t passing = p->checkpoint_bytes > p->evaluation_bytes ? p->checkpoint_bytes : p->evaluation_bytes;
     size_t threads = THREAD_BYTES * (size_t)omp_get_max_threads();
     size_t more = threads + p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes +

@@ -27,19 +27,15 @@ static ae_status next_prompt(void *data, ae_ids *prompt, bool *more) {
 
 static ae_status write_answer(void *data, const ae_answer *answer) {
     const context *c = data;
-    char name[64], *text = NULL;
-    size_t n = 0;
+    const char *prompt = c->run->config->train.sample_prompt;
+    char name[64];
+    size_t n = strlen(prompt) + answer->text_bytes + 1;
+    char *text = malloc(n + 1);
+    if (!text) return AE_FAIL(AE_ERR_RESOURCE, "sample: out of memory");
+    snprintf(text, n + 1, "%s%.*s\n", prompt, (int)answer->text_bytes, answer->text);
     snprintf(name, sizeof name, "samples/step-%06lld.txt", (long long)c->run->state.step);
     char *path = ae_path_join(c->run->config->run.dir, name);
-    FILE *out = open_memstream(&text, &n);
-    ae_status st = out ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    if (out) {
-        fputs(c->run->config->train.sample_prompt, out);
-        fwrite(answer->text, 1, answer->text_bytes, out);
-        fputc('\n', out);
-        fclose(out);
-        st = ae_file_write(path, text, n);
-    }
+    ae_status st = ae_file_write(path, text, strlen(text));
     free(text);
     free(path);
     return st;

@@ -3,6 +3,9 @@
 configs=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 aerie=${AERIE:-$configs/../build/release/cli/aerie}
 
+# Threads that sleep while they wait: on a machine with other work, spinning ones are many times slower.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+
 refuse() { # STATUS MESSAGE
     echo "$(basename "$0"): $2" >&2
     exit "$1"

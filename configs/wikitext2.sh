@@ -11,7 +11,7 @@ check_text "$2"
 mkdir -p "$dir"
 
 [ -f "$dir/tokenizer.model" ] ||
-    "$aerie" tokenizer train --input "$1" --output "$dir/tokenizer.model" --vocab-size 1024
+    "$aerie" tokenizer train --input "$1" --output "$dir/tokenizer.model" --vocab-size 2048
 for part in train test; do
     [ $part = train ] && text=$1 || text=$2
     [ -f "$dir/$part/train.h5" ] ||

@@ -60,6 +60,9 @@ elif [ -n "$(ls -A "$dir")" ]; then
 fi
 echo "$source_line" >"$dir/source"
 
+# Threads that sleep while they wait: on a machine with other work, spinning ones are many times slower.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+
 step() {
     printf '\n== %s\n' "$*"
 }
@@ -81,16 +84,22 @@ steps_in_time() {
         match($0, /"step_s":[0-9.e+-]+/) { step_s = substr($0, RSTART + 9, RLENGTH - 9) }
         END {
             if (step_s <= 0) exit 1
-            steps = int(0.65 * seconds / step_s / 10) * 10
+            steps = int(0.75 * seconds / step_s / 10) * 10
             print steps < 50 ? 50 : steps
         }'
 }
 
+# A path or prompt as YAML text, fit for the right side of a sed command.
+quoted() {
+    printf '"%s"' "$1" | sed -e 's/[\\&|]/\\&/g'
+}
+
 write_config() { # STEPS
-    local tokens=$dir/tokens aside=$dir/config.yaml
-    sed -e "s|^\( *dir:\).*|\1 $dir/run|" -e "s|^\( *train:\) .*train.h5.*|\1 $tokens/train.h5|" \
-        -e "s|^\( *heldout:\).*|\1 $tokens/heldout.h5|" -e "s|^\( *steps:\).*|\1 $1|" \
-        -e "s|^\( *sample_prompt:\).*|\1 \"${prompts[0]}\"|" "$root/configs/quickstart.yaml" >"$aside"
+    sed -e "s|^\( *dir:\).*|\1 $(quoted "$dir/run")|" \
+        -e "s|^\( *train:\) ..*|\1 $(quoted "$dir/tokens/train.h5")|" \
+        -e "s|^\( *heldout:\).*|\1 $(quoted "$dir/tokens/heldout.h5")|" \
+        -e "s|^\( *steps:\).*|\1 $1|" \
+        -e "s|^\( *sample_prompt:\).*|\1 $(quoted "${prompts[0]}")|" "$root/configs/quickstart.yaml" >"$dir/config.yaml"
 }
 
 step "1/6 build (packages first; the build takes one or two minutes on two cores)"
@@ -107,7 +116,8 @@ if [ -n "$text" ]; then
     [ "$(stat -c %s "$text")" -ge 200000 ] || vocabulary=512
     echo "yours: $source_line"
 else
-    prompts=("Once upon a time" "One rainy morning, Lily" "Tom had a red ball.")
+    prompts=("Once upon a time" "Long ago, there lived a young girl named Tess."
+        "In a small village there was a red fox named Rusty. Rusty had a yellow kite.")
     text=$dir/stories.jsonl
     if [ ! -f "$text" ]; then
         "$root/build/release/corpus/aerie-stories" --bytes 4M --seed 1 >"$text.part"
@@ -131,13 +141,15 @@ if [ ! -d "$dir/run" ]; then
     write_config 1000
     steps=$(steps_in_time) || refuse 1 "aerie plan gave no time for a step"
     write_config "$steps"
+else
+    echo "going on with the steps of $dir/config.yaml"
 fi
 "$aerie" pretrain "$dir/config.yaml"
 
 step "5/6 what it writes (text after each prompt is the model's)"
 for prompt in "${prompts[@]}"; do
     printf '\n%s' "$prompt"
-    "$aerie" generate --model "$dir/run" --prompt "$prompt" --max-new 250 --temperature 0.7 --seed 1 --quiet
+    "$aerie" generate --model "$dir/run" --prompt "$prompt" --max-new 320 --temperature 0.7 --seed 1 --quiet
 done
 
 step "6/6 picture and report"

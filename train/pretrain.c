@@ -15,7 +15,9 @@ static void tell_start(const ae_run *run) {
         ae_log("run: %s goes on behind step %lld of %lld", c->run.dir, (long long)run->state.step,
                (long long)c->train.steps);
     } else {
-        ae_log("run: %s", c->run.dir);
+        ae_log("run: %s%s", c->run.dir,
+               run->kind == AE_RUN_RESTART ? " has no complete checkpoint and starts from the beginning"
+                                           : "");
     }
 }
 

@@ -113,7 +113,7 @@ void ae_slot_set(ae_grammar *g, const char *name, const char *pattern) {
     while (i < g->n_slots && strcmp(g->slots[i].name, name) != 0) i++;
     assert(i < AE_SLOTS_MAX && strlen(name) < sizeof g->slots[i].name && value.n < AE_SLOT_BYTES);
     if (i == g->n_slots) g->n_slots++;
-    strcpy(g->slots[i].name, name);
+    snprintf(g->slots[i].name, sizeof g->slots[i].name, "%s", name);
     memcpy(g->slots[i].text, value.text, value.n + 1);
 }
 

@@ -275,10 +275,9 @@ static void set_count(ae_grammar *g, const char *slot, size_t n, const char *one
 
 static void set_aloud(ae_grammar *g, const char *slot, size_t n) {
     char text[AE_SLOT_BYTES] = "^";
-    for (size_t i = 1; i <= n; i++) {
-        strcat(text, numbers[i]);
-        strcat(text, i < n ? ", " : "!");
-    }
+    size_t used = 1;
+    for (size_t i = 1; i <= n; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", numbers[i], i < n ? ", " : "!");
     ae_slot_set(g, slot, text);
 }
 

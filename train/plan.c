@@ -47,7 +47,7 @@ static void size_parameters(ae_plan *p, const ae_plan_request *r, const ae_param
 static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     size_t pass = 0, decoder = 0;
     ae_pass_dims n = {.B = rows, .T = r->row_tokens};
-    if (r->evaluates) pass = ae_pass_bytes(r->be, r->model, n, false);
+    if (rows > 0) pass = ae_pass_bytes(r->be, r->model, n, false);
     if (r->samples)
         decoder =
             ae_decoder_bytes(r->be, r->model, 1, SAMPLE_CHUNK) + ae_decode_state_bytes(r->be, r->model, 1);
@@ -61,6 +61,7 @@ static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, ptr
     p->recompute_blocks = recompute;
     p->pass_bytes = ae_pass_bytes(r->be, r->model, n, true);
     p->evaluation_rows = ae_min(micro_rows, ae_max(1, AE_PLAN_EVALUATION_TOKENS / r->row_tokens));
+    p->evaluation_rows = ae_min(p->evaluation_rows, (ptrdiff_t)r->heldout_rows);
     p->evaluation_bytes = evaluation_bytes(r, p->evaluation_rows);
     p->loader_bytes = (size_t)(r->batch_rows * r->row_tokens) * LOADER_BATCHES * BATCH_ENTRY_BYTES;
     size_t passing = p->checkpoint_bytes > p->evaluation_bytes ? p->checkpoint_bytes : p->evaluation_bytes;

@@ -14,7 +14,7 @@ typedef struct {
     ptrdiff_t row_tokens, batch_rows;
     ptrdiff_t micro_rows;       /* 0: chosen */
     ptrdiff_t recompute_blocks; /* -1: chosen */
-    bool evaluates;             /* a held-out set is scored between steps */
+    int64_t heldout_rows;       /* scored between steps; 0: none */
     bool samples;               /* and text is sampled */
     size_t program_bytes;       /* resident already: code, libraries, opened token sets */
     size_t available_bytes;     /* for what is to come */

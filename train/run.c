@@ -146,6 +146,12 @@ static ptrdiff_t wanted_micro_rows(const ae_run *run) {
     return (ptrdiff_t)asked;
 }
 
+static int64_t heldout_rows(const ae_run *run) {
+    if (!run->heldout) return 0;
+    return ae_max(
+        1, ae_rows_in_set(ae_token_set_tokens(run->heldout), (ptrdiff_t)run->config->train.row_tokens));
+}
+
 static ae_status make_plan(ae_run *run) {
     const ae_train_keys *t = &run->config->train;
     run->request = (ae_plan_request){
@@ -155,7 +161,7 @@ static ae_status make_plan(ae_run *run) {
         .batch_rows = (ptrdiff_t)t->batch_rows,
         .micro_rows = wanted_micro_rows(run),
         .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute, run->shape.blocks),
-        .evaluates = run->heldout != NULL,
+        .heldout_rows = heldout_rows(run),
         .samples = run->heldout != NULL && run->tokenizer != NULL && t->sample_tokens > 0,
         .program_bytes = ae_rss_bytes(),
         .available_bytes = ae_memory_available_bytes(),

@@ -15,7 +15,7 @@ static ae_plan_request request_for(const char *preset) {
                              .row_tokens = 2048,
                              .batch_rows = 16,
                              .recompute_blocks = -1,
-                             .evaluates = true,
+                             .heldout_rows = 100,
                              .available_bytes = (size_t)1 << 40};
 }
 

@@ -1,10 +1,13 @@
 #include "core/file.h"
 #include "core/h5.h"
+#include "core/machine.h"
 #include "data/prepare.h"
 #include "data/tokenizer.h"
 #include "tests/train/rig.h"
 #include "train/checkpoint.h"
+#include "train/loop.h"
 #include "train/pretrain.h"
+#include "train/run.h"
 
 #include <math.h>
 #include <omp.h>
@@ -260,6 +263,27 @@ Test(run, samples_after_evaluations) {
     free(first);
     free(again);
 }
+
+/* A sanitizer's own memory is not planned for. */
+#ifndef __SANITIZE_ADDRESS__
+Test(run, the_plan_foretells_the_peak) {
+    ae_train_config c;
+    ae_run run = {0};
+    train_rig_config(
+        &rig, &c, "a",
+        "model.width=128 model.recurrent_width=128 model.mlp_width=384 model.vocab=4096 train.steps=1 "
+        "train.row_tokens=1024 train.batch_rows=4 optim.warmup_steps=0");
+    ASSERT_OK(ae_run_open(&run, &c, true));
+    ASSERT_OK(ae_run_start(&run));
+    ASSERT_OK(ae_loop_run(&run));
+    double foretold = (double)run.plan.peak_bytes, found = (double)ae_peak_rss_bytes();
+    ae_run_close(&run);
+    ae_train_config_free(&c);
+    cr_assert_gt(foretold, 1e8);
+    cr_assert_float_eq(foretold, found, 0.1 * found, "%.0f MB foretold, %.0f MB found", foretold / 1e6,
+                       found / 1e6);
+}
+#endif
 
 /* ---- not finite ---- */
 

@@ -70,12 +70,20 @@ out:
     return st;
 }
 
+static ae_status take_source_tokenizer(ae_run *run) {
+    char *bytes = NULL;
+    size_t n = 0;
+    if (!run->source.tokenizer) return AE_OK;
+    ae_status st = ae_file_read(run->source.tokenizer, &bytes, &n);
+    if (st == AE_OK) st = take_tokenizer(run, bytes, n, run->source.tokenizer);
+    free(bytes);
+    return st;
+}
+
 /* model.init: shape, vocabulary and tokenizer come along, so no key may say otherwise. */
 static ae_status open_source(ae_run *run) {
     ae_status st = AE_OK;
     const char *init = run->config->model.init;
-    char *bytes = NULL;
-    size_t n = 0;
     int64_t vocab = data_vocab(run);
     AE_TRY(ae_model_source_open(&run->source, init));
     run->shape = run->source.config;
@@ -84,11 +92,8 @@ static ae_status open_source(ae_run *run) {
                        "model.init: %s: expected a vocabulary of at least data.train's %lld, found %lld; "
                        "prepare the text with this model's tokenizer",
                        init, (long long)vocab, (long long)run->shape.V));
-    if (!run->source.tokenizer) return AE_OK;
-    AE_TRY(ae_file_read(run->source.tokenizer, &bytes, &n));
-    AE_TRY(take_tokenizer(run, bytes, n, run->source.tokenizer));
+    AE_TRY(take_source_tokenizer(run));
 out:
-    free(bytes);
     return st;
 }
 
@@ -126,6 +131,7 @@ static ae_status checkpoint_state(ae_run *run) {
     AE_TRY(ae_model_source_open(&run->source, run->checkpoint));
     run->shape = run->source.config;
     AE_TRY(check_shape(run));
+    AE_TRY(take_source_tokenizer(run)); /* the sets may carry none, where model.init brought it */
     if (strcmp(run->state.kernels, run->be.kernels) != 0)
         ae_warn("the run was made with %s kernels and goes on with %s: the same to rounding, not to the bit",
                 run->state.kernels, run->be.kernels);

@@ -294,10 +294,10 @@ out:
     return st;
 }
 
-/* A folder that this start has made is taken back when the start fails. */
+/* A folder that this start has made is taken back when the start fails; without its lock it belongs to another process. */
 static ae_status make_folder(ae_run *run) {
     ae_status st = open_outputs(run);
-    if (st == AE_OK || run->kind != AE_RUN_NEW || !ae_path_exists(run->config->run.dir)) return st;
+    if (st == AE_OK || run->kind != AE_RUN_NEW || !run->metrics.file) return st;
     char *reason = strdup(ae_error_message());
     ae_folder_remove(run->config->run.dir);
     if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);

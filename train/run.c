@@ -102,12 +102,12 @@ static ae_status resolve_shape(ae_run *run) {
     return ae_model_config_resolve(&run->shape, &run->config->model, data_vocab(run));
 }
 
-/* A fresh start knows only what it is going to be. */
-static ae_status fresh_state(ae_run *run) {
+/* A fresh start knows only what it is going to be. A plan alone need not read the sets for their hashes. */
+static ae_status fresh_state(ae_run *run, bool writes) {
     ae_status st = AE_OK;
     ae_run_state *s = &run->state;
     s->seed = (uint64_t)run->config->run.seed;
-    AE_TRY(ae_resume_data(&run->data, &s->data));
+    if (writes) AE_TRY(ae_resume_data(&run->data, &s->data));
     AE_TRY(ae_run_state_set(&s->kernels, run->be.kernels));
     AE_TRY(resolve_shape(run));
 out:
@@ -184,7 +184,7 @@ ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder
     if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, &run->kind, &run->checkpoint));
     AE_TRY(ae_backend_cpu(&run->be, (int)config->train.threads));
     AE_TRY(open_data(run));
-    AE_TRY(run->checkpoint ? checkpoint_state(run) : fresh_state(run));
+    AE_TRY(run->checkpoint ? checkpoint_state(run) : fresh_state(run, in_folder));
     free(run->state.config);
     run->state.config = NULL;
     AE_TRY(ae_config_json(&config->table, &run->state.config));

@@ -136,11 +136,15 @@ ae_status ae_checkpoint_newest(const char *run, bool thorough, char **folder) {
     ae_status st = list_steps(run, &l);
     for (size_t i = l.n; st == AE_OK && i-- > 0 && !*folder;) {
         char *path = ae_checkpoint_path(run, l.steps[i]);
-        if (verify(path, thorough) == AE_OK) {
+        ae_status found = verify(path, thorough);
+        if (found == AE_OK) {
             *folder = path;
             continue;
         }
-        ae_warn("%s; the checkpoint is passed over", ae_error_message());
+        if (found == AE_ERR_RESOURCE)
+            st = found; /* says nothing about the checkpoint */
+        else
+            ae_warn("%s; the checkpoint is passed over", ae_error_message());
         free(path);
     }
     free(l.steps);

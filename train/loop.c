@@ -96,7 +96,7 @@ out:
     return st;
 }
 
-/* The batch as it was given to the model; `path` has room for PATH_BYTES. */
+/* The batch as it was given to the model; the caller frees *path. */
 static ae_status dump_batch(const ae_run *run, const ae_batch *b, char **path) {
     char name[64];
     hid_t file = -1;

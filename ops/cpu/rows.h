@@ -19,9 +19,6 @@ static inline const int32_t *ae_ci(const ae_i32 *x) {
 /* Sums over tokens are taken in float32 over blocks of so many rows, and across blocks in double. */
 enum { AE_SUM_ROWS = 256 };
 
-/* Rows of work that one thread takes at a time where rows are independent. */
-enum { AE_TASK_ROWS = 64 };
-
 /* This thread's share [first, last) of n columns, in whole vectors: for work in which every column is on its own, so that
  * the bits do not depend on the split. */
 typedef struct {

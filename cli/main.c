@@ -105,8 +105,27 @@ static ae_status flush_stdout(ae_status st) {
     return st == AE_OK ? ae_output_failed("standard output") : st;
 }
 
+/* Where no verb has taken signals into its own hands there is nothing to finish, only a status to give. */
+static void end_at_once(int number) {
+    static const char line[] = "aerie: interrupted\n";
+    (void)number;
+    const ssize_t put = write(STDERR_FILENO, line, sizeof line - 1);
+    (void)put;
+    _exit(AE_ERR_INTERRUPTED);
+}
+
+/* A signal that the caller has switched off stays off. */
+static void catch_signal(int number) {
+    struct sigaction before, a = {.sa_handler = end_at_once};
+    sigemptyset(&a.sa_mask);
+    if (sigaction(number, NULL, &before) == 0 && before.sa_handler == SIG_IGN) return;
+    sigaction(number, &a, NULL);
+}
+
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
+    catch_signal(SIGINT);
+    catch_signal(SIGTERM);
     const ae_status st = flush_stdout(run(argc, argv));
     if (st != AE_OK) fprintf(stderr, "aerie: %s\n", ae_error_message());
     return (int)st;

@@ -166,5 +166,10 @@ ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
     if (c->train.micro_rows > c->train.batch_rows)
         return AE_FAIL(AE_ERR_USAGE, "train.micro_rows: expected at most train.batch_rows (%lld), found %lld",
                        (long long)c->train.batch_rows, (long long)c->train.micro_rows);
+    if (c->train.micro_rows * c->train.row_tokens > INT32_MAX)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "train.micro_rows: expected at most %lld rows of %lld tokens at once, found %lld",
+                       (long long)(INT32_MAX / c->train.row_tokens), (long long)c->train.row_tokens,
+                       (long long)c->train.micro_rows);
     return ae_schedule_check(&schedule);
 }

@@ -71,70 +71,70 @@ void AE_ISA_NAME(ae_cpu_conv_forward)(ae_act *y_, ae_f32 *state_, const ae_act *
     if (state) update_state(state, x, n);
 }
 
-/* dx[t] = sum_j w[K-1-j] dy[t+j] over the later steps t + j of the same document. */
-static void input_tile(float *dx, const float *dy, const float *w, const int32_t *positions, ae_conv_dims n,
-                       ptrdiff_t c0, ptrdiff_t width) {
-    float taps[TAPS_MAX][TAPS_TILE];
-    turn_taps(taps, w, c0, width, n.K);
-    for (ptrdiff_t b = 0; b < n.B; b++) {
-        const int32_t *position = positions + b * n.T;
-        for (ptrdiff_t t = 0; t < n.T; t++) {
-            ptrdiff_t reach = 1;
-            while (reach < n.K && t + reach < n.T && position[t + reach] != 0) reach++;
-            const float *d = dy + (b * n.T + t) * n.C + c0;
-            float *out = dx + (b * n.T + t) * n.C + c0;
-            for (ptrdiff_t c = 0; c < width; c += VF) {
-                const ptrdiff_t left = width - c;
-                vf sum = vf_set(0);
-                for (ptrdiff_t j = 0; j < reach; j++)
-                    sum =
-                        vf_fma(vf_load_n(taps[n.K - 1 - j] + c, left), vf_load_n(d + j * n.C + c, left), sum);
-                vf_store_n(out + c, sum, left);
-            }
-        }
+/* dw[k] and dbias of a tile: float32 over blocks of rows, double across. */
+typedef struct {
+    float part[TAPS_MAX + 1][TAPS_TILE]; /* row K is dbias */
+    double total[TAPS_MAX + 1][TAPS_TILE];
+} tap_sums;
+
+static void flush(tap_sums *s, ptrdiff_t K) {
+    for (ptrdiff_t k = 0; k <= K; k++) {
+        for (ptrdiff_t c = 0; c < TAPS_TILE; c++) s->total[k][c] += (double)s->part[k][c];
+        memset(s->part[k], 0, sizeof s->part[k]);
     }
 }
 
-/* dw[k] and dbias of one vector of channels: float32 over blocks of rows, double across. */
-static void weight_column(float *dw, float *dbias, const float *dy, const float *x, const int32_t *positions,
-                          ae_conv_dims n, ptrdiff_t c, ptrdiff_t left) {
-    double total[TAPS_MAX + 1][VF] = {{0}};
-    for (ptrdiff_t b = 0; b < n.B; b++) {
-        for (ptrdiff_t t0 = 0; t0 < n.T; t0 += AE_SUM_ROWS) {
-            vf sum[TAPS_MAX + 1];
-            for (ptrdiff_t k = 0; k <= n.K; k++) sum[k] = vf_set(0);
-            for (ptrdiff_t t = t0; t < ae_min(n.T, t0 + AE_SUM_ROWS); t++) {
-                const ptrdiff_t at = b * n.T + t, reach = ae_min(n.K - 1, ae_min(t, positions[at]));
-                const vf d = vf_load_n(dy + at * n.C + c, left);
-                sum[n.K] = sum[n.K] + d;
-                for (ptrdiff_t back = 0; back <= reach; back++)
-                    sum[n.K - 1 - back] =
-                        vf_fma(d, vf_load_n(x + (at - back) * n.C + c, left), sum[n.K - 1 - back]);
-            }
-            for (ptrdiff_t k = 0; k <= n.K; k++) {
-                float part[VF];
-                vf_store(part, sum[k]);
-                for (ptrdiff_t i = 0; i < VF; i++) total[k][i] += (double)part[i];
-            }
+/* dx[t] = sum_j w[K-1-j] dy[t+j] over the `later` steps from t on in the same document;  dw[K-1-j] += dy[t] x[t-j] over the `earlier`. */
+static void backward_step(float *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TILE], const float *dy,
+                          const float *x, ptrdiff_t later, ptrdiff_t earlier, ptrdiff_t width,
+                          ae_conv_dims n) {
+    for (ptrdiff_t c = 0; c < width; c += VF) {
+        const ptrdiff_t left = width - c;
+        const vf d = vf_load_n(dy + c, left);
+        vf sum = vf_set(0);
+        for (ptrdiff_t j = 0; j < later; j++)
+            sum = vf_fma(vf_load(taps[n.K - 1 - j] + c), vf_load_n(dy + j * n.C + c, left), sum);
+        vf_store_n(dx + c, sum, left);
+        for (ptrdiff_t j = 0; j < earlier; j++) {
+            float *part = s->part[n.K - 1 - j] + c;
+            vf_store(part, vf_fma(d, vf_load_n(x - j * n.C + c, left), vf_load(part)));
         }
+        vf_store(s->part[n.K] + c, vf_load(s->part[n.K] + c) + d);
     }
-    for (ptrdiff_t i = 0; i < ae_min(VF, left); i++) {
-        for (ptrdiff_t k = 0; dw && k < n.K; k++) dw[(c + i) * n.K + k] += (float)total[k][i];
-        if (dbias) dbias[c + i] += (float)total[n.K][i];
+}
+
+static void backward_tile(float *dx, float *dw, float *dbias, const float *dy, const float *x, const float *w,
+                          const int32_t *positions, ae_conv_dims n, ptrdiff_t c0, ptrdiff_t width) {
+    float taps[TAPS_MAX][TAPS_TILE];
+    tap_sums s;
+    turn_taps(taps, w, c0, width, n.K);
+    for (ptrdiff_t k = 0; k <= n.K; k++) {
+        memset(s.part[k], 0, sizeof s.part[k]);
+        memset(s.total[k], 0, sizeof s.total[k]);
+    }
+    for (ptrdiff_t row = 0; row < n.B * n.T; row++) {
+        const ptrdiff_t t = row % n.T, at = row * n.C + c0;
+        ptrdiff_t later = 1;
+        while (later < n.K && t + later < n.T && positions[row + later] != 0) later++;
+        backward_step(dx + at, &s, taps, dy + at, x + at, later,
+                      1 + ae_min(n.K - 1, ae_min(t, positions[row])), width, n);
+        if ((t + 1) % AE_SUM_ROWS == 0 || t + 1 == n.T) flush(&s, n.K);
+    }
+    for (ptrdiff_t c = 0; c < width; c++) {
+        for (ptrdiff_t k = 0; dw && k < n.K; k++) dw[(c0 + c) * n.K + k] += (float)s.total[k][c];
+        if (dbias) dbias[c0 + c] += (float)s.total[n.K][c];
     }
 }
 
 void AE_ISA_NAME(ae_cpu_conv_backward)(ae_act *dx_, ae_f32 *dw_, ae_f32 *dbias_, const ae_act *dy_,
                                        const ae_act *x_, const ae_f32 *w_, const ae_i32 *positions_,
                                        ae_conv_dims n) {
-    const float *dy = ae_cf(dy_), *x = ae_cf(x_);
     assert(n.K >= 1 && n.K <= TAPS_MAX);
 #pragma omp parallel
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TAPS_TILE)
-            input_tile(ae_mf(dx_), dy, ae_cf(w_), ae_ci(positions_), n, c, ae_min(TAPS_TILE, s.last - c));
-        for (ptrdiff_t c = s.first; (dw_ || dbias_) && c < s.last; c += VF)
-            weight_column(ae_mf(dw_), ae_mf(dbias_), dy, x, ae_ci(positions_), n, c, s.last - c);
+            backward_tile(ae_mf(dx_), ae_mf(dw_), ae_mf(dbias_), ae_cf(dy_), ae_cf(x_), ae_cf(w_),
+                          ae_ci(positions_), n, c, ae_min(TAPS_TILE, s.last - c));
     }
 }

@@ -6,7 +6,7 @@
 #include "ops/linear.h"
 
 /* The blocks of a chunk of rows are products of their own, small enough to share a thread's cache. */
-enum { CHUNK = 512 };
+enum { CHUNK = 256 };
 
 /* A few rows: outputs as vectors, inputs in order, so that the bits do not depend on M. */
 static void few_rows(float *y, const float *x, const float *w, const float *bias, ptrdiff_t M, ptrdiff_t S,

@@ -84,12 +84,9 @@ static double log_sum_exp(const float *x, float shift, ptrdiff_t V) {
     for (ptrdiff_t first = 0; first < V; first += SUM_BLOCK) {
         const ptrdiff_t last = ae_min(V, first + SUM_BLOCK);
         vf sum = vf_set(0);
-        for (ptrdiff_t v = first; v < last; v += VF) {
-            const ptrdiff_t left = last - v;
-            float e[VF];
-            vf_store(e, vf_exp(vf_load_n(x + v, left) - vf_set(shift)));
-            sum = sum + vf_load_n(e, left);
-        }
+        ptrdiff_t v = first;
+        for (; v + VF <= last; v += VF) sum = sum + vf_exp(vf_load(x + v) - vf_set(shift));
+        for (; v < last; v++) total += exp((double)x[v] - (double)shift);
         total += (double)vf_sum(sum);
     }
     return (double)shift + log(total);

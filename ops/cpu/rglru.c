@@ -18,11 +18,14 @@ static void decay_rates(float *k, const float *p, ptrdiff_t n) {
     }
 }
 
-/* a and m of one step: with e = expm1(log a), a = 1 + e and 1 - a^2 = -e (2 + e), exact near a = 1. */
-static inline void decay(vf k, vf r, vf *a, vf *m) {
+/* a and 1/m of one step: with e = expm1(log a), a = 1 + e and m^2 = 1 - a^2 = -e (2 + e), exact near a = 1. Where m is 0 its square
+ * counts as 1e-30, far below what a sum with h can see, so that m itself is m^2 (1/m). */
+static inline vf decay(vf k, vf r, vf *a, vf *m) {
     const vf e = vf_expm1_neg(k * r);
+    const vf square = vf_max(vf_set(1e-30f), vf_fnma(e, e, vf_set(-2.0f) * e)), inverse = vf_rsqrt(square);
     *a = vf_set(1.0f) + e;
-    *m = vf_sqrt(vf_set(0.0f) - e * (vf_set(2.0f) + e));
+    *m = square * inverse;
+    return inverse;
 }
 
 static void forward_step(float *h, const float *before, const float *u, const float *gate_i,
@@ -33,7 +36,7 @@ static void forward_step(float *h, const float *before, const float *u, const fl
         vf out = x;
         if (!start) {
             vf a, m;
-            decay(vf_load_n(k + c, left), vf_sigmoid(vf_load_n(gate_r + c, left)), &a, &m);
+            (void)decay(vf_load_n(k + c, left), vf_sigmoid(vf_load_n(gate_r + c, left)), &a, &m);
             out = vf_fma(a, vf_load_n(before + c, left), m * x);
         }
         vf_store_n(h + c, out, left);
@@ -92,8 +95,8 @@ static void backward_step(backward_room *s, float *du, float *dgate_i, float *dg
         vf m = one, a = vf_set(0), dgr = vf_set(0);
         if (!start) {
             const vf r = vf_sigmoid(vf_load_n(gate_r + c, left)), k = vf_load_n(s->k + c, left);
-            decay(k, r, &a, &m);
-            const vf clip = vf_min(vf_set(0.5f) / m, vf_set(1000.0f));
+            const vf inverse = decay(k, r, &a, &m);
+            const vf clip = vf_min(vf_set(1000.0f), vf_set(0.5f) * inverse);
             const vf past = before ? vf_load_n(before + c, left) : vf_set(0);
             const vf dlog_a = d * a * vf_fnma(vf_set(2.0f) * a * clip, i * x, past);
             const vf rd = r * dlog_a;

@@ -3,7 +3,7 @@
 #include "core/simd.h"
 
 /* Vector functions of float32, inlined into the kernels. Error bounds (held over the whole range by tests/ops/test_vmath.c):
- * exp 1.1 ulp, expm1 for x <= 0 2 ulp, sigmoid 2.5 ulp, tanh 2.5 ulp. NaN stays NaN. Degrees and coefficients: Taylor on
+ * exp 1.1 ulp, expm1 for x <= 0 2 ulp, sigmoid 2.5 ulp above -87, tanh 3 ulp. NaN stays NaN. Degrees and coefficients: Taylor on
  * |r| <= ln 2 / 2, whose remainder lies below half an ulp at degree 7. */
 
 /* (exp(r) - 1 - r) / r^2 on |r| <= ln2/2. */
@@ -41,14 +41,16 @@ static inline vf vf_expm1_neg(vf x) {
     return vf_fma(s, p, s - vf_set(1.0f));
 }
 
+/* 0 below -87, where the result would lose digits. */
 static inline vf vf_sigmoid(vf x) {
-    return vf_set(1.0f) / (vf_set(1.0f) + vf_exp(vf_set(0.0f) - x));
+    const vf down = vf_min(vf_set(87.0f), vf_set(0.0f) - x);
+    return vf_pick(vf_less(x, vf_set(-87.0f)), vf_set(0.0f), vf_recip(vf_set(1.0f) + vf_exp(down)));
 }
 
 /* tanh |x| = -e / (2 + e) with e = exp(-2|x|) - 1. */
 static inline vf vf_tanh(vf x) {
     const vf e = vf_expm1_neg(vf_set(-2.0f) * vf_abs(x));
-    return vf_copysign(e / (vf_set(2.0f) + e), x);
+    return vf_copysign(e * vf_recip(vf_set(2.0f) + e), x);
 }
 
 #endif

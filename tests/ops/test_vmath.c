@@ -30,7 +30,7 @@ static const struct {
     {AE_VMATH_EXP, "exp", exp, -INFINITY, INFINITY, 1.1},
     {AE_VMATH_EXPM1_NEG, "expm1", expm1, -INFINITY, -0.0f, 2},
     {AE_VMATH_SIGMOID, "sigmoid", sigmoid, -87, INFINITY, 2.5},
-    {AE_VMATH_TANH, "tanh", tanh, -INFINITY, INFINITY, 2.5},
+    {AE_VMATH_TANH, "tanh", tanh, -INFINITY, INFINITY, 3},
 };
 
 static float float_of(uint32_t bits) {

@@ -29,13 +29,15 @@ static ae_status write_answer(void *data, const ae_answer *answer) {
     const context *c = data;
     const char *prompt = c->run->config->train.sample_prompt;
     char name[64];
-    size_t n = strlen(prompt) + answer->text_bytes + 1;
-    char *text = malloc(n + 1);
+    size_t begin = strlen(prompt), n = begin + answer->text_bytes + 1;
+    char *text = malloc(n);
     if (!text) return AE_FAIL(AE_ERR_RESOURCE, "sample: out of memory");
-    snprintf(text, n + 1, "%s%.*s\n", prompt, (int)answer->text_bytes, answer->text);
+    memcpy(text, prompt, begin);
+    memcpy(text + begin, answer->text, answer->text_bytes); /* which may hold NUL bytes */
+    text[n - 1] = '\n';
     snprintf(name, sizeof name, "samples/step-%06lld.txt", (long long)c->run->state.step);
     char *path = ae_path_join(c->run->config->run.dir, name);
-    ae_status st = ae_file_write(path, text, strlen(text));
+    ae_status st = ae_file_write(path, text, n);
     free(text);
     free(path);
     return st;
@@ -63,7 +65,7 @@ ae_status ae_sample_write(const ae_run *run, const volatile sig_atomic_t *stop) 
     ae_status st = ae_folder_make(folder);
     if (st == AE_OK) st = ae_generate(&run->model, run->tokenizer, &how, &io);
     free(folder);
-    if (st != AE_ERR_INPUT) return st;
+    if (st != AE_ERR_INPUT && st != AE_ERR_RESOURCE) return st; /* no sample is worth a run */
     ae_warn("no sample of step %lld: %s", (long long)run->state.step, ae_error_message());
     return AE_OK;
 }

@@ -77,6 +77,8 @@ static ae_status verify(const char *folder, bool thorough) {
     const char *name;
     char *path = ae_path_join(folder, "DONE");
     ae_status st = ae_json_load(&files, path);
+    if (st == AE_OK && !json_object_get(files, "weights.h5"))
+        st = AE_FAIL(AE_ERR_INPUT, "%s: weights.h5: expected its CRC-32 and size, found none", path);
     if (st == AE_OK) {
         json_object_foreach(files, name, entry) {
             st = agree(folder, name, entry, thorough);

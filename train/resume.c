@@ -159,7 +159,7 @@ ae_status ae_resume_check_data(const ae_run_state *s, const char *data) {
     if (!json_equal(json_object_get(then, "sets"), json_object_get(now, "sets"))) {
         st = AE_FAIL(AE_ERR_INPUT,
                      "data.train: the run in this folder was trained on other token sets (tokens, mask or "
-                     "tokenizer differ); give it those or choose another run.dir");
+                     "vocabulary differ); give it those or choose another run.dir");
     } else if (!json_equal(json_object_get(then, "phases"), json_object_get(now, "phases"))) {
         st = AE_FAIL(AE_ERR_USAGE,
                      "data.train: the run in this folder was started with other weights or phases; set "

@@ -157,15 +157,22 @@ static float row_max(const float *x, visible v, float start) {
 
 /* x = exp(x - shift) over what is visible, 0 elsewhere; the sum of the row. */
 static float row_exp(float *x, visible v, float shift, ptrdiff_t count) {
+    const vf s = vf_set(shift);
     vf sum = vf_set(0);
-    for (ptrdiff_t i = 0; i < v.lo; i++) x[i] = 0;
-    for (ptrdiff_t i = v.lo; i < v.hi; i += VF) {
-        const ptrdiff_t left = v.hi - i;
-        const vf e = vf_exp(vf_load_n(x + i, left) - vf_set(shift));
-        vf_store_n(x + i, e, left);
-        sum = sum + (left >= VF ? e : vf_load_n(x + i, left));
+    ptrdiff_t i = v.lo;
+    for (ptrdiff_t j = 0; j < v.lo; j++) x[j] = 0;
+    for (; i + 4 * VF <= v.hi; i += 4 * VF) {
+        vf e[4];
+        AE_EACH(j, 4) e[j] = vf_load(x + i + j * VF) - s;
+        vf_exp_each(e, 4);
+        AE_EACH(j, 4) vf_store(x + i + j * VF, e[j]);
+        sum = sum + ((e[0] + e[1]) + (e[2] + e[3]));
     }
-    for (ptrdiff_t i = ae_max(v.hi, v.lo); i < count; i++) x[i] = 0;
+    for (; i < v.hi; i += VF) {
+        vf_store_n(x + i, vf_exp(vf_load_n(x + i, v.hi - i) - s), v.hi - i);
+        sum = sum + vf_load_n(x + i, v.hi - i);
+    }
+    for (ptrdiff_t j = ae_max(v.hi, v.lo); j < count; j++) x[j] = 0;
     return vf_sum(sum);
 }
 

@@ -59,48 +59,73 @@ static void next_chunk(chunk *c, ptrdiff_t *m, const float *z, const float *tabl
                             .ldc = n.V});
 }
 
-/* Soft cap in place; the largest logit. */
-static float cap_row(float *x, ae_head_dims n) {
-    const vf cap = vf_set(n.cap), inverse = vf_set(n.cap > 0 ? 1.0f / n.cap : 0.0f);
-    vf most = vf_set(-INFINITY);
-    for (ptrdiff_t v = 0; v < n.V; v += VF) {
-        const ptrdiff_t left = n.V - v;
-        vf y = vf_load_n(x + v, left);
-        if (n.cap > 0) {
-            y = cap * vf_tanh(y * inverse);
-            vf_store_n(x + v, y, left);
-        }
-        /* lanes past the end hold 0 (tanh 0): only whole vectors may raise the maximum */
-        if (left >= VF) most = vf_max(most, y);
+/* x = cap tanh(x / cap) over n values. */
+static void soft_cap(float *x, float cap, ptrdiff_t n) {
+    const vf c = vf_set(cap), inverse = vf_set(1.0f / cap);
+    ptrdiff_t v = 0;
+    for (; v + 4 * VF <= n; v += 4 * VF) {
+        vf y[4];
+        AE_EACH(j, 4) y[j] = vf_load(x + v + j * VF) * inverse;
+        vf_tanh_each(y, 4);
+        AE_EACH(j, 4) vf_store(x + v + j * VF, c * y[j]);
     }
+    for (; v < n; v += VF) vf_store_n(x + v, c * vf_tanh(vf_load_n(x + v, n - v) * inverse), n - v);
+}
+
+static float largest(const float *x, ptrdiff_t n) {
+    vf most = vf_set(-INFINITY);
+    ptrdiff_t v = 0;
+    for (; v + VF <= n; v += VF) most = vf_max(most, vf_load(x + v));
     float top = vf_max_of(most);
-    for (ptrdiff_t v = n.V / VF * VF; v < n.V; v++) top = x[v] > top ? x[v] : top;
+    for (; v < n; v++) top = x[v] > top ? x[v] : top;
     return top;
 }
 
-/* log sum exp of a row, its sum in blocks of float32 and across them in double. */
-static double log_sum_exp(const float *x, float shift, ptrdiff_t V) {
-    double total = 0;
-    for (ptrdiff_t first = 0; first < V; first += SUM_BLOCK) {
-        const ptrdiff_t last = ae_min(V, first + SUM_BLOCK);
-        vf sum = vf_set(0);
-        ptrdiff_t v = first;
-        for (; v + VF <= last; v += VF) sum = sum + vf_exp(vf_load(x + v) - vf_set(shift));
-        for (; v < last; v++) total += exp((double)x[v] - (double)shift);
-        total += (double)vf_sum(sum);
+/* sum of exp(x - shift) over a block of values. */
+static double block_exp_sum(const float *x, float shift, ptrdiff_t n) {
+    const vf s = vf_set(shift);
+    vf sum[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
+    ptrdiff_t v = 0;
+    for (; v + 4 * VF <= n; v += 4 * VF) {
+        vf e[4];
+        AE_EACH(j, 4) e[j] = vf_load(x + v + j * VF) - s;
+        vf_exp_each(e, 4);
+        AE_EACH(j, 4) sum[j] = sum[j] + e[j];
     }
+    for (; v + VF <= n; v += VF) sum[0] = sum[0] + vf_exp(vf_load(x + v) - s);
+    double total = (double)vf_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    for (; v < n; v++) total += exp((double)x[v] - (double)shift);
+    return total;
+}
+
+/* The cap in place, and log sum exp of the row: its sum in blocks of float32 and across them in double. */
+static double cap_and_sum(float *x, ae_head_dims n) {
+    if (n.cap > 0) soft_cap(x, n.cap, n.V);
+    const float shift = largest(x, n.V);
+    double total = 0;
+    for (ptrdiff_t v = 0; v < n.V; v += SUM_BLOCK)
+        total += block_exp_sum(x + v, shift, ae_min(SUM_BLOCK, n.V - v));
     return (double)shift + log(total);
 }
 
 /* dlogit = (softmax - onehot) * scale, through the cap: * (1 - (y / cap)^2). */
 static void gradient_row(float *x, float lse, int32_t target, float scale, ae_head_dims n) {
-    const vf one = vf_set(1.0f), inverse = vf_set(n.cap > 0 ? 1.0f / n.cap : 0.0f);
+    const vf one = vf_set(1.0f), inverse = vf_set(n.cap > 0 ? 1.0f / n.cap : 0.0f), by = vf_set(scale),
+             shift = vf_set(lse);
     const float y = x[target], slope = 1.0f - (n.cap > 0 ? y / n.cap * (y / n.cap) : 0.0f);
     const float at_target = expm1f(y - lse) * scale * slope;
-    for (ptrdiff_t v = 0; v < n.V; v += VF) {
-        const ptrdiff_t left = n.V - v;
-        const vf logit = vf_load_n(x + v, left), t = logit * inverse;
-        vf_store_n(x + v, vf_exp(logit - vf_set(lse)) * vf_set(scale) * vf_fnma(t, t, one), left);
+    ptrdiff_t v = 0;
+    for (; v + 4 * VF <= n.V; v += 4 * VF) {
+        vf t[4], e[4];
+        AE_EACH(j, 4) t[j] = vf_load(x + v + j * VF);
+        AE_EACH(j, 4) e[j] = t[j] - shift;
+        vf_exp_each(e, 4);
+        AE_EACH(j, 4) t[j] = t[j] * inverse;
+        AE_EACH(j, 4) vf_store(x + v + j * VF, e[j] * by * vf_fnma(t[j], t[j], one));
+    }
+    for (; v < n.V; v += VF) {
+        const vf logit = vf_load_n(x + v, n.V - v), t = logit * inverse;
+        vf_store_n(x + v, vf_exp(logit - shift) * by * vf_fnma(t, t, one), n.V - v);
     }
     x[target] = at_target;
 }
@@ -120,7 +145,7 @@ void AE_ISA_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz_, ae_f32 *dtable, co
         for (ptrdiff_t r = 0; r < c.count; r++) {
             float *logits = c.logits + r * n.V;
             const int32_t row = c.rows[r], target = targets[row];
-            const double lse = log_sum_exp(logits, cap_row(logits, n), n.V);
+            const double lse = cap_and_sum(logits, n);
             nll[row] = (float)(lse - (double)logits[target]);
             gradient_row(logits, (float)lse, target, grad_scale * weights[row], n);
         }
@@ -135,6 +160,7 @@ void AE_ISA_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz_, ae_f32 *dtable, co
                                 .ldb = n.D,
                                 .c = c.dz,
                                 .ldc = n.D});
+#pragma omp parallel for
         for (ptrdiff_t r = 0; r < c.count; r++)
             memcpy(dz + c.rows[r] * n.D, c.dz + r * n.D, (size_t)n.D * sizeof *dz);
         if (dtable)
@@ -187,7 +213,7 @@ void AE_ISA_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_l
         for (ptrdiff_t r = 0; r < c.count; r++) {
             float *logits = c.logits + r * n.V;
             const int32_t row = c.rows[r];
-            const double lse = log_sum_exp(logits, cap_row(logits, n), n.V);
+            const double lse = cap_and_sum(logits, n);
             nll[row] = (float)(lse - (double)logits[ae_ci(targets_)[row]]);
             if (top > 0) best_of_row(ids + row * top, best + row * top, logits, lse, top, n.V);
         }
@@ -201,12 +227,8 @@ void AE_ISA_NAME(ae_cpu_head_logits)(ae_f32 *logits_, const ae_act *z_, const ae
     for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_FEW) AE_ISA_NAME(ae_cpu_few_rows)
     (logits + m * n.V, NULL, z + m * n.D, table, NULL, ae_min(AE_LINEAR_FEW, n.M - m), n.D, n.V);
     if (n.cap <= 0) return;
-    const vf cap = vf_set(n.cap), inverse = vf_set(1.0f / n.cap);
     const ptrdiff_t total = n.M * n.V;
 #pragma omp parallel for
-    for (ptrdiff_t first = 0; first < total; first += 4096) {
-        const ptrdiff_t last = ae_min(total, first + 4096);
-        for (ptrdiff_t i = first; i < last; i += VF)
-            vf_store_n(logits + i, cap * vf_tanh(vf_load_n(logits + i, last - i) * inverse), last - i);
-    }
+    for (ptrdiff_t first = 0; first < total; first += 4096)
+        soft_cap(logits + first, n.cap, ae_min(4096, total - first));
 }

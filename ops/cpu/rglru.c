@@ -18,29 +18,39 @@ static void decay_rates(float *k, const float *p, ptrdiff_t n) {
     }
 }
 
-/* a and 1/m of one step: with e = expm1(log a), a = 1 + e and m^2 = 1 - a^2 = -e (2 + e), exact near a = 1. Where m is 0 its square
- * counts as 1e-30, far below what a sum with h can see, so that m itself is m^2 (1/m). */
-static inline vf decay(vf k, vf r, vf *a, vf *m) {
-    const vf e = vf_expm1_neg(k * r);
-    const vf square = vf_max(vf_set(1e-30f), vf_fnma(e, e, vf_set(-2.0f) * e)), inverse = vf_rsqrt(square);
-    *a = vf_set(1.0f) + e;
-    *m = square * inverse;
-    return inverse;
+/* a, m and 1/m of one step from k r: with e = expm1(log a), a = 1 + e and m^2 = 1 - a^2 = -e (2 + e), exact near a = 1. Where m is 0 its
+ * square counts as 1e-30, far below what a sum with h can see, so that m itself is m^2 (1/m). */
+AE_INLINE void decay_each(vf *kr, vf *a, vf *m, vf *inverse, const int n) {
+    vf_expm1_neg_each(kr, n);
+    AE_EACH(j, n) m[j] = vf_max(vf_set(1e-30f), vf_fnma(kr[j], kr[j], vf_set(-2.0f) * kr[j]));
+    AE_EACH(j, n) inverse[j] = vf_rsqrt(m[j]);
+    AE_EACH(j, n) m[j] = m[j] * inverse[j];
+    AE_EACH(j, n) a[j] = vf_set(1.0f) + kr[j];
+}
+
+/* n vectors of a step from channel c on, the last one of `left` channels. */
+AE_INLINE void forward_vectors(float *h, const float *before, const float *u, const float *gate_i,
+                               const float *gate_r, const float *k, bool start, ptrdiff_t c, ptrdiff_t left,
+                               const int n) {
+    vf g[4], a[2], m[2], inverse[2];
+    AE_EACH(j, n) g[j] = vf_load_n(gate_i + c + j * VF, left - j * VF);
+    AE_EACH(j, n) g[n + j] = vf_load_n(gate_r + c + j * VF, left - j * VF);
+    vf_sigmoid_each(g, 2 * n);
+    AE_EACH(j, n) g[j] = g[j] * vf_load_n(u + c + j * VF, left - j * VF);
+    if (!start) {
+        AE_EACH(j, n) g[n + j] = g[n + j] * vf_load_n(k + c + j * VF, left - j * VF);
+        decay_each(g + n, a, m, inverse, n);
+        AE_EACH(j, n) g[j] = vf_fma(a[j], vf_load_n(before + c + j * VF, left - j * VF), m[j] * g[j]);
+    }
+    AE_EACH(j, n) vf_store_n(h + c + j * VF, g[j], left - j * VF);
 }
 
 static void forward_step(float *h, const float *before, const float *u, const float *gate_i,
                          const float *gate_r, const float *k, bool start, ptrdiff_t n) {
-    for (ptrdiff_t c = 0; c < n; c += VF) {
-        const ptrdiff_t left = n - c;
-        const vf x = vf_sigmoid(vf_load_n(gate_i + c, left)) * vf_load_n(u + c, left);
-        vf out = x;
-        if (!start) {
-            vf a, m;
-            (void)decay(vf_load_n(k + c, left), vf_sigmoid(vf_load_n(gate_r + c, left)), &a, &m);
-            out = vf_fma(a, vf_load_n(before + c, left), m * x);
-        }
-        vf_store_n(h + c, out, left);
-    }
+    ptrdiff_t c = 0;
+    for (; c + 2 * VF <= n; c += 2 * VF)
+        forward_vectors(h, before, u, gate_i, gate_r, k, start, c, 2 * VF, 2);
+    for (; c < n; c += VF) forward_vectors(h, before, u, gate_i, gate_r, k, start, c, n - c, 1);
 }
 
 static void forward_tile(float *h, float *state, const float *u, const float *gate_i, const float *gate_r,
@@ -83,32 +93,53 @@ typedef struct {
     double total[TILE];
 } backward_room;
 
-/* One step of the reverse scan; the formulas are in the header. `before` is h[t-1], NULL where there is none. */
+/* One step of the reverse scan, n vectors from channel c on; the formulas are in the header. `before` is h[t-1], NULL where there is none. */
+AE_INLINE void backward_vectors(backward_room *s, float *du, float *dgate_i, float *dgate_r, const float *dh,
+                                const float *u, const float *gate_i, const float *gate_r, const float *before,
+                                bool start, ptrdiff_t c, ptrdiff_t left, const int n) {
+    const vf one = vf_set(1.0f);
+    vf g[4], x[2], d[2], a[2], m[2], inverse[2], kr[2], dgr[2];
+    AE_EACH(j, n) g[j] = vf_load_n(gate_i + c + j * VF, left - j * VF);
+    AE_EACH(j, n) g[n + j] = vf_load_n(gate_r + c + j * VF, left - j * VF);
+    vf_sigmoid_each(g, 2 * n);
+    AE_EACH(j, n) x[j] = vf_load_n(u + c + j * VF, left - j * VF);
+    AE_EACH(j, n)
+    d[j] = vf_load_n(dh + c + j * VF, left - j * VF) + vf_load_n(s->carry + c + j * VF, left - j * VF);
+    if (start) {
+        AE_EACH(j, n) a[j] = dgr[j] = vf_set(0);
+        AE_EACH(j, n) m[j] = one;
+    } else {
+        AE_EACH(j, n) kr[j] = g[n + j] * vf_load_n(s->k + c + j * VF, left - j * VF);
+        AE_EACH(j, n) dgr[j] = kr[j];
+        decay_each(kr, a, m, inverse, n);
+        AE_EACH(j, n)
+        inverse[j] = vf_min(vf_set(2000.0f), inverse[j]); /* twice the clipped derivative of the root */
+        AE_EACH(j, n) {
+            vf past = vf_set(0);
+            if (before) past = vf_load_n(before + c + j * VF, left - j * VF);
+            const vf dlog_a = d[j] * a[j] * vf_fnma(a[j] * inverse[j], g[j] * x[j], past);
+            vf_store_n(s->dp + c + j * VF,
+                       vf_fma(g[n + j], dlog_a, vf_load_n(s->dp + c + j * VF, left - j * VF)), left - j * VF);
+            dgr[j] = dgr[j] * dlog_a * (one - g[n + j]);
+        }
+    }
+    AE_EACH(j, n) {
+        const vf dm = d[j] * m[j];
+        vf_store_n(s->carry + c + j * VF, a[j] * d[j], left - j * VF);
+        vf_store_n(du + c + j * VF, dm * g[j], left - j * VF);
+        vf_store_n(dgate_i + c + j * VF, dm * x[j] * g[j] * (one - g[j]), left - j * VF);
+        vf_store_n(dgate_r + c + j * VF, dgr[j], left - j * VF);
+    }
+}
+
 static void backward_step(backward_room *s, float *du, float *dgate_i, float *dgate_r, const float *dh,
                           const float *u, const float *gate_i, const float *gate_r, const float *before,
                           bool start, ptrdiff_t n) {
-    const vf one = vf_set(1.0f);
-    for (ptrdiff_t c = 0; c < n; c += VF) {
-        const ptrdiff_t left = n - c;
-        const vf i = vf_sigmoid(vf_load_n(gate_i + c, left)), x = vf_load_n(u + c, left);
-        const vf d = vf_load_n(dh + c, left) + vf_load_n(s->carry + c, left);
-        vf m = one, a = vf_set(0), dgr = vf_set(0);
-        if (!start) {
-            const vf r = vf_sigmoid(vf_load_n(gate_r + c, left)), k = vf_load_n(s->k + c, left);
-            const vf inverse = decay(k, r, &a, &m);
-            const vf clip = vf_min(vf_set(1000.0f), vf_set(0.5f) * inverse);
-            const vf past = before ? vf_load_n(before + c, left) : vf_set(0);
-            const vf dlog_a = d * a * vf_fnma(vf_set(2.0f) * a * clip, i * x, past);
-            const vf rd = r * dlog_a;
-            dgr = k * rd * (one - r);
-            vf_store_n(s->dp + c, vf_load_n(s->dp + c, left) + rd, left);
-        }
-        const vf dm = d * m;
-        vf_store_n(s->carry + c, a * d, left);
-        vf_store_n(du + c, dm * i, left);
-        vf_store_n(dgate_i + c, dm * x * i * (one - i), left);
-        vf_store_n(dgate_r + c, dgr, left);
-    }
+    ptrdiff_t c = 0;
+    for (; c + 2 * VF <= n; c += 2 * VF)
+        backward_vectors(s, du, dgate_i, dgate_r, dh, u, gate_i, gate_r, before, start, c, 2 * VF, 2);
+    for (; c < n; c += VF)
+        backward_vectors(s, du, dgate_i, dgate_r, dh, u, gate_i, gate_r, before, start, c, n - c, 1);
 }
 
 static void flush(backward_room *s, ptrdiff_t n) {

@@ -11,10 +11,9 @@ void AE_ISA_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i
     const int32_t *positions = ae_ci(positions_);
     const ptrdiff_t half = R / 2;
 #pragma omp parallel for
-    for (ptrdiff_t j = 0; j < half; j++) {
-        const double frequency = pow(theta, -2.0 * (double)j / (double)R);
-        for (ptrdiff_t m = 0; m < M; m++) {
-            const double angle = (double)positions[m] * frequency;
+    for (ptrdiff_t m = 0; m < M; m++) {
+        for (ptrdiff_t j = 0; j < half; j++) {
+            const double angle = (double)positions[m] * pow(theta, -2.0 * (double)j / (double)R);
             cosines[m * half + j] = (float)cos(angle);
             sines[m * half + j] = (float)sin(angle);
         }

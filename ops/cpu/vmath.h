@@ -6,51 +6,73 @@
  * exp 1.1 ulp, expm1 for x <= 0 2 ulp, sigmoid 2.5 ulp above -87, tanh 3 ulp. NaN stays NaN. Degrees and coefficients: Taylor on
  * |r| <= ln 2 / 2, whose remainder lies below half an ulp at degree 7. */
 
-/* (exp(r) - 1 - r) / r^2 on |r| <= ln2/2. */
-static inline vf vf_expm1_tail(vf r) {
-    vf p = vf_set(1.0f / 5040.0f);
-    p = vf_fma(p, r, vf_set(1.0f / 720.0f));
-    p = vf_fma(p, r, vf_set(1.0f / 120.0f));
-    p = vf_fma(p, r, vf_set(1.0f / 24.0f));
-    p = vf_fma(p, r, vf_set(1.0f / 6.0f));
-    return vf_fma(p, r, vf_set(0.5f));
+/* The _each forms take n vectors at once, stage by stage: one chain of dependent steps does not fill the machine, and the scheduler sees
+ * too few instructions ahead to overlap it with the next. n is a constant where they are inlined. */
+#define AE_EACH(j, n) for (int j = 0; j < (n); j++)
+#define AE_INLINE     static inline __attribute__((always_inline))
+
+/* x[j] = 2^k[j] (1 + p[j]) with k whole: ln2 in two parts (Cody and Waite), p = exp(r) - 1 on |r| <= ln2/2. Leaves p in x. */
+AE_INLINE void vf_exp_parts(vf *x, vf *k, const int n) {
+    vf p[4];
+    AE_EACH(j, n) k[j] = vf_round(x[j] * vf_set(1.44269504088896341f));
+    AE_EACH(j, n) x[j] = vf_fnma(k[j], vf_set(0.693359375f), x[j]);
+    AE_EACH(j, n) x[j] = vf_fnma(k[j], vf_set(-2.12194440e-4f), x[j]);
+    AE_EACH(j, n) p[j] = vf_fma(vf_set(1.0f / 5040.0f), x[j], vf_set(1.0f / 720.0f));
+    AE_EACH(j, n) p[j] = vf_fma(p[j], x[j], vf_set(1.0f / 120.0f));
+    AE_EACH(j, n) p[j] = vf_fma(p[j], x[j], vf_set(1.0f / 24.0f));
+    AE_EACH(j, n) p[j] = vf_fma(p[j], x[j], vf_set(1.0f / 6.0f));
+    AE_EACH(j, n) p[j] = vf_fma(p[j], x[j], vf_set(0.5f));
+    AE_EACH(j, n) x[j] = vf_fma(x[j] * x[j], p[j], x[j]);
 }
 
-/* x = n ln2 + r with n whole; ln2 in two parts (Cody and Waite). */
-static inline vf vf_exp_reduce(vf x, vf *n) {
-    *n = vf_round(x * vf_set(1.44269504088896341f));
-    const vf r = vf_fnma(*n, vf_set(0.693359375f), x);
-    return vf_fnma(*n, vf_set(-2.12194440e-4f), r);
-}
-
-static inline vf vf_exp(vf x) {
-    vf n;
-    x = vf_max(vf_set(-105.0f), vf_min(vf_set(89.0f), x));
-    const vf r = vf_exp_reduce(x, &n);
-    const vf p = vf_fma(r * r, vf_expm1_tail(r), r);
-    return vf_scale2(p + vf_set(1.0f), n);
+AE_INLINE void vf_exp_each(vf *x, const int n) {
+    vf k[4];
+    AE_EACH(j, n) x[j] = vf_max(vf_set(-105.0f), vf_min(vf_set(89.0f), x[j]));
+    vf_exp_parts(x, k, n);
+    AE_EACH(j, n) x[j] = vf_scale2(x[j] + vf_set(1.0f), k[j]);
 }
 
 /* exp(x) - 1 for x <= 0, exact near 0. */
-static inline vf vf_expm1_neg(vf x) {
-    vf n;
-    x = vf_max(vf_set(-30.0f), x);
-    const vf r = vf_exp_reduce(x, &n);
-    const vf p = vf_fma(r * r, vf_expm1_tail(r), r);
-    const vf s = vf_scale2(vf_set(1.0f), n);
-    return vf_fma(s, p, s - vf_set(1.0f));
+AE_INLINE void vf_expm1_neg_each(vf *x, const int n) {
+    vf k[4];
+    AE_EACH(j, n) x[j] = vf_max(vf_set(-30.0f), x[j]);
+    vf_exp_parts(x, k, n);
+    AE_EACH(j, n) k[j] = vf_scale2(vf_set(1.0f), k[j]);
+    AE_EACH(j, n) x[j] = vf_fma(k[j], x[j], k[j] - vf_set(1.0f));
 }
 
 /* 0 below -87, where the result would lose digits. */
-static inline vf vf_sigmoid(vf x) {
-    const vf down = vf_min(vf_set(87.0f), vf_set(0.0f) - x);
-    return vf_pick(vf_less(x, vf_set(-87.0f)), vf_set(0.0f), vf_recip(vf_set(1.0f) + vf_exp(down)));
+AE_INLINE void vf_sigmoid_each(vf *x, const int n) {
+    vf y[4];
+    AE_EACH(j, n) y[j] = vf_min(vf_set(87.0f), vf_set(0.0f) - x[j]);
+    vf_exp_each(y, n);
+    AE_EACH(j, n) y[j] = vf_recip(vf_set(1.0f) + y[j]);
+    AE_EACH(j, n) x[j] = vf_pick(vf_less(x[j], vf_set(-87.0f)), vf_set(0.0f), y[j]);
 }
 
 /* tanh |x| = -e / (2 + e) with e = exp(-2|x|) - 1. */
-static inline vf vf_tanh(vf x) {
-    const vf e = vf_expm1_neg(vf_set(-2.0f) * vf_abs(x));
-    return vf_copysign(e * vf_recip(vf_set(2.0f) + e), x);
+AE_INLINE void vf_tanh_each(vf *x, const int n) {
+    vf e[4];
+    AE_EACH(j, n) e[j] = vf_set(-2.0f) * vf_abs(x[j]);
+    vf_expm1_neg_each(e, n);
+    AE_EACH(j, n) x[j] = vf_copysign(e[j] * vf_recip(vf_set(2.0f) + e[j]), x[j]);
+}
+
+AE_INLINE vf vf_exp(vf x) {
+    vf_exp_each(&x, 1);
+    return x;
+}
+AE_INLINE vf vf_expm1_neg(vf x) {
+    vf_expm1_neg_each(&x, 1);
+    return x;
+}
+AE_INLINE vf vf_sigmoid(vf x) {
+    vf_sigmoid_each(&x, 1);
+    return x;
+}
+AE_INLINE vf vf_tanh(vf x) {
+    vf_tanh_each(&x, 1);
+    return x;
 }
 
 #endif

@@ -84,7 +84,7 @@ steps_in_time() {
         match($0, /"step_s":[0-9.e+-]+/) { step_s = substr($0, RSTART + 9, RLENGTH - 9) }
         END {
             if (step_s <= 0) exit 1
-            steps = int(0.75 * seconds / step_s / 10) * 10
+            steps = int(0.55 * seconds / step_s / 10) * 10
             print steps < 50 ? 50 : steps
         }'
 }

@@ -19,6 +19,16 @@ typedef struct {
 ae_status ae_model_source_open(ae_model_source *s, const char *path);
 void ae_model_source_free(ae_model_source *s);
 
+/* Steps of the folders RUN/checkpoints/step-000123, rising, complete or not; none without the folder. */
+typedef struct {
+    int64_t *steps;
+    size_t n;
+} ae_checkpoint_list;
+ae_status ae_checkpoint_list_steps(ae_checkpoint_list *l, const char *run);
+void ae_checkpoint_list_free(ae_checkpoint_list *l);
+/* Folder of a run's step: "RUN/checkpoints/step-000123"; the caller frees it. */
+char *ae_checkpoint_path(const char *run, int64_t step);
+
 /* The newest complete checkpoint of a run's folder (caller frees); NULL with AE_OK when it has none. `step` may be NULL. */
 ae_status ae_newest_checkpoint(char **folder, int64_t *step, const char *run);
 

@@ -3,19 +3,16 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "model/source.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char PARTIAL[] = ".partial";
-
-char *ae_checkpoint_path(const char *run, int64_t step) {
-    char name[64];
-    snprintf(name, sizeof name, "checkpoints/step-%06lld", (long long)step);
-    return ae_path_join(run, name);
-}
 
 size_t ae_checkpoint_bytes(const ae_params *params) {
     int64_t most = 1;
@@ -92,64 +89,49 @@ static ae_status verify(const char *folder, bool thorough) {
 
 /* ---- the folder of checkpoints ---- */
 
-typedef struct {
-    int64_t *steps; /* rising */
-    size_t n, capacity;
-} step_list;
-
-static bool add_step(step_list *l, int64_t step) {
-    if (l->n == l->capacity) {
-        size_t capacity = 2 * l->capacity + 8;
-        int64_t *steps = realloc(l->steps, capacity * sizeof *steps);
-        if (!steps) return false;
-        l->steps = steps;
-        l->capacity = capacity;
-    }
-    l->steps[l->n++] = step;
-    return true;
+/* A file that may not be looked at is there for all we know. */
+static bool has_done(const char *folder) {
+    struct stat s;
+    char *path = ae_path_join(folder, "DONE");
+    const bool absent = stat(path, &s) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    free(path);
+    return !absent;
 }
 
-static int by_step(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Steps of the folders "step-N"; others are not ours. */
-static ae_status list_steps(const char *run, step_list *l) {
-    char *folder = ae_path_join(run, "checkpoints");
-    DIR *d = opendir(folder);
-    bool whole = true;
-    for (struct dirent *e; d && (e = readdir(d)) != NULL && whole;) {
-        char *end;
-        if (strncmp(e->d_name, "step-", 5) != 0 || e->d_name[5] < '0' || e->d_name[5] > '9') continue;
-        long long step = strtoll(e->d_name + 5, &end, 10);
-        if (*end == '\0') whole = add_step(l, step);
+/* AE_ERR_INPUT says that a checkpoint is damaged, other failures say nothing about it. */
+static ae_status consider(char **folder, const char *path, bool thorough, size_t *damaged) {
+    if (!has_done(path)) {
+        ae_warn("%s: has no DONE: its writing was cut off; the checkpoint is passed over", path);
+        return AE_OK;
     }
-    if (d) closedir(d);
-    free(folder);
-    if (!whole) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", run);
-    if (l->n > 0) qsort(l->steps, l->n, sizeof *l->steps, by_step);
-    return AE_OK;
+    const ae_status st = verify(path, thorough);
+    if (st == AE_ERR_RESOURCE) return st;
+    if (st != AE_OK) {
+        ae_warn("%s; the checkpoint is passed over", ae_error_message());
+        ++*damaged;
+        return AE_OK;
+    }
+    *folder = strdup(path);
+    return *folder ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
 }
 
 ae_status ae_checkpoint_newest(const char *run, bool thorough, char **folder) {
-    step_list l = {0};
+    ae_checkpoint_list l;
+    size_t damaged = 0;
     *folder = NULL;
-    ae_status st = list_steps(run, &l);
+    ae_status st = ae_checkpoint_list_steps(&l, run);
     for (size_t i = l.n; st == AE_OK && i-- > 0 && !*folder;) {
         char *path = ae_checkpoint_path(run, l.steps[i]);
-        ae_status found = verify(path, thorough);
-        if (found == AE_OK) {
-            *folder = path;
-            continue;
-        }
-        if (found == AE_ERR_RESOURCE)
-            st = found; /* says nothing about the checkpoint */
-        else
-            ae_warn("%s; the checkpoint is passed over", ae_error_message());
+        st = consider(folder, path, thorough, &damaged);
         free(path);
     }
-    free(l.steps);
+    ae_checkpoint_list_free(&l);
+    if (st == AE_OK && !*folder && damaged > 0)
+        st = AE_FAIL(
+            AE_ERR_INPUT,
+            "%s/checkpoints: expected a checkpoint that agrees with its DONE, found %zu that cannot be read "
+            "or are damaged; mend them, or move the folder away to train anew",
+            run, damaged);
     return st;
 }
 
@@ -172,8 +154,8 @@ ae_status ae_checkpoint_clean(const char *run) {
 /* What is too old goes; a folder that cannot be removed is no reason to stop. Steps beyond `step` are damaged ones that the run
  * has gone back behind: they do not count. */
 static void prune(const char *run, int64_t step, int64_t keep) {
-    step_list l = {0};
-    if (keep > 0 && list_steps(run, &l) == AE_OK) {
+    ae_checkpoint_list l = {0};
+    if (keep > 0 && ae_checkpoint_list_steps(&l, run) == AE_OK) {
         while (l.n > 0 && l.steps[l.n - 1] > step) l.n--;
         for (size_t i = 0; i + (size_t)keep < l.n; i++) {
             char *path = ae_checkpoint_path(run, l.steps[i]);
@@ -181,7 +163,7 @@ static void prune(const char *run, int64_t step, int64_t keep) {
             free(path);
         }
     }
-    free(l.steps);
+    ae_checkpoint_list_free(&l);
 }
 
 /* ---- saving ---- */

@@ -29,11 +29,9 @@ typedef struct {
 ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts, int64_t keep);
 
 /* The newest folder below RUN/checkpoints whose files agree with its DONE (CRCs too when `thorough`, sizes else); one that does not is
- * warned about and passed over. *folder is NULL when there is none; the caller frees it. */
+ * warned about and passed over. *folder is NULL when there is none; the caller frees it. Where some have a DONE and none agrees with
+ * it that is AE_ERR_INPUT: what they held is not given up in silence. */
 ae_status ae_checkpoint_newest(const char *run, bool thorough, char **folder);
-
-/* Folder of a run's step: "RUN/checkpoints/step-000123"; the caller frees it. */
-char *ae_checkpoint_path(const char *run, int64_t step);
 
 /* Removes what an interrupted save left behind. */
 ae_status ae_checkpoint_clean(const char *run);

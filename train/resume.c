@@ -11,11 +11,21 @@
 
 /* ---- the folder ---- */
 
-static bool is_empty(const char *dir) {
+/* metrics.jsonl comes first into a run's folder, for its lock: a start that was killed then has left it, empty. */
+static bool is_empty_metrics(const char *dir, const char *name) {
+    if (strcmp(name, "metrics.jsonl") != 0) return false;
+    char *path = ae_path_join(dir, name);
+    const bool is_empty = ae_file_size(path) == 0;
+    free(path);
+    return is_empty;
+}
+
+static bool holds_nothing(const char *dir) {
     DIR *d = opendir(dir);
     size_t entries = 0;
     for (struct dirent *e; d && (e = readdir(d)) != NULL;)
-        entries += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+        entries +=
+            strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && !is_empty_metrics(dir, e->d_name);
     if (d) closedir(d);
     return entries == 0;
 }
@@ -26,7 +36,7 @@ ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint) 
     if (!ae_path_exists(dir)) return AE_OK;
     if (!ae_path_is_folder(dir))
         return AE_FAIL(AE_ERR_USAGE, "run.dir: %s: expected a folder, found a file", dir);
-    if (is_empty(dir)) return AE_OK;
+    if (holds_nothing(dir)) return AE_OK;
     char *config = ae_path_join(dir, "config.yaml");
     bool is_run = ae_path_exists(config);
     free(config);

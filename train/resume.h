@@ -7,12 +7,13 @@
 /* Whether a command goes on with what lies in its run folder, and whether it would go on with the same bits. */
 
 typedef enum {
-    AE_RUN_NEW,     /* nothing there, or an empty folder */
+    AE_RUN_NEW,     /* nothing there, an empty folder, or what a start killed at once has left */
     AE_RUN_RESTART, /* a run's folder without a complete checkpoint */
     AE_RUN_RESUME
 } ae_run_kind;
 
-/* `checkpoint` (caller frees) is the folder to go on from, or NULL. A folder with something else in it is AE_ERR_USAGE. */
+/* `checkpoint` (caller frees) is the folder to go on from, or NULL. A folder with something else in it is AE_ERR_USAGE,
+ * one with damaged checkpoints only AE_ERR_INPUT. */
 ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint);
 
 /* What decides the order and content of the rows besides the keys: hashes of the sets, weights and phases (JSON, caller frees). Paths

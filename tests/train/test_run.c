@@ -153,6 +153,32 @@ Test(run, a_damaged_checkpoint_is_passed_over) {
     train_rig_same_metrics(&rig, "whole", "hurt");
 }
 
+/* The last of all is not taken for a run that has none: nothing is trained anew over what is there. */
+Test(run, damaged_checkpoints_only_are_refused) {
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=4 optim.schedule=constant"));
+    const char *weights = train_rig_path(&rig, "a/checkpoints/step-000004/weights.h5");
+    cr_assert_eq(truncate(weights, 1000), 0);
+    ASSERT_FAILS(AE_ERR_INPUT, train_rig_run(&rig, "a", "train.steps=4 optim.schedule=constant"));
+    ASSERT_SAYS("found 1 that cannot be read or are damaged");
+    cr_assert_eq(train_rig_metric_count(&rig, "a"), 6, "and nothing was touched");
+    cr_assert_eq(remove(train_rig_path(&rig, "a/checkpoints/step-000004/DONE")), 0);
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=4 optim.schedule=constant"));
+    cr_assert_eq(train_rig_metric_count(&rig, "a"), 6, "without DONE it was never there");
+}
+
+Test(run, a_start_killed_at_its_first_file_starts_again) {
+    ASSERT_OK(ae_folder_make(train_rig_path(&rig, "a")));
+    fclose(fopen(train_rig_path(&rig, "a/metrics.jsonl"), "w"));
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=1 optim.schedule=constant"));
+    cr_assert(exists("a/checkpoints/step-000001/DONE"));
+    ASSERT_OK(ae_folder_make(train_rig_path(&rig, "b")));
+    FILE *f = fopen(train_rig_path(&rig, "b/metrics.jsonl"), "w");
+    fputs("{}\n", f);
+    fclose(f);
+    ASSERT_FAILS(AE_ERR_USAGE, train_rig_run(&rig, "b", "train.steps=1 optim.schedule=constant"));
+    ASSERT_SAYS("found other files");
+}
+
 Test(run, keeps_the_newest_checkpoints) {
     ASSERT_OK(train_rig_run(&rig, "a", "train.checkpoint_every=2 train.keep=2"));
     cr_assert(exists("a/checkpoints/step-000012/DONE"));

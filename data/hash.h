@@ -13,4 +13,37 @@ static inline uint64_t ae_fnv(uint64_t h, const void *bytes, size_t n) {
     return h;
 }
 
+/* What a token set holds, mixed in as it is written or read: starts of documents and tokens each in their order. */
+typedef struct {
+    uint64_t tokens, starts;
+} ae_content_hash;
+
+static inline uint64_t ae_hash_mix(uint64_t h, uint64_t x) {
+    h = (h ^ x) * AE_FNV_PRIME;
+    return h ^ (h >> 32);
+}
+
+static inline ae_content_hash ae_content_hash_start(void) {
+    const ae_content_hash h = {AE_FNV_START, AE_FNV_START};
+    return h;
+}
+
+/* `mask` NULL: all 1. */
+static inline void ae_content_hash_tokens(ae_content_hash *h, const int32_t *tokens, const uint8_t *mask,
+                                          int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        h->tokens = ae_hash_mix(h->tokens, (uint64_t)tokens[i] << 1 | (mask ? mask[i] : 1));
+}
+
+static inline void ae_content_hash_start_at(ae_content_hash *h, int64_t start) {
+    h->starts = ae_hash_mix(h->starts, (uint64_t)start);
+}
+
+static inline uint64_t ae_content_hash_end(const ae_content_hash *h) {
+    return ae_hash_mix(h->starts, h->tokens);
+}
+
+/* Attribute of a token set that keeps it, as 16 hexadecimal digits. */
+#define AE_CONTENT_HASH "content_hash"
+
 #endif

@@ -252,30 +252,53 @@ ae_status ae_token_set_read(ae_token_set *s, int64_t first, int64_t n, int32_t *
     return st;
 }
 
-static uint64_t mix(uint64_t h, uint64_t x) {
-    h = (h ^ x) * AE_FNV_PRIME;
-    return h ^ (h >> 32);
-}
-
-static uint64_t hash_tokens(ae_token_set *s, uint64_t h) {
+/* Reads the whole set. */
+static ae_status hash_contents(ae_token_set *s, uint64_t *hash) {
+    ae_status st = AE_OK;
+    ae_content_hash h = ae_content_hash_start();
     int32_t *tokens = malloc(HASH_TOKENS * sizeof *tokens);
     uint8_t *mask = malloc(HASH_TOKENS);
-    bool whole = tokens && mask;
-    for (int64_t at = 0; at < s->tokens && whole; at += HASH_TOKENS) {
+    if (!tokens || !mask) AE_TRY(no_memory(s->path));
+    for (int64_t i = 0; i <= s->documents; i++) ae_content_hash_start_at(&h, s->doc_starts[i]);
+    for (int64_t at = 0; at < s->tokens; at += HASH_TOKENS) {
         const int64_t n = s->tokens - at < HASH_TOKENS ? s->tokens - at : HASH_TOKENS;
-        whole = ae_token_set_read(s, at, n, tokens, mask) == AE_OK;
-        for (int64_t i = 0; i < n && whole; i++) h = mix(h, (uint64_t)tokens[i] << 1 | mask[i]);
+        AE_TRY(ae_token_set_read(s, at, n, tokens, mask));
+        ae_content_hash_tokens(&h, tokens, mask, n);
     }
+    *hash = ae_content_hash_end(&h);
+out:
     free(tokens);
     free(mask);
-    return whole ? h : ~h;
+    return st;
 }
 
-uint64_t ae_token_set_hash(ae_token_set *s) {
-    if (s->hashed) return s->hash;
-    uint64_t h = mix(AE_FNV_START, (uint64_t)s->vocab_size);
-    for (int64_t i = 0; i <= s->documents; i++) h = mix(h, (uint64_t)s->doc_starts[i]);
-    s->hash = hash_tokens(s, h);
-    s->hashed = true;
-    return s->hash;
+/* As the writer has left it. */
+static ae_status read_content_hash(ae_token_set *s, uint64_t *hash) {
+    char *text = NULL;
+    ae_status st = ae_h5_attr_text(s->file, s->path, AE_CONTENT_HASH, &text);
+    if (st != AE_OK) return st;
+    if (strlen(text) == 16 && strspn(text, "0123456789abcdef") == 16)
+        *hash = strtoull(text, NULL, 16);
+    else
+        st = AE_FAIL(AE_ERR_INPUT,
+                     "%s: " AE_CONTENT_HASH ": expected 16 hexadecimal digits, found \"%s\"; remove it",
+                     s->path, text);
+    free(text);
+    return st;
+}
+
+/* What can be compared at no cost goes in beside the contents: a file changed by hand may have kept its attribute. */
+ae_status ae_token_set_hash(ae_token_set *s, uint64_t *hash) {
+    uint64_t h = 0;
+    if (!s->hashed) {
+        const ae_status st =
+            ae_h5_has_attr(s->file, AE_CONTENT_HASH) ? read_content_hash(s, &h) : hash_contents(s, &h);
+        if (st != AE_OK) return st;
+        h = ae_hash_mix(h, (uint64_t)s->vocab_size);
+        h = ae_hash_mix(h, (uint64_t)s->documents);
+        s->hash = ae_hash_mix(h, (uint64_t)s->tokens << 1 | s->has_mask);
+        s->hashed = true;
+    }
+    *hash = s->hash;
+    return AE_OK;
 }

@@ -8,7 +8,7 @@
 
 /* A token set: HDF5 with /tokens (uint16 or uint32), /doc_starts (int64; its last entry is the number of tokens), optional
  * /loss_mask (uint8: whether token i counts as a target), /tokenizer (the sentencepiece file's bytes), /doc_bytes (int64: bytes
- * of text of each document); attributes vocab_size, tokenizer_hash, manifest (JSON), version. Only /tokens, /doc_starts and
+ * of text of each document); attributes vocab_size, tokenizer_hash, content_hash, manifest (JSON), version. Only /tokens, /doc_starts and
  * vocab_size are required. docs/interfaces.md. */
 typedef struct ae_token_set ae_token_set;
 
@@ -24,9 +24,9 @@ bool ae_token_set_has_mask(const ae_token_set *s);
 const int64_t *ae_token_set_doc_starts(const ae_token_set *s);        /* documents + 1 entries */
 const int64_t *ae_token_set_doc_bytes(const ae_token_set *s);         /* NULL when absent */
 const void *ae_token_set_tokenizer(const ae_token_set *s, size_t *n); /* NULL when absent */
-/* Of everything that decides what training sees (vocabulary, documents, tokens, mask), for resume. The first call reads the whole set;
- * a set that cannot be read gives another number than it would whole. */
-uint64_t ae_token_set_hash(ae_token_set *s);
+/* Of everything that decides what training sees (vocabulary, documents, tokens, mask), for resume. A set written here keeps it; of
+ * another one the first call reads everything. */
+ae_status ae_token_set_hash(ae_token_set *s, uint64_t *hash);
 const char *ae_token_set_manifest(const ae_token_set *s); /* JSON text, "" when absent */
 
 /* Tokens [first, first + n); an id beyond the vocabulary is AE_ERR_INPUT naming its place. `mask` may be NULL; without

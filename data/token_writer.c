@@ -3,6 +3,7 @@
 #include "data/hash.h"
 #include "data/token_set.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct ae_token_writer {
     bool has_mask;
     int64_t vocab_size, tokens, documents;
     column ids, mask, starts, text_bytes;
+    ae_content_hash hash;
 };
 
 static ae_status column_open(ae_token_writer *w, column *c, const char *name, hid_t file_type,
@@ -59,12 +61,16 @@ static ae_status column_add(ae_token_writer *w, column *c, const void *entries, 
     return AE_OK;
 }
 
+static ae_status set_hash_attr(ae_token_writer *w, const char *name, uint64_t hash) {
+    char text[32];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    return ae_h5_set_attr_text(w->file, w->aside, name, text);
+}
+
 static ae_status write_tokenizer(ae_token_writer *w, const void *bytes, size_t n) {
     const int64_t shape = (int64_t)n;
-    char hash[32];
-    ae_status st = ae_h5_write(w->file, w->aside, "tokenizer", H5T_NATIVE_UINT8, 1, &shape, bytes);
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ae_fnv(AE_FNV_START, bytes, n));
-    return st == AE_OK ? ae_h5_set_attr_text(w->file, w->aside, "tokenizer_hash", hash) : st;
+    const ae_status st = ae_h5_write(w->file, w->aside, "tokenizer", H5T_NATIVE_UINT8, 1, &shape, bytes);
+    return st == AE_OK ? set_hash_attr(w, "tokenizer_hash", ae_fnv(AE_FNV_START, bytes, n)) : st;
 }
 
 static ae_status create(ae_token_writer *w, const ae_token_set_info *info) {
@@ -80,6 +86,7 @@ static ae_status create(ae_token_writer *w, const ae_token_set_info *info) {
     AE_TRY(column_open(w, &w->text_bytes, "doc_bytes", H5T_STD_I64LE, H5T_NATIVE_INT64, sizeof(int64_t)));
     if (w->has_mask) AE_TRY(column_open(w, &w->mask, "loss_mask", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1));
     if (info->tokenizer) AE_TRY(write_tokenizer(w, info->tokenizer, info->tokenizer_bytes));
+    ae_content_hash_start_at(&w->hash, zero);
     AE_TRY(column_add(w, &w->starts, &zero, 1));
 out:
     return st;
@@ -92,6 +99,7 @@ ae_status ae_token_writer_open(ae_token_writer **writer, const char *path, const
     w->file = H5I_INVALID_HID;
     w->vocab_size = info->vocab_size;
     w->has_mask = info->has_mask;
+    w->hash = ae_content_hash_start();
     const size_t n = strlen(path) + sizeof ".partial";
     w->path = strdup(path);
     w->aside = malloc(n);
@@ -123,11 +131,13 @@ ae_status ae_token_writer_part(ae_token_writer *w, const int32_t *tokens, const 
                            (long long)w->vocab_size, tokens[i]);
     const ae_status st = column_add(w, &w->ids, tokens, n);
     w->tokens += n;
+    ae_content_hash_tokens(&w->hash, tokens, mask, n);
     return st == AE_OK ? add_mask(w, mask, n) : st;
 }
 
 ae_status ae_token_writer_end_document(ae_token_writer *w, int64_t text_bytes) {
     w->documents++;
+    ae_content_hash_start_at(&w->hash, w->tokens);
     const ae_status st = column_add(w, &w->starts, &w->tokens, 1);
     return st == AE_OK ? column_add(w, &w->text_bytes, &text_bytes, 1) : st;
 }
@@ -168,6 +178,7 @@ ae_status ae_token_writer_finish(ae_token_writer *w, const char *manifest_json) 
     AE_TRY(column_flush(w, &w->starts));
     AE_TRY(column_flush(w, &w->text_bytes));
     if (w->has_mask) AE_TRY(column_flush(w, &w->mask));
+    AE_TRY(set_hash_attr(w, AE_CONTENT_HASH, ae_content_hash_end(&w->hash)));
     if (manifest_json) AE_TRY(ae_h5_set_attr_text(w->file, w->aside, "manifest", manifest_json));
     AE_TRY(close_file(w));
     AE_TRY(ae_path_sync(w->aside));

@@ -151,16 +151,23 @@ static json_t *phases_of(const ae_mixture *m) {
 }
 
 ae_status ae_resume_data(const ae_mixture *m, char **json) {
-    char hash[32];
-    json_t *sets = json_array();
+    ae_status st = AE_OK;
+    uint64_t hash;
+    char text[32];
+    json_t *sets = json_array(), *root = NULL;
+    *json = NULL;
     for (size_t i = 0; i < m->n_sets; i++) {
-        snprintf(hash, sizeof hash, "%016" PRIx64, ae_token_set_hash(m->sets[i]));
-        json_array_append_new(sets, json_string(hash));
+        AE_TRY(ae_token_set_hash(m->sets[i], &hash));
+        snprintf(text, sizeof text, "%016" PRIx64, hash);
+        json_array_append_new(sets, json_string(text));
     }
-    json_t *root = json_pack("{s:o, s:o}", "sets", sets, "phases", phases_of(m));
+    root = json_pack("{s:O, s:o}", "sets", sets, "phases", phases_of(m));
     *json = root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    if (!*json) st = AE_FAIL(AE_ERR_RESOURCE, "data.train: out of memory");
+out:
+    json_decref(sets);
     json_decref(root);
-    return *json ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "data.train: out of memory");
+    return st;
 }
 
 ae_status ae_resume_check_data(const ae_run_state *s, const char *data) {

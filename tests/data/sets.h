@@ -51,6 +51,12 @@ static inline ae_token_set *set_open(const char *path) {
     return s;
 }
 
+static inline uint64_t set_hash(ae_token_set *s) {
+    uint64_t hash = 0;
+    cr_assert_eq(ae_token_set_hash(s, &hash), AE_OK, "%s", ae_error_message());
+    return hash;
+}
+
 /* Written and opened in one go. */
 static inline ae_token_set *set_make(const plain_set *s, const char *name) {
     const char *path = scratch_path(name);

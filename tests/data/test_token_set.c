@@ -94,8 +94,8 @@ Test(token_set, places_that_cannot_be_written) {
 
 static uint64_t hash_of(const plain_set *p, const char *name) {
     ae_token_set *s = set_make(p, name);
-    const uint64_t h = ae_token_set_hash(s);
-    cr_assert_eq(h, ae_token_set_hash(s));
+    const uint64_t h = set_hash(s);
+    cr_assert_eq(h, set_hash(s));
     ae_token_set_close(s);
     return h;
 }
@@ -286,11 +286,58 @@ static void find_chunk(const char *path, const char *name, size_t *at, size_t *n
     *n = (size_t)bytes;
 }
 
-static uint64_t hash_of_file(const char *path) {
+/* Removes the hash that the writer has left, so that the next one reads everything. */
+static void forget_hash(const char *path) {
+    const hid_t f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    cr_assert_geq(H5Adelete(f, "content_hash"), 0);
+    cr_assert_geq(H5Fclose(f), 0);
+}
+
+static ae_status hash_of_file(const char *path, uint64_t *hash) {
     ae_token_set *s = set_open(path);
-    const uint64_t h = ae_token_set_hash(s);
+    const ae_status st = ae_token_set_hash(s, hash);
     ae_token_set_close(s);
-    return h;
+    return st;
+}
+
+Test(token_set, the_hash_kept_is_the_hash_read) {
+    static plain_set p;
+    uint64_t kept = 0, read = 0;
+    for (int k = 0; k < 2; k++) {
+        set_random(&p, 11, 150, 25, k == 1);
+        set_write(&p, scratch_path("a.h5"));
+        cr_assert_eq(hash_of_file(scratch_path("a.h5"), &kept), AE_OK);
+        forget_hash(scratch_path("a.h5"));
+        cr_assert_eq(hash_of_file(scratch_path("a.h5"), &read), AE_OK);
+        cr_assert_eq(kept, read);
+    }
+}
+
+Test(token_set, a_set_that_cannot_be_read_has_no_hash) {
+    static plain_set p;
+    char *bytes = NULL;
+    size_t n = 0, begin = 0, length = 0;
+    uint64_t hash = 0;
+    set_random(&p, 5, 200, 30, false);
+    set_write(&p, scratch_path("a.h5"));
+    forget_hash(scratch_path("a.h5"));
+    find_chunk(scratch_path("a.h5"), "tokens", &begin, &length);
+    cr_assert_eq(ae_file_read(scratch_path("a.h5"), &bytes, &n), AE_OK);
+    memset(bytes + begin, 0x55, length);
+    cr_assert_eq(hash_of_file(scratch_write("bad.h5", bytes, n), &hash), AE_ERR_INPUT);
+    cr_assert_message("bad.h5: tokens");
+    free(bytes);
+}
+
+Test(token_set, a_hash_of_other_form_is_refused) {
+    uint64_t hash = 0;
+    const char *path = make_foreign(fine);
+    cr_assert_eq(hash_of_file(path, &hash), AE_OK, "a set made elsewhere has one too");
+    const hid_t f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    cr_assert_eq(ae_h5_set_attr_text(f, path, "content_hash", "of old"), AE_OK);
+    cr_assert_geq(H5Fclose(f), 0);
+    cr_assert_eq(hash_of_file(path, &hash), AE_ERR_INPUT);
+    cr_assert_message("content_hash: expected 16 hexadecimal digits");
 }
 
 /* A few bits at the end of the packed stream mean nothing. */
@@ -300,7 +347,11 @@ Test(token_set, damaged_data_is_noticed, .timeout = 120) {
     size_t n = 0, begin = 0, length = 0;
     ae_rng rng = ae_rng_make(1, 2);
     read_sample(&bytes, &n);
-    const uint64_t whole = hash_of_file(scratch_path("whole.h5"));
+    uint64_t whole = 0, hash = 0;
+    forget_hash(scratch_path("whole.h5"));
+    free(bytes);
+    cr_assert_eq(ae_file_read(scratch_path("whole.h5"), &bytes, &n), AE_OK);
+    cr_assert_eq(hash_of_file(scratch_path("whole.h5"), &whole), AE_OK);
     int refused = 0;
     for (int i = 0; i < 90; i++) {
         find_chunk(scratch_path("whole.h5"), names[i % 3], &begin, &length);
@@ -310,7 +361,8 @@ Test(token_set, damaged_data_is_noticed, .timeout = 120) {
         const char *path = scratch_write("bad.h5", bytes, n);
         bytes[at] = before;
         if (open_and_read(path) == AE_OK) {
-            cr_assert_eq(hash_of_file(path), whole, "byte %zu of %zu", at - begin, length);
+            cr_assert_eq(hash_of_file(path, &hash), AE_OK);
+            cr_assert_eq(hash, whole, "byte %zu of %zu", at - begin, length);
             continue;
         }
         refused++;

@@ -3,6 +3,7 @@
 #include "core/log.h"
 
 #include <cpuid.h>
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -39,6 +40,16 @@ static bool number_after(const char *path, const char *key, double *value) {
     return found;
 }
 
+/* Whether a list such as "cpu,cpuacct" has the name. */
+static bool lists(const char *list, const char *name) {
+    const size_t n = strlen(name);
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at += at != list;
+        if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == '\0')) return true;
+    }
+    return false;
+}
+
 /* The folder of this process for one controller: "0::/x" in the second version of cgroups, "7:memory:/x" in the first. */
 static bool cgroup_path(const char *controller, char *path, size_t n) {
     char line[PATH_BYTES];
@@ -50,7 +61,7 @@ static bool cgroup_path(const char *controller, char *path, size_t n) {
         if (where == NULL) continue;
         *where++ = '\0';
         where[strcspn(where, "\n")] = '\0';
-        found = controller[0] == '\0' ? names[1] == '\0' : strstr(names + 1, controller) != NULL;
+        found = controller[0] == '\0' ? names[1] == '\0' : lists(names + 1, controller);
         if (found) snprintf(path, n, "%s", where);
     }
     fclose(f);
@@ -120,12 +131,52 @@ size_t ae_rss_bytes(void) {
     return number_after("/proc/self/status", "VmRSS:", &kb) ? (size_t)(1024 * kb) : 0;
 }
 
-int ae_usable_cores(void) {
+/* "200000 100000" in the second version of cgroups ("max" without a limit), two files in the first (-1 without). */
+static bool cgroup_quota(const char *folder, double *quota, double *period) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/cpu.max", folder);
+    FILE *f = fopen(path, "re");
+    if (f != NULL) {
+        int found = fscanf(f, "%lf %lf", quota, period);
+        fclose(f);
+        return found == 2;
+    }
+    snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
+    if (!number_after(path, "", quota)) return false;
+    snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
+    return number_after(path, "", period);
+}
+
+int ae_cgroup_cores(const char *mount, const char *below, int cores) {
+    char folder[PATH_BYTES];
+    double quota, period;
+    snprintf(folder, sizeof folder, "%s%s", mount, below);
+    for (size_t n = strlen(folder); n >= strlen(mount); n--) {
+        if (folder[n] != '/' && folder[n] != '\0') continue;
+        folder[n] = '\0';
+        if (!cgroup_quota(folder, &quota, &period) || quota <= 0 || period <= 0) continue;
+        double whole = ceil(quota / period);
+        if (whole < cores) cores = (int)whole;
+    }
+    return cores;
+}
+
+static int cores_by_affinity(void) {
     cpu_set_t set;
     CPU_ZERO(&set);
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
     long n = sysconf(_SC_NPROCESSORS_ONLN); /* more cores than a cpu_set_t holds */
     return n > 0 ? (int)n : 1;
+}
+
+int ae_usable_cores(void) {
+    static const char *const kinds[][2] = {{"", "/sys/fs/cgroup"}, {"cpu", "/sys/fs/cgroup/cpu"}};
+    char folder[FOLDER_BYTES];
+    int cores = cores_by_affinity();
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (cgroup_path(kinds[i][0], folder, sizeof folder))
+            cores = ae_cgroup_cores(kinds[i][1], folder, cores);
+    return cores;
 }
 
 static char cpu_name[128] = "unknown processor";

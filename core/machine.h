@@ -7,7 +7,9 @@ double ae_now_s(void);                  /* monotonic */
 size_t ae_memory_available_bytes(void); /* of the machine or the container, whichever is less */
 size_t ae_peak_rss_bytes(void);
 size_t ae_rss_bytes(void);
-int ae_usable_cores(void);
+int ae_usable_cores(void); /* by the affinity, and by the processor time that a container may take */
+/* `cores`, or as many as the quotas of the cgroup folders from `mount` down to `below` ("" or "/x/y") leave, rounded up. */
+int ae_cgroup_cores(const char *mount, const char *below, int cores);
 const char *ae_cpu_name(void); /* as /proc/cpuinfo says */
 
 /* Instruction sets this program chooses among; AERIE_ISA=avx2|avx512|amx caps the choice. */

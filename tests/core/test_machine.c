@@ -1,6 +1,6 @@
 #include "core/machine.h"
+#include "tests/core/scratch.h"
 
-#include <criterion/criterion.h>
 #include <criterion/redirect.h>
 #include <sched.h>
 #include <stdio.h>
@@ -46,13 +46,40 @@ Test(machine, limit_of_the_address_space_counts) {
 Test(machine, cores_follow_the_affinity) {
     cpu_set_t set, one;
     cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
-    cr_assert_eq(ae_usable_cores(), CPU_COUNT(&set));
+    cr_assert(ae_usable_cores() >= 1 && ae_usable_cores() <= CPU_COUNT(&set));
     CPU_ZERO(&one);
     for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
         if (CPU_ISSET(i, &set)) CPU_SET(i, &one);
     }
     cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
     cr_assert_eq(ae_usable_cores(), 1);
+}
+
+static void put(const char *name, const char *text) {
+    scratch_write(name, text, strlen(text));
+}
+
+Test(machine, cores_follow_the_quota_of_every_folder_above, .init = scratch_make, .fini = scratch_remove) {
+    cr_assert_eq(ae_folder_make(scratch_path("a/b")), AE_OK);
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/a/b", 64), 64, "no limits at all");
+    put("a/b/cpu.max", "max 100000\n");
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/a/b", 64), 64);
+    put("a/cpu.max", "250000 100000\n");
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/a/b", 64), 3);
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/a/b", 2), 2);
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/", 64), 64, "a folder below says nothing");
+    put("cpu.max", "20000 100000\n");
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/a/b", 64), 1);
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/not/there", 64), 1, "inside a container the root counts");
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "", 64), 1);
+}
+
+Test(machine, cores_follow_the_quota_of_older_cgroups, .init = scratch_make, .fini = scratch_remove) {
+    put("cpu.cfs_quota_us", "-1\n");
+    put("cpu.cfs_period_us", "100000\n");
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/", 64), 64);
+    put("cpu.cfs_quota_us", "400000\n");
+    cr_assert_eq(ae_cgroup_cores(scratch_folder, "/", 64), 4);
 }
 
 Test(machine, processor_has_a_name) {

@@ -31,6 +31,8 @@ typedef struct {
     job **jobs; /* [ahead], owned: answer i at i mod ahead, from `delivered` up to `taken` */
     int64_t ahead, delivered, taken;
     bool more;
+    ae_status ended; /* what the input that failed said; the answers before it come first */
+    char *reason;
 } engine;
 
 static void job_delete(job *j) {
@@ -149,13 +151,23 @@ static ae_status start(engine *e, const ae_ids *prompt) {
     return st;
 }
 
+/* The next prompt. A bad one is the last: its status waits until those before it are answered. */
+static ae_status next_prompt(engine *e, ae_ids *prompt) {
+    prompt->n = 0;
+    const ae_status st = e->io->next(e->io->context, prompt, &e->more);
+    if (st != AE_ERR_INPUT) return st;
+    e->ended = st;
+    e->reason = strdup(ae_error_message());
+    e->more = false;
+    return AE_OK;
+}
+
 static ae_status refill(engine *e) {
     ae_ids prompt = {0};
     ae_status st = AE_OK;
     while (st == AE_OK && e->more && e->n_active < e->how->batch && e->taken - e->delivered < e->ahead) {
-        prompt.n = 0;
         st = e->io->check(e->io->context);
-        if (st == AE_OK) st = e->io->next(e->io->context, &prompt, &e->more);
+        if (st == AE_OK) st = next_prompt(e, &prompt);
         if (st == AE_OK && e->more) st = start(e, &prompt);
         if (st == AE_OK) st = deliver(e);
     }
@@ -220,6 +232,7 @@ static void engine_free(engine *e) {
     free(e->tokens);
     free(e->active);
     free(e->jobs);
+    free(e->reason);
 }
 
 ae_status ae_generate(const ae_model *m, const ae_tokenizer *t, const ae_generation *how,
@@ -230,6 +243,10 @@ ae_status ae_generate(const ae_model *m, const ae_tokenizer *t, const ae_generat
         st = refill(&e);
         if (st != AE_OK || e.n_active == 0) break;
         st = step(&e);
+    }
+    if (st == AE_OK && e.ended != AE_OK) {
+        st = e.ended;
+        if (e.reason) ae_fail_at(__FILE__, __LINE__, "%s", e.reason);
     }
     engine_free(&e);
     return st;

@@ -30,7 +30,8 @@ typedef struct {
     bool stopped; /* by an end token or a stop string; else by max_new */
 } ae_answer;
 
-/* Where prompts come from and answers go to. Any failure ends the run with its status. */
+/* Where prompts come from and answers go to. Any failure ends the run with its status; AE_ERR_INPUT of `next` only when the prompts
+ * before it are answered. */
 typedef struct {
     /* Appends the next prompt's ids, at least one; *more is false when there is none left. */
     ae_status (*next)(void *context, ae_ids *prompt, bool *more);

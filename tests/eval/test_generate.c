@@ -11,7 +11,7 @@ enum { PROMPTS = 21, MAX_NEW = 17 };
 
 /* Prompts of several lengths, and the answers as they come. */
 typedef struct {
-    int given, answers, stop_after;
+    int given, answers, stop_after, bad; /* bad: the number of the prompt that fails, from 1 */
     ae_ids tokens[PROMPTS];
     float logprobs[PROMPTS][MAX_NEW];
     bool stopped[PROMPTS];
@@ -23,6 +23,7 @@ static void prompt_of(int i, ae_ids *ids) {
 
 static ae_status next(void *context, ae_ids *prompt, bool *more) {
     desk *d = context;
+    if (d->bad && d->given == d->bad - 1) return AE_FAIL(AE_ERR_INPUT, "prompt %d is bad", d->bad);
     *more = d->given < PROMPTS;
     if (*more) prompt_of(d->given++, prompt);
     return AE_OK;
@@ -142,6 +143,23 @@ Test(generate, greedy_agrees_with_a_full_pass) {
     }
     ae_scorer_delete(scorer);
     desk_free(d);
+    ae_model_free(&m);
+}
+
+Test(generate, a_bad_prompt_ends_the_run_behind_the_answers_before_it) {
+    ae_backend be;
+    ae_model m;
+    open_tiny(&m, &be);
+    const ae_generation how = {.sampling = {1, 0, 1}, .max_new = 5, .want_logprobs = true, .batch = 4};
+    for (int bad = 1; bad <= PROMPTS; bad += 5) {
+        desk *d = calloc(1, sizeof *d);
+        d->bad = bad;
+        const ae_generate_io io = {.next = next, .done = done, .check = check, .context = d};
+        cr_assert_eq(ae_generate(&m, NULL, &how, &io), AE_ERR_INPUT);
+        cr_assert_not_null(strstr(ae_error_message(), "is bad"));
+        cr_assert_eq(d->answers, bad - 1);
+        desk_free(d);
+    }
     ae_model_free(&m);
 }
 

@@ -203,9 +203,10 @@ void ae_model_free(ae_model *m) {
     *m = (ae_model){0};
 }
 
+/* Packing again leaves everything where it is: the views are made once, when there is something to look at. */
 void ae_model_values_changed(ae_model *m) {
     pack(m);
-    make_views(m);
+    if (m->views->table == NULL) make_views(m);
 }
 
 /* ---- values ---- */

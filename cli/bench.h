@@ -38,6 +38,6 @@ ae_status ae_bench_sgemm_add(ae_bench_sgemm *s, ptrdiff_t rounds);
 void ae_bench_sgemm_tell(ae_bench *b, ae_bench_sgemm *s, double *openblas, double *onednn);
 double ae_bench_peak(ae_bench *b);
 /* The better one of `before` and what is measured now: others on the machine only slow it down. */
-double ae_bench_read_bandwidth(ae_bench *b, double before);
+ae_status ae_bench_read_bandwidth(ae_bench *b, double before, double *rate);
 
 #endif

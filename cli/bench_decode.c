@@ -121,10 +121,11 @@ static void tell_round(ae_bench *b, json_t *list, const round_result *r, double 
                  "(prefill %.0f tok/s)",
                  (long long)r->prefill, tokens, 1e3 * r->step_s, rate / 1e9, 100 * rate / bandwidth,
                  (double)r->prefill / r->prefill_s);
-    json_array_append_new(list, json_pack("{s:I, s:f, s:f, s:f, s:f, s:f}", "prefill", (json_int_t)r->prefill,
-                                          "tokens_per_s", tokens, "step_s", r->step_s, "weights_gbs",
-                                          rate / 1e9, "share_of_read", rate / bandwidth,
-                                          "prefill_tokens_per_s", (double)r->prefill / r->prefill_s));
+    json_array_append_new(
+        list, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "prefill", (json_int_t)r->prefill, "tokens_per_s",
+                        ae_json_number(tokens), "step_s", ae_json_number(r->step_s), "weights_gbs",
+                        ae_json_number(rate / 1e9), "share_of_read", ae_json_number(rate / bandwidth),
+                        "prefill_tokens_per_s", ae_json_number((double)r->prefill / r->prefill_s)));
 }
 
 /* Bandwidth is measured before and after, and the better one counts. */
@@ -132,6 +133,7 @@ ae_status ae_bench_decode(ae_bench *b) {
     speaker s = {0};
     int64_t prefills[PREFILLS_MAX], longest = 0;
     round_result results[PREFILLS_MAX];
+    double bandwidth = 0;
     size_t n = 0;
     ae_status st;
     AE_TRY(read_prefills(b->prefill, prefills, &n));
@@ -146,7 +148,7 @@ ae_status ae_bench_decode(ae_bench *b) {
         results[i].prefill_s = read_in(b, &s, prefills[i]);
         results[i].step_s = speak(b, &s);
     }
-    const double bandwidth = ae_bench_read_bandwidth(b, before);
+    AE_TRY(ae_bench_read_bandwidth(b, before, &bandwidth));
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) tell_round(b, list, &results[i], weight_bytes, bandwidth);
     ae_bench_put_text(b, "shape", b->shape);

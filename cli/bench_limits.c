@@ -1,6 +1,8 @@
 #include "cli/bench.h"
 #include "eval/limits.h"
 
+#include <math.h>
+
 enum { SGEMM_ROUNDS = 11, READ_BYTES_SHIFT = 30 };
 
 ae_status ae_bench_sgemm_add(ae_bench_sgemm *s, ptrdiff_t rounds) {
@@ -30,23 +32,29 @@ double ae_bench_peak(ae_bench *b) {
     return peak;
 }
 
-double ae_bench_read_bandwidth(ae_bench *b, double before) {
-    const double now = ae_measure_read_bandwidth((size_t)1 << READ_BYTES_SHIFT),
-                 rate = now > before ? now : before;
-    ae_bench_say(b, "memory     %.1f GB/s read at 1024 MB", rate / 1e9);
-    ae_bench_put(b, "limits.read_gbs", rate / 1e9);
-    return rate;
+static ae_status no_room(void) {
+    return AE_FAIL(AE_ERR_RESOURCE, "bench: expected 1 GB of memory to measure with, found less");
+}
+
+ae_status ae_bench_read_bandwidth(ae_bench *b, double before, double *rate) {
+    *rate = fmax(ae_measure_read_bandwidth((size_t)1 << READ_BYTES_SHIFT), before);
+    if (*rate <= 0) return no_room();
+    ae_bench_say(b, "memory     %.1f GB/s read at 1024 MB", *rate / 1e9);
+    ae_bench_put(b, "limits.read_gbs", *rate / 1e9);
+    return AE_OK;
 }
 
 ae_status ae_bench_limits(ae_bench *b) {
     ae_bench_sgemm sgemm = {0};
-    double openblas, onednn;
+    double openblas, onednn, read;
     ae_status st = ae_bench_sgemm_add(&sgemm, SGEMM_ROUNDS);
     if (st != AE_OK) return st;
     ae_bench_peak(b);
     ae_bench_sgemm_tell(b, &sgemm, &openblas, &onednn);
-    ae_bench_read_bandwidth(b, 0);
+    st = ae_bench_read_bandwidth(b, 0, &read);
+    if (st != AE_OK) return st;
     const double update = ae_measure_update_bandwidth((size_t)1 << READ_BYTES_SHIFT);
+    if (update <= 0) return no_room();
     ae_bench_say(b, "           %.1f GB/s read and written", update / 1e9);
     ae_bench_put(b, "limits.update_gbs", update / 1e9);
     return AE_OK;

@@ -263,9 +263,10 @@ static void tell_pass(const ae_bench *b, json_t *list, const op_row *row, bool b
     ae_bench_say(b, "%-20s %-9s %9.3f ms %8.1f %s %6.1f %% of %s", backward ? "" : row->name,
                  backward ? "backward" : "forward", 1e3 * seconds, rate / 1e9,
                  row->is_product ? "GFLOP/s" : "GB/s   ", 100 * share, row->is_product ? "sgemm" : "memory");
-    json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:f}", "op", row->name, "pass",
-                                          backward ? "backward" : "forward", "seconds", seconds,
-                                          row->is_product ? "gflops" : "gbs", rate / 1e9, "share", share));
+    json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "op", row->name, "pass",
+                                          backward ? "backward" : "forward", "seconds",
+                                          ae_json_number(seconds), row->is_product ? "gflops" : "gbs",
+                                          ae_json_number(rate / 1e9), "share", ae_json_number(share)));
 }
 
 static ae_status time_row(ae_bench *b, kit *k, const op_row *row, json_t *list, const bounds *limit,
@@ -311,11 +312,12 @@ static ae_status time_all(ae_bench *b, kit *k, const bounds *limit) {
 ae_status ae_bench_ops(ae_bench *b) {
     kit k = {0};
     ae_bench_sgemm sgemm = {0};
-    double openblas = 0, onednn = 0;
+    double openblas = 0, onednn = 0, bandwidth = 0;
     ae_status st;
     AE_TRY(ae_bench_sgemm_add(&sgemm, SGEMM_ROUNDS));
     ae_bench_sgemm_tell(b, &sgemm, &openblas, &onednn);
-    const bounds limit = {openblas > onednn ? openblas : onednn, ae_bench_read_bandwidth(b, 0)};
+    AE_TRY(ae_bench_read_bandwidth(b, 0, &bandwidth));
+    const bounds limit = {openblas > onednn ? openblas : onednn, bandwidth};
     AE_TRY(kit_init(&k, b));
     k.be->rope_table(k.x[7], k.x[8], k.positions, 10000, k.T, k.R);
     ae_bench_put_text(b, "shape", b->shape);

@@ -127,7 +127,10 @@ static ae_status verb_prepare(int argc, char **argv) {
          .help = "0: OMP_NUM_THREADS, else the usable cores"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace token sets that exist"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "the report as JSON"},
-        {.name = "quiet", .type = AE_ARG_FLAG, .to = &quiet, .help = "nothing on stderr but errors"},
+        {.name = "quiet",
+         .type = AE_ARG_FLAG,
+         .to = &quiet,
+         .help = "nothing on stderr but warnings and errors"},
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);

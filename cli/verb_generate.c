@@ -114,7 +114,7 @@ static ae_status check(void *context) {
     return ae_interrupt_check();
 }
 
-/* What ends an answer: <eos> and <end_of_turn>; a model without a tokenizer has Gemma's ids. */
+/* What ends an answer: <eos> and <end_of_turn>. Without a tokenizer only Gemma's <eos>: its other ids may mean anything there. */
 static size_t end_ids(const options *o, const ae_loaded *l, int32_t *ids) {
     size_t n = 0;
     if (o->ignore_eos) return 0;
@@ -286,7 +286,10 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
          .max = 1024,
          .fallback = "0",
          .help = "0: OMP_NUM_THREADS, else the usable cores"},
-        {.name = "quiet", .type = AE_ARG_FLAG, .to = &o->quiet, .help = "nothing on stderr but errors"},
+        {.name = "quiet",
+         .type = AE_ARG_FLAG,
+         .to = &o->quiet,
+         .help = "nothing on stderr but warnings and errors"},
     };
     const size_t n = sizeof table / sizeof *table;
     const ae_status st = ae_args_parse(argc, argv, table, n, NULL, help);

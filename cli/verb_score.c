@@ -127,7 +127,10 @@ ae_status ae_verb_score(int argc, char **argv) {
          .max = 1024,
          .fallback = "0",
          .help = "0: OMP_NUM_THREADS, else the usable cores"},
-        {.name = "quiet", .type = AE_ARG_FLAG, .to = &o.quiet, .help = "nothing on stderr but errors"},
+        {.name = "quiet",
+         .type = AE_ARG_FLAG,
+         .to = &o.quiet,
+         .help = "nothing on stderr but warnings and errors"},
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);

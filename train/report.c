@@ -85,7 +85,7 @@ ae_status ae_report_step(ae_run *run, const ae_step_result *r, int64_t tokens, d
 
 void ae_report_detail(char *out, size_t n, const ae_step_result *r, double tokens_per_s) {
     if (r->skipped) {
-        snprintf(out, n, "skipped: loss or gradient not finite");
+        snprintf(out, n, "skipped");
     } else {
         snprintf(out, n, "loss %.4f  norm %.2f  lr %.2e  %.0f tok/s", r->loss, r->grad_norm, r->lr,
                  tokens_per_s);

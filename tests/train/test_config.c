@@ -80,6 +80,13 @@ Test(train_config, what_no_single_range_can_say) {
     set("train.micro_rows=9");
     ASSERT_FAILS(AE_ERR_USAGE, ae_train_config_check(&c, false));
     ASSERT_SAYS("train.micro_rows");
+    set("train.batch_rows=1000000");
+    set("train.micro_rows=1000000");
+    set("train.row_tokens=1000000000");
+    ASSERT_FAILS(AE_ERR_USAGE, ae_train_config_check(&c, false));
+    ASSERT_SAYS("train.micro_rows: expected at most 2 rows of 1000000000 tokens at once, found 1000000");
+    set("train.row_tokens=8192");
+    set("train.batch_rows=8");
     set("train.micro_rows=8");
     set("optim.warmup_steps=2000");
     ASSERT_FAILS(AE_ERR_USAGE, ae_train_config_check(&c, false));

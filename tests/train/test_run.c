@@ -255,10 +255,11 @@ Test(run, starts_from_another_run) {
     ae_train_config_free(&c);
 }
 
-/* With a tokenizer: the sample is there, the same on every run, and the checkpoint carries the tokenizer. */
-Test(run, samples_after_evaluations) {
-    char text[300], model[300], *first, *again;
-    size_t n;
+/* ---- with a tokenizer ---- */
+
+/* Token sets with a tokenizer in place of those without one. */
+static void prepare_text(void) {
+    char text[300], model[300];
     snprintf(text, sizeof text, "%s/text.txt", rig.folder);
     snprintf(model, sizeof model, "%s/t.model", rig.folder);
     FILE *f = fopen(text, "w");
@@ -277,6 +278,13 @@ Test(run, samples_after_evaluations) {
     p.threads = 1;
     ae_prepare_report report;
     ASSERT_OK(ae_data_prepare(&p, &report));
+}
+
+/* The sample is there, the same on every run, and the checkpoint carries the tokenizer. */
+Test(run, samples_after_evaluations) {
+    char *first, *again;
+    size_t n;
+    prepare_text();
     const char *keys = "train.eval_every=6 train.sample_tokens=12 train.sample_prompt=the";
     ASSERT_OK(train_rig_run(&rig, "a", keys));
     ASSERT_OK(train_rig_run(&rig, "b", keys));
@@ -288,6 +296,39 @@ Test(run, samples_after_evaluations) {
     cr_assert(exists("a/checkpoints/step-000012/tokenizer.model"));
     free(first);
     free(again);
+}
+
+static ae_status run_from(const char *init, const char *name, const char *steps) {
+    ae_train_config c;
+    char key[700];
+    const char *const more[] = {steps, "optim.schedule=constant", "train.row_tokens=24",
+                                "train.sample_tokens=12"};
+    ASSERT_OK(ae_train_config_init(&c));
+    snprintf(key, sizeof key, "model.init=%s", train_rig_path(&rig, init));
+    ASSERT_OK(ae_config_set(&c.table, key, "test"));
+    snprintf(key, sizeof key, "run.dir=%s", train_rig_path(&rig, name));
+    ASSERT_OK(ae_config_set(&c.table, key, "test"));
+    snprintf(key, sizeof key, "data.train=%s", rig.train);
+    ASSERT_OK(ae_config_set(&c.table, key, "test"));
+    snprintf(key, sizeof key, "data.heldout=%s", rig.heldout);
+    ASSERT_OK(ae_config_set(&c.table, key, "test"));
+    for (size_t i = 0; i < 4; i++) ASSERT_OK(ae_config_set(&c.table, more[i], "test"));
+    ae_status st = ae_pretrain(&c, false);
+    ae_train_config_free(&c);
+    return st;
+}
+
+/* The sets carry none here: model.init brought the tokenizer, and after a stop the checkpoint does. */
+Test(run, a_tokenizer_that_came_with_the_model_outlives_a_stop) {
+    prepare_text();
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=1 optim.schedule=constant"));
+    train_rig_set(rig.train, 60, 1);
+    train_rig_set(rig.heldout, 9, 2);
+    ASSERT_OK(run_from("a", "b", "train.steps=2"));
+    cr_assert(exists("b/checkpoints/step-000002/tokenizer.model"));
+    ASSERT_OK(run_from("a", "b", "train.steps=3"));
+    cr_assert(exists("b/checkpoints/step-000003/tokenizer.model"));
+    cr_assert(exists("b/samples/step-000003.txt"));
 }
 
 /* A sanitizer's own memory is not planned for. */

@@ -15,8 +15,8 @@ enum {
     KEYS = 256,
     ROWS_MAX = 512,
     QUERIES_MAX = 64,
-    SUPER = 256 /* queries that share a buffer of dk, dv */,
-    WAVE = 8
+    SUPER = 256, /* queries that share a buffer of dk, dv */
+    WAVE_MIN = 8
 };
 
 /* Keys of one sequence: token t of the call is row past + t. */
@@ -70,6 +70,11 @@ static room room_of(float *scratch, ae_attention_dims n) {
                   .sum = base + rows * (2 * KEYS + 1)};
 }
 
+/* Superblocks at work at once. Their parts are added in order, so this changes no bits. */
+static ptrdiff_t wave_of(void) {
+    return ae_max(WAVE_MIN, omp_get_max_threads());
+}
+
 /* Rows of keys that the queries of a superblock can see, at most. */
 static ptrdiff_t span_of(ae_attention_dims n) {
     return SUPER + (n.W < 0 ? n.T : ae_min(n.W, n.T));
@@ -84,7 +89,7 @@ size_t AE_ISA_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int infe
                      scores = (size_t)omp_get_max_threads() * scores_floats(n);
         if (n.W > 0) floats += n.T > 1 && line > scores ? line : scores;
     } else {
-        floats += (size_t)(n.B * n.T * n.N) + (size_t)WAVE * 2 * (size_t)span_of(n) * key;
+        floats += (size_t)(n.B * n.T * n.N) + (size_t)wave_of() * 2 * (size_t)span_of(n) * key;
     }
     return floats * sizeof(float);
 }
@@ -448,8 +453,8 @@ void AE_ISA_NAME(ae_cpu_attention_backward)(ae_act *dq_, ae_act *dk_, ae_act *dv
     row_deltas(delta, ae_cf(d_o_), ae_cf(o_), n);
     memset(dk, 0, (size_t)(n.B * n.T * ld) * sizeof *dk);
     memset(dv, 0, (size_t)(n.B * n.T * ld) * sizeof *dv);
-    for (ptrdiff_t wave = 0; wave < supers; wave += WAVE) {
-        const ptrdiff_t count = ae_min(WAVE, supers - wave);
+    for (ptrdiff_t wave = 0; wave < supers; wave += wave_of()) {
+        const ptrdiff_t count = ae_min(wave_of(), supers - wave);
 #pragma omp parallel
         {
 #pragma omp for schedule(dynamic)

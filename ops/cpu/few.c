@@ -2,7 +2,7 @@
 
 #include "ops/cpu/rows.h"
 
-enum { OUTPUTS = 4, ROWS = 4, AHEAD = 512 /* elements fetched ahead */ };
+enum { OUTPUTS = 4, ROWS = 4 };
 
 /* dots[o][m] = w[o] . x[m] for `outputs` x `rows` of them; both are constants where this is inlined. */
 static inline __attribute__((always_inline)) void dots(float *out, const float *x, const float *w,
@@ -13,7 +13,7 @@ static inline __attribute__((always_inline)) void dots(float *out, const float *
     ptrdiff_t i = 0;
     for (; i + VF <= I; i += VF) {
         for (int o = 0; o < outputs; o++) {
-            _mm_prefetch((const char *)(w + o * I + i + AHEAD), _MM_HINT_T0);
+            _mm_prefetch((const char *)(w + (OUTPUTS + o) * I + i), _MM_HINT_T1); /* the next outputs */
             const vf a = vf_load(w + o * I + i);
             for (int m = 0; m < rows; m++) sum[o][m] = vf_fma(a, vf_load(x + m * I + i), sum[o][m]);
         }

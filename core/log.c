@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 4096, BAR_CELLS = 24 };
+enum { LINE_BYTES = 4096, BAR_CELLS = 24, SHORT_BAR_CELLS = 8 };
 static const double TERMINAL_EVERY_S = 0.1, PLAIN_EVERY_S = 5.0;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -74,11 +74,14 @@ static void format_time(char *out, size_t n, double seconds) {
     }
 }
 
-static void format_bar(char *out, double share) {
-    int filled = (int)(share * BAR_CELLS);
-    memset(out, '.', BAR_CELLS);
-    memset(out, '#', (size_t)filled);
-    out[BAR_CELLS] = '\0';
+/* "[###...] ", or nothing for no cells. */
+static void format_bar(char *out, int cells, double share) {
+    out[0] = '\0';
+    if (cells == 0) return;
+    out[0] = '[';
+    memset(out + 1, '.', (size_t)cells);
+    memset(out + 1, '#', (size_t)(share * cells));
+    memcpy(out + 1 + cells, "] ", sizeof "] ");
 }
 
 static double share_done(const ae_progress *p, int64_t done) {
@@ -108,17 +111,33 @@ static void format_numbers(const ae_progress *p, int64_t done, double now, char 
     }
 }
 
-static void show(const ae_progress *p, int64_t done, const char *detail, double now) {
-    char numbers[256], bar[BAR_CELLS + 1], text[LINE_BYTES];
+/* Cuts text to the columns there are, between two fields where it can: half a number would mislead. */
+static void cut_to_fit(char *text, int columns) {
+    if (strlen(text) <= (size_t)columns) return;
+    size_t end = (size_t)columns;
+    while (end > 0 && !(text[end] == ' ' && text[end + 1] == ' ')) end--;
+    text[end > 0 ? end : (size_t)columns] = '\0';
+}
+
+static void format_line(const ae_progress *p, int64_t done, const char *detail, double now, int cells,
+                        char *out, size_t n) {
+    char numbers[256], bar[BAR_CELLS + 4];
     format_numbers(p, done, now, numbers, sizeof numbers);
-    format_bar(bar, share_done(p, done));
-    const char *gap = detail[0] != '\0' ? "  " : "";
-    bool with_bar = p->terminal && p->total > 0;
-    snprintf(text, sizeof text, "%s %s%s%s%s%s%s", p->what, with_bar ? "[" : "", with_bar ? bar : "",
-             with_bar ? "] " : "", numbers, gap, detail);
+    format_bar(bar, cells, share_done(p, done));
+    snprintf(out, n, "%s %s%s%s%s", p->what, bar, numbers, detail[0] != '\0' ? "  " : "", detail);
+}
+
+static void show(const ae_progress *p, int64_t done, const char *detail, double now) {
+    char text[LINE_BYTES];
+    const int columns = terminal_columns() - 1;
+    const bool with_bar = p->terminal && p->total > 0;
+    format_line(p, done, detail, now, with_bar ? BAR_CELLS : 0, text, sizeof text);
+    if (with_bar && strlen(text) > (size_t)columns)
+        format_line(p, done, detail, now, SHORT_BAR_CELLS, text, sizeof text);
     pthread_mutex_lock(&lock);
     if (p->terminal) {
-        fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, text);
+        cut_to_fit(text, columns);
+        fprintf(stderr, "\r\033[K%s", text);
         fflush(stderr);
         bar_on_screen = true;
     } else {

@@ -11,7 +11,8 @@ typedef struct {
 } ae_rng;
 
 ae_rng ae_rng_make(uint64_t seed, uint64_t stream);
-void ae_rng_words(ae_rng *r, uint32_t words[4]); /* all bits of one counter; the others below use some of them */
+void ae_rng_words(ae_rng *r,
+                  uint32_t words[4]); /* all bits of one counter; the others below use some of them */
 uint32_t ae_rng_u32(ae_rng *r);
 uint64_t ae_rng_u64(ae_rng *r);
 double ae_rng_uniform(ae_rng *r);                      /* [0, 1), 53 bits */

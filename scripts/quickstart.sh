@@ -136,7 +136,7 @@ if [ ! -f "$dir/tokens/heldout.h5" ]; then
 fi
 echo "tokenizer: $dir/tokenizer.model, token sets: $dir/tokens"
 
-step "4/6 training, about $minutes minutes"
+step "4/6 training, about $minutes min"
 if [ ! -d "$dir/run" ]; then
     write_config 1000
     steps=$(steps_in_time) || refuse 1 "aerie plan gave no time for a step"

@@ -18,7 +18,7 @@
 static volatile sig_atomic_t stop_asked;
 
 static void on_signal(int number) {
-    static const char line[] = "\nstopping behind this step; once more stops at once\n";
+    static const char line[] = "\nstopping after this step; once more stops at once, without saving\n";
     (void)number;
     if (stop_asked) _exit(AE_ERR_INTERRUPTED);
     stop_asked = 1;

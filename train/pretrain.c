@@ -12,7 +12,7 @@ static void tell_start(const ae_run *run) {
                "allows it",
                c->run.dir, (long long)c->train.steps);
     } else if (run->checkpoint) {
-        ae_log("run: %s goes on behind step %lld of %lld", c->run.dir, (long long)run->state.step,
+        ae_log("run: %s goes on after step %lld of %lld", c->run.dir, (long long)run->state.step,
                (long long)c->train.steps);
     } else {
         ae_log("run: %s%s", c->run.dir,

@@ -101,7 +101,9 @@ static void format_numbers(const ae_progress *p, int64_t done, double now, char 
     } else {
         snprintf(count, sizeof count, "%lld", (long long)done);
     }
-    if (rate > 0) snprintf(speed, sizeof speed, "  %.3g %s/s", rate, p->unit != NULL ? p->unit : "step");
+    if (rate > 0)
+        snprintf(speed, sizeof speed, rate < 1000 ? "  %.3g %s/s" : "  %.0f %s/s", rate,
+                 p->unit != NULL ? p->unit : "step");
     if (p->total > done && rate > 0) {
         format_time(time, sizeof time, (double)(p->total - done) / rate);
         snprintf(out, n, "%s%s  %s left", count, speed, time);

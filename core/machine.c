@@ -201,23 +201,54 @@ const char *ae_cpu_name(void) {
     return cpu_name;
 }
 
-/* Tiles with bfloat16 in the processor, and the kernel's leave to use their registers. */
+/* Whether the kernel saves every register whose bit is set when it switches between processes. */
+static bool kernel_saves(unsigned int registers) {
+    const unsigned int osxsave = 1u << 27;
+    unsigned int a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & osxsave) == 0) return false;
+    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return (a & registers) == registers;
+}
+
+/* Tiles are big: the kernel gives room for them only to a process that asks. */
 static bool amx_usable(void) {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    const unsigned int amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+    const unsigned int amx_bf16 = 1u << 22, amx_tile = 1u << 24, tile_registers = 3u << 17;
     unsigned int a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-    if ((d & amx_bf16) == 0 || (d & amx_tile) == 0) return false;
+    if ((d & amx_bf16) == 0 || (d & amx_tile) == 0 || !kernel_saves(tile_registers)) return false;
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
+static bool avx512_bf16_usable(void) {
+    const unsigned int avx512_bf16 = 1u << 5,
+                       vector_registers = 0xe6; /* SSE, AVX, masks, both halves of ZMM */
+    unsigned int a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avx512_bf16) != 0 &&
+           kernel_saves(vector_registers);
+}
+
+static pthread_once_t found_isa = PTHREAD_ONCE_INIT;
 static ae_isa best_isa = AE_ISA_AVX2;
+static bool has_bf16, has_amx;
 
 static void find_best_isa(void) {
     __builtin_cpu_init();
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (avx512) best_isa = amx_usable() ? AE_ISA_AMX : AE_ISA_AVX512;
+    has_bf16 = avx512 && avx512_bf16_usable();
+    has_amx = avx512 && amx_usable();
+    if (avx512) best_isa = has_amx ? AE_ISA_AMX : AE_ISA_AVX512;
+}
+
+bool ae_machine_has_bf16(void) {
+    pthread_once(&found_isa, find_best_isa);
+    return has_bf16;
+}
+
+bool ae_machine_has_amx(void) {
+    pthread_once(&found_isa, find_best_isa);
+    return has_amx;
 }
 
 static const char *const isa_names[] = {"avx2", "avx512", "amx"};
@@ -235,8 +266,7 @@ static ae_isa isa_cap(void) {
 }
 
 ae_isa ae_isa_pick(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_best_isa);
+    pthread_once(&found_isa, find_best_isa);
     ae_isa cap = isa_cap();
     return cap < best_isa ? cap : best_isa;
 }

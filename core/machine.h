@@ -1,5 +1,6 @@
 #ifndef AE_CORE_MACHINE_H
 #define AE_CORE_MACHINE_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,9 @@ const char *ae_cpu_name(void); /* as /proc/cpuinfo says */
 typedef enum { AE_ISA_AVX2, AE_ISA_AVX512, AE_ISA_AMX } ae_isa;
 ae_isa ae_isa_pick(void);
 const char *ae_isa_name(ae_isa isa);
+
+/* Products of bfloat16 in the processor, with the kernel's leave to use the registers; AERIE_ISA does not hide them. */
+bool ae_machine_has_bf16(void); /* dot products of vectors: AVX512-BF16 */
+bool ae_machine_has_amx(void);  /* tiles with bfloat16: AMX-TILE and AMX-BF16 */
 
 #endif

@@ -102,6 +102,35 @@ Test(machine, isa_is_capped) {
     cr_assert_str_eq(ae_isa_name(AE_ISA_AVX512), "avx512");
 }
 
+/* Whether the kernel lists the flag for the first processor. */
+static bool kernel_lists(const char *flag) {
+    char *line = NULL;
+    size_t room = 0;
+    bool found = false;
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    cr_assert_not_null(f);
+    while (getline(&line, &room, f) > 0) {
+        if (strncmp(line, "flags", 5) != 0) continue;
+        for (char *rest = line, *word = strtok_r(rest, " \t\n", &rest); word;
+             word = strtok_r(NULL, " \t\n", &rest))
+            found |= strcmp(word, flag) == 0;
+        break;
+    }
+    free(line);
+    fclose(f);
+    return found;
+}
+
+Test(machine, bf16_instructions_are_those_that_the_kernel_lists) {
+    cr_assert_eq(ae_machine_has_bf16(), kernel_lists("avx512_bf16"));
+    cr_assert(!ae_machine_has_amx() || kernel_lists("amx_bf16"), "the kernel may still refuse its leave");
+    const bool amx = ae_machine_has_amx();
+    setenv("AERIE_ISA", "avx2", 1);
+    cr_assert_eq(ae_machine_has_amx(), amx, "a cap of the kernels is not the machine's");
+    unsetenv("AERIE_ISA");
+    cr_assert_eq(ae_isa_pick() == AE_ISA_AMX, amx);
+}
+
 Test(machine, unknown_isa_is_ignored_with_one_warning, .init = cr_redirect_stderr) {
     unsetenv("AERIE_ISA");
     ae_isa best = ae_isa_pick();

@@ -86,10 +86,17 @@ static int64_t ordered_row(const ae_loader *l, size_t set, int64_t taken, int64_
     return (int64_t)ae_rng_permute(l->order_seed, stream, (uint64_t)n_rows, (uint64_t)index);
 }
 
-static ae_status make_batch(ae_loader *l, slot *s) {
+static ae_status fill_from_streams(ae_loader *l, slot *s) {
+    ae_status st = AE_OK;
+    for (ptrdiff_t b = 0; b < l->o.rows && st == AE_OK; b++)
+        st = ae_stream_read(l->mixture->sets[0], l->taken[0] / l->o.rows, &s->batch, b);
+    l->taken[0] += l->o.rows;
+    return st;
+}
+
+static ae_status fill_from_sets(ae_loader *l, slot *s) {
     const ae_mixture *m = l->mixture;
     const ae_phase *p = phase_at(m, l->step);
-    s->batch.n_tokens = s->batch.n_targets = 0;
     for (ptrdiff_t b = 0; b < l->o.rows; b++) {
         const size_t set = draw_set(p, m->n_sets, (l->step - 1) * l->o.rows + b);
         const int64_t n_rows = ae_rows_in_set(ae_token_set_tokens(m->sets[set]), l->o.row_tokens);
@@ -97,9 +104,15 @@ static ae_status make_batch(ae_loader *l, slot *s) {
         const ae_status st = ae_row_read(m->sets[set], row, &s->batch, b);
         if (st != AE_OK) return st;
     }
+    return AE_OK;
+}
+
+static ae_status make_batch(ae_loader *l, slot *s) {
+    s->batch.n_tokens = s->batch.n_targets = 0;
+    const ae_status st = l->o.streams ? fill_from_streams(l, s) : fill_from_sets(l, s);
     memcpy(s->taken, l->taken, sizeof s->taken);
     l->step++;
-    return AE_OK;
+    return st;
 }
 
 static bool wait_for_room(ae_loader *l) {
@@ -125,6 +138,34 @@ static void *make_batches(void *loader) {
     return NULL;
 }
 
+/* Positions are 32-bit numbers, and here they count as far as a document goes. */
+static ae_status check_documents(const ae_token_set *s, int64_t stream_tokens) {
+    const int64_t *starts = ae_token_set_doc_starts(s);
+    if (stream_tokens <= INT32_MAX) return AE_OK;
+    for (int64_t d = 0; d < ae_token_set_documents(s); d++)
+        if (starts[d + 1] - starts[d] > INT32_MAX)
+            return AE_FAIL(
+                AE_ERR_INPUT,
+                "%s: document %lld: expected at most %d tokens where rows carry their state, found "
+                "%lld; leave out train.carry_state",
+                ae_token_set_path(s), (long long)d, INT32_MAX, (long long)(starts[d + 1] - starts[d]));
+    return AE_OK;
+}
+
+static ae_status check_streams(const ae_mixture *m, const ae_loader_options *o) {
+    const int64_t n = ae_token_set_tokens(m->sets[0]);
+    ae_status st = ae_mixture_check_streams(m);
+    if (st == AE_OK && o->shuffle)
+        st = AE_FAIL(AE_ERR_USAGE, "loader: expected rows in file order where they carry their state");
+    if (st == AE_OK && n - 1 < o->rows)
+        st =
+            AE_FAIL(AE_ERR_INPUT,
+                    "%s: expected more tokens than the %td streams that carry their state, found %lld; lower "
+                    "train.batch_rows",
+                    ae_token_set_path(m->sets[0]), o->rows, (long long)n);
+    return st == AE_OK ? check_documents(m->sets[0], ae_stream_of(n, o->rows, 0).tokens) : st;
+}
+
 static ae_status check_options(const ae_mixture *m, const ae_loader_options *o, int64_t first_step) {
     if (o->rows < 1 || o->row_tokens < 1 || first_step < 1 || m->n_sets == 0 || m->n_phases == 0)
         return AE_FAIL(AE_ERR_USAGE,
@@ -133,7 +174,7 @@ static ae_status check_options(const ae_mixture *m, const ae_loader_options *o, 
         if (ae_rows_in_set(ae_token_set_tokens(m->sets[i]), o->row_tokens) == 0)
             return AE_FAIL(AE_ERR_INPUT, "%s: expected at least 2 tokens to train on, found %lld",
                            ae_token_set_path(m->sets[i]), (long long)ae_token_set_tokens(m->sets[i]));
-    return AE_OK;
+    return o->streams ? check_streams(m, o) : AE_OK;
 }
 
 static ae_status read_position(ae_loader *l, const char *text) {

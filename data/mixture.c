@@ -153,6 +153,14 @@ ae_status ae_mixture_open(ae_mixture *m, const char *tree) {
     return st;
 }
 
+ae_status ae_mixture_check_streams(const ae_mixture *m) {
+    if (m->n_sets == 1) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "%s: expected one token set, found %zu: with train.carry_state a row continues the row "
+                   "before it, so sets cannot take turns; prepare them into one set",
+                   WHERE, m->n_sets);
+}
+
 void ae_mixture_close(ae_mixture *m) {
     for (size_t i = 0; i < m->n_sets; i++) ae_token_set_close(m->sets[i]);
     *m = (ae_mixture){0};

@@ -55,12 +55,17 @@ static void assert_same_batch(const ae_batch *a, const ae_batch *b, int64_t step
     cr_assert_eq(a->n_targets, b->n_targets);
 }
 
+static ae_loader *start_with(const ae_mixture *m, const ae_loader_options *o, int64_t step,
+                             const char *position) {
+    ae_loader *l = NULL;
+    cr_assert_eq(ae_loader_start(&l, m, o, step, position), AE_OK, "%s", ae_error_message());
+    return l;
+}
+
 static ae_loader *start(const ae_mixture *m, bool shuffle, uint64_t seed, int64_t step,
                         const char *position) {
     const ae_loader_options o = {.rows = ROWS, .row_tokens = T, .seed = seed, .shuffle = shuffle};
-    ae_loader *l = NULL;
-    cr_assert_eq(ae_loader_start(&l, m, &o, step, position), AE_OK, "%s", ae_error_message());
-    return l;
+    return start_with(m, &o, step, position);
 }
 
 static const ae_batch *next(ae_loader *l) {
@@ -115,6 +120,61 @@ Test(loader, a_later_start_gives_the_same_batches) {
     for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
         check_all_restarts(trees[i], false);
         check_all_restarts(trees[i], true);
+    }
+}
+
+/* Row b of a step is row `step` of stream b; from any step on, by its number or by a position. */
+Test(loader, streams_go_on_from_any_step) {
+    const ae_loader_options o = {.rows = ROWS, .row_tokens = T, .streams = true};
+    make_sets();
+    ae_mixture m;
+    open_mixture(&m, "%1");
+    ae_batch kept;
+    cr_assert_eq(ae_batch_init(&kept, ROWS, T), AE_OK);
+    for (int64_t first = 1; first <= 9; first += 4) {
+        char position[64];
+        snprintf(position, sizeof position, "{\"rows\":[%ld]}", (long)(first - 1) * ROWS);
+        ae_loader *l[2] = {start_with(&m, &o, first, NULL), start_with(&m, &o, first, position)};
+        for (int64_t step = first; step < first + 12; step++) {
+            kept.n_tokens = kept.n_targets = 0;
+            for (ptrdiff_t b = 0; b < ROWS; b++)
+                cr_assert_eq(ae_stream_read(m.sets[0], step - 1, &kept, b), AE_OK);
+            assert_same_batch(next(l[0]), &kept, step);
+            assert_same_batch(next(l[1]), &kept, step);
+        }
+        char *after = NULL;
+        cr_assert_eq(ae_loader_position(l[0], &after), AE_OK);
+        snprintf(position, sizeof position, "{\"rows\":[%ld]}", (long)(first + 11) * ROWS);
+        cr_assert_str_eq(after, position);
+        free(after);
+        ae_loader_stop(l[0]);
+        ae_loader_stop(l[1]);
+    }
+    ae_batch_free(&kept);
+    ae_mixture_close(&m);
+}
+
+Test(loader, streams_of_several_sets_of_shuffled_rows_or_of_nothing_are_refused) {
+    static const struct {
+        const char *tree;
+        ptrdiff_t rows;
+        bool shuffle;
+        ae_status st;
+        const char *why;
+    } bad[] = {{"[%0, %1]", 2, false, AE_ERR_USAGE, "expected one token set, found 2"},
+               {"%0", 2, true, AE_ERR_USAGE, "rows in file order"},
+               {"%0", 5000, false, AE_ERR_INPUT, "lower train.batch_rows"}};
+    make_sets();
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const ae_loader_options o = {
+            .rows = bad[i].rows, .row_tokens = 4, .shuffle = bad[i].shuffle, .streams = true};
+        ae_mixture m;
+        ae_loader *l = NULL;
+        open_mixture(&m, bad[i].tree);
+        cr_assert_eq(ae_loader_start(&l, &m, &o, 1, NULL), bad[i].st, "%s", ae_error_message());
+        cr_assert_message(bad[i].why);
+        cr_assert_null(l);
+        ae_mixture_close(&m);
     }
 }
 

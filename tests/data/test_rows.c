@@ -1,6 +1,8 @@
 #include "data/loader.h"
 #include "tests/data/sets.h"
 
+#include <stdlib.h>
+
 TestSuite(rows, .init = scratch_make, .fini = scratch_remove);
 
 /* The rules of docs/interfaces.md, "Rows", one token at a time. */
@@ -18,30 +20,31 @@ static int64_t document_of(const plain_set *s, int64_t token) {
     return -1;
 }
 
-static cell expected_cell(const plain_set *s, int64_t row, int64_t T, int64_t t) {
-    const int64_t here = row * T + t;
+/* Token `here`, with positions that count from `origin` at the latest. */
+static cell expected_cell(const plain_set *s, int64_t here, int64_t origin) {
     cell c = {0};
     if (here < s->n) c.token = s->ids[here];
     if (here + 1 < s->n && document_of(s, here) == document_of(s, here + 1)) {
         c.target = s->ids[here + 1];
         c.weight = s->mask[here + 1] ? 1 : 0;
     }
-    for (int64_t p = here; p > row * T; p--) {
+    for (int64_t p = here; p > origin; p--) {
         if (p < s->n && document_of(s, p) != document_of(s, p - 1)) break;
         c.position++;
     }
     return c;
 }
 
-static void check_row(const plain_set *s, const ae_batch *b, int64_t row, ptrdiff_t at) {
-    for (ptrdiff_t t = 0; t < b->T; t++) {
-        const cell c = expected_cell(s, row, b->T, t);
-        const ptrdiff_t i = at * b->T + t;
-        cr_assert_eq(b->tokens[i], c.token, "token %td of row %ld, T %td", t, (long)row, b->T);
-        cr_assert_eq(b->targets[i], c.target, "target %td of row %ld, T %td", t, (long)row, b->T);
-        cr_assert_eq(b->positions[i], c.position, "position %td of row %ld, T %td", t, (long)row, b->T);
-        cr_assert_float_eq(b->weights[i], c.weight, 0, "weight %td of row %ld, T %td", t, (long)row, b->T);
-    }
+static void check_cell(const ae_batch *b, ptrdiff_t at, ptrdiff_t t, cell c, int64_t row) {
+    const ptrdiff_t i = at * b->T + t;
+    cr_assert_eq(b->tokens[i], c.token, "token %td of row %ld, T %td", t, (long)row, b->T);
+    cr_assert_eq(b->targets[i], c.target, "target %td of row %ld, T %td", t, (long)row, b->T);
+    cr_assert_eq(b->positions[i], c.position, "position %td of row %ld, T %td", t, (long)row, b->T);
+    cr_assert_float_eq(b->weights[i], c.weight, 0, "weight %td of row %ld, T %td", t, (long)row, b->T);
+}
+
+static void check_row(const plain_set *s, const ae_batch *b, int64_t row, ptrdiff_t at, int64_t origin) {
+    for (ptrdiff_t t = 0; t < b->T; t++) check_cell(b, at, t, expected_cell(s, row * b->T + t, origin), row);
 }
 
 static int64_t counted_targets(const plain_set *s) {
@@ -59,10 +62,14 @@ static void check_set(const plain_set *s, ptrdiff_t T) {
     cr_assert_eq(ae_batch_init(&b, 2, T), AE_OK);
     for (int64_t r = 0; r < rows; r++) {
         cr_assert_eq(ae_row_read(set, r, &b, r % 2), AE_OK, "%s", ae_error_message());
-        check_row(s, &b, r, r % 2);
+        check_row(s, &b, r, r % 2, r * T);
     }
     cr_assert_eq(b.n_targets, counted_targets(s));
     cr_assert_eq(b.n_tokens, rows * T < s->n ? rows * T : s->n);
+    for (int64_t r = 0; r < rows; r++) {
+        cr_assert_eq(ae_row_read_on(set, r, &b, r % 2), AE_OK, "%s", ae_error_message());
+        check_row(s, &b, r, r % 2, 0);
+    }
     ae_batch_free(&b);
     ae_token_set_close(set);
 }
@@ -132,4 +139,40 @@ Test(rows, empty_documents_change_nothing) {
     cr_assert_eq(b.n_tokens, 5);
     ae_batch_free(&b);
     ae_token_set_close(set);
+}
+
+/* Rows of two epochs: each token but the last is an input once an epoch, in order, whatever the cut. */
+static void check_streams(const plain_set *s, ptrdiff_t streams, ptrdiff_t T) {
+    ae_token_set *set = set_make(s, "set.h5");
+    ae_batch b;
+    int64_t end = 0;
+    cr_assert_eq(ae_batch_init(&b, streams, T), AE_OK);
+    for (ptrdiff_t i = 0; i < streams; i++) {
+        const ae_stream own = ae_stream_of(s->n, streams, i);
+        cr_assert_eq(own.first, end, "streams follow each other");
+        cr_assert_leq(llabs(own.tokens - (s->n - 1) / streams), 1);
+        end += own.tokens;
+        for (int64_t k = 0; k * T < 2 * own.tokens; k++) {
+            b.n_tokens = 0;
+            cr_assert_eq(ae_stream_read(set, k, &b, i), AE_OK, "%s", ae_error_message());
+            for (ptrdiff_t t = 0; t < T; t++)
+                check_cell(&b, i, t, expected_cell(s, own.first + (k * T + t) % own.tokens, own.first), k);
+            cr_assert_eq(b.n_tokens, T, "nothing is padded");
+        }
+    }
+    cr_assert_eq(end, s->n - 1);
+    ae_batch_free(&b);
+    ae_token_set_close(set);
+}
+
+Test(rows, streams_begin_anew_behind_their_end_only) {
+    plain_set s;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        set_random(&s, seed, 3 + (int64_t)seed * 5, seed % 2 ? 90 : 6, seed % 2 == 0);
+        for (ptrdiff_t streams = 1; streams <= 7; streams += 3) {
+            check_streams(&s, streams, 1);
+            check_streams(&s, streams, 5);
+            check_streams(&s, streams, 64);
+        }
+    }
 }

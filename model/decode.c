@@ -8,87 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the state: block after block, each part [B, ...] ---- */
-
-/* The two parts of a block's state, and the bytes of one sequence in each: h and the last inputs, or the rings. */
-typedef struct {
-    char *first, *second;
-    size_t first_bytes, second_bytes;
-} block_state;
-
-static block_state take_block_state(ae_arena *a, const ae_backend *be, const ae_model_config *c,
-                                    ptrdiff_t block, ptrdiff_t B) {
-    block_state s;
-    if (c->pattern[block] == AE_ATTENTION) {
-        s.first_bytes = s.second_bytes = (size_t)(c->W * c->G * c->H) * be->act_bytes;
-    } else {
-        s.first_bytes = (size_t)c->C * sizeof(float);
-        s.second_bytes = (size_t)((c->K - 1) * c->C) * sizeof(float);
-    }
-    s.first = ae_arena_take(a, (size_t)B * s.first_bytes);
-    s.second = ae_arena_take(a, (size_t)B * s.second_bytes);
-    return s;
-}
-
-static size_t device_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B) {
-    ae_arena counting = {0};
-    for (ptrdiff_t i = 0; i < c->blocks; i++) take_block_state(&counting, be, c, i, B);
-    return counting.high;
-}
-
-static ae_arena arena_of(const ae_decode_state *s) {
-    return (ae_arena){.base = s->memory, .capacity = s->memory_bytes};
-}
-
-size_t ae_decode_state_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B) {
-    return device_bytes(be, c, B) + (size_t)B * sizeof(int32_t);
-}
-
-ae_status ae_decode_state_init(ae_decode_state *s, const ae_model *m, ptrdiff_t B) {
-    *s = (ae_decode_state){.model = m, .B = B};
-    if (ae_model_attends(&m->config) && m->config.W < 0)
-        return AE_FAIL(AE_ERR_INPUT,
-                       "decoding: expected an attention window, found none: the state of this model has "
-                       "no fixed size; set model.window");
-    s->memory_bytes = device_bytes(m->be, &m->config, B);
-    s->positions = calloc((size_t)B, sizeof *s->positions);
-    ae_status st = s->positions != NULL ? m->be->alloc(&s->memory, s->memory_bytes)
-                                        : AE_FAIL(AE_ERR_RESOURCE, "decoding state: out of memory");
-    if (st == AE_OK)
-        m->be->zero(s->memory, s->memory_bytes);
-    else
-        ae_decode_state_free(s);
-    return st;
-}
-
-void ae_decode_state_free(ae_decode_state *s) {
-    if (s->model != NULL) s->model->be->release(s->memory, s->memory_bytes);
-    free(s->positions);
-    *s = (ae_decode_state){0};
-}
-
-/* The ops read nothing of a sequence that stands at position 0. */
-void ae_decode_state_reset(ae_decode_state *s, ptrdiff_t b) {
-    s->positions[b] = 0;
-}
-
-void ae_decode_state_copy(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from,
-                          ptrdiff_t from_b) {
-    assert(to->model == from->model && to_b < to->B && from_b < from->B);
-    const ae_model *m = to->model;
-    if (to == from && to_b == from_b) return;
-    ae_arena into = arena_of(to), out_of = arena_of(from);
-    for (ptrdiff_t i = 0; i < m->config.blocks; i++) {
-        const block_state x = take_block_state(&into, m->be, &m->config, i, to->B);
-        const block_state y = take_block_state(&out_of, m->be, &m->config, i, from->B);
-        m->be->copy(x.first + (size_t)to_b * x.first_bytes, y.first + (size_t)from_b * y.first_bytes,
-                    x.first_bytes);
-        m->be->copy(x.second + (size_t)to_b * x.second_bytes, y.second + (size_t)from_b * y.second_bytes,
-                    x.second_bytes);
-    }
-    to->positions[to_b] = from->positions[from_b];
-}
-
 /* ---- buffers ---- */
 
 struct ae_decoder {
@@ -202,11 +121,12 @@ void ae_decoder_delete(ae_decoder *d) {
 
 /* ---- one call through the blocks ---- */
 
-static void forward_block(ae_decoder *d, ptrdiff_t i, block_state s, ptrdiff_t b, const ae_block_dims *n) {
+static void forward_block(ae_decoder *d, ae_decode_state *s, ptrdiff_t i, ptrdiff_t b,
+                          const ae_block_dims *n) {
     const ae_block_batch batch = {d->positions, d->cosines, d->sines};
-    void *first = s.first + (size_t)b * s.first_bytes, *second = s.second + (size_t)b * s.second_bytes;
-    ae_recurrent_state recurrent = {.h = first, .conv = second};
-    ae_attention_state rings = {.k = first, .v = second};
+    const ae_decode_part part = ae_decode_state_part(s, i, b);
+    ae_recurrent_state recurrent = {.h = part.first, .conv = part.second};
+    ae_attention_state rings = {.k = part.first, .v = part.second};
     ae_model_block_forward(d->model, i, d->x, d->mid, d->x, &recurrent, &rings, &batch, n, &d->room);
 }
 
@@ -218,14 +138,12 @@ static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_
     const ae_model_config *c = &m->config;
     const ptrdiff_t M = B * T;
     const ae_block_dims n = ae_model_block_dims(c, B, T, true);
-    ae_arena a = arena_of(s);
     be->upload(d->tokens, tokens, (size_t)M * sizeof *tokens);
     be->upload(d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);
     if (d->cosines != NULL)
         be->rope_table(d->cosines, d->sines, d->positions, c->rope_theta, M, ae_model_rope_elements(c));
     be->embedding_forward(d->x, m->views->table->value, d->tokens, ae_model_embedding_scale(c), M, c->D);
-    for (ptrdiff_t i = 0; i < c->blocks; i++)
-        forward_block(d, i, take_block_state(&a, be, c, i, s->B), b, &n);
+    for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(d, s, i, b, &n);
     be->rmsnorm_forward(d->z, d->rstd, d->x, m->views->final_norm->value, (float)c->norm_eps, M, c->D);
 }
 

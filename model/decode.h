@@ -18,6 +18,14 @@ void ae_decode_state_reset(ae_decode_state *s, ptrdiff_t b);
 /* Sequence `from` of one state over sequence `to` of another (of the same model): shared prompts, several answers to one. */
 void ae_decode_state_copy(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from, ptrdiff_t from_b);
 
+/* What one block keeps of the sequences from b on, in device memory: h and the last inputs of the convolution (float32), or the rings of keys and
+ * values; the bytes of one sequence in each. Those of the next sequence follow. */
+typedef struct {
+    void *first, *second;
+    size_t first_bytes, second_bytes;
+} ae_decode_part;
+ae_decode_part ae_decode_state_part(const ae_decode_state *s, ptrdiff_t block, ptrdiff_t b);
+
 /* Buffers for stepping up to B sequences and for prefilling in chunks of at most `chunk` tokens. */
 typedef struct ae_decoder ae_decoder;
 size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t chunk);

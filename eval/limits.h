@@ -11,8 +11,18 @@
  * About 0.1 s. */
 double ae_measure_peak_f32_flops(void);
 
-/* Reading `bytes` of memory in four streams a thread, in bytes per second; above the caches from about 1 GB on. 0 when there is
- * not so much memory. */
+/* bfloat16 products with float32 sums out of registers, as above: vectors (AVX512-BF16) and tiles (AMX), 0 where the machine has none,
+ * and what it can do at most: tiles, else vectors. AERIE_ISA does not hide them. */
+double ae_measure_bf16_dot_flops(void);
+double ae_measure_bf16_tile_flops(void);
+double ae_measure_peak_bf16_flops(void);
+
+/* The vector functions of the kernels out of the first-level cache, in evaluations per second. */
+typedef enum { AE_FUNCTION_EXP, AE_FUNCTION_SIGMOID, AE_FUNCTION_TANH, AE_FUNCTIONS } ae_vector_function;
+double ae_measure_function_rate(ae_vector_function which);
+
+/* Reading `bytes` of memory in four streams a thread, in bytes per second, over and over where they are few: what fits in a cache comes
+ * from there, above the caches from about 1 GB on. 0 when there is not so much memory. */
 double ae_measure_read_bandwidth(size_t bytes);
 /* Adding 1 to every float of `bytes` of memory, in bytes per second, each counted read and written. 0 as above. */
 double ae_measure_update_bandwidth(size_t bytes);
@@ -22,6 +32,8 @@ typedef enum { AE_SGEMM_OPENBLAS, AE_SGEMM_ONEDNN } ae_sgemm_library;
 
 /* Seconds of each of `rounds` products of two n x n float32 matrices after one to warm up. AE_ERR_RESOURCE when there is no memory. */
 ae_status ae_measure_sgemm(ae_sgemm_library library, ptrdiff_t n, ptrdiff_t rounds, double *seconds);
+/* The same of two bfloat16 matrices by oneDNN, the result bfloat16 too; AERIE_ISA does not cap it. */
+ae_status ae_measure_bf16_product(ptrdiff_t n, ptrdiff_t rounds, double *seconds);
 /* Name, version and kernels of a library, as it tells them. */
 void ae_sgemm_name(ae_sgemm_library library, char *text, size_t n);
 

@@ -7,4 +7,8 @@ typedef enum { AE_VMATH_EXP, AE_VMATH_EXPM1_NEG, AE_VMATH_SIGMOID, AE_VMATH_TANH
 void ae_cpu_vmath_probe_avx2(int which, float *y, const float *x, ptrdiff_t n);
 void ae_cpu_vmath_probe_avx512(int which, float *y, const float *x, ptrdiff_t n);
 
+/* The same as fast as they go, for EXP, SIGMOID and TANH; n in multiples of 64. */
+void ae_cpu_vmath_rate_avx2(int which, float *y, const float *x, ptrdiff_t n);
+void ae_cpu_vmath_rate_avx512(int which, float *y, const float *x, ptrdiff_t n);
+
 #endif

@@ -1,0 +1,38 @@
+#include "core/machine.h"
+#include "eval/limits.h"
+#include "ops/cpu/vmath_probe.h"
+
+#include <omp.h>
+
+enum { ROUNDS = 9, ELEMENTS = 2048, SWEEPS = 200 }; /* two arrays of 8 KB stay in the first-level cache */
+
+static const int functions[] = {[AE_FUNCTION_EXP] = AE_VMATH_EXP,
+                                [AE_FUNCTION_SIGMOID] = AE_VMATH_SIGMOID,
+                                [AE_FUNCTION_TANH] = AE_VMATH_TANH};
+
+static void sweep(int which) {
+    _Alignas(64) float x[ELEMENTS], y[ELEMENTS];
+    const bool wide = ae_isa_pick() >= AE_ISA_AVX512;
+    for (int i = 0; i < ELEMENTS; i++) x[i] = (float)(i % 97) / 24 - 2;
+    for (int k = 0; k < SWEEPS; k++) {
+        (wide ? ae_cpu_vmath_rate_avx512 : ae_cpu_vmath_rate_avx2)(which, y, x, ELEMENTS);
+        __asm__ volatile("" : : "r"(y) : "memory");
+    }
+}
+
+double ae_measure_function_rate(ae_vector_function which) {
+    double best_s = 1e9;
+    int threads = 1;
+    for (int round = 0; round < ROUNDS; round++) {
+        const double start = ae_now_s();
+#pragma omp parallel
+        {
+            sweep(functions[which]);
+#pragma omp single nowait
+            threads = omp_get_num_threads();
+        }
+        const double spent = ae_now_s() - start;
+        if (round > 0 && spent < best_s) best_s = spent;
+    }
+    return (double)ELEMENTS * SWEEPS * threads / best_s;
+}

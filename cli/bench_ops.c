@@ -29,13 +29,13 @@ static ae_head_dims head_dims(const kit *k) {
 }
 
 static void embedding_f(const kit *k) {
-    k->be->embedding_forward(k->x[0], k->matrix[0], k->tokens, k->embedding_scale, k->T, k->c.D);
+    k->be->embedding_forward(k->x[0], k->w, k->tokens, k->embedding_scale, k->T, k->c.D);
 }
 static void embedding_b(const kit *k) {
     k->be->embedding_backward(k->matrix[1], k->x[0], k->tokens, k->embedding_scale, k->T, k->c.D);
 }
 static void rmsnorm_f(const kit *k) {
-    k->be->rmsnorm_forward(k->x[1], k->loss, k->x[0], k->vector[0], 1e-6f, k->T, k->c.D);
+    k->be->rmsnorm_forward(k->x[1], NULL, k->loss, k->x[0], k->vector[0], 1e-6f, k->T, k->c.D);
 }
 static void rmsnorm_b(const kit *k) {
     k->be->rmsnorm_backward(k->x[3], k->vector[1], k->x[2], k->x[0], k->vector[0], k->loss, k->T, k->c.D);
@@ -129,7 +129,7 @@ static size_t table_of(const kit *k, op_row *rows) {
                  attention = 4 * attention_keys(k) * N * (double)k->c.H;
     const double rope = f * 2 * T * N * (double)k->R, gates = 2 * T * C * C / N;
     const op_row all[] = {
-        {"embedding", embedding_f, embedding_b, f * 2 * T * D, f * 3 * T * D, false, 0, 0},
+        {"embedding", embedding_f, embedding_b, f * 2 * T * D, f * 3 * T * D, false, k->c.V, k->c.D},
         {"rmsnorm", rmsnorm_f, rmsnorm_b, f * 2 * T * D, f * 4 * T * D, false, 0, 0},
         {"linear D to C", linear_f, linear_b, 2 * T * D * C, 4 * T * D * C, true, k->c.C, k->c.D},
         {"linear D to E", linear_f, linear_b, 2 * T * D * E, 4 * T * D * E, true, k->c.E, k->c.D},
@@ -246,9 +246,9 @@ static ae_status pack(kit *k, const op_row *row) {
     k->O = row->rows;
     k->I = row->cols;
     if (!row->rows) return AE_OK;
-    k->packed_bytes = k->be->weight_bytes(row->rows, row->cols);
+    k->packed_bytes = k->be->weight_bytes(k->be, row->rows, row->cols);
     const ae_status st = k->packed_bytes ? k->be->alloc(&k->packed, k->packed_bytes) : AE_OK;
-    if (st == AE_OK) k->w = k->be->weight_pack(k->packed, k->matrix[0], row->rows, row->cols);
+    if (st == AE_OK) k->w = k->be->weight_pack(k->be, k->packed, k->matrix[0], row->rows, row->cols);
     return st;
 }
 

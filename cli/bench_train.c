@@ -43,7 +43,8 @@ static ae_status optimizer_of(ae_optimizer *o, const ae_model *m) {
 }
 
 static ae_status trainee_init(trainee *t, const ae_bench *b, const ae_plan *plan) {
-    const ae_pass_dims dims = {plan->micro_rows, b->row_tokens, plan->recompute_blocks};
+    const ae_pass_dims dims = {
+        .B = plan->micro_rows, .T = b->row_tokens, .recompute_blocks = plan->recompute_blocks};
     ae_status st;
     AE_TRY(ae_model_init(&t->model, &b->be, &b->config, true));
     AE_TRY(ae_model_set_initial(&t->model, 1));

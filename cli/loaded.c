@@ -36,7 +36,7 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     AE_TRY(ae_model_source_open(&source, path));
     AE_TRY(check_room(path, &source.config, &parameters));
     if (source.tokenizer) AE_TRY(ae_tokenizer_open(&l->tokenizer, source.tokenizer));
-    AE_TRY(ae_backend_cpu(&l->be, (int)threads));
+    AE_TRY(ae_backend_cpu(&l->be, &(ae_backend_options){.threads = (int)threads}));
     AE_TRY(ae_model_open(&l->model, &l->be, path, false));
     ae_log("%s: %.1f M parameters in f32, %s, %d threads, %s kernels", source.folder,
            (double)parameters / 1e6, l->tokenizer ? "with a tokenizer" : "without a tokenizer",

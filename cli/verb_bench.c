@@ -115,7 +115,7 @@ static void tell_machine(ae_bench *b) {
 
 static ae_status run_mode(ae_bench *b, ae_bench_fn *run) {
     ae_status st = find_shape(b);
-    if (st == AE_OK) st = ae_backend_cpu(&b->be, (int)b->threads);
+    if (st == AE_OK) st = ae_backend_cpu(&b->be, &(ae_backend_options){.threads = (int)b->threads});
     if (st != AE_OK) return st;
     b->report = json_object();
     tell_machine(b);

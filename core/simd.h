@@ -79,6 +79,33 @@ static inline vf vf_copysign(vf magnitude, vf sign) {
     return _mm512_castsi512_ps(
         _mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign), _mm512_castps_si512(magnitude), 0xca));
 }
+/* bfloat16: the upper half of a float32; stores round to nearest even. */
+static inline vf vf_load_bf16_n(const uint16_t *p, ptrdiff_t n) {
+    const __m256i half = _mm256_maskz_loadu_epi16(vf_first(n), p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+static inline vf vf_load_bf16(const uint16_t *p) {
+    const __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+static inline __m256i vf_to_bf16(vf x) {
+#ifdef __AVX512BF16__
+    return (__m256i)_mm512_cvtneps_pbh(x);
+#else
+    const vi bits = _mm512_castps_si512(x),
+             odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const vi rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const vi quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const vi kept = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, quiet);
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
+#endif
+}
+static inline void vf_store_bf16(uint16_t *p, vf x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, vf_to_bf16(x));
+}
+static inline void vf_store_bf16_n(uint16_t *p, vf x, ptrdiff_t n) {
+    _mm256_mask_storeu_epi16(p, vf_first(n), vf_to_bf16(x));
+}
 static inline float vf_sum(vf x) {
     return _mm512_reduce_add_ps(x);
 }
@@ -156,6 +183,38 @@ static inline vf vf_pick(vmask m, vf yes, vf no) {
 static inline vf vf_copysign(vf magnitude, vf sign) {
     const vf bit = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_and_ps(bit, sign), _mm256_andnot_ps(bit, magnitude));
+}
+/* bfloat16: the upper half of a float32; stores round to nearest even. */
+static inline vf vf_load_bf16(const uint16_t *p) {
+    const __m128i half = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+static inline vf vf_load_bf16_n(const uint16_t *p, ptrdiff_t n) {
+    if (n >= VF) return vf_load_bf16(p);
+    uint16_t part[8] = {0};
+    for (ptrdiff_t i = 0; i < n; i++) part[i] = p[i];
+    return vf_load_bf16(part);
+}
+static inline __m128i vf_to_bf16(vf x) {
+    const vi bits = _mm256_castps_si256(x),
+             odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const vi rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const vi quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const vi nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const vi kept = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(kept), _mm256_extracti128_si256(kept, 1));
+}
+static inline void vf_store_bf16(uint16_t *p, vf x) {
+    _mm_storeu_si128((__m128i *)(void *)p, vf_to_bf16(x));
+}
+static inline void vf_store_bf16_n(uint16_t *p, vf x, ptrdiff_t n) {
+    if (n >= VF) {
+        vf_store_bf16(p, x);
+        return;
+    }
+    uint16_t part[8];
+    vf_store_bf16(part, x);
+    for (ptrdiff_t i = 0; i < n; i++) p[i] = part[i];
 }
 static inline float vf_sum(vf x) {
     __m128 a = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));

@@ -142,9 +142,9 @@ static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_
     be->upload(d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);
     if (d->cosines != NULL)
         be->rope_table(d->cosines, d->sines, d->positions, c->rope_theta, M, ae_model_rope_elements(c));
-    be->embedding_forward(d->x, m->views->table->value, d->tokens, ae_model_embedding_scale(c), M, c->D);
+    be->embedding_forward(d->x, m->views->table->packed, d->tokens, ae_model_embedding_scale(c), M, c->D);
     for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(d, s, i, b, &n);
-    be->rmsnorm_forward(d->z, d->rstd, d->x, m->views->final_norm->value, (float)c->norm_eps, M, c->D);
+    be->rmsnorm_forward(d->z, NULL, d->rstd, d->x, m->views->final_norm->value, (float)c->norm_eps, M, c->D);
 }
 
 static void fetch_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *logits) {

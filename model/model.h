@@ -32,6 +32,7 @@ typedef struct {
     ptrdiff_t B, T; /* of a micro-batch */
     ptrdiff_t
         recompute_blocks; /* so many blocks, from the first, keep their input only and run forward again in backward */
+    ptrdiff_t lean_mlps; /* so many blocks, from the first, make gate and up of their MLP again in backward */
 } ae_pass_dims;
 
 /* The memory of one pass over micro-batches of a fixed shape; made once, used for every step. */

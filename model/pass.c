@@ -7,7 +7,7 @@
 
 /* The residual stream of a training pass: x[0] (embedding), mid[0], x[1], ..., x[blocks]. A block keeps x, mid and the `saved` blobs of
  * its two branches; one that recomputes keeps x only and fills mid and the blobs, shared by all of that sort, again in backward.
- * A scoring pass goes to and fro between two buffers. */
+ * Where backward does not need the stream (ae_stream_needed), and in a scoring pass, it goes to and fro between two buffers. */
 typedef struct {
     ae_f32 *x, *mid;
     void *temporal_saved, *mlp_saved;
@@ -24,6 +24,7 @@ struct ae_pass {
     ae_f32 *weights, *cosines, *sines, *nll, *rstd;
     block_memory blocks[AE_BLOCKS_MAX];
     ae_f32 *x_last, *d;
+    ae_act *kept;  /* x_last as activations, where backward does not read the stream */
     void *scratch; /* of blocks and head: never at the same time */
     ae_act *z, *dz;
     void *head_scratch;
@@ -56,26 +57,39 @@ static void take_batch(ae_pass *p, ae_arena *a, const ae_model_config *c, ptrdif
     p->sines = attends ? take_f32(a, angles) : NULL;
 }
 
+/* The sizes for block i of a training pass, with what it makes again in backward. */
+static ae_block_dims lean_dims(const ae_pass *p, const ae_block_dims *n, ptrdiff_t i) {
+    ae_block_dims d = *n;
+    if (!ae_stream_needed(p->be)) d.lean |= AE_LEAN_RECURRENT;
+    if (i < p->dims.lean_mlps) d.lean |= AE_LEAN_MLP;
+    return d;
+}
+
 static void take_training_blocks(ae_pass *p, ae_arena *a, const ae_backend *be, const ae_model_config *c,
                                  const ae_block_dims *n) {
     const ae_model_block_bytes most = ae_model_most_block_bytes(be, c, n);
     const ptrdiff_t stream = n->B * n->T * c->D;
+    const bool needed = ae_stream_needed(be);
     block_memory shared = {0};
     if (p->dims.recompute_blocks > 0)
-        shared = (block_memory){.mid = take_f32(a, stream),
-                                .temporal_saved = ae_arena_take(a, most.temporal_saved),
+        shared = (block_memory){.temporal_saved = ae_arena_take(a, most.temporal_saved),
                                 .mlp_saved = ae_arena_take(a, most.mlp_saved)};
+    if (p->dims.recompute_blocks > 0 || !needed) shared.mid = take_f32(a, stream);
+    if (!needed) shared.x = take_f32(a, stream);
     for (ptrdiff_t i = 0; i < c->blocks; i++) {
+        const bool again = i < p->dims.recompute_blocks;
         block_memory *b = &p->blocks[i];
         *b = shared;
-        b->x = take_f32(a, stream);
-        if (i < p->dims.recompute_blocks) continue;
+        if (again || needed) b->x = take_f32(a, stream);
+        if (again) continue;
         const ae_block_kind kind = c->pattern[i] == AE_ATTENTION ? AE_ATTENTION : AE_RECURRENT;
-        b->mid = take_f32(a, stream);
-        b->temporal_saved = ae_arena_take(a, ae_model_temporal_saved_bytes(be, kind, n));
-        b->mlp_saved = ae_arena_take(a, most.mlp_saved);
+        const ae_block_dims lean = lean_dims(p, n, i);
+        if (needed) b->mid = take_f32(a, stream);
+        b->temporal_saved = ae_arena_take(a, ae_model_temporal_saved_bytes(be, kind, &lean));
+        b->mlp_saved = ae_arena_take(a, be->mlp_saved_bytes(be, &lean));
     }
-    p->x_last = take_f32(a, stream);
+    p->x_last = needed ? take_f32(a, stream) : shared.x;
+    p->kept = needed ? NULL : ae_arena_take(a, (size_t)stream * be->act_bytes);
     p->d = take_f32(a, stream);
 }
 
@@ -95,7 +109,8 @@ static void take_scratch(ae_pass *p, ae_arena *a, const ae_backend *be, const ae
                          const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T;
     const size_t mark = ae_arena_mark(a), act_bytes = (size_t)(M * c->D) * be->act_bytes;
-    p->scratch = ae_arena_take(a, ae_model_most_block_bytes(be, c, n).scratch);
+    const ae_block_dims lean = lean_dims(p, n, 0); /* block 0 is among the leanest, which need most scratch */
+    p->scratch = ae_arena_take(a, ae_model_most_block_bytes(be, c, p->training ? &lean : n).scratch);
     ae_arena_rewind(a, mark);
     p->z = ae_arena_take(a, act_bytes);
     p->dz = p->training ? ae_arena_take(a, act_bytes) : NULL;
@@ -117,6 +132,7 @@ static void take_memory(ae_pass *p, ae_arena *a, const ae_backend *be, const ae_
 
 static ae_pass_dims clamped(ae_pass_dims n, const ae_model_config *c, bool training) {
     n.recompute_blocks = training ? ae_max(0, ae_min(n.recompute_blocks, c->blocks)) : 0;
+    n.lean_mlps = training ? ae_max(0, ae_min(n.lean_mlps, c->blocks)) : 0;
     return n;
 }
 
@@ -125,7 +141,7 @@ static size_t host_bytes(ae_pass_dims n) {
 }
 
 size_t ae_pass_bytes(const ae_backend *be, const ae_model_config *c, ae_pass_dims n, bool training) {
-    ae_pass p = {.dims = clamped(n, c, training), .training = training};
+    ae_pass p = {.be = be, .dims = clamped(n, c, training), .training = training};
     ae_arena counting = {0};
     take_memory(&p, &counting, be, c);
     return counting.high + host_bytes(n) + sizeof p;
@@ -179,8 +195,9 @@ static ae_f32 *output_of(const ae_pass *p, const ae_model *m, ptrdiff_t block) {
     return block + 1 < m->config.blocks ? p->blocks[block + 1].x : p->x_last;
 }
 
-static void forward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *n) {
+static void forward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all) {
     const block_memory *b = &p->blocks[i];
+    const ae_block_dims dims = lean_dims(p, all, i), *n = &dims;
     const ae_block_batch batch = {p->positions, p->cosines, p->sines};
     const ae_block_room room = {b->temporal_saved, b->mlp_saved, p->scratch};
     ae_model_block_forward(m, i, output_of(p, m, i), b->mid, b->x, NULL, NULL, &batch, n, &room);
@@ -192,22 +209,23 @@ static void forward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     const ae_block_dims n = ae_model_block_dims(c, b->B, b->T, !p->training);
     const ptrdiff_t M = b->B * b->T;
     upload_batch(p, c, b);
-    p->be->embedding_forward(p->blocks[0].x, m->views->table->value, p->tokens, ae_model_embedding_scale(c),
+    p->be->embedding_forward(p->blocks[0].x, m->views->table->packed, p->tokens, ae_model_embedding_scale(c),
                              M, c->D);
     for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(p, m, i, &n);
-    p->be->rmsnorm_forward(p->z, p->rstd, p->x_last, m->views->final_norm->value, (float)c->norm_eps, M,
-                           c->D);
+    p->be->rmsnorm_forward(p->z, p->kept, p->rstd, p->x_last, m->views->final_norm->value, (float)c->norm_eps,
+                           M, c->D);
 }
 
 /* ---- backward ---- */
 
-static void backward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *n) {
+static void backward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all) {
     const ae_backend *be = p->be;
     const block_memory *b = &p->blocks[i];
     const ae_block_view *v = &m->views->blocks[i];
     const ae_block_batch batch = {p->positions, p->cosines, p->sines};
+    const ae_block_dims dims = lean_dims(p, all, i), *n = &dims;
     /* writes the same bits over the output, which nobody reads any more */
-    if (i < p->dims.recompute_blocks) forward_block(p, m, i, n);
+    if (i < p->dims.recompute_blocks) forward_block(p, m, i, all);
     be->mlp_backward(be, p->d, &v->mlp.g, b->mlp_saved, b->mid, &v->mlp.p, n, p->scratch);
     if (v->kind == AE_ATTENTION)
         be->attention_block_backward(be, p->d, &v->attention.g, b->temporal_saved, b->x, &v->attention.p,
@@ -222,9 +240,9 @@ static void backward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     const ae_model_views *v = m->views;
     const ae_block_dims n = ae_model_block_dims(c, b->B, b->T, false);
     const ptrdiff_t M = b->B * b->T;
+    const ae_act *kept = p->kept != NULL ? p->kept : p->be->act_from_f32(NULL, p->x_last, 0);
     p->be->zero(p->d, (size_t)(M * c->D) * sizeof(float));
-    p->be->rmsnorm_backward(p->d, v->final_norm->grad, p->dz, p->x_last, v->final_norm->value, p->rstd, M,
-                            c->D);
+    p->be->rmsnorm_backward(p->d, v->final_norm->grad, p->dz, kept, v->final_norm->value, p->rstd, M, c->D);
     for (ptrdiff_t i = c->blocks - 1; i >= 0; i--) backward_block(p, m, i, &n);
     if (v->table->grad != NULL)
         p->be->embedding_backward(v->table->grad, p->d, p->tokens, ae_model_embedding_scale(c), M, c->D);

@@ -19,9 +19,11 @@
  * The element type of activations and the place of memory are the backend's business; nobody above reads an element. */
 typedef struct ae_backend {
     const char *name; /* "cpu", "strict" */
-    const char
-        *kernels;     /* "avx512", "avx2": stored in checkpoints, since bits are equal for one choice only */
-    size_t act_bytes; /* of one activation */
+    const char *
+        kernels; /* "avx512", "avx2", "avx512 bf16": stored in checkpoints, since bits are equal for one choice only */
+    ae_dtype dtype;         /* of activations */
+    ae_weight_type weights; /* of packed weights */
+    size_t act_bytes;       /* of one activation */
 
     /* memory: aligned to 64 bytes; contents are undefined until written */
     ae_status (*alloc)(void **ptr, size_t bytes);
@@ -33,13 +35,15 @@ typedef struct ae_backend {
 
     /* x as activations: x itself where both types are the same, else converted into `room` */
     ae_act *(*act_from_f32)(ae_act *room, const ae_f32 *x, ptrdiff_t n);
-    /* bytes beside the float32 master that `weight_pack` needs; 0 where the master itself serves (then pack returns it) */
-    size_t (*weight_bytes)(ptrdiff_t rows, ptrdiff_t cols);
-    ae_weight *(*weight_pack)(void *room, ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols);
+    /* the form that products take, in `weight_bytes` of room beside the float32 master; to be packed again when the master changed */
+    size_t (*weight_bytes)(const struct ae_backend *be, ptrdiff_t rows, ptrdiff_t cols);
+    ae_weight *(*weight_pack)(const struct ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows,
+                              ptrdiff_t cols);
 
     ae_embedding_forward_fn *embedding_forward;
     ae_embedding_backward_fn *embedding_backward;
     ae_rmsnorm_forward_fn *rmsnorm_forward;
+    ae_rmsnorm_again_fn *rmsnorm_again;
     ae_rmsnorm_backward_fn *rmsnorm_backward;
     ae_linear_forward_fn *linear_forward;
     ae_linear_residual_fn *linear_residual;
@@ -78,13 +82,23 @@ typedef struct ae_backend {
     ae_block_bytes_fn *mlp_saved_bytes, *mlp_scratch_bytes;
 } ae_backend;
 
-/* float32 on the CPU; kernels compiled for AVX2 and AVX-512, chosen here once by ae_isa_pick(). `threads` 0: OMP_NUM_THREADS, else
- * the usable cores. */
-ae_status ae_backend_cpu(ae_backend *be, int threads);
+typedef struct {
+    int threads; /* 0: OMP_NUM_THREADS, else the usable cores */
+    ae_dtype dtype;
+    ae_weight_type weights; /* compact forms for inference; F32 for training of any dtype */
+} ae_backend_options;
+
+/* The CPU; kernels compiled for AVX2 and AVX-512 and for either type of activations, chosen here once by ae_isa_pick(). */
+ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *options);
 
 /* The CPU backend behind memory that faults when the host touches it outside an op; fresh memory is NaN. For tests: it keeps the
  * code above the backend honest on machines without a GPU. */
-ae_status ae_backend_strict(ae_backend *be, int threads);
+ae_status ae_backend_strict(ae_backend *be, const ae_backend_options *options);
+
+/* Where activations are float32, backward of the composite rows reads the stream itself; else the rounded copy that forward saved. */
+static inline bool ae_stream_needed(const ae_backend *be) {
+    return be->dtype == AE_DTYPE_F32;
+}
 
 /* n elements further. */
 static inline ae_act *ae_act_at(const ae_backend *be, ae_act *x, ptrdiff_t n) {
@@ -92,6 +106,9 @@ static inline ae_act *ae_act_at(const ae_backend *be, ae_act *x, ptrdiff_t n) {
 }
 static inline ae_f32 *ae_f32_at(ae_f32 *x, ptrdiff_t n) {
     return (ae_f32 *)((char *)x + (size_t)n * sizeof(float));
+}
+static inline const ae_f32 *ae_f32_from(const ae_f32 *x, ptrdiff_t n) {
+    return (const ae_f32 *)((const char *)x + (size_t)n * sizeof(float));
 }
 
 #endif

@@ -6,6 +6,11 @@
 
 struct ae_backend;
 
+enum {
+    AE_LEAN_RECURRENT = 1, /* convolution and gates: cheap */
+    AE_LEAN_MLP = 2        /* gate and up: two of the nine products of a training step */
+};
+
 /* The composite rows: whole residual branches, out = x + f(rmsnorm(x)). A plain backend composes them from the smaller rows
  * (ops/compose), a fast one may put a fused kernel here.
  *
@@ -13,7 +18,8 @@ struct ae_backend;
  * layout is the implementation's own. Both are device memory, aligned to 64 bytes. Inference passes saved as well (forward's results
  * go there), with `inference` sizes.
  *
- * backward: d holds the gradient of `out` on entry and of `x` on return. Gradients of parameters accumulate; NULL ones are skipped. */
+ * backward: d holds the gradient of `out` on entry and of `x` on return. Gradients of parameters accumulate; NULL ones are skipped.
+ * x is that of forward, and may be NULL unless ae_stream_needed. */
 
 typedef struct {
     ptrdiff_t B, T;    /* sequences, tokens of each */
@@ -23,6 +29,7 @@ typedef struct {
     ptrdiff_t R;       /* elements of a head that RoPE turns */
     float norm_eps;
     bool inference; /* no backward will follow */
+    unsigned lean;  /* AE_LEAN_*: what is made again in backward instead of kept; the same bits */
 } ae_block_dims;
 
 /* What a batch carries to every block. */

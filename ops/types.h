@@ -10,6 +10,10 @@ typedef struct ae_f32
 typedef struct ae_weight ae_weight; /* a matrix of parameters in the form the products want */
 typedef struct ae_i32 ae_i32;       /* int32: tokens, targets, positions */
 
+/* Storage type of activations, and of the compact forms of weights. */
+typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16 } ae_dtype;
+typedef enum { AE_WEIGHT_F32, AE_WEIGHT_BF16, AE_WEIGHT_INT8, AE_WEIGHT_INT4 } ae_weight_type;
+
 /* One rule for all ops: gradients of parameters accumulate, gradients of activations overwrite; a parameter gradient that is
  * NULL is not computed. Outputs come first, then inputs, then sizes. Nothing overlaps unless a header says so.
  *

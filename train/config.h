@@ -20,10 +20,12 @@ typedef struct {
     bool shuffle;
 } ae_data_keys;
 
-typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16, AE_DTYPE_AUTO } ae_dtype_key;
+enum {
+    AE_DTYPE_AUTO = AE_DTYPE_BF16 + 1
+}; /* beside ae_dtype: bf16 where the machine multiplies it, else f32 */
 
 typedef struct {
-    int dtype; /* ae_dtype_key */
+    int dtype; /* ae_dtype, or AE_DTYPE_AUTO */
     int64_t row_tokens, batch_rows, micro_rows;
     int64_t steps, eval_every, checkpoint_every;
     int64_t threads;

@@ -40,7 +40,7 @@ static void size_parameters(ae_plan *p, const ae_plan_request *r, const ae_param
     p->checkpoint_bytes = ae_checkpoint_bytes(params);
     for (ptrdiff_t i = 0; i < params->n; i++) {
         const ae_param *q = &params->items[i];
-        if (q->product) p->values_bytes += r->be->weight_bytes((ptrdiff_t)q->rows, (ptrdiff_t)q->cols);
+        if (q->product) p->values_bytes += r->be->weight_bytes(r->be, (ptrdiff_t)q->rows, (ptrdiff_t)q->cols);
     }
 }
 

@@ -182,7 +182,7 @@ ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder
     ae_status st = AE_OK;
     *run = (ae_run){.config = config, .saved_step = -1};
     if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, &run->kind, &run->checkpoint));
-    AE_TRY(ae_backend_cpu(&run->be, (int)config->train.threads));
+    AE_TRY(ae_backend_cpu(&run->be, &(ae_backend_options){.threads = (int)config->train.threads}));
     AE_TRY(open_data(run));
     AE_TRY(run->checkpoint ? checkpoint_state(run) : fresh_state(run, in_folder));
     free(run->state.config);

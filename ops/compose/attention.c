@@ -3,6 +3,7 @@
 
 typedef struct {
     ae_f32 *rstd, *lse;    /* [M], [M, N] */
+    ae_act *kept;          /* [M, D] */
     ae_act *q, *k, *v, *o; /* [M, N H], [M, G H] twice, [M, N H] */
 } attention_saved;
 
@@ -23,6 +24,7 @@ static attention_saved saved_in(ae_arena *a, const ae_backend *be, const ae_bloc
     attention_saved s;
     s.rstd = ae_take_f32(a, M);
     s.lse = ae_take_f32(a, M * n->N);
+    s.kept = ae_take_kept(a, be, n);
     s.q = ae_take_act(a, be, Q);
     s.k = ae_take_act(a, be, G);
     s.v = ae_take_act(a, be, G);
@@ -36,7 +38,7 @@ static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
     s.attention = ae_arena_take(a, be->attention_scratch_bytes(op_dims(n), n->inference));
     s.z = ae_take_act(a, be, M * n->D);
     if (n->inference) return s;
-    s.dz = ae_take_act(a, be, M * n->D);
+    s.dz = s.z; /* z is made again before the gradient of it */
     s.dq = ae_take_act(a, be, Q);
     s.dk = ae_take_act(a, be, G);
     s.dv = ae_take_act(a, be, G);
@@ -64,7 +66,7 @@ void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, void
     const attention_saved s = saved_in(&saved_arena, be, n);
     const attention_scratch w = scratch_in(&scratch_arena, be, n);
     const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
-    be->rmsnorm_forward(w.z, s.rstd, x, p->norm, n->norm_eps, M, n->D);
+    be->rmsnorm_forward(w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
     be->linear_forward(s.q, w.z, p->q, NULL, M, n->D, Q);
     be->linear_forward(s.k, w.z, p->k, NULL, M, n->D, G);
     be->linear_forward(s.v, w.z, p->v, NULL, M, n->D, G);
@@ -83,7 +85,7 @@ void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const
     const attention_saved s = saved_in(&saved_arena, be, n);
     const attention_scratch w = scratch_in(&scratch_arena, be, n);
     const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
-    const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D);
+    const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
 
     be->linear_backward_input(w.d_o, d_out, p->o, false, M, Q, n->D);
     be->linear_backward_weight(g->o, g->o_bias, d_out, s.o, M, Q, n->D);
@@ -92,12 +94,12 @@ void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const
     be->rope_apply(w.dq, batch->cosines, batch->sines, true, M, n->N, n->H, n->R);
     be->rope_apply(w.dk, batch->cosines, batch->sines, true, M, n->G, n->H, n->R);
 
-    be->rmsnorm_forward(w.z, s.rstd, x, p->norm, n->norm_eps, M, n->D);
+    be->rmsnorm_again(w.z, kept, s.rstd, p->norm, M, n->D);
     be->linear_backward_weight(g->q, NULL, w.dq, w.z, M, n->D, Q);
     be->linear_backward_weight(g->k, NULL, w.dk, w.z, M, n->D, G);
     be->linear_backward_weight(g->v, NULL, w.dv, w.z, M, n->D, G);
     be->linear_backward_input(w.dz, w.dq, p->q, false, M, n->D, Q);
     be->linear_backward_input(w.dz, w.dk, p->k, true, M, n->D, G);
     be->linear_backward_input(w.dz, w.dv, p->v, true, M, n->D, G);
-    be->rmsnorm_backward(d, g->norm, w.dz, x, p->norm, s.rstd, M, n->D);
+    be->rmsnorm_backward(d, g->norm, w.dz, kept, p->norm, s.rstd, M, n->D);
 }

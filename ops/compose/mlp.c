@@ -1,33 +1,56 @@
 #include "ops/compose/compose.h"
 #include "ops/compose/room.h"
 
-typedef struct {
-    ae_f32 *rstd;      /* [M] */
-    ae_act *gate, *up; /* [M, E] */
-} mlp_saved;
+/* Both passes go by so many rows, so that what lies between two products is small and near. */
+enum { ROWS = 2048 };
 
 typedef struct {
-    ae_act *z, *dz;    /* [M, D] */
-    ae_act *y;         /* [M, E]: forward gelu(gate) up, backward its gradient */
-    ae_act *converted; /* [M, D] */
+    ae_f32 *rstd;      /* [M] */
+    ae_act *kept;      /* [M, D] */
+    ae_act *gate, *up; /* [M, E]; NULL where lean */
+} mlp_saved;
+
+/* Of ROWS rows at most. */
+typedef struct {
+    ae_act *z, *dz;    /* [., D] */
+    ae_act *y;         /* [., E]: forward gelu(gate) up, backward its gradient */
+    ae_act *gate, *up; /* [., E], where lean */
+    ae_act *converted; /* [., D] */
 } mlp_scratch;
+
+/* Rows [first, first + rows) of what is saved, or the scratch in its place. */
+typedef struct {
+    ptrdiff_t first, rows;
+    ae_f32 *rstd;
+    ae_act *kept, *gate, *up;
+} mlp_part;
+
+static bool is_lean(const ae_block_dims *n) {
+    return n->inference || (n->lean & AE_LEAN_MLP);
+}
 
 static mlp_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T;
-    mlp_saved s;
+    mlp_saved s = {0};
     s.rstd = ae_take_f32(a, M);
+    s.kept = ae_take_kept(a, be, n);
+    if (is_lean(n)) return s;
     s.gate = ae_take_act(a, be, M * n->E);
     s.up = ae_take_act(a, be, M * n->E);
     return s;
 }
 
 static mlp_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
-    const ptrdiff_t M = n->B * n->T;
+    const ptrdiff_t M = ae_min(ROWS, n->B * n->T);
     mlp_scratch s = {0};
     s.z = ae_take_act(a, be, M * n->D);
     s.y = ae_take_act(a, be, M * n->E);
+    if (is_lean(n)) {
+        s.gate = ae_take_act(a, be, M * n->E);
+        s.up = ae_take_act(a, be, M * n->E);
+    }
     if (n->inference) return s;
-    s.dz = ae_take_act(a, be, M * n->D);
+    s.dz = s.z; /* z is made again before the gradient of it */
     s.converted = ae_take_conversion(a, be, M * n->D);
     return s;
 }
@@ -44,35 +67,66 @@ size_t ae_mlp_scratch_bytes_composed(const ae_backend *be, const ae_block_dims *
     return a.high;
 }
 
+static mlp_part part_of(const ae_backend *be, const mlp_saved *s, const mlp_scratch *w,
+                        const ae_block_dims *n, ptrdiff_t first) {
+    const bool lean = is_lean(n);
+    return (mlp_part){.first = first,
+                      .rows = ae_min(ROWS, n->B * n->T - first),
+                      .rstd = ae_f32_at(s->rstd, first),
+                      .kept = s->kept ? ae_act_at(be, s->kept, first * n->D) : NULL,
+                      .gate = lean ? w->gate : ae_act_at(be, s->gate, first * n->E),
+                      .up = lean ? w->up : ae_act_at(be, s->up, first * n->E)};
+}
+
+static void project(const ae_backend *be, const mlp_part *s, const ae_act *z, const ae_mlp_params *p,
+                    const ae_block_dims *n) {
+    be->linear_forward(s->gate, z, p->gate, p->gate_bias, s->rows, n->D, n->E);
+    be->linear_forward(s->up, z, p->up, p->up_bias, s->rows, n->D, n->E);
+}
+
 void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
                              const ae_mlp_params *p, const ae_block_dims *n, void *scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
-    const mlp_saved s = saved_in(&saved_arena, be, n);
+    const mlp_saved all = saved_in(&saved_arena, be, n);
     const mlp_scratch w = scratch_in(&scratch_arena, be, n);
-    const ptrdiff_t M = n->B * n->T;
-    be->rmsnorm_forward(w.z, s.rstd, x, p->norm, n->norm_eps, M, n->D);
-    be->linear_forward(s.gate, w.z, p->gate, p->gate_bias, M, n->D, n->E);
-    be->linear_forward(s.up, w.z, p->up, p->up_bias, M, n->D, n->E);
-    be->geglu_forward(w.y, s.gate, s.up, M * n->E);
-    be->linear_residual(out, x, w.y, p->down, p->down_bias, M, n->E, n->D);
+    for (ptrdiff_t first = 0; first < n->B * n->T; first += ROWS) {
+        const mlp_part s = part_of(be, &all, &w, n, first);
+        const ae_f32 *rows = ae_f32_from(x, first * n->D);
+        be->rmsnorm_forward(w.z, s.kept, s.rstd, rows, p->norm, n->norm_eps, s.rows, n->D);
+        project(be, &s, w.z, p, n);
+        be->geglu_forward(w.y, s.gate, s.up, s.rows * n->E);
+        be->linear_residual(ae_f32_at(out, first * n->D), rows, w.y, p->down, p->down_bias, s.rows, n->E,
+                            n->D);
+    }
+}
+
+static void backward_part(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, const mlp_part *s,
+                          const ae_act *kept, const ae_mlp_params *p, const ae_block_dims *n,
+                          const mlp_scratch *w) {
+    const ptrdiff_t M = s->rows;
+    const ae_act *d_out = be->act_from_f32(w->converted, d, M * n->D);
+    be->rmsnorm_again(w->z, kept, s->rstd, p->norm, M, n->D);
+    if (is_lean(n)) project(be, s, w->z, p, n);
+    be->linear_backward_input(w->y, d_out, p->down, false, M, n->E, n->D);
+    /* In place: gate becomes its gradient, y (the gradient of the product) becomes up's, up becomes the product itself. */
+    be->geglu_backward(s->gate, w->y, s->up, w->y, s->gate, s->up, M * n->E);
+    be->linear_backward_weight(g->down, g->down_bias, d_out, s->up, M, n->E, n->D);
+    be->linear_backward_weight(g->gate, g->gate_bias, s->gate, w->z, M, n->D, n->E);
+    be->linear_backward_weight(g->up, g->up_bias, w->y, w->z, M, n->D, n->E);
+    be->linear_backward_input(w->dz, s->gate, p->gate, false, M, n->D, n->E);
+    be->linear_backward_input(w->dz, w->y, p->up, true, M, n->D, n->E);
+    be->rmsnorm_backward(d, g->norm, w->dz, kept, p->norm, s->rstd, M, n->D);
 }
 
 void ae_mlp_backward_composed(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, void *saved,
                               const ae_f32 *x, const ae_mlp_params *p, const ae_block_dims *n,
                               void *scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
-    const mlp_saved s = saved_in(&saved_arena, be, n);
+    const mlp_saved all = saved_in(&saved_arena, be, n);
     const mlp_scratch w = scratch_in(&scratch_arena, be, n);
-    const ptrdiff_t M = n->B * n->T;
-    const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D);
-    be->linear_backward_input(w.y, d_out, p->down, false, M, n->E, n->D);
-    /* In place: gate becomes its gradient, y (the gradient of the product) becomes up's, up becomes the product itself. */
-    be->geglu_backward(s.gate, w.y, s.up, w.y, s.gate, s.up, M * n->E);
-    be->linear_backward_weight(g->down, g->down_bias, d_out, s.up, M, n->E, n->D);
-    be->rmsnorm_forward(w.z, s.rstd, x, p->norm, n->norm_eps, M, n->D);
-    be->linear_backward_weight(g->gate, g->gate_bias, s.gate, w.z, M, n->D, n->E);
-    be->linear_backward_weight(g->up, g->up_bias, w.y, w.z, M, n->D, n->E);
-    be->linear_backward_input(w.dz, s.gate, p->gate, false, M, n->D, n->E);
-    be->linear_backward_input(w.dz, w.y, p->up, true, M, n->D, n->E);
-    be->rmsnorm_backward(d, g->norm, w.dz, x, p->norm, s.rstd, M, n->D);
+    for (ptrdiff_t first = 0; first < n->B * n->T; first += ROWS) {
+        const mlp_part s = part_of(be, &all, &w, n, first);
+        const ae_act *kept = s.kept ? s.kept : be->act_from_f32(NULL, ae_f32_from(x, first * n->D), 0);
+        backward_part(be, ae_f32_at(d, first * n->D), g, &s, kept, p, n, &w);
+    }
 }

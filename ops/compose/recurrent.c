@@ -2,41 +2,57 @@
 #include "ops/compose/room.h"
 
 typedef struct {
-    ae_f32 *rstd;                /* [M] */
-    ae_act *y, *x, *u;           /* [M, C]: linear_y and linear_x of z, convolution of x */
-    ae_act *gate_i, *gate_r, *h; /* [M, C]: gate pre-activations, scan */
+    ae_f32 *rstd;      /* [M] */
+    ae_act *kept;      /* [M, D] */
+    ae_act *y, *x, *h; /* [M, C]: linear_y and linear_x of z, scan */
+    ae_act *u, *gate_i,
+        *gate_r; /* [M, C]: convolution of x, gate pre-activations; NULL where lean, then scratch has them */
 } recurrent_saved;
 
 typedef struct {
-    ae_act *z, *dz;            /* [M, D] */
-    ae_act *product, *du, *dh; /* [M, C]: gelu(y) h; forward uses only the first */
-    ae_act *converted;         /* [M, D] */
+    ae_act *z, *dz;              /* [M, D] */
+    ae_act *product, *du, *dh;   /* [M, C]: gelu(y) h; forward uses only the first */
+    ae_act *u, *gate_i, *gate_r; /* [M, C] */
+    ae_act *converted;           /* [M, D] */
 } recurrent_scratch;
+
+static bool is_lean(const ae_block_dims *n) {
+    return !n->inference && (n->lean & AE_LEAN_RECURRENT);
+}
 
 static recurrent_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T;
-    recurrent_saved s;
+    recurrent_saved s = {0};
     s.rstd = ae_take_f32(a, M);
+    s.kept = ae_take_kept(a, be, n);
     s.y = ae_take_act(a, be, M * n->C);
     s.x = ae_take_act(a, be, M * n->C);
+    s.h = ae_take_act(a, be, M * n->C);
+    if (is_lean(n)) return s;
     s.u = ae_take_act(a, be, M * n->C);
     s.gate_i = ae_take_act(a, be, M * n->C);
     s.gate_r = ae_take_act(a, be, M * n->C);
-    s.h = ae_take_act(a, be, M * n->C);
     return s;
 }
 
-static recurrent_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
+/* What a lean block has in scratch takes its place among the saved. */
+static recurrent_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n,
+                                    recurrent_saved *s) {
     const ptrdiff_t M = n->B * n->T;
-    recurrent_scratch s = {0};
-    s.z = ae_take_act(a, be, M * n->D);
-    s.product = ae_take_act(a, be, M * n->C);
-    if (n->inference) return s;
-    s.dz = ae_take_act(a, be, M * n->D);
-    s.du = ae_take_act(a, be, M * n->C);
-    s.dh = ae_take_act(a, be, M * n->C);
-    s.converted = ae_take_conversion(a, be, M * n->D);
-    return s;
+    recurrent_scratch w = {0};
+    w.z = ae_take_act(a, be, M * n->D);
+    w.product = ae_take_act(a, be, M * n->C);
+    if (is_lean(n)) {
+        s->u = ae_take_act(a, be, M * n->C);
+        s->gate_i = ae_take_act(a, be, M * n->C);
+        s->gate_r = ae_take_act(a, be, M * n->C);
+    }
+    if (n->inference) return w;
+    w.dz = w.z; /* z is made again before the gradient of it */
+    w.du = ae_take_act(a, be, M * n->C);
+    w.dh = ae_take_act(a, be, M * n->C);
+    w.converted = ae_take_conversion(a, be, M * n->D);
+    return w;
 }
 
 size_t ae_recurrent_saved_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
@@ -47,24 +63,32 @@ size_t ae_recurrent_saved_bytes_composed(const ae_backend *be, const ae_block_di
 
 size_t ae_recurrent_scratch_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
     ae_arena a = ae_arena_over(NULL);
-    (void)scratch_in(&a, be, n);
+    recurrent_saved s = {0};
+    (void)scratch_in(&a, be, n, &s);
     return a.high;
+}
+
+/* u and the gates' pre-activations, from x: in forward, and in backward of a lean block. */
+static void make_gates(const ae_backend *be, const recurrent_saved *s, const ae_recurrent_params *p,
+                       ae_f32 *conv_state, const ae_block_batch *batch, const ae_block_dims *n) {
+    const ptrdiff_t M = n->B * n->T;
+    be->conv_forward(s->u, conv_state, s->x, p->conv, p->conv_bias, batch->positions,
+                     (ae_conv_dims){n->B, n->T, n->C, n->K});
+    be->gates_forward(s->gate_i, s->u, p->input_gate, p->input_gate_bias, M, n->C, n->N);
+    be->gates_forward(s->gate_r, s->u, p->recurrent_gate, p->recurrent_gate_bias, M, n->C, n->N);
 }
 
 void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
                                    const ae_recurrent_params *p, ae_recurrent_state *state,
                                    const ae_block_batch *batch, const ae_block_dims *n, void *scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
-    const recurrent_saved s = saved_in(&saved_arena, be, n);
-    const recurrent_scratch w = scratch_in(&scratch_arena, be, n);
+    recurrent_saved s = saved_in(&saved_arena, be, n);
+    const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
     const ptrdiff_t M = n->B * n->T;
-    be->rmsnorm_forward(w.z, s.rstd, x, p->norm, n->norm_eps, M, n->D);
+    be->rmsnorm_forward(w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
     be->linear_forward(s.y, w.z, p->linear_y, p->linear_y_bias, M, n->D, n->C);
     be->linear_forward(s.x, w.z, p->linear_x, p->linear_x_bias, M, n->D, n->C);
-    be->conv_forward(s.u, state ? state->conv : NULL, s.x, p->conv, p->conv_bias, batch->positions,
-                     (ae_conv_dims){n->B, n->T, n->C, n->K});
-    be->gates_forward(s.gate_i, s.u, p->input_gate, p->input_gate_bias, M, n->C, n->N);
-    be->gates_forward(s.gate_r, s.u, p->recurrent_gate, p->recurrent_gate_bias, M, n->C, n->N);
+    make_gates(be, &s, p, state ? state->conv : NULL, batch, n);
     be->rglru_forward(s.h, state ? state->h : NULL, s.u, s.gate_i, s.gate_r, p->recurrent_param,
                       batch->positions, (ae_rglru_dims){n->B, n->T, n->C});
     be->geglu_forward(w.product, s.y, s.h, M * n->C);
@@ -75,10 +99,11 @@ void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_re
                                     const ae_f32 *x, const ae_recurrent_params *p,
                                     const ae_block_batch *batch, const ae_block_dims *n, void *scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
-    const recurrent_saved s = saved_in(&saved_arena, be, n);
-    const recurrent_scratch w = scratch_in(&scratch_arena, be, n);
+    recurrent_saved s = saved_in(&saved_arena, be, n);
+    const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
     const ptrdiff_t M = n->B * n->T;
-    const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D);
+    const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
+    if (is_lean(n)) make_gates(be, &s, p, NULL, batch, n);
 
     be->linear_backward_input(w.dh, d_out, p->linear_out, false, M, n->C, n->D);
     be->geglu_backward(s.y, w.dh, w.product, w.dh, s.y, s.h, M * n->C); /* y becomes its gradient */
@@ -94,10 +119,10 @@ void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_re
     be->conv_backward(w.dh, g->conv, g->conv_bias, w.du, s.x, p->conv, batch->positions,
                       (ae_conv_dims){n->B, n->T, n->C, n->K});
 
-    be->rmsnorm_forward(w.z, s.rstd, x, p->norm, n->norm_eps, M, n->D);
+    be->rmsnorm_again(w.z, kept, s.rstd, p->norm, M, n->D);
     be->linear_backward_weight(g->linear_x, g->linear_x_bias, w.dh, w.z, M, n->D, n->C);
     be->linear_backward_weight(g->linear_y, g->linear_y_bias, s.y, w.z, M, n->D, n->C);
     be->linear_backward_input(w.dz, w.dh, p->linear_x, false, M, n->D, n->C);
     be->linear_backward_input(w.dz, s.y, p->linear_y, true, M, n->D, n->C);
-    be->rmsnorm_backward(d, g->norm, w.dz, x, p->norm, s.rstd, M, n->D);
+    be->rmsnorm_backward(d, g->norm, w.dz, kept, p->norm, s.rstd, M, n->D);
 }

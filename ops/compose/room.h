@@ -13,6 +13,15 @@ static inline ae_f32 *ae_take_f32(ae_arena *a, ptrdiff_t n) {
 static inline ae_arena ae_arena_over(void *base) {
     return (ae_arena){.base = base, .capacity = base ? (size_t)-1 : 0};
 }
+/* Room for the rounded copy of a branch's input; none where the stream itself serves in backward. */
+static inline ae_act *ae_take_kept(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
+    return ae_stream_needed(be) || n->inference ? NULL : ae_take_act(a, be, n->B * n->T * n->D);
+}
+/* That input as backward sees it. */
+static inline const ae_act *ae_kept_input(const ae_backend *be, const ae_act *kept, const ae_f32 *x) {
+    return kept ? kept : be->act_from_f32(NULL, x, 0);
+}
+
 /* Room to convert float32 to activations; none where they are the same type. */
 static inline ae_act *ae_take_conversion(ae_arena *a, const ae_backend *be, ptrdiff_t n) {
     return be->act_bytes == sizeof(float) ? NULL : ae_take_act(a, be, n);

@@ -1,7 +1,6 @@
 #include "ops/attention.h"
 
-#include "ops/cpu/gemm.h"
-#include "ops/cpu/rows.h"
+#include "ops/cpu/act.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/vmath.h"
 
@@ -80,7 +79,7 @@ static ptrdiff_t span_of(ae_attention_dims n) {
     return SUPER + (n.W < 0 ? n.T : ae_min(n.W, n.T));
 }
 
-size_t AE_ISA_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int inference) {
+size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int inference) {
     size_t floats = (size_t)omp_get_max_threads() * room_floats(n);
     const size_t key = (size_t)(n.G * n.H);
     if (inference) {
@@ -125,17 +124,15 @@ static ptrdiff_t row_at(const query_block *q, ptrdiff_t r, ptrdiff_t N) {
 /* scores = q k^T / sqrt(H) for keys [s0, s0 + count). */
 static void score_tile(float *scores, const query_block *q, const float *queries, const float *k,
                        ptrdiff_t s0, ptrdiff_t count, ae_attention_dims n) {
-    ae_gemm_serial(&(ae_gemm_args){.trans_b = true,
-                                   .m = q->rows,
-                                   .n = count,
-                                   .k = n.H,
-                                   .alpha = 1.0f / sqrtf((float)n.H),
-                                   .a = queries + q->at * n.H,
-                                   .lda = q->ldq,
-                                   .b = k + (s0 * n.G + q->group) * n.H,
-                                   .ldb = n.G * n.H,
-                                   .c = scores,
-                                   .ldc = KEYS});
+    ae_gemm_serial(
+        &(ae_gemm_args){.m = q->rows,
+                        .n = count,
+                        .k = n.H,
+                        .alpha = 1.0f / sqrtf((float)n.H),
+                        .a = ae_operand(AE_ELEM_F32, queries + q->at * n.H, q->ldq, false),
+                        .b = ae_operand(AE_ELEM_F32, k + (s0 * n.G + q->group) * n.H, n.G * n.H, true),
+                        .c = scores,
+                        .ldc = KEYS});
 }
 
 /* Keys [lo, hi) of a tile that a row sees. */
@@ -210,17 +207,16 @@ static void forward_block(float *o, float *lse, const float *queries, const key_
         const ptrdiff_t count = ae_min(KEYS, last - s0);
         score_tile(w->s, q, queries, keys->k, s0, count, n);
         softmax_tile(w, o, q, keys, positions, s0, count, s0 == start, n);
-        ae_gemm_serial(&(ae_gemm_args){.m = q->rows,
-                                       .n = n.H,
-                                       .k = count,
-                                       .alpha = 1,
-                                       .a = w->s,
-                                       .lda = KEYS,
-                                       .b = keys->v + (s0 * n.G + q->group) * n.H,
-                                       .ldb = n.G * n.H,
-                                       .beta = s0 == start ? 0.0f : 1.0f,
-                                       .c = o + q->at * n.H,
-                                       .ldc = q->ldq});
+        ae_gemm_serial(&(ae_gemm_args){
+            .m = q->rows,
+            .n = n.H,
+            .k = count,
+            .alpha = 1,
+            .a = ae_operand(AE_ELEM_F32, w->s, KEYS, false),
+            .b = ae_operand(AE_ELEM_F32, keys->v + (s0 * n.G + q->group) * n.H, n.G * n.H, false),
+            .beta = s0 == start ? 0.0f : 1.0f,
+            .c = o + q->at * n.H,
+            .ldc = q->ldq});
     }
     for (ptrdiff_t r = 0; r < q->rows; r++) {
         row_scale(o + q->at * n.H + r * q->ldq, 1.0f / w->sum[r], n.H);
@@ -301,7 +297,7 @@ static void update_ring(float *ring, const float *x, const int32_t *positions, a
         memcpy(ring + positions[t] % n.W * ld, x + t * ld, (size_t)ld * sizeof(float));
 }
 
-void AE_ISA_NAME(ae_cpu_attention_forward)(ae_act *o_, ae_f32 *lse_, ae_act *k_ring_, ae_act *v_ring_,
+void AE_ROW_NAME(ae_cpu_attention_forward)(ae_act *o_, ae_f32 *lse_, ae_act *k_ring_, ae_act *v_ring_,
                                            const ae_act *q_, const ae_act *k_, const ae_act *v_,
                                            const ae_i32 *positions_, ae_attention_dims n, void *scratch_) {
     float *o = ae_mf(o_), *lse = ae_mf(lse_), *k_ring = ae_mf(k_ring_), *v_ring = ae_mf(v_ring_),
@@ -362,39 +358,30 @@ static void backward_block(const backward_io *io, const key_rows *keys, const qu
         const ptrdiff_t own = ((s0 - io->base) * n.G + q->group) * n.H;
         const float *rows = io->q + q->at * n.H, *d_rows = io->d_o + q->at * n.H;
         score_tile(w->s, q, io->q, keys->k, s0, count, n);
-        ae_gemm_serial(&(ae_gemm_args){.trans_b = true,
-                                       .m = q->rows,
+        ae_gemm_serial(&(ae_gemm_args){.m = q->rows,
                                        .n = count,
                                        .k = n.H,
                                        .alpha = 1,
-                                       .a = d_rows,
-                                       .lda = q->ldq,
-                                       .b = keys->v + key,
-                                       .ldb = ld,
+                                       .a = ae_operand(AE_ELEM_F32, d_rows, q->ldq, false),
+                                       .b = ae_operand(AE_ELEM_F32, keys->v + key, ld, true),
                                        .c = w->dp,
                                        .ldc = KEYS});
         gradient_tile(w, io->lse, io->delta, q, keys, io->positions, s0, count, n);
-        ae_gemm_serial(&(ae_gemm_args){.trans_a = true,
-                                       .m = count,
+        ae_gemm_serial(&(ae_gemm_args){.m = count,
                                        .n = n.H,
                                        .k = q->rows,
                                        .alpha = 1,
-                                       .a = w->s,
-                                       .lda = KEYS,
-                                       .b = d_rows,
-                                       .ldb = q->ldq,
+                                       .a = ae_operand(AE_ELEM_F32, w->s, KEYS, true),
+                                       .b = ae_operand(AE_ELEM_F32, d_rows, q->ldq, false),
                                        .beta = 1,
                                        .c = io->dv + own,
                                        .ldc = ld});
-        ae_gemm_serial(&(ae_gemm_args){.trans_a = true,
-                                       .m = count,
+        ae_gemm_serial(&(ae_gemm_args){.m = count,
                                        .n = n.H,
                                        .k = q->rows,
                                        .alpha = 1,
-                                       .a = w->dp,
-                                       .lda = KEYS,
-                                       .b = rows,
-                                       .ldb = q->ldq,
+                                       .a = ae_operand(AE_ELEM_F32, w->dp, KEYS, true),
+                                       .b = ae_operand(AE_ELEM_F32, rows, q->ldq, false),
                                        .beta = 1,
                                        .c = io->dk + own,
                                        .ldc = ld});
@@ -402,10 +389,8 @@ static void backward_block(const backward_io *io, const key_rows *keys, const qu
                                        .n = n.H,
                                        .k = count,
                                        .alpha = 1,
-                                       .a = w->dp,
-                                       .lda = KEYS,
-                                       .b = keys->k + key,
-                                       .ldb = ld,
+                                       .a = ae_operand(AE_ELEM_F32, w->dp, KEYS, false),
+                                       .b = ae_operand(AE_ELEM_F32, keys->k + key, ld, false),
                                        .beta = s0 == start ? 0.0f : 1.0f,
                                        .c = io->dq + q->at * n.H,
                                        .ldc = q->ldq});
@@ -441,7 +426,7 @@ static super_block super_of(ptrdiff_t index, const int32_t *positions, ae_attent
     return (super_block){b, t0, tokens, base, t0 + tokens - base};
 }
 
-void AE_ISA_NAME(ae_cpu_attention_backward)(ae_act *dq_, ae_act *dk_, ae_act *dv_, const ae_act *d_o_,
+void AE_ROW_NAME(ae_cpu_attention_backward)(ae_act *dq_, ae_act *dk_, ae_act *dv_, const ae_act *d_o_,
                                             const ae_act *q_, const ae_act *k_, const ae_act *v_,
                                             const ae_act *o_, const ae_f32 *lse_, const ae_i32 *positions_,
                                             ae_attention_dims n, void *scratch_) {

@@ -1,6 +1,7 @@
 #include "ops/backend.h"
 
 #include "ops/compose/compose.h"
+#include "ops/cpu/gemm.h"
 #include "ops/cpu/table.h"
 
 #include <dnnl.h>
@@ -41,14 +42,24 @@ static ae_act *cpu_act_from_f32(ae_act *room, const ae_f32 *x, ptrdiff_t n) {
     return (ae_act *)(uintptr_t)x; /* the same type here */
 }
 
-static size_t cpu_weight_bytes(ptrdiff_t rows, ptrdiff_t cols) {
-    (void)rows, (void)cols;
-    return 0;
+static ae_act *cpu_bf16_from_f32(ae_act *room, const ae_f32 *x, ptrdiff_t n) {
+    uint16_t *to = (uint16_t *)(void *)room;
+    const float *from = (const float *)(const void *)x;
+    enum { CHUNK = 4096 };
+#pragma omp parallel for
+    for (ptrdiff_t first = 0; first < n; first += CHUNK)
+        for (ptrdiff_t i = first; i < ae_min(n, first + CHUNK); i += VF)
+            vf_store_bf16_n(to + i, vf_load_n(from + i, n - i), n - i);
+    return room;
 }
 
-static ae_weight *cpu_weight_pack(void *room, ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols) {
-    (void)room, (void)rows, (void)cols;
-    return (ae_weight *)(void *)master;
+static size_t cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols) {
+    return ae_cpu_weight_bytes(be->weights, rows, cols);
+}
+
+static ae_weight *cpu_weight_pack(const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows,
+                                  ptrdiff_t cols) {
+    return ae_cpu_weight_pack(room, be->weights, ae_cf(master), rows, cols);
 }
 
 /* The product library takes its packing buffers from malloc at every call; handed back to the system in between, their pages
@@ -59,10 +70,25 @@ static void keep_buffers(void) {
     (void)mallopt(M_TOP_PAD, 16 << 20);
 }
 
-/* Estimates of reciprocals (AVX-512) are not the same bits on all makers' processors, so the maker is part of the name. */
-static const char *kernels_name(ae_isa isa) {
-    if (isa < AE_ISA_AVX512) return "avx2";
-    return __builtin_cpu_is("intel") ? "avx512" : "avx512 (not Intel)";
+/* Estimates of reciprocals (AVX-512) are not the same bits on all makers' processors, so the maker is part of the name; and so are
+ * the type of activations and of products. */
+static const char *kernels_name(ae_isa isa, ae_dtype dtype, ae_products products) {
+    static const char *const names[3][2][2] = {
+        {{"avx2", "avx2"}, {"avx2 bf16", "avx2 bf16, products bf16"}},
+        {{"avx512", "avx512"}, {"avx512 bf16", "avx512 bf16, products bf16"}},
+        {{"avx512 (not Intel)", "avx512 (not Intel)"},
+         {"avx512 (not Intel) bf16", "avx512 (not Intel) bf16, products bf16"}}};
+    const int row = isa < AE_ISA_AVX512 ? 0 : __builtin_cpu_is("intel") ? 1 : 2;
+    return names[row][dtype == AE_DTYPE_BF16][products == AE_PRODUCTS_BF16];
+}
+
+static void fill_rows(ae_backend *be, ae_isa isa) {
+    const bool wide = isa >= AE_ISA_AVX512, bf16 = be->dtype == AE_DTYPE_BF16;
+    if (bf16)
+        (wide ? ae_cpu_fill_avx512_bf16 : ae_cpu_fill_avx2_bf16)(be);
+    else
+        (wide ? ae_cpu_fill_avx512_f32 : ae_cpu_fill_avx2_f32)(be);
+    ae_compose_fill(be);
 }
 
 /* Denormal numbers cost a hundred cycles each (a saturated softmax is full of them) and mean nothing here: every thread takes and gives 0
@@ -73,29 +99,34 @@ static void flush_denormals(void) {
     _mm_setcsr(_mm_getcsr() | FLUSH_RESULTS | FLUSH_INPUTS);
 }
 
-ae_status ae_backend_cpu(ae_backend *be, int threads) {
+/* Products of bfloat16 want their weights in it; training keeps the float32 masters all the same. */
+static ae_weight_type weights_of(const ae_backend_options *o) {
+    const bool bf16 = o->dtype == AE_DTYPE_BF16 && ae_products_pick() == AE_PRODUCTS_BF16;
+    return o->weights == AE_WEIGHT_F32 && bf16 ? AE_WEIGHT_BF16 : o->weights;
+}
+
+ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
     const ae_isa isa = ae_isa_pick();
-    if (threads <= 0 && !getenv("OMP_NUM_THREADS")) threads = ae_usable_cores();
+    const bool bf16 = o->dtype == AE_DTYPE_BF16;
+    const int threads = o->threads > 0 || getenv("OMP_NUM_THREADS") ? o->threads : ae_usable_cores();
     keep_buffers();
     if (threads > 0) omp_set_num_threads(threads);
     flush_denormals();
     *be = (ae_backend){.name = "cpu",
-                       .kernels = kernels_name(isa),
-                       .act_bytes = sizeof(float),
+                       .kernels = kernels_name(isa, o->dtype, ae_products_pick()),
+                       .dtype = o->dtype,
+                       .weights = weights_of(o),
+                       .act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float),
                        .alloc = cpu_alloc,
                        .release = cpu_release,
                        .upload = cpu_copy,
                        .download = cpu_copy,
                        .zero = cpu_zero,
                        .copy = cpu_copy,
-                       .act_from_f32 = cpu_act_from_f32,
+                       .act_from_f32 = bf16 ? cpu_bf16_from_f32 : cpu_act_from_f32,
                        .weight_bytes = cpu_weight_bytes,
                        .weight_pack = cpu_weight_pack};
-    if (isa >= AE_ISA_AVX512)
-        ae_cpu_fill_avx512(be);
-    else
-        ae_cpu_fill_avx2(be);
-    ae_compose_fill(be);
+    fill_rows(be, isa);
     /* The library's kernels follow the same cap as ours (AERIE_ISA); refused, and harmless, once it has started. */
     (void)dnnl_set_max_cpu_isa(isa >= AE_ISA_AVX512 ? dnnl_cpu_isa_all : dnnl_cpu_isa_avx2);
     return AE_OK;

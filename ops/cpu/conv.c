@@ -1,6 +1,6 @@
 #include "ops/conv.h"
 
-#include "ops/cpu/rows.h"
+#include "ops/cpu/act.h"
 #include "ops/cpu/table.h"
 
 #include <assert.h>
@@ -15,57 +15,67 @@ static void turn_taps(float taps[TAPS_MAX][TAPS_TILE], const float *w, ptrdiff_t
         for (ptrdiff_t c = 0; c < n; c++) taps[k][c] = w[(c0 + c) * K + k];
 }
 
-/* The input `back` steps before (b, t), or NULL where the document (or a state) does not reach. */
-static const float *tap_input(const float *x, const float *state, ptrdiff_t b, ptrdiff_t t, ptrdiff_t back,
-                              int32_t position, ae_conv_dims n) {
-    if (position < back) return NULL;
-    if (t >= back) return x + (b * n.T + t - back) * n.C;
-    return state ? state + (b * (n.K - 1) + n.K - 1 + t - back) * n.C : NULL;
+/* The input `back` steps before (b, t): of this call, of the state, or of neither where the document does not reach. */
+typedef struct {
+    const ae_elem *x;
+    const float *state;
+} tap_input;
+
+static tap_input input_of(const ae_elem *x, const float *state, ptrdiff_t b, ptrdiff_t t, ptrdiff_t back,
+                          int32_t position, ae_conv_dims n) {
+    if (position < back) return (tap_input){NULL, NULL};
+    if (t >= back) return (tap_input){x + (b * n.T + t - back) * n.C, NULL};
+    return (tap_input){NULL, state ? state + (b * (n.K - 1) + n.K - 1 + t - back) * n.C : NULL};
 }
 
-static void forward_tile(float *y, const float *state, const float *x, const float *w, const float *bias,
+static inline vf input_at(tap_input in, ptrdiff_t c, ptrdiff_t n) {
+    return in.x ? va_load_n(in.x + c, n) : vf_load_n(in.state + c, n);
+}
+
+static void forward_tile(ae_elem *y, const float *state, const ae_elem *x, const float *w, const float *bias,
                          const int32_t *positions, ae_conv_dims n, ptrdiff_t c0, ptrdiff_t width) {
     float taps[TAPS_MAX][TAPS_TILE];
     turn_taps(taps, w, c0, width, n.K);
     for (ptrdiff_t b = 0; b < n.B; b++) {
         for (ptrdiff_t t = 0; t < n.T; t++) {
-            const float *in[TAPS_MAX];
+            tap_input in[TAPS_MAX];
             for (ptrdiff_t k = 0; k < n.K; k++)
-                in[k] = tap_input(x, state, b, t, n.K - 1 - k, positions[b * n.T + t], n);
-            float *out = y + (b * n.T + t) * n.C + c0;
+                in[k] = input_of(x, state, b, t, n.K - 1 - k, positions[b * n.T + t], n);
+            ae_elem *out = y + (b * n.T + t) * n.C + c0;
             for (ptrdiff_t c = 0; c < width; c += VF) {
                 const ptrdiff_t left = width - c;
                 vf sum = vf_load_n(bias + c0 + c, left);
                 for (ptrdiff_t k = 0; k < n.K; k++)
-                    if (in[k])
-                        sum = vf_fma(vf_load_n(taps[k] + c, left), vf_load_n(in[k] + c0 + c, left), sum);
-                vf_store_n(out + c, sum, left);
+                    if (in[k].x || in[k].state)
+                        sum = vf_fma(vf_load_n(taps[k] + c, left), input_at(in[k], c0 + c, left), sum);
+                va_store_n(out + c, sum, left);
             }
         }
     }
 }
 
 /* The last K-1 inputs of the row, older ones moving up when the row is shorter. */
-static void update_state(float *state, const float *x, ae_conv_dims n) {
+static void update_state(float *state, const ae_elem *x, ae_conv_dims n) {
     const ptrdiff_t keep = n.K - 1;
     for (ptrdiff_t b = 0; b < n.B; b++) {
         float *s = state + b * keep * n.C;
         const ptrdiff_t fresh = ae_min(keep, n.T), old = keep - fresh;
         memmove(s, s + fresh * n.C, (size_t)(old * n.C) * sizeof *s);
-        memcpy(s + old * n.C, x + ((b + 1) * n.T - fresh) * n.C, (size_t)(fresh * n.C) * sizeof *s);
+        const ae_elem *last = x + ((b + 1) * n.T - fresh) * n.C;
+        for (ptrdiff_t i = 0; i < fresh * n.C; i++) s[old * n.C + i] = ae_elem_value(last[i]);
     }
 }
 
-void AE_ISA_NAME(ae_cpu_conv_forward)(ae_act *y_, ae_f32 *state_, const ae_act *x_, const ae_f32 *w_,
+void AE_ROW_NAME(ae_cpu_conv_forward)(ae_act *y_, ae_f32 *state_, const ae_act *x_, const ae_f32 *w_,
                                       const ae_f32 *bias_, const ae_i32 *positions_, ae_conv_dims n) {
     float *state = ae_mf(state_);
-    const float *x = ae_cf(x_);
+    const ae_elem *x = ae_ca(x_);
     assert(n.K >= 1 && n.K <= TAPS_MAX);
 #pragma omp parallel
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TAPS_TILE)
-            forward_tile(ae_mf(y_), state, x, ae_cf(w_), ae_cf(bias_), ae_ci(positions_), n, c,
+            forward_tile(ae_ma(y_), state, x, ae_cf(w_), ae_cf(bias_), ae_ci(positions_), n, c,
                          ae_min(TAPS_TILE, s.last - c));
     }
     if (state) update_state(state, x, n);
@@ -85,26 +95,27 @@ static void flush(tap_sums *s, ptrdiff_t K) {
 }
 
 /* dx[t] = sum_j w[K-1-j] dy[t+j] over the `later` steps from t on in the same document;  dw[K-1-j] += dy[t] x[t-j] over the `earlier`. */
-static void backward_step(float *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TILE], const float *dy,
-                          const float *x, ptrdiff_t later, ptrdiff_t earlier, ptrdiff_t width,
+static void backward_step(ae_elem *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TILE], const ae_elem *dy,
+                          const ae_elem *x, ptrdiff_t later, ptrdiff_t earlier, ptrdiff_t width,
                           ae_conv_dims n) {
     for (ptrdiff_t c = 0; c < width; c += VF) {
         const ptrdiff_t left = width - c;
-        const vf d = vf_load_n(dy + c, left);
+        const vf d = va_load_n(dy + c, left);
         vf sum = vf_set(0);
         for (ptrdiff_t j = 0; j < later; j++)
-            sum = vf_fma(vf_load(taps[n.K - 1 - j] + c), vf_load_n(dy + j * n.C + c, left), sum);
-        vf_store_n(dx + c, sum, left);
+            sum = vf_fma(vf_load(taps[n.K - 1 - j] + c), va_load_n(dy + j * n.C + c, left), sum);
+        va_store_n(dx + c, sum, left);
         for (ptrdiff_t j = 0; j < earlier; j++) {
             float *part = s->part[n.K - 1 - j] + c;
-            vf_store(part, vf_fma(d, vf_load_n(x - j * n.C + c, left), vf_load(part)));
+            vf_store(part, vf_fma(d, va_load_n(x - j * n.C + c, left), vf_load(part)));
         }
         vf_store(s->part[n.K] + c, vf_load(s->part[n.K] + c) + d);
     }
 }
 
-static void backward_tile(float *dx, float *dw, float *dbias, const float *dy, const float *x, const float *w,
-                          const int32_t *positions, ae_conv_dims n, ptrdiff_t c0, ptrdiff_t width) {
+static void backward_tile(ae_elem *dx, float *dw, float *dbias, const ae_elem *dy, const ae_elem *x,
+                          const float *w, const int32_t *positions, ae_conv_dims n, ptrdiff_t c0,
+                          ptrdiff_t width) {
     float taps[TAPS_MAX][TAPS_TILE];
     tap_sums s;
     turn_taps(taps, w, c0, width, n.K);
@@ -126,7 +137,7 @@ static void backward_tile(float *dx, float *dw, float *dbias, const float *dy, c
     }
 }
 
-void AE_ISA_NAME(ae_cpu_conv_backward)(ae_act *dx_, ae_f32 *dw_, ae_f32 *dbias_, const ae_act *dy_,
+void AE_ROW_NAME(ae_cpu_conv_backward)(ae_act *dx_, ae_f32 *dw_, ae_f32 *dbias_, const ae_act *dy_,
                                        const ae_act *x_, const ae_f32 *w_, const ae_i32 *positions_,
                                        ae_conv_dims n) {
     assert(n.K >= 1 && n.K <= TAPS_MAX);
@@ -134,7 +145,7 @@ void AE_ISA_NAME(ae_cpu_conv_backward)(ae_act *dx_, ae_f32 *dw_, ae_f32 *dbias_,
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TAPS_TILE)
-            backward_tile(ae_mf(dx_), ae_mf(dw_), ae_mf(dbias_), ae_cf(dy_), ae_cf(x_), ae_cf(w_),
+            backward_tile(ae_ma(dx_), ae_mf(dw_), ae_mf(dbias_), ae_ca(dy_), ae_ca(x_), ae_cf(w_),
                           ae_ci(positions_), n, c, ae_min(TAPS_TILE, s.last - c));
     }
 }

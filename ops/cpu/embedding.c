@@ -2,11 +2,12 @@
 
 #include "ops/cpu/rows.h"
 #include "ops/cpu/table.h"
+#include "ops/cpu/weight.h"
 
-void AE_ISA_NAME(ae_cpu_embedding_forward)(ae_f32 *x_, const ae_f32 *table_, const ae_i32 *tokens_,
+void AE_ISA_NAME(ae_cpu_embedding_forward)(ae_f32 *x_, const ae_weight *table_, const ae_i32 *tokens_,
                                            float scale, ptrdiff_t M, ptrdiff_t D) {
     float *x = ae_mf(x_);
-    const float *table = ae_cf(table_);
+    const float *table = ae_cpu_weight_of(table_)->master;
     const int32_t *tokens = ae_ci(tokens_);
 #pragma omp parallel for
     for (ptrdiff_t m = 0; m < M; m++) {

@@ -1,11 +1,13 @@
 #include "ops/cpu/few.h"
 
-#include "ops/cpu/rows.h"
+#include "ops/cpu/act.h"
+
+#include <assert.h>
 
 enum { OUTPUTS = 4, ROWS = 4 };
 
 /* dots[o][m] = w[o] . x[m] for `outputs` x `rows` of them; both are constants where this is inlined. */
-static inline __attribute__((always_inline)) void dots(float *out, const float *x, const float *w,
+static inline __attribute__((always_inline)) void dots(float *out, const ae_elem *x, const float *w,
                                                        ptrdiff_t I, const int outputs, const int rows) {
     vf sum[OUTPUTS][ROWS];
     for (int o = 0; o < outputs; o++)
@@ -15,13 +17,13 @@ static inline __attribute__((always_inline)) void dots(float *out, const float *
         for (int o = 0; o < outputs; o++) {
             _mm_prefetch((const char *)(w + (OUTPUTS + o) * I + i), _MM_HINT_T1); /* the next outputs */
             const vf a = vf_load(w + o * I + i);
-            for (int m = 0; m < rows; m++) sum[o][m] = vf_fma(a, vf_load(x + m * I + i), sum[o][m]);
+            for (int m = 0; m < rows; m++) sum[o][m] = vf_fma(a, va_load(x + m * I + i), sum[o][m]);
         }
     }
     if (i < I) {
         for (int o = 0; o < outputs; o++) {
             const vf a = vf_load_n(w + o * I + i, I - i);
-            for (int m = 0; m < rows; m++) sum[o][m] = vf_fma(a, vf_load_n(x + m * I + i, I - i), sum[o][m]);
+            for (int m = 0; m < rows; m++) sum[o][m] = vf_fma(a, va_load_n(x + m * I + i, I - i), sum[o][m]);
         }
     }
     for (int o = 0; o < outputs; o++)
@@ -29,7 +31,7 @@ static inline __attribute__((always_inline)) void dots(float *out, const float *
 }
 
 /* The same for any counts up to OUTPUTS x ROWS. */
-static void dots_of(float *out, const float *x, const float *w, ptrdiff_t I, ptrdiff_t outputs,
+static void dots_of(float *out, const ae_elem *x, const float *w, ptrdiff_t I, ptrdiff_t outputs,
                     ptrdiff_t rows) {
     if (outputs == OUTPUTS && rows == ROWS) {
         dots(out, x, w, I, OUTPUTS, ROWS);
@@ -41,22 +43,51 @@ static void dots_of(float *out, const float *x, const float *w, ptrdiff_t I, ptr
     }
 }
 
-void AE_ISA_NAME(ae_cpu_few_rows)(float *out, const float *residual, const float *x, const float *w,
-                                  const float *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+/* sums[j][k] of outputs [o, o + outputs) and rows [m, m + rows). */
+static void sums_of(float *sums, const ae_elem *x, const ae_cpu_weight *w, ptrdiff_t m, ptrdiff_t rows,
+                    ptrdiff_t o, ptrdiff_t outputs) {
+    assert(w->type == AE_WEIGHT_F32);
+    dots_of(sums, x + m * w->cols, (const float *)w->data + o * w->cols, w->cols, outputs, rows);
+}
+
+static inline float bias_of(const float *bias, ptrdiff_t o) {
+    return bias ? bias[o] : 0.0f;
+}
+
+void AE_ROW_NAME(ae_cpu_few_rows_residual)(float *out, const float *residual, const ae_elem *x,
+                                           const ae_cpu_weight *w, const float *bias, ptrdiff_t M,
+                                           ptrdiff_t I, ptrdiff_t O) {
+    (void)I;
 #pragma omp parallel for schedule(static)
     for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
         const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
         for (ptrdiff_t m = 0; m < M; m += ROWS) {
             float sums[OUTPUTS * ROWS];
             const ptrdiff_t rows = ae_min(ROWS, M - m);
-            dots_of(sums, x + m * I, w + o * I, I, outputs, rows);
-            for (ptrdiff_t j = 0; j < outputs; j++) {
+            sums_of(sums, x, w, m, rows, o, outputs);
+            for (ptrdiff_t j = 0; j < outputs; j++)
                 for (ptrdiff_t k = 0; k < rows; k++) {
                     const ptrdiff_t at = (m + k) * O + o + j;
-                    out[at] =
-                        (residual ? residual[at] : 0.0f) + (bias ? bias[o + j] : 0.0f) + sums[j * ROWS + k];
+                    out[at] = (residual ? residual[at] : 0.0f) + bias_of(bias, o + j) + sums[j * ROWS + k];
                 }
-            }
+        }
+    }
+}
+
+void AE_ROW_NAME(ae_cpu_few_rows)(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
+                                  ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+    (void)I;
+#pragma omp parallel for schedule(static)
+    for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
+        const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
+        for (ptrdiff_t m = 0; m < M; m += ROWS) {
+            float sums[OUTPUTS * ROWS];
+            const ptrdiff_t rows = ae_min(ROWS, M - m);
+            sums_of(sums, x, w, m, rows, o, outputs);
+            for (ptrdiff_t j = 0; j < outputs; j++)
+                for (ptrdiff_t k = 0; k < rows; k++)
+                    va_store_n(out + (m + k) * O + o + j, vf_set(bias_of(bias, o + j) + sums[j * ROWS + k]),
+                               1);
         }
     }
 }

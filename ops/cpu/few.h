@@ -1,12 +1,14 @@
 #ifndef AE_OPS_CPU_FEW_H
 #define AE_OPS_CPU_FEW_H
-#include "core/dims.h"
+#include "ops/cpu/act.h"
 
-/* out = residual + x w^T + bias for a few rows (decoding): each weight is read once for all rows, and an output is summed in
- * an order that depends on I alone. x [M, I], w [O, I]; residual and bias may be NULL; out may be residual. */
-void ae_cpu_few_rows_avx2(float *out, const float *residual, const float *x, const float *w,
-                          const float *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O);
-void ae_cpu_few_rows_avx512(float *out, const float *residual, const float *x, const float *w,
-                            const float *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O);
+/* out = x w^T + bias for a few rows (decoding): each weight is read once for all rows, and an output is summed in an order that
+ * depends on I alone. x [M, I], w [O, I]; bias may be NULL. */
+void AE_ROW_NAME(ae_cpu_few_rows)(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
+                                  ptrdiff_t M, ptrdiff_t I, ptrdiff_t O);
+/* The same with a float32 result, to which `residual` is added unless NULL; out may be residual. */
+void AE_ROW_NAME(ae_cpu_few_rows_residual)(float *out, const float *residual, const ae_elem *x,
+                                           const ae_cpu_weight *w, const float *bias, ptrdiff_t M,
+                                           ptrdiff_t I, ptrdiff_t O);
 
 #endif

@@ -1,6 +1,6 @@
 #include "ops/gates.h"
 
-#include "ops/cpu/gemm.h"
+#include "ops/cpu/act.h"
 #include "ops/cpu/sums.h"
 #include "ops/cpu/table.h"
 #include "ops/linear.h"
@@ -8,40 +8,53 @@
 /* The blocks of a chunk of rows are products of their own, small enough to share a thread's cache. */
 enum { CHUNK = 256 };
 
+/* Block n of the gates' weights, [S, S]. */
+static ae_gemm_operand block_of(const ae_weight *w_, ptrdiff_t n, ptrdiff_t S, bool trans) {
+    const ae_cpu_weight *w = ae_cpu_weight_of(w_);
+    const bool bf16 = w->type == AE_WEIGHT_BF16;
+    const char *at = (const char *)w->data + n * S * S * (ptrdiff_t)(bf16 ? sizeof(uint16_t) : sizeof(float));
+    return ae_operand(bf16 ? AE_ELEM_BF16 : AE_ELEM_F32, at, S, trans);
+}
+
+static inline vf row_of(ae_gemm_operand w, ptrdiff_t i, ptrdiff_t o, ptrdiff_t n) {
+    if (w.type == AE_ELEM_BF16) return vf_load_bf16_n((const uint16_t *)w.at + i * w.ld + o, n);
+    return vf_load_n((const float *)w.at + i * w.ld + o, n);
+}
+
 /* A few rows: outputs as vectors, inputs in order, so that the bits do not depend on M. */
-static void few_rows(float *y, const float *x, const float *w, const float *bias, ptrdiff_t M, ptrdiff_t S,
-                     ptrdiff_t C) {
+static void few_rows(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const float *bias, ptrdiff_t M,
+                     ptrdiff_t S, ptrdiff_t C) {
     for (ptrdiff_t o = 0; o < S; o += VF) {
         for (ptrdiff_t m = 0; m < M; m++) {
             vf sum = vf_load_n(bias + o, S - o);
             for (ptrdiff_t i = 0; i < S; i++)
-                sum = vf_fma(vf_set(x[m * C + i]), vf_load_n(w + i * S + o, S - o), sum);
-            vf_store_n(y + m * C + o, sum, S - o);
+                sum = vf_fma(vf_set(ae_elem_value(x[m * C + i])), row_of(w, i, o, S - o), sum);
+            va_store_n(y + m * C + o, sum, S - o);
         }
     }
 }
 
-void AE_ISA_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_weight *w_, const ae_f32 *bias_,
+void AE_ROW_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_weight *w_, const ae_f32 *bias_,
                                        ptrdiff_t M, ptrdiff_t C, ptrdiff_t N) {
-    float *y = ae_mf(y_);
-    const float *x = ae_cf(x_), *w = ae_cf(w_), *bias = ae_cf(bias_);
+    ae_elem *y = ae_ma(y_);
+    const ae_elem *x = ae_ca(x_);
+    const float *bias = ae_cf(bias_);
     const ptrdiff_t S = C / N;
 #pragma omp parallel for collapse(2)
     for (ptrdiff_t m = 0; m < M; m += CHUNK) {
         for (ptrdiff_t n = 0; n < N; n++) {
             const ptrdiff_t rows = ae_min(CHUNK, M - m), at = m * C + n * S;
             if (M <= AE_LINEAR_FEW) {
-                few_rows(y + at, x + at, w + n * S * S, bias + n * S, rows, S, C);
+                few_rows(y + at, x + at, block_of(w_, n, S, false), bias + n * S, rows, S, C);
                 continue;
             }
             ae_gemm_serial(&(ae_gemm_args){.m = rows,
                                            .n = S,
                                            .k = S,
                                            .alpha = 1,
-                                           .a = x + at,
-                                           .lda = C,
-                                           .b = w + n * S * S,
-                                           .ldb = S,
+                                           .a = ae_act_operand(x + at, C, false),
+                                           .b = block_of(w_, n, S, false),
+                                           .c_type = AE_ELEM_TYPE,
                                            .c = y + at,
                                            .ldc = C,
                                            .bias = bias + n * S});
@@ -49,32 +62,30 @@ void AE_ISA_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_we
     }
 }
 
-void AE_ISA_NAME(ae_cpu_gates_backward_input)(ae_act *dx_, const ae_act *dy_, const ae_weight *w_, bool add,
+void AE_ROW_NAME(ae_cpu_gates_backward_input)(ae_act *dx_, const ae_act *dy_, const ae_weight *w_, bool add,
                                               ptrdiff_t M, ptrdiff_t C, ptrdiff_t N) {
-    float *dx = ae_mf(dx_);
-    const float *dy = ae_cf(dy_), *w = ae_cf(w_);
+    ae_elem *dx = ae_ma(dx_);
+    const ae_elem *dy = ae_ca(dy_);
     const ptrdiff_t S = C / N;
 #pragma omp parallel for collapse(2)
     for (ptrdiff_t m = 0; m < M; m += CHUNK)
         for (ptrdiff_t n = 0; n < N; n++)
-            ae_gemm_serial(&(ae_gemm_args){.trans_b = true,
-                                           .m = ae_min(CHUNK, M - m),
+            ae_gemm_serial(&(ae_gemm_args){.m = ae_min(CHUNK, M - m),
                                            .n = S,
                                            .k = S,
                                            .alpha = 1,
-                                           .a = dy + m * C + n * S,
-                                           .lda = C,
-                                           .b = w + n * S * S,
-                                           .ldb = S,
+                                           .a = ae_act_operand(dy + m * C + n * S, C, false),
+                                           .b = block_of(w_, n, S, true),
+                                           .c_type = AE_ELEM_TYPE,
                                            .beta = add ? 1.0f : 0.0f,
                                            .c = dx + m * C + n * S,
                                            .ldc = C});
 }
 
-void AE_ISA_NAME(ae_cpu_gates_backward_weight)(ae_f32 *dw_, ae_f32 *dbias_, const ae_act *dy_,
+void AE_ROW_NAME(ae_cpu_gates_backward_weight)(ae_f32 *dw_, ae_f32 *dbias_, const ae_act *dy_,
                                                const ae_act *x_, ptrdiff_t M, ptrdiff_t C, ptrdiff_t N) {
     float *dw = ae_mf(dw_);
-    const float *dy = ae_cf(dy_), *x = ae_cf(x_);
+    const ae_elem *dy = ae_ca(dy_), *x = ae_ca(x_);
     const ptrdiff_t S = C / N;
 #pragma omp parallel
     {
@@ -82,15 +93,12 @@ void AE_ISA_NAME(ae_cpu_gates_backward_weight)(ae_f32 *dw_, ae_f32 *dbias_, cons
 #pragma omp for schedule(dynamic)
         for (ptrdiff_t n = 0; n < N; n++) {
             if (!dw) continue;
-            ae_gemm_serial(&(ae_gemm_args){.trans_a = true,
-                                           .m = S,
+            ae_gemm_serial(&(ae_gemm_args){.m = S,
                                            .n = S,
                                            .k = M,
                                            .alpha = 1,
-                                           .a = x + n * S,
-                                           .lda = C,
-                                           .b = dy + n * S,
-                                           .ldb = C,
+                                           .a = ae_act_operand(x + n * S, C, true),
+                                           .b = ae_act_operand(dy + n * S, C, false),
                                            .beta = 1,
                                            .c = dw + n * S * S,
                                            .ldc = S});

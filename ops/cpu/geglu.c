@@ -1,6 +1,6 @@
 #include "ops/geglu.h"
 
-#include "ops/cpu/rows.h"
+#include "ops/cpu/act.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/vmath.h"
 
@@ -14,37 +14,37 @@ static inline vf gelu_gate(vf x) {
     return vf_sigmoid(vf_set(TWO_K) * x * vf_fma(vf_set(CUBIC), x * x, vf_set(1.0f)));
 }
 
-void AE_ISA_NAME(ae_cpu_geglu_forward)(ae_act *y_, const ae_act *gate_, const ae_act *up_, ptrdiff_t n) {
-    float *y = ae_mf(y_);
-    const float *gate = ae_cf(gate_), *up = ae_cf(up_);
+void AE_ROW_NAME(ae_cpu_geglu_forward)(ae_act *y_, const ae_act *gate_, const ae_act *up_, ptrdiff_t n) {
+    ae_elem *y = ae_ma(y_);
+    const ae_elem *gate = ae_ca(gate_), *up = ae_ca(up_);
 #pragma omp parallel for
     for (ptrdiff_t first = 0; first < n; first += CHUNK) {
         const ptrdiff_t last = ae_min(n, first + CHUNK);
         for (ptrdiff_t i = first; i < last; i += VF) {
-            const vf x = vf_load_n(gate + i, last - i);
-            vf_store_n(y + i, x * gelu_gate(x) * vf_load_n(up + i, last - i), last - i);
+            const vf x = va_load_n(gate + i, last - i);
+            va_store_n(y + i, x * gelu_gate(x) * va_load_n(up + i, last - i), last - i);
         }
     }
 }
 
 /* gelu'(x) = s + x s (1 - s) 2k (1 + 3 c x^2). */
-void AE_ISA_NAME(ae_cpu_geglu_backward)(ae_act *dgate_, ae_act *dup_, ae_act *y_, const ae_act *dy_,
+void AE_ROW_NAME(ae_cpu_geglu_backward)(ae_act *dgate_, ae_act *dup_, ae_act *y_, const ae_act *dy_,
                                         const ae_act *gate_, const ae_act *up_, ptrdiff_t n) {
-    float *dgate = ae_mf(dgate_), *dup = ae_mf(dup_), *y = ae_mf(y_);
-    const float *dy = ae_cf(dy_), *gate = ae_cf(gate_), *up = ae_cf(up_);
+    ae_elem *dgate = ae_ma(dgate_), *dup = ae_ma(dup_), *y = ae_ma(y_);
+    const ae_elem *dy = ae_ca(dy_), *gate = ae_ca(gate_), *up = ae_ca(up_);
     const vf one = vf_set(1.0f);
 #pragma omp parallel for
     for (ptrdiff_t first = 0; first < n; first += CHUNK) {
         const ptrdiff_t last = ae_min(n, first + CHUNK);
         for (ptrdiff_t i = first; i < last; i += VF) {
             const ptrdiff_t left = last - i;
-            const vf x = vf_load_n(gate + i, left), u = vf_load_n(up + i, left), d = vf_load_n(dy + i, left);
+            const vf x = va_load_n(gate + i, left), u = va_load_n(up + i, left), d = va_load_n(dy + i, left);
             const vf s = gelu_gate(x), gelu = x * s;
             const vf inner = vf_set(TWO_K) * vf_fma(vf_set(3.0f * CUBIC), x * x, one);
             const vf slope = vf_fma(gelu * (one - s), inner, s);
-            vf_store_n(dgate + i, d * u * slope, left);
-            vf_store_n(dup + i, d * gelu, left);
-            vf_store_n(y + i, gelu * u, left);
+            va_store_n(dgate + i, d * u * slope, left);
+            va_store_n(dup + i, d * gelu, left);
+            va_store_n(y + i, gelu * u, left);
         }
     }
 }

@@ -1,15 +1,24 @@
 #include "ops/cpu/gemm.h"
 
+#include "core/machine.h"
+
 #include <assert.h>
-#include <dnnl.h>
-#include <immintrin.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { TILE_M = 1024, TILE_N = 1024, TILE_M_MIN = 128, TILES_WANTED = 4 };
-/* Products with A transposed (gradients of weights) first turn so many of its rows at a time, see transposed(). */
-enum { TURN_ROWS = 512, TURN_MIN_COLS = 128 };
+
+ae_products ae_products_pick(void) {
+    const char *asked = getenv("AERIE_PRODUCTS");
+    if (asked && strcmp(asked, "bf16") == 0 && ae_machine_has_bf16()) return AE_PRODUCTS_BF16;
+    if (asked && strcmp(asked, "f32") == 0) return AE_PRODUCTS_F32;
+    return ae_isa_pick() == AE_ISA_AMX ? AE_PRODUCTS_BF16 : AE_PRODUCTS_F32;
+}
+
+const char *ae_products_name(ae_products p) {
+    return p == AE_PRODUCTS_BF16 ? "bf16" : "f32";
+}
 
 typedef struct {
     ptrdiff_t rows, tiles_m, tiles_n;
@@ -29,96 +38,32 @@ static tiling tiling_of(const ae_gemm_args *g) {
     return t;
 }
 
+static size_t elem_bytes(ae_elem_type type) {
+    return type == AE_ELEM_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+static const void *advance(const void *x, ae_elem_type type, ptrdiff_t n) {
+    return (const char *)x + (ptrdiff_t)elem_bytes(type) * n;
+}
+
+/* op(X) from row i and column j on. */
+static ae_gemm_operand part_of(ae_gemm_operand x, ptrdiff_t i, ptrdiff_t j) {
+    x.at = advance(x.at, x.type, x.trans ? j * x.ld + i : i * x.ld + j);
+    return x;
+}
+
 static ae_gemm_args tile_of(const ae_gemm_args *g, const tiling *t, ptrdiff_t index) {
     const ptrdiff_t cols = round_up(ae_ceil_div(g->n, t->tiles_n), 16);
     const ptrdiff_t i = index % t->tiles_m * t->rows, j = index / t->tiles_m * cols;
     ae_gemm_args s = *g;
     s.m = ae_min(t->rows, g->m - i);
     s.n = ae_min(cols, g->n - j);
-    s.a += g->trans_a ? i : i * g->lda;
-    s.b += g->trans_b ? j * g->ldb : j;
-    s.c += i * g->ldc + j;
+    s.a = part_of(g->a, i, 0);
+    s.b = part_of(g->b, 0, j);
+    s.c = (char *)g->c + (ptrdiff_t)elem_bytes(g->c_type) * (i * g->ldc + j);
     if (s.bias) s.bias += j;
     if (s.residual) s.residual += i * g->ldc + j;
     return s;
-}
-
-static void fill(const ae_gemm_args *g) {
-    for (ptrdiff_t i = 0; i < g->m; i++) {
-        float *c = g->c + i * g->ldc;
-        const float *residual = g->residual ? g->residual + i * g->ldc : NULL;
-        if (!residual)
-            memcpy(c, g->bias, (size_t)g->n * sizeof *c);
-        else if (!g->bias && residual != c)
-            memcpy(c, residual, (size_t)g->n * sizeof *c);
-        else if (g->bias)
-            for (ptrdiff_t j = 0; j < g->n; j++) c[j] = residual[j] + g->bias[j];
-    }
-}
-
-static void call_library(const ae_gemm_args *g, float beta) {
-    const dnnl_status_t st = dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k,
-                                        g->alpha, g->a, g->lda, g->b, g->ldb, beta, g->c, g->ldc);
-    assert(st == dnnl_success);
-    (void)st;
-}
-
-/* to[j][i] = from[i][j] for an 8 x 8 block: pairs, quads, halves. */
-static void turn_block(float *to, ptrdiff_t ld_to, const float *from, ptrdiff_t ld_from) {
-    __m256 r[8], p[8];
-    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(from + i * ld_from);
-    for (int i = 0; i < 4; i++) {
-        p[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-        p[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-    }
-    for (int h = 0; h < 2; h++) {
-        for (int i = 0; i < 2; i++) {
-            r[4 * h + 2 * i] = _mm256_shuffle_ps(p[4 * h + i], p[4 * h + 2 + i], 0x44);
-            r[4 * h + 2 * i + 1] = _mm256_shuffle_ps(p[4 * h + i], p[4 * h + 2 + i], 0xee);
-        }
-    }
-    for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(to + i * ld_to, _mm256_permute2f128_ps(r[i], r[4 + i], 0x20));
-        _mm256_storeu_ps(to + (4 + i) * ld_to, _mm256_permute2f128_ps(r[i], r[4 + i], 0x31));
-    }
-}
-
-/* to [m, k] = from^T, from [k, m]. */
-static void turn(float *to, const float *from, ptrdiff_t ld_from, ptrdiff_t k, ptrdiff_t m) {
-    const ptrdiff_t whole_k = k / 8 * 8, whole_m = m / 8 * 8;
-    for (ptrdiff_t j = 0; j < whole_m; j += 8)
-        for (ptrdiff_t i = 0; i < whole_k; i += 8)
-            turn_block(to + j * k + i, k, from + i * ld_from + j, ld_from);
-    for (ptrdiff_t j = 0; j < m; j++)
-        for (ptrdiff_t i = j < whole_m ? whole_k : 0; i < k; i++) to[j * k + i] = from[i * ld_from + j];
-}
-
-/* The library packs a transposed A at three quarters of the speed of a plain one: turning it here, a slice of the inner dimension at a
- * time, costs less than that. */
-static bool transposed(const ae_gemm_args *g, float beta) {
-    const ptrdiff_t slice = ae_min(TURN_ROWS, g->k);
-    float *room = malloc((size_t)(g->m * slice) * sizeof *room);
-    if (!room) return false;
-    ae_gemm_args s = *g;
-    s.trans_a = false;
-    s.a = room;
-    for (ptrdiff_t k = 0; k < g->k; k += slice) {
-        s.k = s.lda = ae_min(slice, g->k - k);
-        s.b = g->b + (g->trans_b ? k : k * g->ldb);
-        turn(room, g->a + k * g->lda, g->lda, s.k, g->m);
-        call_library(&s, k == 0 ? beta : 1.0f);
-    }
-    free(room);
-    return true;
-}
-
-void ae_gemm_serial(const ae_gemm_args *g) {
-    if (g->m <= 0 || g->n <= 0) return;
-    const bool filled = g->bias || g->residual;
-    const float beta = filled ? 1.0f : g->beta;
-    if (filled) fill(g);
-    if (g->trans_a && g->n >= TURN_MIN_COLS && transposed(g, beta)) return;
-    call_library(g, beta);
 }
 
 void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {

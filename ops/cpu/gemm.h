@@ -1,25 +1,39 @@
 #ifndef AE_OPS_CPU_GEMM_H
 #define AE_OPS_CPU_GEMM_H
-#include "core/dims.h"
+#include "ops/cpu/weight.h"
 
 #include <stdbool.h>
 
-/* C = alpha op(A) op(B) + beta C in float32, row-major with leading dimensions; op transposes where the flag says so.
- * C is [m, n], the sum runs over k. With `bias` [n] or `residual` (laid out as C, and maybe C itself) beta is 1 and C is first set to
- * their sum, tile by tile. */
+/* C = alpha op(A) op(B) + beta C, row-major with leading dimensions, summed in float32; op transposes where the flag says so.
+ * C is [m, n], the sum runs over k. With `bias` [n] or `residual` (float32, laid out as C, and maybe C itself) beta counts as 0 and
+ * they are added. A bfloat16 C is rounded once, after everything was added. */
+typedef enum { AE_ELEM_F32, AE_ELEM_BF16 } ae_elem_type;
+
 typedef struct {
-    bool trans_a, trans_b;
+    ae_elem_type type;
+    bool trans;
+    ptrdiff_t ld;
+    const void *at;
+    const ae_cpu_weight
+        *weight; /* of B only: groups of integers; at, type and ld are then unused, trans says the same */
+} ae_gemm_operand;
+
+typedef struct {
     ptrdiff_t m, n, k;
-    float alpha;
-    const float *a;
-    ptrdiff_t lda;
-    const float *b;
-    ptrdiff_t ldb;
-    float beta;
-    float *c;
+    float alpha, beta;
+    ae_gemm_operand a, b;
+    ae_elem_type c_type;
     ptrdiff_t ldc;
+    void *c;
     const float *bias, *residual;
 } ae_gemm_args;
+
+/* Where products are computed. F32: bfloat16 operands are widened in cache and the float32 product of the library serves. BF16: the
+ * library's product of bfloat16, where both operands are of that type; for processors on which it is faster (AMX). */
+typedef enum { AE_PRODUCTS_F32, AE_PRODUCTS_BF16 } ae_products;
+/* Chosen once at start: BF16 where the processor has AMX and AERIE_ISA does not cap it; AERIE_PRODUCTS=f32|bf16 overrides, for tests. */
+ae_products ae_products_pick(void);
+const char *ae_products_name(ae_products p);
 
 /* On the calling thread. */
 void ae_gemm_serial(const ae_gemm_args *g);
@@ -27,5 +41,14 @@ void ae_gemm_serial(const ae_gemm_args *g);
 void ae_gemm(const ae_gemm_args *g);
 /* Several products at once, which balances better than one after the other. */
 void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n);
+
+static inline ae_gemm_operand ae_operand(ae_elem_type type, const void *at, ptrdiff_t ld, bool trans) {
+    return (ae_gemm_operand){.type = type, .at = at, .ld = ld, .trans = trans};
+}
+/* A weight as the right factor B. */
+static inline ae_gemm_operand ae_weight_operand(const ae_cpu_weight *w, bool trans) {
+    if (w->type > AE_WEIGHT_BF16) return (ae_gemm_operand){.trans = trans, .weight = w};
+    return ae_operand(w->type == AE_WEIGHT_BF16 ? AE_ELEM_BF16 : AE_ELEM_F32, w->data, w->cols, trans);
+}
 
 #endif

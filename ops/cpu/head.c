@@ -1,8 +1,7 @@
 #include "ops/head.h"
 
+#include "ops/cpu/act.h"
 #include "ops/cpu/few.h"
-#include "ops/cpu/gemm.h"
-#include "ops/cpu/rows.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/vmath.h"
 #include "ops/linear.h"
@@ -18,27 +17,31 @@ static ptrdiff_t chunk_rows(ae_head_dims n) {
     return ae_min(ae_max(CHUNK_MIN, ae_min(CHUNK_MAX, fit)), ae_max(n.M, 1));
 }
 
-/* scratch: | rows of the chunk (int32) | z [chunk, D] | dz [chunk, D] | logits [chunk, V] | */
+/* scratch: | rows of the chunk (int32) | z [chunk, D] | dz [chunk, D] | logits [chunk, V] |; in bfloat16 the gradient of the logits
+ * takes the place of the first half of each row of them. */
 typedef struct {
     int32_t *rows;
-    float *z, *dz, *logits;
+    ae_elem *z, *dz;
+    float *logits;
     ptrdiff_t count;
 } chunk;
 
-size_t AE_ISA_NAME(ae_cpu_head_scratch_bytes)(ae_head_dims n) {
+size_t AE_ROW_NAME(ae_cpu_head_scratch_bytes)(ae_head_dims n) {
     const size_t rows = (size_t)chunk_rows(n);
-    return rows * (size_t)(2 * n.D + n.V) * sizeof(float) + (rows * sizeof(int32_t) + 63) / 64 * 64;
+    return rows * (size_t)n.V * sizeof(float) + 2 * rows * (size_t)n.D * sizeof(ae_elem) +
+           (rows * sizeof(int32_t) + 63) / 64 * 64;
 }
 
 static chunk chunk_in(void *scratch, ae_head_dims n) {
     const ptrdiff_t rows = chunk_rows(n);
-    float *z = (float *)(void *)((char *)scratch + ((size_t)rows * sizeof(int32_t) + 63) / 64 * 64);
-    return (chunk){.rows = scratch, .z = z, .dz = z + rows * n.D, .logits = z + 2 * rows * n.D};
+    ae_elem *z = (ae_elem *)(void *)((char *)scratch + ((size_t)rows * sizeof(int32_t) + 63) / 64 * 64);
+    return (chunk){
+        .rows = scratch, .z = z, .dz = z + rows * n.D, .logits = (float *)(void *)(z + 2 * rows * n.D)};
 }
 
 /* The next rows with a weight, from *m on, gathered; and their raw logits. */
-static void next_chunk(chunk *c, ptrdiff_t *m, const float *z, const float *table, const float *weights,
-                       ae_head_dims n) {
+static void next_chunk(chunk *c, ptrdiff_t *m, const ae_elem *z, const ae_cpu_weight *table,
+                       const float *weights, ae_head_dims n) {
     const ptrdiff_t most = chunk_rows(n);
     c->count = 0;
     for (; *m < n.M && c->count < most; ++*m)
@@ -46,15 +49,12 @@ static void next_chunk(chunk *c, ptrdiff_t *m, const float *z, const float *tabl
 #pragma omp parallel for
     for (ptrdiff_t r = 0; r < c->count; r++)
         memcpy(c->z + r * n.D, z + c->rows[r] * n.D, (size_t)n.D * sizeof *z);
-    ae_gemm(&(ae_gemm_args){.trans_b = true,
-                            .m = c->count,
+    ae_gemm(&(ae_gemm_args){.m = c->count,
                             .n = n.V,
                             .k = n.D,
                             .alpha = 1,
-                            .a = c->z,
-                            .lda = n.D,
-                            .b = table,
-                            .ldb = n.D,
+                            .a = ae_act_operand(c->z, n.D, false),
+                            .b = ae_weight_operand(table, true),
                             .c = c->logits,
                             .ldc = n.V});
 }
@@ -109,7 +109,8 @@ static double cap_and_sum(float *x, ae_head_dims n) {
 }
 
 /* dlogit = (softmax - onehot) * scale, through the cap: * (1 - (y / cap)^2). */
-static void gradient_row(float *x, float lse, int32_t target, float scale, ae_head_dims n) {
+static void gradient_row(ae_elem *out, const float *x, float lse, int32_t target, float scale,
+                         ae_head_dims n) {
     const vf one = vf_set(1.0f), inverse = vf_set(n.cap > 0 ? 1.0f / n.cap : 0.0f), by = vf_set(scale),
              shift = vf_set(lse);
     const float y = x[target], slope = 1.0f - (n.cap > 0 ? y / n.cap * (y / n.cap) : 0.0f);
@@ -121,58 +122,58 @@ static void gradient_row(float *x, float lse, int32_t target, float scale, ae_he
         AE_EACH(j, 4) e[j] = t[j] - shift;
         vf_exp_each(e, 4);
         AE_EACH(j, 4) t[j] = t[j] * inverse;
-        AE_EACH(j, 4) vf_store(x + v + j * VF, e[j] * by * vf_fnma(t[j], t[j], one));
+        AE_EACH(j, 4) va_store(out + v + j * VF, e[j] * by * vf_fnma(t[j], t[j], one));
     }
     for (; v < n.V; v += VF) {
         const vf logit = vf_load_n(x + v, n.V - v), t = logit * inverse;
-        vf_store_n(x + v, vf_exp(logit - shift) * by * vf_fnma(t, t, one), n.V - v);
+        va_store_n(out + v, vf_exp(logit - shift) * by * vf_fnma(t, t, one), n.V - v);
     }
-    x[target] = at_target;
+    va_store_n(out + target, vf_set(at_target), 1);
 }
 
-void AE_ISA_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz_, ae_f32 *dtable, const ae_act *z_,
+void AE_ROW_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz_, ae_f32 *dtable, const ae_act *z_,
                                    const ae_weight *table_, const ae_i32 *targets_, const ae_f32 *weights_,
                                    float grad_scale, ae_head_dims n, void *scratch) {
-    float *nll = ae_mf(nll_), *dz = ae_mf(dz_);
-    const float *weights = ae_cf(weights_), *table = ae_cf(table_);
+    float *nll = ae_mf(nll_);
+    ae_elem *dz = ae_ma(dz_);
+    const float *weights = ae_cf(weights_);
+    const ae_cpu_weight *table = ae_cpu_weight_of(table_);
+    const ptrdiff_t ld =
+        n.V * (ptrdiff_t)(sizeof(float) / sizeof(ae_elem)); /* of the gradient, over the logits */
     const int32_t *targets = ae_ci(targets_);
     memset(nll, 0, (size_t)n.M * sizeof *nll);
     memset(dz, 0, (size_t)(n.M * n.D) * sizeof *dz);
     chunk c = chunk_in(scratch, n);
     for (ptrdiff_t m = 0; m < n.M;) {
-        next_chunk(&c, &m, ae_cf(z_), table, weights, n);
+        next_chunk(&c, &m, ae_ca(z_), table, weights, n);
 #pragma omp parallel for
         for (ptrdiff_t r = 0; r < c.count; r++) {
             float *logits = c.logits + r * n.V;
             const int32_t row = c.rows[r], target = targets[row];
             const double lse = cap_and_sum(logits, n);
             nll[row] = (float)(lse - (double)logits[target]);
-            gradient_row(logits, (float)lse, target, grad_scale * weights[row], n);
+            gradient_row((ae_elem *)(void *)logits, logits, (float)lse, target, grad_scale * weights[row], n);
         }
         if (c.count == 0) break;
         ae_gemm(&(ae_gemm_args){.m = c.count,
                                 .n = n.D,
                                 .k = n.V,
                                 .alpha = 1,
-                                .a = c.logits,
-                                .lda = n.V,
-                                .b = table,
-                                .ldb = n.D,
+                                .a = ae_act_operand((const ae_elem *)(const void *)c.logits, ld, false),
+                                .b = ae_weight_operand(table, false),
+                                .c_type = AE_ELEM_TYPE,
                                 .c = c.dz,
                                 .ldc = n.D});
 #pragma omp parallel for
         for (ptrdiff_t r = 0; r < c.count; r++)
             memcpy(dz + c.rows[r] * n.D, c.dz + r * n.D, (size_t)n.D * sizeof *dz);
         if (dtable)
-            ae_gemm(&(ae_gemm_args){.trans_a = true,
-                                    .m = n.V,
+            ae_gemm(&(ae_gemm_args){.m = n.V,
                                     .n = n.D,
                                     .k = c.count,
                                     .alpha = 1,
-                                    .a = c.logits,
-                                    .lda = n.V,
-                                    .b = c.z,
-                                    .ldb = n.D,
+                                    .a = ae_act_operand((const ae_elem *)(const void *)c.logits, ld, true),
+                                    .b = ae_act_operand(c.z, n.D, false),
                                     .beta = 1,
                                     .c = ae_mf(dtable),
                                     .ldc = n.D});
@@ -200,7 +201,7 @@ static void best_of_row(int32_t *ids, float *logprobs, const float *x, double ls
     }
 }
 
-void AE_ISA_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_logprobs, ptrdiff_t top,
+void AE_ROW_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_logprobs, ptrdiff_t top,
                                     const ae_act *z_, const ae_weight *table_, const ae_i32 *targets_,
                                     const ae_f32 *weights_, ae_head_dims n, void *scratch) {
     float *nll = ae_mf(nll_), *best = ae_mf(top_logprobs);
@@ -208,7 +209,7 @@ void AE_ISA_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_l
     memset(nll, 0, (size_t)n.M * sizeof *nll);
     chunk c = chunk_in(scratch, n);
     for (ptrdiff_t m = 0; m < n.M;) {
-        next_chunk(&c, &m, ae_cf(z_), ae_cf(table_), ae_cf(weights_), n);
+        next_chunk(&c, &m, ae_ca(z_), ae_cpu_weight_of(table_), ae_cf(weights_), n);
 #pragma omp parallel for
         for (ptrdiff_t r = 0; r < c.count; r++) {
             float *logits = c.logits + r * n.V;
@@ -220,12 +221,13 @@ void AE_ISA_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_l
     }
 }
 
-void AE_ISA_NAME(ae_cpu_head_logits)(ae_f32 *logits_, const ae_act *z_, const ae_weight *table_,
+void AE_ROW_NAME(ae_cpu_head_logits)(ae_f32 *logits_, const ae_act *z_, const ae_weight *table_,
                                      ae_head_dims n) {
     float *logits = ae_mf(logits_);
-    const float *z = ae_cf(z_), *table = ae_cf(table_);
-    for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_FEW) AE_ISA_NAME(ae_cpu_few_rows)
-    (logits + m * n.V, NULL, z + m * n.D, table, NULL, ae_min(AE_LINEAR_FEW, n.M - m), n.D, n.V);
+    const ae_elem *z = ae_ca(z_);
+    for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_FEW) AE_ROW_NAME(ae_cpu_few_rows_residual)
+    (logits + m * n.V, NULL, z + m * n.D, ae_cpu_weight_of(table_), NULL, ae_min(AE_LINEAR_FEW, n.M - m), n.D,
+     n.V);
     if (n.cap <= 0) return;
     const ptrdiff_t total = n.M * n.V;
 #pragma omp parallel for

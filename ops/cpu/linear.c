@@ -1,73 +1,71 @@
 #include "ops/linear.h"
 
+#include "ops/cpu/act.h"
 #include "ops/cpu/few.h"
-#include "ops/cpu/gemm.h"
 #include "ops/cpu/sums.h"
 #include "ops/cpu/table.h"
 
-static void forward(float *out, const float *residual, const float *x, const float *w, const float *bias,
-                    ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
-    if (M <= AE_LINEAR_FEW) {
-        AE_ISA_NAME(ae_cpu_few_rows)(out, residual, x, w, bias, M, I, O);
-        return;
-    }
-    ae_gemm(&(ae_gemm_args){.trans_b = true,
-                            .m = M,
+static void forward(void *out, ae_elem_type out_type, const float *residual, const ae_elem *x,
+                    const ae_weight *w, const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+    ae_gemm(&(ae_gemm_args){.m = M,
                             .n = O,
                             .k = I,
                             .alpha = 1,
-                            .a = x,
-                            .lda = I,
-                            .b = w,
-                            .ldb = I,
+                            .a = ae_act_operand(x, I, false),
+                            .b = ae_weight_operand(ae_cpu_weight_of(w), true),
+                            .c_type = out_type,
                             .c = out,
                             .ldc = O,
-                            .bias = bias,
+                            .bias = ae_cf(bias),
                             .residual = residual});
 }
 
-void AE_ISA_NAME(ae_cpu_linear_forward)(ae_act *y, const ae_act *x, const ae_weight *w, const ae_f32 *bias,
+void AE_ROW_NAME(ae_cpu_linear_forward)(ae_act *y, const ae_act *x, const ae_weight *w, const ae_f32 *bias,
                                         ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
-    forward(ae_mf(y), NULL, ae_cf(x), ae_cf(w), ae_cf(bias), M, I, O);
+    if (M <= AE_LINEAR_FEW)
+        AE_ROW_NAME(ae_cpu_few_rows)(ae_ma(y), ae_ca(x), ae_cpu_weight_of(w), ae_cf(bias), M, I, O);
+    else
+        forward(y, AE_ELEM_TYPE, NULL, ae_ca(x), w, bias, M, I, O);
 }
 
-void AE_ISA_NAME(ae_cpu_linear_residual)(ae_f32 *out, const ae_f32 *residual, const ae_act *x,
+void AE_ROW_NAME(ae_cpu_linear_residual)(ae_f32 *out, const ae_f32 *residual, const ae_act *x,
                                          const ae_weight *w, const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I,
                                          ptrdiff_t O) {
-    forward(ae_mf(out), ae_cf(residual), ae_cf(x), ae_cf(w), ae_cf(bias), M, I, O);
+    if (M <= AE_LINEAR_FEW) {
+        AE_ROW_NAME(ae_cpu_few_rows_residual)
+        (ae_mf(out), ae_cf(residual), ae_ca(x), ae_cpu_weight_of(w), ae_cf(bias), M, I, O);
+        return;
+    }
+    forward(out, AE_ELEM_F32, ae_cf(residual), ae_ca(x), w, bias, M, I, O);
 }
 
-void AE_ISA_NAME(ae_cpu_linear_backward_input)(ae_act *dx, const ae_act *dy, const ae_weight *w, bool add,
+void AE_ROW_NAME(ae_cpu_linear_backward_input)(ae_act *dx, const ae_act *dy, const ae_weight *w, bool add,
                                                ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
     ae_gemm(&(ae_gemm_args){.m = M,
                             .n = I,
                             .k = O,
                             .alpha = 1,
-                            .a = ae_cf(dy),
-                            .lda = O,
-                            .b = ae_cf(w),
-                            .ldb = I,
+                            .a = ae_act_operand(ae_ca(dy), O, false),
+                            .b = ae_weight_operand(ae_cpu_weight_of(w), false),
                             .beta = add ? 1.0f : 0.0f,
-                            .c = ae_mf(dx),
+                            .c_type = AE_ELEM_TYPE,
+                            .c = dx,
                             .ldc = I});
 }
 
-void AE_ISA_NAME(ae_cpu_linear_backward_weight)(ae_f32 *dw, ae_f32 *dbias, const ae_act *dy, const ae_act *x,
+void AE_ROW_NAME(ae_cpu_linear_backward_weight)(ae_f32 *dw, ae_f32 *dbias, const ae_act *dy, const ae_act *x,
                                                 ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
     if (dw)
-        ae_gemm(&(ae_gemm_args){.trans_a = true,
-                                .m = O,
+        ae_gemm(&(ae_gemm_args){.m = O,
                                 .n = I,
                                 .k = M,
                                 .alpha = 1,
-                                .a = ae_cf(dy),
-                                .lda = O,
-                                .b = ae_cf(x),
-                                .ldb = I,
+                                .a = ae_act_operand(ae_ca(dy), O, true),
+                                .b = ae_act_operand(ae_ca(x), I, false),
                                 .beta = 1,
                                 .c = ae_mf(dw),
                                 .ldc = I});
     if (!dbias) return;
 #pragma omp parallel
-    ae_column_sums(ae_mf(dbias), ae_cf(dy), M, O);
+    ae_column_sums(ae_mf(dbias), ae_ca(dy), M, O);
 }

@@ -1,6 +1,6 @@
 #include "ops/rglru.h"
 
-#include "ops/cpu/rows.h"
+#include "ops/cpu/act.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/vmath.h"
 
@@ -29,59 +29,57 @@ AE_INLINE void decay_each(vf *kr, vf *a, vf *m, vf *inverse, const int n) {
 }
 
 /* n vectors of a step from channel c on, the last one of `left` channels. */
-AE_INLINE void forward_vectors(float *h, const float *before, const float *u, const float *gate_i,
-                               const float *gate_r, const float *k, bool start, ptrdiff_t c, ptrdiff_t left,
+AE_INLINE void forward_vectors(ae_elem *h, float *carry, const ae_elem *u, const ae_elem *gate_i,
+                               const ae_elem *gate_r, const float *k, bool start, ptrdiff_t c, ptrdiff_t left,
                                const int n) {
     vf g[4], a[2], m[2], inverse[2];
-    AE_EACH(j, n) g[j] = vf_load_n(gate_i + c + j * VF, left - j * VF);
-    AE_EACH(j, n) g[n + j] = vf_load_n(gate_r + c + j * VF, left - j * VF);
+    AE_EACH(j, n) g[j] = va_load_n(gate_i + c + j * VF, left - j * VF);
+    AE_EACH(j, n) g[n + j] = va_load_n(gate_r + c + j * VF, left - j * VF);
     vf_sigmoid_each(g, 2 * n);
-    AE_EACH(j, n) g[j] = g[j] * vf_load_n(u + c + j * VF, left - j * VF);
+    AE_EACH(j, n) g[j] = g[j] * va_load_n(u + c + j * VF, left - j * VF);
     if (!start) {
         AE_EACH(j, n) g[n + j] = g[n + j] * vf_load_n(k + c + j * VF, left - j * VF);
         decay_each(g + n, a, m, inverse, n);
-        AE_EACH(j, n) g[j] = vf_fma(a[j], vf_load_n(before + c + j * VF, left - j * VF), m[j] * g[j]);
+        AE_EACH(j, n) g[j] = vf_fma(a[j], vf_load_n(carry + c + j * VF, left - j * VF), m[j] * g[j]);
     }
-    AE_EACH(j, n) vf_store_n(h + c + j * VF, g[j], left - j * VF);
+    AE_EACH(j, n) vf_store_n(carry + c + j * VF, g[j], left - j * VF);
+    AE_EACH(j, n) va_store_n(h + c + j * VF, g[j], left - j * VF);
 }
 
-static void forward_step(float *h, const float *before, const float *u, const float *gate_i,
-                         const float *gate_r, const float *k, bool start, ptrdiff_t n) {
+static void forward_step(ae_elem *h, float *carry, const ae_elem *u, const ae_elem *gate_i,
+                         const ae_elem *gate_r, const float *k, bool start, ptrdiff_t n) {
     ptrdiff_t c = 0;
-    for (; c + 2 * VF <= n; c += 2 * VF)
-        forward_vectors(h, before, u, gate_i, gate_r, k, start, c, 2 * VF, 2);
-    for (; c < n; c += VF) forward_vectors(h, before, u, gate_i, gate_r, k, start, c, n - c, 1);
+    for (; c + 2 * VF <= n; c += 2 * VF) forward_vectors(h, carry, u, gate_i, gate_r, k, start, c, 2 * VF, 2);
+    for (; c < n; c += VF) forward_vectors(h, carry, u, gate_i, gate_r, k, start, c, n - c, 1);
 }
 
-static void forward_tile(float *h, float *state, const float *u, const float *gate_i, const float *gate_r,
-                         const float *p, const int32_t *positions, ae_rglru_dims n, ptrdiff_t c0,
-                         ptrdiff_t width) {
+static void forward_tile(ae_elem *h, float *state, const ae_elem *u, const ae_elem *gate_i,
+                         const ae_elem *gate_r, const float *p, const int32_t *positions, ae_rglru_dims n,
+                         ptrdiff_t c0, ptrdiff_t width) {
     float k[TILE], carry[TILE];
     decay_rates(k, p + c0, width);
     for (ptrdiff_t b = 0; b < n.B; b++) {
-        const float *before = carry;
         if (state)
             memcpy(carry, state + b * n.C + c0, (size_t)width * sizeof *carry);
         else
             memset(carry, 0, sizeof carry);
         for (ptrdiff_t t = 0; t < n.T; t++) {
             const ptrdiff_t at = (b * n.T + t) * n.C + c0;
-            forward_step(h + at, before, u + at, gate_i + at, gate_r + at, k, positions[b * n.T + t] == 0,
+            forward_step(h + at, carry, u + at, gate_i + at, gate_r + at, k, positions[b * n.T + t] == 0,
                          width);
-            before = h + at;
         }
-        if (state) memcpy(state + b * n.C + c0, before, (size_t)width * sizeof *state);
+        if (state) memcpy(state + b * n.C + c0, carry, (size_t)width * sizeof *state);
     }
 }
 
-void AE_ISA_NAME(ae_cpu_rglru_forward)(ae_act *h_, ae_f32 *state_, const ae_act *u_, const ae_act *gate_i_,
+void AE_ROW_NAME(ae_cpu_rglru_forward)(ae_act *h_, ae_f32 *state_, const ae_act *u_, const ae_act *gate_i_,
                                        const ae_act *gate_r_, const ae_f32 *p_, const ae_i32 *positions_,
                                        ae_rglru_dims n) {
 #pragma omp parallel
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TILE)
-            forward_tile(ae_mf(h_), ae_mf(state_), ae_cf(u_), ae_cf(gate_i_), ae_cf(gate_r_), ae_cf(p_),
+            forward_tile(ae_ma(h_), ae_mf(state_), ae_ca(u_), ae_ca(gate_i_), ae_ca(gate_r_), ae_cf(p_),
                          ae_ci(positions_), n, c, ae_min(TILE, s.last - c));
     }
 }
@@ -94,17 +92,18 @@ typedef struct {
 } backward_room;
 
 /* One step of the reverse scan, n vectors from channel c on; the formulas are in the header. `before` is h[t-1], NULL where there is none. */
-AE_INLINE void backward_vectors(backward_room *s, float *du, float *dgate_i, float *dgate_r, const float *dh,
-                                const float *u, const float *gate_i, const float *gate_r, const float *before,
-                                bool start, ptrdiff_t c, ptrdiff_t left, const int n) {
+AE_INLINE void backward_vectors(backward_room *s, ae_elem *du, ae_elem *dgate_i, ae_elem *dgate_r,
+                                const ae_elem *dh, const ae_elem *u, const ae_elem *gate_i,
+                                const ae_elem *gate_r, const ae_elem *before, bool start, ptrdiff_t c,
+                                ptrdiff_t left, const int n) {
     const vf one = vf_set(1.0f);
     vf g[4], x[2], d[2], a[2], m[2], inverse[2], kr[2], dgr[2];
-    AE_EACH(j, n) g[j] = vf_load_n(gate_i + c + j * VF, left - j * VF);
-    AE_EACH(j, n) g[n + j] = vf_load_n(gate_r + c + j * VF, left - j * VF);
+    AE_EACH(j, n) g[j] = va_load_n(gate_i + c + j * VF, left - j * VF);
+    AE_EACH(j, n) g[n + j] = va_load_n(gate_r + c + j * VF, left - j * VF);
     vf_sigmoid_each(g, 2 * n);
-    AE_EACH(j, n) x[j] = vf_load_n(u + c + j * VF, left - j * VF);
+    AE_EACH(j, n) x[j] = va_load_n(u + c + j * VF, left - j * VF);
     AE_EACH(j, n)
-    d[j] = vf_load_n(dh + c + j * VF, left - j * VF) + vf_load_n(s->carry + c + j * VF, left - j * VF);
+    d[j] = va_load_n(dh + c + j * VF, left - j * VF) + vf_load_n(s->carry + c + j * VF, left - j * VF);
     if (start) {
         AE_EACH(j, n) a[j] = dgr[j] = vf_set(0);
         AE_EACH(j, n) m[j] = one;
@@ -116,7 +115,7 @@ AE_INLINE void backward_vectors(backward_room *s, float *du, float *dgate_i, flo
         inverse[j] = vf_min(vf_set(2000.0f), inverse[j]); /* twice the clipped derivative of the root */
         AE_EACH(j, n) {
             vf past = vf_set(0);
-            if (before) past = vf_load_n(before + c + j * VF, left - j * VF);
+            if (before) past = va_load_n(before + c + j * VF, left - j * VF);
             const vf dlog_a = d[j] * a[j] * vf_fnma(a[j] * inverse[j], g[j] * x[j], past);
             vf_store_n(s->dp + c + j * VF,
                        vf_fma(g[n + j], dlog_a, vf_load_n(s->dp + c + j * VF, left - j * VF)), left - j * VF);
@@ -126,15 +125,15 @@ AE_INLINE void backward_vectors(backward_room *s, float *du, float *dgate_i, flo
     AE_EACH(j, n) {
         const vf dm = d[j] * m[j];
         vf_store_n(s->carry + c + j * VF, a[j] * d[j], left - j * VF);
-        vf_store_n(du + c + j * VF, dm * g[j], left - j * VF);
-        vf_store_n(dgate_i + c + j * VF, dm * x[j] * g[j] * (one - g[j]), left - j * VF);
-        vf_store_n(dgate_r + c + j * VF, dgr[j], left - j * VF);
+        va_store_n(du + c + j * VF, dm * g[j], left - j * VF);
+        va_store_n(dgate_i + c + j * VF, dm * x[j] * g[j] * (one - g[j]), left - j * VF);
+        va_store_n(dgate_r + c + j * VF, dgr[j], left - j * VF);
     }
 }
 
-static void backward_step(backward_room *s, float *du, float *dgate_i, float *dgate_r, const float *dh,
-                          const float *u, const float *gate_i, const float *gate_r, const float *before,
-                          bool start, ptrdiff_t n) {
+static void backward_step(backward_room *s, ae_elem *du, ae_elem *dgate_i, ae_elem *dgate_r,
+                          const ae_elem *dh, const ae_elem *u, const ae_elem *gate_i, const ae_elem *gate_r,
+                          const ae_elem *before, bool start, ptrdiff_t n) {
     ptrdiff_t c = 0;
     for (; c + 2 * VF <= n; c += 2 * VF)
         backward_vectors(s, du, dgate_i, dgate_r, dh, u, gate_i, gate_r, before, start, c, 2 * VF, 2);
@@ -147,8 +146,8 @@ static void flush(backward_room *s, ptrdiff_t n) {
     memset(s->dp, 0, sizeof s->dp);
 }
 
-static void backward_tile(float *du, float *dgate_i, float *dgate_r, float *dp, const float *dh,
-                          const float *u, const float *gate_i, const float *gate_r, const float *h,
+static void backward_tile(ae_elem *du, ae_elem *dgate_i, ae_elem *dgate_r, float *dp, const ae_elem *dh,
+                          const ae_elem *u, const ae_elem *gate_i, const ae_elem *gate_r, const ae_elem *h,
                           const float *p, const int32_t *positions, ae_rglru_dims n, ptrdiff_t c0,
                           ptrdiff_t width) {
     backward_room s = {.dp = {0}};
@@ -167,7 +166,7 @@ static void backward_tile(float *du, float *dgate_i, float *dgate_r, float *dp, 
         dp[c0 + c] += (float)(-8.0 * s.total[c] / (1.0 + exp(-(double)p[c0 + c])));
 }
 
-void AE_ISA_NAME(ae_cpu_rglru_backward)(ae_act *du_, ae_act *dgate_i_, ae_act *dgate_r_, ae_f32 *dp_,
+void AE_ROW_NAME(ae_cpu_rglru_backward)(ae_act *du_, ae_act *dgate_i_, ae_act *dgate_r_, ae_f32 *dp_,
                                         const ae_act *dh_, const ae_act *u_, const ae_act *gate_i_,
                                         const ae_act *gate_r_, const ae_act *h_, const ae_f32 *p_,
                                         const ae_i32 *positions_, ae_rglru_dims n) {
@@ -175,8 +174,8 @@ void AE_ISA_NAME(ae_cpu_rglru_backward)(ae_act *du_, ae_act *dgate_i_, ae_act *d
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TILE)
-            backward_tile(ae_mf(du_), ae_mf(dgate_i_), ae_mf(dgate_r_), ae_mf(dp_), ae_cf(dh_), ae_cf(u_),
-                          ae_cf(gate_i_), ae_cf(gate_r_), ae_cf(h_), ae_cf(p_), ae_ci(positions_), n, c,
+            backward_tile(ae_ma(du_), ae_ma(dgate_i_), ae_ma(dgate_r_), ae_mf(dp_), ae_ca(dh_), ae_ca(u_),
+                          ae_ca(gate_i_), ae_ca(gate_r_), ae_ca(h_), ae_cf(p_), ae_ci(positions_), n, c,
                           ae_min(TILE, s.last - c));
     }
 }

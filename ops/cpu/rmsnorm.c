@@ -1,60 +1,91 @@
 #include "ops/rmsnorm.h"
 
-#include "ops/cpu/rows.h"
+#include "ops/cpu/act.h"
 #include "ops/cpu/table.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 static inline vf gain(const float *w, ptrdiff_t n) {
-    if (!w) return vf_set(1.0f);
     return vf_set(1.0f) + vf_load_n(w, n);
 }
 
-/* sum of a b (1 + w), or of a b without w, in four running vectors. */
-static float dot3(const float *a, const float *b, const float *w, ptrdiff_t n) {
+static float squares(const float *x, ptrdiff_t n) {
     vf s[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
     for (ptrdiff_t i = 0; i < n; i += 4 * VF) {
         for (ptrdiff_t k = 0; k < 4 && i + k * VF < n; k++) {
-            const ptrdiff_t at = i + k * VF, left = n - at;
-            s[k] = vf_fma(vf_load_n(a + at, left) * gain(w ? w + at : NULL, left), vf_load_n(b + at, left),
-                          s[k]);
+            const vf v = vf_load_n(x + i + k * VF, n - i - k * VF);
+            s[k] = vf_fma(v, v, s[k]);
         }
     }
     return vf_sum((s[0] + s[1]) + (s[2] + s[3]));
 }
 
-void AE_ISA_NAME(ae_cpu_rmsnorm_forward)(ae_act *z_, ae_f32 *rstd_, const ae_f32 *x_, const ae_f32 *w_,
-                                         float eps, ptrdiff_t M, ptrdiff_t D) {
-    float *z = ae_mf(z_), *rstd = ae_mf(rstd_);
-    const float *x = ae_cf(x_), *w = ae_cf(w_);
+/* sum of dz x (1 + w), in four running vectors. */
+static float dot3(const ae_elem *dz, const ae_elem *x, const float *w, ptrdiff_t n) {
+    vf s[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)};
+    for (ptrdiff_t i = 0; i < n; i += 4 * VF) {
+        for (ptrdiff_t k = 0; k < 4 && i + k * VF < n; k++) {
+            const ptrdiff_t at = i + k * VF, left = n - at;
+            s[k] = vf_fma(va_load_n(dz + at, left) * gain(w + at, left), va_load_n(x + at, left), s[k]);
+        }
+    }
+    return vf_sum((s[0] + s[1]) + (s[2] + s[3]));
+}
+
+static void scale_row(ae_elem *z, const ae_elem *x, const float *w, float r, ptrdiff_t D) {
+    for (ptrdiff_t d = 0; d < D; d += VF)
+        va_store_n(z + d, va_load_n(x + d, D - d) * vf_set(r) * gain(w + d, D - d), D - d);
+}
+
+/* The row as activations in `kept`, or where it is NULL in z. */
+static const ae_elem *keep_row(ae_elem *kept, ae_elem *z, const float *x, ptrdiff_t D) {
+#ifdef AE_ACT_BF16
+    ae_elem *to = kept ? kept : z;
+    for (ptrdiff_t d = 0; d < D; d += VF) va_store_n(to + d, vf_load_n(x + d, D - d), D - d);
+    return to;
+#else
+    (void)z;
+    if (kept) memcpy(kept, x, (size_t)D * sizeof *x);
+    return x;
+#endif
+}
+
+void AE_ROW_NAME(ae_cpu_rmsnorm_forward)(ae_act *z_, ae_act *kept_, ae_f32 *rstd_, const ae_f32 *x_,
+                                         const ae_f32 *w_, float eps, ptrdiff_t M, ptrdiff_t D) {
+    ae_elem *z = ae_ma(z_), *kept = ae_ma(kept_);
+    float *rstd = ae_mf(rstd_);
+    const float *x = ae_cf(x_);
 #pragma omp parallel for
     for (ptrdiff_t m = 0; m < M; m++) {
         const float *row = x + m * D;
-        const float r = 1.0f / sqrtf(dot3(row, row, NULL, D) / (float)D + eps);
-        rstd[m] = r;
-        for (ptrdiff_t d = 0; d < D; d += VF) {
-            const ptrdiff_t n = D - d;
-            vf_store_n(z + m * D + d,
-                       vf_load_n(row + d, n) * vf_set(r) * (vf_set(1.0f) + vf_load_n(w + d, n)), n);
-        }
+        rstd[m] = 1.0f / sqrtf(squares(row, D) / (float)D + eps);
+        scale_row(z + m * D, keep_row(kept ? kept + m * D : NULL, z + m * D, row, D), ae_cf(w_), rstd[m], D);
     }
 }
 
+void AE_ROW_NAME(ae_cpu_rmsnorm_again)(ae_act *z_, const ae_act *kept_, const ae_f32 *rstd_, const ae_f32 *w_,
+                                       ptrdiff_t M, ptrdiff_t D) {
+#pragma omp parallel for
+    for (ptrdiff_t m = 0; m < M; m++)
+        scale_row(ae_ma(z_) + m * D, ae_ca(kept_) + m * D, ae_cf(w_), ae_cf(rstd_)[m], D);
+}
+
 /* With xhat = x rstd and g = dz (1 + w): dx += rstd (g - xhat mean(g xhat)). */
-static void backward_row(float *dx, const float *dz, const float *x, const float *w, float r, ptrdiff_t D) {
+static void backward_row(float *dx, const ae_elem *dz, const ae_elem *x, const float *w, float r,
+                         ptrdiff_t D) {
     const float mean = dot3(dz, x, w, D) * r / (float)D;
     const vf scale = vf_set(r), pull = vf_set(mean * r * r);
     for (ptrdiff_t d = 0; d < D; d += VF) {
         const ptrdiff_t n = D - d;
-        const vf g = vf_load_n(dz + d, n) * (vf_set(1.0f) + vf_load_n(w + d, n));
-        const vf add = vf_fnma(pull, vf_load_n(x + d, n), scale * g);
+        const vf g = va_load_n(dz + d, n) * gain(w + d, n);
+        const vf add = vf_fnma(pull, va_load_n(x + d, n), scale * g);
         vf_store_n(dx + d, vf_load_n(dx + d, n) + add, n);
     }
 }
 
 /* dw of one vector of columns: dz x rstd summed over rows, by blocks in float32, across blocks in double. */
-static void weight_columns(float *dw, const float *dz, const float *x, const float *rstd, ptrdiff_t M,
+static void weight_columns(float *dw, const ae_elem *dz, const ae_elem *x, const float *rstd, ptrdiff_t M,
                            ptrdiff_t D, ae_share s) {
     for (ptrdiff_t d = s.first; d < s.last; d += 4 * VF) {
         double total[4 * VF] = {0};
@@ -64,7 +95,7 @@ static void weight_columns(float *dw, const float *dz, const float *x, const flo
             for (ptrdiff_t m = m0; m < ae_min(M, m0 + AE_SUM_ROWS); m++) {
                 for (ptrdiff_t k = 0; k * VF < width; k++) {
                     const ptrdiff_t at = m * D + d + k * VF, n = width - k * VF;
-                    sum[k] = vf_fma(vf_load_n(dz + at, n) * vf_set(rstd[m]), vf_load_n(x + at, n), sum[k]);
+                    sum[k] = vf_fma(va_load_n(dz + at, n) * vf_set(rstd[m]), va_load_n(x + at, n), sum[k]);
                 }
             }
             float part[4 * VF];
@@ -75,10 +106,11 @@ static void weight_columns(float *dw, const float *dz, const float *x, const flo
     }
 }
 
-void AE_ISA_NAME(ae_cpu_rmsnorm_backward)(ae_f32 *dx_, ae_f32 *dw_, const ae_act *dz_, const ae_f32 *x_,
+void AE_ROW_NAME(ae_cpu_rmsnorm_backward)(ae_f32 *dx_, ae_f32 *dw_, const ae_act *dz_, const ae_act *x_,
                                           const ae_f32 *w_, const ae_f32 *rstd_, ptrdiff_t M, ptrdiff_t D) {
     float *dx = ae_mf(dx_);
-    const float *dz = ae_cf(dz_), *x = ae_cf(x_), *w = ae_cf(w_), *rstd = ae_cf(rstd_);
+    const ae_elem *dz = ae_ca(dz_), *x = ae_ca(x_);
+    const float *w = ae_cf(w_), *rstd = ae_cf(rstd_);
 #pragma omp parallel
     {
         if (dw_) weight_columns(ae_mf(dw_), dz, x, rstd, M, D, ae_share_columns(D));

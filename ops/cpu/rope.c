@@ -1,11 +1,11 @@
 #include "ops/rope.h"
 
-#include "ops/cpu/rows.h"
+#include "ops/cpu/act.h"
 #include "ops/cpu/table.h"
 
 #include <math.h>
 
-void AE_ISA_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i32 *positions_, double theta,
+void AE_ROW_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i32 *positions_, double theta,
                                     ptrdiff_t M, ptrdiff_t R) {
     float *cosines = ae_mf(cosines_), *sines = ae_mf(sines_);
     const int32_t *positions = ae_ci(positions_);
@@ -20,19 +20,19 @@ void AE_ISA_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i
     }
 }
 
-static void turn(float *x, const float *cosines, const float *sines, float sign, ptrdiff_t half) {
+static void turn(ae_elem *x, const float *cosines, const float *sines, float sign, ptrdiff_t half) {
     for (ptrdiff_t j = 0; j < half; j += VF) {
         const ptrdiff_t n = half - j;
-        const vf a = vf_load_n(x + j, n), b = vf_load_n(x + half + j, n);
+        const vf a = va_load_n(x + j, n), b = va_load_n(x + half + j, n);
         const vf c = vf_load_n(cosines + j, n), s = vf_set(sign) * vf_load_n(sines + j, n);
-        vf_store_n(x + j, vf_fnma(b, s, a * c), n);
-        vf_store_n(x + half + j, vf_fma(a, s, b * c), n);
+        va_store_n(x + j, vf_fnma(b, s, a * c), n);
+        va_store_n(x + half + j, vf_fma(a, s, b * c), n);
     }
 }
 
-void AE_ISA_NAME(ae_cpu_rope_apply)(ae_act *x_, const ae_f32 *cosines_, const ae_f32 *sines_, bool inverse,
+void AE_ROW_NAME(ae_cpu_rope_apply)(ae_act *x_, const ae_f32 *cosines_, const ae_f32 *sines_, bool inverse,
                                     ptrdiff_t M, ptrdiff_t heads, ptrdiff_t H, ptrdiff_t R) {
-    float *x = ae_mf(x_);
+    ae_elem *x = ae_ma(x_);
     const float *cosines = ae_cf(cosines_), *sines = ae_cf(sines_);
     const ptrdiff_t half = R / 2;
     const float sign = inverse ? -1.0f : 1.0f;

@@ -151,23 +151,28 @@ ROW(download, (void *host, const void *device, size_t bytes), (host, device, byt
 ROW(zero, (void *device, size_t bytes), (device, bytes))
 ROW(copy, (void *to, const void *from, size_t bytes), (to, from, bytes))
 ROW_OF(ae_act *, act_from_f32, (ae_act * room, const ae_f32 *x, ptrdiff_t n), (room, x, n))
-ROW_OF(ae_weight *, weight_pack, (void *room, ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols),
-       (room, master, rows, cols))
+ROW_OF(ae_weight *, weight_pack,
+       (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols),
+       (be, room, master, rows, cols))
 
 ROW(embedding_forward,
-    (ae_f32 * x, const ae_f32 *table, const ae_i32 *tokens, float scale, ptrdiff_t M, ptrdiff_t D),
+    (ae_f32 * x, const ae_weight *table, const ae_i32 *tokens, float scale, ptrdiff_t M, ptrdiff_t D),
     (x, table, tokens, scale, M, D))
 ROW(embedding_backward,
     (ae_f32 * dtable, const ae_f32 *dx, const ae_i32 *tokens, float scale, ptrdiff_t M, ptrdiff_t D),
     (dtable, dx, tokens, scale, M, D))
 
 ROW(rmsnorm_forward,
-    (ae_act * z, ae_f32 *rstd, const ae_f32 *x, const ae_f32 *w, float eps, ptrdiff_t M, ptrdiff_t D),
-    (z, rstd, x, w, eps, M, D))
+    (ae_act * z, ae_act *kept, ae_f32 *rstd, const ae_f32 *x, const ae_f32 *w, float eps, ptrdiff_t M,
+     ptrdiff_t D),
+    (z, kept, rstd, x, w, eps, M, D))
+ROW(rmsnorm_again,
+    (ae_act * z, const ae_act *kept, const ae_f32 *rstd, const ae_f32 *w, ptrdiff_t M, ptrdiff_t D),
+    (z, kept, rstd, w, M, D))
 ROW(rmsnorm_backward,
-    (ae_f32 * dx, ae_f32 *dw, const ae_act *dz, const ae_f32 *x, const ae_f32 *w, const ae_f32 *rstd,
+    (ae_f32 * dx, ae_f32 *dw, const ae_act *dz, const ae_act *kept, const ae_f32 *w, const ae_f32 *rstd,
      ptrdiff_t M, ptrdiff_t D),
-    (dx, dw, dz, x, w, rstd, M, D))
+    (dx, dw, dz, kept, w, rstd, M, D))
 
 ROW(linear_forward,
     (ae_act * y, const ae_act *x, const ae_weight *w, const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I,
@@ -257,7 +262,8 @@ static void set_rows(ae_backend *be) {
 #define SET(row) be->row = strict_##row
     SET(alloc), SET(release), SET(upload), SET(download), SET(zero), SET(copy);
     SET(act_from_f32), SET(weight_pack);
-    SET(embedding_forward), SET(embedding_backward), SET(rmsnorm_forward), SET(rmsnorm_backward);
+    SET(embedding_forward), SET(embedding_backward), SET(rmsnorm_forward);
+    SET(rmsnorm_again), SET(rmsnorm_backward);
     SET(linear_forward), SET(linear_residual), SET(linear_backward_input), SET(linear_backward_weight);
     SET(gates_forward), SET(gates_backward_input), SET(gates_backward_weight);
     SET(conv_forward), SET(conv_backward), SET(rglru_forward), SET(rglru_backward);
@@ -267,9 +273,9 @@ static void set_rows(ae_backend *be) {
 #undef SET
 }
 
-ae_status ae_backend_strict(ae_backend *be, int threads) {
+ae_status ae_backend_strict(ae_backend *be, const ae_backend_options *options) {
     ae_status st = AE_OK;
-    AE_TRY(ae_backend_cpu(&cpu, threads));
+    AE_TRY(ae_backend_cpu(&cpu, options));
     AE_TRY(reserve_region());
     *be = cpu;
     be->name = "strict";

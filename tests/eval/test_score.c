@@ -30,7 +30,7 @@ static void fixture_open(fixture *f, const char *name) {
     hid_t file;
     snprintf(folder, sizeof folder, AERIE_FIXTURES "/%s", name);
     snprintf(path, sizeof path, "%s/expected.h5", folder);
-    cr_assert_eq(ae_backend_cpu(&f->be, 2), AE_OK);
+    cr_assert_eq(ae_backend_cpu(&f->be, &(ae_backend_options){.threads = 2}), AE_OK);
     cr_assert_eq(ae_model_open(&f->model, &f->be, folder, false), AE_OK, "%s", ae_error_message());
     cr_assert_eq(ae_h5_open(&file, path), AE_OK, "%s", ae_error_message());
     int64_t shape[3];

@@ -14,7 +14,9 @@ const ae_backend *rig_backend(rig_backend_kind kind, int threads) {
         cr_assert_eq(setenv("AERIE_ISA", "avx2", 1), 0);
     else
         cr_assert_eq(unsetenv("AERIE_ISA"), 0);
-    const ae_status st = kind == RIG_STRICT ? ae_backend_strict(&be, threads) : ae_backend_cpu(&be, threads);
+    const ae_status st = kind == RIG_STRICT
+                             ? ae_backend_strict(&be, &(ae_backend_options){.threads = threads})
+                             : ae_backend_cpu(&be, &(ae_backend_options){.threads = threads});
     cr_assert_eq(st, AE_OK, "%s", ae_error_message());
     return &be;
 }

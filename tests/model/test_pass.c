@@ -352,10 +352,10 @@ Test(pass, every_failed_allocation_is_reported) {
     cr_assert_eq(ae_model_set_initial(&m, 1), AE_OK);
     ae_pass *p = (ae_pass *)&m;
     allocations_left = 0;
-    cr_assert_eq(ae_pass_new(&p, &m, (ae_pass_dims){1, 8, 0}, true), AE_ERR_RESOURCE);
+    cr_assert_eq(ae_pass_new(&p, &m, (ae_pass_dims){.B = 1, .T = 8}, true), AE_ERR_RESOURCE);
     cr_assert_null(p);
     allocations_left = 1;
-    cr_assert_eq(ae_pass_new(&p, &m, (ae_pass_dims){1, 8, 0}, false), AE_OK);
+    cr_assert_eq(ae_pass_new(&p, &m, (ae_pass_dims){.B = 1, .T = 8}, false), AE_OK);
     rig_batch b = rig_batch_random(1, 8, m.config.V, 1);
     const ae_micro_batch row = rig_rows(&b, 0, 1);
     float logits[8 * 500];
@@ -376,17 +376,18 @@ Test(pass, plan_follows_what_is_kept) {
     const ae_model_config *c = &middling;
     size_t last = 0;
     for (ptrdiff_t n = 0; n <= c->blocks; n++) {
-        const size_t bytes = ae_pass_bytes(be, c, (ae_pass_dims){2, 128, n}, true);
+        const size_t bytes =
+            ae_pass_bytes(be, c, (ae_pass_dims){.B = 2, .T = 128, .recompute_blocks = n}, true);
         if (n > 1) cr_assert(bytes < last, "%td blocks: %zu, one fewer: %zu", n, bytes, last);
         last = bytes;
     }
-    const size_t scoring = ae_pass_bytes(be, c, (ae_pass_dims){2, 128, 0}, false);
+    const size_t scoring = ae_pass_bytes(be, c, (ae_pass_dims){.B = 2, .T = 128}, false);
     cr_assert(scoring < last);
     /* scoring does not grow with the blocks */
     ae_model_config deep = *c;
     deep.blocks = 9;
     for (ptrdiff_t i = 0; i < 9; i++) deep.pattern[i] = c->pattern[i % 3];
-    cr_assert_eq(ae_pass_bytes(be, &deep, (ae_pass_dims){2, 128, 0}, false), scoring);
+    cr_assert_eq(ae_pass_bytes(be, &deep, (ae_pass_dims){.B = 2, .T = 128}, false), scoring);
 }
 
 /* Logits of 8192 x 256000 would be 7.8 GiB. */
@@ -394,6 +395,6 @@ Test(pass, logits_are_never_formed) {
     const ae_backend *be = rig_backend(RIG_CPU_BEST, 1);
     ae_model_config c = middling;
     c.V = 256000;
-    cr_assert(ae_pass_bytes(be, &c, (ae_pass_dims){1, 8192, 0}, true) < (size_t)1 << 30);
-    cr_assert(ae_pass_bytes(be, &c, (ae_pass_dims){1, 8192, 0}, false) < (size_t)1 << 30);
+    cr_assert(ae_pass_bytes(be, &c, (ae_pass_dims){.B = 1, .T = 8192}, true) < (size_t)1 << 30);
+    cr_assert(ae_pass_bytes(be, &c, (ae_pass_dims){.B = 1, .T = 8192}, false) < (size_t)1 << 30);
 }

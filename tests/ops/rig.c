@@ -17,7 +17,8 @@ struct criterion_test_params rig_choices(void) {
 void rig_open(rig *r, const rig_choice *choice) {
     *r = (rig){.seed = 1, .every_element = RIG_EVERY_ELEMENT, .floor = RIG_FLOOR};
     if (choice->avx2) cr_assert_eq(setenv("AERIE_ISA", "avx2", 1), 0);
-    const ae_status st = choice->strict ? ae_backend_strict(&r->be, 2) : ae_backend_cpu(&r->be, 2);
+    const ae_status st = choice->strict ? ae_backend_strict(&r->be, &(ae_backend_options){.threads = 2})
+                                        : ae_backend_cpu(&r->be, &(ae_backend_options){.threads = 2});
     cr_assert_eq(st, AE_OK, "%s", ae_error_message());
     cr_assert_eq(r->be.act_bytes, sizeof(float), "the tolerances here are those of float32 activations");
     omp_set_num_threads(THREADS_MAX);

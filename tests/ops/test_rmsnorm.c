@@ -25,7 +25,7 @@ static norm make(rig *r, ptrdiff_t M, ptrdiff_t D) {
               rig_normal(r, 1, M * D),
               rig_zeros(r, M * D),
               rig_zeros(r, D)};
-    r->be.rmsnorm_forward(k.z.dev, k.rstd.dev, k.x.dev, k.w.dev, eps, M, D);
+    r->be.rmsnorm_forward(k.z.dev, NULL, k.rstd.dev, k.x.dev, k.w.dev, eps, M, D);
     return k;
 }
 
@@ -42,7 +42,7 @@ static void backward(rig *r, void *context) {
 
 static void forward(rig *r, void *context) {
     norm *k = context;
-    r->be.rmsnorm_forward(k->z.dev, k->rstd.dev, k->x.dev, k->w.dev, eps, k->M, k->D);
+    r->be.rmsnorm_forward(k->z.dev, NULL, k->rstd.dev, k->x.dev, k->w.dev, eps, k->M, k->D);
 }
 
 ON_EVERY_BACKEND(rmsnorm, forward_is_the_reference) {

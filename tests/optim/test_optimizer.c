@@ -37,7 +37,9 @@ static void upload(rig *r, ae_f32 *to, int64_t n, uint64_t stream, double scale,
 static rig *open_rig(bool strict) {
     rig *r = calloc(1, sizeof *r);
     cr_assert_not_null(r);
-    cr_assert_eq(strict ? ae_backend_strict(&r->be, 2) : ae_backend_cpu(&r->be, 2), AE_OK);
+    cr_assert_eq(strict ? ae_backend_strict(&r->be, &(ae_backend_options){.threads = 2})
+                        : ae_backend_cpu(&r->be, &(ae_backend_options){.threads = 2}),
+                 AE_OK);
     for (int i = 0; i < PARAMS; i++) {
         void *value, *grad;
         cr_assert_eq(r->be.alloc(&value, (size_t)sizes[i] * 4), AE_OK);

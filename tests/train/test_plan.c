@@ -8,7 +8,7 @@ static ae_model_config shape;
 
 static ae_plan_request request_for(const char *preset) {
     ae_model_keys keys = {.preset = (char *)preset, .soft_cap = -1, .rope_theta = -1};
-    ASSERT_OK(ae_backend_cpu(&be, 2));
+    ASSERT_OK(ae_backend_cpu(&be, &(ae_backend_options){.threads = 2}));
     ASSERT_OK(ae_model_config_resolve(&shape, &keys, 0));
     return (ae_plan_request){.be = &be,
                              .model = &shape,

@@ -41,7 +41,7 @@ void ae_scorer_delete(ae_scorer *s) {
 static ae_status check_room(const ae_scorer *s, ptrdiff_t T) {
     const size_t host = (size_t)T * (3 + 2 * (size_t)s->top) * sizeof(float);
     const size_t needed =
-        ae_pass_bytes(s->model->be, &s->model->config, (ae_pass_dims){1, T, 0}, false) + host;
+        ae_pass_bytes(s->model->be, &s->model->config, (ae_pass_dims){.B = 1, .T = T}, false) + host;
     const size_t there = ae_memory_available_bytes();
     if (needed <= there) return AE_OK;
     return AE_FAIL(
@@ -66,7 +66,7 @@ static ae_status grow(ae_scorer *s, ptrdiff_t T) {
     s->top_logprobs = malloc(tops * sizeof *s->top_logprobs);
     if (!s->targets || !s->weights || !s->nll || !s->top_ids || !s->top_logprobs)
         return AE_FAIL(AE_ERR_RESOURCE, "scores of %td tokens: out of memory", T);
-    st = ae_pass_new(&s->pass, s->model, (ae_pass_dims){1, capacity, 0}, false);
+    st = ae_pass_new(&s->pass, s->model, (ae_pass_dims){.B = 1, .T = capacity}, false);
     if (st == AE_OK) s->capacity = capacity;
     return st;
 }

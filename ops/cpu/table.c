@@ -21,11 +21,9 @@ void AE_ROW_NAME(ae_cpu_fill)(ae_backend *be) {
     be->geglu_backward = AE_ROW_NAME(ae_cpu_geglu_backward);
     be->rope_table = AE_ROW_NAME(ae_cpu_rope_table);
     be->rope_apply = AE_ROW_NAME(ae_cpu_rope_apply);
-#ifndef AE_ACT_BF16
     be->attention_forward = AE_ROW_NAME(ae_cpu_attention_forward);
     be->attention_backward = AE_ROW_NAME(ae_cpu_attention_backward);
     be->attention_scratch_bytes = AE_ROW_NAME(ae_cpu_attention_scratch_bytes);
-#endif
     be->head_loss = AE_ROW_NAME(ae_cpu_head_loss);
     be->head_score = AE_ROW_NAME(ae_cpu_head_score);
     be->head_logits = AE_ROW_NAME(ae_cpu_head_logits);

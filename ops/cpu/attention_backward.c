@@ -1,0 +1,175 @@
+#include "ops/cpu/attention_rows.h"
+#include "ops/cpu/table.h"
+
+#include <string.h>
+
+typedef struct {
+    ae_attention_dims n;
+    const ae_elem *q, *k, *v, *o, *d_o;
+    const float *lse;
+    const int32_t *positions;
+    ae_elem *dq, *dk, *dv;
+    float *parts; /* of dk and dv, a pair for each superblock at work and the one before them */
+    ptrdiff_t supers, slots, part;
+    void *scratch;
+} backward;
+
+/* Queries [t0, t0 + tokens) of sequence b, keys [base, base + keys), and their parts of dk, dv. */
+typedef struct {
+    ptrdiff_t b, t0, tokens, base, keys;
+    float *dk, *dv;
+} super_block;
+
+static super_block super_of(const backward *io, ptrdiff_t index) {
+    const ae_attention_dims n = io->n;
+    const ptrdiff_t each = ae_ceil_div(n.T, AE_ATTN_SUPER), b = index / each,
+                    t0 = index % each * AE_ATTN_SUPER, tokens = ae_min(AE_ATTN_SUPER, n.T - t0);
+    const ptrdiff_t base = ae_attn_first_key(0, t0, io->positions[b * n.T + t0], n.W);
+    float *dk = io->parts + 2 * (index % io->slots) * io->part;
+    return (super_block){b, t0, tokens, base, t0 + tokens - base, dk, dk + io->part};
+}
+
+static void row_deltas(float *delta, const backward *io, const ae_attn_block *q) {
+    const ptrdiff_t H = io->n.H;
+    for (ptrdiff_t r = 0; r < q->rows; r++) {
+        const ptrdiff_t at = q->at * H + r * q->ldq;
+        vf sum = vf_set(0);
+        for (ptrdiff_t i = 0; i < H; i += VF)
+            sum = vf_fma(va_load_n(io->d_o + at + i, H - i), va_load_n(io->o + at + i, H - i), sum);
+        delta[r] = vf_sum(sum);
+    }
+}
+
+/* P and dS of one tile: s becomes P = exp(s - lse), dp becomes dS = P (dp - delta) / sqrt(H). */
+static void gradient_tile(const ae_attn_room *w, const backward *io, const ae_attn_block *q, ptrdiff_t b,
+                          ptrdiff_t s0, ptrdiff_t count) {
+    const ae_attention_dims n = io->n;
+    const vf scale = vf_set(1.0f / sqrtf((float)n.H));
+    for (ptrdiff_t r = 0; r < q->rows; r++) {
+        float *p = w->s + r * AE_ATTN_KEYS, *ds = w->dp + r * AE_ATTN_KEYS;
+        const vf delta = vf_set(w->sum[r]);
+        const ae_attn_visible v = ae_attn_visible_of(q, r, 0, io->positions + b * n.T, n.W, s0, count);
+        ae_attn_row_exp(p, v, io->lse[ae_attn_row_at(q, r, n.N)], count);
+        for (ptrdiff_t i = 0; i < count; i += VF) {
+            const ptrdiff_t left = count - i;
+            vf_store_n(ds + i, vf_load_n(p + i, left) * (vf_load_n(ds + i, left) - delta) * scale, left);
+        }
+    }
+}
+
+/* The five products of one tile. */
+static void backward_tile(const backward *io, const super_block *s, const ae_attn_block *q,
+                          const ae_attn_room *w, ptrdiff_t s0, ptrdiff_t count, bool first) {
+    const ae_attention_dims n = io->n;
+    const ptrdiff_t ld = n.G * n.H, key = ((s->b * n.T + s0) * n.G + q->group) * n.H;
+    const ptrdiff_t own = ((s0 - s->base) * n.G + q->group) * n.H;
+    const ae_gemm_operand p_t = ae_operand(AE_ELEM_F32, w->s, AE_ATTN_KEYS, true),
+                          ds = ae_operand(AE_ELEM_F32, w->dp, AE_ATTN_KEYS, false),
+                          ds_t = ae_operand(AE_ELEM_F32, w->dp, AE_ATTN_KEYS, true),
+                          d_o = ae_act_operand(io->d_o + q->at * n.H, q->ldq, false),
+                          queries = ae_act_operand(io->q + q->at * n.H, q->ldq, false);
+    const ae_gemm_args of_scores = {.m = q->rows, .n = count, .k = n.H, .alpha = 1, .ldc = AE_ATTN_KEYS},
+                       of_keys = {.m = count, .n = n.H, .k = q->rows, .alpha = 1, .beta = 1, .ldc = ld};
+    ae_attn_scores(w->s, q, io->q, io->k + s->b * n.T * ld, s0, count, n);
+    ae_gemm_args g = of_scores;
+    g.a = d_o, g.b = ae_act_operand(io->v + key, ld, true), g.c = w->dp;
+    ae_gemm_serial(&g);
+    gradient_tile(w, io, q, s->b, s0, count);
+    g = of_keys;
+    g.a = p_t, g.b = d_o, g.c = s->dv + own;
+    ae_gemm_serial(&g);
+    g.a = ds_t, g.b = queries, g.c = s->dk + own;
+    ae_gemm_serial(&g);
+    ae_gemm_serial(&(ae_gemm_args){.m = q->rows,
+                                   .n = n.H,
+                                   .k = count,
+                                   .alpha = 1,
+                                   .a = ds,
+                                   .b = ae_act_operand(io->k + key, ld, false),
+                                   .beta = first ? 0.0f : 1.0f,
+                                   .c = w->out,
+                                   .ldc = n.H});
+}
+
+static void backward_block(const backward *io, const super_block *s, const ae_attn_block *q,
+                           const ae_attn_room *w) {
+    const ae_attention_dims n = io->n;
+    const ptrdiff_t last = q->t0 + q->tokens,
+                    start = ae_attn_first_key(0, q->t0, io->positions[s->b * n.T + q->t0], n.W);
+    row_deltas(w->sum, io, q);
+    for (ptrdiff_t s0 = start; s0 < last; s0 += AE_ATTN_KEYS)
+        backward_tile(io, s, q, w, s0, ae_min(AE_ATTN_KEYS, last - s0), s0 == start);
+    for (ptrdiff_t r = 0; r < q->rows; r++)
+        ae_attn_row_finish(io->dq + q->at * n.H + r * q->ldq, w->out + r * n.H, 1.0f, n.H);
+}
+
+static void backward_super(const backward *io, ptrdiff_t index) {
+    const super_block s = super_of(io, index);
+    const ae_attn_room w = ae_attn_room_of(io->scratch, io->n);
+    const ptrdiff_t step = ae_attn_queries(io->n.N), lanes = ae_attn_lanes(io->n);
+    memset(s.dk, 0, 2 * (size_t)io->part * sizeof(float));
+    for (ptrdiff_t t = 0; t < s.tokens; t += step)
+        for (ptrdiff_t lane = 0; lane < lanes; lane++) {
+            const ae_attn_block q = ae_attn_block_of(io->n, s.b, s.t0 + t, ae_min(step, s.tokens - t), lane);
+            backward_block(io, &s, &q, &w);
+        }
+}
+
+static void add(float *to, const float *from, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += VF)
+        vf_store_n(to + i, vf_load_n(from + i, n - i) + vf_load_n(to + i, n - i), n - i);
+}
+
+/* The first `done` values of a part are finished, the others added to the next part. */
+static void finish_part(ae_elem *out, float *next, const float *part, ptrdiff_t done, ptrdiff_t n) {
+    enum { CHUNK = 4096 };
+#pragma omp for nowait
+    for (ptrdiff_t i = 0; i < done; i += CHUNK)
+        ae_attn_row_finish(out + i, part + i, 1.0f, ae_min(CHUNK, done - i));
+#pragma omp for nowait
+    for (ptrdiff_t i = done; i < n; i += CHUNK) add(next + i - done, part + i, ae_min(CHUNK, n - i));
+}
+
+/* The keys that no later superblock sees are finished; the others go on to the next one's part, which is complete but for them. */
+static void hand_on(const backward *io, ptrdiff_t index) {
+    const ptrdiff_t ld = io->n.G * io->n.H;
+    const super_block s = super_of(io, index);
+    const super_block next = super_of(io, ae_min(index + 1, io->supers - 1));
+    const bool last = index + 1 == io->supers || next.b != s.b;
+    const ptrdiff_t done = (last ? s.keys : ae_min(s.keys, next.base - s.base)) * ld,
+                    at = (s.b * io->n.T + s.base) * ld;
+    finish_part(io->dk + at, next.dk, s.dk, done, s.keys * ld);
+    finish_part(io->dv + at, next.dv, s.dv, done, s.keys * ld);
+#pragma omp barrier
+}
+
+void AE_ROW_NAME(ae_cpu_attention_backward)(ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o,
+                                            const ae_act *q, const ae_act *k, const ae_act *v,
+                                            const ae_act *o, const ae_f32 *lse, const ae_i32 *positions,
+                                            ae_attention_dims n, void *scratch) {
+    const ptrdiff_t wave = ae_attn_wave();
+    const backward io = {.n = n,
+                         .q = ae_ca(q),
+                         .k = ae_ca(k),
+                         .v = ae_ca(v),
+                         .o = ae_ca(o),
+                         .d_o = ae_ca(d_o),
+                         .lse = ae_cf(lse),
+                         .positions = ae_ci(positions),
+                         .dq = ae_ma(dq),
+                         .dk = ae_ma(dk),
+                         .dv = ae_ma(dv),
+                         .parts = ae_attn_behind_rooms(scratch, n),
+                         .supers = n.B * ae_ceil_div(n.T, AE_ATTN_SUPER),
+                         .slots = wave + 1,
+                         .part = ae_attn_span(n) * n.G * n.H,
+                         .scratch = scratch};
+#pragma omp parallel
+    for (ptrdiff_t first = 0; first < io.supers; first += wave) {
+        const ptrdiff_t end = ae_min(first + wave, io.supers);
+#pragma omp for schedule(dynamic)
+        for (ptrdiff_t i = first; i < end; i++) backward_super(&io, i);
+        for (ptrdiff_t i = ae_max(0, first - 1); i < end - 1; i++) hand_on(&io, i);
+        if (end == io.supers) hand_on(&io, end - 1);
+    }
+}

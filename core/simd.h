@@ -55,6 +55,10 @@ static inline vf vf_recip(vf a) {
     const vf r = _mm512_rcp14_ps(a);
     return _mm512_fmadd_ps(r, _mm512_fnmadd_ps(a, r, _mm512_set1_ps(1.0f)), r);
 }
+/* 1/a to 2^-14 on AVX-512 and exact on AVX2, for results that are rounded to bfloat16. */
+static inline vf vf_recip_short(vf a) {
+    return _mm512_rcp14_ps(a);
+}
 static inline vf vf_rsqrt(vf a) {
     const vf r = _mm512_rsqrt14_ps(a), half = _mm512_mul_ps(_mm512_set1_ps(0.5f), r);
     return _mm512_fmadd_ps(half, _mm512_fnmadd_ps(_mm512_mul_ps(a, r), r, _mm512_set1_ps(1.0f)), r);
@@ -68,6 +72,16 @@ static inline vf vf_round(vf a) {
 static inline vf vf_scale2(vf x, vf n) {
     return _mm512_scalef_ps(x, n);
 } /* x 2^n, n whole */
+/* t - floor(t) in [0, 1); x 2^floor(t). */
+static inline vf vf_fraction(vf t) {
+    return _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+static inline vf vf_scale2_floor(vf x, vf t) {
+    return _mm512_scalef_ps(x, t);
+}
+static inline vf vf_scale2_bound(vf t) {
+    return t; /* the instructions hold everywhere */
+}
 static inline vmask vf_less(vf a, vf b) {
     return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
 }
@@ -156,6 +170,9 @@ static inline vf vf_sqrt(vf a) {
 static inline vf vf_recip(vf a) {
     return _mm256_div_ps(_mm256_set1_ps(1.0f), a);
 }
+static inline vf vf_recip_short(vf a) {
+    return vf_recip(a);
+}
 static inline vf vf_rsqrt(vf a) {
     return _mm256_div_ps(_mm256_set1_ps(1.0f), _mm256_sqrt_ps(a));
 }
@@ -173,6 +190,16 @@ static inline vf vf_scale2(vf x, vf n) {
     const vf a = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
     const vf b = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return _mm256_mul_ps(_mm256_mul_ps(x, a), b);
+}
+static inline vf vf_fraction(vf t) {
+    return _mm256_sub_ps(t, _mm256_floor_ps(t));
+}
+static inline vf vf_scale2_floor(vf x, vf t) {
+    return vf_scale2(x, _mm256_floor_ps(t));
+}
+/* t where vf_scale2_floor holds, else a neighbour that also gives 0 or infinity; NaN stays. */
+static inline vf vf_scale2_bound(vf t) {
+    return _mm256_max_ps(_mm256_set1_ps(-250.0f), _mm256_min_ps(_mm256_set1_ps(250.0f), t));
 }
 static inline vmask vf_less(vf a, vf b) {
     return _mm256_cmp_ps(a, b, _CMP_LT_OQ);

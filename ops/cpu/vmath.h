@@ -58,6 +58,35 @@ AE_INLINE void vf_tanh_each(vf *x, const int n) {
     AE_EACH(j, n) x[j] = vf_copysign(e[j] * vf_recip(vf_set(2.0f) + e[j]), x[j]);
 }
 
+/* Short forms for results that are rounded to bfloat16 (whose own rounding is 2^-9): relative error exp 2^-16, sigmoid 2^-13.8 above -87.
+ * 2^t with t cut at floor(t): a polynomial of least relative error on [0, 1], exact at its ends. Overflow gives infinity. */
+AE_INLINE void vf_exp2_short_each(vf *t, const int n) {
+    vf f[4], p[4];
+    AE_EACH(j, n) t[j] = vf_scale2_bound(t[j]);
+    AE_EACH(j, n) f[j] = vf_fraction(t[j]);
+    AE_EACH(j, n) p[j] = vf_fma(vf_set(0.0135557473f), f[j], vf_set(0.0520323690f));
+    AE_EACH(j, n) p[j] = vf_fma(p[j], f[j], vf_set(0.241379763f));
+    AE_EACH(j, n) p[j] = vf_fma(p[j], f[j], vf_set(0.693032121f));
+    AE_EACH(j, n) p[j] = vf_fma(p[j], f[j], vf_set(1.0f));
+    AE_EACH(j, n) t[j] = vf_scale2_floor(p[j], t[j]);
+}
+
+AE_INLINE void vf_exp_short_each(vf *x, const int n) {
+    AE_EACH(j, n) x[j] = x[j] * vf_set(1.44269504088896341f);
+    vf_exp2_short_each(x, n);
+}
+
+/* 1 / (1 + 2^t). */
+AE_INLINE void vf_logistic2_short_each(vf *t, const int n) {
+    vf_exp2_short_each(t, n);
+    AE_EACH(j, n) t[j] = vf_recip_short(vf_set(1.0f) + t[j]);
+}
+
+AE_INLINE void vf_sigmoid_short_each(vf *x, const int n) {
+    AE_EACH(j, n) x[j] = x[j] * vf_set(-1.44269504088896341f);
+    vf_logistic2_short_each(x, n);
+}
+
 AE_INLINE vf vf_exp(vf x) {
     vf_exp_each(&x, 1);
     return x;

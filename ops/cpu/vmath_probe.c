@@ -16,6 +16,12 @@ void AE_ISA_NAME(ae_cpu_vmath_probe)(int which, float *y, const float *x, ptrdif
         case AE_VMATH_SIGMOID:
             out = vf_sigmoid(v);
             break;
+        case AE_VMATH_EXP_SHORT:
+            vf_exp_short_each(&out, 1);
+            break;
+        case AE_VMATH_SIGMOID_SHORT:
+            vf_sigmoid_short_each(&out, 1);
+            break;
         default:
             out = vf_tanh(v);
             break;

@@ -19,6 +19,10 @@ static double sigmoid(double x) {
     return 1 / (1 + exp(-x));
 }
 
+/* Relative errors in units of 2^-24: of 2^-16 and of 2^-13.8. */
+#define RELATIVE_EXP_SHORT     256
+#define RELATIVE_SIGMOID_SHORT 1177
+
 /* Units in the last place of the result allowed over [from, to], all of float32 inside it. */
 static const struct {
     int which;
@@ -31,6 +35,8 @@ static const struct {
     {AE_VMATH_EXPM1_NEG, "expm1", expm1, -INFINITY, -0.0f, 2},
     {AE_VMATH_SIGMOID, "sigmoid", sigmoid, -87, INFINITY, 2.5},
     {AE_VMATH_TANH, "tanh", tanh, -INFINITY, INFINITY, 3},
+    {AE_VMATH_EXP_SHORT, "short exp", exp, -INFINITY, INFINITY, RELATIVE_EXP_SHORT},
+    {AE_VMATH_SIGMOID_SHORT, "short sigmoid", sigmoid, -87, INFINITY, RELATIVE_SIGMOID_SHORT},
 };
 
 static float float_of(uint32_t bits) {
@@ -101,6 +107,15 @@ static void expect_special_values(probe *run) {
         {AE_VMATH_SIGMOID, -INFINITY, 0},
         {AE_VMATH_SIGMOID, -1e4f, 0},
         {AE_VMATH_SIGMOID, INFINITY, 1},
+        {AE_VMATH_EXP_SHORT, 0, 1},
+        {AE_VMATH_EXP_SHORT, -INFINITY, 0},
+        {AE_VMATH_EXP_SHORT, INFINITY, INFINITY},
+        {AE_VMATH_EXP_SHORT, -1000, 0},
+        {AE_VMATH_EXP_SHORT, 1e30f, INFINITY},
+        {AE_VMATH_SIGMOID_SHORT, 0, 0.5f},
+        {AE_VMATH_SIGMOID_SHORT, -INFINITY, 0},
+        {AE_VMATH_SIGMOID_SHORT, -1e4f, 0},
+        {AE_VMATH_SIGMOID_SHORT, INFINITY, 1},
         {AE_VMATH_TANH, 0, 0},
         {AE_VMATH_TANH, 1e-30f, 1e-30f},
         {AE_VMATH_TANH, -INFINITY, -1},
@@ -116,7 +131,7 @@ static void expect_special_values(probe *run) {
 }
 
 static void expect_nan_stays(probe *run) {
-    for (int which = AE_VMATH_EXP; which <= AE_VMATH_TANH; which++)
+    for (int which = AE_VMATH_EXP; which < AE_VMATH_FUNCTIONS; which++)
         for (ptrdiff_t n = 1; n <= 33; n++) {
             float x[33], y[33];
             for (ptrdiff_t i = 0; i < n; i++) x[i] = -0.5f;

@@ -9,8 +9,12 @@
  * convert where they load and store, rounding to nearest even. AE_ROW_NAME(f) names a function after its instruction set and this type. */
 #ifdef AE_ACT_BF16
 typedef uint16_t ae_elem;
+#ifdef __AVX512BF16__
+#define AE_ROW_NAME(f) AE_JOIN(AE_ISA_NAME(f), bf16_native)
+#else
 #define AE_ROW_NAME(f) AE_JOIN(AE_ISA_NAME(f), bf16)
-#define AE_ELEM_TYPE   AE_ELEM_BF16
+#endif
+#define AE_ELEM_TYPE AE_ELEM_BF16
 
 static inline float ae_elem_value(ae_elem x) {
     const uint32_t bits = (uint32_t)x << 16;

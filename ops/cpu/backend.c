@@ -83,11 +83,13 @@ static const char *kernels_name(ae_isa isa, ae_dtype dtype, ae_products products
 }
 
 static void fill_rows(ae_backend *be, ae_isa isa) {
-    const bool wide = isa >= AE_ISA_AVX512, bf16 = be->dtype == AE_DTYPE_BF16;
-    if (bf16)
-        (wide ? ae_cpu_fill_avx512_bf16 : ae_cpu_fill_avx2_bf16)(be);
-    else
+    const bool wide = isa >= AE_ISA_AVX512;
+    if (be->dtype == AE_DTYPE_F32)
         (wide ? ae_cpu_fill_avx512_f32 : ae_cpu_fill_avx2_f32)(be);
+    else if (!wide)
+        ae_cpu_fill_avx2_bf16(be);
+    else
+        (ae_machine_has_bf16() ? ae_cpu_fill_avx512_bf16_native : ae_cpu_fill_avx512_bf16)(be);
     ae_compose_fill(be);
 }
 

@@ -38,5 +38,6 @@ void ae_cpu_fill_avx2_f32(ae_backend *be);
 void ae_cpu_fill_avx512_f32(ae_backend *be);
 void ae_cpu_fill_avx2_bf16(ae_backend *be);
 void ae_cpu_fill_avx512_bf16(ae_backend *be);
+void ae_cpu_fill_avx512_bf16_native(ae_backend *be); /* where the processor has AVX512-BF16; the same bits */
 
 #endif

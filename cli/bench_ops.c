@@ -59,8 +59,8 @@ static void conv_f(const kit *k) {
                         (ae_conv_dims){1, k->T, k->c.C, k->c.K});
 }
 static void conv_b(const kit *k) {
-    k->be->conv_backward(k->x[2], k->matrix[1], k->vector[1], k->x[1], k->x[0], k->matrix[0], k->positions,
-                         (ae_conv_dims){1, k->T, k->c.C, k->c.K});
+    k->be->conv_backward(k->x[2], k->matrix[1], k->vector[1], k->x[1], k->x[0], NULL, k->matrix[0],
+                         k->positions, (ae_conv_dims){1, k->T, k->c.C, k->c.K});
 }
 static void rglru_f(const kit *k) {
     k->be->rglru_forward(k->x[3], NULL, k->x[0], k->x[1], k->x[2], k->vector[0], k->positions,
@@ -68,7 +68,7 @@ static void rglru_f(const kit *k) {
 }
 static void rglru_b(const kit *k) {
     k->be->rglru_backward(k->x[5], k->x[6], k->x[7], k->vector[1], k->x[4], k->x[0], k->x[1], k->x[2],
-                          k->x[3], k->vector[0], k->positions, (ae_rglru_dims){1, k->T, k->c.C});
+                          k->x[3], NULL, k->vector[0], k->positions, (ae_rglru_dims){1, k->T, k->c.C});
 }
 static void geglu_f(const kit *k) {
     k->be->geglu_forward(k->x[2], k->x[0], k->x[1], k->T * k->c.E);

@@ -231,8 +231,8 @@ static void backward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, con
         be->attention_block_backward(be, p->d, &v->attention.g, b->temporal_saved, b->x, &v->attention.p,
                                      &batch, n, p->scratch);
     else
-        be->recurrent_backward(be, p->d, &v->recurrent.g, b->temporal_saved, b->x, &v->recurrent.p, &batch, n,
-                               p->scratch);
+        be->recurrent_backward(be, p->d, &v->recurrent.g, b->temporal_saved, b->x, &v->recurrent.p, NULL,
+                               &batch, n, p->scratch);
 }
 
 static void backward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {

@@ -19,7 +19,8 @@ enum {
  * go there), with `inference` sizes.
  *
  * backward: d holds the gradient of `out` on entry and of `x` on return. Gradients of parameters accumulate; NULL ones are skipped.
- * x is that of forward, and may be NULL unless ae_stream_needed. */
+ * x is that of forward, and may be NULL unless ae_stream_needed.
+ * `state` of backward is the one before the rows, where forward had one (which it replaced: keep a copy); no gradient flows into it. */
 
 typedef struct {
     ptrdiff_t B, T;    /* sequences, tokens of each */
@@ -67,7 +68,8 @@ typedef void ae_recurrent_forward_fn(const struct ae_backend *be, ae_f32 *out, v
                                      const ae_block_batch *batch, const ae_block_dims *n, void *scratch);
 typedef void ae_recurrent_backward_fn(const struct ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g,
                                       void *saved, const ae_f32 *x, const ae_recurrent_params *p,
-                                      const ae_block_batch *batch, const ae_block_dims *n, void *scratch);
+                                      const ae_recurrent_state *state, const ae_block_batch *batch,
+                                      const ae_block_dims *n, void *scratch);
 
 typedef struct {
     const ae_f32 *norm;             /* [D] */

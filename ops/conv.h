@@ -13,8 +13,10 @@ typedef struct {
 typedef void ae_conv_forward_fn(ae_act *y, ae_f32 *state, const ae_act *x, const ae_f32 *w,
                                 const ae_f32 *bias, const ae_i32 *positions, ae_conv_dims n);
 
-/* dx overwritten, dw and dbias accumulated; rows start without a state. Threads split C. */
+/* dx overwritten, dw and dbias accumulated. `state` [B, K-1, C] or NULL: the inputs before the call, as forward found them; dw gets their part, no
+ * gradient flows into them. Threads split C. */
 typedef void ae_conv_backward_fn(ae_act *dx, ae_f32 *dw, ae_f32 *dbias, const ae_act *dy, const ae_act *x,
-                                 const ae_f32 *w, const ae_i32 *positions, ae_conv_dims n);
+                                 const ae_f32 *state, const ae_f32 *w, const ae_i32 *positions,
+                                 ae_conv_dims n);
 
 #endif

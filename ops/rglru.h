@@ -21,9 +21,11 @@ typedef void ae_rglru_forward_fn(ae_act *h, ae_f32 *state, const ae_act *u, cons
  *   du = d m i;  di = d m u;  dlog_a = d h[t-1] a - 2 a^2 min(1/(2m), 1000) d i u, 0 at a document start
  *   dgate_i = di i (1-i);  dgate_r = -8 softplus(p) dlog_a r (1-r);  dp += sum(-8 r dlog_a) sigmoid(p)
  * The clip at 1000 on the derivative of the square root is part of the definition and holds when m is 0.
- * du overwritten. dgate_i may be gate_i and dgate_r gate_r. Rows start without a state. */
+ * du overwritten. dgate_i may be gate_i and dgate_r gate_r. `state` [B, C] or NULL: h before the call, as forward found it; no gradient flows
+ * into it. */
 typedef void ae_rglru_backward_fn(ae_act *du, ae_act *dgate_i, ae_act *dgate_r, ae_f32 *dp, const ae_act *dh,
                                   const ae_act *u, const ae_act *gate_i, const ae_act *gate_r,
-                                  const ae_act *h, const ae_f32 *p, const ae_i32 *positions, ae_rglru_dims n);
+                                  const ae_act *h, const ae_f32 *state, const ae_f32 *p,
+                                  const ae_i32 *positions, ae_rglru_dims n);
 
 #endif

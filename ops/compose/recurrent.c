@@ -14,6 +14,7 @@ typedef struct {
     ae_act *product, *du, *dh;   /* [M, C]: gelu(y) h; forward uses only the first */
     ae_act *u, *gate_i, *gate_r; /* [M, C] */
     ae_act *converted;           /* [M, D] */
+    ae_f32 *conv_state;          /* [B, K-1, C], for the convolution of a lean block made again */
 } recurrent_scratch;
 
 static bool is_lean(const ae_block_dims *n) {
@@ -46,6 +47,7 @@ static recurrent_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
         s->u = ae_take_act(a, be, M * n->C);
         s->gate_i = ae_take_act(a, be, M * n->C);
         s->gate_r = ae_take_act(a, be, M * n->C);
+        w.conv_state = ae_take_f32(a, n->B * (n->K - 1) * n->C);
     }
     if (n->inference) return w;
     w.dz = w.z; /* z is made again before the gradient of it */
@@ -78,6 +80,14 @@ static void make_gates(const ae_backend *be, const recurrent_saved *s, const ae_
     be->gates_forward(s->gate_r, s->u, p->recurrent_gate, p->recurrent_gate_bias, M, n->C, n->N);
 }
 
+/* The convolution replaces its state, so it is given a copy. */
+static void make_gates_again(const ae_backend *be, const recurrent_saved *s, const recurrent_scratch *w,
+                             const ae_recurrent_params *p, const ae_recurrent_state *state,
+                             const ae_block_batch *batch, const ae_block_dims *n) {
+    if (state) be->copy(w->conv_state, state->conv, (size_t)(n->B * (n->K - 1) * n->C) * sizeof(float));
+    make_gates(be, s, p, state ? w->conv_state : NULL, batch, n);
+}
+
 void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
                                    const ae_recurrent_params *p, ae_recurrent_state *state,
                                    const ae_block_batch *batch, const ae_block_dims *n, void *scratch) {
@@ -97,27 +107,28 @@ void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, void *save
 
 void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g, void *saved,
                                     const ae_f32 *x, const ae_recurrent_params *p,
-                                    const ae_block_batch *batch, const ae_block_dims *n, void *scratch) {
+                                    const ae_recurrent_state *state, const ae_block_batch *batch,
+                                    const ae_block_dims *n, void *scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
     recurrent_saved s = saved_in(&saved_arena, be, n);
     const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
     const ptrdiff_t M = n->B * n->T;
     const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
-    if (is_lean(n)) make_gates(be, &s, p, NULL, batch, n);
+    if (is_lean(n)) make_gates_again(be, &s, &w, p, state, batch, n);
 
     be->linear_backward_input(w.dh, d_out, p->linear_out, false, M, n->C, n->D);
     be->geglu_backward(s.y, w.dh, w.product, w.dh, s.y, s.h, M * n->C); /* y becomes its gradient */
     be->linear_backward_weight(g->linear_out, g->linear_out_bias, d_out, w.product, M, n->C, n->D);
 
     be->rglru_backward(w.du, s.gate_i, s.gate_r, g->recurrent_param, w.dh, s.u, s.gate_i, s.gate_r, s.h,
-                       p->recurrent_param, batch->positions,
+                       state ? state->h : NULL, p->recurrent_param, batch->positions,
                        (ae_rglru_dims){n->B, n->T, n->C}); /* the gates become their gradients */
     be->gates_backward_weight(g->input_gate, g->input_gate_bias, s.gate_i, s.u, M, n->C, n->N);
     be->gates_backward_weight(g->recurrent_gate, g->recurrent_gate_bias, s.gate_r, s.u, M, n->C, n->N);
     be->gates_backward_input(w.du, s.gate_i, p->input_gate, true, M, n->C, n->N);
     be->gates_backward_input(w.du, s.gate_r, p->recurrent_gate, true, M, n->C, n->N);
-    be->conv_backward(w.dh, g->conv, g->conv_bias, w.du, s.x, p->conv, batch->positions,
-                      (ae_conv_dims){n->B, n->T, n->C, n->K});
+    be->conv_backward(w.dh, g->conv, g->conv_bias, w.du, s.x, state ? state->conv : NULL, p->conv,
+                      batch->positions, (ae_conv_dims){n->B, n->T, n->C, n->K});
 
     be->rmsnorm_again(w.z, kept, s.rstd, p->norm, M, n->D);
     be->linear_backward_weight(g->linear_x, g->linear_x_bias, w.dh, w.z, M, n->D, n->C);

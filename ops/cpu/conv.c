@@ -113,9 +113,22 @@ static void backward_step(ae_elem *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TI
     }
 }
 
+/* dw[K-1-j] += dy[t] x[t-j] for the inputs before the row, t < j < `earlier`; `last` is the one just before it. */
+static void state_step(tap_sums *s, const ae_elem *dy, const float *last, ptrdiff_t t, ptrdiff_t earlier,
+                       ptrdiff_t width, ae_conv_dims n) {
+    for (ptrdiff_t j = t + 1; j < earlier; j++) {
+        float *part = s->part[n.K - 1 - j];
+        const float *x = last - (j - t - 1) * n.C;
+        for (ptrdiff_t c = 0; c < width; c += VF) {
+            const ptrdiff_t left = width - c;
+            vf_store(part + c, vf_fma(va_load_n(dy + c, left), vf_load_n(x + c, left), vf_load(part + c)));
+        }
+    }
+}
+
 static void backward_tile(ae_elem *dx, float *dw, float *dbias, const ae_elem *dy, const ae_elem *x,
-                          const float *w, const int32_t *positions, ae_conv_dims n, ptrdiff_t c0,
-                          ptrdiff_t width) {
+                          const float *state, const float *w, const int32_t *positions, ae_conv_dims n,
+                          ptrdiff_t c0, ptrdiff_t width) {
     float taps[TAPS_MAX][TAPS_TILE];
     tap_sums s;
     turn_taps(taps, w, c0, width, n.K);
@@ -129,6 +142,9 @@ static void backward_tile(ae_elem *dx, float *dw, float *dbias, const ae_elem *d
         while (later < n.K && t + later < n.T && positions[row + later] != 0) later++;
         backward_step(dx + at, &s, taps, dy + at, x + at, later,
                       1 + ae_min(n.K - 1, ae_min(t, positions[row])), width, n);
+        if (state && t < n.K - 1)
+            state_step(&s, dy + at, state + ((row / n.T + 1) * (n.K - 1) - 1) * n.C + c0, t,
+                       1 + ae_min(n.K - 1, positions[row]), width, n);
         if ((t + 1) % AE_SUM_ROWS == 0 || t + 1 == n.T) flush(&s, n.K);
     }
     for (ptrdiff_t c = 0; c < width; c++) {
@@ -138,14 +154,14 @@ static void backward_tile(ae_elem *dx, float *dw, float *dbias, const ae_elem *d
 }
 
 void AE_ROW_NAME(ae_cpu_conv_backward)(ae_act *dx_, ae_f32 *dw_, ae_f32 *dbias_, const ae_act *dy_,
-                                       const ae_act *x_, const ae_f32 *w_, const ae_i32 *positions_,
-                                       ae_conv_dims n) {
+                                       const ae_act *x_, const ae_f32 *state_, const ae_f32 *w_,
+                                       const ae_i32 *positions_, ae_conv_dims n) {
     assert(n.K >= 1 && n.K <= TAPS_MAX);
 #pragma omp parallel
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TAPS_TILE)
-            backward_tile(ae_ma(dx_), ae_mf(dw_), ae_mf(dbias_), ae_ca(dy_), ae_ca(x_), ae_cf(w_),
-                          ae_ci(positions_), n, c, ae_min(TAPS_TILE, s.last - c));
+            backward_tile(ae_ma(dx_), ae_mf(dw_), ae_mf(dbias_), ae_ca(dy_), ae_ca(x_), ae_cf(state_),
+                          ae_cf(w_), ae_ci(positions_), n, c, ae_min(TAPS_TILE, s.last - c));
     }
 }

@@ -89,9 +89,10 @@ typedef struct {
     float carry[TILE]; /* a[t+1] d[t+1] */
     float dp[TILE];    /* sum of r dlog_a over a block of rows */
     double total[TILE];
+    const float *first; /* h before the row, or NULL */
 } backward_room;
 
-/* One step of the reverse scan, n vectors from channel c on; the formulas are in the header. `before` is h[t-1], NULL where there is none. */
+/* One step of the reverse scan, n vectors from channel c on; the formulas are in the header. `before` is h[t-1], NULL at the first step. */
 AE_INLINE void backward_vectors(backward_room *s, ae_elem *du, ae_elem *dgate_i, ae_elem *dgate_r,
                                 const ae_elem *dh, const ae_elem *u, const ae_elem *gate_i,
                                 const ae_elem *gate_r, const ae_elem *before, bool start, ptrdiff_t c,
@@ -115,7 +116,10 @@ AE_INLINE void backward_vectors(backward_room *s, ae_elem *du, ae_elem *dgate_i,
         inverse[j] = vf_min(vf_set(2000.0f), inverse[j]); /* twice the clipped derivative of the root */
         AE_EACH(j, n) {
             vf past = vf_set(0);
-            if (before) past = va_load_n(before + c + j * VF, left - j * VF);
+            if (before)
+                past = va_load_n(before + c + j * VF, left - j * VF);
+            else if (s->first)
+                past = vf_load_n(s->first + c + j * VF, left - j * VF);
             const vf dlog_a = d[j] * a[j] * vf_fnma(a[j] * inverse[j], g[j] * x[j], past);
             vf_store_n(s->dp + c + j * VF,
                        vf_fma(g[n + j], dlog_a, vf_load_n(s->dp + c + j * VF, left - j * VF)), left - j * VF);
@@ -148,11 +152,12 @@ static void flush(backward_room *s, ptrdiff_t n) {
 
 static void backward_tile(ae_elem *du, ae_elem *dgate_i, ae_elem *dgate_r, float *dp, const ae_elem *dh,
                           const ae_elem *u, const ae_elem *gate_i, const ae_elem *gate_r, const ae_elem *h,
-                          const float *p, const int32_t *positions, ae_rglru_dims n, ptrdiff_t c0,
-                          ptrdiff_t width) {
+                          const float *state, const float *p, const int32_t *positions, ae_rglru_dims n,
+                          ptrdiff_t c0, ptrdiff_t width) {
     backward_room s = {.dp = {0}};
     decay_rates(s.k, p + c0, width);
     for (ptrdiff_t b = 0; b < n.B; b++) {
+        s.first = state ? state + b * n.C + c0 : NULL;
         memset(s.carry, 0, sizeof s.carry);
         for (ptrdiff_t t = n.T - 1; t >= 0; t--) {
             const ptrdiff_t at = (b * n.T + t) * n.C + c0;
@@ -168,14 +173,14 @@ static void backward_tile(ae_elem *du, ae_elem *dgate_i, ae_elem *dgate_r, float
 
 void AE_ROW_NAME(ae_cpu_rglru_backward)(ae_act *du_, ae_act *dgate_i_, ae_act *dgate_r_, ae_f32 *dp_,
                                         const ae_act *dh_, const ae_act *u_, const ae_act *gate_i_,
-                                        const ae_act *gate_r_, const ae_act *h_, const ae_f32 *p_,
-                                        const ae_i32 *positions_, ae_rglru_dims n) {
+                                        const ae_act *gate_r_, const ae_act *h_, const ae_f32 *state_,
+                                        const ae_f32 *p_, const ae_i32 *positions_, ae_rglru_dims n) {
 #pragma omp parallel
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TILE)
             backward_tile(ae_ma(du_), ae_ma(dgate_i_), ae_ma(dgate_r_), ae_mf(dp_), ae_ca(dh_), ae_ca(u_),
-                          ae_ca(gate_i_), ae_ca(gate_r_), ae_ca(h_), ae_cf(p_), ae_ci(positions_), n, c,
-                          ae_min(TILE, s.last - c));
+                          ae_ca(gate_i_), ae_ca(gate_r_), ae_ca(h_), ae_cf(state_), ae_cf(p_),
+                          ae_ci(positions_), n, c, ae_min(TILE, s.last - c));
     }
 }

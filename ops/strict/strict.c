@@ -205,9 +205,9 @@ ROW(conv_forward,
      ae_conv_dims n),
     (y, state, x, w, bias, positions, n))
 ROW(conv_backward,
-    (ae_act * dx, ae_f32 *dw, ae_f32 *dbias, const ae_act *dy, const ae_act *x, const ae_f32 *w,
-     const ae_i32 *positions, ae_conv_dims n),
-    (dx, dw, dbias, dy, x, w, positions, n))
+    (ae_act * dx, ae_f32 *dw, ae_f32 *dbias, const ae_act *dy, const ae_act *x, const ae_f32 *state,
+     const ae_f32 *w, const ae_i32 *positions, ae_conv_dims n),
+    (dx, dw, dbias, dy, x, state, w, positions, n))
 
 ROW(rglru_forward,
     (ae_act * h, ae_f32 *state, const ae_act *u, const ae_act *gate_i, const ae_act *gate_r, const ae_f32 *p,
@@ -215,9 +215,9 @@ ROW(rglru_forward,
     (h, state, u, gate_i, gate_r, p, positions, n))
 ROW(rglru_backward,
     (ae_act * du, ae_act *dgate_i, ae_act *dgate_r, ae_f32 *dp, const ae_act *dh, const ae_act *u,
-     const ae_act *gate_i, const ae_act *gate_r, const ae_act *h, const ae_f32 *p, const ae_i32 *positions,
-     ae_rglru_dims n),
-    (du, dgate_i, dgate_r, dp, dh, u, gate_i, gate_r, h, p, positions, n))
+     const ae_act *gate_i, const ae_act *gate_r, const ae_act *h, const ae_f32 *state, const ae_f32 *p,
+     const ae_i32 *positions, ae_rglru_dims n),
+    (du, dgate_i, dgate_r, dp, dh, u, gate_i, gate_r, h, state, p, positions, n))
 
 ROW(geglu_forward, (ae_act * y, const ae_act *gate, const ae_act *up, ptrdiff_t n), (y, gate, up, n))
 ROW(geglu_backward,

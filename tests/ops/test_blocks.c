@@ -44,6 +44,7 @@ typedef struct {
     ae_recurrent_state recurrent;
     ae_attention_state attention;
     bool stateful;
+    rig_array h0, inputs0; /* the state of `recurrent` before the rows, for backward */
 } branch;
 
 static int list_parameters(parameter *list, kind which, const ae_block_dims *n) {
@@ -153,7 +154,8 @@ static void backward_recurrent(rig *r, branch *k) {
     ae_recurrent_grads g;
     memcpy(&p, k->values, sizeof p);
     memcpy(&g, k->grads, sizeof g);
-    r->be.recurrent_backward(&r->be, k->d.dev, &g, k->saved, k->x.dev, &p, &k->batch, &k->n, k->scratch);
+    r->be.recurrent_backward(&r->be, k->d.dev, &g, k->saved, k->x.dev, &p, k->stateful ? &k->recurrent : NULL,
+                             &k->batch, &k->n, k->scratch);
 }
 
 static void backward_attention(rig *r, branch *k) {
@@ -179,6 +181,10 @@ static void both_passes(rig *r, void *context) {
     void (*const backward[])(rig *, branch *) = {backward_recurrent, backward_attention, backward_mlp};
     forward(r, k);
     rig_write(r, &k->d);
+    if (k->h0.dev) { /* forward has replaced them */
+        rig_write(r, &k->h0);
+        rig_write(r, &k->inputs0);
+    }
     backward[k->kind](r, k);
 }
 
@@ -212,7 +218,8 @@ static double complex loss(void *context) {
     memcpy(&recurrent, values, sizeof recurrent);
     memcpy(&attention, values, sizeof attention);
     memcpy(&mlp, values, sizeof mlp);
-    if (k->kind == RECURRENT) cref_recurrent(k->out.c, k->x.c, &recurrent, NULL, NULL, k->positions.x, n);
+    if (k->kind == RECURRENT)
+        cref_recurrent(k->out.c, k->x.c, &recurrent, k->h0.c, k->inputs0.c, k->positions.x, n);
     if (k->kind == ATTENTION) cref_attention_block(k->out.c, k->x.c, &attention, k->positions.x, n);
     if (k->kind == MLP) cref_mlp(k->out.c, k->x.c, &mlp, n);
     return rig_dot(k->d_out.d, k->out.c, k->out.n);
@@ -272,6 +279,30 @@ static void expect_backward(rig *r, kind which, ae_block_dims n, rig_layout layo
 ON_EVERY_BACKEND(blocks, backward_is_the_complex_step) {
     r->every_element = ae_min(40, r->every_element);
     each_way(r, expect_backward);
+}
+
+/* Rows that go on from a state; a lean block makes its convolution again from it. */
+static void expect_backward_from_a_state(rig *r, ae_block_dims n, unsigned lean) {
+    n.lean = lean;
+    branch k = make(r, RECURRENT, n, RIG_MIDDLE);
+    k.h0 = rig_normal(r, 1, n.B * n.C);
+    k.inputs0 = rig_normal(r, 1, n.B * (n.K - 1) * n.C);
+    k.recurrent = (ae_recurrent_state){k.h0.dev, k.inputs0.dev};
+    k.stateful = true;
+    both_passes(r, &k);
+    rig_expect_gradient(r, "d", rig_read(r, &k.d), &k.x, loss, &k, tolerance[BACKWARD]);
+    for (int i = 0; i < k.count; i++)
+        rig_expect_gradient(r, k.list[i].name, rig_read(r, &k.g[i]), &k.p[i], loss, &k, tolerance[BACKWARD]);
+}
+
+ON_EVERY_BACKEND(blocks, backward_from_a_state_is_the_complex_step) {
+    r->every_element = ae_min(40, r->every_element);
+    r->floor = 0.05;
+    for (size_t i = 0; i < COUNT(dims); i++) {
+        if (dims[i].T > 100) continue;
+        expect_backward_from_a_state(r, dims[i], 0);
+        expect_backward_from_a_state(r, dims[i], AE_LEAN_RECURRENT);
+    }
 }
 
 static void expect_accumulation(rig *r, kind which, ae_block_dims n, rig_layout layout) {

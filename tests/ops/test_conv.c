@@ -13,6 +13,7 @@ typedef struct {
     ae_conv_dims n;
     rig_ints positions;
     rig_array x, w, bias, y, dy, dx, dw, dbias;
+    rig_array past; /* the inputs before the call; none without a `dev` */
 } taps;
 
 static taps make(rig *r, ae_conv_dims n, rig_layout layout) {
@@ -27,12 +28,13 @@ static taps make(rig *r, ae_conv_dims n, rig_layout layout) {
                   rig_normal(r, 1, M * n.C),
                   rig_output(r, M * n.C),
                   rig_zeros(r, n.C * n.K),
-                  rig_zeros(r, n.C)};
+                  rig_zeros(r, n.C),
+                  {0}};
 }
 
 static double complex loss(void *context) {
     taps *k = context;
-    cref_conv(k->y.c, NULL, k->x.c, k->w.c, k->bias.c, k->positions.x, k->n.B, k->n.T, k->n.C, k->n.K);
+    cref_conv(k->y.c, k->past.c, k->x.c, k->w.c, k->bias.c, k->positions.x, k->n.B, k->n.T, k->n.C, k->n.K);
     return rig_dot(k->dy.d, k->y.c, k->y.n);
 }
 
@@ -43,8 +45,8 @@ static void forward(rig *r, void *context) {
 
 static void backward(rig *r, void *context) {
     taps *k = context;
-    r->be.conv_backward(k->dx.dev, k->dw.dev, k->dbias.dev, k->dy.dev, k->x.dev, k->w.dev, k->positions.dev,
-                        k->n);
+    r->be.conv_backward(k->dx.dev, k->dw.dev, k->dbias.dev, k->dy.dev, k->x.dev, k->past.dev, k->w.dev,
+                        k->positions.dev, k->n);
 }
 
 ON_EVERY_BACKEND(conv, forward_is_the_reference) {
@@ -68,6 +70,30 @@ ON_EVERY_BACKEND(conv, backward_is_the_complex_step) {
         }
 }
 
+/* Rows at positions 0, 1, 2, ... with the inputs before them; those of another document are NaN. */
+static void spoil_unseen(rig *r, taps *k) {
+    const ptrdiff_t keep = k->n.K - 1;
+    for (ptrdiff_t b = 0; b < k->n.B; b++)
+        for (ptrdiff_t i = 0; i < (keep - k->positions.x[b * k->n.T]) * k->n.C; i++)
+            k->past.x[b * keep * k->n.C + i] = NAN;
+    rig_write(r, &k->past);
+}
+
+ON_EVERY_BACKEND(conv, backward_from_a_state_is_the_complex_step) {
+    static const rig_layout layouts[] = {RIG_MIDDLE, RIG_LONG};
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        for (size_t j = 0; j < COUNT(layouts); j++) {
+            if (sizes[i].K == 1) continue;
+            taps k = make(r, sizes[i], layouts[j]);
+            k.past = rig_normal(r, 1, k.n.B * (k.n.K - 1) * k.n.C);
+            spoil_unseen(r, &k);
+            backward(r, &k);
+            rig_expect_gradient(r, "dx", rig_read(r, &k.dx), &k.x, loss, &k, tolerance[BACKWARD]);
+            rig_expect_gradient(r, "dw", rig_read(r, &k.dw), &k.w, loss, &k, tolerance[BACKWARD]);
+            rig_expect_gradient(r, "dbias", rig_read(r, &k.dbias), &k.bias, loss, &k, tolerance[BACKWARD]);
+        }
+}
+
 ON_EVERY_BACKEND(conv, gradients_accumulate_and_null_is_skipped) {
     for (size_t i = 3; i < COUNT(sizes); i += 3) {
         taps k = make(r, sizes[i], RIG_LONG);
@@ -81,10 +107,10 @@ ON_EVERY_BACKEND(conv, gradients_accumulate_and_null_is_skipped) {
         rig_expect_sum(r, "dbias", rig_read(r, &k.dbias), k.dbias.x, dbias, k.dbias.n);
         rig_expect_bits(r, "dx", rig_read(r, &k.dx), dx, k.dx.n);
         rig_write(r, &k.dw);
-        r->be.conv_backward(k.dx.dev, k.dw.dev, NULL, k.dy.dev, k.x.dev, k.w.dev, k.positions.dev, k.n);
+        r->be.conv_backward(k.dx.dev, k.dw.dev, NULL, k.dy.dev, k.x.dev, NULL, k.w.dev, k.positions.dev, k.n);
         rig_expect_bits(r, "dw without dbias", rig_read(r, &k.dw), sum, k.dw.n);
         rig_write(r, &k.dx);
-        r->be.conv_backward(k.dx.dev, NULL, NULL, k.dy.dev, k.x.dev, k.w.dev, k.positions.dev, k.n);
+        r->be.conv_backward(k.dx.dev, NULL, NULL, k.dy.dev, k.x.dev, NULL, k.w.dev, k.positions.dev, k.n);
         rig_expect_bits(r, "dx alone", rig_read(r, &k.dx), dx, k.dx.n);
     }
 }

@@ -14,6 +14,7 @@ typedef struct {
     ae_rglru_dims n;
     rig_ints positions;
     rig_array u, gate_i, gate_r, p, h, dh, du, dgate_i, dgate_r, dp;
+    rig_array state; /* before the call; none without a `dev` */
 } scan;
 
 /* p between -7 (a decay of 0.1 % a step and less) and 1 (nothing is left after one). */
@@ -37,12 +38,13 @@ static scan make(rig *r, ae_rglru_dims n, rig_layout layout) {
                   rig_output(r, all),
                   rig_output(r, all),
                   rig_output(r, all),
-                  rig_zeros(r, n.C)};
+                  rig_zeros(r, n.C),
+                  {0}};
 }
 
 static double complex loss(void *context) {
     scan *k = context;
-    cref_rglru(k->h.c, NULL, k->u.c, k->gate_i.c, k->gate_r.c, k->p.c, k->positions.x, k->n.B, k->n.T,
+    cref_rglru(k->h.c, k->state.c, k->u.c, k->gate_i.c, k->gate_r.c, k->p.c, k->positions.x, k->n.B, k->n.T,
                k->n.C);
     return rig_dot(k->dh.d, k->h.c, k->h.n);
 }
@@ -53,14 +55,15 @@ static void reference(scan *k) {
 
 static void forward(rig *r, void *context) {
     scan *k = context;
-    r->be.rglru_forward(k->h.dev, NULL, k->u.dev, k->gate_i.dev, k->gate_r.dev, k->p.dev, k->positions.dev,
-                        k->n);
+    r->be.rglru_forward(k->h.dev, k->state.dev, k->u.dev, k->gate_i.dev, k->gate_r.dev, k->p.dev,
+                        k->positions.dev, k->n);
 }
 
 static void backward(rig *r, void *context) {
     scan *k = context;
     r->be.rglru_backward(k->du.dev, k->dgate_i.dev, k->dgate_r.dev, k->dp.dev, k->dh.dev, k->u.dev,
-                         k->gate_i.dev, k->gate_r.dev, k->h.dev, k->p.dev, k->positions.dev, k->n);
+                         k->gate_i.dev, k->gate_r.dev, k->h.dev, k->state.dev, k->p.dev, k->positions.dev,
+                         k->n);
 }
 
 ON_EVERY_BACKEND(rglru, forward_is_the_reference) {
@@ -75,6 +78,7 @@ ON_EVERY_BACKEND(rglru, forward_is_the_reference) {
 
 static void expect_gradients(rig *r, scan *k, double allowed) {
     forward(r, k);
+    if (k->state.dev) rig_write(r, &k->state); /* forward has replaced it */
     backward(r, k);
     rig_expect_gradient(r, "du", rig_read(r, &k->du), &k->u, loss, k, allowed);
     rig_expect_gradient(r, "dgate_i", rig_read(r, &k->dgate_i), &k->gate_i, loss, k, allowed);
@@ -89,6 +93,20 @@ ON_EVERY_BACKEND(rglru, backward_is_the_complex_step) {
         for (rig_layout layout = RIG_ONE; layout < RIG_LAYOUTS; layout++) {
             if (sizes[i].T > 50 && (layout == RIG_SINGLE || layout == RIG_SHORT)) continue;
             scan k = make(r, sizes[i], layout);
+            expect_gradients(r, &k, tolerance[BACKWARD]);
+        }
+}
+
+/* Rows that go on with a state; where a row begins a document the state is NaN, which nobody looks at. */
+ON_EVERY_BACKEND(rglru, backward_from_a_state_is_the_complex_step) {
+    static const rig_layout layouts[] = {RIG_MIDDLE, RIG_LONG};
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        for (size_t j = 0; j < COUNT(layouts); j++) {
+            scan k = make(r, sizes[i], layouts[j]);
+            k.state = rig_normal(r, 1, k.n.B * k.n.C);
+            for (ptrdiff_t at = 0; at < k.state.n; at++)
+                if (k.positions.x[at / k.n.C * k.n.T] == 0) k.state.x[at] = NAN;
+            rig_write(r, &k.state);
             expect_gradients(r, &k, tolerance[BACKWARD]);
         }
 }
@@ -134,7 +152,8 @@ ON_EVERY_BACKEND(rglru, clipped_derivative_by_hand) {
               rig_output(r, 2),
               rig_output(r, 2),
               rig_output(r, 2),
-              rig_zeros(r, 1)};
+              rig_zeros(r, 1),
+              {0}};
     forward(r, &k);
     backward(r, &k);
     const double rate = 5.602796406145941e-9, ln2 = 0.6931471805599453; /* sigmoid(-19) */
@@ -168,7 +187,7 @@ ON_EVERY_BACKEND(rglru, overlaps_change_nothing_and_dp_accumulates) {
         const float *du = rig_read(r, &k.du), *di = rig_read(r, &k.dgate_i), *dr = rig_read(r, &k.dgate_r);
         const float *dp = rig_read(r, &k.dp);
         r->be.rglru_backward(k.du.dev, k.dgate_i.dev, k.dgate_r.dev, NULL, k.dh.dev, k.u.dev, k.gate_i.dev,
-                             k.gate_r.dev, k.h.dev, k.p.dev, k.positions.dev, k.n);
+                             k.gate_r.dev, k.h.dev, NULL, k.p.dev, k.positions.dev, k.n);
         rig_expect_bits(r, "du without dp", rig_read(r, &k.du), du, k.du.n);
         rig_expect_bits(r, "dp left alone", rig_read(r, &k.dp), dp, k.dp.n);
         k.dp = rig_normal(r, 1, k.dp.n);

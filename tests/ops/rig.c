@@ -14,13 +14,26 @@ struct criterion_test_params rig_choices(void) {
     return cr_make_param_array(rig_choice, choices, sizeof choices / sizeof *choices);
 }
 
+struct criterion_test_params rig_typed_choices(void) {
+    static rig_choice choices[] = {{.strict = 0},
+                                   {.avx2 = 1},
+                                   {.strict = 1},
+                                   {.bf16 = 1},
+                                   {.bf16 = 1, .products = 1},
+                                   {.bf16 = 1, .avx2 = 1},
+                                   {.bf16 = 1, .strict = 1}};
+    return cr_make_param_array(rig_choice, choices, sizeof choices / sizeof *choices);
+}
+
 void rig_open(rig *r, const rig_choice *choice) {
-    *r = (rig){.seed = 1, .every_element = RIG_EVERY_ELEMENT, .floor = RIG_FLOOR};
+    const ae_backend_options options = {.threads = 2, .dtype = choice->bf16 ? AE_DTYPE_BF16 : AE_DTYPE_F32};
+    *r = (rig){.seed = 1, .bf16 = choice->bf16, .every_element = RIG_EVERY_ELEMENT, .floor = RIG_FLOOR};
     if (choice->avx2) cr_assert_eq(setenv("AERIE_ISA", "avx2", 1), 0);
-    const ae_status st = choice->strict ? ae_backend_strict(&r->be, &(ae_backend_options){.threads = 2})
-                                        : ae_backend_cpu(&r->be, &(ae_backend_options){.threads = 2});
+    cr_assert_eq(setenv("AERIE_PRODUCTS", choice->products ? "bf16" : "f32", 1), 0);
+    const ae_status st =
+        choice->strict ? ae_backend_strict(&r->be, &options) : ae_backend_cpu(&r->be, &options);
     cr_assert_eq(st, AE_OK, "%s", ae_error_message());
-    cr_assert_eq(r->be.act_bytes, sizeof(float), "the tolerances here are those of float32 activations");
+    cr_assert_eq(r->be.act_bytes, r->bf16 ? sizeof(uint16_t) : sizeof(float));
     omp_set_num_threads(THREADS_MAX);
     (void)snprintf(r->label, sizeof r->label, "%s %s", r->be.name, r->be.kernels);
 }
@@ -71,25 +84,71 @@ void *rig_device(rig *r, size_t bytes) {
     return p;
 }
 
-static rig_array array(rig *r, ptrdiff_t n) {
+static uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static uint16_t bf16_of(float x) {
+    const uint32_t bits = bits_of(x);
+    return (uint16_t)((isnan(x) ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float of_bf16(uint16_t x) {
+    const uint32_t bits = (uint32_t)x << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static bool narrow(const rig *r, bool act) {
+    return act && r->bf16;
+}
+
+static rig_array array(rig *r, ptrdiff_t n, bool act) {
     const size_t count = (size_t)n;
-    return (rig_array){n, rig_host(r, count * sizeof(float)), rig_device(r, count * sizeof(float)),
-                       rig_host(r, count * sizeof(double)), rig_host(r, count * sizeof(double complex))};
+    return (rig_array){.n = n,
+                       .act = act,
+                       .x = rig_host(r, count * sizeof(float)),
+                       .dev = rig_device(r, count * (act ? r->be.act_bytes : sizeof(float))),
+                       .d = rig_host(r, count * sizeof(double)),
+                       .c = rig_host(r, count * sizeof(double complex))};
 }
 
 void rig_write(rig *r, const rig_array *a) {
-    r->be.upload(a->dev, a->x, (size_t)a->n * sizeof *a->x);
+    if (!narrow(r, a->act)) {
+        r->be.upload(a->dev, a->x, (size_t)a->n * sizeof *a->x);
+        return;
+    }
+    uint16_t *half = malloc((size_t)a->n * sizeof *half + 1);
+    cr_assert_not_null(half);
+    for (ptrdiff_t i = 0; i < a->n; i++) half[i] = bf16_of(a->x[i]);
+    r->be.upload(a->dev, half, (size_t)a->n * sizeof *half);
+    free(half);
 }
 
-rig_array rig_values(rig *r, const float *x, ptrdiff_t n) {
-    rig_array a = array(r, n);
+static rig_array values(rig *r, const float *x, ptrdiff_t n, bool act) {
+    rig_array a = array(r, n, act);
     for (ptrdiff_t i = 0; i < n; i++) {
-        a.x[i] = x[i];
-        a.d[i] = (double)x[i];
+        a.x[i] = narrow(r, act) ? of_bf16(bf16_of(x[i])) : x[i];
+        a.d[i] = (double)a.x[i];
         a.c[i] = a.d[i];
     }
     rig_write(r, &a);
     return a;
+}
+
+rig_array rig_values(rig *r, const float *x, ptrdiff_t n) {
+    return values(r, x, n, false);
+}
+
+rig_array rig_act_values(rig *r, const float *x, ptrdiff_t n) {
+    return values(r, x, n, true);
+}
+
+double rig_tolerance(const rig *r, double f32, double bf16) {
+    return r->bf16 ? bf16 : f32;
 }
 
 /* splitmix64 */
@@ -109,9 +168,23 @@ static double random_normal(rig *r) {
     return radius * cos(2 * acos(-1) * rig_random(r));
 }
 
-rig_array rig_normal(rig *r, double scale, ptrdiff_t n) {
+static float *normal_values(rig *r, double scale, ptrdiff_t n) {
     float *x = rig_host(r, (size_t)n * sizeof *x);
     for (ptrdiff_t i = 0; i < n; i++) x[i] = (float)(scale * random_normal(r));
+    return x;
+}
+
+rig_array rig_normal(rig *r, double scale, ptrdiff_t n) {
+    return rig_values(r, normal_values(r, scale, n), n);
+}
+
+rig_array rig_act_normal(rig *r, double scale, ptrdiff_t n) {
+    return rig_act_values(r, normal_values(r, scale, n), n);
+}
+
+rig_array rig_weights(rig *r, double scale, ptrdiff_t n) {
+    float *x = normal_values(r, scale, n);
+    for (ptrdiff_t i = 0; r->bf16 && i < n; i++) x[i] = of_bf16(bf16_of(x[i]));
     return rig_values(r, x, n);
 }
 
@@ -119,10 +192,18 @@ rig_array rig_zeros(rig *r, ptrdiff_t n) {
     return rig_values(r, rig_host(r, (size_t)n * sizeof(float)), n);
 }
 
-rig_array rig_output(rig *r, ptrdiff_t n) {
-    rig_array a = array(r, n);
+static rig_array output(rig *r, ptrdiff_t n, bool act) {
+    rig_array a = array(r, n, act);
     for (ptrdiff_t i = 0; i < n; i++) a.x[i] = NAN;
     return a;
+}
+
+rig_array rig_output(rig *r, ptrdiff_t n) {
+    return output(r, n, false);
+}
+
+rig_array rig_act_output(rig *r, ptrdiff_t n) {
+    return output(r, n, true);
 }
 
 rig_ints rig_numbers(rig *r, const int32_t *x, ptrdiff_t n) {
@@ -145,7 +226,15 @@ rig_ints rig_below(rig *r, int32_t limit, ptrdiff_t n) {
 
 float *rig_read(rig *r, const rig_array *a) {
     float *x = rig_host(r, (size_t)a->n * sizeof *x);
-    r->be.download(x, a->dev, (size_t)a->n * sizeof *x);
+    if (!narrow(r, a->act)) {
+        r->be.download(x, a->dev, (size_t)a->n * sizeof *x);
+        return x;
+    }
+    uint16_t *half = malloc((size_t)a->n * sizeof *half + 1);
+    cr_assert_not_null(half);
+    r->be.download(half, a->dev, (size_t)a->n * sizeof *half);
+    for (ptrdiff_t i = 0; i < a->n; i++) x[i] = of_bf16(half[i]);
+    free(half);
     return x;
 }
 
@@ -184,7 +273,7 @@ rig_array rig_cut(rig *r, const rig_array *a, ptrdiff_t B, ptrdiff_t whole, ptrd
     float *part = rig_host(r, (size_t)(B * T * width) * sizeof *part);
     for (ptrdiff_t b = 0; b < B; b++)
         memcpy(part + b * T * width, a->x + (b * whole + from) * width, (size_t)(T * width) * sizeof *part);
-    return rig_values(r, part, B * T * width);
+    return values(r, part, B * T * width, a->act);
 }
 
 rig_ints rig_cut_numbers(rig *r, const rig_ints *a, ptrdiff_t B, ptrdiff_t whole, ptrdiff_t from,
@@ -231,12 +320,6 @@ static void expect(const rig *r, const char *what, const float *got, const doubl
 void rig_expect(const rig *r, const char *what, const float *got, const double *want, ptrdiff_t n,
                 double tolerance) {
     expect(r, what, got, want, n, root_mean_square(want, n), tolerance);
-}
-
-static uint32_t bits_of(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
 }
 
 void rig_expect_bits(const rig *r, const char *what, const float *got, const float *want, ptrdiff_t n) {

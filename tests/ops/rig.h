@@ -8,10 +8,12 @@
 #include <omp.h>
 
 /* A rig holds one backend and the arrays of a case, on the device and on the host. Every test runs once for each backend and
- * instruction set; the sizes are a loop inside. */
+ * instruction set, ON_EVERY_TYPE also for each type of activations; the sizes are a loop inside. */
 
 typedef struct {
     int strict, avx2;
+    int bf16;     /* activations */
+    int products; /* of bfloat16 operands, where the machine has them */
 } rig_choice;
 
 #define RIG_FLOOR 1e-37
@@ -26,6 +28,7 @@ enum { RIG_PIECES = 4096 };
 typedef struct {
     ae_backend be;
     char label[32], where[160]; /* for messages: the backend and kernels, the sizes at work */
+    bool bf16;
     uint64_t seed;
     ptrdiff_t every_element; /* inputs of up to so many elements are perturbed one by one */
     double floor;            /* added to what an error is relative to: where terms cancel to nothing */
@@ -36,16 +39,16 @@ typedef struct {
     } pieces[RIG_PIECES];
 } rig;
 
-struct criterion_test_params rig_choices(void);
+struct criterion_test_params rig_choices(void), rig_typed_choices(void);
 void rig_open(rig *r, const rig_choice *choice);
 void rig_close(rig *r);
 void rig_next(rig *r, const char *fmt, ...)
     __attribute__((format(printf, 2, 3))); /* a new case: its arrays are released */
 
-#define ON_EVERY_BACKEND(suite, name)                                                                        \
+#define RIG_TEST(suite, name, choices)                                                                       \
     static void suite##_##name(rig *r);                                                                      \
     ParameterizedTestParameters(suite, name) {                                                               \
-        return rig_choices();                                                                                \
+        return choices();                                                                                    \
     }                                                                                                        \
     ParameterizedTest(const rig_choice *choice, suite, name) {                                               \
         rig r;                                                                                               \
@@ -54,12 +57,16 @@ void rig_next(rig *r, const char *fmt, ...)
         rig_close(&r);                                                                                       \
     }                                                                                                        \
     static void suite##_##name(rig *r)
+#define ON_EVERY_BACKEND(suite, name) RIG_TEST(suite, name, rig_choices)
+#define ON_EVERY_TYPE(suite, name)    RIG_TEST(suite, name, rig_typed_choices)
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* One array of a case: `x` the values on the host, `dev` the same on the device, `d` and `c` for the references. */
+/* One array of a case: `x` the values on the host, `dev` the same on the device, `d` and `c` for the references. Activations lie on the
+ * device in the backend's type; `x` is rounded to it, so that the references see what the op sees. */
 typedef struct {
     ptrdiff_t n;
+    bool act;
     float *x;
     void *dev;
     double *d;
@@ -78,6 +85,11 @@ rig_array rig_values(rig *r, const float *x, ptrdiff_t n); /* given */
 rig_array rig_normal(rig *r, double scale, ptrdiff_t n);   /* mean 0 */
 rig_array rig_zeros(rig *r, ptrdiff_t n);                  /* a gradient that accumulates */
 rig_array rig_output(rig *r, ptrdiff_t n);                 /* NaN until written */
+rig_array rig_act_values(rig *r, const float *x, ptrdiff_t n);
+rig_array rig_act_normal(rig *r, double scale, ptrdiff_t n);
+rig_array rig_act_output(rig *r, ptrdiff_t n);
+rig_array rig_weights(rig *r, double scale, ptrdiff_t n); /* float32 that the backend's type holds exactly */
+double rig_tolerance(const rig *r, double f32, double bf16);
 rig_ints rig_numbers(rig *r, const int32_t *x, ptrdiff_t n);
 rig_ints rig_below(rig *r, int32_t limit, ptrdiff_t n); /* random in [0, limit) */
 void rig_write(rig *r, const rig_array *a);             /* x to the device again */

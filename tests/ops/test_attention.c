@@ -1,7 +1,12 @@
 #include "tests/ops/rig.h"
 
-enum { FORWARD, BACKWARD };
-static const double tolerance[] = {[FORWARD] = 1e-5, [BACKWARD] = 1e-5};
+/* Of values stored in float32, of activations, and of gradients. In bfloat16 an activation is rounded by up to 2^-9; o is rounded before
+ * delta is made of it, and products of that type take rounded probabilities. */
+enum { STORED, FORWARD, BACKWARD };
+static double tolerance(const rig *r, int of) {
+    static const double f32[] = {1e-5, 1e-5, 1e-5}, bf16[] = {1e-5, 0x1p-8, 0x1p-6};
+    return rig_tolerance(r, f32[of], bf16[of]);
+}
 
 /* Small enough for every element: lengths 1 to 11 around windows of 0 to 6; head sizes beside the vector width. */
 static const ae_attention_dims small[] = {
@@ -30,15 +35,15 @@ static attention make(rig *r, ae_attention_dims n, rig_layout layout, double sca
     const ptrdiff_t M = n.B * n.T, Q = M * n.N * n.H, KV = M * n.G * n.H;
     return (attention){n,
                        rig_positions(r, layout, n.B, n.T),
-                       rig_normal(r, scale, Q),
-                       rig_normal(r, scale, KV),
-                       rig_normal(r, 1, KV),
-                       rig_output(r, Q),
+                       rig_act_normal(r, scale, Q),
+                       rig_act_normal(r, scale, KV),
+                       rig_act_normal(r, 1, KV),
+                       rig_act_output(r, Q),
                        rig_output(r, M * n.N),
-                       rig_normal(r, 1, Q),
-                       rig_output(r, Q),
-                       rig_output(r, KV),
-                       rig_output(r, KV),
+                       rig_act_normal(r, 1, Q),
+                       rig_act_output(r, Q),
+                       rig_act_output(r, KV),
+                       rig_act_output(r, KV),
                        rig_device(r, r->be.attention_scratch_bytes(n, 0))};
 }
 
@@ -71,8 +76,8 @@ static void expect_forward(rig *r, ae_attention_dims n, rig_layout layout) {
     reference(&k);
     forward(r, &k);
     const float *o = rig_read(r, &k.o), *lse = rig_read(r, &k.lse);
-    rig_expect(r, "o", o, k.o.d, k.o.n, tolerance[FORWARD]);
-    rig_expect(r, "lse", lse, k.lse.d, k.lse.n, tolerance[FORWARD]);
+    rig_expect(r, "o", o, k.o.d, k.o.n, tolerance(r, FORWARD));
+    rig_expect(r, "lse", lse, k.lse.d, k.lse.n, tolerance(r, STORED));
     k.scratch = rig_device(r, r->be.attention_scratch_bytes(n, 1));
     rig_write(r, &k.o);
     forward(r, &k);
@@ -84,23 +89,23 @@ static void expect_backward(rig *r, ae_attention_dims n, rig_layout layout) {
     r->floor = 1; /* one key: no gradient reaches its score */
     forward(r, &k);
     backward(r, &k);
-    rig_expect_gradient(r, "dq", rig_read(r, &k.dq), &k.q, loss, &k, tolerance[BACKWARD]);
-    rig_expect_gradient(r, "dk", rig_read(r, &k.dk), &k.k, loss, &k, tolerance[BACKWARD]);
-    rig_expect_gradient(r, "dv", rig_read(r, &k.dv), &k.v, loss, &k, tolerance[BACKWARD]);
+    rig_expect_gradient(r, "dq", rig_read(r, &k.dq), &k.q, loss, &k, tolerance(r, BACKWARD));
+    rig_expect_gradient(r, "dk", rig_read(r, &k.dk), &k.k, loss, &k, tolerance(r, BACKWARD));
+    rig_expect_gradient(r, "dv", rig_read(r, &k.dv), &k.v, loss, &k, tolerance(r, BACKWARD));
 }
 
-ON_EVERY_BACKEND(attention, small_forward_is_the_reference) {
+ON_EVERY_TYPE(attention, small_forward_is_the_reference) {
     for (size_t i = 0; i < COUNT(small); i++)
         for (rig_layout layout = RIG_ONE; layout < RIG_LAYOUTS; layout++) expect_forward(r, small[i], layout);
 }
 
-ON_EVERY_BACKEND(attention, small_backward_is_the_complex_step) {
+ON_EVERY_TYPE(attention, small_backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(small); i++)
         for (rig_layout layout = RIG_ONE; layout < RIG_LAYOUTS; layout++)
             expect_backward(r, small[i], layout);
 }
 
-ON_EVERY_BACKEND(attention, large_forward_is_the_reference) {
+ON_EVERY_TYPE(attention, large_forward_is_the_reference) {
     for (size_t i = 0; i < COUNT(large); i++) {
         expect_forward(r, large[i], RIG_ONE);
         expect_forward(r, large[i], i % 2 ? RIG_LONG : RIG_SHORT);
@@ -108,7 +113,7 @@ ON_EVERY_BACKEND(attention, large_forward_is_the_reference) {
     }
 }
 
-ON_EVERY_BACKEND(attention, large_backward_is_the_complex_step) {
+ON_EVERY_TYPE(attention, large_backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(large); i++) {
         expect_backward(r, large[i], RIG_ONE);
         expect_backward(r, large[i], i % 2 ? RIG_LONG : RIG_MIDDLE);
@@ -116,20 +121,20 @@ ON_EVERY_BACKEND(attention, large_backward_is_the_complex_step) {
 }
 
 /* Scores of some hundreds: the softmax neither overflows nor forgets the greatest. */
-ON_EVERY_BACKEND(attention, large_scores) {
+ON_EVERY_TYPE(attention, large_scores) {
     static const ae_attention_dims dims[] = {
         {1, 9, 2, 1, 8, 4}, {1, 300, 2, 1, 8, -1}, {1, 520, 2, 1, 8, 270}};
     for (size_t i = 0; i < COUNT(dims); i++) {
         attention k = make(r, dims[i], RIG_ONE, 12);
         reference(&k);
         forward(r, &k);
-        rig_expect(r, "o", rig_read(r, &k.o), k.o.d, k.o.n, 1e-4);
-        rig_expect(r, "lse", rig_read(r, &k.lse), k.lse.d, k.lse.n, tolerance[FORWARD]);
+        rig_expect(r, "o", rig_read(r, &k.o), k.o.d, k.o.n, rig_tolerance(r, 1e-4, 0x1p-8));
+        rig_expect(r, "lse", rig_read(r, &k.lse), k.lse.d, k.lse.n, tolerance(r, STORED));
     }
 }
 
 /* Change one document: its neighbours keep their bits, and their gradients. */
-ON_EVERY_BACKEND(attention, documents_do_not_leak) {
+ON_EVERY_TYPE(attention, documents_do_not_leak) {
     static const ptrdiff_t lengths[] = {12, 70, 330};
     for (size_t i = 0; i < COUNT(lengths); i++)
         for (int spoilt = 0; spoilt < 3; spoilt++) {
@@ -181,7 +186,7 @@ static void step(rig *r, attention *k, const rig_array *k_ring, const rig_array 
                  ptrdiff_t T, float *o) {
     const ae_attention_dims n = k->n, part = {n.B, T, n.N, n.G, n.H, n.W};
     const rig_array q = rig_cut(r, &k->q, n.B, n.T, from, T), keys = rig_cut(r, &k->k, n.B, n.T, from, T);
-    const rig_array values = rig_cut(r, &k->v, n.B, n.T, from, T), out = rig_output(r, q.n);
+    const rig_array values = rig_cut(r, &k->v, n.B, n.T, from, T), out = rig_act_output(r, q.n);
     const rig_array lse = rig_output(r, n.B * T * n.N);
     const rig_ints positions = rig_cut_numbers(r, &k->positions, n.B, n.T, from, T);
     r->be.attention_forward(out.dev, lse.dev, k_ring->dev, v_ring->dev, q.dev, keys.dev, values.dev,
@@ -194,7 +199,7 @@ static void expect_in_parts(rig *r, ae_attention_dims n, rig_layout layout, cons
                             size_t count) {
     attention k = make(r, n, layout, 1.5);
     k.scratch = rig_device(r, r->be.attention_scratch_bytes(n, 1));
-    const rig_array k_ring = rig_output(r, n.B * n.W * n.G * n.H), v_ring = rig_output(r, k_ring.n);
+    const rig_array k_ring = rig_act_output(r, n.B * n.W * n.G * n.H), v_ring = rig_act_output(r, k_ring.n);
     float *o = rig_host(r, (size_t)k.o.n * sizeof *o);
     size_t turn = 0;
     for (ptrdiff_t from = 0; from < n.T;) {
@@ -203,12 +208,12 @@ static void expect_in_parts(rig *r, ae_attention_dims n, rig_layout layout, cons
         from += T;
     }
     reference(&k);
-    rig_expect(r, "o in parts", o, k.o.d, k.o.n, tolerance[FORWARD]);
+    rig_expect(r, "o in parts", o, k.o.d, k.o.n, tolerance(r, FORWARD));
     expect_ring(r, "ring of keys", &k, &k_ring, &k.k);
     expect_ring(r, "ring of values", &k, &v_ring, &k.v);
 }
 
-ON_EVERY_BACKEND(attention, calls_with_rings_are_one_call) {
+ON_EVERY_TYPE(attention, calls_with_rings_are_one_call) {
     static const ae_attention_dims dims[] = {{1, 6, 1, 1, 4, 1},
                                              {2, 14, 2, 1, 5, 4},
                                              {3, 17, 4, 2, 8, 5},
@@ -227,7 +232,7 @@ ON_EVERY_BACKEND(attention, calls_with_rings_are_one_call) {
         }
 }
 
-ON_EVERY_BACKEND(attention, long_calls_with_rings_are_one_call) {
+ON_EVERY_TYPE(attention, long_calls_with_rings_are_one_call) {
     static const ptrdiff_t prefill[] = {257, 1, 64, 300}, blocks[] = {256}, queries[] = {64, 65};
     expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 300}, RIG_ONE, prefill, 4);
     expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 256}, RIG_LONG, blocks, 1);
@@ -235,12 +240,12 @@ ON_EVERY_BACKEND(attention, long_calls_with_rings_are_one_call) {
 }
 
 /* A step of decoding, sequences at different places: the bits of each do not depend on how many there are. */
-ON_EVERY_BACKEND(attention, a_step_has_the_same_bits_in_any_batch) {
+ON_EVERY_TYPE(attention, a_step_has_the_same_bits_in_any_batch) {
     const ptrdiff_t W = 70;
     attention k = make(r, (ae_attention_dims){6, 1, 4, 1, 24, W}, RIG_ONE, 1);
     const int32_t positions[] = {5, 69, 70, 0, 1000, 71};
     k.positions = rig_numbers(r, positions, 6);
-    const rig_array k_ring = rig_normal(r, 1, 6 * W * 24), v_ring = rig_normal(r, 1, 6 * W * 24);
+    const rig_array k_ring = rig_act_normal(r, 1, 6 * W * 24), v_ring = rig_act_normal(r, 1, 6 * W * 24);
     const float *all = NULL;
     for (k.n.B = 6; k.n.B > 0; k.n.B--) {
         rig_write(r, &k_ring);
@@ -253,7 +258,7 @@ ON_EVERY_BACKEND(attention, a_step_has_the_same_bits_in_any_batch) {
     }
 }
 
-ON_EVERY_BACKEND(attention, bits_do_not_depend_on_threads) {
+ON_EVERY_TYPE(attention, bits_do_not_depend_on_threads) {
     for (size_t i = 0; i < COUNT(large); i++) {
         attention k = make(r, large[i], i % 2 ? RIG_LONG : RIG_ONE, 1);
         rig_expect_same_on_threads(r, "forward", forward, &k, (rig_array[]){k.o, k.lse}, 2);

@@ -40,6 +40,12 @@ typedef struct ae_backend {
     ae_weight *(*weight_pack)(const struct ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows,
                               ptrdiff_t cols);
 
+    /* compact weights, for inference without float32 masters: room for one, and its rows from the host, piece by piece (ops/cpu/panels.h
+     * says how rows may be cut; scales NULL: integers are quantised here) */
+    size_t (*compact_bytes)(const ae_weight_shape *s);
+    ae_weight *(*compact_init)(void *room, const ae_weight_shape *s);
+    void (*compact_put)(ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *values, const uint16_t *scales);
+
     ae_embedding_forward_fn *embedding_forward;
     ae_embedding_backward_fn *embedding_backward;
     ae_rmsnorm_forward_fn *rmsnorm_forward;
@@ -87,6 +93,9 @@ typedef struct {
     ae_dtype dtype;
     ae_weight_type weights; /* compact forms for inference; F32 for training of any dtype */
 } ae_backend_options;
+
+/* bfloat16 where the processor has instructions for it, else float32. */
+ae_dtype ae_dtype_auto(void);
 
 /* The CPU; kernels compiled for AVX2 and AVX-512 and for either type of activations, chosen here once by ae_isa_pick(). */
 ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *options);

@@ -14,6 +14,13 @@ typedef struct ae_i32 ae_i32;       /* int32: tokens, targets, positions */
 typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16 } ae_dtype;
 typedef enum { AE_WEIGHT_F32, AE_WEIGHT_BF16, AE_WEIGHT_INT8, AE_WEIGHT_INT4 } ae_weight_type;
 
+/* A compact weight for inference. parts > 0: the gates' square blocks [in, out], rows = parts * cols; else a matrix [rows, cols]. */
+typedef struct {
+    ae_weight_type type; /* not F32 */
+    ptrdiff_t rows, cols, parts;
+    ptrdiff_t group; /* integers: inputs that share a scale, a multiple of 8 up to 256 */
+} ae_weight_shape;
+
 /* One rule for all ops: gradients of parameters accumulate, gradients of activations overwrite; a parameter gradient that is
  * NULL is not computed. Outputs come first, then inputs, then sizes. Nothing overlaps unless a header says so.
  *

@@ -2,6 +2,7 @@
 
 #include "ops/compose/compose.h"
 #include "ops/cpu/gemm.h"
+#include "ops/cpu/panels.h"
 #include "ops/cpu/table.h"
 
 #include <dnnl.h>
@@ -101,6 +102,10 @@ static void flush_denormals(void) {
     _mm_setcsr(_mm_getcsr() | FLUSH_RESULTS | FLUSH_INPUTS);
 }
 
+ae_dtype ae_dtype_auto(void) {
+    return ae_machine_has_bf16() || ae_machine_has_amx() ? AE_DTYPE_BF16 : AE_DTYPE_F32;
+}
+
 /* Products of bfloat16 want their weights in it; training keeps the float32 masters all the same. */
 static ae_weight_type weights_of(const ae_backend_options *o) {
     const bool bf16 = o->dtype == AE_DTYPE_BF16 && ae_products_pick() == AE_PRODUCTS_BF16;
@@ -127,7 +132,10 @@ ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
                        .copy = cpu_copy,
                        .act_from_f32 = bf16 ? cpu_bf16_from_f32 : cpu_act_from_f32,
                        .weight_bytes = cpu_weight_bytes,
-                       .weight_pack = cpu_weight_pack};
+                       .weight_pack = cpu_weight_pack,
+                       .compact_bytes = ae_cpu_panels_bytes,
+                       .compact_init = ae_cpu_panels_init,
+                       .compact_put = ae_cpu_panels_put};
     fill_rows(be, isa);
     /* The library's kernels follow the same cap as ours (AERIE_ISA); refused, and harmless, once it has started. */
     (void)dnnl_set_max_cpu_isa(isa >= AE_ISA_AVX512 ? dnnl_cpu_isa_all : dnnl_cpu_isa_avx2);

@@ -1,16 +1,21 @@
 #include "ops/embedding.h"
 
+#include "ops/cpu/panels.h"
 #include "ops/cpu/rows.h"
 #include "ops/cpu/table.h"
-#include "ops/cpu/weight.h"
 
 void AE_ISA_NAME(ae_cpu_embedding_forward)(ae_f32 *x_, const ae_weight *table_, const ae_i32 *tokens_,
                                            float scale, ptrdiff_t M, ptrdiff_t D) {
     float *x = ae_mf(x_);
-    const float *table = ae_cpu_weight_of(table_)->master;
+    const ae_cpu_weight *w = ae_cpu_weight_of(table_);
+    const float *table = w->master;
     const int32_t *tokens = ae_ci(tokens_);
 #pragma omp parallel for
     for (ptrdiff_t m = 0; m < M; m++) {
+        if (w->panels) {
+            ae_cpu_panels_row(x + m * D, w, tokens[m], scale);
+            continue;
+        }
         const float *row = table + (ptrdiff_t)tokens[m] * D;
         for (ptrdiff_t d = 0; d < D; d += VF)
             vf_store_n(x + m * D + d, vf_set(scale) * vf_load_n(row + d, D - d), D - d);

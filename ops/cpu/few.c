@@ -1,8 +1,10 @@
 #include "ops/cpu/few.h"
 
 #include "ops/cpu/act.h"
+#include "ops/cpu/panels.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum { OUTPUTS = 4, ROWS = 4 };
 
@@ -54,10 +56,54 @@ static inline float bias_of(const float *bias, ptrdiff_t o) {
     return bias ? bias[o] : 0.0f;
 }
 
+/* ---- panels: their kernels take and give float32 ---- */
+
+#ifdef AE_ACT_BF16
+static float *take(ptrdiff_t n) {
+    float *room = malloc((size_t)n * sizeof *room);
+    if (!room) abort(); /* a product has no way to fail; the plan has left room for this */
+    return room;
+}
+
+static void panels_residual(float *out, const float *residual, const ae_elem *x, const ae_cpu_weight *w,
+                            const float *bias, ptrdiff_t M) {
+    const ptrdiff_t n = M * w->cols * ae_panel_parts(w);
+    float *room = take(n);
+    for (ptrdiff_t i = 0; i < n; i += VF) vf_store_n(room + i, va_load_n(x + i, n - i), n - i);
+    AE_ISA_NAME(ae_cpu_panels_few)(out, residual, bias, room, w, M);
+    free(room);
+}
+
+static void panels_few(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
+                       ptrdiff_t M) {
+    const ptrdiff_t n = M * w->rows;
+    float *room = take(n);
+    panels_residual(room, NULL, x, w, bias, M);
+    for (ptrdiff_t i = 0; i < n; i += VF) va_store_n(out + i, vf_load_n(room + i, n - i), n - i);
+    free(room);
+}
+#else
+static void panels_residual(float *out, const float *residual, const ae_elem *x, const ae_cpu_weight *w,
+                            const float *bias, ptrdiff_t M) {
+    AE_ISA_NAME(ae_cpu_panels_few)(out, residual, bias, x, w, M);
+}
+
+static void panels_few(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
+                       ptrdiff_t M) {
+    AE_ISA_NAME(ae_cpu_panels_few)(out, NULL, bias, x, w, M);
+}
+#endif
+
+/* ---- both ---- */
+
 void AE_ROW_NAME(ae_cpu_few_rows_residual)(float *out, const float *residual, const ae_elem *x,
                                            const ae_cpu_weight *w, const float *bias, ptrdiff_t M,
                                            ptrdiff_t I, ptrdiff_t O) {
     (void)I;
+    if (w->panels) {
+        panels_residual(out, residual, x, w, bias, M);
+        return;
+    }
 #pragma omp parallel for schedule(static)
     for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
         const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
@@ -77,6 +123,10 @@ void AE_ROW_NAME(ae_cpu_few_rows_residual)(float *out, const float *residual, co
 void AE_ROW_NAME(ae_cpu_few_rows)(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
                                   ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
     (void)I;
+    if (w->panels) {
+        panels_few(out, x, w, bias, M);
+        return;
+    }
 #pragma omp parallel for schedule(static)
     for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
         const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);

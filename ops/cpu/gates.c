@@ -1,6 +1,7 @@
 #include "ops/gates.h"
 
 #include "ops/cpu/act.h"
+#include "ops/cpu/few.h"
 #include "ops/cpu/sums.h"
 #include "ops/cpu/table.h"
 #include "ops/linear.h"
@@ -11,6 +12,7 @@ enum { CHUNK = 256 };
 /* Block n of the gates' weights, [S, S]. */
 static ae_gemm_operand block_of(const ae_weight *w_, ptrdiff_t n, ptrdiff_t S, bool trans) {
     const ae_cpu_weight *w = ae_cpu_weight_of(w_);
+    if (w->panels) return (ae_gemm_operand){.trans = true, .weight = w, .first = n * S};
     const bool bf16 = w->type == AE_WEIGHT_BF16;
     const char *at = (const char *)w->data + n * S * S * (ptrdiff_t)(bf16 ? sizeof(uint16_t) : sizeof(float));
     return ae_operand(bf16 ? AE_ELEM_BF16 : AE_ELEM_F32, at, S, trans);
@@ -40,6 +42,10 @@ void AE_ROW_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_we
     const ae_elem *x = ae_ca(x_);
     const float *bias = ae_cf(bias_);
     const ptrdiff_t S = C / N;
+    if (M <= AE_LINEAR_FEW && ae_cpu_weight_of(w_)->panels) {
+        AE_ROW_NAME(ae_cpu_few_rows)(y, x, ae_cpu_weight_of(w_), bias, M, S, C);
+        return;
+    }
 #pragma omp parallel for collapse(2)
     for (ptrdiff_t m = 0; m < M; m += CHUNK) {
         for (ptrdiff_t n = 0; n < N; n++) {

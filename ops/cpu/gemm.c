@@ -48,6 +48,10 @@ static const void *advance(const void *x, ae_elem_type type, ptrdiff_t n) {
 
 /* op(X) from row i and column j on. */
 static ae_gemm_operand part_of(ae_gemm_operand x, ptrdiff_t i, ptrdiff_t j) {
+    if (x.weight) {
+        x.first += j;
+        return x;
+    }
     x.at = advance(x.at, x.type, x.trans ? j * x.ld + i : i * x.ld + j);
     return x;
 }

@@ -14,8 +14,8 @@ typedef struct {
     bool trans;
     ptrdiff_t ld;
     const void *at;
-    const ae_cpu_weight
-        *weight; /* of B only: groups of integers; at, type and ld are then unused, trans says the same */
+    const ae_cpu_weight *weight; /* of B only: panels; at, type and ld are then unused, and trans is set */
+    ptrdiff_t first;             /* row of the weight */
 } ae_gemm_operand;
 
 typedef struct {
@@ -47,7 +47,7 @@ static inline ae_gemm_operand ae_operand(ae_elem_type type, const void *at, ptrd
 }
 /* A weight as the right factor B. */
 static inline ae_gemm_operand ae_weight_operand(const ae_cpu_weight *w, bool trans) {
-    if (w->type > AE_WEIGHT_BF16) return (ae_gemm_operand){.trans = trans, .weight = w};
+    if (w->panels) return (ae_gemm_operand){.trans = trans, .weight = w};
     return ae_operand(w->type == AE_WEIGHT_BF16 ? AE_ELEM_BF16 : AE_ELEM_F32, w->data, w->cols, trans);
 }
 

@@ -1,5 +1,6 @@
 #include "core/simd.h"
 #include "ops/cpu/gemm.h"
+#include "ops/cpu/panels.h"
 
 #include <assert.h>
 #include <dnnl.h>
@@ -23,7 +24,15 @@ typedef struct {
     float *c;
     ptrdiff_t ldc;
     const float *bias, *residual;
+    const ae_cpu_weight *weight; /* instead of b: its panels from row `first` on */
+    ptrdiff_t first;
 } f32_args;
+
+static float *take(ptrdiff_t n) {
+    float *room = malloc((size_t)ae_max(n, 1) * sizeof *room);
+    if (!room) abort(); /* a product has no way to fail; the plan has left room for this */
+    return room;
+}
 
 static void fill(const f32_args *g) {
     for (ptrdiff_t i = 0; i < g->m; i++) {
@@ -94,10 +103,38 @@ static bool transposed(const f32_args *g, float beta) {
     return true;
 }
 
+/* A slice of the inner dimension of so many outputs at a time: the unpacked panels stay in the second-level cache. */
+enum { SLICE = 512, SLICE_COLS = 512 };
+
+static void slice_of_panels(const f32_args *g, float *room, ptrdiff_t j, ptrdiff_t k, float beta) {
+    f32_args s = *g;
+    s.n = s.ldb = ae_min(SLICE_COLS, g->n - j);
+    s.k = ae_min(SLICE, g->k - k);
+    s.a = g->a + k;
+    s.b = room;
+    s.c = g->c + j;
+    ae_cpu_panels_unpack(room, s.n, g->weight, g->first + j, s.n, k, s.k);
+    call_library(&s, k == 0 ? beta : 1.0f);
+}
+
+static void product_of_panels(const f32_args *g, float beta) {
+    float *room = take(SLICE * SLICE_COLS);
+    assert(!g->trans_a && g->trans_b);
+    f32_args plain = *g;
+    plain.trans_b = false;
+    for (ptrdiff_t j = 0; j < g->n; j += SLICE_COLS)
+        for (ptrdiff_t k = 0; k < g->k; k += SLICE) slice_of_panels(&plain, room, j, k, beta);
+    free(room);
+}
+
 static void product(const f32_args *g) {
     const bool filled = g->bias || g->residual;
     const float beta = filled ? 1.0f : g->beta;
     if (filled) fill(g);
+    if (g->weight) {
+        product_of_panels(g, beta);
+        return;
+    }
     if (g->trans_a && g->n >= TURN_MIN_COLS && transposed(g, beta)) return;
     call_library(g, beta);
 }
@@ -108,12 +145,6 @@ static void widen(float *to, const uint16_t *from, ptrdiff_t n) {
 
 static void narrow(uint16_t *to, const float *from, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += VF) vf_store_bf16_n(to + i, vf_load_n(from + i, n - i), n - i);
-}
-
-static float *take(ptrdiff_t n) {
-    float *room = malloc((size_t)ae_max(n, 1) * sizeof *room);
-    if (!room) abort(); /* a product has no way to fail; the plan has left room for this */
-    return room;
 }
 
 /* [rows, cols] as they lie in memory, in float32; *room is to be freed. */
@@ -152,9 +183,12 @@ void ae_gemm_serial(const ae_gemm_args *g) {
                   .c = g->c,
                   .ldc = g->ldc,
                   .bias = g->bias,
-                  .residual = g->residual};
+                  .residual = g->residual,
+                  .weight = g->b.weight,
+                  .first = g->b.first};
     f.a = widened(&g->a, f.trans_a ? g->k : g->m, f.trans_a ? g->m : g->k, &f.lda, &room_a);
-    f.b = widened(&g->b, f.trans_b ? g->n : g->k, f.trans_b ? g->k : g->n, &f.ldb, &room_b);
+    if (!f.weight)
+        f.b = widened(&g->b, f.trans_b ? g->n : g->k, f.trans_b ? g->k : g->n, &f.ldb, &room_b);
     if (g->c_type == AE_ELEM_BF16)
         to_bf16(g, &f);
     else

@@ -3,17 +3,20 @@
 #include "core/dims.h"
 #include "ops/types.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* What stands behind ae_weight on the CPU: a matrix [rows, cols], row-major, in one of several types. Training has the float32 master
- * and, where products take bfloat16, a copy in it; inference may have one compact form only. */
+/* What stands behind ae_weight on the CPU: a matrix [rows, cols]. Training has the float32 master and, where products take bfloat16, a
+ * copy in it, both row-major; inference may have one compact form only, in panels (ops/cpu/panels.h). */
 typedef struct {
     ae_weight_type type; /* of data */
     ptrdiff_t rows, cols;
-    ptrdiff_t group;     /* integers: columns that share a scale */
     const void *data;    /* AE_WEIGHT_F32: the master itself */
-    const float *scales; /* integers: [rows, groups] */
     const float *master; /* float32 values, NULL in compact inference */
+
+    bool panels;            /* the compact form; the rest belongs to it */
+    ptrdiff_t parts, group; /* group: inputs that are summed at once, and share a scale */
+    const uint16_t *scales; /* bfloat16, of integers */
 } ae_cpu_weight;
 
 static inline const ae_cpu_weight *ae_cpu_weight_of(const ae_weight *w) {

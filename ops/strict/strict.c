@@ -154,6 +154,10 @@ ROW_OF(ae_act *, act_from_f32, (ae_act * room, const ae_f32 *x, ptrdiff_t n), (r
 ROW_OF(ae_weight *, weight_pack,
        (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols),
        (be, room, master, rows, cols))
+ROW_OF(ae_weight *, compact_init, (void *room, const ae_weight_shape *s), (room, s))
+ROW(compact_put,
+    (ae_weight * w, ptrdiff_t first, ptrdiff_t n, const float *values, const uint16_t *scales),
+    (w, first, n, values, scales))
 
 ROW(embedding_forward,
     (ae_f32 * x, const ae_weight *table, const ae_i32 *tokens, float scale, ptrdiff_t M, ptrdiff_t D),
@@ -261,7 +265,7 @@ ROW_OF(double, sum_squares, (const ae_f32 *x, ptrdiff_t n), (x, n))
 static void set_rows(ae_backend *be) {
 #define SET(row) be->row = strict_##row
     SET(alloc), SET(release), SET(upload), SET(download), SET(zero), SET(copy);
-    SET(act_from_f32), SET(weight_pack);
+    SET(act_from_f32), SET(weight_pack), SET(compact_init), SET(compact_put);
     SET(embedding_forward), SET(embedding_backward), SET(rmsnorm_forward);
     SET(rmsnorm_again), SET(rmsnorm_backward);
     SET(linear_forward), SET(linear_residual), SET(linear_backward_input), SET(linear_backward_weight);

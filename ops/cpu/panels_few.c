@@ -1,0 +1,394 @@
+#include "core/simd.h"
+#include "ops/cpu/panels.h"
+
+#include <assert.h>
+#include <omp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Products of a few rows with panels (ops/cpu/panels.h). A unit is one vector of lanes of one panel; U units x R rows are summed in
+ * registers over one group of inputs, then scaled and added to the float32 totals in memory. */
+enum {
+    LANES = AE_PANEL_LANES,
+    UNITS_OF_PANEL = LANES / VF,
+    UNITS_MAX = 4,
+    ROWS_MAX = 16,
+    GROUP_MAX = 256,
+    AHEAD = 2048
+};
+#ifdef __AVX512F__
+enum { TILE_ROWS = 8 }; /* 32 registers: 16 hold sums */
+#else
+enum { TILE_ROWS = 4 }; /* 16: 8 hold sums */
+#endif
+enum { SUMS = 2 * TILE_ROWS };
+#define AE_INLINE static inline __attribute__((always_inline))
+
+/* ---- x as the kernels want it: [inputs][rows] floats, or [pairs of inputs][rows] of two int16, and scales [groups][rows] ---- */
+
+typedef struct {
+    int32_t *x;
+    float *scales;
+    ptrdiff_t rows; /* M padded to what the tiles take */
+} prepared;
+
+static ptrdiff_t padded_rows(ptrdiff_t M) {
+    return M <= 2 ? M : M <= 4 ? 4 : ae_ceil_div(M, TILE_ROWS) * TILE_ROWS;
+}
+
+/* The largest size, not a number where any is not. */
+static float largest(const float *x, ptrdiff_t n) {
+    vf most = vf_set(0), spoilt = vf_set(0);
+    for (ptrdiff_t i = 0; i < n; i += VF) {
+        const vf v = vf_load_n(x + i, n - i);
+        most = vf_max(vf_abs(v), most);
+        spoilt = vf_fma(v, vf_set(0), spoilt);
+    }
+    return vf_max_of(most) + vf_sum(spoilt);
+}
+
+#ifdef __AVX512F__
+static void store_int16(int16_t *q, vf x) {
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
+}
+#else
+static void store_int16(int16_t *q, vf x) {
+    const vi v = _mm256_cvtps_epi32(x);
+    _mm_storeu_si128((__m128i *)(void *)q,
+                     _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+}
+#endif
+
+/* n inputs of a row as pairs, to[0], to[rows], ...; the scale is no number where an input is none. */
+static void prepare_group(int32_t *to, float *scale, ptrdiff_t rows, const float *x, ptrdiff_t n) {
+    int16_t q[GROUP_MAX + 16] = {0};
+    const float most = largest(x, n), inverse = most > 0 ? 32767.0f / most : 0.0f;
+    *scale = most / 32767.0f;
+    for (ptrdiff_t i = 0; i < n; i += VF) store_int16(q + i, vf_load_n(x + i, n - i) * vf_set(inverse));
+    for (ptrdiff_t i = 0; i < ae_ceil_div(n, AE_PANEL_PAD) * AE_PANEL_PAD; i += 2)
+        memcpy(&to[i / 2 * rows], &q[i], sizeof *to);
+}
+
+static void prepare_integers(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
+    const ptrdiff_t parts = ae_panel_parts(w), groups = ae_panel_groups(w), pairs = ae_panel_cols(w) / 2;
+#pragma omp for collapse(2)
+    for (ptrdiff_t k = 0; k < parts * groups; k++)
+        for (ptrdiff_t m = 0; m < p->rows; m++) {
+            const ptrdiff_t part = k / groups, first = k % groups * w->group,
+                            n = m < M ? ae_min(w->group, w->cols - first) : 0;
+            prepare_group(p->x + (part * pairs + first / 2) * p->rows + m, p->scales + k * p->rows + m,
+                          p->rows, x + (m * parts + part) * w->cols + first, n);
+        }
+}
+
+static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
+    const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w);
+#pragma omp for collapse(2)
+    for (ptrdiff_t part = 0; part < parts; part++)
+        for (ptrdiff_t i = 0; i < cols; i++) {
+            float *to = (float *)(void *)p->x + (part * cols + i) * p->rows;
+            for (ptrdiff_t m = 0; m < p->rows; m++)
+                to[m] = i < w->cols && m < M ? x[(m * parts + part) * w->cols + i] : 0.0f;
+        }
+}
+
+static prepared room_for(const ae_cpu_weight *w, ptrdiff_t M) {
+    const bool real = w->type == AE_WEIGHT_BF16;
+    const ptrdiff_t rows = padded_rows(M), parts = ae_panel_parts(w), cols = ae_panel_cols(w),
+                    elements = parts * rows * (real ? cols : cols / 2),
+                    scales = parts * rows * ae_panel_groups(w);
+    int32_t *x = malloc((size_t)(elements + scales) * sizeof *x);
+    if (!x) abort(); /* a product has no way to fail; the plan has left room for this */
+    return (prepared){.x = x, .scales = (float *)(void *)(x + elements), .rows = rows};
+}
+
+/* ---- one group of inputs ---- */
+
+typedef struct {
+    const char *data;
+    const uint16_t *scales;
+    ptrdiff_t data_step, scales_step; /* from panel to panel: bytes, elements */
+} panel_at;
+
+AE_INLINE const char *unit_data(const panel_at *p, int u, int line_bytes) {
+    return p->data + u / UNITS_OF_PANEL * p->data_step + u % UNITS_OF_PANEL * (line_bytes / UNITS_OF_PANEL);
+}
+
+#ifdef __AVX512F__
+AE_INLINE vi load_line(const char *p) {
+    return _mm512_loadu_si512(p);
+}
+AE_INLINE vf even_bf16(vi v) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
+}
+AE_INLINE vf odd_bf16(vi v) {
+    return _mm512_castsi512_ps(_mm512_and_si512(v, _mm512_set1_epi32((int)0xffff0000)));
+}
+AE_INLINE vi pairs_int8(const char *p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+AE_INLINE vi nibble_values(void) {
+    static const int16_t values[32] = {0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1,
+                                       0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1};
+    return _mm512_loadu_si512(values);
+}
+/* The index takes the low 5 bits of a word: the table holds the 16 values twice. */
+AE_INLINE vi pairs_int4(vi v, int j, vi values) {
+    return _mm512_permutexvar_epi16(_mm512_srli_epi16(v, 4 * j), values);
+}
+AE_INLINE vi vi_zero(void) {
+    return _mm512_setzero_si512();
+}
+AE_INLINE vi vi_set(int32_t x) {
+    return _mm512_set1_epi32(x);
+}
+AE_INLINE vi add_pairs(vi sum, vi a, vi b) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+}
+AE_INLINE vf to_real(vi x) {
+    return _mm512_cvtepi32_ps(x);
+}
+#else
+AE_INLINE vi load_line(const char *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+AE_INLINE vf even_bf16(vi v) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(v, 16));
+}
+AE_INLINE vf odd_bf16(vi v) {
+    return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000)));
+}
+AE_INLINE vi pairs_int8(const char *p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+AE_INLINE vi nibble_values(void) {
+    return _mm256_setzero_si256();
+}
+AE_INLINE vi pairs_int4(vi v, int j, vi values) {
+    (void)values;
+    return _mm256_srai_epi16(_mm256_slli_epi16(v, 12 - 4 * j), 12);
+}
+AE_INLINE vi vi_zero(void) {
+    return _mm256_setzero_si256();
+}
+AE_INLINE vi vi_set(int32_t x) {
+    return _mm256_set1_epi32(x);
+}
+AE_INLINE vi add_pairs(vi sum, vi a, vi b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+AE_INLINE vf to_real(vi x) {
+    return _mm256_cvtepi32_ps(x);
+}
+#endif
+
+AE_INLINE vf real_of(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return vf_set(x);
+}
+
+#define AE_UNROLL _Pragma("GCC unroll 16")
+
+AE_INLINE void group_bf16(float *totals, const int32_t *x, ptrdiff_t ldx, panel_at p, ptrdiff_t cols,
+                          const int R, const int U) {
+    enum { LINE = 64 };
+    vf sum[UNITS_MAX][TILE_ROWS];
+    AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) sum[u][r] = vf_set(0);
+    for (ptrdiff_t i = 0; i < cols; i += 2, p.data += LINE, x += 2 * ldx) {
+        vi line[UNITS_MAX];
+        AE_UNROLL for (int u = 0; u < U; u++) {
+            line[u] = load_line(unit_data(&p, u, LINE));
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + AHEAD, _MM_HINT_T0);
+        }
+        AE_UNROLL for (int r = 0; r < R; r++) {
+            const vf a = real_of(x[r]);
+            AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = vf_fma(even_bf16(line[u]), a, sum[u][r]);
+        }
+        AE_UNROLL for (int r = 0; r < R; r++) {
+            const vf a = real_of(x[ldx + r]);
+            AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = vf_fma(odd_bf16(line[u]), a, sum[u][r]);
+        }
+    }
+    AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) {
+        float *at = totals + (r * UNITS_MAX + u) * VF;
+        vf_store(at, vf_load(at) + sum[u][r]);
+    }
+}
+
+/* Sums of integers, as float32 with their scales, onto the totals. */
+AE_INLINE void add_scaled(float *totals, vi sum[UNITS_MAX][TILE_ROWS], const float *x_scales,
+                          const panel_at *p, const int R, const int U) {
+    AE_UNROLL for (int u = 0; u < U; u++) {
+        const vf scale =
+            vf_load_bf16(p->scales + u / UNITS_OF_PANEL * p->scales_step + u % UNITS_OF_PANEL * VF);
+        AE_UNROLL for (int r = 0; r < R; r++) {
+            float *at = totals + (r * UNITS_MAX + u) * VF;
+            vf_store(at, vf_fma(to_real(sum[u][r]), scale * vf_set(x_scales[r]), vf_load(at)));
+        }
+    }
+}
+
+AE_INLINE void group_int8(float *totals, const int32_t *x, ptrdiff_t ldx, const float *x_scales, panel_at p,
+                          ptrdiff_t cols, const int R, const int U) {
+    enum { LINE = 32 };
+    vi sum[UNITS_MAX][TILE_ROWS];
+    AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) sum[u][r] = vi_zero();
+    for (ptrdiff_t i = 0; i < cols; i += 2, p.data += LINE, x += ldx) {
+        vi w[UNITS_MAX];
+        AE_UNROLL for (int u = 0; u < U; u++) {
+            w[u] = pairs_int8(unit_data(&p, u, LINE));
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + AHEAD, _MM_HINT_T0);
+        }
+        AE_UNROLL for (int r = 0; r < R; r++) {
+            const vi a = vi_set(x[r]);
+            AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = add_pairs(sum[u][r], w[u], a);
+        }
+    }
+    add_scaled(totals, sum, x_scales, &p, R, U);
+}
+
+AE_INLINE void group_int4(float *totals, const int32_t *x, ptrdiff_t ldx, const float *x_scales, panel_at p,
+                          ptrdiff_t cols, const int R, const int U) {
+    enum { LINE = 64, PAIRS = 4 };
+    const vi values = nibble_values();
+    vi sum[UNITS_MAX][TILE_ROWS];
+    AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) sum[u][r] = vi_zero();
+    for (ptrdiff_t i = 0; i < cols; i += 2 * PAIRS, p.data += LINE, x += PAIRS * ldx) {
+        vi line[UNITS_MAX];
+        AE_UNROLL for (int u = 0; u < U; u++) {
+            line[u] = load_line(unit_data(&p, u, LINE));
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + AHEAD, _MM_HINT_T0);
+        }
+        AE_UNROLL for (int j = 0; j < PAIRS; j++) {
+            vi w[UNITS_MAX];
+            AE_UNROLL for (int u = 0; u < U; u++) w[u] = pairs_int4(line[u], j, values);
+            AE_UNROLL for (int r = 0; r < R; r++) {
+                const vi a = vi_set(x[j * ldx + r]);
+                AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = add_pairs(sum[u][r], w[u], a);
+            }
+        }
+    }
+    add_scaled(totals, sum, x_scales, &p, R, U);
+}
+
+/* ---- U units of panels that read the same inputs, from the first input to the last ---- */
+
+typedef struct {
+    const ae_cpu_weight *w;
+    const prepared *x;
+    ptrdiff_t part, panel; /* panel: of all */
+} place;
+
+/* R rows at a time: a group's weights come from memory for the first of these tiles and from the first-level cache for the others. */
+AE_INLINE void sweep(float *totals, const place *at, const int R, const int U) {
+    const ae_cpu_weight *w = at->w;
+    const ptrdiff_t cols = ae_panel_cols(w), groups = ae_panel_groups(w), ldx = at->x->rows;
+    const bool real = w->type == AE_WEIGHT_BF16;
+    const int32_t *x = at->x->x + at->part * ldx * (real ? cols : cols / 2);
+    panel_at p = {.data_step = ae_panel_bytes(w->type, cols), .scales_step = groups * LANES};
+    for (ptrdiff_t g = 0; g < groups; g++) {
+        const ptrdiff_t first = g * w->group, n = ae_min(w->group, cols - first);
+        const float *x_scales = at->x->scales + (at->part * groups + g) * ldx;
+        p.data = (const char *)w->data + at->panel * p.data_step + ae_panel_bytes(w->type, first);
+        p.scales = w->scales + (at->panel * groups + g) * LANES;
+        for (ptrdiff_t r = 0; r < ldx; r += R) {
+            float *to = totals + r * UNITS_MAX * VF;
+            if (real)
+                group_bf16(to, x + first * ldx + r, ldx, p, n, R, U);
+            else if (w->type == AE_WEIGHT_INT8)
+                group_int8(to, x + first / 2 * ldx + r, ldx, x_scales + r, p, n, R, U);
+            else
+                group_int4(to, x + first / 2 * ldx + r, ldx, x_scales + r, p, n, R, U);
+        }
+    }
+}
+
+/* How many vectors of sums a tile of rows leaves room for. */
+static ptrdiff_t panels_at_once(ptrdiff_t rows) {
+    return (rows <= 2 ? UNITS_MAX : SUMS / ae_min(rows, TILE_ROWS)) / UNITS_OF_PANEL;
+}
+
+static void sweep_all(float *totals, const place *at) {
+    const ptrdiff_t rows = at->x->rows;
+    if (rows == 1)
+        sweep(totals, at, 1, UNITS_MAX);
+    else if (rows == 2)
+        sweep(totals, at, 2, UNITS_MAX);
+    else if (rows == 4)
+        sweep(totals, at, 4, SUMS / 4);
+    else
+        sweep(totals, at, TILE_ROWS, SUMS / TILE_ROWS);
+}
+
+static void sweep_one(float *totals, const place *at) {
+    const ptrdiff_t rows = at->x->rows;
+    if (rows == 1)
+        sweep(totals, at, 1, UNITS_OF_PANEL);
+    else if (rows == 2)
+        sweep(totals, at, 2, UNITS_OF_PANEL);
+    else if (rows == 4)
+        sweep(totals, at, 4, UNITS_OF_PANEL);
+    else
+        sweep(totals, at, TILE_ROWS, UNITS_OF_PANEL);
+}
+
+/* ---- all panels ---- */
+
+typedef struct {
+    float *out;
+    const float *residual, *bias;
+    ptrdiff_t M;
+} target;
+
+static void write_unit(const target *t, const float *totals, const ae_cpu_weight *w, ptrdiff_t panel,
+                       ptrdiff_t lane) {
+    const ptrdiff_t in_part = panel % ae_panels_of_part(w) * LANES + lane;
+    const ptrdiff_t o = panel / ae_panels_of_part(w) * ae_panel_part_rows(w) + in_part,
+                    n = ae_panel_part_rows(w) - in_part;
+    if (n <= 0) return;
+    for (ptrdiff_t m = 0; m < t->M; m++) {
+        const ptrdiff_t at = m * w->rows + o;
+        vf y = vf_load(totals + m * UNITS_MAX * VF);
+        if (t->bias) y = vf_load_n(t->bias + o, n) + y;
+        if (t->residual) y = vf_load_n(t->residual + at, n) + y;
+        vf_store_n(t->out + at, y, n);
+    }
+}
+
+/* Panels [first, last), several at a time where they read the same inputs. */
+static void share_of_panels(const target *t, const ae_cpu_weight *w, const prepared *x, ptrdiff_t first,
+                            ptrdiff_t last) {
+    const ptrdiff_t most = panels_at_once(x->rows), each = ae_panels_of_part(w);
+    for (ptrdiff_t panel = first, n; panel < last; panel += n) {
+        float totals[ROWS_MAX * UNITS_MAX * 16] = {0};
+        const place at = {w, x, panel / each, panel};
+        n = ae_min(last, (at.part + 1) * each) - panel >= most ? most : 1;
+        if (n == most)
+            sweep_all(totals, &at);
+        else
+            sweep_one(totals, &at);
+        for (ptrdiff_t u = 0; u < n * UNITS_OF_PANEL; u++)
+            write_unit(t, totals + u * VF, w, panel + u / UNITS_OF_PANEL, u % UNITS_OF_PANEL * VF);
+    }
+}
+
+void AE_ISA_NAME(ae_cpu_panels_few)(float *out, const float *residual, const float *bias, const float *x,
+                                    const ae_cpu_weight *w, ptrdiff_t M) {
+    assert(M <= ROWS_MAX && w->panels);
+    if (M <= 0) return;
+    const target t = {out, residual, bias, M};
+    const prepared p = room_for(w, M);
+    const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w);
+#pragma omp parallel
+    {
+        const ptrdiff_t threads = omp_get_num_threads(), rank = omp_get_thread_num();
+        if (w->type == AE_WEIGHT_BF16)
+            prepare_reals(&p, x, w, M);
+        else
+            prepare_integers(&p, x, w, M);
+        share_of_panels(&t, w, &p, panels * rank / threads, panels * (rank + 1) / threads);
+    }
+    free(p.x);
+}

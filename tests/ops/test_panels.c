@@ -1,0 +1,210 @@
+#include "ops/cpu/panels.h"
+#include "tests/ops/rig.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct {
+    ae_weight_type type;
+    ptrdiff_t group;
+    const char *name;
+    double tolerance;
+} forms[] = {{AE_WEIGHT_BF16, 0, "bf16", 2e-6},
+             {AE_WEIGHT_INT8, 64, "int8", 1.5e-4},
+             {AE_WEIGHT_INT8, 128, "int8 by 128", 1.5e-4},
+             {AE_WEIGHT_INT4, 32, "int4 by 32", 1.5e-4},
+             {AE_WEIGHT_INT4, 64, "int4", 1.5e-4}};
+
+static const struct {
+    ptrdiff_t I, O;
+} sizes[] = {{1, 1}, {7, 5}, {64, 16}, {65, 33}, {100, 170}, {257, 64}, {520, 129}};
+
+static uint16_t bf16_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float value_of(uint16_t h) {
+    const uint32_t bits = (uint32_t)h << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+typedef struct {
+    ptrdiff_t M, I, O;
+    rig_array x, w, bias, residual, y;
+    float *rounded; /* what the compact form stands for */
+    uint16_t *scales;
+    ae_weight_shape shape;
+    ae_weight *packed;
+} product;
+
+static void round_values(rig *r, product *k) {
+    const ptrdiff_t n = k->w.n, groups = k->shape.group > 0 ? ae_ceil_div(k->I, k->shape.group) : 0;
+    k->rounded = rig_host(r, (size_t)n * sizeof *k->rounded);
+    k->scales = rig_host(r, (size_t)(k->O * groups) * sizeof *k->scales + 1);
+    int8_t *q = rig_host(r, (size_t)k->I);
+    for (ptrdiff_t o = 0; o < k->O; o++) {
+        if (groups > 0)
+            ae_quantize_row(q, k->scales + o * groups, k->w.x + o * k->I, k->I, k->shape.group,
+                            k->shape.type);
+        for (ptrdiff_t i = 0; i < k->I; i++)
+            k->rounded[o * k->I + i] =
+                groups > 0 ? (float)q[i] * value_of(k->scales[o * groups + i / k->shape.group])
+                           : value_of(bf16_of(k->w.x[o * k->I + i]));
+    }
+    for (ptrdiff_t i = 0; i < n; i++) k->w.d[i] = (double)k->rounded[i];
+}
+
+static ae_weight *compact(rig *r, const ae_weight_shape *s, const float *values, const uint16_t *scales) {
+    ae_weight *w = r->be.compact_init(rig_device(r, r->be.compact_bytes(s)), s);
+    const ptrdiff_t piece = s->parts > 0 ? s->rows : 48,
+                    groups = s->group > 0 ? ae_ceil_div(s->cols, s->group) : 0;
+    for (ptrdiff_t first = 0; first < s->rows; first += piece)
+        r->be.compact_put(w, first, ae_min(piece, s->rows - first), values + first * s->cols,
+                          scales ? scales + first * groups : NULL);
+    return w;
+}
+
+static product make(rig *r, size_t form, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+    rig_next(r, "%s M %td I %td O %td", forms[form].name, M, I, O);
+    product k = {.M = M,
+                 .I = I,
+                 .O = O,
+                 .x = rig_normal(r, 1, M * I),
+                 .w = rig_normal(r, 0.1, O * I),
+                 .bias = rig_normal(r, 1, O),
+                 .residual = rig_normal(r, 1, M * O),
+                 .y = rig_output(r, M * O),
+                 .shape = {forms[form].type, O, I, 0, forms[form].group}};
+    round_values(r, &k);
+    k.packed = compact(r, &k.shape, k.w.x, NULL);
+    return k;
+}
+
+static void forward(rig *r, void *context) {
+    product *k = context;
+    r->be.linear_forward(k->y.dev, k->x.dev, k->packed, k->bias.dev, k->M, k->I, k->O);
+}
+
+ON_EVERY_BACKEND(panels, product_is_that_of_the_rounded_weights) {
+    static const ptrdiff_t rows[] = {1, 2, 3, 4, 5, 8, 9, 16, 17, 40};
+    for (size_t f = 0; f < COUNT(forms); f++)
+        for (size_t i = 0; i < COUNT(sizes); i++)
+            for (size_t m = 0; m < COUNT(rows); m++) {
+                product k = make(r, f, rows[m], sizes[i].I, sizes[i].O);
+                forward(r, &k);
+                ref_linear(k.y.d, NULL, k.x.d, k.w.d, k.bias.d, k.M, k.I, k.O);
+                rig_expect(r, "y", rig_read(r, &k.y), k.y.d, k.y.n, forms[f].tolerance);
+                r->be.linear_residual(k.y.dev, k.residual.dev, k.x.dev, k.packed, NULL, k.M, k.I, k.O);
+                ref_linear(k.y.d, k.residual.d, k.x.d, k.w.d, NULL, k.M, k.I, k.O);
+                rig_expect(r, "out", rig_read(r, &k.y), k.y.d, k.y.n, forms[f].tolerance);
+            }
+}
+
+ON_EVERY_BACKEND(panels, a_row_has_the_same_bits_in_any_batch) {
+    enum { I = 200, O = 150 };
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        product k = make(r, f, AE_LINEAR_FEW, I, O);
+        forward(r, &k);
+        const float *all = rig_read(r, &k.y);
+        for (ptrdiff_t M = 1; M < AE_LINEAR_FEW; M++) {
+            k.M = M;
+            forward(r, &k);
+            rig_expect_bits(r, "y of fewer rows", rig_read(r, &k.y), all, M * O);
+        }
+    }
+}
+
+ON_EVERY_BACKEND(panels, any_number_of_threads_gives_the_same_bits) {
+    static const ptrdiff_t rows[] = {1, 16, 70};
+    for (size_t f = 0; f < COUNT(forms); f++)
+        for (size_t m = 0; m < COUNT(rows); m++) {
+            product k = make(r, f, rows[m], 130, 300);
+            rig_expect_same_on_threads(r, "linear_forward", forward, &k, &k.y, 1);
+        }
+}
+
+/* What a file of integers holds comes back as it was. */
+ON_EVERY_BACKEND(panels, scales_given_recover_the_integers) {
+    for (size_t f = 1; f < COUNT(forms); f++) {
+        product k = make(r, f, 3, 200, 50);
+        forward(r, &k);
+        const float *want = rig_read(r, &k.y);
+        k.packed = compact(r, &k.shape, k.rounded, k.scales);
+        forward(r, &k);
+        rig_expect_bits(r, "y", rig_read(r, &k.y), want, k.y.n);
+    }
+}
+
+ON_EVERY_BACKEND(panels, gates_are_those_of_the_rounded_weights) {
+    static const struct { ptrdiff_t M, N, S; } cases[] = {{1, 2, 16}, {5, 3, 20}, {16, 1, 70}, {33, 2, 40}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const ptrdiff_t M = cases[i].M, N = cases[i].N, S = cases[i].S, C = N * S;
+        rig_next(r, "M %td N %td S %td", M, N, S);
+        rig_array x = rig_normal(r, 1, M * C), w = rig_normal(r, 0.1, N * S * S), bias = rig_normal(r, 1, C),
+                  y = rig_output(r, M * C);
+        const ae_weight_shape shape = {AE_WEIGHT_BF16, C, S, N, 0};
+        const ae_weight *packed = compact(r, &shape, w.x, NULL);
+        for (ptrdiff_t j = 0; j < w.n; j++) w.d[j] = (double)value_of(bf16_of(w.x[j]));
+        r->be.gates_forward(y.dev, x.dev, packed, bias.dev, M, C, N);
+        ref_gates(y.d, x.d, w.d, bias.d, M, C, N);
+        rig_expect(r, "y", rig_read(r, &y), y.d, y.n, 2e-6);
+    }
+}
+
+ON_EVERY_BACKEND(panels, embedding_rows_are_the_rounded_weights) {
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        product k = make(r, f, 1, 100, 50);
+        static const int32_t tokens[] = {0, 49, 17, 17, 16, 15};
+        const ptrdiff_t n = COUNT(tokens);
+        const rig_ints ids = rig_numbers(r, tokens, n);
+        rig_array x = rig_output(r, n * k.I);
+        r->be.embedding_forward(x.dev, k.packed, ids.dev, 2.0f, n, k.I);
+        for (ptrdiff_t m = 0; m < n; m++)
+            for (ptrdiff_t i = 0; i < k.I; i++) x.d[m * k.I + i] = 2.0 * k.w.d[tokens[m] * k.I + i];
+        rig_expect(r, "x", rig_read(r, &x), x.d, x.n, 1e-6);
+    }
+}
+
+ON_EVERY_BACKEND(panels, logits_are_those_of_the_rounded_table) {
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        product k = make(r, f, 20, 72, 90);
+        r->be.head_logits(k.y.dev, k.x.dev, k.packed, (ae_head_dims){.M = k.M, .D = k.I, .V = k.O});
+        ref_linear(k.y.d, NULL, k.x.d, k.w.d, NULL, k.M, k.I, k.O);
+        rig_expect(r, "logits", rig_read(r, &k.y), k.y.d, k.y.n, forms[f].tolerance);
+    }
+}
+
+static double error_of(const product *k) {
+    double error = 0, size = 0;
+    for (ptrdiff_t i = 0; i < k->w.n; i++) {
+        error += pow((double)k->w.x[i] - (double)k->rounded[i], 2);
+        size += pow((double)k->w.x[i], 2);
+    }
+    return sqrt(error / size);
+}
+
+/* Relative errors of normal numbers, root mean square: 2^-9 / sqrt(3) and so on, measured and rounded up. */
+ON_EVERY_BACKEND(panels, integers_stay_close) {
+    static const double most[] = {0.002, 0.0065, 0.0075, 0.085, 0.095};
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        const product k = make(r, f, 1, 512, 64);
+        cr_assert_lt(error_of(&k), most[f], "%s: %s: relative error %g", r->label, r->where, error_of(&k));
+    }
+}
+
+ON_EVERY_BACKEND(panels, zeros_and_a_not_a_number) {
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        product k = make(r, f, 2, 64, 16);
+        memset(k.x.x, 0, (size_t)k.I * sizeof *k.x.x);
+        k.x.x[k.I + 3] = NAN;
+        rig_write(r, &k.x);
+        forward(r, &k);
+        const float *y = rig_read(r, &k.y);
+        rig_expect_bits(r, "y of zeros", y, k.bias.x, k.O);
+        for (ptrdiff_t o = 0; o < k.O; o++) cr_assert(isnan(y[k.O + o]), "%s: %td", r->where, o);
+    }
+}

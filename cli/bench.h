@@ -9,8 +9,9 @@
 
 /* What `aerie bench` was asked, and where its figures go. */
 typedef struct {
-    const char *shape, *prefill;
-    int64_t row_tokens, batch, steps, tokens, threads, recompute;
+    const char *shape, *prefill, *dtype;
+    int64_t row_tokens, batch, steps, tokens, threads, recompute, recompute_mlps;
+    double memory_gb; /* that training may take; 0: what there is */
     bool json;
     ae_backend be;
     ae_model_config config;

@@ -43,8 +43,10 @@ static ae_status optimizer_of(ae_optimizer *o, const ae_model *m) {
 }
 
 static ae_status trainee_init(trainee *t, const ae_bench *b, const ae_plan *plan) {
-    const ae_pass_dims dims = {
-        .B = plan->micro_rows, .T = b->row_tokens, .recompute_blocks = plan->recompute_blocks};
+    const ae_pass_dims dims = {.B = plan->micro_rows,
+                               .T = b->row_tokens,
+                               .recompute_blocks = plan->recompute_blocks,
+                               .lean_mlps = plan->lean_mlps};
     ae_status st;
     AE_TRY(ae_model_init(&t->model, &b->be, &b->config, true));
     AE_TRY(ae_model_set_initial(&t->model, 1));
@@ -95,8 +97,9 @@ static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
                                      .row_tokens = b->row_tokens,
                                      .batch_rows = b->batch,
                                      .recompute_blocks = b->recompute,
+                                     .lean_mlps = b->recompute_mlps,
                                      .program_bytes = ae_rss_bytes(),
-                                     .available_bytes = ae_memory_available_bytes()};
+                                     .available_bytes = ae_plan_available(b->memory_gb)};
     return ae_plan_make(plan, &request);
 }
 
@@ -142,9 +145,12 @@ ae_status ae_bench_train(ae_bench *b) {
     ae_status st;
     AE_TRY(make_plan(b, &plan));
     AE_TRY(trainee_init(&t, b, &plan));
-    ae_bench_say(b, "training   %s, %td rows of %td tokens, micro-batches of %td, %td blocks recomputed, f32",
-                 b->shape, (ptrdiff_t)b->batch, (ptrdiff_t)b->row_tokens, plan.micro_rows,
-                 plan.recompute_blocks);
+    ae_bench_say(
+        b, "training   %s, %td rows of %td tokens, micro-batches of %td, %td MLPs and %td blocks recomputed",
+        b->shape, (ptrdiff_t)b->batch, (ptrdiff_t)b->row_tokens, plan.micro_rows, plan.lean_mlps,
+        plan.recompute_blocks);
+    ae_bench_put(b, "recompute_mlps", (double)plan.lean_mlps);
+    ae_bench_put(b, "recompute_blocks", (double)plan.recompute_blocks);
     ae_bench_put_text(b, "shape", b->shape);
     ae_bench_put(b, "row_tokens", (double)b->row_tokens);
     ae_bench_put(b, "batch_rows", (double)b->batch);

@@ -1,4 +1,5 @@
 #include "cli/bench.h"
+#include "cli/dtype.h"
 #include "cli/verbs.h"
 #include "core/machine.h"
 #include "eval/limits.h"
@@ -109,13 +110,16 @@ static void tell_machine(ae_bench *b) {
     ae_bench_put_text(b, "machine.cpu", ae_cpu_name());
     ae_bench_put(b, "machine.threads", omp_get_max_threads());
     ae_bench_put_text(b, "machine.kernels", b->be.kernels);
+    ae_bench_put_text(b, "dtype", b->be.dtype == AE_DTYPE_BF16 ? "bf16" : "f32");
     ae_bench_put_text(b, "machine.openblas", blas);
     ae_bench_put_text(b, "machine.onednn", dnnl);
 }
 
 static ae_status run_mode(ae_bench *b, ae_bench_fn *run) {
     ae_status st = find_shape(b);
-    if (st == AE_OK) st = ae_backend_cpu(&b->be, &(ae_backend_options){.threads = (int)b->threads});
+    ae_backend_options options = {.threads = (int)b->threads};
+    if (st == AE_OK) st = ae_dtype_parse(b->dtype, &options);
+    if (st == AE_OK) st = ae_backend_cpu(&b->be, &options);
     if (st != AE_OK) return st;
     b->report = json_object();
     tell_machine(b);
@@ -138,15 +142,14 @@ static ae_status pick_mode(const ae_arg_list *words, size_t *mode) {
                    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-static ae_status check_dtype(const char *dtype) {
-    if (strcmp(dtype, "f32") == 0 || strcmp(dtype, "auto") == 0) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32 or auto (this version computes in f32), found %s",
-                   dtype);
-}
-
 ae_status ae_verb_bench(int argc, char **argv) {
-    ae_bench b = {.prefill = "1,8192,65536", .batch = 1, .steps = 5, .tokens = 32, .recompute = -1};
-    const char *dtype = "f32";
+    ae_bench b = {.dtype = "f32",
+                  .prefill = "1,8192,65536",
+                  .batch = 1,
+                  .steps = 5,
+                  .tokens = 32,
+                  .recompute = -1,
+                  .recompute_mlps = -1};
     bool help = false;
     ae_arg_list words = {0};
     const ae_arg table[] = {
@@ -176,6 +179,20 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .max = 1000,
          .fallback = "5",
          .help = "timed training steps, rounds of a kernel; the median counts"},
+        {.name = "recompute-mlps",
+         .type = AE_ARG_INT,
+         .to = &b.recompute_mlps,
+         .min = -1,
+         .max = AE_BLOCKS_MAX,
+         .fallback = "-1",
+         .help = "train: blocks whose MLP makes two products twice; -1: as few as memory allows"},
+        {.name = "memory-gb",
+         .type = AE_ARG_REAL,
+         .to = &b.memory_gb,
+         .min = 0,
+         .max = 1e6,
+         .fallback = "0",
+         .help = "train: memory that may be taken; 0: what the machine has"},
         {.name = "recompute",
          .type = AE_ARG_INT,
          .to = &b.recompute,
@@ -198,8 +215,8 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .help = "decode: timed tokens after each prefill"},
         {.name = "dtype",
          .type = AE_ARG_TEXT,
-         .to = &dtype,
-         .value = "f32|auto",
+         .to = &b.dtype,
+         .value = AE_DTYPE_CHOICES,
          .fallback = "f32",
          .help = "type of the activations"},
         {.name = "threads",
@@ -219,7 +236,6 @@ ae_status ae_verb_bench(int argc, char **argv) {
         goto out;
     }
     if (st == AE_OK) st = pick_mode(&words, &mode);
-    if (st == AE_OK) st = check_dtype(dtype);
     if (st == AE_OK) st = give_openblas_its_kernels(argc, argv);
     if (st != AE_OK) goto out;
     if (!b.shape) b.shape = modes[mode].shape;

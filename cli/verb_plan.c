@@ -22,7 +22,7 @@ static work estimate(const ae_run *run) {
     work w;
     w.step_flops = run->plan.flops_per_token * (double)ae_run_step_tokens(run);
     w.total_flops = w.step_flops * (double)run->config->train.steps;
-    w.peak_flops = ae_measure_peak_f32_flops();
+    w.peak_flops = ae_measure_peak_flops(run->be.dtype);
     w.step_s = w.step_flops / (EXPECTED_SHARE * w.peak_flops);
     w.total_s = w.step_s * (double)run->config->train.steps;
     return w;

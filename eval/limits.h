@@ -1,6 +1,7 @@
 #ifndef AE_EVAL_LIMITS_H
 #define AE_EVAL_LIMITS_H
 #include "core/status.h"
+#include "ops/types.h"
 
 #include <stddef.h>
 
@@ -16,6 +17,9 @@ double ae_measure_peak_f32_flops(void);
 double ae_measure_bf16_dot_flops(void);
 double ae_measure_bf16_tile_flops(void);
 double ae_measure_peak_bf16_flops(void);
+/* Peak of products on inputs of a type. bfloat16 counts as fast as the better of its own instructions and of float32 ones on widened
+ * inputs, since some processors have bfloat16 vectors at half the rate of float32. */
+double ae_measure_peak_flops(ae_dtype dtype);
 
 /* The vector functions of the kernels out of the first-level cache, in evaluations per second. */
 typedef enum { AE_FUNCTION_EXP, AE_FUNCTION_SIGMOID, AE_FUNCTION_TANH, AE_FUNCTIONS } ae_vector_function;

@@ -4,6 +4,7 @@
 
 #include <dnnl.h>
 #include <immintrin.h>
+#include <math.h>
 #include <omp.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -152,4 +153,9 @@ ae_status ae_measure_bf16_product(ptrdiff_t n, ptrdiff_t rounds, double *seconds
     matmul_free(&m);
     free(x);
     return ok ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "bfloat16 product of %td x %td: oneDNN refused it", n, n);
+}
+
+double ae_measure_peak_flops(ae_dtype dtype) {
+    const double f32 = ae_measure_peak_f32_flops();
+    return dtype == AE_DTYPE_BF16 ? fmax(f32, ae_measure_peak_bf16_flops()) : f32;
 }

@@ -2,13 +2,13 @@
 #define AE_OPS_RMSNORM_H
 #include "ops/types.h"
 
-/* rstd[m] = 1 / sqrt(mean(x[m]^2) + eps);  z = kept * rstd * (1 + w), kept being x in the type of activations.
+/* rstd[m] = 1 / sqrt(mean(x[m]^2) + eps);  z = x * rstd * (1 + w);  kept = x in the type of activations.
  * x, z, kept [M, D]; w [D]; rstd [M]. Backward needs rstd and kept; `kept` may be NULL where it is not wanted, or where activations are
  * float32 and x itself serves. Source: Zhang and Sennrich, arXiv 1910.07467, with the (1 + w) of Gemma. */
 typedef void ae_rmsnorm_forward_fn(ae_act *z, ae_act *kept, ae_f32 *rstd, const ae_f32 *x, const ae_f32 *w,
                                    float eps, ptrdiff_t M, ptrdiff_t D);
 
-/* z once more, the same bits, from what was saved. */
+/* z once more, from what was saved: the same bits in float32, another rounding of them where kept was rounded. */
 typedef void ae_rmsnorm_again_fn(ae_act *z, const ae_act *kept, const ae_f32 *rstd, const ae_f32 *w,
                                  ptrdiff_t M, ptrdiff_t D);
 

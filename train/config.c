@@ -1,6 +1,7 @@
 #include "train/config.h"
 
 #include "core/json.h"
+#include "ops/backend.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,10 @@ static const ae_field train_fields[] = {
      "0: OMP_NUM_THREADS, else the usable cores"},
     {"recompute", AE_FIELD_INT, AT(ae_train_keys, recompute), "-1", -1, AE_BLOCKS_MAX, NULL,
      "blocks that keep their input only and run forward twice; -1: as few as memory allows"},
+    {"recompute_mlps", AE_FIELD_INT, AT(ae_train_keys, recompute_mlps), "-1", -1, AE_BLOCKS_MAX, NULL,
+     "blocks whose MLP makes two of its products twice; -1: as few as memory allows"},
+    {"memory_gb", AE_FIELD_REAL, AT(ae_train_keys, memory_gb), "0", 0, 1e6, NULL,
+     "memory the run may take; 0: what the machine has"},
     {"keep", AE_FIELD_INT, AT(ae_train_keys, keep), "3", 0, 1e9, NULL,
      "newest checkpoints that are kept; 0: all"},
     {"skip_limit", AE_FIELD_INT, AT(ae_train_keys, skip_limit), "5", 1, 1e9, NULL,
@@ -108,6 +113,11 @@ ae_adamw_options ae_train_adamw(const ae_train_config *c) {
                               .clip_norm = o->clip_norm};
 }
 
+ae_dtype ae_train_dtype(const ae_train_config *c) {
+    if (c->train.dtype != AE_DTYPE_AUTO) return (ae_dtype)c->train.dtype;
+    return ae_dtype_auto();
+}
+
 /* The section `model` of a resolved configuration; the caller releases *root. */
 static ae_status model_section(const ae_config *table, json_t **root, json_t **section) {
     char *text = NULL;
@@ -161,8 +171,6 @@ ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
     ae_status st = needs_run ? check_needed(c) : AE_OK;
     if (st == AE_OK) st = check_init(c);
     if (st != AE_OK) return st;
-    if (c->train.dtype == AE_DTYPE_BF16)
-        return AE_FAIL(AE_ERR_USAGE, "train.dtype: bf16 is not in this version; use f32");
     if (c->train.micro_rows > c->train.batch_rows)
         return AE_FAIL(AE_ERR_USAGE, "train.micro_rows: expected at most train.batch_rows (%lld), found %lld",
                        (long long)c->train.batch_rows, (long long)c->train.micro_rows);

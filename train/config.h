@@ -29,7 +29,8 @@ typedef struct {
     int64_t row_tokens, batch_rows, micro_rows;
     int64_t steps, eval_every, checkpoint_every;
     int64_t threads;
-    int64_t recompute; /* blocks that run forward again; -1: chosen */
+    int64_t recompute, recompute_mlps; /* blocks that run forward again, or their MLP partly; -1: chosen */
+    double memory_gb;                  /* 0: what there is */
     int64_t keep, skip_limit;
     char *sample_prompt;
     int64_t sample_tokens;
@@ -62,5 +63,7 @@ ae_status ae_train_config_check(const ae_train_config *c, bool needs_run);
 
 ae_schedule ae_train_schedule(const ae_train_config *c);
 ae_adamw_options ae_train_adamw(const ae_train_config *c);
+/* `auto` is bfloat16 where the machine has instructions for it, else float32. */
+ae_dtype ae_train_dtype(const ae_train_config *c);
 
 #endif

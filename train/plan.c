@@ -1,5 +1,6 @@
 #include "train/plan.h"
 
+#include "core/machine.h"
 #include "data/loader.h"
 #include "model/decode.h"
 #include "train/checkpoint.h"
@@ -30,6 +31,13 @@ void ae_format_bytes(char *out, size_t n, size_t bytes) {
     }
 }
 
+size_t ae_plan_available(double memory_gb) {
+    const size_t there = ae_memory_available_bytes(), taken = ae_rss_bytes();
+    const double wanted = 1e9 * memory_gb;
+    if (wanted <= 0 || wanted >= (double)(there + taken)) return there;
+    return wanted > (double)taken ? (size_t)wanted - taken : 0;
+}
+
 /* ---- sizes ---- */
 
 static void size_parameters(ae_plan *p, const ae_plan_request *r, const ae_params *params) {
@@ -54,11 +62,20 @@ static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     return pass > decoder ? pass : decoder;
 }
 
-/* Sizes that follow from the two choices; whether all of it fits. */
-static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, ptrdiff_t recompute) {
-    ae_pass_dims n = {.B = micro_rows, .T = r->row_tokens, .recompute_blocks = recompute};
+/* What is made again in backward: so many lean MLPs, then so many whole blocks beside. */
+typedef struct {
+    ptrdiff_t lean_mlps, recompute_blocks;
+} thrift;
+
+/* Sizes that follow from the choices; whether all of it fits. */
+static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, thrift t) {
+    ae_pass_dims n = {.B = micro_rows,
+                      .T = r->row_tokens,
+                      .recompute_blocks = t.recompute_blocks,
+                      .lean_mlps = t.lean_mlps};
     p->micro_rows = micro_rows;
-    p->recompute_blocks = recompute;
+    p->recompute_blocks = t.recompute_blocks;
+    p->lean_mlps = t.lean_mlps;
     p->pass_bytes = ae_pass_bytes(r->be, r->model, n, true);
     p->evaluation_rows = ae_min(micro_rows, ae_max(1, AE_PLAN_EVALUATION_TOKENS / r->row_tokens));
     p->evaluation_rows = ae_min(p->evaluation_rows, (ptrdiff_t)r->heldout_rows);
@@ -76,22 +93,30 @@ static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, ptr
 /* ---- choices ---- */
 
 /* Even splits of the batch, from the largest allowed down. */
-static bool choose_rows(ae_plan *p, const ae_plan_request *r, ptrdiff_t recompute) {
+static bool choose_rows(ae_plan *p, const ae_plan_request *r, thrift t) {
     ptrdiff_t most = ae_min(r->batch_rows, ae_max(1, AE_PLAN_MICRO_TOKENS / r->row_tokens));
     for (ptrdiff_t parts = ae_ceil_div(r->batch_rows, most), before = 0; parts <= r->batch_rows; parts++) {
         ptrdiff_t rows = ae_ceil_div(r->batch_rows, parts);
-        if (rows != before && fits(p, r, rows, recompute)) return true;
+        if (rows != before && fits(p, r, rows, t)) return true;
         before = rows;
     }
     return false;
 }
 
+/* The level-th of what may be chosen, from the quickest to the leanest; what the request fixes stays. */
+static thrift thrift_of(const ae_plan_request *r, ptrdiff_t level) {
+    const ptrdiff_t blocks = r->model->blocks;
+    const bool free_mlps = r->lean_mlps < 0;
+    const ptrdiff_t mlps = free_mlps ? ae_min(level, blocks) : r->lean_mlps;
+    const ptrdiff_t more = free_mlps ? ae_max(0, level - blocks) : level;
+    return (thrift){mlps, r->recompute_blocks < 0 ? ae_min(more, blocks) : r->recompute_blocks};
+}
+
 static bool choose(ae_plan *p, const ae_plan_request *r) {
-    ptrdiff_t least = r->recompute_blocks >= 0 ? r->recompute_blocks : 0;
-    ptrdiff_t most = r->recompute_blocks >= 0 ? r->recompute_blocks : r->model->blocks;
-    if (r->micro_rows == 0 && choose_rows(p, r, least)) return true;
-    for (ptrdiff_t blocks = least; blocks <= most; blocks++)
-        if (fits(p, r, ae_max(1, r->micro_rows), blocks)) return true;
+    const ptrdiff_t free_choices = (r->lean_mlps < 0) + (r->recompute_blocks < 0);
+    if (r->micro_rows == 0 && choose_rows(p, r, thrift_of(r, 0))) return true;
+    for (ptrdiff_t level = 0; level <= free_choices * r->model->blocks; level++)
+        if (fits(p, r, ae_max(1, r->micro_rows), thrift_of(r, level))) return true;
     return false;
 }
 
@@ -99,15 +124,16 @@ static bool choose(ae_plan *p, const ae_plan_request *r) {
 static void find_remedy(const ae_plan *p, const ae_plan_request *r, char *out, size_t n) {
     ae_plan trial = *p;
     ae_plan_request freer = *r;
-    freer.recompute_blocks = -1;
+    freer.recompute_blocks = freer.lean_mlps = -1;
     if (choose(&trial, &freer)) {
-        snprintf(out, n, "train.recompute=%td would fit", trial.recompute_blocks);
+        snprintf(out, n, "train.recompute=%td train.recompute_mlps=%td would fit", trial.recompute_blocks,
+                 trial.lean_mlps);
         return;
     }
     freer.micro_rows = 0;
     if (choose(&trial, &freer)) {
-        snprintf(out, n, "train.micro_rows=%td train.recompute=%td would fit", trial.micro_rows,
-                 trial.recompute_blocks);
+        snprintf(out, n, "train.micro_rows=%td train.recompute=%td train.recompute_mlps=%td would fit",
+                 trial.micro_rows, trial.recompute_blocks, trial.lean_mlps);
         return;
     }
     while (freer.row_tokens > FEWEST_ROW_TOKENS) {
@@ -157,8 +183,8 @@ void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out) {
     row(out, "parameters", p->values_bytes, "");
     row(out, "gradients", p->gradients_bytes, "");
     row(out, "optimiser", p->optimizer_bytes, "");
-    snprintf(note, sizeof note, "%td x %td tokens, %td of %td blocks recomputed", p->micro_rows,
-             r->row_tokens, p->recompute_blocks, r->model->blocks);
+    snprintf(note, sizeof note, "%td x %td tokens, of %td blocks %td recomputed, %td MLPs", p->micro_rows,
+             r->row_tokens, r->model->blocks, p->recompute_blocks, p->lean_mlps);
     row(out, "activations and workspace", p->pass_bytes, note);
     row(out, "loader", p->loader_bytes, "");
     row(out, "program and data", p->program_bytes, "");

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* What a run will need, before it starts: a memory table whose sum is the predicted peak of resident memory, FLOPs, and the two
- * choices that trade memory for time: rows of a micro-batch and blocks that run forward again in backward. */
+/* What a run will need, before it starts: a memory table whose sum is the predicted peak of resident memory, FLOPs, and the
+ * choices that trade memory for time: rows of a micro-batch, MLPs that make their gate and up projections again in backward (lean), and
+ * whole blocks that run forward again there. None but the first changes a bit of the result. */
 
 typedef struct {
     const ae_backend *be;
@@ -14,6 +15,7 @@ typedef struct {
     ptrdiff_t row_tokens, batch_rows;
     ptrdiff_t micro_rows;       /* 0: chosen */
     ptrdiff_t recompute_blocks; /* -1: chosen */
+    ptrdiff_t lean_mlps;        /* -1: chosen */
     int64_t heldout_rows;       /* scored between steps; 0: none */
     bool samples;               /* and text is sampled */
     size_t program_bytes;       /* resident already: code, libraries, opened token sets */
@@ -21,7 +23,7 @@ typedef struct {
 } ae_plan_request;
 
 typedef struct {
-    ptrdiff_t micro_rows, recompute_blocks;
+    ptrdiff_t micro_rows, recompute_blocks, lean_mlps;
     ptrdiff_t evaluation_rows; /* of a pass that only scores */
     int64_t parameters;        /* elements */
     size_t program_bytes;
@@ -40,8 +42,11 @@ typedef struct {
 enum { AE_PLAN_MICRO_TOKENS = 16384, AE_PLAN_EVALUATION_TOKENS = 4096 };
 
 /* Chooses what is left to choose: the largest micro-batch up to AE_PLAN_MICRO_TOKENS that fits without recomputing; else one row, and as
- * few recomputed blocks as fit. AE_ERR_RESOURCE, naming what would fit, when nothing does. */
+ * few lean MLPs, then recomputed blocks, as fit. AE_ERR_RESOURCE, naming what would fit, when nothing does. */
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r);
+
+/* Bytes for what is to come when the whole program may take `memory_gb` (0: as much as there is). */
+size_t ae_plan_available(double memory_gb);
 
 /* The table, aligned. */
 void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out);

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/log.h"
+#include "core/machine.h"
 #include "eval/limits.h"
 #include "train/checkpoint.h"
 #include "train/report.h"
@@ -167,10 +168,11 @@ static ae_status make_plan(ae_run *run) {
         .batch_rows = (ptrdiff_t)t->batch_rows,
         .micro_rows = wanted_micro_rows(run),
         .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute, run->shape.blocks),
+        .lean_mlps = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute_mlps, run->shape.blocks),
         .heldout_rows = heldout_rows(run),
         .samples = run->heldout != NULL && run->tokenizer != NULL && t->sample_tokens > 0,
         .program_bytes = ae_rss_bytes(),
-        .available_bytes = ae_memory_available_bytes(),
+        .available_bytes = ae_plan_available(t->memory_gb),
     };
     ae_status st = ae_plan_make(&run->plan, &run->request);
     run->state.micro_rows = run->plan.micro_rows;
@@ -182,7 +184,9 @@ ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder
     ae_status st = AE_OK;
     *run = (ae_run){.config = config, .saved_step = -1};
     if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, &run->kind, &run->checkpoint));
-    AE_TRY(ae_backend_cpu(&run->be, &(ae_backend_options){.threads = (int)config->train.threads}));
+    const ae_backend_options options = {.threads = (int)config->train.threads,
+                                        .dtype = ae_train_dtype(config)};
+    AE_TRY(ae_backend_cpu(&run->be, &options));
     AE_TRY(open_data(run));
     AE_TRY(run->checkpoint ? checkpoint_state(run) : fresh_state(run, in_folder));
     free(run->state.config);
@@ -222,7 +226,8 @@ static ae_status make_memory(ae_run *run) {
     ae_status st = AE_OK;
     ae_pass_dims n = {.B = run->plan.micro_rows,
                       .T = (ptrdiff_t)run->config->train.row_tokens,
-                      .recompute_blocks = run->plan.recompute_blocks};
+                      .recompute_blocks = run->plan.recompute_blocks,
+                      .lean_mlps = run->plan.lean_mlps};
     AE_TRY(ae_model_init(&run->model, &run->be, &run->shape, true));
     AE_TRY(ae_pass_new(&run->pass, &run->model, n, true));
     AE_TRY(make_optimizer(run));
@@ -307,7 +312,7 @@ static ae_status make_folder(ae_run *run) {
 
 ae_status ae_run_start(ae_run *run) {
     ae_status st = AE_OK;
-    run->peak_flops = ae_measure_peak_f32_flops();
+    run->peak_flops = ae_measure_peak_flops(run->be.dtype);
     if (run->checkpoint) run->saved_step = run->state.step;
     AE_TRY(make_memory(run));
     AE_TRY(start_loader(run));

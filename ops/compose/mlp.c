@@ -7,6 +7,7 @@ enum { ROWS = 2048 };
 typedef struct {
     ae_f32 *rstd;      /* [M] */
     ae_act *kept;      /* [M, D] */
+    ae_act *z;         /* [M, D]; where lean: the projections made again start from the very same bits */
     ae_act *gate, *up; /* [M, E]; NULL where lean */
 } mlp_saved;
 
@@ -22,11 +23,16 @@ typedef struct {
 typedef struct {
     ptrdiff_t first, rows;
     ae_f32 *rstd;
-    ae_act *kept, *gate, *up;
+    ae_act *kept, *z, *gate, *up;
 } mlp_part;
 
 static bool is_lean(const ae_block_dims *n) {
     return n->inference || (n->lean & AE_LEAN_MLP);
+}
+
+/* A float32 z is made again to the bit. */
+static bool keeps_z(const ae_backend *be, const ae_block_dims *n) {
+    return !n->inference && is_lean(n) && !ae_stream_needed(be);
 }
 
 static mlp_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
@@ -34,6 +40,7 @@ static mlp_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims
     mlp_saved s = {0};
     s.rstd = ae_take_f32(a, M);
     s.kept = ae_take_kept(a, be, n);
+    if (keeps_z(be, n)) s.z = ae_take_act(a, be, M * n->D);
     if (is_lean(n)) return s;
     s.gate = ae_take_act(a, be, M * n->E);
     s.up = ae_take_act(a, be, M * n->E);
@@ -74,14 +81,14 @@ static mlp_part part_of(const ae_backend *be, const mlp_saved *s, const mlp_scra
                       .rows = ae_min(ROWS, n->B * n->T - first),
                       .rstd = ae_f32_at(s->rstd, first),
                       .kept = s->kept ? ae_act_at(be, s->kept, first * n->D) : NULL,
+                      .z = s->z ? ae_act_at(be, s->z, first * n->D) : w->z,
                       .gate = lean ? w->gate : ae_act_at(be, s->gate, first * n->E),
                       .up = lean ? w->up : ae_act_at(be, s->up, first * n->E)};
 }
 
-static void project(const ae_backend *be, const mlp_part *s, const ae_act *z, const ae_mlp_params *p,
-                    const ae_block_dims *n) {
-    be->linear_forward(s->gate, z, p->gate, p->gate_bias, s->rows, n->D, n->E);
-    be->linear_forward(s->up, z, p->up, p->up_bias, s->rows, n->D, n->E);
+static void project(const ae_backend *be, const mlp_part *s, const ae_mlp_params *p, const ae_block_dims *n) {
+    be->linear_forward(s->gate, s->z, p->gate, p->gate_bias, s->rows, n->D, n->E);
+    be->linear_forward(s->up, s->z, p->up, p->up_bias, s->rows, n->D, n->E);
 }
 
 void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
@@ -92,8 +99,8 @@ void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, con
     for (ptrdiff_t first = 0; first < n->B * n->T; first += ROWS) {
         const mlp_part s = part_of(be, &all, &w, n, first);
         const ae_f32 *rows = ae_f32_from(x, first * n->D);
-        be->rmsnorm_forward(w.z, s.kept, s.rstd, rows, p->norm, n->norm_eps, s.rows, n->D);
-        project(be, &s, w.z, p, n);
+        be->rmsnorm_forward(s.z, s.kept, s.rstd, rows, p->norm, n->norm_eps, s.rows, n->D);
+        project(be, &s, p, n);
         be->geglu_forward(w.y, s.gate, s.up, s.rows * n->E);
         be->linear_residual(ae_f32_at(out, first * n->D), rows, w.y, p->down, p->down_bias, s.rows, n->E,
                             n->D);
@@ -106,7 +113,7 @@ static void backward_part(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g
     const ptrdiff_t M = s->rows;
     const ae_act *d_out = be->act_from_f32(w->converted, d, M * n->D);
     be->rmsnorm_again(w->z, kept, s->rstd, p->norm, M, n->D);
-    if (is_lean(n)) project(be, s, w->z, p, n);
+    if (is_lean(n)) project(be, s, p, n);
     be->linear_backward_input(w->y, d_out, p->down, false, M, n->E, n->D);
     /* In place: gate becomes its gradient, y (the gradient of the product) becomes up's, up becomes the product itself. */
     be->geglu_backward(s->gate, w->y, s->up, w->y, s->gate, s->up, M * n->E);

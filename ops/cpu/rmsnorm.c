@@ -4,7 +4,6 @@
 #include "ops/cpu/table.h"
 
 #include <math.h>
-#include <string.h>
 
 static inline vf gain(const float *w, ptrdiff_t n) {
     return vf_set(1.0f) + vf_load_n(w, n);
@@ -38,17 +37,12 @@ static void scale_row(ae_elem *z, const ae_elem *x, const float *w, float r, ptr
         va_store_n(z + d, va_load_n(x + d, D - d) * vf_set(r) * gain(w + d, D - d), D - d);
 }
 
-/* The row as activations in `kept`, or where it is NULL in z. */
-static const ae_elem *keep_row(ae_elem *kept, ae_elem *z, const float *x, ptrdiff_t D) {
-#ifdef AE_ACT_BF16
-    ae_elem *to = kept ? kept : z;
-    for (ptrdiff_t d = 0; d < D; d += VF) va_store_n(to + d, vf_load_n(x + d, D - d), D - d);
-    return to;
-#else
-    (void)z;
-    if (kept) memcpy(kept, x, (size_t)D * sizeof *x);
-    return x;
-#endif
+static void norm_row(ae_elem *z, ae_elem *kept, const float *x, const float *w, float r, ptrdiff_t D) {
+    for (ptrdiff_t d = 0; d < D; d += VF) {
+        const vf v = vf_load_n(x + d, D - d);
+        va_store_n(z + d, v * vf_set(r) * gain(w + d, D - d), D - d);
+        if (kept) va_store_n(kept + d, v, D - d);
+    }
 }
 
 void AE_ROW_NAME(ae_cpu_rmsnorm_forward)(ae_act *z_, ae_act *kept_, ae_f32 *rstd_, const ae_f32 *x_,
@@ -60,7 +54,7 @@ void AE_ROW_NAME(ae_cpu_rmsnorm_forward)(ae_act *z_, ae_act *kept_, ae_f32 *rstd
     for (ptrdiff_t m = 0; m < M; m++) {
         const float *row = x + m * D;
         rstd[m] = 1.0f / sqrtf(squares(row, D) / (float)D + eps);
-        scale_row(z + m * D, keep_row(kept ? kept + m * D : NULL, z + m * D, row, D), ae_cf(w_), rstd[m], D);
+        norm_row(z + m * D, kept ? kept + m * D : NULL, row, ae_cf(w_), rstd[m], D);
     }
 }
 

@@ -41,6 +41,6 @@ run 2 "$aerie" bench train --shape s24
 says "s23"
 run 2 "$aerie" bench decode --shape small-1m --prefill 1,x
 says "--prefill"
-run 2 "$aerie" bench train --dtype bf16
-says "f32"
+run 2 "$aerie" bench train --dtype f16
+says "f32|bf16|auto"
 finish

@@ -8,15 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void set_or_unset(const char *name, const char *value) {
+    cr_assert_eq(value ? setenv(name, value, 1) : unsetenv(name), 0);
+}
+
 const ae_backend *rig_backend(rig_backend_kind kind, int threads) {
     static ae_backend be;
-    if (kind == RIG_CPU_AVX2)
-        cr_assert_eq(setenv("AERIE_ISA", "avx2", 1), 0);
-    else
-        cr_assert_eq(unsetenv("AERIE_ISA"), 0);
-    const ae_status st = kind == RIG_STRICT
-                             ? ae_backend_strict(&be, &(ae_backend_options){.threads = threads})
-                             : ae_backend_cpu(&be, &(ae_backend_options){.threads = threads});
+    const bool avx2 = kind == RIG_CPU_AVX2 || kind == RIG_BF16_AVX2,
+               strict = kind == RIG_STRICT || kind == RIG_BF16_STRICT;
+    const ae_backend_options options = {.threads = threads,
+                                        .dtype = kind >= RIG_BF16 ? AE_DTYPE_BF16 : AE_DTYPE_F32};
+    set_or_unset("AERIE_ISA", avx2 ? "avx2" : NULL);
+    set_or_unset("AERIE_PRODUCTS", kind == RIG_BF16_PRODUCTS ? "bf16" : NULL);
+    const ae_status st = strict ? ae_backend_strict(&be, &options) : ae_backend_cpu(&be, &options);
     cr_assert_eq(st, AE_OK, "%s", ae_error_message());
     return &be;
 }

@@ -7,7 +7,16 @@
 /* Models of tests/fixtures on a backend, and batches for them. */
 
 /* The backends that a test runs on, in turn. */
-typedef enum { RIG_CPU_BEST, RIG_CPU_AVX2, RIG_STRICT, RIG_BACKENDS } rig_backend_kind;
+typedef enum {
+    RIG_CPU_BEST,
+    RIG_CPU_AVX2,
+    RIG_STRICT,
+    RIG_BACKENDS, /* float32: in every test; bfloat16: where asked for */
+    RIG_BF16 = RIG_BACKENDS,
+    RIG_BF16_AVX2,
+    RIG_BF16_STRICT,
+    RIG_BF16_PRODUCTS /* products of bfloat16 by the library, as with AMX; those of float32 where the machine has none */
+} rig_backend_kind;
 const ae_backend *rig_backend(rig_backend_kind kind, int threads);
 
 /* "tiny", "window", "hawk" or "attention". */

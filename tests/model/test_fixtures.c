@@ -1,5 +1,4 @@
-#include "core/h5.h"
-#include "tests/model/rig.h"
+#include "tests/model/expected.h"
 
 #include <criterion/parameterized.h>
 #include <math.h>
@@ -7,51 +6,6 @@
 #include <string.h>
 
 /* The checkpoints of tests/fixtures against float64 values from an independent implementation. */
-
-typedef struct {
-    hid_t file;
-    char path[512];
-    rig_batch batch;
-    double *logits, loss, weight_sum;
-} expected;
-
-static void read_set(const expected *e, const char *name, hid_t type, int rank, const int64_t *shape,
-                     void *out) {
-    cr_assert_eq(ae_h5_read(e->file, e->path, name, type, rank, shape, out), AE_OK, "%s", ae_error_message());
-}
-
-static expected read_expected(const char *fixture, ptrdiff_t V) {
-    expected e = {.loss = NAN};
-    int64_t shape[3];
-    snprintf(e.path, sizeof e.path, "%s/%s/expected.h5", AERIE_FIXTURES, fixture);
-    cr_assert_eq(ae_h5_open(&e.file, e.path), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_h5_shape(e.file, e.path, "tokens", 2, shape), AE_OK, "%s", ae_error_message());
-    e.batch = rig_batch_new((ptrdiff_t)shape[0], (ptrdiff_t)shape[1]);
-    read_set(&e, "tokens", H5T_NATIVE_INT32, 2, shape, e.batch.tokens);
-    read_set(&e, "targets", H5T_NATIVE_INT32, 2, shape, e.batch.targets);
-    read_set(&e, "positions", H5T_NATIVE_INT32, 2, shape, e.batch.positions);
-    read_set(&e, "loss_mask", H5T_NATIVE_FLOAT, 2, shape, e.batch.weights);
-    read_set(&e, "loss", H5T_NATIVE_DOUBLE, 0, shape, &e.loss);
-    shape[2] = V;
-    e.logits = malloc((size_t)(shape[0] * shape[1] * V) * sizeof *e.logits);
-    cr_assert_not_null(e.logits);
-    read_set(&e, "logits", H5T_NATIVE_DOUBLE, 3, shape, e.logits);
-    for (int64_t i = 0; i < shape[0] * shape[1]; i++) e.weight_sum += (double)e.batch.weights[i];
-    return e;
-}
-
-static void free_expected(expected *e) {
-    rig_batch_free(&e->batch);
-    free(e->logits);
-    cr_assert_eq(ae_h5_close(e->file, e->path), AE_OK);
-}
-
-static double log_denominator(const double *x, ptrdiff_t V) {
-    double top = x[0], sum = 0;
-    for (ptrdiff_t v = 1; v < V; v++) top = fmax(top, x[v]);
-    for (ptrdiff_t v = 0; v < V; v++) sum += exp(x[v] - top);
-    return top + log(sum);
-}
 
 typedef struct {
     const char *fixture;
@@ -81,13 +35,13 @@ static replay_case case_of(size_t number) {
 
 /* ---- logits, log-probabilities and what scoring makes of them ---- */
 
-static void check_logits(const expected *e, const float *logits, ptrdiff_t V) {
+static void check_logits(const rig_expected *e, const float *logits, ptrdiff_t V) {
     double worst = 0, worst_log = 0;
     for (ptrdiff_t m = 0; m < e->batch.B * e->batch.T; m++) {
         double got[512];
         for (ptrdiff_t v = 0; v < V; v++) got[v] = (double)logits[m * V + v];
         const double *want = e->logits + m * V;
-        const double shift = log_denominator(got, V) - log_denominator(want, V);
+        const double shift = rig_log_denominator(got, V) - rig_log_denominator(want, V);
         for (ptrdiff_t v = 0; v < V; v++) {
             worst = fmax(worst, fabs(got[v] - want[v]));
             worst_log = fmax(worst_log, fabs(got[v] - want[v] - shift));
@@ -106,19 +60,19 @@ ParameterizedTest(size_t *number, fixtures, logits) {
     const replay_case c = case_of(*number);
     ae_model m;
     rig_model(&m, rig_backend(c.backend, 1), c.fixture, false);
-    expected e = read_expected(c.fixture, m.config.V);
+    rig_expected e = rig_expected_read(c.fixture, m.config.V);
     const ae_micro_batch b = rig_rows(&e.batch, 0, e.batch.B);
     float *logits = rig_logits(&m, &b);
     check_logits(&e, logits, m.config.V);
     free(logits);
-    free_expected(&e);
+    rig_expected_free(&e);
     ae_model_free(&m);
 }
 
-static void check_scores(const expected *e, const float *nll, ptrdiff_t V) {
+static void check_scores(const rig_expected *e, const float *nll, ptrdiff_t V) {
     for (ptrdiff_t m = 0; m < e->batch.B * e->batch.T; m++) {
         const double *x = e->logits + m * V;
-        const double want = log_denominator(x, V) - x[e->batch.targets[m]];
+        const double want = rig_log_denominator(x, V) - x[e->batch.targets[m]];
         if (e->batch.weights[m] > 0)
             cr_assert(fabs((double)nll[m] - want) < 2e-5, "place %td: %g", m, (double)nll[m] - want);
         else
@@ -127,10 +81,10 @@ static void check_scores(const expected *e, const float *nll, ptrdiff_t V) {
 }
 
 /* Rank by rank: the log-probability of the id given is the one of that rank. */
-static void check_top(const expected *e, ptrdiff_t top, const int32_t *ids, const float *logprobs,
+static void check_top(const rig_expected *e, ptrdiff_t top, const int32_t *ids, const float *logprobs,
                       ptrdiff_t V) {
     for (ptrdiff_t m = 0; m < e->batch.B * e->batch.T; m++) {
-        const double *x = e->logits + m * V, denominator = log_denominator(x, V);
+        const double *x = e->logits + m * V, denominator = rig_log_denominator(x, V);
         for (ptrdiff_t k = 0; k < top && e->batch.weights[m] > 0; k++) {
             const int32_t id = ids[m * top + k];
             ptrdiff_t better = 0;
@@ -152,7 +106,7 @@ ParameterizedTest(size_t *number, fixtures, scores) {
     const replay_case c = case_of(*number);
     ae_model m;
     rig_model(&m, rig_backend(c.backend, 2), c.fixture, false);
-    expected e = read_expected(c.fixture, m.config.V);
+    rig_expected e = rig_expected_read(c.fixture, m.config.V);
     const ae_micro_batch b = rig_rows(&e.batch, 0, e.batch.B);
     const size_t places = (size_t)(b.B * b.T);
     float *nll = malloc(places * sizeof *nll), *logprobs = malloc(places * TOP * sizeof *logprobs);
@@ -169,19 +123,17 @@ ParameterizedTest(size_t *number, fixtures, scores) {
     free(ids);
     free(logprobs);
     free(nll);
-    free_expected(&e);
+    rig_expected_free(&e);
     ae_model_free(&m);
 }
 
 /* ---- loss and every gradient ---- */
 
-static double check_gradient(const expected *e, const ae_model *m, const ae_param *p) {
-    char name[128];
+static double check_gradient(const rig_expected *e, const ae_model *m, const ae_param *p) {
     const size_t bytes = (size_t)p->n * sizeof(float);
     float *want = malloc(bytes), *got = malloc(bytes);
     cr_assert(want != NULL && got != NULL);
-    snprintf(name, sizeof name, "grads/%s", p->name);
-    read_set(e, name, H5T_NATIVE_FLOAT, p->rank, p->shape, want);
+    rig_expected_gradient(e, p, want);
     m->be->download(got, p->grad, bytes);
     const double error = rig_relative(got, want, (size_t)p->n);
     cr_assert(error < 5e-5, "%s: relative error %g", p->name, error);
@@ -198,7 +150,7 @@ ParameterizedTest(size_t *number, fixtures, gradients) {
     const replay_case c = case_of(*number);
     ae_model m;
     rig_model(&m, rig_backend(c.backend, 2), c.fixture, true);
-    expected e = read_expected(c.fixture, m.config.V);
+    rig_expected e = rig_expected_read(c.fixture, m.config.V);
     const ae_micro_batch b = rig_rows(&e.batch, 0, e.batch.B);
     float *nll = malloc((size_t)(b.B * b.T) * sizeof *nll);
     double sum = NAN, worst = 0;
@@ -211,6 +163,6 @@ ParameterizedTest(size_t *number, fixtures, gradients) {
     cr_log_info("%s: loss %.2e, worst gradient %.2e", c.fixture, fabs(sum / e.weight_sum - e.loss), worst);
     ae_pass_delete(p);
     free(nll);
-    free_expected(&e);
+    rig_expected_free(&e);
     ae_model_free(&m);
 }

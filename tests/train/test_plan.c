@@ -1,6 +1,7 @@
 #include "tests/train/rig.h"
 #include "train/plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static ae_backend be;
@@ -15,6 +16,7 @@ static ae_plan_request request_for(const char *preset) {
                              .row_tokens = 2048,
                              .batch_rows = 16,
                              .recompute_blocks = -1,
+                             .lean_mlps = -1,
                              .heldout_rows = 100,
                              .available_bytes = (size_t)1 << 40};
 }
@@ -61,7 +63,8 @@ Test(plan, gives_up_rows_first_and_then_recomputes) {
         cr_assert_leq(p.peak_bytes, room);
         cr_assert_leq(p.micro_rows, rows);
         cr_assert_geq(p.recompute_blocks, blocks);
-        cr_assert(p.recompute_blocks == 0 || p.micro_rows == 1);
+        cr_assert(p.lean_mlps == 0 || p.micro_rows == 1);
+        cr_assert(p.recompute_blocks == 0 || p.lean_mlps == r.model->blocks, "the cheaper way first");
         rows = p.micro_rows;
         blocks = p.recompute_blocks;
     }
@@ -74,9 +77,11 @@ Test(plan, keeps_what_was_asked_for) {
     ae_plan p;
     r.micro_rows = 3;
     r.recompute_blocks = 2;
+    r.lean_mlps = 1;
     ASSERT_OK(ae_plan_make(&p, &r));
     cr_assert_eq(p.micro_rows, 3);
     cr_assert_eq(p.recompute_blocks, 2);
+    cr_assert_eq(p.lean_mlps, 1);
 }
 
 /* The settings that a refusal names do fit. */
@@ -84,17 +89,18 @@ Test(plan, refuses_with_what_would_fit) {
     ae_plan_request r = request_for("s23");
     ae_plan p;
     r.micro_rows = 16;
-    r.recompute_blocks = 0;
+    r.recompute_blocks = r.lean_mlps = 0;
     ASSERT_OK(ae_plan_make(&p, &r));
     r.available_bytes = p.peak_bytes / 2;
     ASSERT_FAILS(AE_ERR_RESOURCE, ae_plan_make(&p, &r));
     ASSERT_SAYS("would fit");
-    long rows = 0, blocks = 0;
-    const char *settings = strstr(ae_error_message(), "train.");
-    int found = sscanf(settings, "train.micro_rows=%ld train.recompute=%ld", &rows, &blocks);
-    if (found == 2) r.micro_rows = rows;
-    if (found == 0) sscanf(settings, "train.recompute=%ld", &blocks);
-    r.recompute_blocks = blocks;
+    const char *rows = strstr(ae_error_message(), "train.micro_rows="),
+               *blocks = strstr(ae_error_message(), "train.recompute="),
+               *mlps = strstr(ae_error_message(), "train.recompute_mlps=");
+    if (rows) r.micro_rows = atol(strchr(rows, '=') + 1);
+    cr_assert(blocks && mlps);
+    r.recompute_blocks = atol(strchr(blocks, '=') + 1);
+    r.lean_mlps = atol(strchr(mlps, '=') + 1);
     ASSERT_OK(ae_plan_make(&p, &r));
 }
 

@@ -130,6 +130,13 @@ Test(run, threads_do_not_change_a_bit) {
     train_rig_same_metrics(&rig, "one", "two");
 }
 
+Test(run, threads_do_not_change_a_bit_of_bfloat16) {
+    ASSERT_OK(train_rig_run(&rig, "one", "train.dtype=bf16 train.threads=1"));
+    ASSERT_OK(train_rig_run(&rig, "two", "train.dtype=bf16 train.threads=2 train.recompute_mlps=2"));
+    train_rig_same_checkpoint(&rig, "one", "two", 12);
+    train_rig_same_metrics(&rig, "one", "two");
+}
+
 Test(run, recomputing_does_not_change_a_bit) {
     ASSERT_OK(train_rig_run(&rig, "kept", "train.recompute=0"));
     ASSERT_OK(train_rig_run(&rig, "again", "train.recompute=3"));
@@ -219,8 +226,6 @@ Test(run, a_folder_with_other_things_is_refused) {
 
 Test(run, a_refused_start_leaves_no_folder) {
     ASSERT_FAILS(AE_ERR_INPUT, train_rig_run(&rig, "a", "data.train=/nonexistent.h5"));
-    ASSERT_FAILS(AE_ERR_USAGE, train_rig_run(&rig, "a", "train.dtype=bf16"));
-    ASSERT_SAYS("bf16 is not in this version");
     ASSERT_FAILS(AE_ERR_USAGE, train_rig_run(&rig, "a", "optim.warmup_steps=13"));
     cr_assert_not(exists("a"));
 }

@@ -10,9 +10,10 @@
 /* What `aerie bench` was asked, and where its figures go. */
 typedef struct {
     const char *shape, *prefill, *dtype;
+    const char *compare; /* a file of an earlier result, or NULL */
     int64_t row_tokens, batch, steps, tokens, threads, recompute, recompute_mlps;
     double memory_gb; /* that training may take; 0: what there is */
-    bool json;
+    bool json, profile;
     ae_backend be;
     ae_model_config config;
     json_t *report; /* one object, printed at the end with --json */
@@ -26,6 +27,7 @@ void ae_bench_say(const ae_bench *b, const char *fmt, ...) __attribute__((format
 /* A figure under a dotted key: "sgemm.openblas_gflops". */
 void ae_bench_put(ae_bench *b, const char *key, double value);
 void ae_bench_put_text(ae_bench *b, const char *key, const char *text);
+void ae_bench_put_json(ae_bench *b, const char *key, json_t *value); /* takes the value */
 
 /* What the machine can do, measured where a mode needs it; each prints its line and keeps its figure. */
 enum { AE_BENCH_SGEMM_SIZE = 2048, AE_BENCH_SGEMM_ROUNDS = 100 };
@@ -40,5 +42,8 @@ void ae_bench_sgemm_tell(ae_bench *b, ae_bench_sgemm *s, double *openblas, doubl
 double ae_bench_peak(ae_bench *b);
 /* The better one of `before` and what is measured now: others on the machine only slow it down. */
 ae_status ae_bench_read_bandwidth(ae_bench *b, double before, double *rate);
+
+/* Ratios of `old`, an earlier result of the same mode from the file `path`, to the one at hand, op by op and in all. */
+ae_status ae_bench_compare(ae_bench *b, const json_t *old, const char *path);
 
 #endif

@@ -1,13 +1,13 @@
-#include "cli/bench.h"
+#include "cli/bench_profile.h"
 #include "core/machine.h"
 #include "core/rng.h"
-#include "eval/limits.h"
 #include "model/decode.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
-enum { CHUNK = 512, PREFILLS_MAX = 16 };
+enum { CHUNK = 512, PREFILLS_MAX = 16, PROFILED_PREFILL_MAX = 8192, SGEMM_ROUNDS = 7 };
 
 typedef struct {
     ae_model model;
@@ -96,14 +96,23 @@ static double read_in(const ae_bench *b, speaker *s, int64_t n) {
     return seconds;
 }
 
-/* The middle one of the steps, greedy, in seconds. */
-static double speak(const ae_bench *b, speaker *s) {
+/* A token of each sequence, greedy. Seconds. */
+static double one_step(const ae_bench *b, speaker *s) {
     const ptrdiff_t V = b->config.V;
+    const double start = ae_now_s();
+    ae_decoder_step(s->decoder, &s->state, s->next, b->batch, s->logits);
+    for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = best_of(s->logits + i * V, V);
+    return ae_now_s() - start;
+}
+
+/* The middle one of the steps in seconds; with a profile as many with probes, in turns. */
+static double speak(ae_bench *b, speaker *s, ae_bench_profile *profile) {
     for (int64_t k = 0; k < b->tokens; k++) {
-        const double start = ae_now_s();
-        ae_decoder_step(s->decoder, &s->state, s->next, b->batch, s->logits);
-        for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = best_of(s->logits + i * V, V);
-        s->seconds[k] = ae_now_s() - start;
+        s->seconds[k] = one_step(b, s);
+        if (!profile) continue;
+        ae_bench_profile_begin(profile, b);
+        const double seconds = one_step(b, s);
+        ae_bench_profile_end(profile, b, seconds);
     }
     return ae_median(s->seconds, b->tokens);
 }
@@ -111,28 +120,72 @@ static double speak(const ae_bench *b, speaker *s) {
 typedef struct {
     int64_t prefill;
     double prefill_s, step_s;
+    ae_bench_profile step, reading; /* with --profile */
 } round_result;
 
-static void tell_round(ae_bench *b, json_t *list, const round_result *r, double weight_bytes,
-                       double bandwidth) {
+static ae_status profile_init(round_result *r, const ae_bench *b) {
+    const ae_status st = ae_bench_profile_init(&r->step, b, b->tokens);
+    return st == AE_OK ? ae_bench_profile_init(&r->reading, b, 1) : st;
+}
+
+/* The prefill, which the others get too; with probes once more where it is not long. */
+static void measure_round(ae_bench *b, speaker *s, round_result *r) {
+    r->prefill_s = read_in(b, s, r->prefill);
+    if (b->profile && r->prefill > 1 && r->prefill <= PROFILED_PREFILL_MAX) {
+        ae_bench_profile_begin(&r->reading, b);
+        const double seconds = read_in(b, s, r->prefill);
+        ae_bench_profile_end(&r->reading, b, seconds);
+    }
+    r->step_s = speak(b, s, b->profile ? &r->step : NULL);
+}
+
+static void tell_profiles(ae_bench *b, json_t *entry, round_result *r, const ae_bench_rates *rates) {
+    if (r->reading.n > 0) {
+        const ae_bench_profile_view view = {.unit = "prefill", .plain_s = r->prefill_s};
+        json_object_set_new(entry, "prefill_profile", ae_bench_profile_tell(&r->reading, b, rates, &view));
+    }
+    const ae_bench_profile_view view = {.unit = "token", .plain_s = r->step_s, .sweeps_model = true};
+    json_object_set_new(entry, "profile", ae_bench_profile_tell(&r->step, b, rates, &view));
+}
+
+/* The entry of the round in the report. */
+static json_t *tell_round(ae_bench *b, const round_result *r, double weight_bytes, double bandwidth) {
     const double rate = weight_bytes / r->step_s, tokens = (double)b->batch / r->step_s;
     ae_bench_say(b,
                  "after %-8lld %8.1f tok/s, %6.2f ms a step, %.1f GB/s of weights, %.1f %% of memory "
                  "(prefill %.0f tok/s)",
                  (long long)r->prefill, tokens, 1e3 * r->step_s, rate / 1e9, 100 * rate / bandwidth,
                  (double)r->prefill / r->prefill_s);
-    json_array_append_new(
-        list, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "prefill", (json_int_t)r->prefill, "tokens_per_s",
-                        ae_json_number(tokens), "step_s", ae_json_number(r->step_s), "weights_gbs",
-                        ae_json_number(rate / 1e9), "share_of_read", ae_json_number(rate / bandwidth),
-                        "prefill_tokens_per_s", ae_json_number((double)r->prefill / r->prefill_s)));
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "prefill", (json_int_t)r->prefill, "tokens_per_s",
+                     ae_json_number(tokens), "step_s", ae_json_number(r->step_s), "weights_gbs",
+                     ae_json_number(rate / 1e9), "share_of_read", ae_json_number(rate / bandwidth),
+                     "prefill_tokens_per_s", ae_json_number((double)r->prefill / r->prefill_s));
+}
+
+/* Of the better library, for the profile of a prefill. */
+static ae_status measure_rates(ae_bench *b, ae_bench_rates *rates, const round_result *rounds, size_t n) {
+    ae_bench_sgemm sgemm = {0};
+    double openblas, onednn, largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = fmax(largest, ae_bench_profile_largest(&rounds[i].step, true));
+        largest = fmax(largest, ae_bench_profile_largest(&rounds[i].reading, false));
+    }
+    const ae_status st = ae_bench_sgemm_add(&sgemm, SGEMM_ROUNDS);
+    if (st != AE_OK) return st;
+    ae_bench_sgemm_tell(b, &sgemm, &openblas, &onednn);
+    ae_bench_rates_set_product(rates, b, openblas > onednn ? openblas : onednn);
+    ae_bench_rates_measure(rates, largest);
+    ae_bench_rates_tell_memory(b, rates);
+    ae_bench_rates_tell_functions(b, rates);
+    return AE_OK;
 }
 
 /* Bandwidth is measured before and after, and the better one counts. */
 ae_status ae_bench_decode(ae_bench *b) {
     speaker s = {0};
     int64_t prefills[PREFILLS_MAX], longest = 0;
-    round_result results[PREFILLS_MAX];
+    round_result results[PREFILLS_MAX] = {0};
+    ae_bench_rates rates = {0};
     double bandwidth = 0;
     size_t n = 0;
     ae_status st;
@@ -145,17 +198,26 @@ ae_status ae_bench_decode(ae_bench *b) {
     const double before = ae_measure_read_bandwidth((size_t)1 << 30);
     for (size_t i = 0; i < n; i++) {
         results[i].prefill = prefills[i];
-        results[i].prefill_s = read_in(b, &s, prefills[i]);
-        results[i].step_s = speak(b, &s);
+        if (b->profile) AE_TRY(profile_init(&results[i], b));
+        measure_round(b, &s, &results[i]);
     }
     AE_TRY(ae_bench_read_bandwidth(b, before, &bandwidth));
+    if (b->profile) AE_TRY(measure_rates(b, &rates, results, n));
     json_t *list = json_array();
-    for (size_t i = 0; i < n; i++) tell_round(b, list, &results[i], weight_bytes, bandwidth);
+    ae_bench_put_json(b, "rounds", list);
+    for (size_t i = 0; i < n; i++) {
+        json_t *entry = tell_round(b, &results[i], weight_bytes, bandwidth);
+        if (b->profile) tell_profiles(b, entry, &results[i], &rates);
+        json_array_append_new(list, entry);
+    }
     ae_bench_put_text(b, "shape", b->shape);
     ae_bench_put(b, "batch", (double)b->batch);
     ae_bench_put(b, "weight_bytes", weight_bytes);
-    json_object_set_new(b->report, "rounds", list);
 out:
+    for (size_t i = 0; i < PREFILLS_MAX; i++) {
+        ae_bench_profile_free(&results[i].step);
+        ae_bench_profile_free(&results[i].reading);
+    }
     speaker_free(&s);
     return st;
 }

@@ -1,5 +1,4 @@
-#include "cli/bench.h"
-#include "eval/limits.h"
+#include "cli/bench_rates.h"
 
 #include <math.h>
 
@@ -44,18 +43,38 @@ ae_status ae_bench_read_bandwidth(ae_bench *b, double before, double *rate) {
     return AE_OK;
 }
 
+static void tell_bf16(ae_bench *b) {
+    const double dots = ae_measure_bf16_dot_flops(), tiles = ae_measure_bf16_tile_flops();
+    const double product = ae_bench_bf16_product();
+    if (dots > 0) {
+        ae_bench_say(b, "bf16       %.0f GFLOP/s of AVX512-BF16 dot products", dots / 1e9);
+        ae_bench_put(b, "limits.bf16_dot_gflops", dots / 1e9);
+    }
+    if (tiles > 0) {
+        ae_bench_say(b, "           %.0f GFLOP/s of AMX tiles", tiles / 1e9);
+        ae_bench_put(b, "limits.bf16_tile_gflops", tiles / 1e9);
+    }
+    if (product > 0) {
+        ae_bench_say(b, "bf16 %d  oneDNN %.0f GFLOP/s", AE_BENCH_SGEMM_SIZE, product / 1e9);
+        ae_bench_put(b, "limits.bf16_onednn_gflops", product / 1e9);
+    }
+    if (dots <= 0 && tiles <= 0) ae_bench_say(b, "bf16       no instructions for it on this machine");
+}
+
 ae_status ae_bench_limits(ae_bench *b) {
     ae_bench_sgemm sgemm = {0};
-    double openblas, onednn, read;
-    ae_status st = ae_bench_sgemm_add(&sgemm, SGEMM_ROUNDS);
+    ae_bench_rates rates = {0};
+    double openblas, onednn;
+    const ae_status st = ae_bench_sgemm_add(&sgemm, SGEMM_ROUNDS);
     if (st != AE_OK) return st;
     ae_bench_peak(b);
     ae_bench_sgemm_tell(b, &sgemm, &openblas, &onednn);
-    st = ae_bench_read_bandwidth(b, 0, &read);
-    if (st != AE_OK) return st;
-    const double update = ae_measure_update_bandwidth((size_t)1 << READ_BYTES_SHIFT);
-    if (update <= 0) return no_room();
-    ae_bench_say(b, "           %.1f GB/s read and written", update / 1e9);
-    ae_bench_put(b, "limits.update_gbs", update / 1e9);
+    tell_bf16(b);
+    ae_bench_rates_measure(&rates, ae_bench_sizes[AE_BENCH_SIZES - 1]);
+    ae_bench_rates_tell_memory(b, &rates);
+    ae_bench_rates_tell_functions(b, &rates);
+    if (rates.update[AE_BENCH_SIZES - 1] <= 0) return no_room();
+    ae_bench_put(b, "limits.read_gbs", rates.read[AE_BENCH_SIZES - 1] / 1e9);
+    ae_bench_put(b, "limits.update_gbs", rates.update[AE_BENCH_SIZES - 1] / 1e9);
     return AE_OK;
 }

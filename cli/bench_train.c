@@ -1,7 +1,6 @@
-#include "cli/bench.h"
+#include "cli/bench_profile.h"
 #include "core/machine.h"
 #include "core/rng.h"
-#include "eval/limits.h"
 #include "train/plan.h"
 #include "train/step.h"
 
@@ -74,16 +73,24 @@ static double step_of(trainee *t, const ae_plan *plan, double *loss) {
     return ae_now_s() - start;
 }
 
-/* Steps and products take turns, so that both see the same minutes of a shared machine. The memory's peak is read before the
- * products' arrays can add to it; the median of the steps comes out. */
+static void probed_step(ae_bench *b, trainee *t, const ae_plan *plan, ae_bench_profile *profile) {
+    double loss = 0;
+    ae_bench_profile_begin(profile, b);
+    const double seconds = step_of(t, plan, &loss);
+    ae_bench_profile_end(profile, b, seconds);
+}
+
+/* Steps, steps with probes and products take turns, so that all see the same minutes of a shared machine. The memory's peak is read
+ * before the products' arrays can add to it; the median of the steps comes out. */
 static ae_status time_steps(ae_bench *b, trainee *t, const ae_plan *plan, ae_bench_sgemm *sgemm,
-                            size_t *peak_bytes, double *step_s) {
+                            ae_bench_profile *profile, size_t *peak_bytes, double *step_s) {
     double loss = 0;
     ae_status st = AE_OK;
     for (int64_t s = 0; s < WARM_UP_STEPS; s++) step_of(t, plan, &loss);
     *peak_bytes = ae_peak_rss_bytes();
     for (int64_t s = 0; st == AE_OK && s < b->steps; s++) {
         t->seconds[s] = step_of(t, plan, &loss);
+        if (b->profile) probed_step(b, t, plan, profile);
         st = ae_bench_sgemm_add(sgemm, SGEMM_ROUNDS);
     }
     ae_bench_put(b, "loss", loss);
@@ -125,7 +132,8 @@ static void tell_memory(ae_bench *b, const ae_plan *plan, size_t peak_bytes) {
     ae_bench_put(b, "plan_peak_bytes", (double)plan->peak_bytes);
 }
 
-static void tell_shares(ae_bench *b, ae_bench_sgemm *sgemm, double flops) {
+/* FLOP/s of the better library's product come out. */
+static double tell_shares(ae_bench *b, ae_bench_sgemm *sgemm, double flops) {
     double openblas, onednn;
     ae_bench_sgemm_tell(b, sgemm, &openblas, &onednn);
     const double peak = ae_bench_peak(b), better = openblas > onednn ? openblas : onednn;
@@ -134,14 +142,26 @@ static void tell_shares(ae_bench *b, ae_bench_sgemm *sgemm, double flops) {
     ae_bench_put(b, "share_of_openblas", flops / openblas);
     ae_bench_put(b, "share_of_better_sgemm", flops / better);
     ae_bench_put(b, "share_of_fma_peak", flops / peak);
+    return better;
+}
+
+static void tell_profile(ae_bench *b, ae_bench_profile *profile, double product, double step_s) {
+    const ae_bench_profile_view view = {.unit = "step", .plain_s = step_s};
+    ae_bench_rates rates = {0};
+    ae_bench_rates_set_product(&rates, b, product);
+    ae_bench_rates_measure(&rates, ae_bench_profile_largest(profile, false));
+    ae_bench_rates_tell_memory(b, &rates);
+    ae_bench_rates_tell_functions(b, &rates);
+    ae_bench_put_json(b, "profile", ae_bench_profile_tell(profile, b, &rates, &view));
 }
 
 ae_status ae_bench_train(ae_bench *b) {
     trainee t = {0};
     ae_plan plan;
     ae_bench_sgemm sgemm = {0};
+    ae_bench_profile profile = {0};
     size_t peak_bytes = 0;
-    double step_s = 0;
+    double step_s = 0, product;
     ae_status st;
     AE_TRY(make_plan(b, &plan));
     AE_TRY(trainee_init(&t, b, &plan));
@@ -154,11 +174,14 @@ ae_status ae_bench_train(ae_bench *b) {
     ae_bench_put_text(b, "shape", b->shape);
     ae_bench_put(b, "row_tokens", (double)b->row_tokens);
     ae_bench_put(b, "batch_rows", (double)b->batch);
-    AE_TRY(time_steps(b, &t, &plan, &sgemm, &peak_bytes, &step_s));
+    AE_TRY(ae_bench_profile_init(&profile, b, b->steps));
+    AE_TRY(time_steps(b, &t, &plan, &sgemm, &profile, &peak_bytes, &step_s));
     tell_speed(b, &plan, step_s);
     tell_memory(b, &plan, peak_bytes);
-    tell_shares(b, &sgemm, (double)(b->batch * b->row_tokens) * plan.flops_per_token / step_s);
+    product = tell_shares(b, &sgemm, (double)(b->batch * b->row_tokens) * plan.flops_per_token / step_s);
+    if (b->profile) tell_profile(b, &profile, product, step_s);
 out:
+    ae_bench_profile_free(&profile);
     trainee_free(&t);
     return st;
 }

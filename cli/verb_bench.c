@@ -28,7 +28,12 @@ static const char usage[] =
     "  train   a whole step on random tokens (forward, backward, clip, AdamW): tok/s, FLOPs, memory\n"
     "  decode  tokens one by one after prefills of several lengths: tok/s, bytes of weights per second\n"
     "  ops     every kernel forward and backward against what bounds it\n"
-    "  limits  multiply-adds, products and memory of this machine";
+    "  limits  multiply-adds, products, memory and vector functions of this machine\n\n"
+    "With --profile, train and decode take more steps with probes around every op, and print for each its "
+    "time, "
+    "bytes and FLOPs,\nand the share that the machine's limits, measured beside it, say it could not do "
+    "without. "
+    "--compare sets the result beside\nan earlier one (bench ... --json >OLD.json).";
 
 void ae_bench_say(const ae_bench *b, const char *fmt, ...) {
     char text[1024];
@@ -61,6 +66,11 @@ void ae_bench_put(ae_bench *b, const char *key, double value) {
 void ae_bench_put_text(ae_bench *b, const char *key, const char *text) {
     json_t *object = holder_of(b->report, &key);
     json_object_set_new(object, key, json_string(text));
+}
+
+void ae_bench_put_json(ae_bench *b, const char *key, json_t *value) {
+    json_t *object = holder_of(b->report, &key);
+    json_object_set_new(object, key, value);
 }
 
 /* The preset, with the vocabulary it suggests where the token set would decide. */
@@ -115,17 +125,23 @@ static void tell_machine(ae_bench *b) {
     ae_bench_put_text(b, "machine.onednn", dnnl);
 }
 
-static ae_status run_mode(ae_bench *b, ae_bench_fn *run) {
-    ae_status st = find_shape(b);
+static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
+    json_t *old = NULL;
     ae_backend_options options = {.threads = (int)b->threads};
+    ae_status st = b->compare ? ae_json_load(&old, b->compare) : AE_OK;
+    if (st == AE_OK) st = find_shape(b);
     if (st == AE_OK) st = ae_dtype_parse(b->dtype, &options);
     if (st == AE_OK) st = ae_backend_cpu(&b->be, &options);
-    if (st != AE_OK) return st;
+    if (st != AE_OK) goto out;
     b->report = json_object();
+    ae_bench_put_text(b, "bench", name);
     tell_machine(b);
     st = run(b);
+    if (st == AE_OK && old) st = ae_bench_compare(b, old, b->compare);
     if (st == AE_OK && b->json) st = ae_json_write_line(b->report, stdout, "standard output");
+out:
     json_decref(b->report);
+    json_decref(old);
     return st;
 }
 
@@ -226,6 +242,15 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .max = 1024,
          .fallback = "0",
          .help = "0: OMP_NUM_THREADS, else the usable cores"},
+        {.name = "profile",
+         .type = AE_ARG_FLAG,
+         .to = &b.profile,
+         .help = "train, decode: where the time goes, op by op"},
+        {.name = "compare",
+         .type = AE_ARG_TEXT,
+         .to = &b.compare,
+         .value = "OLD.json",
+         .help = "ratios to an earlier result of the same mode"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &b.json, .help = "one JSON object"},
     };
     const size_t n = sizeof table / sizeof *table;
@@ -240,7 +265,7 @@ ae_status ae_verb_bench(int argc, char **argv) {
     if (st != AE_OK) goto out;
     if (!b.shape) b.shape = modes[mode].shape;
     if (!b.row_tokens) b.row_tokens = strcmp(b.shape, "s100") == 0 ? 8192 : 2048;
-    st = run_mode(&b, modes[mode].run);
+    st = run_mode(&b, modes[mode].name, modes[mode].run);
 out:
     ae_arg_list_free(&words);
     return st;

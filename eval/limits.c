@@ -11,7 +11,7 @@
 enum { CHAINS = 12, PEAK_ROUNDS = 9, READ_ROUNDS = 4, STREAMS = 4, HUGE_PAGE = 2 << 20 };
 
 /* A timing moves this much at least: what fits in a cache is swept several times. */
-static const size_t timed_bytes = (size_t)256 << 20;
+static const size_t timed_bytes = (size_t)128 << 20;
 
 /* Twelve chains hide the latency of a multiply-add on two ports; the empty asm keeps them in registers and apart. */
 #define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
@@ -102,25 +102,21 @@ static size_t sweeps_of(size_t bytes) {
     return bytes >= timed_bytes ? 1 : timed_bytes / bytes;
 }
 
-double ae_measure_read_bandwidth(size_t bytes) {
-    const size_t used = bytes;
-    float *x = big_array(&bytes);
-    if (x == NULL) return 0;
-    const size_t sweeps = sweeps_of(used);
+static double read_rate(const float *x, size_t bytes) {
+    const size_t sweeps = sweeps_of(bytes);
     double best_s = 1e9;
     volatile float sink = 0;
     for (int round = 0; round < READ_ROUNDS; round++) {
         float sum = 0;
         double start = ae_now_s();
 #pragma omp parallel reduction(+ : sum)
-        for (size_t k = 0; k < sweeps; k++) sum += read_share(x, used / sizeof *x);
+        for (size_t k = 0; k < sweeps; k++) sum += read_share(x, bytes / sizeof *x);
         double spent = ae_now_s() - start;
         if (spent < best_s) best_s = spent;
         sink = sum;
     }
     (void)sink;
-    free(x);
-    return (double)(used * sweeps) / best_s;
+    return (double)(bytes * sweeps) / best_s;
 }
 
 static void update_share(float *x, size_t n) {
@@ -130,19 +126,35 @@ static void update_share(float *x, size_t n) {
     __asm__ volatile("" : : "r"(p) : "memory"); /* sweeps stay apart */
 }
 
-double ae_measure_update_bandwidth(size_t bytes) {
-    const size_t used = bytes;
-    float *x = big_array(&bytes);
-    if (x == NULL) return 0;
-    const size_t sweeps = sweeps_of(used);
+static double update_rate(float *x, size_t bytes) {
+    const size_t sweeps = sweeps_of(bytes);
     double best_s = 1e9;
     for (int round = 0; round < READ_ROUNDS; round++) {
         double start = ae_now_s();
 #pragma omp parallel
-        for (size_t k = 0; k < sweeps; k++) update_share(x, used / sizeof *x);
+        for (size_t k = 0; k < sweeps; k++) update_share(x, bytes / sizeof *x);
         double spent = ae_now_s() - start;
         if (spent < best_s) best_s = spent;
     }
+    return 2.0 * (double)(bytes * sweeps) / best_s;
+}
+
+void ae_measure_bandwidth(size_t bytes, double *read, double *update) {
+    size_t padded = bytes;
+    float *x = big_array(&padded);
+    if (read) *read = x ? read_rate(x, bytes) : 0;
+    if (update) *update = x ? update_rate(x, bytes) : 0;
     free(x);
-    return 2.0 * (double)(used * sweeps) / best_s;
+}
+
+double ae_measure_read_bandwidth(size_t bytes) {
+    double rate;
+    ae_measure_bandwidth(bytes, &rate, NULL);
+    return rate;
+}
+
+double ae_measure_update_bandwidth(size_t bytes) {
+    double rate;
+    ae_measure_bandwidth(bytes, NULL, &rate);
+    return rate;
 }

@@ -30,6 +30,8 @@ double ae_measure_function_rate(ae_vector_function which);
 double ae_measure_read_bandwidth(size_t bytes);
 /* Adding 1 to every float of `bytes` of memory, in bytes per second, each counted read and written. 0 as above. */
 double ae_measure_update_bandwidth(size_t bytes);
+/* Both in the same memory; either pointer may be NULL. */
+void ae_measure_bandwidth(size_t bytes, double *read, double *update);
 
 /* Matrix products of the libraries. */
 typedef enum { AE_SGEMM_OPENBLAS, AE_SGEMM_ONEDNN } ae_sgemm_library;

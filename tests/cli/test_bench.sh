@@ -17,7 +17,44 @@ prints '"prefill":70'
 prints '"share_of_read":'
 run 0 "$aerie" bench ops --shape small-1m --row-tokens 32 --steps 1 --json
 prints '"share_of_12_arrays":'
+cp out ops.json
 for op in embedding rmsnorm "linear D to E" gates conv rglru geglu rope attention head adamw; do prints "\"$op"; done
+
+# With probes: the ops' times and the rest add up to the step, and the parts of the table are there.
+run 0 "$aerie" bench train --shape small-1m --row-tokens 64 --steps 2 --profile --json
+cp out before.json
+for key in plain_step_s product_gflops ops roofline products_share other_s exp_per_s update_gbs; do prints "\"$key\":"; done
+for op in linear_backward_weight adamw head_loss attention_backward rglru_forward; do prints "{\"op\":\"$op\""; done
+sed 's/.*"profile"://' out | tr '{,' '\n\n' | awk -F: '
+    $1 == "\"step_s\"" { step = $2 }
+    $1 == "\"seconds\"" { sum += $2 }
+    $1 == "\"other_s\"" { sum += $2; rest = $2 }
+    END { exit !(step > 0 && rest > -1e-6 && sum > 0.999 * step && sum < 1.001 * step) }' ||
+    fail "the times of the ops and the rest do not add up to the step"
+run 0 "$aerie" bench train --shape small-1m --row-tokens 32 --steps 1 --profile --compare before.json
+for words in "roofline" "other" "compared with before.json" "linear_backward_weight" "step  " \
+    "row_tokens differs: 64.0 before, 32.0 now"; do prints "$words"; done
+run 0 "$aerie" bench decode --shape small-1m --prefill 1,70 --tokens 3 --profile --json
+cp out decode.json
+prints '"prefill_profile":'
+prints '"unit":"token"'
+run 0 "$aerie" bench decode --shape small-1m --prefill 70 --tokens 3 --compare decode.json --json
+prints '"compare":[{"name":"a step after 70","before_s":'
+run 0 "$aerie" bench ops --shape small-1m --row-tokens 32 --steps 1 --compare ops.json
+prints "geglu backward"
+prints "all ops"
+run 3 "$aerie" bench train --shape small-1m --row-tokens 64 --steps 1 --compare ops.json
+says "same mode"
+run 3 "$aerie" bench train --compare nowhere.json
+echo '{' >broken.json
+run 3 "$aerie" bench train --compare broken.json
+says "broken.json"
+run 0 "$aerie" bench limits --json
+for key in bf16_dot_gflops bf16_onednn_gflops; do
+    grep -q avx512_bf16 /proc/cpuinfo && prints "\"$key\":"
+done
+prints '"memory":[{"bytes":1048576.0,"read_gbs":'
+prints '"tanh_per_s":'
 
 # A verb without a way of its own to end by a signal gives the same status as those that have one.
 "$aerie" bench decode --shape small-1m --prefill 100000 --tokens 1000000 >out 2>err &

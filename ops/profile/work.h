@@ -1,0 +1,30 @@
+#ifndef AE_OPS_PROFILE_WORK_H
+#define AE_OPS_PROFILE_WORK_H
+#include "core/probe.h"
+#include "ops/backend.h"
+
+/* What each op has to do at least: FLOPs of its products, every array moved once, functions evaluated. Elementwise sums and products
+ * are not counted: bytes bound those. */
+
+typedef struct {
+    double act, weight; /* bytes of an activation; of an element of a packed weight, scales and all */
+} ae_work_types;
+
+ae_work ae_work_moved(double read_bytes, double written_bytes);
+/* [M, I] times [O, I]^T; `residual`: a float32 stream in and out. */
+ae_work ae_work_linear(ae_work_types t, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O, bool residual);
+ae_work ae_work_linear_input(ae_work_types t, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O, bool add);
+ae_work ae_work_linear_weight(ae_work_types t, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O);
+typedef enum { AE_GATES_FORWARD, AE_GATES_INPUT, AE_GATES_INPUT_ADD, AE_GATES_WEIGHT } ae_gates_kind;
+/* C to C in N blocks. */
+ae_work ae_work_gates(ae_work_types t, ptrdiff_t M, ptrdiff_t C, ptrdiff_t N, ae_gates_kind kind);
+ae_work ae_work_rglru(ae_work_types t, ae_rglru_dims n, bool backward);
+ae_work ae_work_geglu(ae_work_types t, ptrdiff_t n, bool backward);
+/* `pairs`: of a query and a key that it sees, for one head. `ring_keys`: read from the ring. */
+ae_work ae_work_attention(ae_work_types t, ae_attention_dims n, double pairs, double ring_keys,
+                          bool backward);
+typedef enum { AE_HEAD_LOSS, AE_HEAD_SCORE, AE_HEAD_LOGITS } ae_head_kind;
+ae_work ae_work_head(ae_work_types t, ae_head_dims n, ae_head_kind kind);
+ae_work ae_work_adamw(ptrdiff_t n);
+
+#endif

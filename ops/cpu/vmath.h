@@ -58,7 +58,7 @@ AE_INLINE void vf_tanh_each(vf *x, const int n) {
     AE_EACH(j, n) x[j] = vf_copysign(e[j] * vf_recip(vf_set(2.0f) + e[j]), x[j]);
 }
 
-/* Short forms for results that are rounded to bfloat16 (whose own rounding is 2^-9): relative error exp 2^-16, sigmoid 2^-13.8 above -87.
+/* Short forms for results that are rounded to bfloat16 (whose own rounding is 2^-8): relative error exp 2^-16, sigmoid 2^-13.8 above -87.
  * 2^t with t cut at floor(t): a polynomial of least relative error on [0, 1], exact at its ends. Overflow gives infinity. */
 AE_INLINE void vf_exp2_short_each(vf *t, const int n) {
     vf f[4], p[4];

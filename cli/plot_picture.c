@@ -1,16 +1,8 @@
 #include "cli/plot.h"
-#include "core/file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-extern char **environ;
 
 enum { POINTS_MAX = 1200, SMOOTH_SHARE = 40 }; /* smoothed over a 40th of the steps */
 
@@ -143,12 +135,14 @@ static double last_step(const ae_run_curves *runs, size_t n) {
     return last;
 }
 
-static ae_status write_script(FILE *f, const ae_run_curves *runs, size_t n, ae_picture_kind kind,
-                              const char *picture) {
-    fprintf(f, "set terminal %s\nset output \"%s\"\n",
-            kind == AE_PICTURE_PNG ? "pngcairo size 1500,1000 font \"Sans,13\""
-                                   : "svg size 1200,800 dynamic font \"sans-serif,13\" background \"white\"",
-            picture);
+typedef struct {
+    const ae_run_curves *runs;
+    size_t n;
+} curves;
+
+static ae_status write_script(FILE *f, const void *what) {
+    const ae_run_curves *runs = ((const curves *)what)->runs;
+    const size_t n = ((const curves *)what)->n;
     const ae_status st = write_data(f, runs, n);
     fputs("set multiplot layout 2,2 margins 0.06,0.975,0.08,0.95 spacing 0.075,0.13\n"
           "set border 3 lc rgb \"#777777\"\nset tics nomirror textcolor rgb \"#333333\"\n"
@@ -161,54 +155,8 @@ static ae_status write_script(FILE *f, const ae_run_curves *runs, size_t n, ae_p
     return st;
 }
 
-/* Runs gnuplot on the script, its words kept in a file. */
-static ae_status run_gnuplot(const char *script, const char *words) {
-    posix_spawn_file_actions_t actions;
-    char *const args[] = {(char[]){"gnuplot"}, (char[]){"-d"}, (char *)(uintptr_t)script, NULL};
-    pid_t child = 0;
-    int status = 0;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, words, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    const int error = posix_spawnp(&child, "gnuplot", &actions, NULL, args, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (error == ENOENT)
-        return AE_FAIL(AE_ERR_USAGE,
-                       "gnuplot: expected the program in PATH, found none; install it (Debian: gnuplot-nox)");
-    if (error) return AE_FAIL(AE_ERR_RESOURCE, "gnuplot: cannot be started: %s", strerror(error));
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return AE_OK;
-    char *text = NULL;
-    size_t n = 0;
-    const ae_status st = ae_file_read(words, &text, &n) == AE_OK ? AE_OK : AE_ERR_DEFECT;
-    ae_fail_at(__FILE__, __LINE__, "gnuplot failed: %.400s", st == AE_OK ? text : "it said nothing");
-    free(text);
-    return AE_ERR_DEFECT;
-}
-
-static ae_status draw_in(const char *folder, const ae_run_curves *runs, size_t n, ae_picture_kind kind,
-                         char **bytes, size_t *n_bytes) {
-    char *script = ae_path_join(folder, "script"), *picture = ae_path_join(folder, "picture");
-    char *words = ae_path_join(folder, "words");
-    FILE *f = fopen(script, "we");
-    ae_status st = f ? write_script(f, runs, n, kind, picture) : ae_output_failed(script);
-    if (f && fclose(f) != 0 && st == AE_OK) st = ae_output_failed(script);
-    if (st == AE_OK) st = run_gnuplot(script, words);
-    if (st == AE_OK) st = ae_file_read(picture, bytes, n_bytes);
-    free(script);
-    free(picture);
-    free(words);
-    return st;
-}
-
 ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
                        size_t *n_bytes) {
-    const char *where = getenv("TMPDIR");
-    char *folder = ae_path_join(where && *where ? where : "/tmp", "aerie-plot-XXXXXX");
-    *bytes = NULL;
-    ae_status st =
-        mkdtemp(folder) ? draw_in(folder, runs, n, kind, bytes, n_bytes) : ae_output_failed(folder);
-    ae_folder_remove(folder);
-    free(folder);
-    return st;
+    const ae_gnuplot_size size = {1500, 1000};
+    return ae_gnuplot_draw(write_script, &(const curves){runs, n}, &size, kind, bytes, n_bytes);
 }

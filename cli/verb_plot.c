@@ -10,11 +10,13 @@
 
 enum { RUNS_MAX = 64 };
 
-static const char usage[] = "aerie plot RUN [RUN ...] [--output F.png|F.svg|F.html] [--force]\n\n"
+static const char usage[] = "aerie plot RUN [RUN ...] [--output F.png|F.svg|F.html] [--force]\n"
+                            "aerie plot --bench FILE.json [FILE.json ...] --output F.png|F.svg [--force]\n\n"
                             "Loss, gradient norm, learning rate and speed of training runs, drawn by "
                             "gnuplot. The HTML report needs no other file and adds\n"
                             "the last figures, the configuration and samples. Without --output the report of "
-                            "one run is RUN/report.html, made anew.";
+                            "one run is RUN/report.html, made anew. With --bench: results of aerie bench "
+                            "train|decode --profile --json, side by side.";
 
 typedef enum { REPORT, PNG, SVG } form;
 
@@ -54,6 +56,26 @@ out:
     return st;
 }
 
+static ae_status plot_bench(const ae_arg_list *files, const char *path, bool force) {
+    ae_results out = {0};
+    form kind = REPORT;
+    char *bytes = NULL;
+    size_t n_bytes = 0;
+    ae_status st;
+    if (!path) AE_TRY(AE_FAIL(AE_ERR_USAGE, "--output is missing: a picture of benchmarks needs a name"));
+    AE_TRY(form_of(path, &kind));
+    if (kind == REPORT)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE, "--output: expected .png or .svg with --bench, found '%s'", path));
+    AE_TRY(ae_results_open(&out, path, force));
+    AE_TRY(ae_plot_bench((const char *const *)files->items, files->n,
+                         kind == PNG ? AE_PICTURE_PNG : AE_PICTURE_SVG, &bytes, &n_bytes));
+    if (fwrite(bytes, 1, n_bytes, out.file) != n_bytes) st = ae_output_failed(path);
+out:
+    st = ae_results_close(&out, st);
+    free(bytes);
+    return st;
+}
+
 static ae_status check_folders(const ae_arg_list *folders, const char *output) {
     if (folders->n < 1 || folders->n > RUNS_MAX)
         return AE_FAIL(AE_ERR_USAGE, "plot: expected 1 to %d folders of runs, found %zu", RUNS_MAX,
@@ -65,7 +87,7 @@ static ae_status check_folders(const ae_arg_list *folders, const char *output) {
 
 ae_status ae_verb_plot(int argc, char **argv) {
     const char *output = NULL;
-    bool force = false, help = false;
+    bool force = false, help = false, bench = false;
     ae_arg_list folders = {0};
     const ae_arg table[] = {
         {.name = "output",
@@ -74,6 +96,7 @@ ae_status ae_verb_plot(int argc, char **argv) {
          .value = "F",
          .fallback = "RUN/report.html",
          .help = "a picture (.png, .svg) or the report (.html)"},
+        {.name = "bench", .type = AE_ARG_FLAG, .to = &bench, .help = "draw profiles of benchmarks"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &force, .help = "replace an output that exists"},
     };
     const size_t n = sizeof table / sizeof *table;
@@ -81,6 +104,9 @@ ae_status ae_verb_plot(int argc, char **argv) {
     ae_status st = ae_args_parse(argc, argv, table, n, &folders, &help);
     if (st == AE_OK && help) {
         ae_args_help(usage, table, n, stdout);
+    } else if (st == AE_OK && bench) {
+        st = plot_bench(&folders, output, force);
+        if (st == AE_OK) ae_log("%s", output);
     } else if (st == AE_OK) {
         st = check_folders(&folders, output);
         if (st == AE_OK) path = output ? strdup(output) : ae_path_join(folders.items[0], "report.html");

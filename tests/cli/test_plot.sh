@@ -29,6 +29,28 @@ says "--force"
 run 0 "$aerie" plot first --output one.svg
 grep -q '<svg' one.svg || fail "one.svg is a picture"
 
+# Profiles of benchmarks, side by side.
+cat >profile.json <<'END'
+{"bench": "train", "shape": "s\"5", "dtype": "f32", "profile": {"unit": "step", "step_s": 0.05, "ops": [
+ {"op": "linear_forward", "seconds": 0.03, "bound": "products", "roofline": 0.8},
+ {"op": "geglu_forward", "seconds": 0.01, "bound": null, "roofline": null}], "other_s": 0.01}}
+END
+echo '{"bench": "decode", "rounds": [{"profile": {"unit": "token", "step_s": 0.002, "ops": []}}]}' >decode.json
+run 0 "$aerie" plot --bench profile.json decode.json --output bench.svg
+for words in "<svg" "linear forward" "the rest" "60.0 %" "80 %"; do
+    grep -qF -- "$words" bench.svg || fail "bench.svg lacks $words"
+done
+run 2 "$aerie" plot --bench profile.json --output bench.svg
+says "--force"
+run 2 "$aerie" plot --bench profile.json
+says "--output"
+run 2 "$aerie" plot --bench profile.json --output bench.html
+says ".png or .svg"
+echo '{"bench": "limits"}' >limits.json
+run 3 "$aerie" plot --bench limits.json --output none.png
+says "limits.json: expected a result"
+absent none.png
+
 run 2 "$aerie" plot
 run 2 "$aerie" plot first second
 says "--output"

@@ -1,0 +1,22 @@
+#ifndef AE_CLI_GNUPLOT_H
+#define AE_CLI_GNUPLOT_H
+#include "core/status.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+typedef enum { AE_PICTURE_PNG, AE_PICTURE_SVG } ae_picture_kind;
+
+typedef struct {
+    int width, height; /* of a PNG in pixels; an SVG is given four fifths */
+} ae_gnuplot_size;
+
+/* Writes what gnuplot is to draw; terminal and output are set already. */
+typedef ae_status ae_gnuplot_fn(FILE *script, const void *what);
+
+/* Runs gnuplot in a folder of its own, which is removed. *bytes is the picture, the caller frees it. AE_ERR_USAGE when gnuplot is not
+ * installed. */
+ae_status ae_gnuplot_draw(ae_gnuplot_fn *write, const void *what, const ae_gnuplot_size *size,
+                          ae_picture_kind kind, char **bytes, size_t *n_bytes);
+
+#endif

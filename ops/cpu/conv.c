@@ -2,11 +2,16 @@
 
 #include "ops/cpu/act.h"
 #include "ops/cpu/table.h"
+#include "ops/cpu/vmath.h"
 
 #include <assert.h>
 #include <string.h>
 
 enum { TAPS_MAX = 64, TAPS_TILE = 256 };
+
+/* Where so many steps on end have all of so many taps inside the call and one document, they are taken together: every input is then
+ * loaded and converted once, and no tap is asked for. Sums run in the same order as one by one. */
+enum { STEPS = 4, STEPS_TAPS = 4, STEPS_INPUTS = STEPS + STEPS_TAPS - 1 };
 
 /* Taps of channels [c0, c0 + n) as [K][TAPS_TILE], so that one tap of neighbouring channels is one vector. */
 static void turn_taps(float taps[TAPS_MAX][TAPS_TILE], const float *w, ptrdiff_t c0, ptrdiff_t n,
@@ -32,23 +37,63 @@ static inline vf input_at(tap_input in, ptrdiff_t c, ptrdiff_t n) {
     return in.x ? va_load_n(in.x + c, n) : vf_load_n(in.state + c, n);
 }
 
+/* Positions of the steps from t on: the oldest tap of each lies in the call. */
+static bool steps_forward(const int32_t *positions, ptrdiff_t t, ae_conv_dims n) {
+    if (n.K != STEPS_TAPS || t < STEPS_TAPS - 1 || t + STEPS > n.T) return false;
+    for (int j = 0; j < STEPS; j++)
+        if (positions[j] < STEPS_TAPS - 1) return false;
+    return true;
+}
+
+AE_INLINE void forward_steps(ae_elem *y, const ae_elem *x, float taps[TAPS_MAX][TAPS_TILE], const float *bias,
+                             ptrdiff_t C, ptrdiff_t c, ptrdiff_t left) {
+    const ae_elem *oldest = x - (STEPS_TAPS - 1) * C + c;
+    vf in[STEPS_INPUTS], sum[STEPS];
+    AE_EACH(j, STEPS_INPUTS) in[j] = va_load_n(oldest + j * C, left);
+    AE_EACH(j, STEPS) sum[j] = vf_load_n(bias + c, left);
+    AE_EACH(k, STEPS_TAPS) {
+        const vf tap = vf_load(taps[k] + c);
+        AE_EACH(j, STEPS) sum[j] = vf_fma(tap, in[j + k], sum[j]);
+    }
+    AE_EACH(j, STEPS) va_store_n(y + j * C + c, sum[j], left);
+}
+
+static void forward_steps_tile(ae_elem *y, const ae_elem *x, float taps[TAPS_MAX][TAPS_TILE],
+                               const float *bias, ptrdiff_t C, ptrdiff_t width) {
+    ptrdiff_t c = 0;
+    for (; c + VF <= width; c += VF) forward_steps(y, x, taps, bias, C, c, VF);
+    if (c < width) forward_steps(y, x, taps, bias, C, c, width - c);
+}
+
+static void forward_step(ae_elem *y, const float *state, const ae_elem *x, float taps[TAPS_MAX][TAPS_TILE],
+                         const float *bias, int32_t position, ae_conv_dims n, ptrdiff_t b, ptrdiff_t t,
+                         ptrdiff_t c0, ptrdiff_t width) {
+    tap_input in[TAPS_MAX];
+    for (ptrdiff_t k = 0; k < n.K; k++) in[k] = input_of(x, state, b, t, n.K - 1 - k, position, n);
+    ae_elem *out = y + (b * n.T + t) * n.C + c0;
+    for (ptrdiff_t c = 0; c < width; c += VF) {
+        const ptrdiff_t left = width - c;
+        vf sum = vf_load_n(bias + c0 + c, left);
+        for (ptrdiff_t k = 0; k < n.K; k++)
+            if (in[k].x || in[k].state)
+                sum = vf_fma(vf_load_n(taps[k] + c, left), input_at(in[k], c0 + c, left), sum);
+        va_store_n(out + c, sum, left);
+    }
+}
+
 static void forward_tile(ae_elem *y, const float *state, const ae_elem *x, const float *w, const float *bias,
                          const int32_t *positions, ae_conv_dims n, ptrdiff_t c0, ptrdiff_t width) {
     float taps[TAPS_MAX][TAPS_TILE];
     turn_taps(taps, w, c0, width, n.K);
     for (ptrdiff_t b = 0; b < n.B; b++) {
-        for (ptrdiff_t t = 0; t < n.T; t++) {
-            tap_input in[TAPS_MAX];
-            for (ptrdiff_t k = 0; k < n.K; k++)
-                in[k] = input_of(x, state, b, t, n.K - 1 - k, positions[b * n.T + t], n);
-            ae_elem *out = y + (b * n.T + t) * n.C + c0;
-            for (ptrdiff_t c = 0; c < width; c += VF) {
-                const ptrdiff_t left = width - c;
-                vf sum = vf_load_n(bias + c0 + c, left);
-                for (ptrdiff_t k = 0; k < n.K; k++)
-                    if (in[k].x || in[k].state)
-                        sum = vf_fma(vf_load_n(taps[k] + c, left), input_at(in[k], c0 + c, left), sum);
-                va_store_n(out + c, sum, left);
+        for (ptrdiff_t t = 0; t < n.T;) {
+            const ptrdiff_t row = b * n.T + t, at = row * n.C + c0;
+            if (steps_forward(positions + row, t, n)) {
+                forward_steps_tile(y + at, x + at, taps, bias + c0, n.C, width);
+                t += STEPS;
+            } else {
+                forward_step(y, state, x, taps, bias, positions[row], n, b, t, c0, width);
+                t++;
             }
         }
     }
@@ -113,6 +158,42 @@ static void backward_step(ae_elem *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TI
     }
 }
 
+/* As steps_forward, and the gradients that reach these steps come from later ones of the call and the document. */
+static bool steps_backward(const int32_t *positions, ptrdiff_t t, ae_conv_dims n) {
+    if (t % STEPS || t + STEPS_INPUTS > n.T || !steps_forward(positions, t, n)) return false;
+    for (int j = 1; j < STEPS_INPUTS; j++)
+        if (positions[j] == 0) return false;
+    return true;
+}
+
+AE_INLINE void backward_steps(ae_elem *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TILE], const ae_elem *dy,
+                              const ae_elem *x, ptrdiff_t C, ptrdiff_t c, ptrdiff_t left) {
+    const ae_elem *oldest = x - (STEPS_TAPS - 1) * C + c;
+    vf d[STEPS_INPUTS], in[STEPS_INPUTS], sum[STEPS];
+    AE_EACH(j, STEPS_INPUTS) d[j] = va_load_n(dy + j * C + c, left);
+    AE_EACH(j, STEPS_INPUTS) in[j] = va_load_n(oldest + j * C, left);
+    AE_EACH(i, STEPS) sum[i] = vf_set(0);
+    AE_EACH(j, STEPS_TAPS) {
+        const vf tap = vf_load(taps[STEPS_TAPS - 1 - j] + c);
+        AE_EACH(i, STEPS) sum[i] = vf_fma(tap, d[i + j], sum[i]);
+    }
+    AE_EACH(i, STEPS) va_store_n(dx + i * C + c, sum[i], left);
+    vf part[STEPS_TAPS + 1];
+    AE_EACH(k, STEPS_TAPS + 1) part[k] = vf_load(s->part[k] + c);
+    AE_EACH(i, STEPS) {
+        AE_EACH(k, STEPS_TAPS) part[k] = vf_fma(d[i], in[i + k], part[k]);
+        part[STEPS_TAPS] = part[STEPS_TAPS] + d[i];
+    }
+    AE_EACH(k, STEPS_TAPS + 1) vf_store(s->part[k] + c, part[k]);
+}
+
+static void backward_steps_tile(ae_elem *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TILE], const ae_elem *dy,
+                                const ae_elem *x, ptrdiff_t C, ptrdiff_t width) {
+    ptrdiff_t c = 0;
+    for (; c + VF <= width; c += VF) backward_steps(dx, s, taps, dy, x, C, c, VF);
+    if (c < width) backward_steps(dx, s, taps, dy, x, C, c, width - c);
+}
+
 /* dw[K-1-j] += dy[t] x[t-j] for the inputs before the row, t < j < `earlier`; `last` is the one just before it. */
 static void state_step(tap_sums *s, const ae_elem *dy, const float *last, ptrdiff_t t, ptrdiff_t earlier,
                        ptrdiff_t width, ae_conv_dims n) {
@@ -137,14 +218,21 @@ static void backward_tile(ae_elem *dx, float *dw, float *dbias, const ae_elem *d
         memset(s.total[k], 0, sizeof s.total[k]);
     }
     for (ptrdiff_t row = 0; row < n.B * n.T; row++) {
-        const ptrdiff_t t = row % n.T, at = row * n.C + c0;
-        ptrdiff_t later = 1;
-        while (later < n.K && t + later < n.T && positions[row + later] != 0) later++;
-        backward_step(dx + at, &s, taps, dy + at, x + at, later,
-                      1 + ae_min(n.K - 1, ae_min(t, positions[row])), width, n);
-        if (state && t < n.K - 1)
-            state_step(&s, dy + at, state + ((row / n.T + 1) * (n.K - 1) - 1) * n.C + c0, t,
-                       1 + ae_min(n.K - 1, positions[row]), width, n);
+        const ptrdiff_t at = row * n.C + c0;
+        ptrdiff_t t = row % n.T;
+        if (steps_backward(positions + row, t, n)) {
+            backward_steps_tile(dx + at, &s, taps, dy + at, x + at, n.C, width);
+            row += STEPS - 1;
+            t += STEPS - 1;
+        } else {
+            ptrdiff_t later = 1;
+            while (later < n.K && t + later < n.T && positions[row + later] != 0) later++;
+            backward_step(dx + at, &s, taps, dy + at, x + at, later,
+                          1 + ae_min(n.K - 1, ae_min(t, positions[row])), width, n);
+            if (state && t < n.K - 1)
+                state_step(&s, dy + at, state + ((row / n.T + 1) * (n.K - 1) - 1) * n.C + c0, t,
+                           1 + ae_min(n.K - 1, positions[row]), width, n);
+        }
         if ((t + 1) % AE_SUM_ROWS == 0 || t + 1 == n.T) flush(&s, n.K);
     }
     for (ptrdiff_t c = 0; c < width; c++) {

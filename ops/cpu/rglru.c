@@ -24,7 +24,7 @@ AE_INLINE void gates_each(vf *g, const int n) {
 #ifdef AE_ACT_BF16
     const vf to_power = vf_set(-1.44269504088896341f);
     AE_EACH(j, n) g[j] = to_power * g[j];
-    AE_EACH(j, n) g[n + j] = vf_min(vf_set(126.0f), to_power * g[n + j]);
+    AE_EACH(j, n) g[n + j] = vf_min(vf_set(127.0f), to_power * g[n + j]);
     vf_exp2_short_each(g, n);
     vf_exp2_short_each(g + n, n);
     AE_EACH(j, 2 * n) g[j] = vf_set(1.0f) + g[j];

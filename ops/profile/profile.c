@@ -228,10 +228,22 @@ ROW(mlp_backward,
      const ae_mlp_params *p, const ae_block_dims *n, void *scratch),
     (be, d, g, saved, x, p, n, scratch), {0})
 
+/* Bytes of an element of a compact weight, with the groups that are usual. */
+static double compact_element_bytes(const ae_backend *of, ptrdiff_t side) {
+    const ae_weight_shape shape = {
+        .type = of->weights, .rows = side, .cols = side, .group = of->weights == AE_WEIGHT_INT4 ? 64 : 128};
+    return (double)of->compact_bytes(&shape) / (double)(side * side);
+}
+
+static double packed_element_bytes(const ae_backend *of, ptrdiff_t side) {
+    return (double)of->weight_bytes(of, side, side) / (double)(side * side);
+}
+
 void ae_backend_profile(ae_backend *be, const ae_backend *of) {
     const ptrdiff_t side = 1024;
-    const double bytes = (double)of->weight_bytes(of, side, side) / (double)(side * side);
-    packs = bytes > 0.25; /* less is a header */
+    const bool integers = of->weights > AE_WEIGHT_BF16;
+    const double bytes = integers ? compact_element_bytes(of, side) : packed_element_bytes(of, side);
+    packs = bytes > 0.25; /* less is a header over the master */
     types = (ae_work_types){.act = (double)of->act_bytes, .weight = packs ? bytes : (double)sizeof(float)};
     inner = *of;
     *be = inner;

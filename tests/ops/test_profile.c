@@ -110,6 +110,11 @@ ON_EVERY_BACKEND(profile, sees_the_rows_inside_a_composite_row) {
     cr_assert_eq(ae_probe_read(AE_OP_recurrent_forward).calls, 0);
 }
 
+static void nothing(ae_f32 *x, const ae_weight *table, const ae_i32 *tokens, float scale, ptrdiff_t rows,
+                    ptrdiff_t width) {
+    (void)x, (void)table, (void)tokens, (void)scale, (void)rows, (void)width;
+}
+
 /* The pairs of a query and a key that are really seen: through documents, the window, and the ring. */
 ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
     enum { T = 6, N = 2, H = 8, W = 3 };
@@ -155,6 +160,32 @@ Test(profile, every_row_that_takes_time_is_probed) {
     cr_assert_str_eq(ae_profile_name(AE_OP_adamw), "adamw");
     cr_assert_str_eq(ae_profile_name(AE_PROFILE_N_OPS - 1), "mlp_backward");
     cr_assert(ae_profile_sweeps_parameters(AE_OP_adamw) && !ae_profile_sweeps_parameters(AE_OP_conv_forward));
+}
+
+/* A product of one row with a matrix reads little beside the weight: the bytes tell its type. */
+Test(profile, compact_weights_are_counted_as_they_are) {
+    enum { SIDE = 64 };
+    static const struct {
+        ae_weight_type type;
+        double least, most;
+    } cases[] = {{AE_WEIGHT_F32, 4, 4},
+                 {AE_WEIGHT_BF16, 2, 2.01},
+                 {AE_WEIGHT_INT8, 1.01, 1.05},
+                 {AE_WEIGHT_INT4, 0.51, 0.58}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        ae_backend be, probed;
+        void *x = NULL, *table = NULL;
+        cr_assert_eq(ae_backend_cpu(&be, &(ae_backend_options){.threads = 1}), AE_OK);
+        be.weights = cases[i].type;
+        be.embedding_forward = nothing;
+        ae_backend_profile(&probed, &be);
+        ae_probe_start();
+        probed.embedding_forward(x, table, NULL, 1, SIDE, SIDE);
+        ae_probe_stop();
+        const double bytes = ae_probe_read(AE_OP_embedding_forward).work.read_bytes / (SIDE * SIDE);
+        cr_assert(bytes >= cases[i].least && bytes <= cases[i].most, "type %d: %g", (int)cases[i].type,
+                  bytes);
+    }
 }
 
 /* Bytes and FLOPs by hand, for two bytes an activation and one and an eighth an element of a weight. */

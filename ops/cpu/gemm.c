@@ -1,13 +1,30 @@
 #include "ops/cpu/gemm.h"
 
 #include "core/machine.h"
+#include "ops/cpu/gemm_bf16.h"
+#include "ops/cpu/gemm_f32.h"
+#include "ops/cpu/product.h"
 
 #include <assert.h>
 #include <omp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { TILE_M = 1024, TILE_N = 1024, TILE_M_MIN = 128, TILES_WANTED = 4 };
+/* Tall tiles amortise packing; small products are cut finer so that every thread has work. */
+enum { TILE_N = 1024, TILE_M_MIN = 128, TILE_N_MIN = 256, TILES_WANTED = 4, MANY_MAX = 4 };
+/* B is packed once for all tiles where that takes no more floats than so many, else by each tile for itself. */
+enum { SHARED_FLOATS = 4 << 20, HUGE_PAGE = 2 << 20 };
+
+/* ---- engines ---- */
+
+static struct {
+    ae_products products;
+    const ae_product_kernels *kernels;
+    pthread_key_t tile_room, shared_room;
+} chosen;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 ae_products ae_products_pick(void) {
     const char *asked = getenv("AERIE_PRODUCTS");
@@ -20,30 +37,89 @@ const char *ae_products_name(ae_products p) {
     return p == AE_PRODUCTS_BF16 ? "bf16" : "f32";
 }
 
+static void choose(void) {
+    chosen.products = ae_products_pick();
+    chosen.kernels = ae_isa_pick() >= AE_ISA_AVX512 ? &ae_product_avx512 : &ae_product_avx2;
+    if (pthread_key_create(&chosen.tile_room, free) != 0 ||
+        pthread_key_create(&chosen.shared_room, free) != 0)
+        abort();
+}
+
+/* Scratch of this thread, kept from call to call: | its floats, in a line of their own | the floats |. */
+static float *room_of(pthread_key_t key, ptrdiff_t floats) {
+    enum { HEADER = 64 };
+    char *room = pthread_getspecific(key);
+    if (room && *(ptrdiff_t *)(void *)room >= floats) return (float *)(void *)(room + HEADER);
+    free(room);
+    const size_t bytes = (size_t)floats * sizeof(float) + HEADER,
+                 padded = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    room = aligned_alloc(HUGE_PAGE, padded);
+    if (!room || pthread_setspecific(key, room) != 0)
+        abort();                                /* a product cannot fail; the plan has left room for this */
+    (void)madvise(room, padded, MADV_HUGEPAGE); /* advice: without it only slower */
+    *(ptrdiff_t *)(void *)room = (ptrdiff_t)((padded - HEADER) / sizeof(float));
+    return (float *)(void *)(room + HEADER);
+}
+
+/* The library takes products of one type, ours those that mix types or have panels. */
+typedef enum { LIBRARY_F32, LIBRARY_BF16, OWN } engine;
+
+static engine engine_of(const ae_gemm_args *g) {
+    const bool bf16 = g->a.type == AE_ELEM_BF16;
+    if (g->b.weight || g->b.type != g->a.type || g->k <= 0) return OWN;
+    if (!bf16) return g->c_type == AE_ELEM_F32 ? LIBRARY_F32 : OWN;
+    return chosen.products == AE_PRODUCTS_BF16 ? LIBRARY_BF16 : OWN;
+}
+
+static void product(const ae_gemm_args *g, const float *packed) {
+    if (g->m <= 0 || g->n <= 0) return;
+    const engine e = engine_of(g);
+    if (e == LIBRARY_BF16 && ae_gemm_bf16(g)) return;
+    if (e == LIBRARY_F32 && ae_gemm_f32(g)) return;
+    chosen.kernels->product(g, packed, room_of(chosen.tile_room, chosen.kernels->room(g->m, g->n)));
+}
+
+/* ---- cutting ---- */
+
+/* With ours and with tiles of AMX the rows of A stay in the second-level cache. */
+static const ptrdiff_t tile_rows[] = {[LIBRARY_F32] = 1024, [LIBRARY_BF16] = 256, [OWN] = 512};
+
 typedef struct {
-    ptrdiff_t rows, tiles_m, tiles_n;
-} tiling;
+    ae_gemm_args g;
+    ptrdiff_t rows, cols, tiles_m, tiles; /* of a tile; tiles down, and in all */
+    ptrdiff_t panels, panel_floats;       /* of B packed once for all tiles; else 0 */
+    float *packed;
+} job;
 
 static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) {
     return ae_ceil_div(n, to) * to;
 }
 
-/* A function of the sizes alone. Tall tiles amortise packing; small products are cut finer so that every thread has work. */
-static tiling tiling_of(const ae_gemm_args *g) {
-    if (g->m <= 0 || g->n <= 0) return (tiling){0};
-    tiling t = {.rows = TILE_M, .tiles_n = ae_ceil_div(g->n, TILE_N)};
-    while (t.rows > TILE_M_MIN && ae_ceil_div(g->m, t.rows) * t.tiles_n < TILES_WANTED) t.rows /= 2;
-    t.rows = round_up(ae_ceil_div(g->m, ae_max(1, ae_ceil_div(g->m, t.rows))), 16);
-    t.tiles_m = ae_ceil_div(g->m, t.rows);
-    return t;
+static job job_of(const ae_gemm_args *g) {
+    const engine e = engine_of(g);
+    job w = {.g = *g, .rows = tile_rows[e], .cols = TILE_N};
+    if (g->m <= 0 || g->n <= 0) return w;
+    while (ae_ceil_div(g->m, w.rows) * ae_ceil_div(g->n, w.cols) < TILES_WANTED) {
+        if (w.rows > TILE_M_MIN)
+            w.rows /= 2;
+        else if (w.cols > TILE_N_MIN)
+            w.cols /= 2;
+        else
+            break;
+    }
+    w.rows = round_up(ae_ceil_div(g->m, ae_ceil_div(g->m, w.rows)), e == OWN ? chosen.kernels->rows : 16);
+    w.cols = round_up(ae_ceil_div(g->n, ae_ceil_div(g->n, w.cols)), AE_PRODUCT_COLS);
+    w.tiles_m = ae_ceil_div(g->m, w.rows);
+    w.tiles = w.tiles_m * ae_ceil_div(g->n, w.cols);
+    if (w.tiles_m > 1 && e == OWN) {
+        w.panels = ae_ceil_div(g->n, AE_PRODUCT_COLS);
+        w.panel_floats = chosen.kernels->packed(g->k);
+    }
+    return w;
 }
 
-static size_t elem_bytes(ae_elem_type type) {
-    return type == AE_ELEM_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
-static const void *advance(const void *x, ae_elem_type type, ptrdiff_t n) {
-    return (const char *)x + (ptrdiff_t)elem_bytes(type) * n;
+static ptrdiff_t bytes_of(ae_elem_type type) {
+    return (ptrdiff_t)(type == AE_ELEM_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 /* op(X) from row i and column j on. */
@@ -52,43 +128,83 @@ static ae_gemm_operand part_of(ae_gemm_operand x, ptrdiff_t i, ptrdiff_t j) {
         x.first += j;
         return x;
     }
-    x.at = advance(x.at, x.type, x.trans ? j * x.ld + i : i * x.ld + j);
+    x.at = (const char *)x.at + (x.trans ? j * x.ld + i : i * x.ld + j) * bytes_of(x.type);
     return x;
 }
 
-static ae_gemm_args tile_of(const ae_gemm_args *g, const tiling *t, ptrdiff_t index) {
-    const ptrdiff_t cols = round_up(ae_ceil_div(g->n, t->tiles_n), 16);
-    const ptrdiff_t i = index % t->tiles_m * t->rows, j = index / t->tiles_m * cols;
-    ae_gemm_args s = *g;
-    s.m = ae_min(t->rows, g->m - i);
-    s.n = ae_min(cols, g->n - j);
-    s.a = part_of(g->a, i, 0);
-    s.b = part_of(g->b, 0, j);
-    s.c = (char *)g->c + (ptrdiff_t)elem_bytes(g->c_type) * (i * g->ldc + j);
+static void tile(const job *w, ptrdiff_t index) {
+    const ptrdiff_t i = index % w->tiles_m * w->rows, j = index / w->tiles_m * w->cols;
+    ae_gemm_args s = w->g;
+    s.m = ae_min(w->rows, s.m - i);
+    s.n = ae_min(w->cols, s.n - j);
+    s.a = part_of(s.a, i, 0);
+    s.b = part_of(s.b, 0, j);
+    s.c = (char *)s.c + (i * s.ldc + j) * bytes_of(s.c_type);
     if (s.bias) s.bias += j;
-    if (s.residual) s.residual += i * g->ldc + j;
-    return s;
+    if (s.residual) s.residual += i * s.ldc + j;
+    product(&s, w->packed ? w->packed + j / AE_PRODUCT_COLS * w->panel_floats : NULL);
+}
+
+/* ---- running ---- */
+
+static void pack_panel(const job *w, ptrdiff_t panel) {
+    const ptrdiff_t col = panel * AE_PRODUCT_COLS;
+    float *to = w->packed + panel * w->panel_floats;
+    chosen.kernels->pack(to, &w->g.b, w->g.k, col, ae_min(AE_PRODUCT_COLS, w->g.n - col));
+}
+
+/* Room for what is packed once, if it is worth it. */
+static void share(job *w, ptrdiff_t n) {
+    ptrdiff_t floats = 0;
+    for (ptrdiff_t i = 0; i < n; i++) floats += w[i].panels * w[i].panel_floats;
+    float *room = floats > 0 && floats <= SHARED_FLOATS ? room_of(chosen.shared_room, floats) : NULL;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (!room) w[i].panels = 0;
+        if (w[i].panels == 0) continue;
+        w[i].packed = room;
+        room += w[i].panels * w[i].panel_floats;
+    }
+}
+
+static ptrdiff_t job_with(const ptrdiff_t *first, ptrdiff_t task) {
+    ptrdiff_t i = 0;
+    while (task >= first[i + 1]) i++;
+    return i;
 }
 
 void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
-    enum { MANY_MAX = 4 };
     assert(n <= MANY_MAX);
-    tiling t[MANY_MAX];
-    ptrdiff_t first[MANY_MAX + 1] = {0};
+    (void)pthread_once(&once, choose);
+    job w[MANY_MAX];
+    ptrdiff_t panels[MANY_MAX + 1] = {0}, tiles[MANY_MAX + 1] = {0};
+    for (ptrdiff_t i = 0; i < n; i++) w[i] = job_of(&g[i]);
+    share(w, n);
     for (ptrdiff_t i = 0; i < n; i++) {
-        t[i] = tiling_of(&g[i]);
-        first[i + 1] = first[i] + t[i].tiles_m * t[i].tiles_n;
+        panels[i + 1] = panels[i] + w[i].panels;
+        tiles[i + 1] = tiles[i] + w[i].tiles;
     }
-    /* The library runs on one thread inside a parallel region, also when the team is of one. */
-#pragma omp parallel for schedule(dynamic)
-    for (ptrdiff_t task = 0; task < first[n]; task++) {
-        ptrdiff_t i = 0;
-        while (task >= first[i + 1]) i++;
-        const ae_gemm_args s = tile_of(&g[i], &t[i], task - first[i]);
-        ae_gemm_serial(&s);
+#pragma omp parallel
+    {
+        if (panels[n] > 0) {
+#pragma omp for schedule(dynamic)
+            for (ptrdiff_t task = 0; task < panels[n]; task++) {
+                const ptrdiff_t i = job_with(panels, task);
+                pack_panel(&w[i], task - panels[i]);
+            }
+        }
+#pragma omp for schedule(dynamic)
+        for (ptrdiff_t task = 0; task < tiles[n]; task++) {
+            const ptrdiff_t i = job_with(tiles, task);
+            tile(&w[i], task - tiles[i]);
+        }
     }
 }
 
 void ae_gemm(const ae_gemm_args *g) {
     ae_gemm_many(g, 1);
+}
+
+void ae_gemm_serial(const ae_gemm_args *g) {
+    (void)pthread_once(&once, choose);
+    product(g, NULL);
 }

@@ -1,42 +1,17 @@
-#include "core/simd.h"
-#include "ops/cpu/gemm.h"
-#include "ops/cpu/panels.h"
+#include "ops/cpu/gemm_f32.h"
 
 #include <assert.h>
 #include <dnnl.h>
+#include <immintrin.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The float32 engine: bfloat16 operands are widened first, a bfloat16 C is made in float32 and rounded. */
 
 /* Products with A transposed (gradients of weights) first turn so many of its rows at a time, see transposed(). */
 enum { TURN_ROWS = 512, TURN_MIN_COLS = 128 };
 
-typedef struct {
-    bool trans_a, trans_b;
-    ptrdiff_t m, n, k;
-    float alpha;
-    const float *a;
-    ptrdiff_t lda;
-    const float *b;
-    ptrdiff_t ldb;
-    float beta;
-    float *c;
-    ptrdiff_t ldc;
-    const float *bias, *residual;
-    const ae_cpu_weight *weight; /* instead of b: its panels from row `first` on */
-    ptrdiff_t first;
-} f32_args;
-
-static float *take(ptrdiff_t n) {
-    float *room = malloc((size_t)ae_max(n, 1) * sizeof *room);
-    if (!room) abort(); /* a product has no way to fail; the plan has left room for this */
-    return room;
-}
-
-static void fill(const f32_args *g) {
+static void fill(const ae_gemm_args *g) {
     for (ptrdiff_t i = 0; i < g->m; i++) {
-        float *c = g->c + i * g->ldc;
+        float *c = (float *)g->c + i * g->ldc;
         const float *residual = g->residual ? g->residual + i * g->ldc : NULL;
         if (!residual)
             memcpy(c, g->bias, (size_t)g->n * sizeof *c);
@@ -47,9 +22,9 @@ static void fill(const f32_args *g) {
     }
 }
 
-static void call_library(const f32_args *g, float beta) {
-    const dnnl_status_t st = dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k,
-                                        g->alpha, g->a, g->lda, g->b, g->ldb, beta, g->c, g->ldc);
+static void call_library(const ae_gemm_args *g, float beta) {
+    const dnnl_status_t st = dnnl_sgemm(g->a.trans ? 'T' : 'N', g->b.trans ? 'T' : 'N', g->m, g->n, g->k,
+                                        g->alpha, g->a.at, g->a.ld, g->b.at, g->b.ld, beta, g->c, g->ldc);
     assert(st == dnnl_success);
     (void)st;
 }
@@ -86,113 +61,29 @@ static void turn(float *to, const float *from, ptrdiff_t ld_from, ptrdiff_t k, p
 
 /* The library packs a transposed A at three quarters of the speed of a plain one: turning it here, a slice of the inner dimension at a
  * time, costs less than that. */
-static bool transposed(const f32_args *g, float beta) {
-    const ptrdiff_t slice = ae_min(TURN_ROWS, g->k);
-    float *room = malloc((size_t)(g->m * slice) * sizeof *room);
-    if (!room) return false;
-    f32_args s = *g;
-    s.trans_a = false;
-    s.a = room;
-    for (ptrdiff_t k = 0; k < g->k; k += slice) {
-        s.k = s.lda = ae_min(slice, g->k - k);
-        s.b = g->b + (g->trans_b ? k : k * g->ldb);
-        turn(room, g->a + k * g->lda, g->lda, s.k, g->m);
+static void transposed(const ae_gemm_args *g, float beta, float *room) {
+    ae_gemm_args s = *g;
+    for (ptrdiff_t k = 0; k < g->k; k += TURN_ROWS) {
+        s.k = ae_min(TURN_ROWS, g->k - k);
+        s.a = ae_operand(AE_ELEM_F32, room, s.k, false);
+        s.b.at = (const float *)g->b.at + (g->b.trans ? k : k * g->b.ld);
+        turn(room, (const float *)g->a.at + k * g->a.ld, g->a.ld, s.k, g->m);
         call_library(&s, k == 0 ? beta : 1.0f);
     }
-    free(room);
-    return true;
 }
 
-/* A slice of the inner dimension of so many outputs at a time: the unpacked panels stay in the second-level cache. */
-enum { SLICE = 512, SLICE_COLS = 512 };
-
-static void slice_of_panels(const f32_args *g, float *room, ptrdiff_t j, ptrdiff_t k, float beta) {
-    f32_args s = *g;
-    s.n = s.ldb = ae_min(SLICE_COLS, g->n - j);
-    s.k = ae_min(SLICE, g->k - k);
-    s.a = g->a + k;
-    s.b = room;
-    s.c = g->c + j;
-    ae_cpu_panels_unpack(room, s.n, g->weight, g->first + j, s.n, k, s.k);
-    call_library(&s, k == 0 ? beta : 1.0f);
-}
-
-static void product_of_panels(const f32_args *g, float beta) {
-    float *room = take(SLICE * SLICE_COLS);
-    assert(!g->trans_a && g->trans_b);
-    f32_args plain = *g;
-    plain.trans_b = false;
-    for (ptrdiff_t j = 0; j < g->n; j += SLICE_COLS)
-        for (ptrdiff_t k = 0; k < g->k; k += SLICE) slice_of_panels(&plain, room, j, k, beta);
-    free(room);
-}
-
-static void product(const f32_args *g) {
+bool ae_gemm_f32(const ae_gemm_args *g) {
+    float *room = NULL;
+    const bool turning = g->a.trans && g->n >= TURN_MIN_COLS && g->k > 0;
+    if (turning) room = malloc((size_t)(g->m * ae_min(TURN_ROWS, g->k)) * sizeof *room);
+    if (turning && !room) return false;
     const bool filled = g->bias || g->residual;
     const float beta = filled ? 1.0f : g->beta;
     if (filled) fill(g);
-    if (g->weight) {
-        product_of_panels(g, beta);
-        return;
-    }
-    if (g->trans_a && g->n >= TURN_MIN_COLS && transposed(g, beta)) return;
-    call_library(g, beta);
-}
-
-static void widen(float *to, const uint16_t *from, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i += VF) vf_store_n(to + i, vf_load_bf16_n(from + i, n - i), n - i);
-}
-
-static void narrow(uint16_t *to, const float *from, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i += VF) vf_store_bf16_n(to + i, vf_load_n(from + i, n - i), n - i);
-}
-
-/* [rows, cols] as they lie in memory, in float32; *room is to be freed. */
-static const float *widened(const ae_gemm_operand *x, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t *ld,
-                            float **room) {
-    *ld = x->ld;
-    if (x->type == AE_ELEM_F32) return x->at;
-    *room = take(rows * cols);
-    for (ptrdiff_t i = 0; i < rows; i++) widen(*room + i * cols, (const uint16_t *)x->at + i * x->ld, cols);
-    *ld = cols;
-    return *room;
-}
-
-static void to_bf16(const ae_gemm_args *g, f32_args *f) {
-    uint16_t *c = g->c;
-    const bool add = g->beta != 0 && !g->bias && !g->residual;
-    f->c = take(g->m * g->n);
-    f->ldc = g->n;
-    for (ptrdiff_t i = 0; add && i < g->m; i++) widen(f->c + i * g->n, c + i * g->ldc, g->n);
-    assert(!g->residual);
-    product(f);
-    for (ptrdiff_t i = 0; i < g->m; i++) narrow(c + i * g->ldc, f->c + i * g->n, g->n);
-    free(f->c);
-}
-
-void ae_gemm_serial(const ae_gemm_args *g) {
-    if (g->m <= 0 || g->n <= 0) return;
-    float *room_a = NULL, *room_b = NULL;
-    f32_args f = {.trans_a = g->a.trans,
-                  .trans_b = g->b.trans,
-                  .m = g->m,
-                  .n = g->n,
-                  .k = g->k,
-                  .alpha = g->alpha,
-                  .beta = g->beta,
-                  .c = g->c,
-                  .ldc = g->ldc,
-                  .bias = g->bias,
-                  .residual = g->residual,
-                  .weight = g->b.weight,
-                  .first = g->b.first};
-    f.a = widened(&g->a, f.trans_a ? g->k : g->m, f.trans_a ? g->m : g->k, &f.lda, &room_a);
-    if (!f.weight)
-        f.b = widened(&g->b, f.trans_b ? g->n : g->k, f.trans_b ? g->k : g->n, &f.ldb, &room_b);
-    if (g->c_type == AE_ELEM_BF16)
-        to_bf16(g, &f);
+    if (turning)
+        transposed(g, beta, room);
     else
-        product(&f);
-    free(room_a);
-    free(room_b);
+        call_library(g, beta);
+    free(room);
+    return true;
 }

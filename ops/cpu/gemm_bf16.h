@@ -1,0 +1,9 @@
+#ifndef AE_OPS_CPU_GEMM_BF16_H
+#define AE_OPS_CPU_GEMM_BF16_H
+#include "ops/cpu/gemm.h"
+
+/* The library's product of two bfloat16 operands on the calling thread. False, and C as it was, where it has none for these arguments or
+ * memory is short. */
+bool ae_gemm_bf16(const ae_gemm_args *g);
+
+#endif

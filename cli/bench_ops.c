@@ -87,8 +87,8 @@ static void attention_f(const kit *k) {
                              attention_dims(k), k->scratch);
 }
 static void attention_b(const kit *k) {
-    k->be->attention_backward(k->x[5], k->x[6], k->x[7], k->x[8], k->x[0], k->x[1], k->x[2], k->x[3], k->x[4],
-                              k->positions, attention_dims(k), k->scratch);
+    k->be->attention_backward(k->x[5], k->x[6], k->x[7], k->x[8], k->x[0], k->x[1], k->x[2], NULL, NULL,
+                              k->x[3], k->x[4], k->positions, attention_dims(k), k->scratch);
 }
 static void head_score(const kit *k) {
     k->be->head_score(k->loss, NULL, NULL, 0, k->x[0], k->w, k->tokens, k->weights, head_dims(k), k->scratch);

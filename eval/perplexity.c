@@ -2,6 +2,7 @@
 
 #include "data/loader.h"
 #include "data/tokenizer.h"
+#include "model/decode.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -88,6 +89,12 @@ ae_status ae_perplexity_prepare(ae_perplexity_plan *p, ae_token_set *set, ptrdif
     return ae_token_set_target_bytes(set, &p->text_bytes);
 }
 
+void ae_perplexity_carry(ae_perplexity_plan *p) {
+    p->carry = true;
+    p->T *= p->B;
+    p->B = 1;
+}
+
 static int64_t count_targets(const float *weights, ptrdiff_t n) {
     int64_t count = 0;
     for (ptrdiff_t i = 0; i < n; i++) count += weights[i] != 0;
@@ -95,20 +102,23 @@ static int64_t count_targets(const float *weights, ptrdiff_t n) {
 }
 
 static ae_status add_rows(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m, ae_pass *pass,
-                          ae_batch *batch, int64_t first, ptrdiff_t rows) {
+                          ae_decode_state *state, ae_batch *batch, int64_t first, ptrdiff_t rows) {
     for (ptrdiff_t i = 0; i < rows; i++) {
-        ae_status st = ae_row_read(p->set, first + i, batch, i);
+        ae_status st =
+            p->carry ? ae_row_read_on(p->set, first + i, batch, i) : ae_row_read(p->set, first + i, batch, i);
         if (st != AE_OK) return st;
     }
     double nats = 0;
     int64_t targets = count_targets(batch->weights, rows * p->T);
-    if (targets == 0) return AE_OK;
+    if (targets == 0 && !p->carry) return AE_OK;
+    const ae_past past = {.before = state, .after = state};
     ae_micro_batch b = {.tokens = batch->tokens,
                         .targets = batch->targets,
                         .positions = batch->positions,
                         .weights = batch->weights,
                         .B = rows,
-                        .T = p->T};
+                        .T = p->T,
+                        .past = p->carry ? &past : NULL};
     ae_model_score_pass(m, pass, &b, &nats, NULL, 0, NULL, NULL);
     r->nats += nats;
     r->targets += targets;
@@ -119,16 +129,19 @@ ae_status ae_perplexity_measure(ae_perplexity *r, const ae_perplexity_plan *p, c
                                 ae_pass *pass, const volatile sig_atomic_t *stop) {
     ae_status st = AE_OK;
     ae_batch batch = {0};
+    ae_decode_state state = {0};
     int64_t rows = ae_rows_in_set(ae_token_set_tokens(p->set), p->T);
     *r = (ae_perplexity){0};
     AE_TRY(ae_batch_init(&batch, p->B, p->T));
+    if (p->carry) AE_TRY(ae_decode_state_init(&state, m, 1));
     for (int64_t first = 0; first < rows; first += p->B) {
         if (stop && *stop) AE_TRY(AE_FAIL(AE_ERR_INTERRUPTED, "evaluation: interrupted"));
-        AE_TRY(add_rows(r, p, m, pass, &batch, first, (ptrdiff_t)ae_min(p->B, rows - first)));
+        AE_TRY(add_rows(r, p, m, pass, &state, &batch, first, (ptrdiff_t)ae_min(p->B, rows - first)));
     }
     r->loss = r->targets > 0 ? r->nats / (double)r->targets : (double)NAN;
     r->bits_per_byte = p->text_bytes > 0 ? r->nats / LN2 / (double)p->text_bytes : (double)NAN;
 out:
+    ae_decode_state_free(&state);
     ae_batch_free(&batch);
     return st;
 }

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 
 /* How well a model predicts a whole token set, read in rows of T tokens in file order: every row, nothing dropped. The rows are
- * those of training (docs/interfaces.md, "Rows"), so positions restart at every row start. */
+ * those of training (docs/interfaces.md, "Rows"), so positions restart at every row start; or, with ae_perplexity_carry, each goes
+ * on with the state of the one before it, so that every token is predicted from all of its document. */
 
 typedef struct {
     int64_t targets; /* counted ones */
@@ -22,10 +23,14 @@ typedef struct {
     ae_token_set *set;  /* borrowed */
     ptrdiff_t B, T;     /* rows of a pass, tokens of a row */
     int64_t text_bytes; /* of the counted targets; -1 when not known */
+    bool carry;         /* rows go on with the state of the row before */
 } ae_perplexity_plan;
 
 /* Reads the set once where its text bytes need it. */
 ae_status ae_perplexity_prepare(ae_perplexity_plan *p, ae_token_set *set, ptrdiff_t B, ptrdiff_t T);
+
+/* From now on rows go on from each other: one row of B T tokens at a time, in place of B rows. */
+void ae_perplexity_carry(ae_perplexity_plan *p);
 
 /* `pass` was made for at least B x T. Once *stop is not 0 (NULL: never asked) ends with AE_ERR_INTERRUPTED. */
 ae_status ae_perplexity_measure(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m,

@@ -82,7 +82,7 @@ ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *posi
         s->targets[t] = tokens[t + 1];
         s->weights[t] = 1; /* where a document starts too: `top` is about every place */
     }
-    const ae_micro_batch batch = {tokens, s->targets, positions, s->weights, 1, n};
+    const ae_micro_batch batch = {tokens, s->targets, positions, s->weights, 1, n, NULL};
     double sum = 0;
     ae_model_score_pass(s->model, s->pass, &batch, &sum, s->nll, s->top, s->top ? s->top_ids : NULL,
                         s->top ? s->top_logprobs : NULL);

@@ -69,15 +69,21 @@ ae_decode_part ae_decode_state_part(const ae_decode_state *s, ptrdiff_t block, p
     return part;
 }
 
+void ae_decode_state_copy_block(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from,
+                                ptrdiff_t from_b, ptrdiff_t block, ptrdiff_t n) {
+    const ae_backend *be = to->model->be;
+    const ae_decode_part x = ae_decode_state_part(to, block, to_b),
+                         y = ae_decode_state_part(from, block, from_b);
+    assert(to_b + n <= to->B && from_b + n <= from->B);
+    be->copy(x.first, y.first, (size_t)n * x.first_bytes);
+    be->copy(x.second, y.second, (size_t)n * x.second_bytes);
+}
+
 void ae_decode_state_copy(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from,
                           ptrdiff_t from_b) {
     assert(to->model == from->model && to_b < to->B && from_b < from->B);
     const ae_model *m = to->model;
     if (to == from && to_b == from_b) return;
-    for (ptrdiff_t i = 0; i < m->config.blocks; i++) {
-        const ae_decode_part x = ae_decode_state_part(to, i, to_b), y = ae_decode_state_part(from, i, from_b);
-        m->be->copy(x.first, y.first, x.first_bytes);
-        m->be->copy(x.second, y.second, x.second_bytes);
-    }
+    for (ptrdiff_t i = 0; i < m->config.blocks; i++) ae_decode_state_copy_block(to, to_b, from, from_b, i, 1);
     to->positions[to_b] = from->positions[from_b];
 }

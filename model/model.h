@@ -41,11 +41,20 @@ size_t ae_pass_bytes(const ae_backend *be, const ae_model_config *c, ae_pass_dim
 ae_status ae_pass_new(ae_pass **out, const ae_model *m, ae_pass_dims n, bool training);
 void ae_pass_delete(ae_pass *p);
 
+/* What rows go on from: row b, where its first position is not 0, from sequence first + b of `before` (model/decode.h). `after` becomes the
+ * state behind the rows; a pass that only scores may be given one state as both. No gradient flows into `before`. */
+typedef struct {
+    const struct ae_decode_state *before;
+    struct ae_decode_state *after;
+    ptrdiff_t first;
+} ae_past;
+
 /* Host arrays of one micro-batch, [B, T] each. B and T may be smaller than the pass was made for. */
 typedef struct {
     const int32_t *tokens, *targets, *positions;
     const float *weights; /* of the targets: 0 masks */
     ptrdiff_t B, T;
+    const ae_past *past; /* NULL: rows start without one */
 } ae_micro_batch;
 
 /* Forward and backward: gradients of sum(weights * nll) * grad_scale accumulate in the model; *nll_sum is sum(weights * nll) in double;

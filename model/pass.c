@@ -1,5 +1,5 @@
 #include "core/arena.h"
-#include "model/model.h"
+#include "model/decode.h"
 #include "model/views.h"
 
 #include <assert.h>
@@ -195,12 +195,38 @@ static ae_f32 *output_of(const ae_pass *p, const ae_model *m, ptrdiff_t block) {
     return block + 1 < m->config.blocks ? p->blocks[block + 1].x : p->x_last;
 }
 
-static void forward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all) {
+/* One block's part of a state, from the micro-batch's first row on. */
+typedef struct {
+    ae_recurrent_state recurrent;
+    ae_attention_state attention;
+} block_state;
+
+static block_state state_of(const ae_decode_state *s, ptrdiff_t block, ptrdiff_t first) {
+    const ae_decode_part part = ae_decode_state_part(s, block, first);
+    return (block_state){{.h = part.first, .conv = part.second}, {.k = part.first, .v = part.second}};
+}
+
+/* The ops replace a state by the next one; `before` stays for backward, and for running forward again. */
+static void forward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all,
+                          const ae_past *past) {
     const block_memory *b = &p->blocks[i];
     const ae_block_dims dims = lean_dims(p, all, i), *n = &dims;
     const ae_block_batch batch = {p->positions, p->cosines, p->sines};
     const ae_block_room room = {b->temporal_saved, b->mlp_saved, p->scratch};
-    ae_model_block_forward(m, i, output_of(p, m, i), b->mid, b->x, NULL, NULL, &batch, n, &room);
+    block_state s;
+    if (past != NULL) {
+        s = state_of(past->after, i, past->first);
+        if (past->before != past->after)
+            ae_decode_state_copy_block(past->after, past->first, past->before, past->first, i, n->B);
+    }
+    ae_model_block_forward(m, i, output_of(p, m, i), b->mid, b->x, past != NULL ? &s.recurrent : NULL,
+                           past != NULL ? &s.attention : NULL, &batch, n, &room);
+}
+
+static void advance(const ae_past *past, const ae_micro_batch *b) {
+    assert(past->first >= 0 && past->first + b->B <= past->after->B);
+    for (ptrdiff_t row = 0; row < b->B; row++)
+        past->after->positions[past->first + row] = b->positions[(row + 1) * b->T - 1] + 1;
 }
 
 /* Up to the normed last stream, which the head takes. */
@@ -211,28 +237,32 @@ static void forward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     upload_batch(p, c, b);
     p->be->embedding_forward(p->blocks[0].x, m->views->table->packed, p->tokens, ae_model_embedding_scale(c),
                              M, c->D);
-    for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(p, m, i, &n);
+    for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(p, m, i, &n, b->past);
+    if (b->past != NULL) advance(b->past, b);
     p->be->rmsnorm_forward(p->z, p->kept, p->rstd, p->x_last, m->views->final_norm->value, (float)c->norm_eps,
                            M, c->D);
 }
 
 /* ---- backward ---- */
 
-static void backward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all) {
+static void backward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all,
+                           const ae_past *past) {
     const ae_backend *be = p->be;
     const block_memory *b = &p->blocks[i];
     const ae_block_view *v = &m->views->blocks[i];
     const ae_block_batch batch = {p->positions, p->cosines, p->sines};
     const ae_block_dims dims = lean_dims(p, all, i), *n = &dims;
     /* writes the same bits over the output, which nobody reads any more */
-    if (i < p->dims.recompute_blocks) forward_block(p, m, i, all);
+    if (i < p->dims.recompute_blocks) forward_block(p, m, i, all, past);
+    block_state s;
+    if (past != NULL) s = state_of(past->before, i, past->first);
     be->mlp_backward(be, p->d, &v->mlp.g, b->mlp_saved, b->mid, &v->mlp.p, n, p->scratch);
     if (v->kind == AE_ATTENTION)
         be->attention_block_backward(be, p->d, &v->attention.g, b->temporal_saved, b->x, &v->attention.p,
-                                     &batch, n, p->scratch);
+                                     past != NULL ? &s.attention : NULL, &batch, n, p->scratch);
     else
-        be->recurrent_backward(be, p->d, &v->recurrent.g, b->temporal_saved, b->x, &v->recurrent.p, NULL,
-                               &batch, n, p->scratch);
+        be->recurrent_backward(be, p->d, &v->recurrent.g, b->temporal_saved, b->x, &v->recurrent.p,
+                               past != NULL ? &s.recurrent : NULL, &batch, n, p->scratch);
 }
 
 static void backward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
@@ -243,7 +273,7 @@ static void backward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     const ae_act *kept = p->kept != NULL ? p->kept : p->be->act_from_f32(NULL, p->x_last, 0);
     p->be->zero(p->d, (size_t)(M * c->D) * sizeof(float));
     p->be->rmsnorm_backward(p->d, v->final_norm->grad, p->dz, kept, v->final_norm->value, p->rstd, M, c->D);
-    for (ptrdiff_t i = c->blocks - 1; i >= 0; i--) backward_block(p, m, i, &n);
+    for (ptrdiff_t i = c->blocks - 1; i >= 0; i--) backward_block(p, m, i, &n, b->past);
     if (v->table->grad != NULL)
         p->be->embedding_backward(v->table->grad, p->d, p->tokens, ae_model_embedding_scale(c), M, c->D);
 }
@@ -263,7 +293,7 @@ static double fetch_nll(const ae_pass *p, const ae_micro_batch *b, float *nll) {
 
 void ae_model_train_pass(ae_model *m, ae_pass *p, const ae_micro_batch *b, float grad_scale, double *nll_sum,
                          float *nll) {
-    assert(p->training && m->training);
+    assert(p->training && m->training && (b->past == NULL || b->past->before != b->past->after));
     const ae_model_views *v = m->views;
     forward(p, m, b);
     p->be->head_loss(p->nll, p->dz, v->table->grad, p->z, v->table->packed, p->targets, p->weights,

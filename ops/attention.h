@@ -19,10 +19,11 @@ typedef void ae_attention_forward_fn(ae_act *o, ae_f32 *lse, ae_act *k_ring, ae_
 
 /* P is made again block by block from q, k and lse; with delta = sum(do * o):
  *   dv = P^T do;  dS = P (do v^T - delta) / sqrt(H);  dq = dS k;  dk = dS^T q.
- * dq, dk, dv overwritten; nothing overlaps. Keys and values receive from several blocks of queries: each block writes
+ * dq, dk, dv overwritten; nothing overlaps. k_ring, v_ring: as forward found them, or NULL; no gradient flows into them. Keys and values receive from several blocks of queries: each block writes
  * apart and the parts are added in order, so the bits do not depend on the threads. */
 typedef void ae_attention_backward_fn(ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q,
-                                      const ae_act *k, const ae_act *v, const ae_act *o, const ae_f32 *lse,
+                                      const ae_act *k, const ae_act *v, const ae_act *k_ring,
+                                      const ae_act *v_ring, const ae_act *o, const ae_f32 *lse,
                                       const ae_i32 *positions, ae_attention_dims n, void *scratch);
 
 /* Bytes of scratch that serve both passes (forward only when `inference`). */

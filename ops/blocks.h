@@ -89,8 +89,9 @@ typedef void ae_attention_block_forward_fn(const struct ae_backend *be, ae_f32 *
                                            const ae_block_dims *n, void *scratch);
 typedef void ae_attention_block_backward_fn(const struct ae_backend *be, ae_f32 *d,
                                             const ae_attention_grads *g, void *saved, const ae_f32 *x,
-                                            const ae_attention_params *p, const ae_block_batch *batch,
-                                            const ae_block_dims *n, void *scratch);
+                                            const ae_attention_params *p, const ae_attention_state *state,
+                                            const ae_block_batch *batch, const ae_block_dims *n,
+                                            void *scratch);
 
 typedef struct {
     const ae_f32 *norm;

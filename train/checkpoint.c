@@ -177,10 +177,11 @@ static ae_status write_text(const char *folder, const char *name, const void *by
 
 static ae_status write_files(const char *folder, const ae_checkpoint_parts *p) {
     ae_status st = AE_OK;
-    const char *const names[] = {"weights.h5",  "optimizer.h5", "model.json",
-                                 "config.yaml", "state.json",   "tokenizer.model"};
-    size_t n = p->tokenizer ? 6 : 5;
-    char *paths[6] = {NULL}, *model = NULL;
+    const char *names[7] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml", "state.json"};
+    size_t n = 5;
+    char *paths[7] = {NULL}, *model = NULL;
+    if (p->tokenizer) names[n++] = "tokenizer.model";
+    if (p->carry) names[n++] = "carry.h5";
     for (size_t i = 0; i < n; i++) paths[i] = ae_path_join(folder, names[i]);
     AE_TRY(ae_model_save(p->model, paths[0]));
     AE_TRY(ae_optimizer_save(p->optimizer, paths[1]));
@@ -189,6 +190,7 @@ static ae_status write_files(const char *folder, const ae_checkpoint_parts *p) {
     AE_TRY(ae_config_write(p->config, paths[3]));
     AE_TRY(ae_run_state_write(p->state, paths[4]));
     if (p->tokenizer) AE_TRY(write_text(folder, names[5], p->tokenizer, p->tokenizer_bytes));
+    if (p->carry) AE_TRY(ae_carry_save(p->carry, paths[n - 1]));
     AE_TRY(write_done(folder, names, n));
 out:
     for (size_t i = 0; i < n; i++) free(paths[i]);

@@ -3,12 +3,14 @@
 #include "core/config.h"
 #include "model/model.h"
 #include "optim/optimizer.h"
+#include "train/carry.h"
 #include "train/state.h"
 
 /* Checkpoints of a run, RUN/checkpoints/step-000123/:
  *
  *   weights.h5        one data set a parameter, float32, by its Hugging Face name
  *   optimizer.h5      m and v of every parameter
+ *   carry.h5          where rows carry their state: what the next step's rows go on from
  *   model.json        the shape        config.yaml  the resolved configuration
  *   state.json        step, tokens, position of the loader, seed, offsets of the metrics, kernels, hashes of the token sets
  *   tokenizer.model   when the token set carries one
@@ -19,6 +21,7 @@ typedef struct {
     const ae_model *model;
     const ae_optimizer *optimizer;
     const ae_run_state *state;
+    const ae_carry *carry; /* NULL where rows carry no state */
     const ae_config *config;
     const void *tokenizer; /* may be NULL */
     size_t tokenizer_bytes;

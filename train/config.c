@@ -32,6 +32,9 @@ static const ae_field train_fields[] = {
     {"batch_rows", AE_FIELD_INT, AT(ae_train_keys, batch_rows), "8", 1, 1e6, NULL, "rows of a global step"},
     {"micro_rows", AE_FIELD_INT, AT(ae_train_keys, micro_rows), "0", 0, 1e6, NULL,
      "rows in memory at once; 0: chosen by the memory there is"},
+    {"carry_state", AE_FIELD_BOOL, AT(ae_train_keys, carry_state), "false", 0, 0, NULL,
+     "row b of a step goes on where row b of the step before ended, state and positions; needs "
+     "data.shuffle=false"},
     {"steps", AE_FIELD_INT, AT(ae_train_keys, steps), "1000", 1, 1e12, NULL, "updates of the whole run"},
     {"eval_every", AE_FIELD_INT, AT(ae_train_keys, eval_every), "500", 0, 1e12, NULL,
      "steps between evaluations; 0: at the end only"},
@@ -171,6 +174,11 @@ ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
     ae_status st = needs_run ? check_needed(c) : AE_OK;
     if (st == AE_OK) st = check_init(c);
     if (st != AE_OK) return st;
+    if (c->train.carry_state && c->data.shuffle)
+        return AE_FAIL(
+            AE_ERR_USAGE,
+            "train.carry_state: expected data.shuffle=false, found true: only in the order of the file "
+            "does a row go on where the one before it ended");
     if (c->train.micro_rows > c->train.batch_rows)
         return AE_FAIL(AE_ERR_USAGE, "train.micro_rows: expected at most train.batch_rows (%lld), found %lld",
                        (long long)c->train.batch_rows, (long long)c->train.micro_rows);

@@ -29,6 +29,7 @@ typedef struct {
     int64_t row_tokens, batch_rows, micro_rows;
     int64_t steps, eval_every, checkpoint_every;
     int64_t threads;
+    bool carry_state;                  /* rows go on from those of the step before */
     int64_t recompute, recompute_mlps; /* blocks that run forward again, or their MLP partly; -1: chosen */
     double memory_gb;                  /* 0: what there is */
     int64_t keep, skip_limit;

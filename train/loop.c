@@ -57,6 +57,7 @@ static ae_status save(ae_run *run) {
     AE_TRY(ae_loader_position(run->loader, &s->loader));
     ae_checkpoint_parts parts = {
         .model = &run->model, .optimizer = &run->optimizer, .state = s, .config = &run->config->table};
+    if (run->config->train.carry_state) parts.carry = &run->carry;
     if (run->tokenizer) parts.tokenizer = ae_tokenizer_bytes(run->tokenizer, &parts.tokenizer_bytes);
     AE_TRY(ae_checkpoint_save(run->config->run.dir, &parts, run->config->train.keep));
     run->saved_step = s->step;
@@ -132,17 +133,28 @@ static ae_status guard(ae_run *run, const ae_step_result *r, const ae_batch *b) 
     return st;
 }
 
+/* Where rows carry their state, it is moved on; a step that did not come out finite leaves none. */
+static ae_step_result train_on(ae_run *run, const ae_batch *batch) {
+    const ae_schedule schedule = ae_train_schedule(run->config);
+    const double lr = ae_schedule_lr(&schedule, run->state.step + 1);
+    const bool carries = run->config->train.carry_state;
+    ae_batch own = *batch;
+    if (carries) own = ae_carry_begin(&run->carry, batch);
+    const double loss = ae_step_gradients_on(&run->model, run->pass, &own, run->plan.micro_rows,
+                                             carries ? &run->carry.past : NULL, NULL);
+    const ae_step_result r = ae_step_update(&run->model, &run->optimizer, loss, lr);
+    if (carries) ae_carry_end(&run->carry, !r.skipped || batch->n_targets == 0);
+    return r;
+}
+
 static ae_status one_step(ae_run *run, ae_progress *bar) {
     ae_status st = AE_OK;
     char detail[160];
     const ae_batch *batch;
     ae_run_state *s = &run->state;
-    ae_schedule schedule = ae_train_schedule(run->config);
     double start = ae_now_s();
     AE_TRY(ae_loader_next(run->loader, &batch));
-    double loss = ae_step_gradients(&run->model, run->pass, batch, run->plan.micro_rows, NULL);
-    ae_step_result r =
-        ae_step_update(&run->model, &run->optimizer, loss, ae_schedule_lr(&schedule, s->step + 1));
+    ae_step_result r = train_on(run, batch);
     double seconds = ae_now_s() - start;
     s->step++;
     s->tokens += batch->n_tokens;

@@ -3,6 +3,7 @@
 #include "core/machine.h"
 #include "data/loader.h"
 #include "model/decode.h"
+#include "train/carry.h"
 #include "train/checkpoint.h"
 
 #include <omp.h>
@@ -54,8 +55,10 @@ static void size_parameters(ae_plan *p, const ae_plan_request *r, const ae_param
 
 static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     size_t pass = 0, decoder = 0;
-    ae_pass_dims n = {.B = rows, .T = r->row_tokens};
+    /* where rows carry their state the rows of an evaluation are one long one */
+    ae_pass_dims n = {.B = r->carry ? 1 : rows, .T = r->carry ? rows * r->row_tokens : r->row_tokens};
     if (rows > 0) pass = ae_pass_bytes(r->be, r->model, n, false);
+    if (rows > 0 && r->carry) pass += ae_decode_state_bytes(r->be, r->model, 1);
     if (r->samples)
         decoder =
             ae_decoder_bytes(r->be, r->model, 1, SAMPLE_CHUNK) + ae_decode_state_bytes(r->be, r->model, 1);
@@ -81,10 +84,11 @@ static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, thr
     p->evaluation_rows = ae_min(p->evaluation_rows, (ptrdiff_t)r->heldout_rows);
     p->evaluation_bytes = evaluation_bytes(r, p->evaluation_rows);
     p->loader_bytes = (size_t)(r->batch_rows * r->row_tokens) * LOADER_BATCHES * BATCH_ENTRY_BYTES;
+    p->carry_bytes = r->carry ? ae_carry_bytes(r->be, r->model, r->batch_rows, r->row_tokens) : 0;
     size_t passing = p->checkpoint_bytes > p->evaluation_bytes ? p->checkpoint_bytes : p->evaluation_bytes;
     size_t threads = THREAD_BYTES * (size_t)omp_get_max_threads();
     size_t more = threads + p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes +
-                  p->loader_bytes + passing;
+                  p->loader_bytes + p->carry_bytes + passing;
     p->program_bytes = r->program_bytes + threads;
     p->peak_bytes = r->program_bytes + more;
     return (double)more * (1 + UNCOUNTED_SHARE) <= (double)r->available_bytes;
@@ -187,6 +191,7 @@ void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out) {
              r->row_tokens, r->model->blocks, p->recompute_blocks, p->lean_mlps);
     row(out, "activations and workspace", p->pass_bytes, note);
     row(out, "loader", p->loader_bytes, "");
+    if (p->carry_bytes > 0) row(out, "carried states", p->carry_bytes, "");
     row(out, "program and data", p->program_bytes, "");
     if (p->evaluation_bytes > p->checkpoint_bytes) {
         row(out, "evaluating", p->evaluation_bytes, "for a while");

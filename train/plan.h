@@ -18,6 +18,7 @@ typedef struct {
     ptrdiff_t lean_mlps;        /* -1: chosen */
     int64_t heldout_rows;       /* scored between steps; 0: none */
     bool samples;               /* and text is sampled */
+    bool carry;                 /* rows carry their state */
     size_t program_bytes;       /* resident already: code, libraries, opened token sets */
     size_t available_bytes;     /* for what is to come */
 } ae_plan_request;
@@ -32,6 +33,7 @@ typedef struct {
     size_t optimizer_bytes;
     size_t pass_bytes;       /* activations and workspace of a micro-batch */
     size_t loader_bytes;     /* batches made ahead */
+    size_t carry_bytes;      /* states that rows carry from step to step */
     size_t checkpoint_bytes; /* host copy of the largest tensor while saving */
     size_t evaluation_bytes; /* pass of an evaluation, or the decoder of a sample, whichever is more */
     size_t peak_bytes;       /* all but the last two, and the larger of them */

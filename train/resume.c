@@ -54,22 +54,10 @@ ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint) 
 /* ---- keys ---- */
 
 static const char *const fixed_keys[] = {
-    "run.seed",
-    "model.init",
-    "data.shuffle",
-    "train.dtype",
-    "train.row_tokens",
-    "train.batch_rows",
-    "optim.lr",
-    "optim.schedule",
-    "optim.warmup_steps",
-    "optim.decay_steps",
-    "optim.lr_final_ratio",
-    "optim.beta1",
-    "optim.beta2",
-    "optim.eps",
-    "optim.weight_decay",
-    "optim.clip_norm",
+    "run.seed",           "model.init",           "data.shuffle", "train.dtype",    "train.row_tokens",
+    "train.batch_rows",   "train.carry_state",    "optim.lr",     "optim.schedule", "optim.warmup_steps",
+    "optim.decay_steps",  "optim.lr_final_ratio", "optim.beta1",  "optim.beta2",    "optim.eps",
+    "optim.weight_decay", "optim.clip_norm",
 };
 
 static json_t *value_of(const json_t *config, const char *dotted) {
@@ -92,7 +80,9 @@ static ae_status clash(const char *key, const json_t *then, const json_t *now) {
     return st;
 }
 
+/* A run from before a key came lacks it: it had its default, which is off. */
 static bool same_value(const json_t *a, const json_t *b) {
+    if (!a && json_is_false(b)) return true;
     if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
     return json_equal(a, b) == 1;
 }

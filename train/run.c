@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "eval/limits.h"
+#include "model/views.h"
 #include "train/checkpoint.h"
 #include "train/report.h"
 #include "train/step.h"
@@ -64,6 +65,7 @@ static ae_status open_data(ae_run *run) {
     ae_status st = AE_OK;
     if (!run->config->data.train[0]) return AE_OK;
     AE_TRY(ae_mixture_open(&run->data, run->config->data.train));
+    if (run->config->train.carry_state) AE_TRY(ae_mixture_check_streams(&run->data));
     AE_TRY(open_heldout(run));
     for (size_t i = 0; i < run->data.n_sets; i++) AE_TRY(take_set_tokenizer(run, run->data.sets[i]));
     AE_TRY(take_set_tokenizer(run, run->heldout));
@@ -153,6 +155,16 @@ static ptrdiff_t wanted_micro_rows(const ae_run *run) {
     return (ptrdiff_t)asked;
 }
 
+/* A state is the last `window` keys: without a window it would be all of them. */
+static ae_status check_carry(const ae_run *run) {
+    const ae_model_config *c = &run->shape;
+    if (!run->config->train.carry_state || !ae_model_attends(c) || c->W > 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "train.carry_state: expected an attention window, found %s; set model.window or leave "
+                   "out train.carry_state",
+                   c->W < 0 ? "none" : "one of 0");
+}
+
 static int64_t heldout_rows(const ae_run *run) {
     if (!run->heldout) return 0;
     return ae_max(
@@ -171,6 +183,7 @@ static ae_status make_plan(ae_run *run) {
         .lean_mlps = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute_mlps, run->shape.blocks),
         .heldout_rows = heldout_rows(run),
         .samples = run->heldout != NULL && run->tokenizer != NULL && t->sample_tokens > 0,
+        .carry = t->carry_state,
         .program_bytes = ae_rss_bytes(),
         .available_bytes = ae_plan_available(t->memory_gb),
     };
@@ -192,6 +205,7 @@ ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder
     free(run->state.config);
     run->state.config = NULL;
     AE_TRY(ae_config_json(&config->table, &run->state.config));
+    AE_TRY(check_carry(run));
     AE_TRY(make_plan(run));
 out:
     return st;
@@ -222,6 +236,20 @@ out:
     return st;
 }
 
+static ae_status make_carry(ae_run *run) {
+    ae_status st = AE_OK;
+    char *path = NULL;
+    const ae_train_keys *t = &run->config->train;
+    if (!t->carry_state) return AE_OK;
+    AE_TRY(ae_carry_init(&run->carry, &run->model, (ptrdiff_t)t->batch_rows, (ptrdiff_t)t->row_tokens));
+    if (!run->checkpoint) return AE_OK;
+    path = ae_path_join(run->checkpoint, "carry.h5");
+    AE_TRY(ae_carry_load(&run->carry, path));
+out:
+    free(path);
+    return st;
+}
+
 static ae_status make_memory(ae_run *run) {
     ae_status st = AE_OK;
     ae_pass_dims n = {.B = run->plan.micro_rows,
@@ -232,8 +260,10 @@ static ae_status make_memory(ae_run *run) {
     AE_TRY(ae_pass_new(&run->pass, &run->model, n, true));
     AE_TRY(make_optimizer(run));
     AE_TRY(make_weights(run));
+    AE_TRY(make_carry(run));
     if (run->heldout)
         AE_TRY(ae_perplexity_prepare(&run->evaluation, run->heldout, run->plan.evaluation_rows, n.T));
+    if (run->config->train.carry_state) ae_perplexity_carry(&run->evaluation);
 out:
     return st;
 }
@@ -243,7 +273,8 @@ static ae_status start_loader(ae_run *run) {
     ae_loader_options o = {.rows = (ptrdiff_t)c->train.batch_rows,
                            .row_tokens = (ptrdiff_t)c->train.row_tokens,
                            .seed = run->state.seed,
-                           .shuffle = c->data.shuffle};
+                           .shuffle = c->data.shuffle,
+                           .streams = c->train.carry_state};
     return ae_loader_start(&run->loader, &run->data, &o, run->state.step + 1, run->state.loader);
 }
 
@@ -326,6 +357,7 @@ void ae_run_close(ae_run *run) {
     ae_events_close(&run->events);
     ae_loader_stop(run->loader);
     ae_optimizer_free(&run->optimizer);
+    ae_carry_free(&run->carry);
     ae_pass_delete(run->pass);
     ae_model_free(&run->model);
     ae_mixture_close(&run->data);

@@ -4,6 +4,7 @@
 #include "data/tokenizer.h"
 #include "eval/perplexity.h"
 #include "model/source.h"
+#include "train/carry.h"
 #include "train/config.h"
 #include "train/events.h"
 #include "train/metrics.h"
@@ -33,6 +34,7 @@ typedef struct {
     ae_pass *pass;
     ae_optimizer optimizer;
     ae_loader *loader;
+    ae_carry carry; /* where train.carry_state */
     ae_perplexity_plan evaluation;
     ae_metrics metrics;
     ae_events events;

@@ -24,22 +24,30 @@ static bool has_targets(const float *weights, ptrdiff_t n) {
 
 double ae_step_gradients(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows,
                          float *nll) {
-    if (batch->n_targets == 0) return (double)NAN;
-    double sum = 0, count = (double)batch->n_targets;
+    return ae_step_gradients_on(m, pass, batch, micro_rows, NULL, nll);
+}
+
+double ae_step_gradients_on(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows,
+                            const ae_past *past, float *nll) {
+    if (batch->n_targets == 0 && !past) return (double)NAN;
+    double sum = 0, count = batch->n_targets > 0 ? (double)batch->n_targets : 1;
     for (ptrdiff_t row = 0; row < batch->B; row += micro_rows) {
         ptrdiff_t rows = ae_min(micro_rows, batch->B - row), at = row * batch->T;
-        if (!has_targets(batch->weights + at, rows * batch->T)) continue;
+        if (!past && !has_targets(batch->weights + at, rows * batch->T)) continue;
+        ae_past own = past ? *past : (ae_past){0};
+        own.first += row;
         ae_micro_batch b = {.tokens = batch->tokens + at,
                             .targets = batch->targets + at,
                             .positions = batch->positions + at,
                             .weights = batch->weights + at,
                             .B = rows,
-                            .T = batch->T};
+                            .T = batch->T,
+                            .past = past ? &own : NULL};
         double part = 0;
         ae_model_train_pass(m, pass, &b, (float)(1 / count), &part, nll ? nll + at : NULL);
         sum += part;
     }
-    return sum / count;
+    return batch->n_targets > 0 ? sum / count : (double)NAN;
 }
 
 ae_step_result ae_step_update(ae_model *m, ae_optimizer *o, double loss, double lr) {

@@ -79,8 +79,8 @@ void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, void
 
 void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const ae_attention_grads *g,
                                           void *saved, const ae_f32 *x, const ae_attention_params *p,
-                                          const ae_block_batch *batch, const ae_block_dims *n,
-                                          void *scratch) {
+                                          const ae_attention_state *state, const ae_block_batch *batch,
+                                          const ae_block_dims *n, void *scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
     const attention_saved s = saved_in(&saved_arena, be, n);
     const attention_scratch w = scratch_in(&scratch_arena, be, n);
@@ -89,8 +89,8 @@ void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const
 
     be->linear_backward_input(w.d_o, d_out, p->o, false, M, Q, n->D);
     be->linear_backward_weight(g->o, g->o_bias, d_out, s.o, M, Q, n->D);
-    be->attention_backward(w.dq, w.dk, w.dv, w.d_o, s.q, s.k, s.v, s.o, s.lse, batch->positions, op_dims(n),
-                           w.attention);
+    be->attention_backward(w.dq, w.dk, w.dv, w.d_o, s.q, s.k, s.v, state ? state->k : NULL,
+                           state ? state->v : NULL, s.o, s.lse, batch->positions, op_dims(n), w.attention);
     be->rope_apply(w.dq, batch->cosines, batch->sines, true, M, n->N, n->H, n->R);
     be->rope_apply(w.dk, batch->cosines, batch->sines, true, M, n->G, n->H, n->R);
 

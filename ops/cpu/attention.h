@@ -16,11 +16,39 @@ enum {
     AE_ATTN_WAVE_MIN = 8
 };
 
-/* Keys of one sequence: token t of the call is row past + t. */
+/* Keys of one sequence: token t of the call is row past + t. The rows before lie in a ring: the first `turn` of them from slot `slot` on,
+ * the others from slot 0. */
 typedef struct {
     const ae_elem *k, *v;
-    ptrdiff_t past;
+    const ae_elem *k_ring, *v_ring;
+    ptrdiff_t past, turn, slot;
 } ae_attn_keys;
+
+/* Those of sequence b, with its ring (NULL: none) where the row begins inside a document. */
+static inline ae_attn_keys ae_attn_keys_of(const ae_elem *k, const ae_elem *v, const ae_elem *k_ring,
+                                           const ae_elem *v_ring, const int32_t *positions, ptrdiff_t b,
+                                           ae_attention_dims n) {
+    const ptrdiff_t ld = n.G * n.H, p = positions[b * n.T];
+    ae_attn_keys keys = {.k = k + b * n.T * ld, .v = v + b * n.T * ld};
+    if (!k_ring || p == 0) return keys;
+    keys.k_ring = k_ring + b * n.W * ld;
+    keys.v_ring = v_ring + b * n.W * ld;
+    keys.past = ae_min(p, n.W);
+    keys.slot = (p - keys.past) % n.W;
+    keys.turn = ae_min(keys.past, n.W - keys.slot);
+    return keys;
+}
+/* How many rows from `s` on lie behind each other in memory, at most AE_ATTN_KEYS and none from `last` on. */
+static inline ptrdiff_t ae_attn_run(const ae_attn_keys *keys, ptrdiff_t s, ptrdiff_t last) {
+    const ptrdiff_t end = s < keys->turn ? keys->turn : s < keys->past ? keys->past : last;
+    return ae_min(AE_ATTN_KEYS, ae_min(end, last) - s);
+}
+/* Row `s` of the keys (own = k, ring = k_ring) or of the values, at a group of heads. */
+static inline const ae_elem *ae_attn_key(const ae_attn_keys *keys, const ae_elem *own, const ae_elem *ring,
+                                         ptrdiff_t s, ptrdiff_t group, ae_attention_dims n) {
+    const ptrdiff_t ld = n.G * n.H, slot = s < keys->turn ? keys->slot + s : s - keys->turn;
+    return (s < keys->past ? ring + slot * ld : own + (s - keys->past) * ld) + group * n.H;
+}
 
 /* A block of queries as rows of one product: row r is token t0 + r / heads, head head0 + r % heads. */
 typedef struct {
@@ -116,15 +144,17 @@ static inline ae_attn_visible ae_attn_visible_of(const ae_attn_block *q, ptrdiff
 
 /* scores = q k^T / sqrt(H) for keys [s0, s0 + count). */
 static inline void ae_attn_scores(float *scores, const ae_attn_block *q, const ae_elem *queries,
-                                  const ae_elem *k, ptrdiff_t s0, ptrdiff_t count, ae_attention_dims n) {
-    ae_gemm_serial(&(ae_gemm_args){.m = q->rows,
-                                   .n = count,
-                                   .k = n.H,
-                                   .alpha = 1.0f / sqrtf((float)n.H),
-                                   .a = ae_act_operand(queries + q->at * n.H, q->ldq, false),
-                                   .b = ae_act_operand(k + (s0 * n.G + q->group) * n.H, n.G * n.H, true),
-                                   .c = scores,
-                                   .ldc = AE_ATTN_KEYS});
+                                  const ae_attn_keys *keys, ptrdiff_t s0, ptrdiff_t count,
+                                  ae_attention_dims n) {
+    ae_gemm_serial(&(ae_gemm_args){
+        .m = q->rows,
+        .n = count,
+        .k = n.H,
+        .alpha = 1.0f / sqrtf((float)n.H),
+        .a = ae_act_operand(queries + q->at * n.H, q->ldq, false),
+        .b = ae_act_operand(ae_attn_key(keys, keys->k, keys->k_ring, s0, q->group, n), n.G * n.H, true),
+        .c = scores,
+        .ldc = AE_ATTN_KEYS});
 }
 
 /* One token a sequence over rings of keys. */

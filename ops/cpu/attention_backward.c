@@ -5,7 +5,7 @@
 
 typedef struct {
     ae_attention_dims n;
-    const ae_elem *q, *k, *v, *o, *d_o;
+    const ae_elem *q, *k, *v, *k_ring, *v_ring, *o, *d_o;
     const float *lse;
     const int32_t *positions;
     ae_elem *dq, *dk, *dv;
@@ -14,10 +14,11 @@ typedef struct {
     void *scratch;
 } backward;
 
-/* Queries [t0, t0 + tokens) of sequence b, keys [base, base + keys), and their parts of dk, dv. */
+/* Queries [t0, t0 + tokens) of sequence b, keys of the tokens [base, base + keys), and their parts of dk, dv. */
 typedef struct {
     ptrdiff_t b, t0, tokens, base, keys;
     float *dk, *dv;
+    ae_attn_keys rows;
 } super_block;
 
 static super_block super_of(const backward *io, ptrdiff_t index) {
@@ -26,7 +27,8 @@ static super_block super_of(const backward *io, ptrdiff_t index) {
                     t0 = index % each * AE_ATTN_SUPER, tokens = ae_min(AE_ATTN_SUPER, n.T - t0);
     const ptrdiff_t base = ae_attn_first_key(0, t0, io->positions[b * n.T + t0], n.W);
     float *dk = io->parts + 2 * (index % io->slots) * io->part;
-    return (super_block){b, t0, tokens, base, t0 + tokens - base, dk, dk + io->part};
+    const ae_attn_keys rows = ae_attn_keys_of(io->k, io->v, io->k_ring, io->v_ring, io->positions, b, n);
+    return (super_block){b, t0, tokens, base, t0 + tokens - base, dk, dk + io->part, rows};
 }
 
 static void row_deltas(float *delta, const backward *io, const ae_attn_block *q) {
@@ -41,14 +43,15 @@ static void row_deltas(float *delta, const backward *io, const ae_attn_block *q)
 }
 
 /* P and dS of one tile: s becomes P = exp(s - lse), dp becomes dS = P (dp - delta) / sqrt(H). */
-static void gradient_tile(const ae_attn_room *w, const backward *io, const ae_attn_block *q, ptrdiff_t b,
-                          ptrdiff_t s0, ptrdiff_t count) {
+static void gradient_tile(const ae_attn_room *w, const backward *io, const ae_attn_block *q,
+                          const super_block *own, ptrdiff_t s0, ptrdiff_t count) {
     const ae_attention_dims n = io->n;
+    const int32_t *positions = io->positions + own->b * n.T;
     const vf scale = vf_set(1.0f / sqrtf((float)n.H));
     for (ptrdiff_t r = 0; r < q->rows; r++) {
         float *p = w->s + r * AE_ATTN_KEYS, *ds = w->dp + r * AE_ATTN_KEYS;
         const vf delta = vf_set(w->sum[r]);
-        const ae_attn_visible v = ae_attn_visible_of(q, r, 0, io->positions + b * n.T, n.W, s0, count);
+        const ae_attn_visible v = ae_attn_visible_of(q, r, own->rows.past, positions, n.W, s0, count);
         ae_attn_row_exp(p, v, io->lse[ae_attn_row_at(q, r, n.N)], count);
         for (ptrdiff_t i = 0; i < count; i += VF) {
             const ptrdiff_t left = count - i;
@@ -61,8 +64,8 @@ static void gradient_tile(const ae_attn_room *w, const backward *io, const ae_at
 static void backward_tile(const backward *io, const super_block *s, const ae_attn_block *q,
                           const ae_attn_room *w, ptrdiff_t s0, ptrdiff_t count, bool first) {
     const ae_attention_dims n = io->n;
-    const ptrdiff_t ld = n.G * n.H, key = ((s->b * n.T + s0) * n.G + q->group) * n.H;
-    const ptrdiff_t own = ((s0 - s->base) * n.G + q->group) * n.H;
+    const ae_attn_keys *keys = &s->rows;
+    const ptrdiff_t ld = n.G * n.H, own = (s0 - keys->past - s->base) * ld + q->group * n.H;
     const ae_gemm_operand p_t = ae_operand(AE_ELEM_F32, w->s, AE_ATTN_KEYS, true),
                           ds = ae_operand(AE_ELEM_F32, w->dp, AE_ATTN_KEYS, false),
                           ds_t = ae_operand(AE_ELEM_F32, w->dp, AE_ATTN_KEYS, true),
@@ -70,35 +73,42 @@ static void backward_tile(const backward *io, const super_block *s, const ae_att
                           queries = ae_act_operand(io->q + q->at * n.H, q->ldq, false);
     const ae_gemm_args of_scores = {.m = q->rows, .n = count, .k = n.H, .alpha = 1, .ldc = AE_ATTN_KEYS},
                        of_keys = {.m = count, .n = n.H, .k = q->rows, .alpha = 1, .beta = 1, .ldc = ld};
-    ae_attn_scores(w->s, q, io->q, io->k + s->b * n.T * ld, s0, count, n);
+    ae_attn_scores(w->s, q, io->q, keys, s0, count, n);
     ae_gemm_args g = of_scores;
-    g.a = d_o, g.b = ae_act_operand(io->v + key, ld, true), g.c = w->dp;
+    g.a = d_o,
+    g.b = ae_act_operand(ae_attn_key(keys, keys->v, keys->v_ring, s0, q->group, n), n.G * n.H, true),
+    g.c = w->dp;
     ae_gemm_serial(&g);
-    gradient_tile(w, io, q, s->b, s0, count);
-    g = of_keys;
-    g.a = p_t, g.b = d_o, g.c = s->dv + own;
-    ae_gemm_serial(&g);
-    g.a = ds_t, g.b = queries, g.c = s->dk + own;
-    ae_gemm_serial(&g);
-    ae_gemm_serial(&(ae_gemm_args){.m = q->rows,
-                                   .n = n.H,
-                                   .k = count,
-                                   .alpha = 1,
-                                   .a = ds,
-                                   .b = ae_act_operand(io->k + key, ld, false),
-                                   .beta = first ? 0.0f : 1.0f,
-                                   .c = w->out,
-                                   .ldc = n.H});
+    gradient_tile(w, io, q, s, s0, count);
+    if (s0 >= keys->past) { /* no gradient flows into the ring */
+        g = of_keys;
+        g.a = p_t, g.b = d_o, g.c = s->dv + own;
+        ae_gemm_serial(&g);
+        g.a = ds_t, g.b = queries, g.c = s->dk + own;
+        ae_gemm_serial(&g);
+    }
+    ae_gemm_serial(&(ae_gemm_args){
+        .m = q->rows,
+        .n = n.H,
+        .k = count,
+        .alpha = 1,
+        .a = ds,
+        .b = ae_act_operand(ae_attn_key(keys, keys->k, keys->k_ring, s0, q->group, n), n.G * n.H, false),
+        .beta = first ? 0.0f : 1.0f,
+        .c = w->out,
+        .ldc = n.H});
 }
 
 static void backward_block(const backward *io, const super_block *s, const ae_attn_block *q,
                            const ae_attn_room *w) {
     const ae_attention_dims n = io->n;
-    const ptrdiff_t last = q->t0 + q->tokens,
-                    start = ae_attn_first_key(0, q->t0, io->positions[s->b * n.T + q->t0], n.W);
+    const ptrdiff_t past = s->rows.past, last = past + q->t0 + q->tokens,
+                    start = ae_attn_first_key(past, q->t0, io->positions[s->b * n.T + q->t0], n.W);
     row_deltas(w->sum, io, q);
-    for (ptrdiff_t s0 = start; s0 < last; s0 += AE_ATTN_KEYS)
-        backward_tile(io, s, q, w, s0, ae_min(AE_ATTN_KEYS, last - s0), s0 == start);
+    for (ptrdiff_t s0 = start, count; s0 < last; s0 += count) {
+        count = ae_attn_run(&s->rows, s0, last);
+        backward_tile(io, s, q, w, s0, count, s0 == start);
+    }
     for (ptrdiff_t r = 0; r < q->rows; r++)
         ae_attn_row_finish(io->dq + q->at * n.H + r * q->ldq, w->out + r * n.H, 1.0f, n.H);
 }
@@ -145,13 +155,16 @@ static void hand_on(const backward *io, ptrdiff_t index) {
 
 void AE_ROW_NAME(ae_cpu_attention_backward)(ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o,
                                             const ae_act *q, const ae_act *k, const ae_act *v,
-                                            const ae_act *o, const ae_f32 *lse, const ae_i32 *positions,
-                                            ae_attention_dims n, void *scratch) {
+                                            const ae_act *k_ring, const ae_act *v_ring, const ae_act *o,
+                                            const ae_f32 *lse, const ae_i32 *positions, ae_attention_dims n,
+                                            void *scratch) {
     const ptrdiff_t wave = ae_attn_wave();
     const backward io = {.n = n,
                          .q = ae_ca(q),
                          .k = ae_ca(k),
                          .v = ae_ca(v),
+                         .k_ring = ae_ca(k_ring),
+                         .v_ring = ae_ca(v_ring),
                          .o = ae_ca(o),
                          .d_o = ae_ca(d_o),
                          .lse = ae_cf(lse),

@@ -7,13 +7,11 @@
 size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int inference) {
     const size_t rooms = (size_t)omp_get_max_threads() * ae_attn_room_floats(n) * sizeof(float);
     const size_t key = (size_t)(n.G * n.H);
-    if (!inference)
-        return rooms + (size_t)(ae_attn_wave() + 1) * 2 * (size_t)ae_attn_span(n) * key * sizeof(float);
-    if (n.W <= 0) return rooms;
-    /* a chunk (the ring and the chunk in a line) may end in a call with one token, which is decoding */
-    const size_t line = 2 * (size_t)(n.W + n.T) * key * sizeof(ae_elem),
-                 scores = (size_t)omp_get_max_threads() * ae_attn_scores_floats(n) * sizeof(float);
-    return rooms + (n.T > 1 && line > scores ? line : scores);
+    /* a call with one token is decoding */
+    const size_t scores =
+        n.W > 0 ? (size_t)omp_get_max_threads() * ae_attn_scores_floats(n) * sizeof(float) : 0;
+    const size_t parts = (size_t)(ae_attn_wave() + 1) * 2 * (size_t)ae_attn_span(n) * key * sizeof(float);
+    return rooms + (!inference && parts > scores ? parts : scores);
 }
 
 /* Softmax of one tile against the running maximum and sum; earlier output is brought to the new maximum. */
@@ -38,20 +36,20 @@ static void forward_block(ae_elem *o, float *lse, const ae_elem *queries, const 
                           ae_attention_dims n) {
     const ptrdiff_t last = keys->past + q->t0 + q->tokens;
     const ptrdiff_t start = ae_attn_first_key(keys->past, q->t0, positions[q->t0], n.W);
-    for (ptrdiff_t s0 = start; s0 < last; s0 += AE_ATTN_KEYS) {
-        const ptrdiff_t count = ae_min(AE_ATTN_KEYS, last - s0);
-        ae_attn_scores(w->s, q, queries, keys->k, s0, count, n);
+    for (ptrdiff_t s0 = start, count; s0 < last; s0 += count) {
+        count = ae_attn_run(keys, s0, last);
+        ae_attn_scores(w->s, q, queries, keys, s0, count, n);
         softmax_tile(w, q, keys, positions, s0, count, s0 == start, n);
-        ae_gemm_serial(
-            &(ae_gemm_args){.m = q->rows,
-                            .n = n.H,
-                            .k = count,
-                            .alpha = 1,
-                            .a = ae_operand(AE_ELEM_F32, w->s, AE_ATTN_KEYS, false),
-                            .b = ae_act_operand(keys->v + (s0 * n.G + q->group) * n.H, n.G * n.H, false),
-                            .beta = s0 == start ? 0.0f : 1.0f,
-                            .c = w->out,
-                            .ldc = n.H});
+        ae_gemm_serial(&(ae_gemm_args){
+            .m = q->rows,
+            .n = n.H,
+            .k = count,
+            .alpha = 1,
+            .a = ae_operand(AE_ELEM_F32, w->s, AE_ATTN_KEYS, false),
+            .b = ae_act_operand(ae_attn_key(keys, keys->v, keys->v_ring, s0, q->group, n), n.G * n.H, false),
+            .beta = s0 == start ? 0.0f : 1.0f,
+            .c = w->out,
+            .ldc = n.H});
     }
     for (ptrdiff_t r = 0; r < q->rows; r++) {
         ae_attn_row_finish(o + q->at * n.H + r * q->ldq, w->out + r * n.H, 1.0f / w->sum[r], n.H);
@@ -70,20 +68,6 @@ static void forward_sequence(ae_elem *o, float *lse, const ae_elem *queries, con
             forward_block(o, lse, queries, keys, positions, &q, &w, n);
         }
     }
-}
-
-/* The keys before the chunk in order of position, then the chunk's own. */
-static ae_attn_keys line_up(ae_elem *room_k, ae_elem *room_v, const ae_elem *k_ring, const ae_elem *v_ring,
-                            const ae_elem *k, const ae_elem *v, int32_t position, ae_attention_dims n) {
-    const ptrdiff_t ld = n.G * n.H, past = ae_min(position, n.W);
-    for (ptrdiff_t s = 0; s < past; s++) {
-        const ptrdiff_t slot = (position - past + s) % n.W;
-        memcpy(room_k + s * ld, k_ring + slot * ld, (size_t)ld * sizeof(ae_elem));
-        memcpy(room_v + s * ld, v_ring + slot * ld, (size_t)ld * sizeof(ae_elem));
-    }
-    memcpy(room_k + past * ld, k, (size_t)(n.T * ld) * sizeof(ae_elem));
-    memcpy(room_v + past * ld, v, (size_t)(n.T * ld) * sizeof(ae_elem));
-    return (ae_attn_keys){room_k, room_v, past};
 }
 
 static void update_ring(ae_elem *ring, const ae_elem *x, const int32_t *positions, ae_attention_dims n) {
@@ -106,12 +90,7 @@ void AE_ROW_NAME(ae_cpu_attention_forward)(ae_act *o_, ae_f32 *lse_, ae_act *k_r
     for (ptrdiff_t b = 0; b < n.B; b++) {
         const ptrdiff_t row = b * n.T;
         if (!k_ring || n.T > 1) {
-            ae_attn_keys keys = {k + row * ld, v + row * ld, 0};
-            if (k_ring && positions[row] > 0) {
-                ae_elem *line = ae_attn_behind_rooms(scratch, n);
-                keys = line_up(line, line + (n.W + n.T) * ld, k_ring + b * n.W * ld, v_ring + b * n.W * ld,
-                               k + row * ld, v + row * ld, positions[row], n);
-            }
+            const ae_attn_keys keys = ae_attn_keys_of(k, v, k_ring, v_ring, positions, b, n);
             forward_sequence(o, lse, q, &keys, positions + row, b, scratch, n);
         }
         if (!k_ring) continue;

@@ -180,9 +180,10 @@ ROW(attention_forward,
     attention_work(positions, n, k_ring != NULL, false))
 ROW(attention_backward,
     (ae_act * dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q, const ae_act *k,
-     const ae_act *v, const ae_act *o, const ae_f32 *lse, const ae_i32 *positions, ae_attention_dims n,
-     void *scratch),
-    (dq, dk, dv, d_o, q, k, v, o, lse, positions, n, scratch), attention_work(positions, n, false, true))
+     const ae_act *v, const ae_act *k_ring, const ae_act *v_ring, const ae_act *o, const ae_f32 *lse,
+     const ae_i32 *positions, ae_attention_dims n, void *scratch),
+    (dq, dk, dv, d_o, q, k, v, k_ring, v_ring, o, lse, positions, n, scratch),
+    attention_work(positions, n, k_ring != NULL, true))
 
 ROW(head_loss,
     (ae_f32 * nll, ae_act *dz, ae_f32 *dtable, const ae_act *z, const ae_weight *table, const ae_i32 *targets,
@@ -217,8 +218,9 @@ ROW(attention_block_forward,
     (be, out, saved, x, p, state, batch, n, scratch), {0})
 ROW(attention_block_backward,
     (const ae_backend *be, ae_f32 *d, const ae_attention_grads *g, void *saved, const ae_f32 *x,
-     const ae_attention_params *p, const ae_block_batch *batch, const ae_block_dims *n, void *scratch),
-    (be, d, g, saved, x, p, batch, n, scratch), {0})
+     const ae_attention_params *p, const ae_attention_state *state, const ae_block_batch *batch,
+     const ae_block_dims *n, void *scratch),
+    (be, d, g, saved, x, p, state, batch, n, scratch), {0})
 ROW(mlp_forward,
     (const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x, const ae_mlp_params *p,
      const ae_block_dims *n, void *scratch),

@@ -243,9 +243,9 @@ ROW(attention_forward,
     (o, lse, k_ring, v_ring, q, k, v, positions, n, scratch))
 ROW(attention_backward,
     (ae_act * dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q, const ae_act *k,
-     const ae_act *v, const ae_act *o, const ae_f32 *lse, const ae_i32 *positions, ae_attention_dims n,
-     void *scratch),
-    (dq, dk, dv, d_o, q, k, v, o, lse, positions, n, scratch))
+     const ae_act *v, const ae_act *k_ring, const ae_act *v_ring, const ae_act *o, const ae_f32 *lse,
+     const ae_i32 *positions, ae_attention_dims n, void *scratch),
+    (dq, dk, dv, d_o, q, k, v, k_ring, v_ring, o, lse, positions, n, scratch))
 
 ROW(head_loss,
     (ae_f32 * nll, ae_act *dz, ae_f32 *dtable, const ae_act *z, const ae_weight *table, const ae_i32 *targets,

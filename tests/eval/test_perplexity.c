@@ -119,7 +119,7 @@ Test(perplexity, is_the_loss_of_the_rows) {
     ASSERT_OK(ae_batch_init(&batch, 1, T));
     for (int64_t row = 0; row < ae_rows_in_set(ae_token_set_tokens(set), T); row++) {
         ASSERT_OK(ae_row_read(set, row, &batch, 0));
-        ae_micro_batch b = {batch.tokens, batch.targets, batch.positions, batch.weights, 1, T};
+        ae_micro_batch b = {batch.tokens, batch.targets, batch.positions, batch.weights, 1, T, NULL};
         ae_model_score_pass(&model, pass, &b, &part, NULL, 0, NULL, NULL);
         sum += part;
     }

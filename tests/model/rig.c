@@ -64,7 +64,8 @@ void rig_batch_free(rig_batch *b) {
 
 ae_micro_batch rig_rows(const rig_batch *b, ptrdiff_t first, ptrdiff_t rows) {
     const ptrdiff_t at = first * b->T;
-    return (ae_micro_batch){b->tokens + at, b->targets + at, b->positions + at, b->weights + at, rows, b->T};
+    return (ae_micro_batch){
+        b->tokens + at, b->targets + at, b->positions + at, b->weights + at, rows, b->T, NULL};
 }
 
 ae_pass *rig_pass(const ae_model *m, ptrdiff_t B, ptrdiff_t T, ptrdiff_t recompute, bool training) {

@@ -58,8 +58,8 @@ static void check_packing(const ae_model *m) {
     }
     for (int d = 0; d < DOCUMENTS; d++) {
         const ptrdiff_t at = start_of(d);
-        const ae_micro_batch alone = {b.tokens + at, b.targets + at, b.positions + at, b.weights + at, 1,
-                                      lengths[d]};
+        const ae_micro_batch alone = {
+            b.tokens + at, b.targets + at, b.positions + at, b.weights + at, 1, lengths[d], NULL};
         float *logits = rig_logits(m, &alone);
         const double far = rig_furthest(before + at * V, logits, (size_t)(lengths[d] * V));
         cr_assert(far < 1e-5, "document %d alone: %g", d, far);
@@ -90,8 +90,8 @@ Test(pass, gradients_stay_in_the_document) {
     const ptrdiff_t at = start_of(d);
     for (ptrdiff_t t = 0; t < b.T; t++) b.weights[t] = t >= at && t < at + lengths[d] ? 1.0f : 0.0f;
     const ae_micro_batch whole = rig_rows(&b, 0, 1);
-    const ae_micro_batch alone = {b.tokens + at, b.targets + at, b.positions + at, b.weights + at, 1,
-                                  lengths[d]};
+    const ae_micro_batch alone = {
+        b.tokens + at, b.targets + at, b.positions + at, b.weights + at, 1, lengths[d], NULL};
     ae_pass *p = rig_pass(&m, 1, b.T, 0, true);
     const double sum = rig_train(&m, p, &whole, 1);
     float *packed = rig_gradients(&m);

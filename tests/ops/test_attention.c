@@ -28,6 +28,7 @@ typedef struct {
     rig_ints positions;
     rig_array q, k, v, o, lse, d_o, dq, dk, dv;
     void *scratch;
+    void *k_ring, *v_ring; /* what lies before the rows, or NULL */
 } attention;
 
 static attention make(rig *r, ae_attention_dims n, rig_layout layout, double scale) {
@@ -44,7 +45,9 @@ static attention make(rig *r, ae_attention_dims n, rig_layout layout, double sca
                        rig_act_output(r, Q),
                        rig_act_output(r, KV),
                        rig_act_output(r, KV),
-                       rig_device(r, r->be.attention_scratch_bytes(n, 0))};
+                       rig_device(r, r->be.attention_scratch_bytes(n, 0)),
+                       NULL,
+                       NULL};
 }
 
 static double complex loss(void *context) {
@@ -63,7 +66,7 @@ static void forward(rig *r, void *context) {
 static void backward(rig *r, void *context) {
     attention *k = context;
     r->be.attention_backward(k->dq.dev, k->dk.dev, k->dv.dev, k->d_o.dev, k->q.dev, k->k.dev, k->v.dev,
-                             k->o.dev, k->lse.dev, k->positions.dev, k->n, k->scratch);
+                             k->k_ring, k->v_ring, k->o.dev, k->lse.dev, k->positions.dev, k->n, k->scratch);
 }
 
 static void reference(attention *k) {
@@ -237,6 +240,93 @@ ON_EVERY_TYPE(attention, long_calls_with_rings_are_one_call) {
     expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 300}, RIG_ONE, prefill, 4);
     expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 256}, RIG_LONG, blocks, 1);
     expect_in_parts(r, (ae_attention_dims){2, 400, 2, 1, 8, 100}, RIG_LONG, queries, 2);
+}
+
+/* The second part of rows as a call that goes on with the rings of the first. */
+typedef struct {
+    attention whole, part;
+    ptrdiff_t from;
+} continued;
+
+/* What the part holds, in the place of the whole it was cut from. */
+static void put_back(double complex *whole, const rig_array *part, const continued *c) {
+    const ptrdiff_t T = c->whole.n.T, rest = T - c->from, width = part->n / (c->whole.n.B * rest);
+    for (ptrdiff_t b = 0; b < c->whole.n.B; b++)
+        memcpy(whole + (b * T + c->from) * width, part->c + b * rest * width,
+               (size_t)(rest * width) * sizeof *whole);
+}
+
+static double complex loss_of_part(void *context) {
+    continued *c = context;
+    put_back(c->whole.q.c, &c->part.q, c);
+    put_back(c->whole.k.c, &c->part.k, c);
+    put_back(c->whole.v.c, &c->part.v, c);
+    return loss(&c->whole);
+}
+
+static attention cut(rig *r, const attention *k, ptrdiff_t from, ptrdiff_t T) {
+    const ptrdiff_t B = k->n.B, whole = k->n.T;
+    attention part = *k;
+    part.n.T = T;
+    part.positions = rig_cut_numbers(r, &k->positions, B, whole, from, T);
+    part.q = rig_cut(r, &k->q, B, whole, from, T);
+    part.k = rig_cut(r, &k->k, B, whole, from, T);
+    part.v = rig_cut(r, &k->v, B, whole, from, T);
+    part.d_o = rig_cut(r, &k->d_o, B, whole, from, T);
+    part.o = rig_act_output(r, part.q.n);
+    part.lse = rig_output(r, B * T * k->n.N);
+    part.dq = rig_act_output(r, part.q.n);
+    part.dk = rig_act_output(r, part.k.n);
+    part.dv = rig_act_output(r, part.k.n);
+    part.scratch = rig_device(r, r->be.attention_scratch_bytes(part.n, 0));
+    return part;
+}
+
+static void forward_on(rig *r, const attention *k) {
+    r->be.attention_forward(k->o.dev, k->lse.dev, k->k_ring, k->v_ring, k->q.dev, k->k.dev, k->v.dev,
+                            k->positions.dev, k->n, k->scratch);
+}
+
+/* Gradients of the second part's loss; the keys of the first are there, and take none. */
+static void expect_continued(rig *r, ae_attention_dims n, rig_layout layout, ptrdiff_t from) {
+    continued c = {.from = from};
+    attention *whole = &c.whole;
+    *whole = make(r, n, layout, 1);
+    const rig_array k_ring = rig_act_output(r, n.B * n.W * n.G * n.H), v_ring = rig_act_output(r, k_ring.n);
+    whole->k_ring = k_ring.dev;
+    whole->v_ring = v_ring.dev;
+    for (ptrdiff_t i = 0; i < whole->d_o.n; i++)
+        if (i / (n.N * n.H) % n.T < from) whole->d_o.x[i] = 0;
+    whole->d_o = rig_act_values(r, whole->d_o.x, whole->d_o.n);
+    const attention first = cut(r, whole, 0, from);
+    forward_on(r, &first);
+    rig_array before[] = {k_ring, v_ring};
+    for (int i = 0; i < 2; i++) before[i].x = rig_read(r, &before[i]);
+    c.part = cut(r, whole, from, n.T - from);
+    forward_on(r, &c.part);
+    for (int i = 0; i < 2; i++) rig_write(r, &before[i]);
+    backward(r, &c.part);
+    r->floor = 1;
+    rig_expect_gradient(r, "dq", rig_read(r, &c.part.dq), &c.part.q, loss_of_part, &c,
+                        tolerance(r, BACKWARD));
+    rig_expect_gradient(r, "dk", rig_read(r, &c.part.dk), &c.part.k, loss_of_part, &c,
+                        tolerance(r, BACKWARD));
+    rig_expect_gradient(r, "dv", rig_read(r, &c.part.dv), &c.part.v, loss_of_part, &c,
+                        tolerance(r, BACKWARD));
+}
+
+ON_EVERY_TYPE(attention, backward_behind_rings_is_the_complex_step) {
+    static const ae_attention_dims dims[] = {
+        {1, 6, 1, 1, 4, 1}, {2, 14, 2, 1, 5, 4}, {3, 17, 4, 2, 8, 5}, {2, 30, 3, 3, 3, 7}};
+    for (size_t i = 0; i < COUNT(dims); i++) {
+        const ptrdiff_t T = dims[i].T, cuts[] = {1, dims[i].W, dims[i].W + 2, T / 2};
+        for (size_t j = 0; j < COUNT(cuts); j++) {
+            expect_continued(r, dims[i], RIG_ONE, cuts[j]);
+            expect_continued(r, dims[i], RIG_LONG, cuts[j]);
+        }
+    }
+    expect_continued(r, (ae_attention_dims){1, 700, 2, 1, 8, 300}, RIG_ONE, 399);
+    expect_continued(r, (ae_attention_dims){2, 600, 2, 1, 8, 100}, RIG_LONG, 259);
 }
 
 /* A step of decoding, sequences at different places: the bits of each do not depend on how many there are. */

@@ -163,8 +163,8 @@ static void backward_attention(rig *r, branch *k) {
     ae_attention_grads g;
     memcpy(&p, k->values, sizeof p);
     memcpy(&g, k->grads, sizeof g);
-    r->be.attention_block_backward(&r->be, k->d.dev, &g, k->saved, k->x.dev, &p, &k->batch, &k->n,
-                                   k->scratch);
+    r->be.attention_block_backward(&r->be, k->d.dev, &g, k->saved, k->x.dev, &p,
+                                   k->stateful ? &k->attention : NULL, &k->batch, &k->n, k->scratch);
 }
 
 static void backward_mlp(rig *r, branch *k) {

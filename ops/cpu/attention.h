@@ -4,13 +4,17 @@
 #include "ops/cpu/act.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 /* What the files of attention share. Queries are taken in blocks, keys in tiles, so that a tile of scores [rows, KEYS] stays in the
  * second-level cache. With one key head the heads of a query lie next to each other as rows of one product; with several each head is
  * a product of its own. */
 enum {
     AE_ATTN_KEYS = 256,
-    AE_ATTN_ROWS = 512,
+    AE_ATTN_LD = AE_ATTN_KEYS +
+                 16, /* of tiles of scores: rows a power of two apart would share a few sets of the cache */
+    AE_ATTN_ROWS = 512,     /* a call for a product of bfloat16 wants many */
+    AE_ATTN_ROWS_F32 = 256, /* here all tiles of a block fit into the cache */
     AE_ATTN_QUERIES = 64,
     AE_ATTN_SUPER = 256, /* queries that share a buffer of dk, dv */
     AE_ATTN_WAVE_MIN = 8
@@ -57,31 +61,45 @@ typedef struct {
     ptrdiff_t at;        /* first row among [B, T, N] */
 } ae_attn_block;
 
-/* One thread's own, in float32. */
+/* One thread's own. Tiles for products of float32 are that, made of activations once a block or once a tile. Products of bfloat16 take
+ * the activations themselves, and P and dS in that type, in the first half of each row of s and dp. */
 typedef struct {
-    float *s, *dp;    /* [rows, KEYS] */
+    bool narrow;      /* products of bfloat16 */
+    float *s, *dp;    /* [rows, LD] */
     float *out;       /* [rows, H]: o or dq */
+    float *q, *d_o;   /* [rows, H] */
+    float *x;         /* [KEYS, H]: k or v */
+    float *turned;    /* [H, LD]: its transpose */
     float *max, *sum; /* [rows] */
 } ae_attn_room;
 
-static inline ptrdiff_t ae_attn_queries(ptrdiff_t N) {
+static inline ptrdiff_t ae_attn_queries(ptrdiff_t N, bool narrow) {
     ptrdiff_t q = AE_ATTN_QUERIES;
-    while (q > 1 && q * N > AE_ATTN_ROWS) q /= 2;
+    while (q > 1 && q * N > (narrow ? AE_ATTN_ROWS : AE_ATTN_ROWS_F32)) q /= 2;
     return q;
 }
 static inline ptrdiff_t ae_attn_rows(ae_attention_dims n) {
     return ae_max(AE_ATTN_ROWS, n.N);
 }
-static inline size_t ae_attn_room_floats(ae_attention_dims n) {
-    return (size_t)(ae_attn_rows(n) * (2 * AE_ATTN_KEYS + n.H + 2) + 15) / 16 * 16;
+static inline bool ae_attn_narrow(void) {
+    return AE_ELEM_TYPE == AE_ELEM_BF16 && ae_products_pick() == AE_PRODUCTS_BF16;
 }
-static inline ae_attn_room ae_attn_room_of(void *scratch, ae_attention_dims n) {
+/* Sizes do not depend on the products, which tests choose. */
+static inline size_t ae_attn_room_floats(ae_attention_dims n) {
+    const ptrdiff_t tiles = 2 * AE_ATTN_LD + 3 * n.H + 2, keys = AE_ATTN_KEYS * n.H + n.H * AE_ATTN_LD;
+    return (size_t)(ae_attn_rows(n) * tiles + keys + 15) / 16 * 16;
+}
+static inline ae_attn_room ae_attn_room_of(void *scratch, bool narrow, ae_attention_dims n) {
     const ptrdiff_t rows = ae_attn_rows(n);
-    ae_attn_room w;
+    ae_attn_room w = {.narrow = narrow};
     w.s = (float *)scratch + (size_t)omp_get_thread_num() * ae_attn_room_floats(n);
-    w.dp = w.s + rows * AE_ATTN_KEYS;
-    w.out = w.dp + rows * AE_ATTN_KEYS;
-    w.max = w.out + rows * n.H;
+    w.dp = w.s + rows * AE_ATTN_LD;
+    w.turned = w.dp + rows * AE_ATTN_LD;
+    w.x = w.turned + n.H * AE_ATTN_LD;
+    w.out = w.x + AE_ATTN_KEYS * n.H;
+    w.q = w.out + rows * n.H;
+    w.d_o = w.q + rows * n.H;
+    w.max = w.d_o + rows * n.H;
     w.sum = w.max + rows;
     return w;
 }
@@ -129,33 +147,53 @@ static inline ptrdiff_t ae_attn_row_at(const ae_attn_block *q, ptrdiff_t r, ptrd
     return q->heads == 1 ? q->at + r * N : q->at + r;
 }
 
-/* Keys [lo, hi) of a tile that a row sees. */
+/* Keys [lo, hi) of a tile that a token sees; both ends grow with the token. */
 typedef struct {
     ptrdiff_t lo, hi;
 } ae_attn_visible;
 
-static inline ae_attn_visible ae_attn_visible_of(const ae_attn_block *q, ptrdiff_t r, ptrdiff_t past,
-                                                 const int32_t *positions, ptrdiff_t W, ptrdiff_t s0,
-                                                 ptrdiff_t count) {
-    const ptrdiff_t t = q->t0 + r / q->heads;
-    const ptrdiff_t lo = ae_attn_first_key(past, t, positions[t], W) - s0, hi = past + t + 1 - s0;
-    return (ae_attn_visible){ae_min(count, ae_max(0, lo)), ae_max(0, ae_min(count, hi))};
+/* Keys [s0, s0 + count), and what each token of the block sees of them. */
+typedef struct {
+    ptrdiff_t s0, count;
+    bool first;
+    ae_attn_visible seen[AE_ATTN_QUERIES];
+} ae_attn_tile;
+
+static inline ae_attn_tile ae_attn_tile_of(const ae_attn_block *q, const ae_attn_keys *keys,
+                                           const int32_t *positions, ptrdiff_t W, ptrdiff_t s0, bool first) {
+    const ptrdiff_t past = keys->past;
+    ae_attn_tile tile = {.s0 = s0, .count = ae_attn_run(keys, s0, past + q->t0 + q->tokens), .first = first};
+    for (ptrdiff_t i = 0; i < q->tokens; i++) {
+        const ptrdiff_t t = q->t0 + i, lo = ae_attn_first_key(past, t, positions[t], W) - s0,
+                        hi = past + t + 1 - s0;
+        tile.seen[i].hi = ae_max(0, ae_min(tile.count, hi));
+        tile.seen[i].lo = ae_min(tile.seen[i].hi, ae_max(0, lo));
+    }
+    return tile;
 }
 
-/* scores = q k^T / sqrt(H) for keys [s0, s0 + count). */
-static inline void ae_attn_scores(float *scores, const ae_attn_block *q, const ae_elem *queries,
-                                  const ae_attn_keys *keys, ptrdiff_t s0, ptrdiff_t count,
-                                  ae_attention_dims n) {
-    ae_gemm_serial(&(ae_gemm_args){
-        .m = q->rows,
-        .n = count,
-        .k = n.H,
-        .alpha = 1.0f / sqrtf((float)n.H),
-        .a = ae_act_operand(queries + q->at * n.H, q->ldq, false),
-        .b = ae_act_operand(ae_attn_key(keys, keys->k, keys->k_ring, s0, q->group, n), n.G * n.H, true),
-        .c = scores,
-        .ldc = AE_ATTN_KEYS});
-}
+/* The three kinds of products of a tile. `rows` [rows of the block, H] are q or d_o, as activations with distance ldq or as the float32
+ * tile made of them; `x` are k or v from the tile's first key on. */
+
+/* w->x and w->turned from x. The rows of x in float32. */
+const float *AE_ROW_NAME(ae_cpu_attention_widen)(const ae_attn_room *w, ptrdiff_t *ld, const ae_elem *x,
+                                                 const ae_attn_tile *tile, ae_attention_dims n);
+void AE_ROW_NAME(ae_cpu_attention_turn)(const ae_attn_room *w, const float *x, ptrdiff_t ld,
+                                        const ae_attn_tile *tile, ae_attention_dims n);
+/* A block's rows of q or d_o in float32. */
+void AE_ROW_NAME(ae_cpu_attention_rows)(float *to, const ae_elem *from, const ae_attn_block *q, ptrdiff_t H);
+/* scores [rows, count] = rows x^T */
+void AE_ROW_NAME(ae_cpu_attention_scores)(float *scores, const ae_attn_room *w, const ae_attn_block *q,
+                                          const ae_attn_tile *tile, const ae_elem *acts, const float *rows,
+                                          const ae_elem *x, ae_attention_dims n);
+/* w->out = or += p x */
+void AE_ROW_NAME(ae_cpu_attention_out)(const ae_attn_room *w, const ae_attn_block *q,
+                                       const ae_attn_tile *tile, const float *p, const ae_elem *x,
+                                       const float *wide, ptrdiff_t ld, ae_attention_dims n);
+/* out [count, H] += p^T rows */
+void AE_ROW_NAME(ae_cpu_attention_keys)(float *out, const ae_attn_room *w, const ae_attn_block *q,
+                                        const ae_attn_tile *tile, const float *p, const ae_elem *acts,
+                                        const float *rows, ae_attention_dims n);
 
 /* One token a sequence over rings of keys. */
 void AE_ROW_NAME(ae_cpu_attention_decode)(ae_elem *o, float *lse, const ae_elem *k_ring,

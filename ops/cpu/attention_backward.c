@@ -7,6 +7,8 @@ typedef struct {
     ae_attention_dims n;
     const ae_elem *q, *k, *v, *k_ring, *v_ring, *o, *d_o;
     const float *lse;
+    float scale; /* 1 / sqrt(H) */
+    bool narrow;
     const int32_t *positions;
     ae_elem *dq, *dk, *dv;
     float *parts; /* of dk and dv, a pair for each superblock at work and the one before them */
@@ -42,81 +44,64 @@ static void row_deltas(float *delta, const backward *io, const ae_attn_block *q)
     }
 }
 
-/* P and dS of one tile: s becomes P = exp(s - lse), dp becomes dS = P (dp - delta) / sqrt(H). */
-static void gradient_tile(const ae_attn_room *w, const backward *io, const ae_attn_block *q,
-                          const super_block *own, ptrdiff_t s0, ptrdiff_t count) {
-    const ae_attention_dims n = io->n;
-    const int32_t *positions = io->positions + own->b * n.T;
-    const vf scale = vf_set(1.0f / sqrtf((float)n.H));
-    for (ptrdiff_t r = 0; r < q->rows; r++) {
-        float *p = w->s + r * AE_ATTN_KEYS, *ds = w->dp + r * AE_ATTN_KEYS;
-        const vf delta = vf_set(w->sum[r]);
-        const ae_attn_visible v = ae_attn_visible_of(q, r, own->rows.past, positions, n.W, s0, count);
-        ae_attn_row_exp(p, v, io->lse[ae_attn_row_at(q, r, n.N)], count);
-        for (ptrdiff_t i = 0; i < count; i += VF) {
-            const ptrdiff_t left = count - i;
-            vf_store_n(ds + i, vf_load_n(p + i, left) * (vf_load_n(ds + i, left) - delta) * scale, left);
-        }
-    }
+AE_INLINE void gradient_tile(const ae_attn_room *w, const backward *io, const ae_attn_block *q,
+                             const ae_attn_tile *tile, bool narrow) {
+    for (ptrdiff_t r = 0; r < q->rows; r++)
+        ae_attn_row_gradient(w->s + r * AE_ATTN_LD, w->dp + r * AE_ATTN_LD, tile->seen[r / q->heads],
+                             io->scale, io->lse[ae_attn_row_at(q, r, io->n.N)], w->sum[r], tile->count,
+                             narrow);
 }
 
 /* The five products of one tile. */
 static void backward_tile(const backward *io, const super_block *s, const ae_attn_block *q,
-                          const ae_attn_room *w, ptrdiff_t s0, ptrdiff_t count, bool first) {
+                          const ae_attn_room *w, const ae_attn_tile *tile) {
     const ae_attention_dims n = io->n;
     const ae_attn_keys *keys = &s->rows;
-    const ptrdiff_t ld = n.G * n.H, own = (s0 - keys->past - s->base) * ld + q->group * n.H;
-    const ae_gemm_operand p_t = ae_operand(AE_ELEM_F32, w->s, AE_ATTN_KEYS, true),
-                          ds = ae_operand(AE_ELEM_F32, w->dp, AE_ATTN_KEYS, false),
-                          ds_t = ae_operand(AE_ELEM_F32, w->dp, AE_ATTN_KEYS, true),
-                          d_o = ae_act_operand(io->d_o + q->at * n.H, q->ldq, false),
-                          queries = ae_act_operand(io->q + q->at * n.H, q->ldq, false);
-    const ae_gemm_args of_scores = {.m = q->rows, .n = count, .k = n.H, .alpha = 1, .ldc = AE_ATTN_KEYS},
-                       of_keys = {.m = count, .n = n.H, .k = q->rows, .alpha = 1, .beta = 1, .ldc = ld};
-    ae_attn_scores(w->s, q, io->q, keys, s0, count, n);
-    ae_gemm_args g = of_scores;
-    g.a = d_o,
-    g.b = ae_act_operand(ae_attn_key(keys, keys->v, keys->v_ring, s0, q->group, n), n.G * n.H, true),
-    g.c = w->dp;
-    ae_gemm_serial(&g);
-    gradient_tile(w, io, q, s, s0, count);
-    if (s0 >= keys->past) { /* no gradient flows into the ring */
-        g = of_keys;
-        g.a = p_t, g.b = d_o, g.c = s->dv + own;
-        ae_gemm_serial(&g);
-        g.a = ds_t, g.b = queries, g.c = s->dk + own;
-        ae_gemm_serial(&g);
+    const ae_elem *k = ae_attn_key(keys, keys->k, keys->k_ring, tile->s0, q->group, n),
+                  *v = ae_attn_key(keys, keys->v, keys->v_ring, tile->s0, q->group, n);
+    ptrdiff_t ld = 0;
+    const float *wide = AE_ROW_NAME(ae_cpu_attention_widen)(w, &ld, v, tile, n);
+    AE_ROW_NAME(ae_cpu_attention_turn)(w, wide, ld, tile, n);
+    AE_ROW_NAME(ae_cpu_attention_scores)(w->dp, w, q, tile, io->d_o, w->d_o, v, n);
+    wide = AE_ROW_NAME(ae_cpu_attention_widen)(w, &ld, k, tile, n);
+    AE_ROW_NAME(ae_cpu_attention_turn)(w, wide, ld, tile, n);
+    AE_ROW_NAME(ae_cpu_attention_scores)(w->s, w, q, tile, io->q, w->q, k, n);
+    if (w->narrow)
+        gradient_tile(w, io, q, tile, true);
+    else
+        gradient_tile(w, io, q, tile, false);
+    if (tile->s0 >= keys->past) { /* no gradient flows into the ring */
+        const ptrdiff_t own = ((tile->s0 - keys->past - s->base) * n.G + q->group) * n.H;
+        AE_ROW_NAME(ae_cpu_attention_keys)(s->dv + own, w, q, tile, w->s, io->d_o, w->d_o, n);
+        AE_ROW_NAME(ae_cpu_attention_keys)(s->dk + own, w, q, tile, w->dp, io->q, w->q, n);
     }
-    ae_gemm_serial(&(ae_gemm_args){
-        .m = q->rows,
-        .n = n.H,
-        .k = count,
-        .alpha = 1,
-        .a = ds,
-        .b = ae_act_operand(ae_attn_key(keys, keys->k, keys->k_ring, s0, q->group, n), n.G * n.H, false),
-        .beta = first ? 0.0f : 1.0f,
-        .c = w->out,
-        .ldc = n.H});
+    AE_ROW_NAME(ae_cpu_attention_out)(w, q, tile, w->dp, k, wide, ld, n);
 }
 
 static void backward_block(const backward *io, const super_block *s, const ae_attn_block *q,
                            const ae_attn_room *w) {
     const ae_attention_dims n = io->n;
+    const int32_t *positions = io->positions + s->b * n.T;
     const ptrdiff_t past = s->rows.past, last = past + q->t0 + q->tokens,
-                    start = ae_attn_first_key(past, q->t0, io->positions[s->b * n.T + q->t0], n.W);
+                    start = ae_attn_first_key(past, q->t0, positions[q->t0], n.W);
     row_deltas(w->sum, io, q);
+    if (!w->narrow) {
+        AE_ROW_NAME(ae_cpu_attention_rows)(w->q, io->q, q, n.H);
+        AE_ROW_NAME(ae_cpu_attention_rows)(w->d_o, io->d_o, q, n.H);
+    }
     for (ptrdiff_t s0 = start, count; s0 < last; s0 += count) {
-        count = ae_attn_run(&s->rows, s0, last);
-        backward_tile(io, s, q, w, s0, count, s0 == start);
+        const ae_attn_tile tile = ae_attn_tile_of(q, &s->rows, positions, n.W, s0, s0 == start);
+        backward_tile(io, s, q, w, &tile);
+        count = tile.count;
     }
     for (ptrdiff_t r = 0; r < q->rows; r++)
-        ae_attn_row_finish(io->dq + q->at * n.H + r * q->ldq, w->out + r * n.H, 1.0f, n.H);
+        ae_attn_row_finish(io->dq + q->at * n.H + r * q->ldq, w->out + r * n.H, io->scale, n.H);
 }
 
 static void backward_super(const backward *io, ptrdiff_t index) {
     const super_block s = super_of(io, index);
-    const ae_attn_room w = ae_attn_room_of(io->scratch, io->n);
-    const ptrdiff_t step = ae_attn_queries(io->n.N), lanes = ae_attn_lanes(io->n);
+    const ae_attn_room w = ae_attn_room_of(io->scratch, io->narrow, io->n);
+    const ptrdiff_t step = ae_attn_queries(io->n.N, io->narrow), lanes = ae_attn_lanes(io->n);
     memset(s.dk, 0, 2 * (size_t)io->part * sizeof(float));
     for (ptrdiff_t t = 0; t < s.tokens; t += step)
         for (ptrdiff_t lane = 0; lane < lanes; lane++) {
@@ -131,11 +116,12 @@ static void add(float *to, const float *from, ptrdiff_t n) {
 }
 
 /* The first `done` values of a part are finished, the others added to the next part. */
-static void finish_part(ae_elem *out, float *next, const float *part, ptrdiff_t done, ptrdiff_t n) {
+static void finish_part(ae_elem *out, float *next, const float *part, float scale, ptrdiff_t done,
+                        ptrdiff_t n) {
     enum { CHUNK = 4096 };
 #pragma omp for nowait
     for (ptrdiff_t i = 0; i < done; i += CHUNK)
-        ae_attn_row_finish(out + i, part + i, 1.0f, ae_min(CHUNK, done - i));
+        ae_attn_row_finish(out + i, part + i, scale, ae_min(CHUNK, done - i));
 #pragma omp for nowait
     for (ptrdiff_t i = done; i < n; i += CHUNK) add(next + i - done, part + i, ae_min(CHUNK, n - i));
 }
@@ -148,8 +134,8 @@ static void hand_on(const backward *io, ptrdiff_t index) {
     const bool last = index + 1 == io->supers || next.b != s.b;
     const ptrdiff_t done = (last ? s.keys : ae_min(s.keys, next.base - s.base)) * ld,
                     at = (s.b * io->n.T + s.base) * ld;
-    finish_part(io->dk + at, next.dk, s.dk, done, s.keys * ld);
-    finish_part(io->dv + at, next.dv, s.dv, done, s.keys * ld);
+    finish_part(io->dk + at, next.dk, s.dk, io->scale, done, s.keys * ld);
+    finish_part(io->dv + at, next.dv, s.dv, 1.0f, done, s.keys * ld);
 #pragma omp barrier
 }
 
@@ -168,6 +154,8 @@ void AE_ROW_NAME(ae_cpu_attention_backward)(ae_act *dq, ae_act *dk, ae_act *dv, 
                          .o = ae_ca(o),
                          .d_o = ae_ca(d_o),
                          .lse = ae_cf(lse),
+                         .scale = 1.0f / sqrtf((float)n.H),
+                         .narrow = ae_attn_narrow(),
                          .positions = ae_ci(positions),
                          .dq = ae_ma(dq),
                          .dk = ae_ma(dk),

@@ -15,7 +15,7 @@ static void decode_head(ae_elem *o, float *lse, const ae_elem *q, const ae_elem 
     }
     const ae_attn_visible all = {0, past + 1};
     const float most = ae_attn_row_max(scores, all, -INFINITY),
-                total = ae_attn_row_exp(scores, all, most, past + 1);
+                total = ae_attn_row_exp(scores, all, 1.0f, most, past + 1, false);
     for (ptrdiff_t i = 0; i < n.H; i += VF) {
         vf sum = vf_set(scores[past]) * va_load_n(v + i, n.H - i);
         for (ptrdiff_t s = 0; s < past; s++)

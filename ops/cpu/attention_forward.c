@@ -15,20 +15,37 @@ size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int infe
 }
 
 /* Softmax of one tile against the running maximum and sum; earlier output is brought to the new maximum. */
-static void softmax_tile(const ae_attn_room *w, const ae_attn_block *q, const ae_attn_keys *keys,
-                         const int32_t *positions, ptrdiff_t s0, ptrdiff_t count, bool first,
-                         ae_attention_dims n) {
+AE_INLINE void softmax_tile(const ae_attn_room *w, const ae_attn_block *q, const ae_attn_tile *tile,
+                            ptrdiff_t H, bool narrow) {
+    const float scale = 1.0f / sqrtf((float)H);
     for (ptrdiff_t r = 0; r < q->rows; r++) {
-        float *scores = w->s + r * AE_ATTN_KEYS;
-        const ae_attn_visible v = ae_attn_visible_of(q, r, keys->past, positions, n.W, s0, count);
-        const float before = first ? -INFINITY : w->max[r], now = ae_attn_row_max(scores, v, before);
-        const float sum = ae_attn_row_exp(scores, v, now, count);
+        float *scores = w->s + r * AE_ATTN_LD;
+        const ae_attn_visible v = tile->seen[r / q->heads];
+        const float before = tile->first ? -INFINITY : w->max[r],
+                    here = ae_attn_row_max(scores, v, -INFINITY) * scale, now = here > before ? here : before;
+        const float sum = ae_attn_row_exp(scores, v, scale, now, tile->count, narrow);
         const float keep = before == now ? 1.0f : expf(before - now);
-        w->sum[r] = (first || before == -INFINITY ? 0.0f : w->sum[r] * keep) + sum;
+        w->sum[r] = (before == -INFINITY ? 0.0f : w->sum[r] * keep) + sum;
         w->max[r] = now;
-        if (!first && keep != 1.0f)
-            ae_attn_row_scale(w->out + r * n.H, before == -INFINITY ? 0.0f : keep, n.H);
+        if (!tile->first && keep != 1.0f)
+            ae_attn_row_scale(w->out + r * H, before == -INFINITY ? 0.0f : keep, H);
     }
+}
+
+static void forward_tile(const ae_attn_room *w, const ae_attn_block *q, const ae_attn_tile *tile,
+                         const ae_elem *queries, const ae_attn_keys *keys, ae_attention_dims n) {
+    const ae_elem *k = ae_attn_key(keys, keys->k, keys->k_ring, tile->s0, q->group, n),
+                  *v = ae_attn_key(keys, keys->v, keys->v_ring, tile->s0, q->group, n);
+    ptrdiff_t ld = 0;
+    const float *wide = AE_ROW_NAME(ae_cpu_attention_widen)(w, &ld, k, tile, n);
+    AE_ROW_NAME(ae_cpu_attention_turn)(w, wide, ld, tile, n);
+    AE_ROW_NAME(ae_cpu_attention_scores)(w->s, w, q, tile, queries, w->q, k, n);
+    if (w->narrow)
+        softmax_tile(w, q, tile, n.H, true);
+    else
+        softmax_tile(w, q, tile, n.H, false);
+    wide = AE_ROW_NAME(ae_cpu_attention_widen)(w, &ld, v, tile, n);
+    AE_ROW_NAME(ae_cpu_attention_out)(w, q, tile, w->s, v, wide, ld, n);
 }
 
 static void forward_block(ae_elem *o, float *lse, const ae_elem *queries, const ae_attn_keys *keys,
@@ -36,20 +53,11 @@ static void forward_block(ae_elem *o, float *lse, const ae_elem *queries, const 
                           ae_attention_dims n) {
     const ptrdiff_t last = keys->past + q->t0 + q->tokens;
     const ptrdiff_t start = ae_attn_first_key(keys->past, q->t0, positions[q->t0], n.W);
+    if (!w->narrow) AE_ROW_NAME(ae_cpu_attention_rows)(w->q, queries, q, n.H);
     for (ptrdiff_t s0 = start, count; s0 < last; s0 += count) {
-        count = ae_attn_run(keys, s0, last);
-        ae_attn_scores(w->s, q, queries, keys, s0, count, n);
-        softmax_tile(w, q, keys, positions, s0, count, s0 == start, n);
-        ae_gemm_serial(&(ae_gemm_args){
-            .m = q->rows,
-            .n = n.H,
-            .k = count,
-            .alpha = 1,
-            .a = ae_operand(AE_ELEM_F32, w->s, AE_ATTN_KEYS, false),
-            .b = ae_act_operand(ae_attn_key(keys, keys->v, keys->v_ring, s0, q->group, n), n.G * n.H, false),
-            .beta = s0 == start ? 0.0f : 1.0f,
-            .c = w->out,
-            .ldc = n.H});
+        const ae_attn_tile tile = ae_attn_tile_of(q, keys, positions, n.W, s0, s0 == start);
+        forward_tile(w, q, &tile, queries, keys, n);
+        count = tile.count;
     }
     for (ptrdiff_t r = 0; r < q->rows; r++) {
         ae_attn_row_finish(o + q->at * n.H + r * q->ldq, w->out + r * n.H, 1.0f / w->sum[r], n.H);
@@ -59,12 +67,13 @@ static void forward_block(ae_elem *o, float *lse, const ae_elem *queries, const 
 
 static void forward_sequence(ae_elem *o, float *lse, const ae_elem *queries, const ae_attn_keys *keys,
                              const int32_t *positions, ptrdiff_t b, void *scratch, ae_attention_dims n) {
-    const ptrdiff_t step = ae_attn_queries(n.N), lanes = ae_attn_lanes(n);
+    const bool narrow = ae_attn_narrow();
+    const ptrdiff_t step = ae_attn_queries(n.N, narrow), lanes = ae_attn_lanes(n);
 #pragma omp parallel for collapse(2) schedule(dynamic)
     for (ptrdiff_t t0 = 0; t0 < n.T; t0 += step) {
         for (ptrdiff_t lane = 0; lane < lanes; lane++) {
             const ae_attn_block q = ae_attn_block_of(n, b, t0, ae_min(step, n.T - t0), lane);
-            const ae_attn_room w = ae_attn_room_of(scratch, n);
+            const ae_attn_room w = ae_attn_room_of(scratch, narrow, n);
             forward_block(o, lse, queries, keys, positions, &q, &w, n);
         }
     }

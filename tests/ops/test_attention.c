@@ -4,7 +4,7 @@
  * delta is made of it, and products of that type take rounded probabilities. */
 enum { STORED, FORWARD, BACKWARD };
 static double tolerance(const rig *r, int of) {
-    static const double f32[] = {1e-5, 1e-5, 1e-5}, bf16[] = {1e-5, 0x1p-8, 0x1p-6};
+    static const double f32[] = {1e-5, 1e-5, 1e-5}, bf16[] = {1e-5, 0x1.8p-8, 0x1p-6};
     return rig_tolerance(r, f32[of], bf16[of]);
 }
 
@@ -131,7 +131,7 @@ ON_EVERY_TYPE(attention, large_scores) {
         attention k = make(r, dims[i], RIG_ONE, 12);
         reference(&k);
         forward(r, &k);
-        rig_expect(r, "o", rig_read(r, &k.o), k.o.d, k.o.n, rig_tolerance(r, 1e-4, 0x1p-8));
+        rig_expect(r, "o", rig_read(r, &k.o), k.o.d, k.o.n, rig_tolerance(r, 1e-4, 0x1.8p-8));
         rig_expect(r, "lse", rig_read(r, &k.lse), k.lse.d, k.lse.n, tolerance(r, STORED));
     }
 }

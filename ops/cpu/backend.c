@@ -38,22 +38,6 @@ static void cpu_zero(void *device, size_t bytes) {
     if (bytes) memset(device, 0, bytes);
 }
 
-static ae_act *cpu_act_from_f32(ae_act *room, const ae_f32 *x, ptrdiff_t n) {
-    (void)room, (void)n;
-    return (ae_act *)(uintptr_t)x; /* the same type here */
-}
-
-static ae_act *cpu_bf16_from_f32(ae_act *room, const ae_f32 *x, ptrdiff_t n) {
-    uint16_t *to = (uint16_t *)(void *)room;
-    const float *from = (const float *)(const void *)x;
-    enum { CHUNK = 4096 };
-#pragma omp parallel for
-    for (ptrdiff_t first = 0; first < n; first += CHUNK)
-        for (ptrdiff_t i = first; i < ae_min(n, first + CHUNK); i += VF)
-            vf_store_bf16_n(to + i, vf_load_n(from + i, n - i), n - i);
-    return room;
-}
-
 static size_t cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols) {
     return ae_cpu_weight_bytes(be->weights, rows, cols);
 }
@@ -130,7 +114,6 @@ ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
                        .download = cpu_copy,
                        .zero = cpu_zero,
                        .copy = cpu_copy,
-                       .act_from_f32 = bf16 ? cpu_bf16_from_f32 : cpu_act_from_f32,
                        .weight_bytes = cpu_weight_bytes,
                        .weight_pack = cpu_weight_pack,
                        .compact_bytes = ae_cpu_panels_bytes,

@@ -5,17 +5,24 @@
 
 #include <math.h>
 
+/* Frequencies are made once, so many at a time; angles in double, exact at far positions. */
 void AE_ROW_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i32 *positions_, double theta,
                                     ptrdiff_t M, ptrdiff_t R) {
-    float *cosines = ae_mf(cosines_), *sines = ae_mf(sines_);
+    enum { FREQUENCIES = 256 };
     const int32_t *positions = ae_ci(positions_);
     const ptrdiff_t half = R / 2;
+    for (ptrdiff_t first = 0; first < half; first += FREQUENCIES) {
+        const ptrdiff_t n = ae_min(FREQUENCIES, half - first);
+        float *cosines = ae_mf(cosines_) + first, *sines = ae_mf(sines_) + first;
+        double frequency[FREQUENCIES];
+        for (ptrdiff_t j = 0; j < n; j++) frequency[j] = pow(theta, -2.0 * (double)(first + j) / (double)R);
 #pragma omp parallel for
-    for (ptrdiff_t m = 0; m < M; m++) {
-        for (ptrdiff_t j = 0; j < half; j++) {
-            const double angle = (double)positions[m] * pow(theta, -2.0 * (double)j / (double)R);
-            cosines[m * half + j] = (float)cos(angle);
-            sines[m * half + j] = (float)sin(angle);
+        for (ptrdiff_t m = 0; m < M; m++) {
+            for (ptrdiff_t j = 0; j < n; j++) {
+                const double angle = (double)positions[m] * frequency[j];
+                cosines[m * half + j] = (float)cos(angle);
+                sines[m * half + j] = (float)sin(angle);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 #include "ops/cpu/table.h"
 
 void AE_ROW_NAME(ae_cpu_fill)(ae_backend *be) {
+    be->act_from_f32 = AE_ROW_NAME(ae_cpu_act_from_f32);
     be->embedding_forward = AE_ISA_NAME(ae_cpu_embedding_forward);
     be->embedding_backward = AE_ISA_NAME(ae_cpu_embedding_backward);
     be->rmsnorm_forward = AE_ROW_NAME(ae_cpu_rmsnorm_forward);

@@ -4,6 +4,7 @@
 #include "ops/cpu/act.h"
 
 /* The rows of one instruction set and one type of activations: every file of ops/cpu that uses vectors is compiled once for each. */
+ae_act *AE_ROW_NAME(ae_cpu_act_from_f32)(ae_act *room, const ae_f32 *x, ptrdiff_t n);
 ae_embedding_forward_fn AE_ISA_NAME(ae_cpu_embedding_forward);
 ae_embedding_backward_fn AE_ISA_NAME(ae_cpu_embedding_backward);
 ae_rmsnorm_forward_fn AE_ROW_NAME(ae_cpu_rmsnorm_forward);

@@ -61,13 +61,15 @@ static float *room_of(pthread_key_t key, ptrdiff_t floats) {
     return (float *)(void *)(room + HEADER);
 }
 
-/* The library takes products of one type, ours those that mix types or have panels. */
+/* The library takes products of one type, ours those that mix types or have panels, and narrow ones (gates), for which it is slow. */
+enum { NARROW_N = 128, NARROW_K = 384 };
 typedef enum { LIBRARY_F32, LIBRARY_BF16, OWN } engine;
 
 static engine engine_of(const ae_gemm_args *g) {
     const bool bf16 = g->a.type == AE_ELEM_BF16;
     if (g->b.weight || g->b.type != g->a.type || g->k <= 0) return OWN;
-    if (!bf16) return g->c_type == AE_ELEM_F32 ? LIBRARY_F32 : OWN;
+    const bool narrow = g->n <= NARROW_N && g->k <= NARROW_K && !g->a.trans;
+    if (!bf16) return g->c_type == AE_ELEM_F32 && !narrow ? LIBRARY_F32 : OWN;
     return chosen.products == AE_PRODUCTS_BF16 ? LIBRARY_BF16 : OWN;
 }
 

@@ -28,8 +28,9 @@ typedef struct {
     const float *bias, *residual;
 } ae_gemm_args;
 
-/* Where products are computed. F32: bfloat16 operands are widened in cache and the float32 product of the library serves. BF16: the
- * library's product of bfloat16, where both operands are of that type; for processors on which it is faster (AMX). */
+/* Where products of two bfloat16 operands are computed. F32: by our own kernels (ops/cpu/product.h), which widen them in cache. BF16: by the
+ * library in bfloat16; for processors on which that is faster (AMX). Types that differ always take our own kernels, float32 alone the
+ * library's, narrow products apart. */
 typedef enum { AE_PRODUCTS_F32, AE_PRODUCTS_BF16 } ae_products;
 /* Chosen once at start: BF16 where the processor has AMX and AERIE_ISA does not cap it; AERIE_PRODUCTS=f32|bf16 overrides, for tests. */
 ae_products ae_products_pick(void);

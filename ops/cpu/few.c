@@ -48,8 +48,8 @@ static void dots_of(float *out, const ae_elem *x, const float *w, ptrdiff_t I, p
 /* sums[j][k] of outputs [o, o + outputs) and rows [m, m + rows). */
 static void sums_of(float *sums, const ae_elem *x, const ae_cpu_weight *w, ptrdiff_t m, ptrdiff_t rows,
                     ptrdiff_t o, ptrdiff_t outputs) {
-    assert(w->type == AE_WEIGHT_F32);
-    dots_of(sums, x + m * w->cols, (const float *)w->data + o * w->cols, w->cols, outputs, rows);
+    assert(w->master);
+    dots_of(sums, x + m * w->cols, w->master + o * w->cols, w->cols, outputs, rows);
 }
 
 static inline float bias_of(const float *bias, ptrdiff_t o) {

@@ -17,26 +17,33 @@ static ptrdiff_t chunk_rows(ae_head_dims n) {
     return ae_min(ae_max(CHUNK_MIN, ae_min(CHUNK_MAX, fit)), ae_max(n.M, 1));
 }
 
-/* scratch: | rows of the chunk (int32) | z [chunk, D] | dz [chunk, D] | logits [chunk, V] |; in bfloat16 the gradient of the logits
- * takes the place of the first half of each row of them. */
+/* scratch: | rows of the chunk (int32) | scales [chunk] | dz [chunk, D] | logits [chunk, V] | z [chunk, D] |; in bfloat16 the gradient of
+ * the logits takes the place of the first half of each row of them. */
 typedef struct {
     int32_t *rows;
-    ae_elem *z, *dz;
-    float *logits;
+    float *scales, *dz, *logits;
+    ae_elem *z;
     ptrdiff_t count;
 } chunk;
 
+static ptrdiff_t whole_lines(ptrdiff_t n) {
+    return ae_ceil_div(n, 16) * 16;
+}
+
 size_t AE_ROW_NAME(ae_cpu_head_scratch_bytes)(ae_head_dims n) {
-    const size_t rows = (size_t)chunk_rows(n);
-    return rows * (size_t)n.V * sizeof(float) + 2 * rows * (size_t)n.D * sizeof(ae_elem) +
-           (rows * sizeof(int32_t) + 63) / 64 * 64;
+    const ptrdiff_t rows = chunk_rows(n);
+    return (size_t)(2 * whole_lines(rows) + rows * (n.D + n.V)) * sizeof(float) +
+           (size_t)(rows * n.D) * sizeof(ae_elem);
 }
 
 static chunk chunk_in(void *scratch, ae_head_dims n) {
     const ptrdiff_t rows = chunk_rows(n);
-    ae_elem *z = (ae_elem *)(void *)((char *)scratch + ((size_t)rows * sizeof(int32_t) + 63) / 64 * 64);
-    return (chunk){
-        .rows = scratch, .z = z, .dz = z + rows * n.D, .logits = (float *)(void *)(z + 2 * rows * n.D)};
+    chunk c = {.rows = scratch};
+    c.scales = (float *)scratch + whole_lines(rows);
+    c.dz = c.scales + whole_lines(rows);
+    c.logits = c.dz + rows * n.D;
+    c.z = (ae_elem *)(void *)(c.logits + rows * n.V);
+    return c;
 }
 
 /* The next rows with a weight, from *m on, gathered; and their raw logits. */
@@ -108,75 +115,127 @@ static double cap_and_sum(float *x, ae_head_dims n) {
     return (double)shift + log(total);
 }
 
-/* dlogit = (softmax - onehot) * scale, through the cap: * (1 - (y / cap)^2). */
-static void gradient_row(ae_elem *out, const float *x, float lse, int32_t target, float scale,
-                         ae_head_dims n) {
-    const vf one = vf_set(1.0f), inverse = vf_set(n.cap > 0 ? 1.0f / n.cap : 0.0f), by = vf_set(scale),
-             shift = vf_set(lse);
-    const float y = x[target], slope = 1.0f - (n.cap > 0 ? y / n.cap * (y / n.cap) : 0.0f);
-    const float at_target = expm1f(y - lse) * scale * slope;
-    ptrdiff_t v = 0;
-    for (; v + 4 * VF <= n.V; v += 4 * VF) {
-        vf t[4], e[4];
-        AE_EACH(j, 4) t[j] = vf_load(x + v + j * VF);
-        AE_EACH(j, 4) e[j] = t[j] - shift;
-        vf_exp_each(e, 4);
-        AE_EACH(j, 4) t[j] = t[j] * inverse;
-        AE_EACH(j, 4) va_store(out + v + j * VF, e[j] * by * vf_fnma(t[j], t[j], one));
+/* How logits become weights e = exp(y - shift): below this cap without a shift, so that no sweep has to find the largest first. */
+#define CAP_WITHOUT_SHIFT 40.0f
+typedef struct {
+    bool capped; /* x is y already */
+    float cap, inverse, shift;
+} curve;
+
+/* x becomes e (1 - (y / cap)^2), e the weight. */
+AE_INLINE void weigh_each(vf *x, vf *e, const curve *c, const int n) {
+    const vf one = vf_set(1.0f);
+    if (c->capped) AE_EACH(j, n) e[j] = x[j] - vf_set(c->shift);
+    AE_EACH(j, n) x[j] = x[j] * vf_set(c->inverse);
+    if (!c->capped) {
+        vf_tanh_each(x, n);
+        AE_EACH(j, n) e[j] = x[j] * vf_set(c->cap);
     }
-    for (; v < n.V; v += VF) {
-        const vf logit = vf_load_n(x + v, n.V - v), t = logit * inverse;
-        va_store_n(out + v, vf_exp(logit - shift) * by * vf_fnma(t, t, one), n.V - v);
-    }
-    va_store_n(out + target, vf_set(at_target), 1);
+    vf_exp_each(e, n);
+    AE_EACH(j, n) x[j] = e[j] * vf_fnma(x[j], x[j], one);
 }
 
-void AE_ROW_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz_, ae_f32 *dtable, const ae_act *z_,
-                                   const ae_weight *table_, const ae_i32 *targets_, const ae_f32 *weights_,
+/* The sum of the weights of a block of logits; what is left of their gradient but for a factor of the row goes to out, which may
+ * begin where x does. */
+static double weigh_block(ae_elem *out, const float *x, const curve *c, ptrdiff_t n) {
+    static const float ones[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    vf sum[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)}, t[4], e[4];
+    ptrdiff_t v = 0;
+    for (; v + 4 * VF <= n; v += 4 * VF) {
+        AE_EACH(j, 4) t[j] = vf_load(x + v + j * VF);
+        weigh_each(t, e, c, 4);
+        AE_EACH(j, 4) va_store(out + v + j * VF, t[j]);
+        AE_EACH(j, 4) sum[j] = sum[j] + e[j];
+    }
+    for (; v < n; v += VF) {
+        const vf kept = vf_load_n(ones, n - v);
+        t[0] = vf_fma(vf_load_n(x + v, n - v), kept, vf_set(c->shift) * (vf_set(1.0f) - kept));
+        weigh_each(t, e, c, 1);
+        va_store_n(out + v, t[0], n - v);
+        sum[0] = vf_fma(e[0], kept, sum[0]);
+    }
+    return (double)vf_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+/* One row: its loss, and in place of the logits its gradient (softmax - onehot) (1 - (y / cap)^2) but for the factor that is returned. */
+static float loss_row(float *nll, float *x, int32_t target, float scale, ae_head_dims n) {
+    curve c = {.cap = n.cap, .inverse = n.cap > 0 ? 1.0f / n.cap : 0.0f};
+    c.capped = n.cap <= 0 || n.cap > CAP_WITHOUT_SHIFT;
+    if (n.cap > CAP_WITHOUT_SHIFT) soft_cap(x, n.cap, n.V);
+    if (c.capped) c.shift = largest(x, n.V);
+    const float y = c.capped ? x[target] : n.cap * tanhf(x[target] * c.inverse), t = y * c.inverse;
+    ae_elem *out = (ae_elem *)(void *)x;
+    double total = 0;
+    for (ptrdiff_t v = 0; v < n.V; v += SUM_BLOCK)
+        total += weigh_block(out + v, x + v, &c, ae_min(SUM_BLOCK, n.V - v));
+    const double below = (double)y - ((double)c.shift + log(total));
+    *nll = (float)-below;
+    va_store_n(out + target, vf_set((float)(expm1(below) * total) * (1.0f - t * t)), 1);
+    return (float)((double)scale / total);
+}
+
+/* to = from * by, rounded to activations. */
+static void scale_row(ae_elem *to, const float *from, float by, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += VF) va_store_n(to + i, vf_load_n(from + i, n - i) * vf_set(by), n - i);
+}
+static void scale_acts(ae_elem *x, float by, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += VF) va_store_n(x + i, va_load_n(x + i, n - i) * vf_set(by), n - i);
+}
+
+static void clear_masked(ae_elem *dz, const float *weights, ae_head_dims n) {
+#pragma omp parallel for
+    for (ptrdiff_t m = 0; m < n.M; m++)
+        if (weights[m] == 0.0f) memset(dz + m * n.D, 0, (size_t)n.D * sizeof *dz);
+}
+
+/* The rows' factors go to dz after its product, and to z before the product of dtable. */
+static void chunk_gradients(const chunk *c, ae_elem *dz, float *dtable, const ae_cpu_weight *table,
+                            ae_head_dims n) {
+    const ptrdiff_t ld = n.V * (ptrdiff_t)(sizeof(float) / sizeof(ae_elem));
+    const ae_elem *d_logits = (const ae_elem *)(const void *)c->logits;
+    ae_gemm(&(ae_gemm_args){.m = c->count,
+                            .n = n.D,
+                            .k = n.V,
+                            .alpha = 1,
+                            .a = ae_act_operand(d_logits, ld, false),
+                            .b = ae_weight_operand(table, false),
+                            .c = c->dz,
+                            .ldc = n.D});
+#pragma omp parallel for
+    for (ptrdiff_t r = 0; r < c->count; r++) {
+        scale_row(dz + c->rows[r] * n.D, c->dz + r * n.D, c->scales[r], n.D);
+        if (dtable) scale_acts(c->z + r * n.D, c->scales[r], n.D);
+    }
+    if (dtable)
+        ae_gemm(&(ae_gemm_args){.m = n.V,
+                                .n = n.D,
+                                .k = c->count,
+                                .alpha = 1,
+                                .a = ae_act_operand(d_logits, ld, true),
+                                .b = ae_act_operand(c->z, n.D, false),
+                                .beta = 1,
+                                .c = dtable,
+                                .ldc = n.D});
+}
+
+void AE_ROW_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz, ae_f32 *dtable, const ae_act *z,
+                                   const ae_weight *table, const ae_i32 *targets_, const ae_f32 *weights_,
                                    float grad_scale, ae_head_dims n, void *scratch) {
     float *nll = ae_mf(nll_);
-    ae_elem *dz = ae_ma(dz_);
     const float *weights = ae_cf(weights_);
-    const ae_cpu_weight *table = ae_cpu_weight_of(table_);
-    const ptrdiff_t ld =
-        n.V * (ptrdiff_t)(sizeof(float) / sizeof(ae_elem)); /* of the gradient, over the logits */
     const int32_t *targets = ae_ci(targets_);
     memset(nll, 0, (size_t)n.M * sizeof *nll);
-    memset(dz, 0, (size_t)(n.M * n.D) * sizeof *dz);
+    clear_masked(ae_ma(dz), weights, n);
     chunk c = chunk_in(scratch, n);
     for (ptrdiff_t m = 0; m < n.M;) {
-        next_chunk(&c, &m, ae_ca(z_), table, weights, n);
+        next_chunk(&c, &m, ae_ca(z), ae_cpu_weight_of(table), weights, n);
+        if (c.count == 0) break;
 #pragma omp parallel for
         for (ptrdiff_t r = 0; r < c.count; r++) {
-            float *logits = c.logits + r * n.V;
-            const int32_t row = c.rows[r], target = targets[row];
-            const double lse = cap_and_sum(logits, n);
-            nll[row] = (float)(lse - (double)logits[target]);
-            gradient_row((ae_elem *)(void *)logits, logits, (float)lse, target, grad_scale * weights[row], n);
+            const int32_t row = c.rows[r];
+            c.scales[r] = loss_row(nll + row, c.logits + r * n.V, targets[row], grad_scale * weights[row], n);
         }
-        if (c.count == 0) break;
-        ae_gemm(&(ae_gemm_args){.m = c.count,
-                                .n = n.D,
-                                .k = n.V,
-                                .alpha = 1,
-                                .a = ae_act_operand((const ae_elem *)(const void *)c.logits, ld, false),
-                                .b = ae_weight_operand(table, false),
-                                .c_type = AE_ELEM_TYPE,
-                                .c = c.dz,
-                                .ldc = n.D});
-#pragma omp parallel for
-        for (ptrdiff_t r = 0; r < c.count; r++)
-            memcpy(dz + c.rows[r] * n.D, c.dz + r * n.D, (size_t)n.D * sizeof *dz);
-        if (dtable)
-            ae_gemm(&(ae_gemm_args){.m = n.V,
-                                    .n = n.D,
-                                    .k = c.count,
-                                    .alpha = 1,
-                                    .a = ae_act_operand((const ae_elem *)(const void *)c.logits, ld, true),
-                                    .b = ae_act_operand(c.z, n.D, false),
-                                    .beta = 1,
-                                    .c = ae_mf(dtable),
-                                    .ldc = n.D});
+        chunk_gradients(&c, ae_ma(dz), ae_mf(dtable), ae_cpu_weight_of(table), n);
     }
 }
 

@@ -1,7 +1,11 @@
 #include "tests/ops/rig.h"
 
 enum { FORWARD, BACKWARD, LOGITS };
-static const double tolerance[] = {[FORWARD] = 3e-6, [BACKWARD] = 1e-5, [LOGITS] = 3e-6};
+/* Losses and logits are float32 in either type; gradients pass through logits' gradients and activations of 2^-9. */
+static double tolerance(const rig *r, int of) {
+    static const double f32[] = {[FORWARD] = 3e-6, [BACKWARD] = 1e-5, [LOGITS] = 3e-6};
+    return rig_tolerance(r, f32[of], of == BACKWARD ? 0x1p-6 : f32[of]);
+}
 
 static const ae_head_dims sizes[] = {{1, 1, 2, 0},    {1, 5, 7, 30},   {2, 3, 5, 0},       {3, 16, 16, 2},
                                      {4, 17, 33, 0},  {5, 7, 17, 30},  {17, 40, 40, 30},   {31, 8, 513, 1.5f},
@@ -42,11 +46,11 @@ static head make(rig *r, ae_head_dims n, mask which) {
     head k = {n,
               0.125f,
               rig_below(r, (int32_t)n.V, n.M),
-              rig_normal(r, 1, n.M * n.D),
-              rig_normal(r, 1, n.V * n.D),
+              rig_act_normal(r, 1, n.M * n.D),
+              rig_weights(r, 1, n.V * n.D),
               rig_values(r, weights, n.M),
               rig_output(r, n.M),
-              rig_output(r, n.M * n.D),
+              rig_act_output(r, n.M * n.D),
               rig_zeros(r, n.V * n.D),
               NULL,
               rig_device(r, r->be.head_scratch_bytes(n))};
@@ -78,30 +82,31 @@ static void reference(head *k) {
              k->n.V);
 }
 
-ON_EVERY_BACKEND(head, loss_and_score_are_the_reference) {
+ON_EVERY_TYPE(head, loss_and_score_are_the_reference) {
     for (size_t i = 0; i < COUNT(sizes); i++)
         for (mask which = EVERY; which < MASKS; which++) {
             head k = make(r, sizes[i], which);
             reference(&k);
             train(r, &k);
-            rig_expect(r, "nll of loss", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance[FORWARD]);
+            rig_expect(r, "nll of loss", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance(r, FORWARD));
             rig_write(r, &k.nll);
             score(r, &k);
-            rig_expect(r, "nll of score", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance[FORWARD]);
+            rig_expect(r, "nll of score", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance(r, FORWARD));
         }
 }
 
-ON_EVERY_BACKEND(head, backward_is_the_complex_step) {
+ON_EVERY_TYPE(head, backward_is_the_complex_step) {
     for (size_t i = 0; i + 1 < COUNT(sizes); i++)
         for (mask which = EVERY; which < MASKS; which++) {
             head k = make(r, sizes[i], which);
             train(r, &k);
-            rig_expect_gradient(r, "dz", rig_read(r, &k.dz), &k.z, loss, &k, tolerance[BACKWARD]);
-            rig_expect_gradient(r, "dtable", rig_read(r, &k.dtable), &k.table, loss, &k, tolerance[BACKWARD]);
+            rig_expect_gradient(r, "dz", rig_read(r, &k.dz), &k.z, loss, &k, tolerance(r, BACKWARD));
+            rig_expect_gradient(r, "dtable", rig_read(r, &k.dtable), &k.table, loss, &k,
+                                tolerance(r, BACKWARD));
         }
 }
 
-ON_EVERY_BACKEND(head, gradient_accumulates_and_null_is_skipped) {
+ON_EVERY_TYPE(head, gradient_accumulates_and_null_is_skipped) {
     for (size_t i = 0; i + 1 < COUNT(sizes); i++) {
         head k = make(r, sizes[i], MASKED);
         train(r, &k);
@@ -118,7 +123,7 @@ ON_EVERY_BACKEND(head, gradient_accumulates_and_null_is_skipped) {
 }
 
 /* Nothing counts: no gradient, no loss, and what was accumulated stays. */
-ON_EVERY_BACKEND(head, all_masked_changes_nothing) {
+ON_EVERY_TYPE(head, all_masked_changes_nothing) {
     head k = make(r, (ae_head_dims){33, 17, 65, 30}, NONE);
     k.dtable = rig_normal(r, 1, k.dtable.n);
     train(r, &k);
@@ -129,7 +134,7 @@ ON_EVERY_BACKEND(head, all_masked_changes_nothing) {
 }
 
 /* A masked token may hold anything; the others keep their bits. */
-ON_EVERY_BACKEND(head, masked_tokens_do_not_leak) {
+ON_EVERY_TYPE(head, masked_tokens_do_not_leak) {
     head k = make(r, (ae_head_dims){40, 17, 65, 30}, MASKED);
     train(r, &k);
     const float *nll = rig_read(r, &k.nll), *dz = rig_read(r, &k.dz), *dtable = rig_read(r, &k.dtable);
@@ -145,28 +150,28 @@ ON_EVERY_BACKEND(head, masked_tokens_do_not_leak) {
 }
 
 /* Logits of some thousands before the cap: finite, and right. */
-ON_EVERY_BACKEND(head, large_logits) {
+ON_EVERY_TYPE(head, large_logits) {
     for (int capped = 0; capped < 2; capped++) {
         head k = make(r, (ae_head_dims){5, 16, 100, capped ? 30 : 0}, EVERY);
-        k.z = rig_normal(r, 300, k.z.n);
+        k.z = rig_act_normal(r, 300, k.z.n);
         reference(&k);
         train(r, &k);
-        rig_expect(r, "nll", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance[FORWARD]);
+        rig_expect(r, "nll", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance(r, FORWARD));
         const float *dz = rig_read(r, &k.dz);
         for (ptrdiff_t j = 0; j < k.dz.n; j++) cr_assert(isfinite(dz[j]));
     }
 }
 
 /* Any cap serves: one far above the logits is none. */
-ON_EVERY_BACKEND(head, caps_from_tight_to_wide) {
+ON_EVERY_TYPE(head, caps_from_tight_to_wide) {
     static const float caps[] = {0.01f, 1, 50, 200, 1e6f};
     for (size_t i = 0; i < COUNT(caps); i++) {
         head k = make(r, (ae_head_dims){7, 16, 100, caps[i]}, EVERY);
         r->floor = 0.01; /* a tight cap leaves nothing of the gradient */
         reference(&k);
         train(r, &k);
-        rig_expect(r, "nll", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance[FORWARD]);
-        rig_expect_gradient(r, "dz", rig_read(r, &k.dz), &k.z, loss, &k, tolerance[BACKWARD]);
+        rig_expect(r, "nll", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance(r, FORWARD));
+        rig_expect_gradient(r, "dz", rig_read(r, &k.dz), &k.z, loss, &k, tolerance(r, BACKWARD));
     }
 }
 
@@ -211,12 +216,12 @@ static void expect_top(rig *r, head *k, ptrdiff_t top) {
                          r->label, r->where, j, m, ids[m * top + j], id);
             want[m * top + j] = counts ? p[m * V + id] : 0;
         }
-    rig_expect(r, "top log-probabilities", rig_read(r, &best), want, M * top, tolerance[FORWARD]);
+    rig_expect(r, "top log-probabilities", rig_read(r, &best), want, M * top, tolerance(r, FORWARD));
     reference(k);
-    rig_expect(r, "nll beside top", rig_read(r, &k->nll), k->nll.d, M, tolerance[FORWARD]);
+    rig_expect(r, "nll beside top", rig_read(r, &k->nll), k->nll.d, M, tolerance(r, FORWARD));
 }
 
-ON_EVERY_BACKEND(head, top_ids_are_the_most_likely) {
+ON_EVERY_TYPE(head, top_ids_are_the_most_likely) {
     static const ae_head_dims dims[] = {{1, 5, 7, 0}, {9, 16, 33, 30}, {40, 17, 130, 2}};
     for (size_t i = 0; i < COUNT(dims); i++) {
         const ptrdiff_t tops[] = {1, 2, 5, dims[i].V};
@@ -228,19 +233,19 @@ ON_EVERY_BACKEND(head, top_ids_are_the_most_likely) {
 }
 
 /* Small whole numbers: logits are exact, and many are equal. */
-ON_EVERY_BACKEND(head, smaller_id_first_among_equals) {
+ON_EVERY_TYPE(head, smaller_id_first_among_equals) {
     head k = make(r, (ae_head_dims){9, 4, 50, 0}, EVERY);
     for (ptrdiff_t j = 0; j < k.z.n; j++) k.z.x[j] = (float)(int)(4 * rig_random(r) - 2);
     for (ptrdiff_t j = 0; j < k.table.n; j++) k.table.x[j] = (float)(int)(4 * rig_random(r) - 2);
     const rig_array table = rig_values(r, k.table.x, k.table.n);
     const size_t bytes = r->be.weight_bytes(&r->be, 50, 4);
-    k.z = rig_values(r, k.z.x, k.z.n);
+    k.z = rig_act_values(r, k.z.x, k.z.n);
     k.table = table;
     k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, table.dev, 50, 4);
     expect_top(r, &k, 50);
 }
 
-ON_EVERY_BACKEND(head, logits_are_the_reference_whatever_the_batch) {
+ON_EVERY_TYPE(head, logits_are_the_reference_whatever_the_batch) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         head k = make(r, sizes[i], EVERY);
         k.n.M = ae_min(k.n.M, AE_LINEAR_FEW);
@@ -248,7 +253,7 @@ ON_EVERY_BACKEND(head, logits_are_the_reference_whatever_the_batch) {
         ref_logits(logits.d, k.z.d, k.table.d, (double)k.n.cap, k.n.M, k.n.D, k.n.V);
         r->be.head_logits(logits.dev, k.z.dev, k.packed, k.n);
         const float *all = rig_read(r, &logits);
-        rig_expect(r, "logits", all, logits.d, logits.n, tolerance[LOGITS]);
+        rig_expect(r, "logits", all, logits.d, logits.n, tolerance(r, LOGITS));
         for (k.n.M--; k.n.M > 0; k.n.M--) {
             r->be.head_logits(logits.dev, k.z.dev, k.packed, k.n);
             rig_expect_bits(r, "logits of fewer", rig_read(r, &logits), all, k.n.M * k.n.V);
@@ -256,7 +261,7 @@ ON_EVERY_BACKEND(head, logits_are_the_reference_whatever_the_batch) {
     }
 }
 
-ON_EVERY_BACKEND(head, bits_do_not_depend_on_threads) {
+ON_EVERY_TYPE(head, bits_do_not_depend_on_threads) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         head k = make(r, sizes[i], MASKED);
         rig_expect_same_on_threads(r, "loss", train, &k, (rig_array[]){k.nll, k.dz, k.dtable}, 3);

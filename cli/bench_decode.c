@@ -1,4 +1,5 @@
 #include "cli/bench_profile.h"
+#include "cli/dtype.h"
 #include "core/machine.h"
 #include "core/rng.h"
 #include "model/decode.h"
@@ -37,7 +38,7 @@ static ae_status check_room(const ae_bench *b) {
     ae_params params;
     ae_status st = ae_params_init(&params, &b->config);
     if (st != AE_OK) return st;
-    const double needed = 4.0 * (double)ae_params_padded_elements(&params, false) +
+    const double needed = (double)ae_model_value_bytes(&params, &b->be) +
                           (double)ae_decode_state_bytes(&b->be, &b->config, b->batch) +
                           (double)ae_decoder_bytes(&b->be, &b->config, b->batch, CHUNK);
     const double there = (double)ae_memory_available_bytes();
@@ -192,9 +193,10 @@ ae_status ae_bench_decode(ae_bench *b) {
     AE_TRY(read_prefills(b->prefill, prefills, &n));
     for (size_t i = 0; i < n; i++) longest = prefills[i] > longest ? prefills[i] : longest;
     AE_TRY(speaker_init(&s, b, longest));
-    const double weight_bytes = 4.0 * (double)s.model.params.total;
-    ae_bench_say(b, "decoding   %s, %.0f M parameters, %td at once, %lld tokens each, f32", b->shape,
-                 weight_bytes / 4e6, (ptrdiff_t)b->batch, (long long)b->tokens);
+    const double weight_bytes = (double)ae_model_value_bytes(&s.model.params, &b->be);
+    ae_bench_say(b, "decoding   %s, %.0f M parameters in %s (%.2f GB), %td at once, %lld tokens each",
+                 b->shape, (double)s.model.params.total / 1e6, ae_weights_name(b->be.weights),
+                 weight_bytes / 1e9, (ptrdiff_t)b->batch, (long long)b->tokens);
     const double before = ae_measure_read_bandwidth((size_t)1 << 30);
     for (size_t i = 0; i < n; i++) {
         results[i].prefill = prefills[i];

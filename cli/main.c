@@ -24,6 +24,7 @@ static const verb verbs[] = {
     {"plot", ae_verb_plot, "training", "pictures and an HTML report of one or more runs"},
     {"score", ae_verb_score, "using a model", "log-probabilities of given text or tokens"},
     {"generate", ae_verb_generate, "using a model", "sample from a model, one prompt or many at once"},
+    {"quantize", ae_verb_quantize, "using a model", "weights in bfloat16, or in 8 or 4 bits by group"},
     {"bench", ae_verb_bench, "this machine", "training, decoding and kernels against measured limits"},
     {"sft", NULL, NULL, NULL},
     {"reward", NULL, NULL, NULL},

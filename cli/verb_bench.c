@@ -120,7 +120,10 @@ static void tell_machine(ae_bench *b) {
     ae_bench_put_text(b, "machine.cpu", ae_cpu_name());
     ae_bench_put(b, "machine.threads", omp_get_max_threads());
     ae_bench_put_text(b, "machine.kernels", b->be.kernels);
-    ae_bench_put_text(b, "dtype", b->be.dtype == AE_DTYPE_BF16 ? "bf16" : "f32");
+    ae_bench_put_text(b, "dtype",
+                      b->be.compact                  ? ae_weights_name(b->be.weights)
+                      : b->be.dtype == AE_DTYPE_BF16 ? "bf16"
+                                                     : "f32");
     ae_bench_put_text(b, "machine.openblas", blas);
     ae_bench_put_text(b, "machine.onednn", dnnl);
 }
@@ -130,7 +133,8 @@ static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     ae_backend_options options = {.threads = (int)b->threads};
     ae_status st = b->compare ? ae_json_load(&old, b->compare) : AE_OK;
     if (st == AE_OK) st = find_shape(b);
-    if (st == AE_OK) st = ae_dtype_parse(b->dtype, &options);
+    if (st == AE_OK && run == ae_bench_decode) st = ae_weights_parse(b->dtype, &options);
+    if (st == AE_OK && run != ae_bench_decode) st = ae_dtype_parse(b->dtype, &options);
     if (st == AE_OK) st = ae_backend_cpu(&b->be, &options);
     if (st != AE_OK) goto out;
     b->report = json_object();
@@ -232,7 +236,7 @@ ae_status ae_verb_bench(int argc, char **argv) {
         {.name = "dtype",
          .type = AE_ARG_TEXT,
          .to = &b.dtype,
-         .value = AE_DTYPE_CHOICES,
+         .value = AE_DTYPE_CHOICES "|int8|int4",
          .fallback = "f32",
          .help = "type of the activations"},
         {.name = "threads",

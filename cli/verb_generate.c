@@ -1,4 +1,5 @@
 #include "cli/args.h"
+#include "cli/dtype.h"
 #include "cli/interrupt.h"
 #include "cli/loaded.h"
 #include "cli/results.h"
@@ -276,9 +277,9 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
         {.name = "dtype",
          .type = AE_ARG_TEXT,
          .to = &o->dtype,
-         .value = "f32|auto",
-         .fallback = "f32",
-         .help = "type of the activations"},
+         .value = AE_WEIGHT_CHOICES,
+         .fallback = "auto",
+         .help = "type of the weights in memory; auto: integers that are stored, else f32"},
         {.name = "threads",
          .type = AE_ARG_INT,
          .to = &o->threads,
@@ -302,7 +303,7 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
 }
 
 ae_status ae_verb_generate(int argc, char **argv) {
-    options o = {.dtype = "f32", .max_new = 256, .temperature = 0.8, .top_p = 1, .batch = 8};
+    options o = {.dtype = "auto", .max_new = 256, .temperature = 0.8, .top_p = 1, .batch = 8};
     bool help = false;
     ae_status st = parse(argc, argv, &o, &help);
     if (st == AE_OK && !help) st = check_options(&o);

@@ -1,4 +1,5 @@
 #include "cli/args.h"
+#include "cli/dtype.h"
 #include "cli/interrupt.h"
 #include "cli/loaded.h"
 #include "cli/results.h"
@@ -82,7 +83,7 @@ out:
 }
 
 ae_status ae_verb_score(int argc, char **argv) {
-    options o = {.input = "-", .output = "-", .dtype = "f32"};
+    options o = {.input = "-", .output = "-", .dtype = "auto"};
     bool help = false;
     const ae_arg table[] = {
         {.name = "model",
@@ -117,9 +118,9 @@ ae_status ae_verb_score(int argc, char **argv) {
         {.name = "dtype",
          .type = AE_ARG_TEXT,
          .to = &o.dtype,
-         .value = "f32|auto",
-         .fallback = "f32",
-         .help = "type of the activations"},
+         .value = AE_WEIGHT_CHOICES,
+         .fallback = "auto",
+         .help = "type of the weights in memory; auto: integers that are stored, else f32"},
         {.name = "threads",
          .type = AE_ARG_INT,
          .to = &o.threads,

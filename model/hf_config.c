@@ -91,7 +91,6 @@ static ae_status expect_fixed_fields(const source *s) {
     AE_TRY(expect_text(s, "hidden_activation", "gelu_pytorch_tanh", false));
     AE_TRY(expect_bool(s, "tie_word_embeddings", true));
     AE_TRY(expect_bool(s, "attention_bias", false));
-    AE_TRY(expect_unset(s, "quantization_config"));
     AE_TRY(expect_unset(s, "rope_scaling"));
 out:
     return st;
@@ -226,7 +225,10 @@ ae_status ae_model_config_from_hf(ae_model_config *c, const char *path) {
                            .norm_eps = 1e-6,
                            .soft_cap = 30,
                            .scale_embeddings = true};
+    ae_weight_type weights;
+    ptrdiff_t group;
     AE_TRY(expect_fixed_fields(&s));
+    AE_TRY(ae_quantization_from_hf(&weights, &group, path)); /* another maker's is refused */
     AE_TRY(read_required_sizes(&s, c));
     AE_TRY(read_optional_sizes(&s, c));
     AE_TRY(refuse_native_values(&s, c));

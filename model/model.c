@@ -129,6 +129,29 @@ static void make_views(ae_model *m) {
 
 /* ---- memory ---- */
 
+enum { PIECE = 1 << 20 }; /* elements that are loaded at once */
+
+/* Compact products have a form of their own and no values beside it. */
+static bool is_compact(const ae_model *m, const ae_param *p) {
+    return m->be->compact && !m->training && p->product;
+}
+
+/* Takes each parameter's part of the value memory, or counts when there is none yet. */
+static size_t place_compact(ae_model *m) {
+    ae_arena a = {.base = m->value_memory, .capacity = m->value_bytes};
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        ae_param *p = &m->params.items[i];
+        const ae_weight_shape s = ae_param_compact_shape(p, m->be->weights, m->be->group);
+        void *room = ae_arena_take(&a, p->product ? m->be->compact_bytes(&s) : (size_t)p->n * sizeof(float));
+        if (room == NULL) continue;
+        if (p->product)
+            p->packed = m->be->compact_init(room, &s);
+        else
+            p->value = room;
+    }
+    return a.high;
+}
+
 static void place_params(ae_model *m) {
     int64_t grad_offset = 0;
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
@@ -145,7 +168,7 @@ static size_t pack(ae_model *m) {
     ae_arena a = {.base = m->packed_memory, .capacity = m->packed_bytes};
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         ae_param *p = &m->params.items[i];
-        if (!p->product) continue;
+        if (!p->product || is_compact(m, p)) continue;
         const size_t bytes = m->be->weight_bytes(m->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols);
         void *room = bytes > 0 ? ae_arena_take(&a, bytes) : NULL;
         if (m->value_memory == NULL || (bytes > 0 && room == NULL)) continue;
@@ -154,11 +177,18 @@ static size_t pack(ae_model *m) {
     return a.high;
 }
 
+size_t ae_model_value_bytes(const ae_params *p, const ae_backend *be) {
+    return be->compact ? ae_params_compact_bytes(p, be)
+                       : (size_t)ae_params_padded_elements(p, false) * sizeof(float);
+}
+
 static ae_status take_memory(ae_model *m) {
     const ae_backend *be = m->be;
     ae_status st = AE_OK;
     m->packed_bytes = pack(m);
-    m->value_bytes = (size_t)ae_params_padded_elements(&m->params, false) * sizeof(float);
+    const bool compact = be->compact && !m->training;
+    m->value_bytes =
+        compact ? place_compact(m) : (size_t)ae_params_padded_elements(&m->params, false) * sizeof(float);
     AE_TRY(be->alloc(&m->value_memory, m->value_bytes));
     if (m->packed_bytes > 0) AE_TRY(be->alloc(&m->packed_memory, m->packed_bytes));
     if (m->training) {
@@ -187,7 +217,10 @@ ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config
         ae_model_free(m);
         return st;
     }
-    place_params(m);
+    if (be->compact && !training)
+        place_compact(m);
+    else
+        place_params(m);
     return AE_OK;
 }
 
@@ -211,25 +244,89 @@ void ae_model_values_changed(ae_model *m) {
 
 /* ---- values ---- */
 
-enum { PIECE = 1 << 20 };
+/* Where the values of a parameter come from: elements [first, first + n), and scales of whole rows where integers come with them. */
+typedef struct {
+    ae_status (*values)(void *context, const ae_param *p, int64_t first, int64_t n, float *out);
+    ae_status (*has_integers)(void *context, const ae_model *m, const ae_param *p, bool *has); /* or NULL */
+    ae_status (*scales)(void *context, const ae_param *p, int64_t first_row, int64_t rows, uint16_t *out);
+    void *context;
+} supply;
 
-ae_status ae_model_set_initial(ae_model *m, uint64_t seed) {
-    float *piece = malloc(PIECE * sizeof *piece);
-    if (piece == NULL) return AE_FAIL(AE_ERR_RESOURCE, "initial values: out of memory");
+/* The most elements that one piece of a parameter has. */
+static int64_t most_elements(const ae_model *m) {
+    int64_t most = 1;
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
-        for (int64_t at = 0; at < p->n; at += PIECE) {
-            const int64_t n = p->n - at < PIECE ? p->n - at : PIECE;
-            ae_param_initial_part(p, seed, at, n, piece);
-            m->be->upload(ae_f32_at(p->value, (ptrdiff_t)at), piece, (size_t)n * sizeof *piece);
-        }
+        const int64_t n = is_compact(m, p) ? ae_param_piece_rows(p) * p->cols : p->n < PIECE ? p->n : PIECE;
+        most = n > most ? n : most;
     }
-    free(piece);
-    ae_model_values_changed(m);
+    return most;
+}
+
+static ae_status fill_values(const ae_model *m, const ae_param *p, const supply *from, float *room) {
+    ae_status st = AE_OK;
+    for (int64_t at = 0; st == AE_OK && at < p->n; at += PIECE) {
+        const int64_t n = p->n - at < PIECE ? p->n - at : PIECE;
+        st = from->values(from->context, p, at, n, room);
+        if (st == AE_OK) m->be->upload(ae_f32_at(p->value, (ptrdiff_t)at), room, (size_t)n * sizeof *room);
+    }
+    return st;
+}
+
+static ae_status fill_compact(const ae_model *m, const ae_param *p, const supply *from, float *room,
+                              uint16_t *scales) {
+    const int64_t each = ae_param_piece_rows(p);
+    bool given = false;
+    ae_status st = AE_OK;
+    if (from->has_integers != NULL) AE_TRY(from->has_integers(from->context, m, p, &given));
+    for (int64_t row = 0; row < p->rows; row += each) {
+        const int64_t rows = p->rows - row < each ? p->rows - row : each;
+        AE_TRY(from->values(from->context, p, row * p->cols, rows * p->cols, room));
+        if (given) AE_TRY(from->scales(from->context, p, row, rows, scales));
+        m->be->compact_put(p->packed, (ptrdiff_t)row, (ptrdiff_t)rows, room, given ? scales : NULL);
+    }
+out:
+    return st;
+}
+
+static ae_status fill_model(ae_model *m, const supply *from) {
+    const size_t n = (size_t)most_elements(m);
+    float *room = malloc(n * sizeof *room);
+    uint16_t *scales = malloc(n * sizeof *scales); /* at most one an element */
+    ae_status st =
+        room != NULL && scales != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "parameters: out of memory");
+    for (ptrdiff_t i = 0; st == AE_OK && i < m->params.n; i++) {
+        const ae_param *p = &m->params.items[i];
+        st = is_compact(m, p) ? fill_compact(m, p, from, room, scales) : fill_values(m, p, from, room);
+    }
+    free(scales);
+    free(room);
+    if (st == AE_OK) ae_model_values_changed(m);
+    return st;
+}
+
+static ae_status initial_values(void *context, const ae_param *p, int64_t first, int64_t n, float *out) {
+    ae_param_initial_part(p, *(const uint64_t *)context, first, n, out);
     return AE_OK;
 }
 
+ae_status ae_model_set_initial(ae_model *m, uint64_t seed) {
+    return fill_model(m, &(supply){initial_values, NULL, NULL, &seed});
+}
+
 static const char tied_name[] = "lm_head.weight";
+
+/* NAME_scale, of a matrix kept in integers. */
+static bool is_scale(const ae_model *m, const char *name) {
+    static const char suffix[] = "_scale";
+    const size_t n = strlen(name), end = sizeof suffix - 1;
+    char matrix[96];
+    if (n <= end || n - end >= sizeof matrix || strcmp(name + n - end, suffix) != 0) return false;
+    memcpy(matrix, name, n - end);
+    matrix[n - end] = '\0';
+    const ae_param *p = ae_params_find(&m->params, matrix);
+    return p != NULL && p->product && p->parts == 0;
+}
 
 /* A tensor that the table does not know would be dropped in silence: the configuration does not describe this file. */
 static ae_status check_names(const ae_model *m, const ae_tensors *t, const char *path) {
@@ -240,7 +337,7 @@ static ae_status check_names(const ae_model *m, const ae_tensors *t, const char 
     }
     for (ptrdiff_t i = 0; i < ae_tensors_count(t); i++) {
         const char *name = ae_tensors_name(t, i);
-        if (strcmp(name, tied_name) != 0 && ae_params_find(&m->params, name) == NULL)
+        if (strcmp(name, tied_name) != 0 && ae_params_find(&m->params, name) == NULL && !is_scale(m, name))
             return AE_FAIL(AE_ERR_INPUT,
                            "%s: %s: a tensor that this model has no place for; does the configuration "
                            "belong to these weights?",
@@ -260,14 +357,27 @@ static ae_status check_tied(ae_tensors *t, const char *path) {
                    path, tied_name);
 }
 
-static ae_status load_param(const ae_backend *be, const ae_param *p, ae_tensors *t) {
-    const size_t bytes = (size_t)p->n * sizeof(float);
-    float *values = malloc(bytes);
-    if (values == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory for %zu bytes", p->name, bytes);
-    ae_status st = ae_tensors_read(t, p->name, p->rank, p->shape, values);
-    if (st == AE_OK) be->upload(p->value, values, bytes);
-    free(values);
-    return st;
+static ae_status read_values(void *context, const ae_param *p, int64_t first, int64_t n, float *out) {
+    return ae_tensors_read_part(context, p->name, p->rank, p->shape, first, n, out);
+}
+
+static ae_status read_scales(void *context, const ae_param *p, int64_t first, int64_t n, uint16_t *out) {
+    return ae_tensors_scales(context, p->name, p->shape, first, n, out);
+}
+
+/* Whether the file holds the integers that the model wants: then they are taken as they are. */
+static ae_status same_integers(void *context, const ae_model *m, const ae_param *p, bool *same) {
+    const ae_weight_type type = m->be->weights;
+    const int wanted = type == AE_WEIGHT_INT8 ? 8 : type == AE_WEIGHT_INT4 ? 4 : 0;
+    int bits = 0;
+    int64_t group = 0;
+    *same = false;
+    if (wanted == 0 || p->parts > 0) return AE_OK;
+    const ae_status st = ae_tensors_integers(context, p->name, p->rank, p->shape, &bits, &group);
+    if (st != AE_OK || bits != wanted) return st;
+    *same =
+        ae_ceil_div((ptrdiff_t)p->cols, (ptrdiff_t)group) == ae_ceil_div((ptrdiff_t)p->cols, m->be->group);
+    return AE_OK;
 }
 
 ae_status ae_model_load(ae_model *m, const char *path) {
@@ -275,9 +385,8 @@ ae_status ae_model_load(ae_model *m, const char *path) {
     ae_status st = ae_tensors_open(&t, path);
     if (st == AE_OK) st = check_names(m, t, path);
     if (st == AE_OK) st = check_tied(t, path);
-    for (ptrdiff_t i = 0; st == AE_OK && i < m->params.n; i++) st = load_param(m->be, &m->params.items[i], t);
+    if (st == AE_OK) st = fill_model(m, &(supply){read_values, same_integers, read_scales, t});
     ae_tensors_close(t);
-    if (st == AE_OK) ae_model_values_changed(m);
     return st;
 }
 

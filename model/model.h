@@ -19,6 +19,8 @@ typedef struct {
 /* Memory for parameters, and for gradients when `training`. Values are undefined until initialised or loaded; gradients are 0. */
 ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config *c, bool training);
 void ae_model_free(ae_model *m);
+/* Bytes of the parameters of a model without gradients: what loading takes, and what decoding a token reads. */
+size_t ae_model_value_bytes(const ae_params *p, const ae_backend *be);
 ae_status ae_model_set_initial(ae_model *m, uint64_t seed);
 /* Values from a file of tensors; every parameter must be there with its shape, lm_head.weight may repeat the embedding. */
 ae_status ae_model_load(ae_model *m, const char *path);

@@ -56,6 +56,7 @@ static void add_gate(table *t, const char *weight, const char *bias) {
     p->product = true;
     p->rows = N * S;
     p->cols = S;
+    p->parts = N;
     add(t, bias, 2, N, S, 0);
 }
 
@@ -159,6 +160,32 @@ int64_t ae_params_padded_elements(const ae_params *p, bool trainable_only) {
         if (p->items[i].trainable || !trainable_only) n += (p->items[i].n + ALIGN - 1) / ALIGN * ALIGN;
     }
     return n;
+}
+
+/* ---- compact forms ---- */
+
+ae_weight_shape ae_param_compact_shape(const ae_param *p, ae_weight_type type, ptrdiff_t group) {
+    return (ae_weight_shape){.type = p->parts > 0 ? AE_WEIGHT_BF16 : type,
+                             .rows = (ptrdiff_t)p->rows,
+                             .cols = (ptrdiff_t)p->cols,
+                             .parts = (ptrdiff_t)p->parts,
+                             .group = group};
+}
+
+size_t ae_params_compact_bytes(const ae_params *p, const ae_backend *be) {
+    ae_arena counting = {0};
+    for (ptrdiff_t i = 0; i < p->n; i++) {
+        const ae_param *q = &p->items[i];
+        const ae_weight_shape s = ae_param_compact_shape(q, be->weights, be->group);
+        ae_arena_take(&counting, q->product ? be->compact_bytes(&s) : (size_t)q->n * sizeof(float));
+    }
+    return counting.high;
+}
+
+int64_t ae_param_piece_rows(const ae_param *p) {
+    enum { ELEMENTS = 1 << 20, PANEL = 16 };
+    const int64_t unit = p->parts > 0 ? p->cols : PANEL;
+    return unit * (ELEMENTS / (unit * p->cols) > 1 ? ELEMENTS / (unit * p->cols) : 1);
 }
 
 /* ---- initial values ---- */

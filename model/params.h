@@ -18,10 +18,12 @@ typedef struct {
     bool trainable;     /* has gradient and optimiser memory */
     bool product;       /* a right-hand side of products: has a packed form */
     int64_t rows, cols; /* of the product's matrix */
+    int64_t parts;      /* gates: so many square blocks; else 0 */
     int64_t offset;     /* in elements of the parameter arena */
 
-    ae_f32 *value, *grad; /* grad is NULL when not trainable or in inference */
-    ae_weight *packed;    /* for products: the master itself or the packed copy */
+    ae_f32 *value,
+        *grad; /* value is NULL for products in compact inference; grad when not trainable or in inference */
+    ae_weight *packed; /* for products: the master itself or the packed copy */
 } ae_param;
 
 typedef struct {
@@ -35,6 +37,12 @@ void ae_params_free(ae_params *p);
 ae_param *ae_params_find(const ae_params *p, const char *name); /* NULL when there is none */
 /* Elements of memory with every parameter aligned to 64 bytes; offsets are those of the table. */
 int64_t ae_params_padded_elements(const ae_params *p, bool trainable_only);
+
+/* The compact form of a product in inference: gates stay in bfloat16. And bytes of all parameters then. */
+ae_weight_shape ae_param_compact_shape(const ae_param *p, ae_weight_type type, ptrdiff_t group);
+size_t ae_params_compact_bytes(const ae_params *p, const ae_backend *be);
+/* A compact product is filled from its first row on, so many rows at a time. */
+int64_t ae_param_piece_rows(const ae_param *p);
 
 /* Initial values of one parameter on the host: a function of (seed, name) alone. */
 void ae_param_initial(const ae_param *p, uint64_t seed, float *out);

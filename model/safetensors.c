@@ -13,11 +13,15 @@ enum { LENGTH_BYTES = 8, HEADER_MAX = 100 << 20, NAME_MAX_BYTES = 255, PIECE = 1
 
 static const struct {
     const char *name;
-    ae_dtype type;
+    ae_file_dtype type;
     int bytes;
-} dtypes[] = {{"F32", AE_DTYPE_F32, 4}, {"BF16", AE_DTYPE_BF16, 2}, {"F16", AE_DTYPE_F16, 2}};
+} dtypes[] = {{"F32", AE_FILE_F32, 4},
+              {"BF16", AE_FILE_BF16, 2},
+              {"F16", AE_FILE_F16, 2},
+              {"I8", AE_FILE_I8, 1},
+              {"U8", AE_FILE_U8, 1}};
 
-static int element_bytes(ae_dtype type) {
+static int element_bytes(ae_file_dtype type) {
     return dtypes[type].bytes;
 }
 
@@ -54,8 +58,8 @@ static ae_status read_dtype(const char *path, const json_t *o, ae_safetensor *t)
         t->dtype = dtypes[i].type;
         return AE_OK;
     }
-    return AE_FAIL(AE_ERR_INPUT, "%s: %s: dtype: expected F32, BF16 or F16, found %.20s", path, t->name,
-                   name != NULL ? name : "no text");
+    return AE_FAIL(AE_ERR_INPUT, "%s: %s: dtype: expected F32, BF16, F16, I8 or U8, found %.20s", path,
+                   t->name, name != NULL ? name : "no text");
 }
 
 static ae_status read_shape(const char *path, const json_t *o, ae_safetensor *t) {
@@ -246,21 +250,23 @@ static float from_f16(uint16_t h) {
     return from_bits(sign | (rest + ((exponent == 0x7c00u ? 224u : 112u) << 23)));
 }
 
-static void widen(float *out, const uint16_t *in, size_t n, ae_dtype type) {
-    if (type == AE_DTYPE_BF16) {
-        for (size_t i = 0; i < n; i++) out[i] = from_bf16(in[i]);
-    } else {
-        for (size_t i = 0; i < n; i++) out[i] = from_f16(in[i]);
-    }
+static void widen(float *out, const void *in, size_t n, ae_file_dtype type) {
+    const uint16_t *words = in;
+    const uint8_t *bytes = in;
+    for (size_t i = 0; type == AE_FILE_BF16 && i < n; i++) out[i] = from_bf16(words[i]);
+    for (size_t i = 0; type == AE_FILE_F16 && i < n; i++) out[i] = from_f16(words[i]);
+    for (size_t i = 0; type == AE_FILE_I8 && i < n; i++) out[i] = (float)(int8_t)bytes[i];
+    for (size_t i = 0; type == AE_FILE_U8 && i < n; i++) out[i] = (float)bytes[i];
 }
 
-static ae_status read_narrow(const ae_safetensors *f, ae_dtype type, int64_t at, size_t n, float *out) {
-    uint16_t *piece = calloc(PIECE, sizeof *piece);
+static ae_status read_narrow(const ae_safetensors *f, ae_file_dtype type, int64_t at, size_t n, float *out) {
+    const size_t bytes = (size_t)element_bytes(type);
+    void *piece = calloc(PIECE, bytes);
     if (piece == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", f->path);
     ae_status st = AE_OK;
     for (size_t done = 0; st == AE_OK && done < n; done += PIECE) {
         const size_t count = n - done < PIECE ? n - done : PIECE;
-        st = read_bytes(f, at + (int64_t)(done * sizeof *piece), piece, count * sizeof *piece);
+        st = read_bytes(f, at + (int64_t)(done * bytes), piece, count * bytes);
         if (st == AE_OK) widen(out + done, piece, count, type);
     }
     free(piece);
@@ -270,6 +276,6 @@ static ae_status read_narrow(const ae_safetensors *f, ae_dtype type, int64_t at,
 ae_status ae_safetensors_read(const ae_safetensors *f, const ae_safetensor *t, int64_t first, int64_t n,
                               float *out) {
     const int64_t at = f->data_at + t->begin + first * element_bytes(t->dtype);
-    if (t->dtype == AE_DTYPE_F32) return read_bytes(f, at, out, (size_t)n * sizeof *out);
+    if (t->dtype == AE_FILE_F32) return read_bytes(f, at, out, (size_t)n * sizeof *out);
     return read_narrow(f, t->dtype, at, (size_t)n, out);
 }

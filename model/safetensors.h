@@ -8,12 +8,12 @@
 /* One safetensors file:  [8 bytes: length n][n bytes: JSON][data]. The JSON names dtype, shape and the place of every tensor in the
  * data. Nothing of it is believed: places must tile the data exactly and agree with shape and type. */
 
-typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16, AE_DTYPE_F16 } ae_dtype;
+typedef enum { AE_FILE_F32, AE_FILE_BF16, AE_FILE_F16, AE_FILE_I8, AE_FILE_U8 } ae_file_dtype;
 enum { AE_SAFETENSORS_RANK_MAX = 8 };
 
 typedef struct {
     char *name;
-    ae_dtype dtype;
+    ae_file_dtype dtype;
     int rank;
     int64_t shape[AE_SAFETENSORS_RANK_MAX];
     int64_t n;          /* elements */
@@ -33,7 +33,7 @@ void ae_safetensors_close(ae_safetensors *f);
 const ae_safetensor *ae_safetensors_find(const ae_safetensors *f,
                                          const char *name); /* NULL when there is none */
 
-/* Elements [first, first + n) in row-major order, as float32. */
+/* Elements [first, first + n) in row-major order, as float32; integers by their value. */
 ae_status ae_safetensors_read(const ae_safetensors *f, const ae_safetensor *t, int64_t first, int64_t n,
                               float *out);
 

@@ -101,7 +101,8 @@ static ae_status open_hf(ae_model_source *s) {
     s->kind = AE_SOURCE_HF;
     s->tensors = copy_text(s->folder);
     find_tokenizer(s);
-    const ae_status st = ae_model_config_from_hf(&s->config, config);
+    ae_status st = ae_model_config_from_hf(&s->config, config);
+    if (st == AE_OK) st = ae_quantization_from_hf(&s->weights, &s->group, config);
     free(config);
     return st;
 }

@@ -11,8 +11,10 @@ typedef struct {
     ae_source_kind kind;
     char *folder; /* of the files: for a run, the checkpoint's */
     ae_model_config config;
-    char *tensors;   /* for ae_tensors_open and ae_model_load */
-    char *tokenizer; /* tokenizer.model there; NULL when there is none */
+    ae_weight_type weights; /* INT8 or INT4 of a quantised folder, else F32 */
+    ptrdiff_t group;        /* its columns that share a scale */
+    char *tensors;          /* for ae_tensors_open and ae_model_load */
+    char *tokenizer;        /* tokenizer.model there; NULL when there is none */
 } ae_model_source;
 
 /* Reads the configuration, not the weights. AE_ERR_INPUT for a folder that is nothing of the three, or half-written. */

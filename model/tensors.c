@@ -3,7 +3,7 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "core/json.h"
-#include "model/safetensors.h"
+#include "model/compact.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,6 +25,8 @@ struct ae_tensors {
     ae_safetensors *files;
     size_t n_files;
     hid_t h5;
+    char *held_name; /* of HDF5: the tensor read last by parts */
+    float *held;
 };
 
 static ae_status out_of_memory(const char *path) {
@@ -193,6 +195,8 @@ void ae_tensors_close(ae_tensors *t) {
     free(t->items);
     free(t->files);
     free(t->path);
+    free(t->held_name);
+    free(t->held);
     free(t);
 }
 
@@ -235,13 +239,85 @@ static ae_status expect_shape(const located *at, int rank, const int64_t *shape)
     return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected shape %s, found %s", at->file->path, at->name, want, have);
 }
 
-ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out) {
+static int64_t count_of(int rank, const int64_t *shape) {
+    int64_t n = 1;
+    for (int i = 0; i < rank; i++) n *= shape[i];
+    return n;
+}
+
+static ae_status open_compact(ae_tensors *t, const located *at, int rank, const int64_t *shape,
+                              ae_compact *c) {
+    char name[300];
+    const located *scales = NULL;
+    snprintf(name, sizeof name, "%s_scale", at->name);
+    const ae_status st = find(t, name, &scales);
+    if (st != AE_OK) return st;
+    *c = (ae_compact){
+        .file = at->file, .scale_file = scales->file, .integers = at->item, .scales = scales->item};
+    return ae_compact_open(c, rank, shape);
+}
+
+static ae_status read_integers(ae_tensors *t, const located *at, int rank, const int64_t *shape,
+                               int64_t first, int64_t n, float *out) {
+    ae_compact c;
+    const ae_status st = open_compact(t, at, rank, shape, &c);
+    return st == AE_OK && c.cols > 0 ? ae_compact_read(&c, first / c.cols, n / c.cols, out) : st;
+}
+
+static ae_status hold(ae_tensors *t, const char *name, int rank, const int64_t *shape) {
+    if (t->held_name != NULL && strcmp(t->held_name, name) == 0) return AE_OK;
+    free(t->held_name);
+    free(t->held);
+    t->held = malloc((size_t)count_of(rank, shape) * sizeof *t->held + 1);
+    t->held_name = t->held != NULL ? strdup(name) : NULL;
+    if (t->held_name == NULL) return out_of_memory(t->path);
+    const ae_status st = ae_h5_read(t->h5, t->path, name, H5T_NATIVE_FLOAT, rank, shape, t->held);
+    if (st != AE_OK) t->held_name[0] = '\0';
+    return st;
+}
+
+ae_status ae_tensors_read_part(ae_tensors *t, const char *name, int rank, const int64_t *shape, int64_t first,
+                               int64_t n, float *out) {
     const located *at = NULL;
     ae_status st = find(t, name, &at);
     if (st != AE_OK) return st;
-    if (at->item == NULL) return ae_h5_read(t->h5, t->path, name, H5T_NATIVE_FLOAT, rank, shape, out);
+    if (at->item == NULL) {
+        st = hold(t, name, rank, shape);
+        if (st == AE_OK) memcpy(out, t->held + first, (size_t)n * sizeof *out);
+        return st;
+    }
+    if (ae_compact_bits(at->item) != 0) return read_integers(t, at, rank, shape, first, n, out);
     st = expect_shape(at, rank, shape);
-    return st == AE_OK ? ae_safetensors_read(at->file, at->item, 0, at->item->n, out) : st;
+    return st == AE_OK ? ae_safetensors_read(at->file, at->item, first, n, out) : st;
+}
+
+ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out) {
+    if (t->h5 >= 0 && ae_tensors_find(t, name) >= 0)
+        return ae_h5_read(t->h5, t->path, name, H5T_NATIVE_FLOAT, rank, shape, out);
+    return ae_tensors_read_part(t, name, rank, shape, 0, count_of(rank, shape), out);
+}
+
+ae_status ae_tensors_integers(ae_tensors *t, const char *name, int rank, const int64_t *shape, int *bits,
+                              int64_t *group) {
+    const located *at = NULL;
+    ae_status st = find(t, name, &at);
+    *bits = 0;
+    *group = 0;
+    if (st != AE_OK || at->item == NULL || ae_compact_bits(at->item) == 0) return st;
+    ae_compact c;
+    st = open_compact(t, at, rank, shape, &c);
+    *bits = c.bits;
+    *group = c.group;
+    return st;
+}
+
+ae_status ae_tensors_scales(ae_tensors *t, const char *name, const int64_t *shape, int64_t first, int64_t n,
+                            uint16_t *out) {
+    const located *at = NULL;
+    ae_compact c;
+    ae_status st = find(t, name, &at);
+    if (st == AE_OK) st = open_compact(t, at, 2, shape, &c);
+    return st == AE_OK ? ae_compact_read_scales(&c, first, n, out) : st;
 }
 
 /* ---- comparing ---- */

@@ -23,6 +23,8 @@ typedef struct ae_backend {
         kernels; /* "avx512", "avx2", "avx512 bf16": stored in checkpoints, since bits are equal for one choice only */
     ae_dtype dtype;         /* of activations */
     ae_weight_type weights; /* of packed weights */
+    bool compact;           /* inference keeps weights in that form alone */
+    ptrdiff_t group;        /* of compact integers: inputs that share a scale */
     size_t act_bytes;       /* of one activation */
 
     /* memory: aligned to 64 bytes; contents are undefined until written */
@@ -44,7 +46,8 @@ typedef struct ae_backend {
      * says how rows may be cut; scales NULL: integers are quantised here) */
     size_t (*compact_bytes)(const ae_weight_shape *s);
     ae_weight *(*compact_init)(void *room, const ae_weight_shape *s);
-    void (*compact_put)(ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *values, const uint16_t *scales);
+    void (*compact_put)(ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *values,
+                        const uint16_t *scales);
 
     ae_embedding_forward_fn *embedding_forward;
     ae_embedding_backward_fn *embedding_backward;
@@ -92,6 +95,7 @@ typedef struct {
     int threads; /* 0: OMP_NUM_THREADS, else the usable cores */
     ae_dtype dtype;
     ae_weight_type weights; /* compact forms for inference; F32 for training of any dtype */
+    ptrdiff_t group;        /* of compact integers; 0: 128 of INT8, 64 of INT4 */
 } ae_backend_options;
 
 /* bfloat16 where the processor has instructions for it, else float32. */

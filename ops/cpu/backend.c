@@ -107,6 +107,10 @@ ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
                        .kernels = kernels_name(isa, o->dtype, ae_products_pick()),
                        .dtype = o->dtype,
                        .weights = weights_of(o),
+                       .compact = o->weights != AE_WEIGHT_F32,
+                       .group = o->group > 0                   ? o->group
+                                : o->weights == AE_WEIGHT_INT8 ? 128
+                                                               : 64,
                        .act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float),
                        .alloc = cpu_alloc,
                        .release = cpu_release,

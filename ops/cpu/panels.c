@@ -120,6 +120,10 @@ static void quantise_group(int8_t *q, const float *x, ptrdiff_t n, float scale, 
     }
 }
 
+void ae_round_to_bf16(uint16_t *out, const float *x, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += VF) vf_store_bf16_n(out + i, vf_load_n(x + i, n - i), n - i);
+}
+
 void ae_quantize_row(int8_t *q, uint16_t *scales, const float *x, ptrdiff_t cols, ptrdiff_t group,
                      ae_weight_type type) {
     for (ptrdiff_t g = 0; g * group < cols; g++) {

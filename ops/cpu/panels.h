@@ -1,6 +1,7 @@
 #ifndef AE_OPS_CPU_PANELS_H
 #define AE_OPS_CPU_PANELS_H
 #include "ops/cpu/weight.h"
+#include "ops/quantize.h"
 
 /* Compact weights for inference, laid out for decoding. Sixteen outputs (rows of w [rows, cols]) make a panel, one lane each, and a panel
  * is one stream of bytes along the inputs, so that no sum crosses lanes and a panel is read from front to back:
@@ -42,11 +43,6 @@ ae_weight *ae_cpu_panels_init(void *room, const ae_weight_shape *s);
  * here, or with the scales given ([n, groups] bfloat16) recovered exactly from values that were q * scale. */
 void ae_cpu_panels_put(ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *values,
                        const uint16_t *scales);
-
-/* q and scales of one row; |q| <= 127 for INT8, -8 <= q <= 7 for INT4, whose scale may be negative: of some candidates the one with the
- * smallest squared error. */
-void ae_quantize_row(int8_t *q, uint16_t *scales, const float *x, ptrdiff_t cols, ptrdiff_t group,
-                     ae_weight_type type);
 
 /* to[i * ld + j] = w[first_row + j][first_col + i] in float32: the panels as the right factor of a product. first_col a multiple of the
  * group or 8, first_row of 16; of one part. */

@@ -105,7 +105,7 @@ Test(tensors, lies_are_refused_by_name) {
         const char *header, *says;
     } cases[] = {
         {"{\"a\":{\"dtype\":\"F64\",\"shape\":[3],\"data_offsets\":[0,24]}}",
-         "a: dtype: expected F32, BF16 or F16"},
+         "a: dtype: expected F32, BF16, F16, I8 or U8"},
         {"{\"a\":{\"dtype\":\"I64\",\"shape\":[3],\"data_offsets\":[0,24]}}", "found I64"},
         {"{\"a\":{\"dtype\":7,\"shape\":[6],\"data_offsets\":[0,24]}}", "a: dtype"},
         {"{\"a\":{\"shape\":[6],\"data_offsets\":[0,24]}}", "a: dtype"},

@@ -1,0 +1,198 @@
+#include "cli/args.h"
+#include "cli/dtype.h"
+#include "cli/interrupt.h"
+#include "cli/verbs.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "model/quantize.h"
+#include "model/source.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "aerie quantize (--model M | --preset P) --output DIR [--dtype bf16|int8|int4] [--flags]\n\n"
+    "Writes a folder with config.json, model.safetensors and the tokenizer, whose matrices are bfloat16 "
+    "numbers, or integers\n"
+    "of 8 or 4 bits that share a scale by group; score, generate and bench read it. With --preset the "
+    "weights are random.";
+
+typedef struct {
+    const char *model, *preset, *output, *dtype;
+    int64_t group, seed, threads;
+    bool force, quiet;
+} options;
+
+static ae_status check_options(const options *o, ae_backend_options *b) {
+    if (!o->model == !o->preset)
+        return AE_FAIL(AE_ERR_USAGE, "expected either --model or --preset, found %s",
+                       o->model ? "both" : "neither");
+    if (o->group != 0 && (o->group < 8 || o->group > 256 || (o->group & (o->group - 1)) != 0))
+        return AE_FAIL(AE_ERR_USAGE, "--group: expected 8, 16, 32, 64, 128 or 256, found %lld",
+                       (long long)o->group);
+    const ae_status st = ae_weights_parse(o->dtype, b);
+    if (st != AE_OK || b->weights != AE_WEIGHT_F32) return st;
+    return AE_FAIL(AE_ERR_USAGE, "--dtype: expected bf16, int8 or int4, found %s", o->dtype);
+}
+
+/* The preset's shape, with the vocabulary it suggests. */
+static ae_status shape_of_preset(ae_model_config *c, const char *preset) {
+    ptrdiff_t V = 0;
+    for (size_t i = 0; i < ae_n_presets; i++)
+        if (strcmp(ae_presets[i].name, preset) == 0) V = ae_presets[i].suggested_V;
+    ae_model_keys keys;
+    ae_config table = {0};
+    ae_status st;
+    AE_TRY(ae_config_add(&table, "model", ae_model_fields, ae_model_n_fields, &keys));
+    free(keys.preset);
+    keys.preset = strdup(preset);
+    if (keys.preset == NULL) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--preset: out of memory"));
+    AE_TRY(ae_model_config_resolve(c, &keys, V));
+out:
+    ae_config_free(&table);
+    return st;
+}
+
+static ae_status write_config(const char *folder, const ae_quantize_request *r) {
+    char *path = ae_path_join(folder, "config.json"), *text = NULL;
+    ae_status st = ae_model_config_to_hf(r->config, r->type, ae_quantize_group(r->type, r->group), &text);
+    if (st == AE_OK) st = ae_file_write(path, text, strlen(text));
+    free(text);
+    free(path);
+    return st;
+}
+
+static ae_status copy_tokenizer(const char *folder, const char *from) {
+    char *path = ae_path_join(folder, "tokenizer.model"), *bytes = NULL;
+    size_t n = 0;
+    ae_status st = ae_file_read(from, &bytes, &n);
+    if (st == AE_OK) st = ae_file_write(path, bytes, n);
+    free(bytes);
+    free(path);
+    return st;
+}
+
+static ae_status fill_folder(const char *folder, const ae_quantize_request *r, const char *tokenizer) {
+    char *weights = ae_path_join(folder, "model.safetensors");
+    ae_status st;
+    AE_TRY(ae_folder_make(folder));
+    AE_TRY(write_config(folder, r));
+    if (tokenizer) AE_TRY(copy_tokenizer(folder, tokenizer));
+    AE_TRY(ae_model_quantize(weights, r));
+out:
+    free(weights);
+    return st;
+}
+
+/* Written beside its place, and moved there when it is whole. */
+static ae_status write_folder(const options *o, const ae_quantize_request *r, const char *tokenizer) {
+    char *output = ae_path_join("", o->output);
+    for (size_t n = strlen(output); n > 1 && output[n - 1] == '/'; n--) output[n - 1] = '\0';
+    char *aside = malloc(strlen(output) + 6);
+    ae_status st;
+    if (!aside) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
+    sprintf(aside, "%s.part", output);
+    if (ae_path_exists(output) && !o->force)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output));
+    AE_TRY(ae_folder_remove(aside));
+    AE_TRY(fill_folder(aside, r, tokenizer));
+    AE_TRY(ae_folder_remove(output));
+    AE_TRY(ae_path_rename(aside, output));
+out:
+    if (st != AE_OK && aside) (void)ae_folder_remove(aside);
+    free(aside);
+    free(output);
+    return st;
+}
+
+static ae_status run(const options *o) {
+    ae_backend_options backend = {.weights = AE_WEIGHT_F32};
+    ae_model_source source = {0};
+    ae_model_config config;
+    ae_status st;
+    ae_log_quiet(o->quiet);
+    ae_interrupt_catch();
+    AE_TRY(check_options(o, &backend));
+    if (o->threads > 0) omp_set_num_threads((int)o->threads);
+    if (o->model) {
+        AE_TRY(ae_model_source_open(&source, o->model));
+        config = source.config;
+    } else {
+        AE_TRY(shape_of_preset(&config, o->preset));
+    }
+    const ae_quantize_request request = {.config = &config,
+                                         .type = backend.weights,
+                                         .group = (ptrdiff_t)o->group,
+                                         .tensors = source.tensors,
+                                         .seed = (uint64_t)o->seed,
+                                         .check = ae_interrupt_check};
+    AE_TRY(write_folder(o, &request, source.tokenizer));
+    ae_log("%s: written in %s", o->output, o->dtype);
+out:
+    ae_model_source_free(&source);
+    return st;
+}
+
+ae_status ae_verb_quantize(int argc, char **argv) {
+    options o = {.dtype = "int8"};
+    bool help = false;
+    const ae_arg table[] = {
+        {.name = "model",
+         .type = AE_ARG_TEXT,
+         .to = &o.model,
+         .value = "M",
+         .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"},
+        {.name = "preset",
+         .type = AE_ARG_TEXT,
+         .to = &o.preset,
+         .value = "P",
+         .help = "a shape, for random weights"},
+        {.name = "seed",
+         .type = AE_ARG_INT,
+         .to = &o.seed,
+         .min = 0,
+         .max = 1e15,
+         .fallback = "0",
+         .help = "of the random weights"},
+        {.name = "output",
+         .type = AE_ARG_TEXT,
+         .to = &o.output,
+         .value = "DIR",
+         .help = "the folder to write"},
+        {.name = "dtype",
+         .type = AE_ARG_TEXT,
+         .to = &o.dtype,
+         .value = "bf16|int8|int4",
+         .fallback = "int8",
+         .help = "what matrices become"},
+        {.name = "group",
+         .type = AE_ARG_INT,
+         .to = &o.group,
+         .min = 0,
+         .max = 256,
+         .fallback = "0",
+         .help = "inputs that share a scale, a power of two; 0: 128 for int8, 64 for int4"},
+        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace an output that exists"},
+        {.name = "threads",
+         .type = AE_ARG_INT,
+         .to = &o.threads,
+         .min = 0,
+         .max = 1024,
+         .fallback = "0",
+         .help = "0: OMP_NUM_THREADS, else the usable cores"},
+        {.name = "quiet",
+         .type = AE_ARG_FLAG,
+         .to = &o.quiet,
+         .help = "nothing on stderr but warnings and errors"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);
+    if (st != AE_OK) return st;
+    if (help) {
+        ae_args_help(usage, table, n, stdout);
+        return AE_OK;
+    }
+    st = ae_args_require(table, n, "output", !o.output);
+    return st == AE_OK ? run(&o) : st;
+}

@@ -1,3 +1,5 @@
+#include "cli/dtype.h"
+#include "cli/plan_inference.h"
 #include "cli/train_args.h"
 #include "cli/verbs.h"
 #include "core/json.h"
@@ -96,9 +98,23 @@ static ae_status tell(const ae_train_config *config, bool json) {
 ae_status ae_verb_plan(int argc, char **argv) {
     ae_status st = AE_OK;
     bool json = false, help = false;
+    const char *dtype = NULL;
+    int64_t batch = 1;
     ae_arg_list words = {0};
     ae_train_config config = {0};
     const ae_arg flags[] = {
+        {.name = "dtype",
+         .type = AE_ARG_TEXT,
+         .to = &dtype,
+         .value = AE_WEIGHT_CHOICES,
+         .help = "what using the model takes instead, its weights in this type"},
+        {.name = "batch",
+         .type = AE_ARG_INT,
+         .to = &batch,
+         .min = 1,
+         .max = 4096,
+         .fallback = "1",
+         .help = "with --dtype: sequences at once"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "one JSON object"},
     };
     AE_TRY(ae_train_config_init(&config));
@@ -108,7 +124,7 @@ ae_status ae_verb_plan(int argc, char **argv) {
         goto out;
     }
     AE_TRY(ae_train_args(&config, &words));
-    AE_TRY(tell(&config, json));
+    st = dtype ? ae_plan_inference(&config, dtype, batch, json) : tell(&config, json);
 out:
     ae_train_config_free(&config);
     ae_arg_list_free(&words);

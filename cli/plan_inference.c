@@ -1,0 +1,104 @@
+#include "cli/plan_inference.h"
+
+#include "cli/dtype.h"
+#include "core/json.h"
+#include "core/machine.h"
+#include "model/decode.h"
+#include "model/source.h"
+#include "train/plan.h"
+
+#include <omp.h>
+#include <string.h>
+
+enum { CHUNK = 512, PIECE_ELEMENTS = 1 << 20 };
+/* Packing buffers of the products and the stack, for each thread. */
+static const size_t THREAD_BYTES = (size_t)10 << 20;
+
+typedef struct {
+    int64_t parameters;
+    size_t weights, state, decoder, loading, program, peak, available;
+} table;
+
+static ae_status shape_of(const ae_train_config *config, ae_model_config *c) {
+    if (!config->model.init[0]) {
+        ptrdiff_t V = 0;
+        for (size_t i = 0; i < ae_n_presets; i++)
+            if (strcmp(ae_presets[i].name, config->model.preset) == 0) V = ae_presets[i].suggested_V;
+        return ae_model_config_resolve(c, &config->model, V);
+    }
+    ae_model_source source;
+    const ae_status st = ae_model_source_open(&source, config->model.init);
+    if (st != AE_OK) return st;
+    *c = source.config;
+    ae_model_source_free(&source);
+    return AE_OK;
+}
+
+static ae_status measure(table *t, const ae_model_config *c, const ae_backend *be, ptrdiff_t batch) {
+    ae_params params;
+    const ae_status st = ae_params_init(&params, c);
+    if (st != AE_OK) return st;
+    t->parameters = params.total;
+    t->weights = ae_model_value_bytes(&params, be);
+    t->state = ae_decode_state_bytes(be, c, batch);
+    t->decoder = ae_decoder_bytes(be, c, batch, CHUNK) + (size_t)(batch * c->V) * sizeof(float);
+    t->loading = PIECE_ELEMENTS * (sizeof(float) + sizeof(uint16_t));
+    t->program = ae_rss_bytes() + THREAD_BYTES * (size_t)omp_get_max_threads();
+    t->available = ae_memory_available_bytes();
+    const size_t use = t->state + t->decoder;
+    t->peak = t->program + t->weights + (use > t->loading ? use : t->loading);
+    ae_params_free(&params);
+    return AE_OK;
+}
+
+static void row(const char *what, size_t bytes) {
+    char text[32];
+    ae_format_bytes(text, sizeof text, bytes);
+    printf("  %-28s %10s\n", what, text);
+}
+
+static void print_text(const table *t, const ae_backend *be, ptrdiff_t batch) {
+    char have[32];
+    ae_format_bytes(have, sizeof have, t->available);
+    printf("parameters  %lld in %s, %td sequences at once\nmemory      %s available\n",
+           (long long)t->parameters, ae_weights_name(be->weights), batch, have);
+    row("weights", t->weights);
+    row("states of the sequences", t->state);
+    row("prefill and decoding", t->decoder);
+    row("program", t->program);
+    row("peak", t->peak);
+}
+
+static ae_status print_json(const table *t, const ae_backend *be, ptrdiff_t batch) {
+    json_t *root = json_pack(
+        "{s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "parameters", (json_int_t)t->parameters, "dtype",
+        ae_weights_name(be->weights), "batch", (json_int_t)batch, "memory_bytes", "weights",
+        (json_int_t)t->weights, "state", (json_int_t)t->state, "decoder", (json_int_t)t->decoder, "program",
+        (json_int_t)t->program, "peak", (json_int_t)t->peak, "available", (json_int_t)t->available);
+    if (!root) return AE_FAIL(AE_ERR_RESOURCE, "plan: out of memory");
+    const ae_status st = ae_json_write_line(root, stdout, "standard output");
+    json_decref(root);
+    return st;
+}
+
+ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, bool json) {
+    ae_backend_options options = {.weights = AE_WEIGHT_F32};
+    ae_model_config c;
+    ae_backend be;
+    table t = {0};
+    ae_status st;
+    AE_TRY(ae_weights_parse(dtype, &options));
+    AE_TRY(shape_of(config, &c));
+    AE_TRY(ae_backend_cpu(&be, &options));
+    AE_TRY(measure(&t, &c, &be, (ptrdiff_t)batch));
+    if (json)
+        AE_TRY(print_json(&t, &be, (ptrdiff_t)batch));
+    else
+        print_text(&t, &be, (ptrdiff_t)batch);
+    if (t.peak - t.program > t.available)
+        st = AE_FAIL(AE_ERR_RESOURCE,
+                     "memory: expected %.1f GB, found %.1f GB available; a smaller --dtype needs less",
+                     (double)(t.peak - t.program) / 1e9, (double)t.available / 1e9);
+out:
+    return st;
+}

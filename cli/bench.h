@@ -11,7 +11,7 @@
 typedef struct {
     const char *shape, *prefill, *dtype;
     const char *compare; /* a file of an earlier result, or NULL */
-    int64_t row_tokens, batch, steps, tokens, threads, recompute, recompute_mlps;
+    int64_t row_tokens, batch, steps, tokens, threads, recompute, recompute_mlps, micro_rows;
     double memory_gb; /* that training may take; 0: what there is */
     bool json, profile;
     ae_backend be;

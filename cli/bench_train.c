@@ -103,6 +103,7 @@ static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
                                      .model = &b->config,
                                      .row_tokens = b->row_tokens,
                                      .batch_rows = b->batch,
+                                     .micro_rows = b->micro_rows,
                                      .recompute_blocks = b->recompute,
                                      .lean_mlps = b->recompute_mlps,
                                      .program_bytes = ae_rss_bytes(),

@@ -1,6 +1,7 @@
 #include "train/pretrain.h"
 
 #include "core/log.h"
+#include "core/machine.h"
 #include "train/loop.h"
 #include "train/report.h"
 #include "train/run.h"
@@ -24,12 +25,14 @@ static void tell_start(const ae_run *run) {
 ae_status ae_pretrain(const ae_train_config *config, bool dry_run) {
     ae_status st = AE_OK;
     ae_run run = {0};
+    const double began = ae_now_s();
     AE_TRY(ae_train_config_check(config, true));
     AE_TRY(ae_run_open(&run, config, true));
     tell_start(&run);
     ae_report_plan(&run);
     if (!dry_run) {
         AE_TRY(ae_run_start(&run));
+        ae_log("ready after %.2f s", ae_now_s() - began);
         AE_TRY(ae_loop_run(&run));
     }
 out:

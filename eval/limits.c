@@ -47,7 +47,7 @@ __attribute__((target("avx512f"))) static float fma_avx512(long n) {
 }
 
 double ae_measure_peak_f32_flops(void) {
-    const long n = 8000000;
+    const long n = 4000000;
     bool wide = ae_isa_pick() >= AE_ISA_AVX512;
     double best_s = 1e9, lanes = wide ? 16 : 8;
     int threads = 1;

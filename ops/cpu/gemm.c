@@ -1,6 +1,8 @@
 #include "ops/cpu/gemm.h"
 
 #include "core/machine.h"
+#include "core/probe.h"
+#include "ops/cpu/blocked.h"
 #include "ops/cpu/gemm_bf16.h"
 #include "ops/cpu/gemm_f32.h"
 #include "ops/cpu/product.h"
@@ -22,7 +24,7 @@ enum { SHARED_FLOATS = 4 << 20, HUGE_PAGE = 2 << 20 };
 static struct {
     ae_products products;
     const ae_product_kernels *kernels;
-    pthread_key_t tile_room, shared_room;
+    pthread_key_t tile_room, shared_room, turned_room;
 } chosen;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -41,7 +43,8 @@ static void choose(void) {
     chosen.products = ae_products_pick();
     chosen.kernels = ae_isa_pick() >= AE_ISA_AVX512 ? &ae_product_avx512 : &ae_product_avx2;
     if (pthread_key_create(&chosen.tile_room, free) != 0 ||
-        pthread_key_create(&chosen.shared_room, free) != 0)
+        pthread_key_create(&chosen.shared_room, free) != 0 ||
+        pthread_key_create(&chosen.turned_room, free) != 0)
         abort();
 }
 
@@ -76,15 +79,19 @@ static engine engine_of(const ae_gemm_args *g) {
 static void product(const ae_gemm_args *g, const float *packed) {
     if (g->m <= 0 || g->n <= 0) return;
     const engine e = engine_of(g);
-    if (e == LIBRARY_BF16 && ae_gemm_bf16(g)) return;
-    if (e == LIBRARY_F32 && ae_gemm_f32(g)) return;
-    chosen.kernels->product(g, packed, room_of(chosen.tile_room, chosen.kernels->room(g->m, g->n)));
+    const int64_t part = ae_probe_part_begin();
+    const bool done = e == LIBRARY_BF16 ? ae_gemm_bf16(g) : e == LIBRARY_F32 && ae_gemm_f32(g);
+    if (!done)
+        chosen.kernels->product(g, packed, room_of(chosen.tile_room, chosen.kernels->room(g->m, g->n)));
+    ae_probe_part_end(part);
 }
 
 /* ---- cutting ---- */
 
-/* With ours and with tiles of AMX the rows of A stay in the second-level cache. */
+/* With ours and with tiles of AMX the rows of A stay in the second-level cache. The library's bfloat16 kernels copy nothing where B is
+ * blocked, so small tiles cost nothing, and many threads find work. */
 static const ptrdiff_t tile_rows[] = {[LIBRARY_F32] = 1024, [LIBRARY_BF16] = 256, [OWN] = 512};
+enum { BLOCKED_TILE_N = 512 };
 
 typedef struct {
     ae_gemm_args g;
@@ -99,7 +106,7 @@ static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) {
 
 static job job_of(const ae_gemm_args *g) {
     const engine e = engine_of(g);
-    job w = {.g = *g, .rows = tile_rows[e], .cols = TILE_N};
+    job w = {.g = *g, .rows = tile_rows[e], .cols = g->b.blocked ? BLOCKED_TILE_N : TILE_N};
     if (g->m <= 0 || g->n <= 0) return w;
     while (ae_ceil_div(g->m, w.rows) * ae_ceil_div(g->n, w.cols) < TILES_WANTED) {
         if (w.rows > TILE_M_MIN)
@@ -110,7 +117,8 @@ static job job_of(const ae_gemm_args *g) {
             break;
     }
     w.rows = round_up(ae_ceil_div(g->m, ae_ceil_div(g->m, w.rows)), e == OWN ? chosen.kernels->rows : 16);
-    w.cols = round_up(ae_ceil_div(g->n, ae_ceil_div(g->n, w.cols)), AE_PRODUCT_COLS);
+    w.cols = round_up(ae_ceil_div(g->n, ae_ceil_div(g->n, w.cols)),
+                      g->b.blocked ? AE_BLOCKED_COLS : AE_PRODUCT_COLS);
     w.tiles_m = ae_ceil_div(g->m, w.rows);
     w.tiles = w.tiles_m * ae_ceil_div(g->n, w.cols);
     if (w.tiles_m > 1 && e == OWN) {
@@ -124,13 +132,16 @@ static ptrdiff_t bytes_of(ae_elem_type type) {
     return (ptrdiff_t)(type == AE_ELEM_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* op(X) from row i and column j on. */
+/* op(X) from row i and column j on; of a blocked B from its first row on. */
 static ae_gemm_operand part_of(ae_gemm_operand x, ptrdiff_t i, ptrdiff_t j) {
     if (x.weight) {
         x.first += j;
         return x;
     }
-    x.at = (const char *)x.at + (x.trans ? j * x.ld + i : i * x.ld + j) * bytes_of(x.type);
+    if (x.blocked)
+        x.at = (const uint16_t *)x.at + j * x.ld;
+    else
+        x.at = (const char *)x.at + (x.trans ? j * x.ld + i : i * x.ld + j) * bytes_of(x.type);
     return x;
 }
 
@@ -174,9 +185,7 @@ static ptrdiff_t job_with(const ptrdiff_t *first, ptrdiff_t task) {
     return i;
 }
 
-void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
-    assert(n <= MANY_MAX);
-    (void)pthread_once(&once, choose);
+static void run_many(const ae_gemm_args *g, ptrdiff_t n) {
     job w[MANY_MAX];
     ptrdiff_t panels[MANY_MAX + 1] = {0}, tiles[MANY_MAX + 1] = {0};
     for (ptrdiff_t i = 0; i < n; i++) w[i] = job_of(&g[i]);
@@ -200,6 +209,81 @@ void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
             tile(&w[i], task - tiles[i]);
         }
     }
+}
+
+/* ---- gradients of weights in bfloat16 ---- */
+
+/* C += A^T B as the library's kernels like it best: A turned and B blocked once for all tiles, so many elements of both at a time. */
+enum { TURNED_ELEMENTS = 8 << 20, TURNED_DEPTH_MIN = 256, TURNED_ROWS = 4096, TURNED_MIN = 32, TURN = 32 };
+
+static bool wants_turning(const ae_gemm_args *g) {
+    return engine_of(g) == LIBRARY_BF16 && g->a.trans && !g->b.trans && !g->b.blocked && !g->bias &&
+           !g->residual && g->c_type == AE_ELEM_F32 && ae_min(ae_min(g->m, g->n), g->k) >= TURNED_MIN &&
+           ae_gemm_bf16_takes_blocked();
+}
+
+/* Rows of C and a depth whose factors fit. */
+typedef struct {
+    ptrdiff_t rows, depth;
+} slab;
+
+static slab slab_of(const ae_gemm_args *g) {
+    const ptrdiff_t rows = ae_min(TURNED_ROWS, round_up(g->m, TURN));
+    const ptrdiff_t fit =
+        TURNED_ELEMENTS / (rows + ae_blocked_cols(g->n)) / AE_BLOCKED_DEPTH * AE_BLOCKED_DEPTH;
+    return (slab){rows, ae_min(ae_blocked_depth(g->k), ae_max(TURNED_DEPTH_MIN, fit))};
+}
+
+static void turn_factors(const ae_gemm_args *g, uint16_t *a, uint16_t *b, bool b_too) {
+    const ptrdiff_t ld = ae_blocked_depth(g->k);
+#pragma omp parallel
+    {
+#pragma omp for schedule(dynamic) nowait
+        for (ptrdiff_t i = 0; i < g->m; i += TURN)
+            ae_turn_bf16(a + i * ld, ld, (const uint16_t *)g->a.at + i, g->a.ld, g->k,
+                         ae_min(TURN, g->m - i));
+#pragma omp for schedule(dynamic)
+        for (ptrdiff_t j = 0; j < (b_too ? g->n : 0); j += AE_BLOCKED_COLS)
+            ae_blocked_pack(b + j * ld, &g->b, g->k, j, ae_min(AE_BLOCKED_COLS, g->n - j));
+    }
+}
+
+static void run_turned(const ae_gemm_args *g) {
+    const slab w = slab_of(g);
+    uint16_t *a =
+        (uint16_t *)(void *)room_of(chosen.turned_room, w.depth * (w.rows + ae_blocked_cols(g->n)) / 2);
+    uint16_t *b = a + w.rows * w.depth;
+    for (ptrdiff_t p = 0; p < g->k; p += w.depth) {
+        for (ptrdiff_t i = 0; i < g->m; i += w.rows) {
+            ae_gemm_args s = *g;
+            s.m = ae_min(w.rows, g->m - i);
+            s.k = ae_min(w.depth, g->k - p);
+            s.a.at = (const uint16_t *)g->a.at + p * g->a.ld + i;
+            s.b.at = (const uint16_t *)g->b.at + p * g->b.ld;
+            turn_factors(&s, a, b, i == 0);
+            s.a = ae_operand(AE_ELEM_BF16, a, ae_blocked_depth(s.k), false);
+            s.b = ae_blocked_operand(b, s.k);
+            s.c = (float *)g->c + i * g->ldc;
+            if (p > 0) s.beta = 1;
+            run_many(&s, 1);
+        }
+    }
+}
+
+/* ---- the door ---- */
+
+void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
+    assert(n <= MANY_MAX);
+    (void)pthread_once(&once, choose);
+    ae_gemm_args rest[MANY_MAX];
+    ptrdiff_t others = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (wants_turning(&g[i]))
+            run_turned(&g[i]);
+        else
+            rest[others++] = g[i];
+    }
+    if (others > 0) run_many(rest, others);
 }
 
 void ae_gemm(const ae_gemm_args *g) {

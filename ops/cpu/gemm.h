@@ -12,6 +12,7 @@ typedef enum { AE_ELEM_F32, AE_ELEM_BF16 } ae_elem_type;
 typedef struct {
     ae_elem_type type;
     bool trans;
+    bool blocked; /* of B only: as ops/cpu/blocked.h has it, `ld` its padded depth */
     ptrdiff_t ld;
     const void *at;
     const ae_cpu_weight *weight; /* of B only: panels; at, type and ld are then unused, and trans is set */
@@ -49,6 +50,9 @@ static inline ae_gemm_operand ae_operand(ae_elem_type type, const void *at, ptrd
 /* A weight as the right factor B. */
 static inline ae_gemm_operand ae_weight_operand(const ae_cpu_weight *w, bool trans) {
     if (w->panels) return (ae_gemm_operand){.trans = trans, .weight = w};
+    if (w->blocked[trans])
+        return (ae_gemm_operand){
+            .type = AE_ELEM_BF16, .blocked = true, .at = w->blocked[trans], .ld = w->depth[trans]};
     return ae_operand(w->type == AE_WEIGHT_BF16 ? AE_ELEM_BF16 : AE_ELEM_F32, w->data, w->cols, trans);
 }
 

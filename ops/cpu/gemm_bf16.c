@@ -1,5 +1,7 @@
 #include "ops/cpu/gemm_bf16.h"
 
+#include "core/machine.h"
+
 #include <dnnl.h>
 #include <omp.h>
 #include <pthread.h>
@@ -12,7 +14,7 @@
 typedef struct {
     ptrdiff_t m, n, k, lda, ldb, ldc;
     float alpha, beta;
-    bool trans_a, trans_b, bias;
+    bool trans_a, trans_b, blocked, bias;
     ae_elem_type c_type;
 } shape;
 
@@ -83,10 +85,16 @@ static dnnl_status_t matrix(dnnl_memory_desc_t *d, ptrdiff_t rows, ptrdiff_t col
     return dnnl_memory_desc_init_by_strides(d, 2, dims, type, steps);
 }
 
+static dnnl_status_t right_factor(const shape *s, dnnl_memory_desc_t *d) {
+    const dnnl_dims_t dims = {s->k, s->n};
+    if (s->blocked) return dnnl_memory_desc_init_by_tag(d, 2, dims, dnnl_bf16, dnnl_BA16a64b2a);
+    return matrix(d, s->k, s->n, dnnl_bf16, s->trans_b ? 1 : s->ldb, s->trans_b ? s->ldb : 1);
+}
+
 static dnnl_status_t describe(const shape *s, dnnl_memory_desc_t d[ARGS], dnnl_matmul_desc_t *product) {
     const dnnl_data_type_t c = s->c_type == AE_ELEM_BF16 ? dnnl_bf16 : dnnl_f32;
     dnnl_status_t st = matrix(&d[A], s->m, s->k, dnnl_bf16, s->trans_a ? 1 : s->lda, s->trans_a ? s->lda : 1);
-    if (!st) st = matrix(&d[B], s->k, s->n, dnnl_bf16, s->trans_b ? 1 : s->ldb, s->trans_b ? s->ldb : 1);
+    if (!st) st = right_factor(s, &d[B]);
     if (!st) st = matrix(&d[C], s->m, s->n, c, s->ldc, 1);
     if (!st) st = matrix(&d[BIAS], 1, s->n, dnnl_f32, s->n, 1);
     return st ? st : dnnl_matmul_desc_init(product, &d[A], &d[B], s->bias ? &d[BIAS] : NULL, &d[C]);
@@ -114,6 +122,13 @@ static dnnl_status_t entry_fill(entry *e, dnnl_primitive_desc_t made, dnnl_memor
     return st;
 }
 
+/* Its reference kernel takes all that the others do not, a thousand times slower. */
+static dnnl_status_t refuse_reference(dnnl_primitive_desc_t made) {
+    const char *name = NULL;
+    const dnnl_status_t st = dnnl_primitive_desc_query(made, dnnl_query_impl_info_str, 0, (void *)&name);
+    return !st && strncmp(name, "ref", 3) == 0 ? dnnl_unimplemented : st;
+}
+
 static bool entry_make(entry *e, const shape *s) {
     dnnl_memory_desc_t d[ARGS];
     dnnl_matmul_desc_t product;
@@ -124,6 +139,7 @@ static bool entry_make(entry *e, const shape *s) {
     if (!st) st = dnnl_primitive_attr_create(&attr);
     if (!st) st = describe_sum(s, attr);
     if (!st) st = dnnl_primitive_desc_create(&made, &product, attr, engine, NULL);
+    if (!st) st = refuse_reference(made);
     if (!st) st = entry_fill(e, made, d);
     if (made) dnnl_primitive_desc_destroy(made);
     if (attr) dnnl_primitive_attr_destroy(attr);
@@ -134,8 +150,17 @@ static bool entry_make(entry *e, const shape *s) {
 /* ---- finding it ---- */
 
 static size_t hash(const shape *s) {
-    const ptrdiff_t parts[] = {s->m,   s->n,       s->k,       s->lda,  s->ldb,
-                               s->ldc, s->trans_a, s->trans_b, s->bias, (ptrdiff_t)s->c_type};
+    const ptrdiff_t parts[] = {s->m,
+                               s->n,
+                               s->k,
+                               s->lda,
+                               s->ldb,
+                               s->ldc,
+                               s->trans_a,
+                               s->trans_b,
+                               s->blocked,
+                               s->bias,
+                               (ptrdiff_t)s->c_type};
     uint64_t h = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         h = (h ^ (uint64_t)parts[i]) * UINT64_C(0x9e3779b97f4a7c15), h ^= h >> 29;
@@ -145,7 +170,8 @@ static size_t hash(const shape *s) {
 static bool same(const shape *a, const shape *b) {
     return a->m == b->m && a->n == b->n && a->k == b->k && a->lda == b->lda && a->ldb == b->ldb &&
            a->ldc == b->ldc && a->alpha == b->alpha && a->beta == b->beta && a->trans_a == b->trans_a &&
-           a->trans_b == b->trans_b && a->bias == b->bias && a->c_type == b->c_type;
+           a->trans_b == b->trans_b && a->blocked == b->blocked && a->bias == b->bias &&
+           a->c_type == b->c_type;
 }
 
 /* Where all probed slots are taken the first gives way. */
@@ -215,6 +241,7 @@ bool ae_gemm_bf16(const ae_gemm_args *g) {
                                          : g->beta,
                      .trans_a = g->a.trans,
                      .trans_b = g->b.trans,
+                     .blocked = g->b.blocked,
                      .bias = g->bias != NULL,
                      .c_type = g->c_type};
     /* For one thread, or else how the library cuts the product would follow their number. */
@@ -228,4 +255,22 @@ bool ae_gemm_bf16(const ae_gemm_args *g) {
     }
     omp_set_num_threads(threads);
     return done;
+}
+
+/* ---- blocked right factors ---- */
+
+static pthread_once_t asked_once = PTHREAD_ONCE_INIT;
+static bool takes_blocked;
+
+static void ask(void) {
+    enum { M = 256, N = 512, K = 512 };
+    const shape s = {.m = M, .n = N, .k = K, .lda = K, .ldc = N, .alpha = 1, .blocked = true};
+    entry e = {0};
+    takes_blocked = ae_machine_has_bf16() && own_cache() && entry_make(&e, &s);
+    entry_free(&e);
+}
+
+bool ae_gemm_bf16_takes_blocked(void) {
+    (void)pthread_once(&asked_once, ask);
+    return takes_blocked;
 }

@@ -1,7 +1,9 @@
 #include "ops/cpu/product.h"
 
 #include "core/simd.h"
+#include "ops/cpu/blocked.h"
 #include "ops/cpu/panels.h"
+#include "ops/cpu/turn.h"
 
 /* Both operands are packed: A in panels of MR rows, B in panels of NR columns, DEPTH of the inner dimension at a time. The kernel keeps a
  * block of MR x NR sums in registers while a panel of each passes. Pitches leave the power of two, which would map many lines to the
@@ -156,52 +158,6 @@ static void pack_a_turned(float *to, const ae_gemm_operand *a, ptrdiff_t m, ptrd
     }
 }
 
-/* to[c * NR + i] = r[i][c] for a block of VF x VF: pairs, quads, then lanes of 128 bits. */
-#ifdef __AVX512F__
-INLINE vf quad(vf a, vf b, bool high) {
-    const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
-    return _mm512_castpd_ps(high ? _mm512_unpackhi_pd(x, y) : _mm512_unpacklo_pd(x, y));
-}
-
-static inline void turn_block(float *to, vf *r) {
-    vf t[VF];
-    for (int i = 0; i < VF; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < VF; i += 4)
-        for (int c = 0; c < 4; c++) r[i + c] = quad(t[i + c / 2], t[i + 2 + c / 2], c % 2);
-    for (int c = 0; c < 4; c++) {
-        const vf a = _mm512_shuffle_f32x4(r[c], r[4 + c], 0x88),
-                 b = _mm512_shuffle_f32x4(r[c], r[4 + c], 0xdd);
-        const vf d = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0x88),
-                 e = _mm512_shuffle_f32x4(r[8 + c], r[12 + c], 0xdd);
-        vf_store(to + c * NR, _mm512_shuffle_f32x4(a, d, 0x88));
-        vf_store(to + (4 + c) * NR, _mm512_shuffle_f32x4(b, e, 0x88));
-        vf_store(to + (8 + c) * NR, _mm512_shuffle_f32x4(a, d, 0xdd));
-        vf_store(to + (12 + c) * NR, _mm512_shuffle_f32x4(b, e, 0xdd));
-    }
-}
-#else
-static inline void turn_block(float *to, vf *r) {
-    vf t[VF];
-    for (int i = 0; i < VF; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < VF; i += 4) {
-        for (int c = 0; c < 2; c++) {
-            r[i + 2 * c] = _mm256_shuffle_ps(t[i + c], t[i + 2 + c], 0x44);
-            r[i + 2 * c + 1] = _mm256_shuffle_ps(t[i + c], t[i + 2 + c], 0xee);
-        }
-    }
-    for (int c = 0; c < 4; c++) {
-        vf_store(to + c * NR, _mm256_permute2f128_ps(r[c], r[4 + c], 0x20));
-        vf_store(to + (4 + c) * NR, _mm256_permute2f128_ps(r[c], r[4 + c], 0x31));
-    }
-}
-#endif
-
 /* B is stored [n, k]: columns [col, col + n) of op(B), turned block by block. */
 static void pack_b_turned(float *to, const ae_gemm_operand *b, ptrdiff_t first, ptrdiff_t k, ptrdiff_t col,
                           ptrdiff_t n) {
@@ -213,7 +169,7 @@ static void pack_b_turned(float *to, const ae_gemm_operand *b, ptrdiff_t first, 
                 prefetch(from, (VF * b->ld + p) * bytes_of(b->type));
                 r[i] = load(b->type, from, p, k - p);
             }
-            turn_block(to + p * NR + j, r);
+            ae_turn_block(to + p * NR + j, NR, r);
         }
     }
 }
@@ -228,11 +184,37 @@ static void pack_b_plain(float *to, const ae_gemm_operand *b, ptrdiff_t first, p
     }
 }
 
+/* The even or odd elements of VF pairs, as float32. */
+static inline vf half_of_pairs(const uint16_t *pairs, bool odd) {
+#ifdef __AVX512F__
+    const __m512i x = _mm512_loadu_si512(pairs);
+    return _mm512_castsi512_ps(odd ? _mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000))
+                                   : _mm512_slli_epi32(x, 16));
+#else
+    const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)pairs);
+    return _mm256_castsi256_ps(odd ? _mm256_and_si256(x, _mm256_set1_epi32((int)0xffff0000))
+                                   : _mm256_slli_epi32(x, 16));
+#endif
+}
+
+/* B is blocked: pairs come apart into two rows. */
+static void pack_b_blocked(float *to, const ae_gemm_operand *b, ptrdiff_t first, ptrdiff_t k, ptrdiff_t col) {
+    const ptrdiff_t panel = col / AE_BLOCKED_COLS * b->ld * AE_BLOCKED_COLS;
+    const uint16_t *pairs = (const uint16_t *)b->at + panel + 2 * (col % AE_BLOCKED_COLS);
+    for (ptrdiff_t p = 0; p < k; p++) {
+        const uint16_t *row = pairs + (first + p) / 2 * 2 * AE_BLOCKED_COLS;
+        for (ptrdiff_t j = 0; j < NR; j += VF)
+            vf_store(to + p * NR + j, half_of_pairs(row + 2 * j, (first + p) % 2));
+    }
+}
+
 /* One panel of one depth: at most NR columns from `col` on, [first, first + k) of the inner dimension. */
 static void pack_b(float *to, const ae_gemm_operand *b, ptrdiff_t first, ptrdiff_t k, ptrdiff_t col,
                    ptrdiff_t n) {
     if (b->weight)
         ae_cpu_panels_unpack(to, NR, b->weight, b->first + col, n, first, k);
+    else if (b->blocked)
+        pack_b_blocked(to, b, first, k, col);
     else if (b->trans)
         pack_b_turned(to, b, first, k, col, n);
     else

@@ -6,13 +6,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What stands behind ae_weight on the CPU: a matrix [rows, cols]. Training has the float32 master and, where products take bfloat16, a
- * copy in it, both row-major; inference may have one compact form only, in panels (ops/cpu/panels.h). */
+/* What stands behind ae_weight on the CPU: a matrix [rows, cols]. Training has the float32 master and, where products take bfloat16, two
+ * copies in the order in which the products of either direction read them (ops/cpu/blocked.h), and small ones, among them the blocks of
+ * gates, a row-major one; inference may have one compact form only, in panels (ops/cpu/panels.h). */
 typedef struct {
     ae_weight_type type; /* of data */
     ptrdiff_t rows, cols;
     const void *data;    /* AE_WEIGHT_F32: the master itself */
     const float *master; /* float32 values, NULL in compact inference */
+    /* as the right factor W (dx = dy W), and W^T (y = x W^T), and their padded depths; NULL where there is none */
+    const uint16_t *blocked[2];
+    ptrdiff_t depth[2];
 
     bool panels;            /* the compact form; the rest belongs to it */
     ptrdiff_t parts, group; /* group: inputs that are summed at once, and share a scale */
@@ -25,7 +29,7 @@ static inline const ae_cpu_weight *ae_cpu_weight_of(const ae_weight *w) {
 
 /* Bytes of the header and of what it holds beside the master; `group` 0 for types without. */
 size_t ae_cpu_weight_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols);
-/* Fills `room` from the master: AE_WEIGHT_F32 points at it, BF16 rounds it. */
+/* Fills `room` from the master: AE_WEIGHT_F32 points at it, BF16 rounds it. Aligned to 64. */
 ae_weight *ae_cpu_weight_pack(void *room, ae_weight_type type, const float *master, ptrdiff_t rows,
                               ptrdiff_t cols);
 

@@ -246,7 +246,9 @@ void ae_backend_profile(ae_backend *be, const ae_backend *of) {
     const bool integers = of->weights > AE_WEIGHT_BF16;
     const double bytes = integers ? compact_element_bytes(of, side) : packed_element_bytes(of, side);
     packs = bytes > 0.25; /* less is a header over the master */
-    types = (ae_work_types){.act = (double)of->act_bytes, .weight = packs ? bytes : (double)sizeof(float)};
+    /* of the copies of a bfloat16 weight an op reads one */
+    const double read = integers ? bytes : (double)sizeof(uint16_t);
+    types = (ae_work_types){.act = (double)of->act_bytes, .weight = packs ? read : (double)sizeof(float)};
     inner = *of;
     *be = inner;
 #define SET(row) be->row = profiled_##row;

@@ -1,4 +1,5 @@
 #include "core/machine.h"
+#include "ops/cpu/blocked.h"
 #include "ops/cpu/gemm.h"
 #include "ops/cpu/panels.h"
 
@@ -344,4 +345,60 @@ ON_EVERY_ENGINE(panels_are_what_they_stand_for) {
         free(c);
         made_free(&d);
     }
+}
+
+/* B in the library's layout, from every form that it is packed from; every engine reads it. */
+static void try_blocked(product p) {
+    made d = make(&p);
+    const ptrdiff_t k = p.k, n = p.n, depth = ae_blocked_depth(k);
+    uint16_t *panels = aligned_alloc(64, (size_t)ae_blocked_elements(k, n) * sizeof *panels);
+    memset(panels, 0xff, (size_t)ae_blocked_elements(k, n) * sizeof *panels);
+    for (ptrdiff_t j = 0; j < n; j += AE_BLOCKED_COLS)
+        ae_blocked_pack(panels + j * depth, &d.g.b, k, j, ae_min(AE_BLOCKED_COLS, n - j));
+    d.g.b = ae_blocked_operand(panels, k);
+    ae_gemm(&d.g);
+    d.g.b = ae_operand(p.b_type, d.b.at, (p.trans_b ? k : n) + 2, p.trans_b);
+    expect_product(&d);
+    free(panels);
+    made_free(&d);
+}
+
+ON_EVERY_ENGINE(blocked_right_factors) {
+    if (!ae_machine_has_bf16()) return;
+    static const ptrdiff_t more[][3] = {{300, 1100, 70}, {530, 65, 33}, {140, 600, 450}};
+    for (int size = 0; size < SIZES + 3; size++)
+        for (unsigned bits = 0; bits < 16; bits++) {
+            const ptrdiff_t *of = size < SIZES ? sizes[size] : more[size - SIZES];
+            if (of[2] == 0) continue;
+            try_blocked((product){.m = of[0],
+                                  .n = of[1],
+                                  .k = of[2],
+                                  .alpha = 1,
+                                  .bias = size % 2,
+                                  .a_type = bits & 8 ? AE_ELEM_F32 : AE_ELEM_BF16,
+                                  .b_type = bits & 1 ? AE_ELEM_BF16 : AE_ELEM_F32,
+                                  .c_type = bits & 2 ? AE_ELEM_BF16 : AE_ELEM_F32,
+                                  .trans_b = bits & 4});
+        }
+}
+
+/* More rows and a greater depth than are turned at once; looked at here and there. */
+ON_EVERY_ENGINE(large_gradients_of_weights) {
+    const product p = {.m = 4200,
+                       .n = 40,
+                       .k = 2100,
+                       .alpha = 1,
+                       .beta = 1,
+                       .a_type = AE_ELEM_BF16,
+                       .b_type = AE_ELEM_BF16,
+                       .trans_a = true};
+    made d = make(&p);
+    ae_gemm(&d.g);
+    for (ptrdiff_t i = 0; i < p.m; i += 19)
+        for (ptrdiff_t j = i % 7; j < p.n; j += 7) {
+            double size;
+            const double y = expected(&d, i, j, &size), got = (double)((float *)d.g.c)[i * d.g.ldc + j];
+            cr_assert(fabs(got - y) <= 5e-7 * size, "at %td %td: %.9g, expected %.9g", i, j, got, y);
+        }
+    made_free(&d);
 }

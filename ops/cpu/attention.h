@@ -17,7 +17,8 @@ enum {
     AE_ATTN_ROWS_F32 = 256, /* here all tiles of a block fit into the cache */
     AE_ATTN_QUERIES = 64,
     AE_ATTN_SUPER = 256, /* queries that share a buffer of dk, dv */
-    AE_ATTN_WAVE_MIN = 8
+    AE_ATTN_WAVE_MIN = 8,
+    AE_ATTN_HEADS_AT_ONCE = 8 /* in decoding */
 };
 
 /* Keys of one sequence: token t of the call is row past + t. The rows before lie in a ring: the first `turn` of them from slot `slot` on,
@@ -116,9 +117,15 @@ static inline ptrdiff_t ae_attn_wave(void) {
 static inline ptrdiff_t ae_attn_span(ae_attention_dims n) {
     return AE_ATTN_SUPER + (n.W < 0 ? n.T : ae_min(n.W, n.T));
 }
-/* Decoding: the scores of one head, one set a thread. */
-static inline size_t ae_attn_scores_floats(ae_attention_dims n) {
-    return (size_t)n.W + 16;
+/* Decoding: scores and sums of values of some heads, one set a thread; rows in whole vectors. */
+static inline ptrdiff_t ae_attn_scores_ld(ae_attention_dims n) {
+    return ae_ceil_div(n.W + 1, 16) * 16;
+}
+static inline ptrdiff_t ae_attn_out_ld(ae_attention_dims n) {
+    return ae_ceil_div(n.H, 16) * 16;
+}
+static inline size_t ae_attn_decode_floats(ae_attention_dims n) {
+    return (size_t)(AE_ATTN_HEADS_AT_ONCE * (ae_attn_scores_ld(n) + ae_attn_out_ld(n)));
 }
 
 /* First key that token t sees, as a row of the keys. */

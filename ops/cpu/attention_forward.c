@@ -9,7 +9,7 @@ size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int infe
     const size_t key = (size_t)(n.G * n.H);
     /* a call with one token is decoding */
     const size_t scores =
-        n.W > 0 ? (size_t)omp_get_max_threads() * ae_attn_scores_floats(n) * sizeof(float) : 0;
+        n.W > 0 ? (size_t)omp_get_max_threads() * ae_attn_decode_floats(n) * sizeof(float) : 0;
     const size_t parts = (size_t)(ae_attn_wave() + 1) * 2 * (size_t)ae_attn_span(n) * key * sizeof(float);
     return rooms + (!inference && parts > scores ? parts : scores);
 }

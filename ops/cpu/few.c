@@ -58,6 +58,19 @@ static inline float bias_of(const float *bias, ptrdiff_t o) {
 
 /* ---- panels: their kernels take and give float32 ---- */
 
+#ifdef __AVX512F__
+static void panels(float *out, const float *residual, const float *bias, const float *x,
+                   const ae_cpu_weight *w, ptrdiff_t M) {
+    const bool vnni = __builtin_cpu_supports("avx512vnni");
+    (vnni ? ae_cpu_panels_few_avx512_vnni : ae_cpu_panels_few_avx512)(out, residual, bias, x, w, M);
+}
+#else
+static void panels(float *out, const float *residual, const float *bias, const float *x,
+                   const ae_cpu_weight *w, ptrdiff_t M) {
+    ae_cpu_panels_few_avx2(out, residual, bias, x, w, M);
+}
+#endif
+
 #ifdef AE_ACT_BF16
 static float *take(ptrdiff_t n) {
     float *room = malloc((size_t)n * sizeof *room);
@@ -70,7 +83,7 @@ static void panels_residual(float *out, const float *residual, const ae_elem *x,
     const ptrdiff_t n = M * w->cols * ae_panel_parts(w);
     float *room = take(n);
     for (ptrdiff_t i = 0; i < n; i += VF) vf_store_n(room + i, va_load_n(x + i, n - i), n - i);
-    AE_ISA_NAME(ae_cpu_panels_few)(out, residual, bias, room, w, M);
+    panels(out, residual, bias, room, w, M);
     free(room);
 }
 
@@ -85,12 +98,12 @@ static void panels_few(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, c
 #else
 static void panels_residual(float *out, const float *residual, const ae_elem *x, const ae_cpu_weight *w,
                             const float *bias, ptrdiff_t M) {
-    AE_ISA_NAME(ae_cpu_panels_few)(out, residual, bias, x, w, M);
+    panels(out, residual, bias, x, w, M);
 }
 
 static void panels_few(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
                        ptrdiff_t M) {
-    AE_ISA_NAME(ae_cpu_panels_few)(out, NULL, bias, x, w, M);
+    panels(out, NULL, bias, x, w, M);
 }
 #endif
 

@@ -15,7 +15,9 @@ enum {
     UNITS_MAX = 4,
     ROWS_MAX = 16,
     GROUP_MAX = 256,
-    AHEAD = 2048
+    AHEAD = 2048,       /* bytes of a panel, of prefetches */
+    LARGEST = 127 << 8, /* of inputs as integers: either byte of them has a sign of its own */
+    OFFSET = 8          /* of nibbles, where they are multiplied as bytes without a sign */
 };
 #ifdef __AVX512F__
 enum { TILE_ROWS = 8 }; /* 32 registers: 16 hold sums */
@@ -24,13 +26,19 @@ enum { TILE_ROWS = 4 }; /* 16: 8 hold sums */
 #endif
 enum { SUMS = 2 * TILE_ROWS };
 #define AE_INLINE static inline __attribute__((always_inline))
+#ifdef __AVX512VNNI__
+#define NAME(f) AE_JOIN(AE_ISA_NAME(f), vnni)
+#else
+#define NAME(f) AE_ISA_NAME(f)
+#endif
 
 /* ---- x as the kernels want it: [inputs][rows] floats, or [pairs of inputs][rows] of two int16, and scales [groups][rows] ---- */
 
 typedef struct {
     int32_t *x;
     float *scales;
-    ptrdiff_t rows; /* M padded to what the tiles take */
+    int32_t *offsets; /* what OFFSET adds to a group's sum, to be taken off */
+    ptrdiff_t rows;   /* M padded to what the tiles take */
 } prepared;
 
 static ptrdiff_t padded_rows(ptrdiff_t M) {
@@ -60,14 +68,46 @@ static void store_int16(int16_t *q, vf x) {
 }
 #endif
 
-/* n inputs of a row as pairs, to[0], to[rows], ...; the scale is no number where an input is none. */
-static void prepare_group(int32_t *to, float *scale, ptrdiff_t rows, const float *x, ptrdiff_t n) {
+static void put_pairs(int32_t *to, ptrdiff_t rows, const int16_t *q, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += 2) memcpy(&to[i / 2 * rows], &q[i], sizeof *to);
+}
+
+#ifdef __AVX512VNNI__
+/* Eight inputs as four times four bytes: the upper bytes and the lower ones of inputs 0 4 1 5, then of 2 6 3 7, which is how nibbles
+ * lie in a lane. */
+static void put_bytes(int32_t *to, ptrdiff_t rows, const int16_t *q, ptrdiff_t n) {
+    const __m128i low = _mm_setr_epi8(0, 8, 2, 10, 4, 12, 6, 14, -1, -1, -1, -1, -1, -1, -1, -1),
+                  high = _mm_setr_epi8(1, 9, 3, 11, 5, 13, 7, 15, -1, -1, -1, -1, -1, -1, -1, -1);
+    for (ptrdiff_t i = 0; i < n; i += 8) {
+        const __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(q + i)),
+                      up = _mm_add_epi16(v, _mm_set1_epi16(128));
+        int32_t four[4];
+        _mm_storeu_si128((__m128i *)(void *)four,
+                         _mm_unpacklo_epi32(_mm_shuffle_epi8(up, high), _mm_shuffle_epi8(v, low)));
+        for (ptrdiff_t j = 0; j < 4; j++) to[(i / 2 + j) * rows] = four[j];
+    }
+}
+static void put_integers(int32_t *to, ptrdiff_t rows, const int16_t *q, ptrdiff_t n, ae_weight_type type) {
+    (type == AE_WEIGHT_INT4 ? put_bytes : put_pairs)(to, rows, q, n);
+}
+#else
+static void put_integers(int32_t *to, ptrdiff_t rows, const int16_t *q, ptrdiff_t n, ae_weight_type type) {
+    (void)type;
+    put_pairs(to, rows, q, n);
+}
+#endif
+
+/* n inputs of a row as integers, to[0], to[rows], ...; the scale is no number where an input is none. */
+static void prepare_group(int32_t *to, float *scale, int32_t *offset, ptrdiff_t rows, const float *x,
+                          ptrdiff_t n, ae_weight_type type) {
     int16_t q[GROUP_MAX + 16] = {0};
-    const float most = largest(x, n), inverse = most > 0 ? 32767.0f / most : 0.0f;
-    *scale = most / 32767.0f;
+    int32_t sum = 0;
+    const float most = largest(x, n), inverse = most > 0 ? (float)LARGEST / most : 0.0f;
+    *scale = most / (float)LARGEST;
     for (ptrdiff_t i = 0; i < n; i += VF) store_int16(q + i, vf_load_n(x + i, n - i) * vf_set(inverse));
-    for (ptrdiff_t i = 0; i < ae_ceil_div(n, AE_PANEL_PAD) * AE_PANEL_PAD; i += 2)
-        memcpy(&to[i / 2 * rows], &q[i], sizeof *to);
+    for (ptrdiff_t i = 0; i < n; i++) sum += q[i];
+    *offset = OFFSET * sum;
+    put_integers(to, rows, q, ae_ceil_div(n, AE_PANEL_PAD) * AE_PANEL_PAD, type);
 }
 
 static void prepare_integers(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
@@ -78,19 +118,26 @@ static void prepare_integers(const prepared *p, const float *x, const ae_cpu_wei
             const ptrdiff_t part = k / groups, first = k % groups * w->group,
                             n = m < M ? ae_min(w->group, w->cols - first) : 0;
             prepare_group(p->x + (part * pairs + first / 2) * p->rows + m, p->scales + k * p->rows + m,
-                          p->rows, x + (m * parts + part) * w->cols + first, n);
+                          p->offsets + k * p->rows + m, p->rows, x + (m * parts + part) * w->cols + first, n,
+                          w->type);
         }
 }
 
 static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
-    const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w);
-#pragma omp for collapse(2)
-    for (ptrdiff_t part = 0; part < parts; part++)
-        for (ptrdiff_t i = 0; i < cols; i++) {
-            float *to = (float *)(void *)p->x + (part * cols + i) * p->rows;
-            for (ptrdiff_t m = 0; m < p->rows; m++)
-                to[m] = i < w->cols && m < M ? x[(m * parts + part) * w->cols + i] : 0.0f;
+    enum { COLS = 256 };
+    const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w), pieces = ae_ceil_div(cols, COLS),
+                    rows = p->rows;
+#pragma omp for
+    for (ptrdiff_t k = 0; k < parts * pieces; k++) {
+        const ptrdiff_t part = k / pieces, first = k % pieces * COLS, n = ae_min(COLS, cols - first),
+                        there = ae_min(n, w->cols - first);
+        float *to = (float *)(void *)p->x + (part * cols + first) * rows;
+        if (M < rows || there < n) memset(to, 0, (size_t)(n * rows) * sizeof *to);
+        for (ptrdiff_t m = 0; m < M; m++) {
+            const float *from = x + (m * parts + part) * w->cols + first;
+            for (ptrdiff_t i = 0; i < there; i++) to[i * rows + m] = from[i];
         }
+    }
 }
 
 static prepared room_for(const ae_cpu_weight *w, ptrdiff_t M) {
@@ -98,9 +145,10 @@ static prepared room_for(const ae_cpu_weight *w, ptrdiff_t M) {
     const ptrdiff_t rows = padded_rows(M), parts = ae_panel_parts(w), cols = ae_panel_cols(w),
                     elements = parts * rows * (real ? cols : cols / 2),
                     scales = parts * rows * ae_panel_groups(w);
-    int32_t *x = malloc((size_t)(elements + scales) * sizeof *x);
+    int32_t *x = malloc((size_t)(elements + 2 * scales) * sizeof *x);
     if (!x) abort(); /* a product has no way to fail; the plan has left room for this */
-    return (prepared){.x = x, .scales = (float *)(void *)(x + elements), .rows = rows};
+    return (prepared){
+        .x = x, .scales = (float *)(void *)(x + elements), .offsets = x + elements + scales, .rows = rows};
 }
 
 /* ---- one group of inputs ---- */
@@ -109,6 +157,7 @@ typedef struct {
     const char *data;
     const uint16_t *scales;
     ptrdiff_t data_step, scales_step; /* from panel to panel: bytes, elements */
+    ptrdiff_t ahead;                  /* of prefetches */
 } panel_at;
 
 AE_INLINE const char *unit_data(const panel_at *p, int u, int line_bytes) {
@@ -144,7 +193,11 @@ AE_INLINE vi vi_set(int32_t x) {
     return _mm512_set1_epi32(x);
 }
 AE_INLINE vi add_pairs(vi sum, vi a, vi b) {
+#ifdef __AVX512VNNI__
+    return _mm512_dpwssd_epi32(sum, a, b);
+#else
     return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+#endif
 }
 AE_INLINE vf to_real(vi x) {
     return _mm512_cvtepi32_ps(x);
@@ -200,7 +253,7 @@ AE_INLINE void group_bf16(float *totals, const int32_t *x, ptrdiff_t ldx, panel_
         vi line[UNITS_MAX];
         AE_UNROLL for (int u = 0; u < U; u++) {
             line[u] = load_line(unit_data(&p, u, LINE));
-            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + AHEAD, _MM_HINT_T0);
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
         }
         AE_UNROLL for (int r = 0; r < R; r++) {
             const vf a = real_of(x[r]);
@@ -239,7 +292,7 @@ AE_INLINE void group_int8(float *totals, const int32_t *x, ptrdiff_t ldx, const 
         vi w[UNITS_MAX];
         AE_UNROLL for (int u = 0; u < U; u++) {
             w[u] = pairs_int8(unit_data(&p, u, LINE));
-            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + AHEAD, _MM_HINT_T0);
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
         }
         AE_UNROLL for (int r = 0; r < R; r++) {
             const vi a = vi_set(x[r]);
@@ -249,9 +302,56 @@ AE_INLINE void group_int8(float *totals, const int32_t *x, ptrdiff_t ldx, const 
     add_scaled(totals, sum, x_scales, &p, R, U);
 }
 
-AE_INLINE void group_int4(float *totals, const int32_t *x, ptrdiff_t ldx, const float *x_scales, panel_at p,
-                          ptrdiff_t cols, const int R, const int U) {
+#ifdef __AVX512VNNI__
+/* Bytes of weights, OFFSET too large, times bytes of inputs: the upper ones in sum[0] and the lower in sum[1], `planes` of them from
+ * `first` on at once. */
+AE_INLINE void add_nibbles(vi sum[2][UNITS_MAX][TILE_ROWS], const int32_t *x, ptrdiff_t ldx, panel_at p,
+                           ptrdiff_t cols, const int first, const int planes, const int R, const int U) {
+    enum { LINE = 64, A_XOR_B_AND_C = 0x28 };
+    const vi offset = _mm512_set1_epi8(OFFSET), kept = _mm512_set1_epi8(15);
+    for (ptrdiff_t i = 0; i < cols; i += 8, p.data += LINE, x += 4 * ldx) {
+        vi line[UNITS_MAX], w[UNITS_MAX];
+        AE_UNROLL for (int u = 0; u < U; u++) {
+            line[u] = load_line(unit_data(&p, u, LINE));
+            if (first == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
+        }
+        AE_UNROLL for (int h = 0; h < 2; h++) {
+            AE_UNROLL for (int u = 0; u < U; u++) {
+                w[u] = h ? _mm512_srli_epi32(line[u], 4) : line[u];
+                w[u] = _mm512_ternarylogic_epi32(w[u], offset, kept, A_XOR_B_AND_C);
+            }
+            AE_UNROLL for (int k = first; k < first + planes; k++) AE_UNROLL for (int r = 0; r < R; r++) {
+                const vi a = vi_set(x[(2 * h + k) * ldx + r]);
+                AE_UNROLL for (int u = 0; u < U; u++) sum[k][u][r] =
+                    _mm512_dpbusd_epi32(sum[k][u][r], w[u], a);
+            }
+        }
+    }
+}
+
+/* Both bytes of the inputs together where registers suffice, else one after the other. */
+AE_INLINE void group_int4(float *totals, const int32_t *x, ptrdiff_t ldx, const float *x_scales,
+                          const int32_t *offsets, panel_at p, ptrdiff_t cols, const int R, const int U) {
+    enum { BOTH = 8 };
+    vi sum[2][UNITS_MAX][TILE_ROWS];
+    AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) {
+        sum[0][u][r] = vi_zero();
+        if (R * U <= BOTH) sum[1][u][r] = _mm512_sub_epi32(vi_zero(), vi_set(offsets[r]));
+    }
+    add_nibbles(sum, x, ldx, p, cols, 0, R * U <= BOTH ? 2 : 1, R, U);
+    AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) {
+        const vi upper = _mm512_slli_epi32(sum[0][u][r], 8);
+        sum[1][u][r] = R * U <= BOTH ? _mm512_add_epi32(upper, sum[1][u][r])
+                                     : _mm512_sub_epi32(upper, vi_set(offsets[r]));
+    }
+    if (R * U > BOTH) add_nibbles(sum, x, ldx, p, cols, 1, 1, R, U);
+    add_scaled(totals, sum[1], x_scales, &p, R, U);
+}
+#else
+AE_INLINE void group_int4(float *totals, const int32_t *x, ptrdiff_t ldx, const float *x_scales,
+                          const int32_t *offsets, panel_at p, ptrdiff_t cols, const int R, const int U) {
     enum { LINE = 64, PAIRS = 4 };
+    (void)offsets;
     const vi values = nibble_values();
     vi sum[UNITS_MAX][TILE_ROWS];
     AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) sum[u][r] = vi_zero();
@@ -259,7 +359,7 @@ AE_INLINE void group_int4(float *totals, const int32_t *x, ptrdiff_t ldx, const 
         vi line[UNITS_MAX];
         AE_UNROLL for (int u = 0; u < U; u++) {
             line[u] = load_line(unit_data(&p, u, LINE));
-            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + AHEAD, _MM_HINT_T0);
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
         }
         AE_UNROLL for (int j = 0; j < PAIRS; j++) {
             vi w[UNITS_MAX];
@@ -272,6 +372,7 @@ AE_INLINE void group_int4(float *totals, const int32_t *x, ptrdiff_t ldx, const 
     }
     add_scaled(totals, sum, x_scales, &p, R, U);
 }
+#endif
 
 /* ---- U units of panels that read the same inputs, from the first input to the last ---- */
 
@@ -290,9 +391,13 @@ AE_INLINE void sweep(float *totals, const place *at, const int R, const int U) {
     panel_at p = {.data_step = ae_panel_bytes(w->type, cols), .scales_step = groups * LANES};
     for (ptrdiff_t g = 0; g < groups; g++) {
         const ptrdiff_t first = g * w->group, n = ae_min(w->group, cols - first);
-        const float *x_scales = at->x->scales + (at->part * groups + g) * ldx;
+        const ptrdiff_t x_group = (at->part * groups + g) * ldx;
+        const float *x_scales = at->x->scales + x_group;
         p.data = (const char *)w->data + at->panel * p.data_step + ae_panel_bytes(w->type, first);
         p.scales = w->scales + (at->panel * groups + g) * LANES;
+        /* what follows the end of a panel is read with it: ask for the one after all of them */
+        const bool beyond = ae_panel_bytes(w->type, first) + AHEAD >= p.data_step;
+        p.ahead = AHEAD + (beyond ? (U / UNITS_OF_PANEL - 1) * p.data_step : 0);
         for (ptrdiff_t r = 0; r < ldx; r += R) {
             float *to = totals + r * UNITS_MAX * VF;
             if (real)
@@ -300,7 +405,8 @@ AE_INLINE void sweep(float *totals, const place *at, const int R, const int U) {
             else if (w->type == AE_WEIGHT_INT8)
                 group_int8(to, x + first / 2 * ldx + r, ldx, x_scales + r, p, n, R, U);
             else
-                group_int4(to, x + first / 2 * ldx + r, ldx, x_scales + r, p, n, R, U);
+                group_int4(to, x + first / 2 * ldx + r, ldx, x_scales + r, at->x->offsets + x_group + r, p, n,
+                           R, U);
         }
     }
 }
@@ -374,8 +480,8 @@ static void share_of_panels(const target *t, const ae_cpu_weight *w, const prepa
     }
 }
 
-void AE_ISA_NAME(ae_cpu_panels_few)(float *out, const float *residual, const float *bias, const float *x,
-                                    const ae_cpu_weight *w, ptrdiff_t M) {
+void NAME(ae_cpu_panels_few)(float *out, const float *residual, const float *bias, const float *x,
+                             const ae_cpu_weight *w, ptrdiff_t M) {
     assert(M <= ROWS_MAX && w->panels);
     if (M <= 0) return;
     const target t = {out, residual, bias, M};

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CHUNK = 512, PREFILLS_MAX = 16, PROFILED_PREFILL_MAX = 8192, SGEMM_ROUNDS = 7 };
+enum { PREFILLS_MAX = 16, PROFILED_PREFILL_MAX = 8192, SGEMM_ROUNDS = 7 };
 
 typedef struct {
     ae_model model;
@@ -40,7 +40,7 @@ static ae_status check_room(const ae_bench *b) {
     if (st != AE_OK) return st;
     const double needed = (double)ae_model_value_bytes(&params, &b->be) +
                           (double)ae_decode_state_bytes(&b->be, &b->config, b->batch) +
-                          (double)ae_decoder_bytes(&b->be, &b->config, b->batch, CHUNK);
+                          (double)ae_decoder_bytes(&b->be, &b->config, b->batch, AE_PREFILL_CHUNK);
     const double there = (double)ae_memory_available_bytes();
     ae_params_free(&params);
     if (needed <= there) return AE_OK;
@@ -55,7 +55,7 @@ static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
     AE_TRY(ae_model_init(&s->model, &b->be, &b->config, false));
     AE_TRY(ae_model_set_initial(&s->model, 1));
     AE_TRY(ae_decode_state_init(&s->state, &s->model, b->batch));
-    AE_TRY(ae_decoder_new(&s->decoder, &s->model, b->batch, CHUNK));
+    AE_TRY(ae_decoder_new(&s->decoder, &s->model, b->batch, AE_PREFILL_CHUNK));
     s->tokens = malloc((size_t)longest * sizeof *s->tokens);
     s->next = calloc((size_t)b->batch, sizeof *s->next);
     s->logits = malloc((size_t)(b->batch * b->config.V) * sizeof *s->logits);

@@ -10,7 +10,7 @@
 #include <omp.h>
 #include <string.h>
 
-enum { CHUNK = 512, PIECE_ELEMENTS = 1 << 20 };
+enum { PIECE_ELEMENTS = 1 << 20 };
 /* Packing buffers of the products and the stack, for each thread. */
 static const size_t THREAD_BYTES = (size_t)10 << 20;
 
@@ -41,7 +41,7 @@ static ae_status measure(table *t, const ae_model_config *c, const ae_backend *b
     t->parameters = params.total;
     t->weights = ae_model_value_bytes(&params, be);
     t->state = ae_decode_state_bytes(be, c, batch);
-    t->decoder = ae_decoder_bytes(be, c, batch, CHUNK) + (size_t)(batch * c->V) * sizeof(float);
+    t->decoder = ae_decoder_bytes(be, c, batch, AE_PREFILL_CHUNK) + (size_t)(batch * c->V) * sizeof(float);
     t->loading = PIECE_ELEMENTS * (sizeof(float) + sizeof(uint16_t));
     t->program = ae_rss_bytes() + THREAD_BYTES * (size_t)omp_get_max_threads();
     t->available = ae_memory_available_bytes();

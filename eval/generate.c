@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PREFILL_CHUNK = 512, AHEAD = 64 }; /* answers that may wait for an earlier one, times the batch */
+enum { AHEAD = 64 }; /* answers that may wait for an earlier one, times the batch */
 
 /* An answer in the making, or waiting for its turn. */
 typedef struct {
@@ -197,7 +197,7 @@ static ae_status step(engine *e) {
 
 static ae_status check_room(const ae_model *m, ptrdiff_t batch) {
     const size_t needed = ae_decode_state_bytes(m->be, &m->config, batch) +
-                          ae_decoder_bytes(m->be, &m->config, batch, PREFILL_CHUNK) +
+                          ae_decoder_bytes(m->be, &m->config, batch, AE_PREFILL_CHUNK) +
                           (size_t)(batch + 1) * (size_t)m->config.V * sizeof(float);
     const size_t there = ae_memory_available_bytes();
     if (needed <= there) return AE_OK;
@@ -220,7 +220,7 @@ static ae_status engine_init(engine *e) {
     if (!e->logits || !e->room || !e->tokens || !e->active || !e->jobs)
         return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
     st = ae_decode_state_init(&e->state, e->model, e->how->batch);
-    return st == AE_OK ? ae_decoder_new(&e->decoder, e->model, e->how->batch, PREFILL_CHUNK) : st;
+    return st == AE_OK ? ae_decoder_new(&e->decoder, e->model, e->how->batch, AE_PREFILL_CHUNK) : st;
 }
 
 static void engine_free(engine *e) {

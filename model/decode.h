@@ -29,6 +29,9 @@ typedef struct {
 } ae_decode_part;
 ae_decode_part ae_decode_state_part(const ae_decode_state *s, ptrdiff_t block, ptrdiff_t b);
 
+/* Tokens of a prefill that go through the blocks together, unless there is a reason for others: weights are unpacked once for them. */
+enum { AE_PREFILL_CHUNK = 2048 };
+
 /* Buffers for stepping up to B sequences and for prefilling in chunks of at most `chunk` tokens. */
 typedef struct ae_decoder ae_decoder;
 size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t chunk);

@@ -96,22 +96,28 @@ static ae_weight_type weights_of(const ae_backend_options *o) {
     return o->weights == AE_WEIGHT_F32 && bf16 ? AE_WEIGHT_BF16 : o->weights;
 }
 
+/* Compact weights stand in bfloat16 for products that take it, and so do activations. */
+static ae_dtype dtype_of(const ae_backend_options *o) {
+    const bool compact = o->weights != AE_WEIGHT_F32;
+    return compact && ae_products_pick() == AE_PRODUCTS_BF16 ? AE_DTYPE_BF16 : o->dtype;
+}
+
 ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
     const ae_isa isa = ae_isa_pick();
-    const bool bf16 = o->dtype == AE_DTYPE_BF16;
+    const ae_dtype dtype = dtype_of(o);
     const int threads = o->threads > 0 || getenv("OMP_NUM_THREADS") ? o->threads : ae_usable_cores();
     keep_buffers();
     if (threads > 0) omp_set_num_threads(threads);
     flush_denormals();
     *be = (ae_backend){.name = "cpu",
-                       .kernels = kernels_name(isa, o->dtype, ae_products_pick()),
-                       .dtype = o->dtype,
+                       .kernels = kernels_name(isa, dtype, ae_products_pick()),
+                       .dtype = dtype,
                        .weights = weights_of(o),
                        .compact = o->weights != AE_WEIGHT_F32,
                        .group = o->group > 0                   ? o->group
                                 : o->weights == AE_WEIGHT_INT8 ? 128
                                                                : 64,
-                       .act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float),
+                       .act_bytes = dtype == AE_DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float),
                        .alloc = cpu_alloc,
                        .release = cpu_release,
                        .upload = cpu_copy,

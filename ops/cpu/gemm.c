@@ -5,6 +5,7 @@
 #include "ops/cpu/blocked.h"
 #include "ops/cpu/gemm_bf16.h"
 #include "ops/cpu/gemm_f32.h"
+#include "ops/cpu/panels.h"
 #include "ops/cpu/product.h"
 
 #include <assert.h>
@@ -30,7 +31,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 ae_products ae_products_pick(void) {
     const char *asked = getenv("AERIE_PRODUCTS");
-    if (asked && strcmp(asked, "bf16") == 0 && ae_machine_has_bf16()) return AE_PRODUCTS_BF16;
+    const bool can = ae_machine_has_bf16() && ae_isa_pick() >= AE_ISA_AVX512;
+    if (asked && strcmp(asked, "bf16") == 0 && can) return AE_PRODUCTS_BF16;
     if (asked && strcmp(asked, "f32") == 0) return AE_PRODUCTS_F32;
     return ae_isa_pick() == AE_ISA_AMX ? AE_PRODUCTS_BF16 : AE_PRODUCTS_F32;
 }
@@ -270,6 +272,71 @@ static void run_turned(const ae_gemm_args *g) {
     }
 }
 
+/* ---- compact weights ---- */
+
+/* Panels become what the library takes, some columns of B at a time and once for all rows: in bfloat16 blocked, else in float32. */
+enum { UNPACKED_FLOATS = 4 << 20, PITCH = 16 };
+
+static void unpack_blocked(const ae_gemm_args *g, uint16_t *to) {
+    const ptrdiff_t depth = ae_blocked_depth(g->k), each = depth * AE_BLOCKED_COLS;
+    const ae_cpu_weight *w = g->b.weight;
+#pragma omp parallel for
+    for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS) {
+        const ptrdiff_t cols = ae_min(AE_BLOCKED_COLS, g->n - j);
+        uint16_t *panel = to + j * depth;
+        if (w->type == AE_WEIGHT_BF16) {
+            memset(panel, 0,
+                   (size_t)(cols % AE_BLOCKED_COLS || g->k % AE_BLOCKED_DEPTH ? each : 0) * sizeof *panel);
+            ae_cpu_panels_pairs(panel, 2 * AE_BLOCKED_COLS, w, g->b.first + j, cols);
+            continue;
+        }
+        float *wide = room_of(chosen.tile_room, g->k * AE_BLOCKED_COLS);
+        const ae_gemm_operand b = ae_operand(AE_ELEM_F32, wide, AE_BLOCKED_COLS, false);
+        ae_cpu_panels_unpack(wide, AE_BLOCKED_COLS, w, g->b.first + j, cols, 0, g->k);
+        ae_blocked_pack(panel, &b, g->k, 0, cols);
+    }
+}
+
+static void unpack_plain(const ae_gemm_args *g, float *to, ptrdiff_t ld) {
+#pragma omp parallel for
+    for (ptrdiff_t j = 0; j < g->n; j += AE_PANEL_LANES)
+        ae_cpu_panels_unpack(to + j, ld, g->b.weight, g->b.first + j, ae_min(AE_PANEL_LANES, g->n - j), 0,
+                             g->k);
+}
+
+static bool blocks_panels(const ae_gemm_args *g) {
+    return g->a.type == AE_ELEM_BF16 && chosen.products == AE_PRODUCTS_BF16 && ae_gemm_bf16_takes_blocked();
+}
+
+/* Gates' blocks are small: their products unpack for themselves. So do those that mix types. */
+static bool wants_unpacking(const ae_gemm_args *g) {
+    return g->b.weight && g->b.weight->parts == 0 && g->m > 0 && g->k == g->b.weight->cols &&
+           (blocks_panels(g) || (g->a.type == AE_ELEM_F32 && g->c_type == AE_ELEM_F32));
+}
+
+static void run_unpacked(const ae_gemm_args *g) {
+    const bool blocked = blocks_panels(g);
+    const ptrdiff_t k = blocked ? ae_blocked_depth(g->k) / 2 : g->k,
+                    fit = ae_max(1, (UNPACKED_FLOATS / k - PITCH) / AE_BLOCKED_COLS) * AE_BLOCKED_COLS,
+                    cols = ae_min(fit, ae_blocked_cols(g->n));
+    float *room = room_of(chosen.turned_room, k * (cols + PITCH));
+    for (ptrdiff_t j = 0; j < g->n; j += cols) {
+        ae_gemm_args s = *g;
+        s.n = ae_min(cols, g->n - j);
+        s.b.first += j;
+        s.c = (char *)g->c + j * bytes_of(g->c_type);
+        if (s.bias) s.bias += j;
+        if (s.residual) s.residual += j;
+        if (blocked)
+            unpack_blocked(&s, (uint16_t *)(void *)room);
+        else
+            unpack_plain(&s, room, cols + PITCH);
+        s.b = blocked ? ae_blocked_operand((const uint16_t *)(const void *)room, g->k)
+                      : ae_operand(AE_ELEM_F32, room, cols + PITCH, false);
+        run_many(&s, 1);
+    }
+}
+
 /* ---- the door ---- */
 
 void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
@@ -280,6 +347,8 @@ void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i++) {
         if (wants_turning(&g[i]))
             run_turned(&g[i]);
+        else if (wants_unpacking(&g[i]))
+            run_unpacked(&g[i]);
         else
             rest[others++] = g[i];
     }

@@ -226,12 +226,10 @@ void ae_cpu_panels_put(ae_weight *w_, ptrdiff_t first, ptrdiff_t n, const float 
 
 /* ---- back to float32 ---- */
 
-static vi shifted_down(vi x, int left, int right) {
-    return _mm256_sra_epi32(_mm256_sll_epi32(x, _mm_cvtsi32_si128(left)), _mm_cvtsi32_si128(right));
-}
+#define INLINE static inline __attribute__((always_inline))
 
-/* Eight lanes of input i, unscaled; `half` is 0 or 1. */
-static inline vf lanes_at(const char *data, ptrdiff_t i, ptrdiff_t half, ae_weight_type type) {
+/* Eight lanes of input i of eight, unscaled; i is a constant where this is inlined. */
+INLINE vf lanes_at(const char *data, int i, ptrdiff_t half, ae_weight_type type) {
     const ptrdiff_t eight = half * 8;
     if (type == AE_WEIGHT_BF16) {
         const vi v = _mm256_loadu_si256((const __m256i *)(const void *)(data + (i / 2 * LANES + eight) * 4));
@@ -241,23 +239,42 @@ static inline vf lanes_at(const char *data, ptrdiff_t i, ptrdiff_t half, ae_weig
     if (type == AE_WEIGHT_INT8) {
         const __m128i v =
             _mm_loadu_si128((const __m128i *)(const void *)(data + (i / 2 * LANES + eight) * 2));
-        return _mm256_cvtepi32_ps(shifted_down(_mm256_cvtepi16_epi32(v), i % 2 ? 16 : 24, 24));
+        const vi pairs = _mm256_cvtepi16_epi32(v);
+        return _mm256_cvtepi32_ps(
+            _mm256_srai_epi32(i % 2 ? _mm256_slli_epi32(pairs, 16) : _mm256_slli_epi32(pairs, 24), 24));
     }
-    const vi v = _mm256_loadu_si256((const __m256i *)(const void *)(data + (i / 8 * LANES + eight) * 4));
-    return _mm256_cvtepi32_ps(shifted_down(v, (int)(28 - 4 * (i % 8 / 2) - 16 * (i % 2)), 28));
+    const vi v = _mm256_loadu_si256((const __m256i *)(const void *)(data + eight * 4));
+    return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(v, 28 - 4 * (i / 2) - 16 * (i % 2)), 28));
+}
+
+/* Eight inputs at a time, so that lines are written whole. */
+INLINE void unpack_lanes(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t panel, ptrdiff_t rows,
+                         ptrdiff_t first, ptrdiff_t cols, const ae_weight_type type) {
+    const char *data = panel_data(w, panel) + ae_panel_bytes(type, first);
+    for (ptrdiff_t i = 0; i < cols; i += AE_PANEL_PAD, data += ae_panel_bytes(type, AE_PANEL_PAD)) {
+        const ptrdiff_t group = (first + i) / w->group * LANES;
+        for (ptrdiff_t half = 0; half < 2 && half * 8 < rows; half++) {
+            vf v[AE_PANEL_PAD];
+            _Pragma("GCC unroll 8") for (int j = 0; j < AE_PANEL_PAD; j++) v[j] =
+                lanes_at(data, j, half, type);
+            if (type != AE_WEIGHT_BF16) {
+                const vf scale = vf_load_bf16(panel_scales(w, panel) + group + half * 8);
+                _Pragma("GCC unroll 8") for (int j = 0; j < AE_PANEL_PAD; j++) v[j] = v[j] * scale;
+            }
+            for (ptrdiff_t j = 0; j < ae_min(AE_PANEL_PAD, cols - i); j++)
+                vf_store_n(to + (i + j) * ld + half * 8, v[j], rows - half * 8);
+        }
+    }
 }
 
 static void unpack_panel(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t panel, ptrdiff_t rows,
                          ptrdiff_t first, ptrdiff_t cols) {
-    const char *data = panel_data(w, panel);
-    for (ptrdiff_t half = 0; half < 2 && half * 8 < rows; half++) {
-        for (ptrdiff_t i = first; i < first + cols; i++) {
-            vf v = lanes_at(data, i, half, w->type);
-            if (w->type != AE_WEIGHT_BF16)
-                v = v * vf_load_bf16(panel_scales(w, panel) + i / w->group * LANES + half * 8);
-            vf_store_n(to + (i - first) * ld + half * 8, v, rows - half * 8);
-        }
-    }
+    if (w->type == AE_WEIGHT_BF16)
+        unpack_lanes(to, ld, w, panel, rows, first, cols, AE_WEIGHT_BF16);
+    else if (w->type == AE_WEIGHT_INT8)
+        unpack_lanes(to, ld, w, panel, rows, first, cols, AE_WEIGHT_INT8);
+    else
+        unpack_lanes(to, ld, w, panel, rows, first, cols, AE_WEIGHT_INT4);
 }
 
 void ae_cpu_panels_unpack(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
@@ -268,6 +285,17 @@ void ae_cpu_panels_unpack(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdi
     for (ptrdiff_t j = 0; j < rows; j += LANES)
         unpack_panel(to + j, ld, w, part * ae_panels_of_part(w) + (in_part + j) / LANES,
                      ae_min(LANES, rows - j), first_col, cols);
+}
+
+void ae_cpu_panels_pairs(uint16_t *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
+                         ptrdiff_t rows) {
+    const ptrdiff_t line = 2 * LANES, pairs = ae_panel_cols(w) / 2;
+    assert(w->type == AE_WEIGHT_BF16 && w->parts == 0 && first_row % LANES == 0);
+    for (ptrdiff_t j = 0; j < rows; j += LANES) {
+        const char *data = panel_data(w, (first_row + j) / LANES);
+        for (ptrdiff_t p = 0; p < pairs; p++)
+            memcpy(to + p * ld + 2 * j, data + p * line * 2, (size_t)line * sizeof *to);
+    }
 }
 
 static float value_at(const char *data, ptrdiff_t lane, ptrdiff_t i, ae_weight_type type) {

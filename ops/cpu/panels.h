@@ -48,6 +48,9 @@ void ae_cpu_panels_put(ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *
  * group or 8, first_row of 16; of one part. */
 void ae_cpu_panels_unpack(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
                           ptrdiff_t rows, ptrdiff_t first_col, ptrdiff_t cols);
+/* Of bfloat16 as it is: to[p * ld + 2 j + i] = w[first_row + j][2 p + i] for all inputs padded to 8, and rows padded to 16; parts = 0. */
+void ae_cpu_panels_pairs(uint16_t *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
+                         ptrdiff_t rows);
 /* out[i] = scale * w[row][i]. */
 void ae_cpu_panels_row(float *out, const ae_cpu_weight *w, ptrdiff_t row, float scale);
 

@@ -1,6 +1,7 @@
 #include "core/machine.h"
 #include "ops/cpu/blocked.h"
 #include "ops/cpu/gemm.h"
+#include "ops/cpu/gemm_bf16.h"
 #include "ops/cpu/panels.h"
 
 #include <criterion/criterion.h>
@@ -316,35 +317,49 @@ ON_EVERY_ENGINE(many_at_once_are_each_alone) {
     }
 }
 
+/* The values of w as the engine at hand takes them beside activations of bfloat16: float32, or blocked in `panels`. */
+static ae_gemm_operand unpacked(float *rows, uint16_t *panels, const ae_cpu_weight *w) {
+    const ptrdiff_t k = w->cols, n = w->rows;
+    for (ptrdiff_t j = 0; j < n; j++) ae_cpu_panels_row(rows + j * k, w, j, 1);
+    const ae_gemm_operand b = ae_operand(AE_ELEM_F32, rows, k, true);
+    if (ae_products_pick() != AE_PRODUCTS_BF16 || !ae_gemm_bf16_takes_blocked()) return b;
+    for (ptrdiff_t j = 0; j < n; j += AE_BLOCKED_COLS)
+        ae_blocked_pack(panels + j * ae_blocked_depth(k), &b, k, j, ae_min(AE_BLOCKED_COLS, n - j));
+    return ae_blocked_operand(panels, k);
+}
+
+static void try_panels(product p, ae_weight_type type) {
+    made d = make(&p);
+    const ae_weight_shape shape = {.type = type, .rows = p.n, .cols = p.k, .group = 32};
+    ae_weight *w =
+        ae_cpu_panels_init(aligned_alloc(64, (ae_cpu_panels_bytes(&shape) + 63) / 64 * 64), &shape);
+    float *rows = malloc((size_t)(p.n * p.k) * sizeof *rows), *c = calloc((size_t)(p.m * d.g.ldc), sizeof *c);
+    uint16_t *panels = aligned_alloc(64, (size_t)ae_blocked_elements(p.k, p.n) * sizeof *panels);
+    for (ptrdiff_t j = 0; j < p.n; j++)
+        memcpy(rows + j * p.k, d.b.x + j * d.g.b.ld, (size_t)p.k * sizeof *rows);
+    ae_cpu_panels_put(w, 0, p.n, rows, NULL);
+    d.g.b = unpacked(rows, panels, ae_cpu_weight_of(w));
+    ae_gemm(&d.g);
+    ae_gemm_args g = d.g;
+    g.b = ae_weight_operand(ae_cpu_weight_of(w), true);
+    g.c = c;
+    ae_gemm(&g);
+    for (ptrdiff_t r = 0; r < p.m; r++)
+        cr_assert(memcmp(c + r * g.ldc, (float *)d.g.c + r * g.ldc, (size_t)p.n * sizeof *c) == 0);
+    free(w);
+    free(rows);
+    free(c);
+    free(panels);
+    made_free(&d);
+}
+
 /* Compact weights are unpacked where they are packed: the bits of the same product with the values they stand for. */
 ON_EVERY_ENGINE(panels_are_what_they_stand_for) {
-    static const ae_weight_type types[] = {AE_WEIGHT_BF16, AE_WEIGHT_INT8, AE_WEIGHT_INT4};
-    for (int i = 0; i < 3; i++) {
-        product p = {
-            .m = 530, .n = 100, .k = 416, .alpha = 1, .a_type = AE_ELEM_BF16, .trans_b = true, .bias = true};
-        made d = make(&p);
-        const ae_weight_shape shape = {.type = types[i], .rows = p.n, .cols = p.k, .group = 32};
-        ae_weight *w =
-            ae_cpu_panels_init(aligned_alloc(64, (ae_cpu_panels_bytes(&shape) + 63) / 64 * 64), &shape);
-        float *rows = malloc((size_t)(p.n * p.k) * sizeof *rows),
-              *c = calloc((size_t)(p.m * d.g.ldc), sizeof *c);
-        for (ptrdiff_t j = 0; j < p.n; j++)
-            memcpy(rows + j * p.k, d.b.x + j * d.g.b.ld, (size_t)p.k * sizeof *rows);
-        ae_cpu_panels_put(w, 0, p.n, rows, NULL);
-        for (ptrdiff_t j = 0; j < p.n; j++) ae_cpu_panels_row(rows + j * p.k, ae_cpu_weight_of(w), j, 1);
-        d.g.b = ae_operand(AE_ELEM_F32, rows, p.k, true);
-        ae_gemm(&d.g);
-        ae_gemm_args g = d.g;
-        g.b = ae_weight_operand(ae_cpu_weight_of(w), true);
-        g.c = c;
-        ae_gemm(&g);
-        for (ptrdiff_t r = 0; r < p.m; r++)
-            cr_assert(memcmp(c + r * g.ldc, (float *)d.g.c + r * g.ldc, (size_t)p.n * sizeof *c) == 0);
-        free(w);
-        free(rows);
-        free(c);
-        made_free(&d);
-    }
+    const product p = {
+        .m = 530, .n = 100, .k = 416, .alpha = 1, .a_type = AE_ELEM_BF16, .trans_b = true, .bias = true};
+    try_panels(p, AE_WEIGHT_BF16);
+    try_panels(p, AE_WEIGHT_INT8);
+    try_panels(p, AE_WEIGHT_INT4);
 }
 
 /* B in the library's layout, from every form that it is packed from; every engine reads it. */

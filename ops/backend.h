@@ -92,7 +92,7 @@ typedef struct ae_backend {
 } ae_backend;
 
 typedef struct {
-    int threads; /* 0: OMP_NUM_THREADS, else the usable cores */
+    int threads;            /* 0: OMP_NUM_THREADS, else the usable cores */
     ae_dtype dtype;         /* with compact weights BF16 where products take it (AMX) */
     ae_weight_type weights; /* compact forms for inference; F32 for training of any dtype */
     ptrdiff_t group;        /* of compact integers; 0: 128 of INT8, 64 of INT4 */

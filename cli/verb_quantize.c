@@ -7,6 +7,8 @@
 #include "model/quantize.h"
 #include "model/source.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,22 +87,60 @@ out:
     return st;
 }
 
+static bool is_ours(const char *name) {
+    static const char *const names[] = {".", "..", "config.json", "model.safetensors", "tokenizer.model"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+/* A folder goes only when it holds nothing but what this verb writes: never a run, nor somebody's files. */
+static ae_status check_replaceable(const char *folder) {
+    char other[256] = "";
+    DIR *d = ae_path_exists(folder) ? opendir(folder) : NULL;
+    if (!d) {
+        if (!ae_path_exists(folder)) return AE_OK;
+        return AE_FAIL(AE_ERR_USAGE, "%s: expected a folder or nothing, found a file that is none", folder);
+    }
+    for (struct dirent *e; !other[0] && (e = readdir(d)) != NULL;)
+        if (!is_ours(e->d_name)) snprintf(other, sizeof other, "%s", e->d_name);
+    closedir(d);
+    if (!other[0]) return AE_OK;
+    return AE_FAIL(
+        AE_ERR_USAGE,
+        "%s: holds '%s', which quantize does not write; --force replaces only a folder that it wrote: "
+        "name another",
+        folder, other);
+}
+
+static ae_status check_output(const options *o, const char *output, const char *aside, const char *source) {
+    char real_output[PATH_MAX], real_source[PATH_MAX];
+    if (!ae_path_exists(output)) return check_replaceable(aside);
+    if (!o->force) return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
+    if (source && realpath(output, real_output) && realpath(source, real_source) &&
+        strcmp(real_output, real_source) == 0)
+        return AE_FAIL(AE_ERR_USAGE, "%s: is the model that is read; name another folder", output);
+    const ae_status st = check_replaceable(output);
+    return st == AE_OK ? check_replaceable(aside) : st;
+}
+
 /* Written beside its place, and moved there when it is whole. */
-static ae_status write_folder(const options *o, const ae_quantize_request *r, const char *tokenizer) {
+static ae_status write_folder(const options *o, const ae_quantize_request *r, const ae_model_source *source) {
     char *output = ae_path_join("", o->output);
     for (size_t n = strlen(output); n > 1 && output[n - 1] == '/'; n--) output[n - 1] = '\0';
     char *aside = malloc(strlen(output) + 6);
+    bool owned = false; /* from here on what stands beside is ours */
     ae_status st;
     if (!aside) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
     sprintf(aside, "%s.part", output);
-    if (ae_path_exists(output) && !o->force)
-        AE_TRY(AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output));
+    AE_TRY(check_output(o, output, aside, source->folder));
+    owned = true;
     AE_TRY(ae_folder_remove(aside));
-    AE_TRY(fill_folder(aside, r, tokenizer));
+    AE_TRY(fill_folder(aside, r, source->tokenizer));
     AE_TRY(ae_folder_remove(output));
     AE_TRY(ae_path_rename(aside, output));
 out:
-    if (st != AE_OK && aside) (void)ae_folder_remove(aside);
+    if (st != AE_OK && owned) (void)ae_folder_remove(aside);
     free(aside);
     free(output);
     return st;
@@ -127,7 +167,7 @@ static ae_status run(const options *o) {
                                          .tensors = source.tensors,
                                          .seed = (uint64_t)o->seed,
                                          .check = ae_interrupt_check};
-    AE_TRY(write_folder(o, &request, source.tokenizer));
+    AE_TRY(write_folder(o, &request, &source));
     ae_log("%s: written in %s", o->output, o->dtype);
 out:
     ae_model_source_free(&source);
@@ -173,7 +213,10 @@ ae_status ae_verb_quantize(int argc, char **argv) {
          .max = 256,
          .fallback = "0",
          .help = "inputs that share a scale, a power of two; 0: 128 for int8, 64 for int4"},
-        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace an output that exists"},
+        {.name = "force",
+         .type = AE_ARG_FLAG,
+         .to = &o.force,
+         .help = "replace a folder that quantize wrote"},
         {.name = "threads",
          .type = AE_ARG_INT,
          .to = &o.threads,

@@ -62,5 +62,5 @@ says "found an empty file"
 run 3 "$aerie" score --model "$tiny" --input missing
 run 3 "$aerie" score --model missing --input "$here/tiny_lines.jsonl"
 run 2 "$aerie" score --model "$tiny" --input "$here/tiny_lines.jsonl" --top 65
-run 2 "$aerie" score --model "$tiny" --input "$here/tiny_lines.jsonl" --dtype bf16
+run 2 "$aerie" score --model "$tiny" --input "$here/tiny_lines.jsonl" --dtype f16
 finish

@@ -56,7 +56,7 @@ static void keep_buffers(void) {
 }
 
 /* Estimates of reciprocals (AVX-512) are not the same bits on all makers' processors, so the maker is part of the name; and so are
- * the type of activations and of products. */
+ * the type of activations and of products, and tiles (AMX), which sum in an order of their own. */
 static const char *kernels_name(ae_isa isa, ae_dtype dtype, ae_products products) {
     static const char *const names[3][2][2] = {
         {{"avx2", "avx2"}, {"avx2 bf16", "avx2 bf16, products bf16"}},
@@ -64,6 +64,8 @@ static const char *kernels_name(ae_isa isa, ae_dtype dtype, ae_products products
         {{"avx512 (not Intel)", "avx512 (not Intel)"},
          {"avx512 (not Intel) bf16", "avx512 (not Intel) bf16, products bf16"}}};
     const int row = isa < AE_ISA_AVX512 ? 0 : __builtin_cpu_is("intel") ? 1 : 2;
+    if (isa == AE_ISA_AMX && dtype == AE_DTYPE_BF16 && products == AE_PRODUCTS_BF16)
+        return row == 1 ? "avx512 bf16, products amx" : "avx512 (not Intel) bf16, products amx";
     return names[row][dtype == AE_DTYPE_BF16][products == AE_PRODUCTS_BF16];
 }
 
@@ -87,13 +89,24 @@ static void flush_denormals(void) {
 }
 
 ae_dtype ae_dtype_auto(void) {
-    return ae_machine_has_bf16() || ae_machine_has_amx() ? AE_DTYPE_BF16 : AE_DTYPE_F32;
+    const bool has = ae_machine_has_bf16() || ae_machine_has_amx();
+    return has && ae_isa_pick() >= AE_ISA_AVX512 ? AE_DTYPE_BF16 : AE_DTYPE_F32;
 }
 
 /* Products of bfloat16 want their weights in it; training keeps the float32 masters all the same. */
 static ae_weight_type weights_of(const ae_backend_options *o) {
     const bool bf16 = o->dtype == AE_DTYPE_BF16 && ae_products_pick() == AE_PRODUCTS_BF16;
     return o->weights == AE_WEIGHT_F32 && bf16 ? AE_WEIGHT_BF16 : o->weights;
+}
+
+/* The library's kernels follow the same cap as ours (AERIE_ISA); refused, and harmless, once it has started. */
+static void cap_library(ae_isa isa) {
+    static const dnnl_cpu_isa_t caps[] = {
+        [AE_ISA_AVX2] = dnnl_cpu_isa_avx2,
+        [AE_ISA_AVX512] = dnnl_cpu_isa_avx512_core_bf16,
+        [AE_ISA_AMX] = dnnl_cpu_isa_all,
+    };
+    (void)dnnl_set_max_cpu_isa(caps[isa]);
 }
 
 /* Compact weights stand in bfloat16 for products that take it, and so do activations. */
@@ -130,7 +143,6 @@ ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
                        .compact_init = ae_cpu_panels_init,
                        .compact_put = ae_cpu_panels_put};
     fill_rows(be, isa);
-    /* The library's kernels follow the same cap as ours (AERIE_ISA); refused, and harmless, once it has started. */
-    (void)dnnl_set_max_cpu_isa(isa >= AE_ISA_AVX512 ? dnnl_cpu_isa_all : dnnl_cpu_isa_avx2);
+    cap_library(isa);
     return AE_OK;
 }

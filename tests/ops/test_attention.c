@@ -116,8 +116,9 @@ ON_EVERY_TYPE(attention, large_forward_is_the_reference) {
     }
 }
 
+/* The reference takes the time: in bfloat16 a third of the sizes, of every kind one. */
 ON_EVERY_TYPE(attention, large_backward_is_the_complex_step) {
-    for (size_t i = 0; i < COUNT(large); i++) {
+    for (size_t i = 0; i < COUNT(large); i += r->bf16 ? 3 : 1) {
         expect_backward(r, large[i], RIG_ONE);
         expect_backward(r, large[i], i % 2 ? RIG_LONG : RIG_MIDDLE);
     }

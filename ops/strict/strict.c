@@ -155,8 +155,7 @@ ROW_OF(ae_weight *, weight_pack,
        (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols),
        (be, room, master, rows, cols))
 ROW_OF(ae_weight *, compact_init, (void *room, const ae_weight_shape *s), (room, s))
-ROW(compact_put,
-    (ae_weight * w, ptrdiff_t first, ptrdiff_t n, const float *values, const uint16_t *scales),
+ROW(compact_put, (ae_weight * w, ptrdiff_t first, ptrdiff_t n, const float *values, const uint16_t *scales),
     (w, first, n, values, scales))
 
 ROW(embedding_forward,

@@ -257,11 +257,20 @@ static ae_status open_compact(ae_tensors *t, const located *at, int rank, const 
     return ae_compact_open(c, rank, shape);
 }
 
+/* Elements may begin and end inside a row, which is read whole. */
 static ae_status read_integers(ae_tensors *t, const located *at, int rank, const int64_t *shape,
                                int64_t first, int64_t n, float *out) {
     ae_compact c;
     const ae_status st = open_compact(t, at, rank, shape, &c);
-    return st == AE_OK && c.cols > 0 ? ae_compact_read(&c, first / c.cols, n / c.cols, out) : st;
+    if (st != AE_OK || c.cols == 0 || n == 0) return st;
+    const int64_t row = first / c.cols, rows = (first + n + c.cols - 1) / c.cols - row;
+    if (first % c.cols == 0 && rows * c.cols == n) return ae_compact_read(&c, row, rows, out);
+    float *whole = malloc((size_t)(rows * c.cols) * sizeof *whole);
+    if (whole == NULL) return out_of_memory(t->path);
+    const ae_status read = ae_compact_read(&c, row, rows, whole);
+    if (read == AE_OK) memcpy(out, whole + first % c.cols, (size_t)n * sizeof *out);
+    free(whole);
+    return read;
 }
 
 static ae_status hold(ae_tensors *t, const char *name, int rank, const int64_t *shape) {

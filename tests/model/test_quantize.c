@@ -1,6 +1,7 @@
 #include "model/decode.h"
 #include "model/quantize.h"
 #include "model/source.h"
+#include "model/tensors.h"
 #include "tests/core/scratch.h"
 #include "tests/model/rig.h"
 
@@ -100,6 +101,27 @@ Test(quantize, folders_open_in_float32_too) {
         free(want);
         ae_model_free(&compact);
         ae_model_free(&wide);
+    }
+}
+
+/* Parts of a matrix in integers may begin and end inside a row. */
+Test(quantize, parts_are_those_of_the_whole) {
+    const ae_model_config c = shape();
+    const int64_t D = c.D, sizes[] = {c.V, c.D}, n = c.V * c.D, each = 3 * D + 7;
+    for (int f = 1; f < N_FORMS; f++) {
+        ae_tensors *t;
+        float *whole = malloc((size_t)n * sizeof *whole), *parts = calloc((size_t)n, sizeof *parts);
+        write_folder(&c, forms[f].type, forms[f].group);
+        cr_assert_eq(ae_tensors_open(&t, scratch_path("q")), AE_OK, "%s", ae_error_message());
+        cr_assert_eq(ae_tensors_read(t, "model.embed_tokens.weight", 2, sizes, whole), AE_OK);
+        for (int64_t at = 0; at < n; at += each)
+            cr_assert_eq(ae_tensors_read_part(t, "model.embed_tokens.weight", 2, sizes, at,
+                                              n - at < each ? n - at : each, parts + at),
+                         AE_OK);
+        cr_assert_arr_eq(parts, whole, (size_t)n * sizeof *whole, "form %d", f);
+        ae_tensors_close(t);
+        free(whole);
+        free(parts);
     }
 }
 

@@ -246,6 +246,10 @@ bool ae_machine_has_bf16(void) {
     return has_bf16;
 }
 
+bool ae_machine_has_fast_bf16(void) {
+    return ae_machine_has_bf16() && __builtin_cpu_is("amd");
+}
+
 bool ae_machine_has_amx(void) {
     pthread_once(&found_isa, find_best_isa);
     return has_amx;

@@ -34,7 +34,8 @@ ae_products ae_products_pick(void) {
     const bool can = ae_machine_has_bf16() && ae_isa_pick() >= AE_ISA_AVX512;
     if (asked && strcmp(asked, "bf16") == 0 && can) return AE_PRODUCTS_BF16;
     if (asked && strcmp(asked, "f32") == 0) return AE_PRODUCTS_F32;
-    return ae_isa_pick() == AE_ISA_AMX ? AE_PRODUCTS_BF16 : AE_PRODUCTS_F32;
+    const bool fast = ae_isa_pick() == AE_ISA_AMX || (can && ae_machine_has_fast_bf16());
+    return fast ? AE_PRODUCTS_BF16 : AE_PRODUCTS_F32;
 }
 
 const char *ae_products_name(ae_products p) {
@@ -91,9 +92,9 @@ static void product(const ae_gemm_args *g, const float *packed) {
 /* ---- cutting ---- */
 
 /* With ours and with tiles of AMX the rows of A stay in the second-level cache. The library's bfloat16 kernels copy nothing where B is
- * blocked, so small tiles cost nothing, and many threads find work. */
+ * blocked, so tiles of few rows cost nothing, and many threads find work; but they want whole rows of C. */
 static const ptrdiff_t tile_rows[] = {[LIBRARY_F32] = 1024, [LIBRARY_BF16] = 256, [OWN] = 512};
-enum { BLOCKED_TILE_N = 512 };
+enum { BLOCKED_TILE_M_MIN = 32, BLOCKED_TILES_WANTED = 8 };
 
 typedef struct {
     ae_gemm_args g;
@@ -106,18 +107,29 @@ static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) {
     return ae_ceil_div(n, to) * to;
 }
 
-static job job_of(const ae_gemm_args *g) {
-    const engine e = engine_of(g);
-    job w = {.g = *g, .rows = tile_rows[e], .cols = g->b.blocked ? BLOCKED_TILE_N : TILE_N};
-    if (g->m <= 0 || g->n <= 0) return w;
-    while (ae_ceil_div(g->m, w.rows) * ae_ceil_div(g->n, w.cols) < TILES_WANTED) {
-        if (w.rows > TILE_M_MIN)
-            w.rows /= 2;
-        else if (w.cols > TILE_N_MIN)
-            w.cols /= 2;
+static void cut_blocked(job *w) {
+    w->cols = w->g.n;
+    while (ae_ceil_div(w->g.m, w->rows) < BLOCKED_TILES_WANTED && w->rows > BLOCKED_TILE_M_MIN) w->rows /= 2;
+}
+
+static void cut(job *w) {
+    w->cols = TILE_N;
+    while (ae_ceil_div(w->g.m, w->rows) * ae_ceil_div(w->g.n, w->cols) < TILES_WANTED) {
+        if (w->rows > TILE_M_MIN)
+            w->rows /= 2;
+        else if (w->cols > TILE_N_MIN)
+            w->cols /= 2;
         else
             break;
     }
+}
+
+static job job_of(const ae_gemm_args *g) {
+    const engine e = engine_of(g);
+    const bool whole_rows = e == LIBRARY_BF16 && g->b.blocked;
+    job w = {.g = *g, .rows = tile_rows[e]};
+    if (g->m <= 0 || g->n <= 0) return w;
+    (whole_rows ? cut_blocked : cut)(&w);
     w.rows = round_up(ae_ceil_div(g->m, ae_ceil_div(g->m, w.rows)), e == OWN ? chosen.kernels->rows : 16);
     w.cols = round_up(ae_ceil_div(g->n, ae_ceil_div(g->n, w.cols)),
                       g->b.blocked ? AE_BLOCKED_COLS : AE_PRODUCT_COLS);
@@ -263,7 +275,8 @@ static void run_turned(const ae_gemm_args *g) {
             s.a.at = (const uint16_t *)g->a.at + p * g->a.ld + i;
             s.b.at = (const uint16_t *)g->b.at + p * g->b.ld;
             turn_factors(&s, a, b, i == 0);
-            s.a = ae_operand(AE_ELEM_BF16, a, ae_blocked_depth(s.k), false);
+            s.k = ae_blocked_depth(s.k); /* zeros stand beyond the depth of both */
+            s.a = ae_operand(AE_ELEM_BF16, a, s.k, false);
             s.b = ae_blocked_operand(b, s.k);
             s.c = (float *)g->c + i * g->ldc;
             if (p > 0) s.beta = 1;

@@ -30,10 +30,10 @@ typedef struct {
 } ae_gemm_args;
 
 /* Where products of two bfloat16 operands are computed. F32: by our own kernels (ops/cpu/product.h), which widen them in cache. BF16: by the
- * library in bfloat16; for processors on which that is faster (AMX). Types that differ always take our own kernels, float32 alone the
+ * library in bfloat16; for processors on which that is faster (AMX, AVX512-BF16 of AMD). Types that differ always take our own kernels, float32 alone the
  * library's, narrow products apart. */
 typedef enum { AE_PRODUCTS_F32, AE_PRODUCTS_BF16 } ae_products;
-/* Chosen once at start: BF16 where the processor has AMX and AERIE_ISA does not cap it; AERIE_PRODUCTS=f32|bf16 overrides, for tests. */
+/* Chosen once at start: BF16 where it is faster and AERIE_ISA does not cap it; AERIE_PRODUCTS=f32|bf16 overrides, for tests. */
 ae_products ae_products_pick(void);
 const char *ae_products_name(ae_products p);
 

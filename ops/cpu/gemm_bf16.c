@@ -32,9 +32,13 @@ typedef struct {
 enum { SLOTS = 256, PROBES = 8, ALIGN = 64 };
 
 typedef struct {
+    void *at;
+    size_t bytes;
+} room;
+
+typedef struct {
     dnnl_stream_t stream;
-    void *scratch;
-    size_t scratch_bytes;
+    room scratch, dense_a, dense_c;
     entry slots[SLOTS];
 } cache;
 
@@ -53,7 +57,9 @@ static void cache_delete(void *x) {
     cache *c = x;
     for (int i = 0; i < SLOTS; i++) entry_free(&c->slots[i]);
     if (c->stream) dnnl_stream_destroy(c->stream);
-    free(c->scratch);
+    free(c->scratch.at);
+    free(c->dense_a.at);
+    free(c->dense_c.at);
     free(c);
 }
 
@@ -189,13 +195,23 @@ static entry *find(cache *c, const shape *s) {
 
 /* ---- running it ---- */
 
-static bool reserve(cache *c, size_t bytes) {
-    if (bytes <= c->scratch_bytes) return true;
-    free(c->scratch);
-    c->scratch_bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    c->scratch = aligned_alloc(ALIGN, c->scratch_bytes);
-    if (!c->scratch) c->scratch_bytes = 0;
-    return c->scratch != NULL;
+static bool reserve(room *r, size_t bytes) {
+    if (bytes <= r->bytes) return true;
+    free(r->at);
+    r->bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    r->at = aligned_alloc(ALIGN, r->bytes);
+    if (!r->at) r->bytes = 0;
+    return r->at != NULL;
+}
+
+static void copy_rows(void *to, ptrdiff_t to_bytes, const void *from, ptrdiff_t from_bytes, ptrdiff_t rows,
+                      size_t row_bytes) {
+    for (ptrdiff_t i = 0; i < rows; i++)
+        memcpy((char *)to + i * to_bytes, (const char *)from + i * from_bytes, row_bytes);
+}
+
+static ptrdiff_t c_bytes(const ae_gemm_args *g) {
+    return (ptrdiff_t)(g->c_type == AE_ELEM_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 /* The library takes matrices as they may be written; operands are only read. */
@@ -204,7 +220,7 @@ static void *writable(const void *x) {
 }
 
 static bool run(cache *c, const entry *e, const ae_gemm_args *g) {
-    void *const data[ARGS] = {writable(g->a.at), writable(g->b.at), g->c, writable(g->bias), c->scratch};
+    void *const data[ARGS] = {writable(g->a.at), writable(g->b.at), g->c, writable(g->bias), c->scratch.at};
     dnnl_exec_arg_t args[ARGS];
     int n = 0;
     for (int i = 0; i < ARGS; i++) {
@@ -215,44 +231,73 @@ static bool run(cache *c, const entry *e, const ae_gemm_args *g) {
     return dnnl_primitive_execute(e->primitive, c->stream, n, args) == dnnl_success;
 }
 
-static void copy_residual(const ae_gemm_args *g) {
-    if (!g->residual || g->residual == g->c) return;
-    for (ptrdiff_t i = 0; i < g->m; i++)
-        memcpy((float *)g->c + i * g->ldc, g->residual + i * g->ldc, (size_t)g->n * sizeof(float));
-}
-
 static bool servable(const ae_gemm_args *g) {
     return g->a.type == AE_ELEM_BF16 && g->b.type == AE_ELEM_BF16 && !g->b.weight && g->m > 0 && g->n > 0 &&
            g->k > 0 && !(g->bias && g->alpha != 1.0f) && !(g->residual && g->c_type != AE_ELEM_F32);
 }
 
+static shape shape_of(const ae_gemm_args *g) {
+    return (shape){.m = g->m,
+                   .n = g->n,
+                   .k = g->k,
+                   .lda = g->a.ld,
+                   .ldb = g->b.ld,
+                   .ldc = g->ldc,
+                   .alpha = g->alpha,
+                   .beta = g->residual ? 1.0f
+                           : g->bias   ? 0.0f
+                                       : g->beta,
+                   .trans_a = g->a.trans,
+                   .trans_b = g->b.trans,
+                   .blocked = g->b.blocked,
+                   .bias = g->bias != NULL,
+                   .c_type = g->c_type};
+}
+
+/* The product of operands that the library takes as they lie. */
+static bool multiply(cache *c, const ae_gemm_args *g) {
+    const shape s = shape_of(g);
+    entry *e = find(c, &s);
+    if (!e || !reserve(&c->scratch, e->scratch_bytes)) return false;
+    if (g->residual && g->residual != g->c)
+        copy_rows(g->c, g->ldc * c_bytes(g), g->residual, g->ldc * c_bytes(g), g->m,
+                  (size_t)(g->n * c_bytes(g)));
+    return run(c, e, g);
+}
+
+/* Beside a blocked B its fast kernels want A and C without gaps between the rows, and leave others to its reference: what has gaps goes
+ * through a copy. */
+static bool multiply_dense(cache *c, const ae_gemm_args *g) {
+    ae_gemm_args s = *g;
+    const bool gaps_a = g->a.ld != g->k, gaps_c = g->ldc != g->n;
+    const size_t a_row = (size_t)g->k * sizeof(uint16_t), c_row = (size_t)(g->n * c_bytes(g));
+    if ((gaps_a && !reserve(&c->dense_a, a_row * (size_t)g->m)) ||
+        (gaps_c && !reserve(&c->dense_c, c_row * (size_t)g->m)))
+        return false;
+    if (gaps_a) {
+        copy_rows(c->dense_a.at, (ptrdiff_t)a_row, g->a.at, g->a.ld * (ptrdiff_t)sizeof(uint16_t), g->m, a_row);
+        s.a = ae_operand(AE_ELEM_BF16, c->dense_a.at, g->k, false);
+    }
+    if (gaps_c) {
+        const void *before = g->residual ? g->residual : g->c;
+        if (g->residual || (g->beta != 0.0f && !g->bias))
+            copy_rows(c->dense_c.at, (ptrdiff_t)c_row, before, g->ldc * c_bytes(g), g->m, c_row);
+        s.c = c->dense_c.at;
+        s.ldc = g->n;
+        if (g->residual) s.residual = c->dense_c.at;
+    }
+    if (!multiply(c, &s)) return false;
+    if (gaps_c) copy_rows(g->c, g->ldc * c_bytes(g), s.c, (ptrdiff_t)c_row, g->m, c_row);
+    return true;
+}
+
 bool ae_gemm_bf16(const ae_gemm_args *g) {
     cache *c = servable(g) ? own_cache() : NULL;
     if (!c) return false;
-    const shape s = {.m = g->m,
-                     .n = g->n,
-                     .k = g->k,
-                     .lda = g->a.ld,
-                     .ldb = g->b.ld,
-                     .ldc = g->ldc,
-                     .alpha = g->alpha,
-                     .beta = g->residual ? 1.0f
-                             : g->bias   ? 0.0f
-                                         : g->beta,
-                     .trans_a = g->a.trans,
-                     .trans_b = g->b.trans,
-                     .blocked = g->b.blocked,
-                     .bias = g->bias != NULL,
-                     .c_type = g->c_type};
     /* For one thread, or else how the library cuts the product would follow their number. */
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    entry *e = find(c, &s);
-    bool done = e && reserve(c, e->scratch_bytes);
-    if (done) {
-        copy_residual(g);
-        done = run(c, e, g);
-    }
+    const bool done = g->b.blocked && !g->a.trans ? multiply_dense(c, g) : multiply(c, g);
     omp_set_num_threads(threads);
     return done;
 }

@@ -12,17 +12,21 @@
 /* Logits exist for one chunk of tokens at a time; large enough to amortise the sweep over dtable, small against memory. */
 enum { CHUNK_BYTES = 64 << 20, CHUNK_MIN = 128, CHUNK_MAX = 2048, SUM_BLOCK = 1024 };
 
+/* The gradient of the logits takes their place where its type is the same; else it stands beside them, row after row without gaps, as the
+ * library's products want it. */
+enum { GRADIENT_BYTES = AE_ELEM_TYPE == AE_ELEM_F32 ? 0 : sizeof(ae_elem) };
+
 static ptrdiff_t chunk_rows(ae_head_dims n) {
-    const ptrdiff_t fit = CHUNK_BYTES / (n.V * (ptrdiff_t)sizeof(float)) / 64 * 64;
-    return ae_min(ae_max(CHUNK_MIN, ae_min(CHUNK_MAX, fit)), ae_max(n.M, 1));
+    const ptrdiff_t fit = CHUNK_BYTES / (n.V * (ptrdiff_t)(sizeof(float) + GRADIENT_BYTES));
+    const ptrdiff_t most = ae_max(CHUNK_MIN, ae_min(CHUNK_MAX, fit)), chunks = ae_ceil_div(n.M, most);
+    return chunks > 1 ? ae_ceil_div(ae_ceil_div(n.M, chunks), 64) * 64 : ae_max(n.M, 1);
 }
 
-/* scratch: | rows of the chunk (int32) | scales [chunk] | dz [chunk, D] | logits [chunk, V] | z [chunk, D] |; in bfloat16 the gradient of
- * the logits takes the place of the first half of each row of them. */
+/* scratch: | rows of the chunk (int32) | scales [chunk] | dz [chunk, D] | logits [chunk, V] | z [chunk, D] | d_logits [chunk, V] | */
 typedef struct {
     int32_t *rows;
     float *scales, *dz, *logits;
-    ae_elem *z;
+    ae_elem *z, *d_logits;
     ptrdiff_t count;
 } chunk;
 
@@ -33,7 +37,7 @@ static ptrdiff_t whole_lines(ptrdiff_t n) {
 size_t AE_ROW_NAME(ae_cpu_head_scratch_bytes)(ae_head_dims n) {
     const ptrdiff_t rows = chunk_rows(n);
     return (size_t)(2 * whole_lines(rows) + rows * (n.D + n.V)) * sizeof(float) +
-           (size_t)(rows * n.D) * sizeof(ae_elem);
+           (size_t)(rows * n.D) * sizeof(ae_elem) + (size_t)(rows * n.V * GRADIENT_BYTES);
 }
 
 static chunk chunk_in(void *scratch, ae_head_dims n) {
@@ -43,6 +47,7 @@ static chunk chunk_in(void *scratch, ae_head_dims n) {
     c.dz = c.scales + whole_lines(rows);
     c.logits = c.dz + rows * n.D;
     c.z = (ae_elem *)(void *)(c.logits + rows * n.V);
+    c.d_logits = GRADIENT_BYTES ? c.z + rows * n.D : (ae_elem *)(void *)c.logits;
     return c;
 }
 
@@ -135,8 +140,7 @@ AE_INLINE void weigh_each(vf *x, vf *e, const curve *c, const int n) {
     AE_EACH(j, n) x[j] = e[j] * vf_fnma(x[j], x[j], one);
 }
 
-/* The sum of the weights of a block of logits; what is left of their gradient but for a factor of the row goes to out, which may
- * begin where x does. */
+/* The sum of the weights of a block of logits; what is left of their gradient but for a factor of the row goes to out, which may be x. */
 static double weigh_block(ae_elem *out, const float *x, const curve *c, ptrdiff_t n) {
     static const float ones[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     vf sum[4] = {vf_set(0), vf_set(0), vf_set(0), vf_set(0)}, t[4], e[4];
@@ -157,14 +161,13 @@ static double weigh_block(ae_elem *out, const float *x, const curve *c, ptrdiff_
     return (double)vf_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-/* One row: its loss, and in place of the logits its gradient (softmax - onehot) (1 - (y / cap)^2) but for the factor that is returned. */
-static float loss_row(float *nll, float *x, int32_t target, float scale, ae_head_dims n) {
+/* One row: its loss, and in `out` the logits' gradient (softmax - onehot) (1 - (y / cap)^2) but for the factor that is returned. */
+static float loss_row(float *nll, ae_elem *out, float *x, int32_t target, float scale, ae_head_dims n) {
     curve c = {.cap = n.cap, .inverse = n.cap > 0 ? 1.0f / n.cap : 0.0f};
     c.capped = n.cap <= 0 || n.cap > CAP_WITHOUT_SHIFT;
     if (n.cap > CAP_WITHOUT_SHIFT) soft_cap(x, n.cap, n.V);
     if (c.capped) c.shift = largest(x, n.V);
     const float y = c.capped ? x[target] : n.cap * tanhf(x[target] * c.inverse), t = y * c.inverse;
-    ae_elem *out = (ae_elem *)(void *)x;
     double total = 0;
     for (ptrdiff_t v = 0; v < n.V; v += SUM_BLOCK)
         total += weigh_block(out + v, x + v, &c, ae_min(SUM_BLOCK, n.V - v));
@@ -191,13 +194,11 @@ static void clear_masked(ae_elem *dz, const float *weights, ae_head_dims n) {
 /* The rows' factors go to dz after its product, and to z before the product of dtable. */
 static void chunk_gradients(const chunk *c, ae_elem *dz, float *dtable, const ae_cpu_weight *table,
                             ae_head_dims n) {
-    const ptrdiff_t ld = n.V * (ptrdiff_t)(sizeof(float) / sizeof(ae_elem));
-    const ae_elem *d_logits = (const ae_elem *)(const void *)c->logits;
     ae_gemm(&(ae_gemm_args){.m = c->count,
                             .n = n.D,
                             .k = n.V,
                             .alpha = 1,
-                            .a = ae_act_operand(d_logits, ld, false),
+                            .a = ae_act_operand(c->d_logits, n.V, false),
                             .b = ae_weight_operand(table, false),
                             .c = c->dz,
                             .ldc = n.D});
@@ -211,7 +212,7 @@ static void chunk_gradients(const chunk *c, ae_elem *dz, float *dtable, const ae
                                 .n = n.D,
                                 .k = c->count,
                                 .alpha = 1,
-                                .a = ae_act_operand(d_logits, ld, true),
+                                .a = ae_act_operand(c->d_logits, n.V, true),
                                 .b = ae_act_operand(c->z, n.D, false),
                                 .beta = 1,
                                 .c = dtable,
@@ -233,7 +234,8 @@ void AE_ROW_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz, ae_f32 *dtable, con
 #pragma omp parallel for
         for (ptrdiff_t r = 0; r < c.count; r++) {
             const int32_t row = c.rows[r];
-            c.scales[r] = loss_row(nll + row, c.logits + r * n.V, targets[row], grad_scale * weights[row], n);
+            c.scales[r] = loss_row(nll + row, c.d_logits + r * n.V, c.logits + r * n.V, targets[row],
+                                   grad_scale * weights[row], n);
         }
         chunk_gradients(&c, ae_ma(dz), ae_mf(dtable), ae_cpu_weight_of(table), n);
     }

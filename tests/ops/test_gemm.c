@@ -86,7 +86,7 @@ static float value(ae_elem_type type, const void *at, ptrdiff_t i) {
 typedef struct {
     ptrdiff_t m, n, k;
     ae_elem_type a_type, b_type, c_type;
-    bool trans_a, trans_b, bias, residual, in_place;
+    bool trans_a, trans_b, bias, residual, in_place, dense;
     float alpha, beta;
 } product;
 
@@ -96,12 +96,12 @@ typedef struct {
     ae_gemm_args g;
 } made;
 
-/* Leading dimensions are wider than the matrices. */
+/* Leading dimensions are wider than the matrices unless `dense`. */
 static made make(const product *p) {
     made d = {.p = *p};
-    const ptrdiff_t a_rows = p->trans_a ? p->k : p->m, b_rows = p->trans_b ? p->n : p->k;
-    const ptrdiff_t lda = (p->trans_a ? p->m : p->k) + 3, ldb = (p->trans_b ? p->k : p->n) + 2,
-                    ldc = p->n + 1;
+    const ptrdiff_t a_rows = p->trans_a ? p->k : p->m, b_rows = p->trans_b ? p->n : p->k, gap = !p->dense;
+    const ptrdiff_t lda = (p->trans_a ? p->m : p->k) + 3 * gap, ldb = (p->trans_b ? p->k : p->n) + 2 * gap,
+                    ldc = p->n + gap;
     d.a = random_array(p->a_type, a_rows * lda);
     d.b = random_array(p->b_type, b_rows * ldb);
     d.c = random_array(p->c_type, p->m * ldc);
@@ -363,16 +363,17 @@ ON_EVERY_ENGINE(panels_are_what_they_stand_for) {
 }
 
 /* B in the library's layout, from every form that it is packed from; every engine reads it. */
-static void try_blocked(product p) {
+static void try_blocked(product p, void (*multiply)(const ae_gemm_args *g)) {
     made d = make(&p);
+    const ae_gemm_operand b = d.g.b;
     const ptrdiff_t k = p.k, n = p.n, depth = ae_blocked_depth(k);
     uint16_t *panels = aligned_alloc(64, (size_t)ae_blocked_elements(k, n) * sizeof *panels);
     memset(panels, 0xff, (size_t)ae_blocked_elements(k, n) * sizeof *panels);
     for (ptrdiff_t j = 0; j < n; j += AE_BLOCKED_COLS)
         ae_blocked_pack(panels + j * depth, &d.g.b, k, j, ae_min(AE_BLOCKED_COLS, n - j));
     d.g.b = ae_blocked_operand(panels, k);
-    ae_gemm(&d.g);
-    d.g.b = ae_operand(p.b_type, d.b.at, (p.trans_b ? k : n) + 2, p.trans_b);
+    multiply(&d.g);
+    d.g.b = b;
     expect_product(&d);
     free(panels);
     made_free(&d);
@@ -393,8 +394,31 @@ ON_EVERY_ENGINE(blocked_right_factors) {
                                   .a_type = bits & 8 ? AE_ELEM_F32 : AE_ELEM_BF16,
                                   .b_type = bits & 1 ? AE_ELEM_BF16 : AE_ELEM_F32,
                                   .c_type = bits & 2 ? AE_ELEM_BF16 : AE_ELEM_F32,
-                                  .trans_b = bits & 4});
+                                  .trans_b = bits & 4},
+                        ae_gemm);
         }
+}
+
+static void multiply_by_library(const ae_gemm_args *g) {
+    cr_assert(ae_gemm_bf16(g), "%td x %td x %td: left to slower kernels", g->m, g->n, g->k);
+}
+
+/* The library has kernels only for some layouts, and what it refuses is a correct product at half the speed or less. */
+ON_EVERY_ENGINE(blocked_products_are_the_librarys) {
+    if (!ae_gemm_bf16_takes_blocked()) return;
+    static const product ways[] = {{.alpha = 1, .beta = 1},
+                                   {.alpha = 1, .bias = true},
+                                   {.alpha = 1, .bias = true, .residual = true},
+                                   {.alpha = 1, .residual = true, .in_place = true}};
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
+        for (unsigned bits = 0; bits < 4; bits++)
+            for (int size = 0; size < SIZES - 1; size++) {
+                product p = with_size(ways[way], size);
+                p.a_type = p.b_type = AE_ELEM_BF16;
+                p.dense = bits & 1;
+                p.c_type = bits & 2 && !p.residual ? AE_ELEM_BF16 : AE_ELEM_F32;
+                try_blocked(p, multiply_by_library);
+            }
 }
 
 /* More rows and a greater depth than are turned at once; looked at here and there. */

@@ -275,7 +275,8 @@ static bool multiply_dense(cache *c, const ae_gemm_args *g) {
         (gaps_c && !reserve(&c->dense_c, c_row * (size_t)g->m)))
         return false;
     if (gaps_a) {
-        copy_rows(c->dense_a.at, (ptrdiff_t)a_row, g->a.at, g->a.ld * (ptrdiff_t)sizeof(uint16_t), g->m, a_row);
+        copy_rows(c->dense_a.at, (ptrdiff_t)a_row, g->a.at, g->a.ld * (ptrdiff_t)sizeof(uint16_t), g->m,
+                  a_row);
         s.a = ae_operand(AE_ELEM_BF16, c->dense_a.at, g->k, false);
     }
     if (gaps_c) {

@@ -246,9 +246,9 @@ static ae_status pack(kit *k, const op_row *row) {
     k->O = row->rows;
     k->I = row->cols;
     if (!row->rows) return AE_OK;
-    k->packed_bytes = k->be->weight_bytes(k->be, row->rows, row->cols);
+    k->packed_bytes = k->be->weight_bytes(k->be, row->rows, row->cols, false);
     const ae_status st = k->packed_bytes ? k->be->alloc(&k->packed, k->packed_bytes) : AE_OK;
-    if (st == AE_OK) k->w = k->be->weight_pack(k->be, k->packed, k->matrix[0], row->rows, row->cols);
+    if (st == AE_OK) k->w = k->be->weight_pack(k->be, k->packed, k->matrix[0], row->rows, row->cols, false);
     return st;
 }
 

@@ -165,11 +165,12 @@ ae_status ae_bench_train(ae_bench *b) {
     double step_s = 0, product;
     ae_status st;
     AE_TRY(make_plan(b, &plan));
+    b->be.pack_at_use = plan.pack_at_use;
     AE_TRY(trainee_init(&t, b, &plan));
     ae_bench_say(
-        b, "training   %s, %td rows of %td tokens, micro-batches of %td, %td MLPs and %td blocks recomputed",
+        b, "training   %s, %td rows of %td tokens, micro-batches of %td, %td MLPs and %td blocks recomputed%s",
         b->shape, (ptrdiff_t)b->batch, (ptrdiff_t)b->row_tokens, plan.micro_rows, plan.lean_mlps,
-        plan.recompute_blocks);
+        plan.recompute_blocks, plan.pack_at_use ? ", weights packed at each use" : "");
     ae_bench_put(b, "recompute_mlps", (double)plan.lean_mlps);
     ae_bench_put(b, "recompute_blocks", (double)plan.recompute_blocks);
     ae_bench_put_text(b, "shape", b->shape);

@@ -134,6 +134,7 @@ ae_status ae_params_init(ae_params *p, const ae_model_config *c) {
     table t = {.params = p, .config = c, .block = -1};
     add_matrix(&t, "embed_tokens.weight", c->V, c->D, 1);
     p->items[0].decays = false;
+    p->items[0].often = true;
     for (t.block = 0; t.block < c->blocks; t.block++) add_block(&t);
     t.block = -1;
     add_vector(&t, "final_norm.weight", c->D);

@@ -17,6 +17,7 @@ typedef struct {
     bool decays;        /* weight decay applies (docs/model.md, "Optimiser") */
     bool trainable;     /* has gradient and optimiser memory */
     bool product;       /* a right-hand side of products: has a packed form */
+    bool often;         /* used many times in a pass: the table, once for every chunk of tokens */
     int64_t rows, cols; /* of the product's matrix */
     int64_t parts;      /* gates: so many square blocks; else 0 */
     int64_t offset;     /* in elements of the parameter arena */

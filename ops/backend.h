@@ -26,6 +26,7 @@ typedef struct ae_backend {
     bool compact;           /* inference keeps weights in that form alone */
     ptrdiff_t group;        /* of compact integers: inputs that share a scale */
     size_t act_bytes;       /* of one activation */
+    bool pack_at_use; /* weights that are not used often keep no packed copy: every product packs its own. Set before weights are made */
 
     /* memory: aligned to 64 bytes; contents are undefined until written */
     ae_status (*alloc)(void **ptr, size_t bytes);
@@ -37,10 +38,11 @@ typedef struct ae_backend {
 
     /* x as activations: x itself where both types are the same, else converted into `room` */
     ae_act *(*act_from_f32)(ae_act *room, const ae_f32 *x, ptrdiff_t n);
-    /* the form that products take, in `weight_bytes` of room beside the float32 master; to be packed again when the master changed */
-    size_t (*weight_bytes)(const struct ae_backend *be, ptrdiff_t rows, ptrdiff_t cols);
+    /* the form that products take, in `weight_bytes` of room beside the float32 master; to be packed again when the master changed.
+     * `often`: used many times in a pass, and so kept packed in any case */
+    size_t (*weight_bytes)(const struct ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool often);
     ae_weight *(*weight_pack)(const struct ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows,
-                              ptrdiff_t cols);
+                              ptrdiff_t cols, bool often);
 
     /* compact weights, for inference without float32 masters: room for one, and its rows from the host, piece by piece (ops/cpu/panels.h
      * says how rows may be cut; scales NULL: integers are quantised here) */

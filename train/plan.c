@@ -41,16 +41,35 @@ size_t ae_plan_available(double memory_gb) {
 
 /* ---- sizes ---- */
 
-static void size_parameters(ae_plan *p, const ae_plan_request *r, const ae_params *params) {
+static size_t packed_bytes(const ae_plan_request *r, const ae_param *p, bool at_use) {
+    ae_backend be = *r->be;
+    be.pack_at_use = at_use;
+    return p->product ? be.weight_bytes(&be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often) : 0;
+}
+
+/* Where weights are packed at use the largest needs room, for one of its two orders. */
+static size_t values_bytes(const ae_plan_request *r, const ae_params *params, bool at_use) {
+    size_t sum = sizeof(float) * (size_t)ae_params_padded_elements(params, false), most = 0;
+    for (ptrdiff_t i = 0; i < params->n; i++) {
+        const ae_param *p = &params->items[i];
+        sum += packed_bytes(r, p, at_use);
+        const size_t one = at_use && !p->often ? packed_bytes(r, p, false) / 2 : 0;
+        if (one > most) most = one;
+    }
+    return sum + most;
+}
+
+/* What the choices below choose among: without and with pack_at_use. */
+typedef struct {
+    size_t values_bytes[2];
+} sizes;
+
+static sizes size_parameters(ae_plan *p, const ae_plan_request *r, const ae_params *params) {
     p->parameters = params->total;
-    p->values_bytes = sizeof(float) * (size_t)ae_params_padded_elements(params, false);
     p->gradients_bytes = sizeof(float) * (size_t)ae_params_padded_elements(params, true);
     p->optimizer_bytes = 2 * p->gradients_bytes;
     p->checkpoint_bytes = ae_checkpoint_bytes(params);
-    for (ptrdiff_t i = 0; i < params->n; i++) {
-        const ae_param *q = &params->items[i];
-        if (q->product) p->values_bytes += r->be->weight_bytes(r->be, (ptrdiff_t)q->rows, (ptrdiff_t)q->cols);
-    }
+    return (sizes){{values_bytes(r, params, false), values_bytes(r, params, true)}};
 }
 
 static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
@@ -65,13 +84,14 @@ static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     return pass > decoder ? pass : decoder;
 }
 
-/* What is made again in backward: so many lean MLPs, then so many whole blocks beside. */
+/* Weights packed at use; and made again in backward so many lean MLPs, then so many whole blocks beside. */
 typedef struct {
+    bool pack_at_use;
     ptrdiff_t lean_mlps, recompute_blocks;
 } thrift;
 
 /* Sizes that follow from the choices; whether all of it fits. */
-static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, thrift t) {
+static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t micro_rows, thrift t) {
     ae_pass_dims n = {.B = micro_rows,
                       .T = r->row_tokens,
                       .recompute_blocks = t.recompute_blocks,
@@ -79,6 +99,8 @@ static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, thr
     p->micro_rows = micro_rows;
     p->recompute_blocks = t.recompute_blocks;
     p->lean_mlps = t.lean_mlps;
+    p->pack_at_use = t.pack_at_use;
+    p->values_bytes = s->values_bytes[t.pack_at_use];
     p->pass_bytes = ae_pass_bytes(r->be, r->model, n, true);
     p->evaluation_rows = ae_min(micro_rows, ae_max(1, AE_PLAN_EVALUATION_TOKENS / r->row_tokens));
     p->evaluation_rows = ae_min(p->evaluation_rows, (ptrdiff_t)r->heldout_rows);
@@ -97,45 +119,48 @@ static bool fits(ae_plan *p, const ae_plan_request *r, ptrdiff_t micro_rows, thr
 /* ---- choices ---- */
 
 /* Even splits of the batch, from the largest allowed down. */
-static bool choose_rows(ae_plan *p, const ae_plan_request *r, thrift t) {
+static bool choose_rows(ae_plan *p, const ae_plan_request *r, const sizes *s, thrift t) {
     ptrdiff_t most = ae_min(r->batch_rows, ae_max(1, AE_PLAN_MICRO_TOKENS / r->row_tokens));
     for (ptrdiff_t parts = ae_ceil_div(r->batch_rows, most), before = 0; parts <= r->batch_rows; parts++) {
         ptrdiff_t rows = ae_ceil_div(r->batch_rows, parts);
-        if (rows != before && fits(p, r, rows, t)) return true;
+        if (rows != before && fits(p, r, s, rows, t)) return true;
         before = rows;
     }
     return false;
 }
 
 /* The level-th of what may be chosen, from the quickest to the leanest; what the request fixes stays. */
-static thrift thrift_of(const ae_plan_request *r, ptrdiff_t level) {
+static thrift thrift_of(const ae_plan_request *r, bool packs, ptrdiff_t level) {
+    const bool at_use = packs && level > 0;
+    level -= at_use;
     const ptrdiff_t blocks = r->model->blocks;
     const bool free_mlps = r->lean_mlps < 0;
     const ptrdiff_t mlps = free_mlps ? ae_min(level, blocks) : r->lean_mlps;
     const ptrdiff_t more = free_mlps ? ae_max(0, level - blocks) : level;
-    return (thrift){mlps, r->recompute_blocks < 0 ? ae_min(more, blocks) : r->recompute_blocks};
+    return (thrift){at_use, mlps, r->recompute_blocks < 0 ? ae_min(more, blocks) : r->recompute_blocks};
 }
 
-static bool choose(ae_plan *p, const ae_plan_request *r) {
+static bool choose(ae_plan *p, const ae_plan_request *r, const sizes *s) {
     const ptrdiff_t free_choices = (r->lean_mlps < 0) + (r->recompute_blocks < 0);
-    if (r->micro_rows == 0 && choose_rows(p, r, thrift_of(r, 0))) return true;
-    for (ptrdiff_t level = 0; level <= free_choices * r->model->blocks; level++)
-        if (fits(p, r, ae_max(1, r->micro_rows), thrift_of(r, level))) return true;
+    const bool packs = s->values_bytes[true] < s->values_bytes[false];
+    if (r->micro_rows == 0 && choose_rows(p, r, s, thrift_of(r, packs, 0))) return true;
+    for (ptrdiff_t level = 0; level <= packs + free_choices * r->model->blocks; level++)
+        if (fits(p, r, s, ae_max(1, r->micro_rows), thrift_of(r, packs, level))) return true;
     return false;
 }
 
 /* What to change: the first of the keys below that makes it fit. */
-static void find_remedy(const ae_plan *p, const ae_plan_request *r, char *out, size_t n) {
+static void find_remedy(const ae_plan *p, const ae_plan_request *r, const sizes *s, char *out, size_t n) {
     ae_plan trial = *p;
     ae_plan_request freer = *r;
     freer.recompute_blocks = freer.lean_mlps = -1;
-    if (choose(&trial, &freer)) {
+    if (choose(&trial, &freer, s)) {
         snprintf(out, n, "train.recompute=%td train.recompute_mlps=%td would fit", trial.recompute_blocks,
                  trial.lean_mlps);
         return;
     }
     freer.micro_rows = 0;
-    if (choose(&trial, &freer)) {
+    if (choose(&trial, &freer, s)) {
         snprintf(out, n, "train.micro_rows=%td train.recompute=%td train.recompute_mlps=%td would fit",
                  trial.micro_rows, trial.recompute_blocks, trial.lean_mlps);
         return;
@@ -143,7 +168,7 @@ static void find_remedy(const ae_plan *p, const ae_plan_request *r, char *out, s
     while (freer.row_tokens > FEWEST_ROW_TOKENS) {
         freer.row_tokens /= 2;
         freer.batch_rows *= 2;
-        if (!choose(&trial, &freer)) continue;
+        if (!choose(&trial, &freer, s)) continue;
         snprintf(out, n, "train.row_tokens=%td train.batch_rows=%td would fit", freer.row_tokens,
                  freer.batch_rows);
         return;
@@ -151,12 +176,12 @@ static void find_remedy(const ae_plan *p, const ae_plan_request *r, char *out, s
     snprintf(out, n, "no length of rows would fit: take a smaller model");
 }
 
-static ae_status refuse(const ae_plan *p, const ae_plan_request *r) {
+static ae_status refuse(const ae_plan *p, const ae_plan_request *r, const sizes *s) {
     char need[32], have[32], fixed[32], remedy[160];
     ae_format_bytes(need, sizeof need, p->peak_bytes - r->program_bytes);
     ae_format_bytes(have, sizeof have, r->available_bytes);
     ae_format_bytes(fixed, sizeof fixed, p->values_bytes + p->gradients_bytes + p->optimizer_bytes);
-    find_remedy(p, r, remedy, sizeof remedy);
+    find_remedy(p, r, s, remedy, sizeof remedy);
     return AE_FAIL(AE_ERR_RESOURCE,
                    "memory: the run needs %s (%s of them for parameters, gradients and optimiser), found %s "
                    "available; %s",
@@ -168,10 +193,10 @@ ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r) {
     *p = (ae_plan){0};
     ae_status st = ae_params_init(&params, r->model);
     if (st != AE_OK) return st;
-    size_parameters(p, r, &params);
+    const sizes s = size_parameters(p, r, &params);
     ae_params_free(&params);
     p->flops_per_token = ae_model_flops_per_token(r->model, r->row_tokens, false);
-    return choose(p, r) ? AE_OK : refuse(p, r);
+    return choose(p, r, &s) ? AE_OK : refuse(p, r, &s);
 }
 
 /* ---- the table ---- */
@@ -184,7 +209,7 @@ static void row(FILE *out, const char *what, size_t bytes, const char *note) {
 
 void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out) {
     char note[96];
-    row(out, "parameters", p->values_bytes, "");
+    row(out, "parameters", p->values_bytes, p->pack_at_use ? "weights packed at each use" : "");
     row(out, "gradients", p->gradients_bytes, "");
     row(out, "optimiser", p->optimizer_bytes, "");
     snprintf(note, sizeof note, "%td x %td tokens, of %td blocks %td recomputed, %td MLPs", p->micro_rows,

@@ -6,8 +6,9 @@
 #include <stdio.h>
 
 /* What a run will need, before it starts: a memory table whose sum is the predicted peak of resident memory, FLOPs, and the
- * choices that trade memory for time: rows of a micro-batch, MLPs that make their gate and up projections again in backward (lean), and
- * whole blocks that run forward again there. None but the first changes a bit of the result. */
+ * choices that trade memory for time: rows of a micro-batch, weights packed for each product instead of once a step, MLPs that make their
+ * gate and up projections again in backward (lean), and whole blocks that run forward again there. None but the first changes a bit of
+ * the result. */
 
 typedef struct {
     const ae_backend *be;
@@ -25,6 +26,7 @@ typedef struct {
 
 typedef struct {
     ptrdiff_t micro_rows, recompute_blocks, lean_mlps;
+    bool pack_at_use;          /* for the backend, before the model is made */
     ptrdiff_t evaluation_rows; /* of a pass that only scores */
     int64_t parameters;        /* elements */
     size_t program_bytes;
@@ -44,7 +46,7 @@ typedef struct {
 enum { AE_PLAN_MICRO_TOKENS = 16384, AE_PLAN_EVALUATION_TOKENS = 4096 };
 
 /* Chooses what is left to choose: the largest micro-batch up to AE_PLAN_MICRO_TOKENS that fits without recomputing; else one row, and as
- * few lean MLPs, then recomputed blocks, as fit. AE_ERR_RESOURCE, naming what would fit, when nothing does. */
+ * little of the rest, in the order above, as fits. AE_ERR_RESOURCE, naming what would fit, when nothing does. */
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r);
 
 /* Bytes for what is to come when the whole program may take `memory_gb` (0: as much as there is). */

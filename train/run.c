@@ -188,6 +188,7 @@ static ae_status make_plan(ae_run *run) {
         .available_bytes = ae_plan_available(t->memory_gb),
     };
     ae_status st = ae_plan_make(&run->plan, &run->request);
+    run->be.pack_at_use = run->plan.pack_at_use;
     run->state.micro_rows = run->plan.micro_rows;
     run->state.recompute_blocks = run->plan.recompute_blocks;
     return st;

@@ -38,13 +38,13 @@ static void cpu_zero(void *device, size_t bytes) {
     if (bytes) memset(device, 0, bytes);
 }
 
-static size_t cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols) {
-    return ae_cpu_weight_bytes(be->weights, rows, cols);
+static size_t cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool often) {
+    return ae_cpu_weight_bytes(be->weights, rows, cols, be->pack_at_use && !often);
 }
 
 static ae_weight *cpu_weight_pack(const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows,
-                                  ptrdiff_t cols) {
-    return ae_cpu_weight_pack(room, be->weights, ae_cf(master), rows, cols);
+                                  ptrdiff_t cols, bool often) {
+    return ae_cpu_weight_pack(room, be->weights, ae_cf(master), rows, cols, be->pack_at_use && !often);
 }
 
 /* The product library takes its packing buffers from malloc at every call; handed back to the system in between, their pages

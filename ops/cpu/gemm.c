@@ -350,6 +350,20 @@ static void run_unpacked(const ae_gemm_args *g) {
     }
 }
 
+/* ---- weights that are blocked at use ---- */
+
+static void run_rounded(const ae_gemm_args *g) {
+    const ptrdiff_t depth = ae_blocked_depth(g->k);
+    float *room = room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    uint16_t *blocked = (uint16_t *)(void *)room;
+#pragma omp parallel for schedule(dynamic)
+    for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS)
+        ae_blocked_pack(blocked + j * depth, &g->b, g->k, j, ae_min(AE_BLOCKED_COLS, g->n - j));
+    ae_gemm_args s = *g;
+    s.b = ae_blocked_operand(blocked, g->k);
+    run_many(&s, 1);
+}
+
 /* ---- the door ---- */
 
 void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
@@ -358,7 +372,9 @@ void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
     ae_gemm_args rest[MANY_MAX];
     ptrdiff_t others = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
-        if (wants_turning(&g[i]))
+        if (g[i].b.rounded)
+            run_rounded(&g[i]);
+        else if (wants_turning(&g[i]))
             run_turned(&g[i]);
         else if (wants_unpacking(&g[i]))
             run_unpacked(&g[i]);
@@ -373,6 +389,7 @@ void ae_gemm(const ae_gemm_args *g) {
 }
 
 void ae_gemm_serial(const ae_gemm_args *g) {
+    assert(!g->b.rounded);
     (void)pthread_once(&once, choose);
     product(g, NULL);
 }

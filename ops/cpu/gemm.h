@@ -13,6 +13,7 @@ typedef struct {
     ae_elem_type type;
     bool trans;
     bool blocked; /* of B only: as ops/cpu/blocked.h has it, `ld` its padded depth */
+    bool rounded; /* of B only: float32, to be blocked for this product; not on one thread */
     ptrdiff_t ld;
     const void *at;
     const ae_cpu_weight *weight; /* of B only: panels; at, type and ld are then unused, and trans is set */
@@ -53,6 +54,9 @@ static inline ae_gemm_operand ae_weight_operand(const ae_cpu_weight *w, bool tra
     if (w->blocked[trans])
         return (ae_gemm_operand){
             .type = AE_ELEM_BF16, .blocked = true, .at = w->blocked[trans], .ld = w->depth[trans]};
+    if (w->at_use)
+        return (ae_gemm_operand){
+            .type = AE_ELEM_F32, .rounded = true, .at = w->master, .ld = w->cols, .trans = trans};
     return ae_operand(w->type == AE_WEIGHT_BF16 ? AE_ELEM_BF16 : AE_ELEM_F32, w->data, w->cols, trans);
 }
 

@@ -27,12 +27,13 @@ static size_t blocked_bytes(ptrdiff_t rows, ptrdiff_t cols, bool trans) {
            sizeof(uint16_t);
 }
 
-size_t ae_cpu_weight_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols) {
+size_t ae_cpu_weight_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols, bool at_use) {
     assert(type == AE_WEIGHT_F32 || type == AE_WEIGHT_BF16);
     const size_t header = round_up(sizeof(ae_cpu_weight));
     if (type == AE_WEIGHT_F32) return header;
-    return header + rows_bytes(rows, cols) + blocked_bytes(rows, cols, false) +
-           blocked_bytes(rows, cols, true);
+    const size_t copies =
+        at_use ? 0 : blocked_bytes(rows, cols, false) + blocked_bytes(rows, cols, true);
+    return header + rows_bytes(rows, cols) + copies;
 }
 
 static void round_rows(uint16_t *to, const float *master, ptrdiff_t rows, ptrdiff_t cols) {
@@ -50,14 +51,16 @@ static void block(uint16_t *to, const ae_cpu_weight *w, bool trans) {
         ae_blocked_pack(to + j * ae_blocked_depth(k), &b, k, j, ae_min(AE_BLOCKED_COLS, n - j));
 }
 
-static void pack_bf16(ae_cpu_weight *w, char *room) {
+static void pack_bf16(ae_cpu_weight *w, char *room, bool at_use) {
     if (wants_rows(w->rows, w->cols)) {
         w->type = AE_WEIGHT_BF16;
         w->data = room;
         round_rows((uint16_t *)(void *)room, w->master, w->rows, w->cols);
         room += rows_bytes(w->rows, w->cols);
     }
-    for (int trans = 0; trans < 2 && ae_gemm_bf16_takes_blocked(); trans++) {
+    if (!ae_gemm_bf16_takes_blocked()) return;
+    w->at_use = at_use;
+    for (int trans = 0; trans < 2 && !at_use; trans++) {
         block((uint16_t *)(void *)room, w, trans);
         w->blocked[trans] = (const uint16_t *)(const void *)room;
         w->depth[trans] = ae_blocked_depth(trans ? w->cols : w->rows);
@@ -66,9 +69,9 @@ static void pack_bf16(ae_cpu_weight *w, char *room) {
 }
 
 ae_weight *ae_cpu_weight_pack(void *room, ae_weight_type type, const float *master, ptrdiff_t rows,
-                              ptrdiff_t cols) {
+                              ptrdiff_t cols, bool at_use) {
     ae_cpu_weight *w = room;
     *w = (ae_cpu_weight){.type = AE_WEIGHT_F32, .rows = rows, .cols = cols, .data = master, .master = master};
-    if (type == AE_WEIGHT_BF16) pack_bf16(w, (char *)room + round_up(sizeof *w));
+    if (type == AE_WEIGHT_BF16) pack_bf16(w, (char *)room + round_up(sizeof *w), at_use);
     return (ae_weight *)room;
 }

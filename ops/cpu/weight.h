@@ -17,6 +17,7 @@ typedef struct {
     /* as the right factor W (dx = dy W), and W^T (y = x W^T), and their padded depths; NULL where there is none */
     const uint16_t *blocked[2];
     ptrdiff_t depth[2];
+    bool at_use; /* in place of those: every product blocks the master for itself, to the same bits */
 
     bool panels;            /* the compact form; the rest belongs to it */
     ptrdiff_t parts, group; /* group: inputs that are summed at once, and share a scale */
@@ -28,9 +29,9 @@ static inline const ae_cpu_weight *ae_cpu_weight_of(const ae_weight *w) {
 }
 
 /* Bytes of the header and of what it holds beside the master; `group` 0 for types without. */
-size_t ae_cpu_weight_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols);
+size_t ae_cpu_weight_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols, bool at_use);
 /* Fills `room` from the master: AE_WEIGHT_F32 points at it, BF16 rounds it. Aligned to 64. */
 ae_weight *ae_cpu_weight_pack(void *room, ae_weight_type type, const float *master, ptrdiff_t rows,
-                              ptrdiff_t cols);
+                              ptrdiff_t cols, bool at_use);
 
 #endif

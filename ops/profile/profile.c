@@ -58,8 +58,8 @@ ROW(copy, (void *to, const void *from, size_t bytes), (to, from, bytes),
 ROW_OF(ae_act *, act_from_f32, (ae_act * room, const ae_f32 *x, ptrdiff_t n), (room, x, n),
        (const void *)result == (const void *)x ? ae_work_moved(0, 0) : ae_work_moved(reals(n, 1), acts(n, 1)))
 ROW_OF(ae_weight *, weight_pack,
-       (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols),
-       (be, room, master, rows, cols),
+       (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols, bool often),
+       (be, room, master, rows, cols, often),
        packs ? ae_work_moved(reals(rows, cols), weights_of(rows, cols)) : (ae_work){0})
 
 ROW(embedding_forward,
@@ -238,7 +238,7 @@ static double compact_element_bytes(const ae_backend *of, ptrdiff_t side) {
 }
 
 static double packed_element_bytes(const ae_backend *of, ptrdiff_t side) {
-    return (double)of->weight_bytes(of, side, side) / (double)(side * side);
+    return (double)of->weight_bytes(of, side, side, false) / (double)(side * side);
 }
 
 void ae_backend_profile(ae_backend *be, const ae_backend *of) {

@@ -152,8 +152,8 @@ ROW(zero, (void *device, size_t bytes), (device, bytes))
 ROW(copy, (void *to, const void *from, size_t bytes), (to, from, bytes))
 ROW_OF(ae_act *, act_from_f32, (ae_act * room, const ae_f32 *x, ptrdiff_t n), (room, x, n))
 ROW_OF(ae_weight *, weight_pack,
-       (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols),
-       (be, room, master, rows, cols))
+       (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols, bool often),
+       (be, room, master, rows, cols, often))
 ROW_OF(ae_weight *, compact_init, (void *room, const ae_weight_shape *s), (room, s))
 ROW(compact_put, (ae_weight * w, ptrdiff_t first, ptrdiff_t n, const float *values, const uint16_t *scales),
     (w, first, n, values, scales))

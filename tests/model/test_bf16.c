@@ -20,9 +20,19 @@ typedef struct {
     float *nll;
 } trial;
 
-static void open_trial(trial *t, size_t number, int threads, ae_pass_dims dims) {
+typedef struct {
+    int threads;
+    bool pack_at_use;
+    ae_pass_dims dims;
+} way;
+
+static void open_trial(trial *t, size_t number, const way *w) {
+    static ae_backend be;
     const char *fixture = fixtures[number / KINDS];
-    rig_model(&t->model, rig_backend(kinds[number % KINDS], threads), fixture, true);
+    ae_pass_dims dims = w->dims;
+    be = *rig_backend(kinds[number % KINDS], w->threads);
+    be.pack_at_use = w->pack_at_use;
+    rig_model(&t->model, &be, fixture, true);
     t->e = rig_expected_read(fixture, t->model.config.V);
     t->batch = rig_rows(&t->e.batch, 0, t->e.batch.B);
     dims.B = t->batch.B;
@@ -88,7 +98,7 @@ ParameterizedTest(size_t *number, bf16, scores_and_gradients) {
     trial t;
     gradient_error g = {0};
     double sum = NAN;
-    open_trial(&t, *number, 2, (ae_pass_dims){0});
+    open_trial(&t, *number, &(way){.threads = 2});
     ae_model_train_pass(&t.model, t.pass, &t.batch, (float)(1 / t.e.weight_sum), &sum, t.nll);
     const double error = score_error(&t);
     for (ptrdiff_t i = 0; i < t.model.params.n; i++) add_gradient(&g, &t, &t.model.params.items[i]);
@@ -100,39 +110,37 @@ ParameterizedTest(size_t *number, bf16, scores_and_gradients) {
     close_trial(&t);
 }
 
-static float *gradients_with(size_t number, int threads, ae_pass_dims dims, double *sum) {
+static float *gradients_with(size_t number, const way *w, double *sum) {
     trial t;
-    open_trial(&t, number, threads, dims);
+    open_trial(&t, number, w);
     ae_model_train_pass(&t.model, t.pass, &t.batch, 1, sum, t.nll);
     float *g = rig_gradients(&t.model);
     close_trial(&t);
     return g;
 }
 
-/* What is made again in backward, and the number of threads, change no bit. */
+/* What is made again in backward, when weights are packed, and the number of threads change no bit. */
 ParameterizedTestParameters(bf16, thrift_and_threads_change_no_bit) {
     static size_t numbers[FIXTURES * KINDS];
     for (size_t i = 0; i < FIXTURES * KINDS; i++) numbers[i] = i;
     return cr_make_param_array(size_t, numbers, FIXTURES * KINDS);
 }
 ParameterizedTest(size_t *number, bf16, thrift_and_threads_change_no_bit) {
-    static const struct {
-        int threads;
-        ae_pass_dims dims;
-    } ways[] = {{1, {0}},
-                {3, {0}},
-                {2, {.lean_mlps = 2}},
-                {2, {.recompute_blocks = 2}},
-                {2, {.lean_mlps = 9, .recompute_blocks = 1}}};
+    static const way ways[] = {{.threads = 1},
+                               {.threads = 3},
+                               {.threads = 2, .pack_at_use = true},
+                               {2, false, {.lean_mlps = 2}},
+                               {2, false, {.recompute_blocks = 2}},
+                               {1, true, {.lean_mlps = 9, .recompute_blocks = 1}}};
     double sum = NAN;
-    float *want = gradients_with(*number, 2, (ae_pass_dims){0}, &sum);
+    float *want = gradients_with(*number, &(way){.threads = 2}, &sum);
     ae_model m;
     rig_model(&m, rig_backend(kinds[*number % KINDS], 2), fixtures[*number / KINDS], true);
     const size_t bytes = (size_t)ae_params_padded_elements(&m.params, true) * sizeof(float);
     ae_model_free(&m);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         double again = NAN;
-        float *got = gradients_with(*number, ways[i].threads, ways[i].dims, &again);
+        float *got = gradients_with(*number, &ways[i], &again);
         cr_assert_eq(again, sum, "way %zu", i);
         cr_assert_eq(memcmp(got, want, bytes), 0, "way %zu", i);
         free(got);

@@ -82,8 +82,8 @@ static int list_parameters(parameter *list, kind which, const ae_block_dims *n) 
 
 static void *packed(rig *r, const rig_array *w, ptrdiff_t rows) {
     const ptrdiff_t cols = w->n / rows;
-    const size_t bytes = r->be.weight_bytes(&r->be, rows, cols);
-    return r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, w->dev, rows, cols);
+    const size_t bytes = r->be.weight_bytes(&r->be, rows, cols, false);
+    return r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, w->dev, rows, cols, false);
 }
 
 static void make_parameters(rig *r, branch *k) {

@@ -40,8 +40,8 @@ static void backward(rig *r, void *context) {
 ON_EVERY_BACKEND(embedding, forward_is_the_reference) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         lookup k = make(r, i);
-        void *room = rig_device(r, r->be.weight_bytes(&r->be, sizes[i].V, k.D));
-        const ae_weight *table = r->be.weight_pack(&r->be, room, k.table.dev, sizes[i].V, k.D);
+        void *room = rig_device(r, r->be.weight_bytes(&r->be, sizes[i].V, k.D, false));
+        const ae_weight *table = r->be.weight_pack(&r->be, room, k.table.dev, sizes[i].V, k.D, false);
         r->be.embedding_forward(k.x.dev, table, k.tokens.dev, scale, k.M, k.D);
         ref_embedding(k.x.d, k.table.d, k.tokens.x, (double)scale, k.M, k.D);
         rig_expect(r, "x", rig_read(r, &k.x), k.x.d, k.x.n, tolerance[FORWARD]);

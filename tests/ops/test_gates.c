@@ -31,8 +31,8 @@ static product make(rig *r, ptrdiff_t M, ptrdiff_t C, ptrdiff_t N) {
                  rig_zeros(r, W),
                  rig_zeros(r, C),
                  NULL};
-    const size_t bytes = r->be.weight_bytes(&r->be, N * S, S);
-    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, k.w.dev, N * S, S);
+    const size_t bytes = r->be.weight_bytes(&r->be, N * S, S, false);
+    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, k.w.dev, N * S, S, false);
     return k;
 }
 

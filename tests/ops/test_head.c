@@ -40,7 +40,7 @@ static float weight_of(rig *r, mask which, ptrdiff_t m) {
 
 static head make(rig *r, ae_head_dims n, mask which) {
     rig_next(r, "M %td D %td V %td cap %g mask %d", n.M, n.D, n.V, (double)n.cap, (int)which);
-    const size_t bytes = r->be.weight_bytes(&r->be, n.V, n.D);
+    const size_t bytes = r->be.weight_bytes(&r->be, n.V, n.D, false);
     float *weights = rig_host(r, (size_t)n.M * sizeof *weights);
     for (ptrdiff_t m = 0; m < n.M; m++) weights[m] = weight_of(r, which, m);
     head k = {n,
@@ -54,7 +54,7 @@ static head make(rig *r, ae_head_dims n, mask which) {
               rig_zeros(r, n.V * n.D),
               NULL,
               rig_device(r, r->be.head_scratch_bytes(n))};
-    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, k.table.dev, n.V, n.D);
+    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, k.table.dev, n.V, n.D, false);
     return k;
 }
 
@@ -238,10 +238,10 @@ ON_EVERY_TYPE(head, smaller_id_first_among_equals) {
     for (ptrdiff_t j = 0; j < k.z.n; j++) k.z.x[j] = (float)(int)(4 * rig_random(r) - 2);
     for (ptrdiff_t j = 0; j < k.table.n; j++) k.table.x[j] = (float)(int)(4 * rig_random(r) - 2);
     const rig_array table = rig_values(r, k.table.x, k.table.n);
-    const size_t bytes = r->be.weight_bytes(&r->be, 50, 4);
+    const size_t bytes = r->be.weight_bytes(&r->be, 50, 4, false);
     k.z = rig_act_values(r, k.z.x, k.z.n);
     k.table = table;
-    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, table.dev, 50, 4);
+    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, table.dev, 50, 4, false);
     expect_top(r, &k, 50);
 }
 

@@ -17,8 +17,8 @@ typedef struct {
 } product;
 
 static ae_weight *pack(rig *r, const rig_array *w, ptrdiff_t rows, ptrdiff_t cols) {
-    const size_t bytes = r->be.weight_bytes(&r->be, rows, cols);
-    return r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, w->dev, rows, cols);
+    const size_t bytes = r->be.weight_bytes(&r->be, rows, cols, false);
+    return r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, w->dev, rows, cols, false);
 }
 
 static product make(rig *r, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {

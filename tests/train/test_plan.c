@@ -84,6 +84,31 @@ Test(plan, keeps_what_was_asked_for) {
     cr_assert_eq(p.lean_mlps, 1);
 }
 
+/* A copy of the weights in bfloat16 is the first that a run can do without. */
+Test(plan, packs_at_use_before_it_computes_twice) {
+    ae_plan_request r = request_for("s100");
+    ae_plan p;
+    setenv("AERIE_PRODUCTS", "bf16", 1);
+    ASSERT_OK(ae_backend_cpu(&be, &(ae_backend_options){.threads = 2, .dtype = AE_DTYPE_BF16}));
+    r.batch_rows = 1;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    cr_assert(!p.pack_at_use);
+    if (be.weights != AE_WEIGHT_BF16) return;
+    const size_t all = p.peak_bytes, values = p.values_bytes;
+    r.available_bytes = all;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    cr_assert(p.pack_at_use);
+    cr_assert_eq(p.lean_mlps, 0);
+    be.pack_at_use = true;
+    ae_model m;
+    ASSERT_OK(ae_model_init(&m, &be, &shape, true));
+    const size_t largest = 2304 * 768 * sizeof(uint16_t), needed = m.value_bytes + m.packed_bytes;
+    ae_model_free(&m);
+    cr_assert_lt(p.values_bytes, values * 3 / 4);
+    cr_assert(p.values_bytes >= needed + largest && p.values_bytes <= needed + largest + 4096,
+              "one room for the largest beside what the model has");
+}
+
 /* The settings that a refusal names do fit. */
 Test(plan, refuses_with_what_would_fit) {
     ae_plan_request r = request_for("s23");

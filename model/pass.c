@@ -90,7 +90,8 @@ static void take_training_blocks(ae_pass *p, ae_arena *a, const ae_backend *be, 
     }
     p->x_last = needed ? take_f32(a, stream) : shared.x;
     p->kept = needed ? NULL : ae_arena_take(a, (size_t)stream * be->act_bytes);
-    p->d = take_f32(a, stream);
+    /* the stream has passed when its gradient begins, unless blocks run forward again */
+    p->d = needed || p->dims.recompute_blocks > 0 ? take_f32(a, stream) : shared.x;
 }
 
 static void take_scoring_blocks(ae_pass *p, ae_arena *a, const ae_backend *be, const ae_model_config *c,

@@ -38,12 +38,13 @@ static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
     s.attention = ae_arena_take(a, be->attention_scratch_bytes(op_dims(n), n->inference));
     s.z = ae_take_act(a, be, M * n->D);
     if (n->inference) return s;
-    s.dz = s.z; /* z is made again before the gradient of it */
+    /* one after the other: d as activations, z made again, the gradient of z */
+    s.converted = be->act_bytes == sizeof(float) ? NULL : s.z;
+    s.dz = s.z;
     s.dq = ae_take_act(a, be, Q);
     s.dk = ae_take_act(a, be, G);
     s.dv = ae_take_act(a, be, G);
     s.d_o = ae_take_act(a, be, Q);
-    s.converted = ae_take_conversion(a, be, M * n->D);
     return s;
 }
 

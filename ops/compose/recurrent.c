@@ -50,10 +50,11 @@ static recurrent_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
         w.conv_state = ae_take_f32(a, n->B * (n->K - 1) * n->C);
     }
     if (n->inference) return w;
-    w.dz = w.z; /* z is made again before the gradient of it */
-    w.du = ae_take_act(a, be, M * n->C);
+    /* one after the other: d as activations, z made again, the gradient of z; and the product, then du */
+    w.converted = be->act_bytes == sizeof(float) ? NULL : w.z;
+    w.dz = w.z;
+    w.du = w.product;
     w.dh = ae_take_act(a, be, M * n->C);
-    w.converted = ae_take_conversion(a, be, M * n->D);
     return w;
 }
 

@@ -227,8 +227,10 @@ static void run_many(const ae_gemm_args *g, ptrdiff_t n) {
 
 /* ---- gradients of weights in bfloat16 ---- */
 
-/* C += A^T B as the library's kernels like it best: A turned and B blocked once for all tiles, so many elements of both at a time. */
-enum { TURNED_ELEMENTS = 8 << 20, TURNED_DEPTH_MIN = 256, TURNED_ROWS = 4096, TURNED_MIN = 32, TURN = 32 };
+/* C += A^T B as the library's kernels like it best: B blocked once for all tiles, a slab of the depth at a time; and each tile's part of A
+ * turned by its own thread just before, so that it never leaves the second-level cache. */
+enum { TURNED_DEPTH = 2048, TURNED_DEPTH_MIN = 256, TURNED_ROWS = 128, TURNED_MIN = 32, TURN = 32 };
+enum { SLAB_ELEMENTS = 8 << 20 };
 
 static bool wants_turning(const ae_gemm_args *g) {
     return engine_of(g) == LIBRARY_BF16 && g->a.trans && !g->b.trans && !g->b.blocked && !g->bias &&
@@ -236,52 +238,56 @@ static bool wants_turning(const ae_gemm_args *g) {
            ae_gemm_bf16_takes_blocked();
 }
 
-/* Rows of C and a depth whose factors fit. */
-typedef struct {
-    ptrdiff_t rows, depth;
-} slab;
-
-static slab slab_of(const ae_gemm_args *g) {
-    const ptrdiff_t rows = ae_min(TURNED_ROWS, round_up(g->m, TURN));
-    const ptrdiff_t fit =
-        TURNED_ELEMENTS / (rows + ae_blocked_cols(g->n)) / AE_BLOCKED_DEPTH * AE_BLOCKED_DEPTH;
-    return (slab){rows, ae_min(ae_blocked_depth(g->k), ae_max(TURNED_DEPTH_MIN, fit))};
+static ptrdiff_t slab_depth(const ae_gemm_args *g) {
+    const ptrdiff_t fit = ae_max(TURNED_DEPTH_MIN, SLAB_ELEMENTS / ae_blocked_cols(g->n));
+    return ae_blocked_depth(ae_ceil_div(g->k, ae_ceil_div(g->k, ae_min(fit, TURNED_DEPTH))));
 }
 
-static void turn_factors(const ae_gemm_args *g, uint16_t *a, uint16_t *b, bool b_too) {
-    const ptrdiff_t ld = ae_blocked_depth(g->k);
+static ptrdiff_t turned_rows(ptrdiff_t m) {
+    ptrdiff_t rows = TURNED_ROWS;
+    while (ae_ceil_div(m, rows) < BLOCKED_TILES_WANTED && rows > TURN) rows /= 2;
+    return rows;
+}
+
+/* Rows [i, i + rows) of A^T, [rows, depth] without gaps; zeros stand beyond the depth of both factors. */
+static void turned_tile(const ae_gemm_args *g, const uint16_t *blocked, ptrdiff_t i, ptrdiff_t rows) {
+    const ptrdiff_t depth = ae_blocked_depth(g->k);
+    uint16_t *a = (uint16_t *)(void *)room_of(chosen.tile_room, depth * rows / 2);
+    ae_gemm_args s = *g;
+    s.m = ae_min(rows, g->m - i);
+    s.k = depth;
+    for (ptrdiff_t r = 0; r < s.m; r += TURN)
+        ae_turn_bf16(a + r * depth, depth, (const uint16_t *)g->a.at + i + r, g->a.ld, g->k,
+                     ae_min(TURN, s.m - r));
+    s.a = ae_operand(AE_ELEM_BF16, a, depth, false);
+    s.b = ae_blocked_operand(blocked, depth);
+    s.c = (float *)g->c + i * g->ldc;
+    product(&s, NULL);
+}
+
+static void run_slab(const ae_gemm_args *g, uint16_t *blocked) {
+    const ptrdiff_t depth = ae_blocked_depth(g->k), rows = turned_rows(g->m);
 #pragma omp parallel
     {
-#pragma omp for schedule(dynamic) nowait
-        for (ptrdiff_t i = 0; i < g->m; i += TURN)
-            ae_turn_bf16(a + i * ld, ld, (const uint16_t *)g->a.at + i, g->a.ld, g->k,
-                         ae_min(TURN, g->m - i));
 #pragma omp for schedule(dynamic)
-        for (ptrdiff_t j = 0; j < (b_too ? g->n : 0); j += AE_BLOCKED_COLS)
-            ae_blocked_pack(b + j * ld, &g->b, g->k, j, ae_min(AE_BLOCKED_COLS, g->n - j));
+        for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS)
+            ae_blocked_pack(blocked + j * depth, &g->b, g->k, j, ae_min(AE_BLOCKED_COLS, g->n - j));
+#pragma omp for schedule(dynamic)
+        for (ptrdiff_t i = 0; i < g->m; i += rows) turned_tile(g, blocked, i, rows);
     }
 }
 
 static void run_turned(const ae_gemm_args *g) {
-    const slab w = slab_of(g);
-    uint16_t *a =
-        (uint16_t *)(void *)room_of(chosen.turned_room, w.depth * (w.rows + ae_blocked_cols(g->n)) / 2);
-    uint16_t *b = a + w.rows * w.depth;
-    for (ptrdiff_t p = 0; p < g->k; p += w.depth) {
-        for (ptrdiff_t i = 0; i < g->m; i += w.rows) {
-            ae_gemm_args s = *g;
-            s.m = ae_min(w.rows, g->m - i);
-            s.k = ae_min(w.depth, g->k - p);
-            s.a.at = (const uint16_t *)g->a.at + p * g->a.ld + i;
-            s.b.at = (const uint16_t *)g->b.at + p * g->b.ld;
-            turn_factors(&s, a, b, i == 0);
-            s.k = ae_blocked_depth(s.k); /* zeros stand beyond the depth of both */
-            s.a = ae_operand(AE_ELEM_BF16, a, s.k, false);
-            s.b = ae_blocked_operand(b, s.k);
-            s.c = (float *)g->c + i * g->ldc;
-            if (p > 0) s.beta = 1;
-            run_many(&s, 1);
-        }
+    const ptrdiff_t depth = slab_depth(g);
+    uint16_t *blocked =
+        (uint16_t *)(void *)room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    for (ptrdiff_t p = 0; p < g->k; p += depth) {
+        ae_gemm_args s = *g;
+        s.k = ae_min(depth, g->k - p);
+        s.a.at = (const uint16_t *)g->a.at + p * g->a.ld;
+        s.b.at = (const uint16_t *)g->b.at + p * g->b.ld;
+        if (p > 0) s.beta = 1;
+        run_slab(&s, blocked);
     }
 }
 

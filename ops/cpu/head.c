@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Logits exist for one chunk of tokens at a time; large enough to amortise the sweep over dtable, small against memory. */
-enum { CHUNK_BYTES = 64 << 20, CHUNK_MIN = 128, CHUNK_MAX = 2048, SUM_BLOCK = 1024 };
+enum { CHUNK_BYTES = 48 << 20, CHUNK_MIN = 128, CHUNK_MAX = 2048, SUM_BLOCK = 1024 };
 
 /* The gradient of the logits takes their place where its type is the same; else it stands beside them, row after row without gaps, as the
  * library's products want it. */

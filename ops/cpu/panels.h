@@ -57,12 +57,15 @@ void ae_cpu_panels_row(float *out, const ae_cpu_weight *w, ptrdiff_t row, float 
 /* out[m, o] = residual[m, o] + bias[o] + x[m] . w[o] for M <= 16 rows, all float32, out [M, rows]; residual and bias may be NULL, out may
  * be residual. Each weight is read once for all rows, in an order of summation that does not depend on M. With integers x is
  * rounded to 16 bits by group, products are exact in a group and summed in float32 across groups. _vnni: where the processor has
- * AVX512-VNNI, the same bits as avx512. */
+ * AVX512-VNNI, the same bits as avx512. _bf16: where it has AVX512-BF16 too; bfloat16 weights meet x rounded to bfloat16, two inputs
+ * at once, which sums in another order. */
 void ae_cpu_panels_few_avx2(float *out, const float *residual, const float *bias, const float *x,
                             const ae_cpu_weight *w, ptrdiff_t M);
 void ae_cpu_panels_few_avx512(float *out, const float *residual, const float *bias, const float *x,
                               const ae_cpu_weight *w, ptrdiff_t M);
 void ae_cpu_panels_few_avx512_vnni(float *out, const float *residual, const float *bias, const float *x,
+                                   const ae_cpu_weight *w, ptrdiff_t M);
+void ae_cpu_panels_few_avx512_bf16(float *out, const float *residual, const float *bias, const float *x,
                                    const ae_cpu_weight *w, ptrdiff_t M);
 
 #endif

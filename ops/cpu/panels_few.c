@@ -26,13 +26,17 @@ enum { TILE_ROWS = 4 }; /* 16: 8 hold sums */
 #endif
 enum { SUMS = 2 * TILE_ROWS };
 #define AE_INLINE static inline __attribute__((always_inline))
-#ifdef __AVX512VNNI__
+/* Variants: with AVX512-VNNI for integers, and beside it with bfloat16 dot products. */
+#ifdef __AVX512BF16__
+#define NAME(f) AE_JOIN(AE_ISA_NAME(f), bf16)
+#elif defined __AVX512VNNI__
 #define NAME(f) AE_JOIN(AE_ISA_NAME(f), vnni)
 #else
 #define NAME(f) AE_ISA_NAME(f)
 #endif
 
-/* ---- x as the kernels want it: [inputs][rows] floats, or [pairs of inputs][rows] of two int16, and scales [groups][rows] ---- */
+/* ---- x as the kernels want it: [inputs][rows] floats, or [pairs of inputs][rows] of two bfloat16 or two int16 and scales
+ * [groups][rows] ---- */
 
 typedef struct {
     int32_t *x;
@@ -40,6 +44,17 @@ typedef struct {
     int32_t *offsets; /* what OFFSET adds to a group's sum, to be taken off */
     ptrdiff_t rows;   /* M padded to what the tiles take */
 } prepared;
+
+#ifdef __AVX512BF16__
+enum { PAIRED_REALS = 1 };
+#else
+enum { PAIRED_REALS = 0 };
+#endif
+
+/* Entries of a row of x for so many inputs. */
+static ptrdiff_t entries(const ae_cpu_weight *w, ptrdiff_t cols) {
+    return w->type == AE_WEIGHT_BF16 && !PAIRED_REALS ? cols : cols / 2;
+}
 
 static ptrdiff_t padded_rows(ptrdiff_t M) {
     return M <= 2 ? M : M <= 4 ? 4 : ae_ceil_div(M, TILE_ROWS) * TILE_ROWS;
@@ -123,6 +138,23 @@ static void prepare_integers(const prepared *p, const float *x, const ae_cpu_wei
         }
 }
 
+#ifdef __AVX512BF16__
+static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
+    enum { COLS = 256 };
+    const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w), pieces = ae_ceil_div(cols, COLS);
+#pragma omp for collapse(2)
+    for (ptrdiff_t k = 0; k < parts * pieces; k++)
+        for (ptrdiff_t m = 0; m < p->rows; m++) {
+            const ptrdiff_t part = k / pieces, first = k % pieces * COLS, n = ae_min(COLS, cols - first),
+                            there = m < M ? ae_min(n, w->cols - first) : 0;
+            const float *from = x + (m * parts + part) * w->cols + first;
+            uint16_t q[COLS] = {0};
+            for (ptrdiff_t i = 0; i < there; i += VF)
+                vf_store_bf16_n(q + i, vf_load_n(from + i, there - i), there - i);
+            put_pairs(p->x + (part * cols + first) / 2 * p->rows + m, p->rows, (const int16_t *)q, n);
+        }
+}
+#else
 static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
     enum { COLS = 256 };
     const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w), pieces = ae_ceil_div(cols, COLS),
@@ -139,12 +171,11 @@ static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight
         }
     }
 }
+#endif
 
 static prepared room_for(const ae_cpu_weight *w, ptrdiff_t M) {
-    const bool real = w->type == AE_WEIGHT_BF16;
-    const ptrdiff_t rows = padded_rows(M), parts = ae_panel_parts(w), cols = ae_panel_cols(w),
-                    elements = parts * rows * (real ? cols : cols / 2),
-                    scales = parts * rows * ae_panel_groups(w);
+    const ptrdiff_t rows = padded_rows(M), parts = ae_panel_parts(w),
+                    elements = parts * rows * entries(w, ae_panel_cols(w)), scales = parts * rows * ae_panel_groups(w);
     int32_t *x = malloc((size_t)(elements + 2 * scales) * sizeof *x);
     if (!x) abort(); /* a product has no way to fail; the plan has left room for this */
     return (prepared){
@@ -244,25 +275,42 @@ AE_INLINE vf real_of(int32_t bits) {
 
 #define AE_UNROLL _Pragma("GCC unroll 16")
 
+/* sum += the products of a line of each unit, two inputs, with R rows. */
+#ifdef __AVX512BF16__
+AE_INLINE void add_line(vf sum[UNITS_MAX][TILE_ROWS], const vi *line, const int32_t *x, ptrdiff_t ldx,
+                        const int R, const int U) {
+    (void)ldx;
+    AE_UNROLL for (int r = 0; r < R; r++) {
+        const __m512bh a = (__m512bh)vi_set(x[r]);
+        AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = _mm512_dpbf16_ps(sum[u][r], (__m512bh)line[u], a);
+    }
+}
+#else
+AE_INLINE void add_line(vf sum[UNITS_MAX][TILE_ROWS], const vi *line, const int32_t *x, ptrdiff_t ldx,
+                        const int R, const int U) {
+    AE_UNROLL for (int r = 0; r < R; r++) {
+        const vf a = real_of(x[r]);
+        AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = vf_fma(even_bf16(line[u]), a, sum[u][r]);
+    }
+    AE_UNROLL for (int r = 0; r < R; r++) {
+        const vf a = real_of(x[ldx + r]);
+        AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = vf_fma(odd_bf16(line[u]), a, sum[u][r]);
+    }
+}
+#endif
+
 AE_INLINE void group_bf16(float *totals, const int32_t *x, ptrdiff_t ldx, panel_at p, ptrdiff_t cols,
                           const int R, const int U) {
-    enum { LINE = 64 };
+    enum { LINE = 64, ENTRIES = PAIRED_REALS ? 1 : 2 };
     vf sum[UNITS_MAX][TILE_ROWS];
     AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) sum[u][r] = vf_set(0);
-    for (ptrdiff_t i = 0; i < cols; i += 2, p.data += LINE, x += 2 * ldx) {
+    for (ptrdiff_t i = 0; i < cols; i += 2, p.data += LINE, x += ENTRIES * ldx) {
         vi line[UNITS_MAX];
         AE_UNROLL for (int u = 0; u < U; u++) {
             line[u] = load_line(unit_data(&p, u, LINE));
             if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
         }
-        AE_UNROLL for (int r = 0; r < R; r++) {
-            const vf a = real_of(x[r]);
-            AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = vf_fma(even_bf16(line[u]), a, sum[u][r]);
-        }
-        AE_UNROLL for (int r = 0; r < R; r++) {
-            const vf a = real_of(x[ldx + r]);
-            AE_UNROLL for (int u = 0; u < U; u++) sum[u][r] = vf_fma(odd_bf16(line[u]), a, sum[u][r]);
-        }
+        add_line(sum, line, x, ldx, R, U);
     }
     AE_UNROLL for (int u = 0; u < U; u++) AE_UNROLL for (int r = 0; r < R; r++) {
         float *at = totals + (r * UNITS_MAX + u) * VF;
@@ -386,8 +434,7 @@ typedef struct {
 AE_INLINE void sweep(float *totals, const place *at, const int R, const int U) {
     const ae_cpu_weight *w = at->w;
     const ptrdiff_t cols = ae_panel_cols(w), groups = ae_panel_groups(w), ldx = at->x->rows;
-    const bool real = w->type == AE_WEIGHT_BF16;
-    const int32_t *x = at->x->x + at->part * ldx * (real ? cols : cols / 2);
+    const int32_t *x = at->x->x + at->part * ldx * entries(w, cols);
     panel_at p = {.data_step = ae_panel_bytes(w->type, cols), .scales_step = groups * LANES};
     for (ptrdiff_t g = 0; g < groups; g++) {
         const ptrdiff_t first = g * w->group, n = ae_min(w->group, cols - first);
@@ -400,13 +447,13 @@ AE_INLINE void sweep(float *totals, const place *at, const int R, const int U) {
         p.ahead = AHEAD + (beyond ? (U / UNITS_OF_PANEL - 1) * p.data_step : 0);
         for (ptrdiff_t r = 0; r < ldx; r += R) {
             float *to = totals + r * UNITS_MAX * VF;
-            if (real)
-                group_bf16(to, x + first * ldx + r, ldx, p, n, R, U);
+            const int32_t *from = x + entries(w, first) * ldx + r;
+            if (w->type == AE_WEIGHT_BF16)
+                group_bf16(to, from, ldx, p, n, R, U);
             else if (w->type == AE_WEIGHT_INT8)
-                group_int8(to, x + first / 2 * ldx + r, ldx, x_scales + r, p, n, R, U);
+                group_int8(to, from, ldx, x_scales + r, p, n, R, U);
             else
-                group_int4(to, x + first / 2 * ldx + r, ldx, x_scales + r, at->x->offsets + x_group + r, p, n,
-                           R, U);
+                group_int4(to, from, ldx, x_scales + r, at->x->offsets + x_group + r, p, n, R, U);
         }
     }
 }

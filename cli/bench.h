@@ -10,6 +10,7 @@
 /* What `aerie bench` was asked, and where its figures go. */
 typedef struct {
     const char *shape, *prefill, *dtype;
+    const char *model;   /* decode: a folder, checkpoint or run in place of a shape with random weights */
     const char *compare; /* a file of an earlier result, or NULL */
     int64_t row_tokens, batch, steps, tokens, threads, recompute, recompute_mlps, micro_rows;
     double memory_gb; /* that training may take; 0: what there is */

@@ -3,6 +3,7 @@
 #include "core/machine.h"
 #include "core/rng.h"
 #include "model/decode.h"
+#include "model/source.h"
 
 #include <errno.h>
 #include <math.h>
@@ -45,15 +46,19 @@ static ae_status check_room(const ae_bench *b) {
     ae_params_free(&params);
     if (needed <= there) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE,
-                   "%s needs %.1f GB of memory, %.1f GB are available; choose a smaller --shape", b->shape,
-                   needed / 1e9, there / 1e9);
+                   "%s needs %.1f GB of memory, %.1f GB are available; choose a smaller --%s", b->shape,
+                   needed / 1e9, there / 1e9, b->model ? "dtype" : "shape");
 }
 
 static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
     ae_status st;
     AE_TRY(check_room(b));
-    AE_TRY(ae_model_init(&s->model, &b->be, &b->config, false));
-    AE_TRY(ae_model_set_initial(&s->model, 1));
+    if (b->model) {
+        AE_TRY(ae_model_open(&s->model, &b->be, b->model, false));
+    } else {
+        AE_TRY(ae_model_init(&s->model, &b->be, &b->config, false));
+        AE_TRY(ae_model_set_initial(&s->model, 1));
+    }
     AE_TRY(ae_decode_state_init(&s->state, &s->model, b->batch));
     AE_TRY(ae_decoder_new(&s->decoder, &s->model, b->batch, AE_PREFILL_CHUNK));
     s->tokens = malloc((size_t)longest * sizeof *s->tokens);

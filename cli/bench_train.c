@@ -107,7 +107,8 @@ static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
                                      .recompute_blocks = b->recompute,
                                      .lean_mlps = b->recompute_mlps,
                                      .program_bytes = ae_rss_bytes(),
-                                     .available_bytes = ae_plan_available(b->memory_gb)};
+                                     .available_bytes = ae_plan_available(b->memory_gb),
+                                     .limit = b->memory_gb > 0 ? "--memory-gb" : NULL};
     return ae_plan_make(plan, &request);
 }
 
@@ -168,7 +169,8 @@ ae_status ae_bench_train(ae_bench *b) {
     b->be.pack_at_use = plan.pack_at_use;
     AE_TRY(trainee_init(&t, b, &plan));
     ae_bench_say(
-        b, "training   %s, %td rows of %td tokens, micro-batches of %td, %td MLPs and %td blocks recomputed%s",
+        b,
+        "training   %s, %td rows of %td tokens, micro-batches of %td, %td MLPs and %td blocks recomputed%s",
         b->shape, (ptrdiff_t)b->batch, (ptrdiff_t)b->row_tokens, plan.micro_rows, plan.lean_mlps,
         plan.recompute_blocks, plan.pack_at_use ? ", weights packed at each use" : "");
     ae_bench_put(b, "recompute_mlps", (double)plan.lean_mlps);

@@ -101,8 +101,8 @@ static ae_status write_script(FILE *f, const void *what) {
     for (size_t k = 0; k < c->n; k++) write_bars(f, &c->charts[k], k);
     fprintf(f,
             "set multiplot layout 1,%zu title \"time of each op; dark: what the machine's limits alone would "
-            "take; "
-            "share of the time, bound, and fraction of that bound reached\"\n"
+            "take\\n"
+            "share of the time, what bounds the op, and how much of that bound it reaches\"\n"
             "set border 1 lc rgb \"#777777\"\nset tics nomirror textcolor rgb \"#333333\"\nset ytics scale 0 "
             "noenhanced\n"
             "set xlabel \"milliseconds\"\nset grid x lc rgb \"#e4e4e4\" lt 1 lw 0.7\n",

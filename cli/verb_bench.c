@@ -3,6 +3,7 @@
 #include "cli/verbs.h"
 #include "core/machine.h"
 #include "eval/limits.h"
+#include "model/source.h"
 
 #include <cblas.h>
 #include <errno.h>
@@ -24,7 +25,7 @@ static const struct {
 enum { N_MODES = sizeof modes / sizeof *modes };
 
 static const char usage[] =
-    "aerie bench train|decode|ops|limits [--shape PRESET] [--flags]\n\n"
+    "aerie bench train|decode|ops|limits [--shape PRESET | --model M] [--flags]\n\n"
     "  train   a whole step on random tokens (forward, backward, clip, AdamW): tok/s, FLOPs, memory\n"
     "  decode  tokens one by one after prefills of several lengths: tok/s, bytes of weights per second\n"
     "  ops     every kernel forward and backward against what bounds it\n"
@@ -128,11 +129,24 @@ static void tell_machine(ae_bench *b) {
     ae_bench_put_text(b, "machine.onednn", dnnl);
 }
 
+/* The model's own shape, and what its folder holds in integers for --dtype auto. */
+static ae_status find_model(ae_bench *b, ae_backend_options *options) {
+    ae_model_source source;
+    const ae_status st = ae_model_source_open(&source, b->model);
+    if (st != AE_OK) return st;
+    b->shape = b->model;
+    b->config = source.config;
+    options->weights = source.weights;
+    options->group = source.group;
+    ae_model_source_free(&source);
+    return AE_OK;
+}
+
 static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     json_t *old = NULL;
     ae_backend_options options = {.threads = (int)b->threads};
     ae_status st = b->compare ? ae_json_load(&old, b->compare) : AE_OK;
-    if (st == AE_OK) st = find_shape(b);
+    if (st == AE_OK) st = b->model ? find_model(b, &options) : find_shape(b);
     if (st == AE_OK && run == ae_bench_decode) st = ae_weights_parse(b->dtype, &options);
     if (st == AE_OK && run != ae_bench_decode) st = ae_dtype_parse(b->dtype, &options);
     if (st == AE_OK) st = ae_backend_cpu(&b->be, &options);
@@ -178,6 +192,11 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .to = &b.shape,
          .value = "PRESET",
          .help = "train: s23, decode: small-400m, ops: s100 unless given"},
+        {.name = "model",
+         .type = AE_ARG_TEXT,
+         .to = &b.model,
+         .value = "M",
+         .help = "decode: a Hugging Face folder, a checkpoint or a run instead of a shape"},
         {.name = "row-tokens",
          .type = AE_ARG_INT,
          .to = &b.row_tokens,
@@ -274,6 +293,11 @@ ae_status ae_verb_bench(int argc, char **argv) {
     if (st == AE_OK) st = pick_mode(&words, &mode);
     if (st == AE_OK) st = give_openblas_its_kernels(argc, argv);
     if (st != AE_OK) goto out;
+    if (b.model && (b.shape || modes[mode].run != ae_bench_decode)) {
+        st = AE_FAIL(AE_ERR_USAGE, "--model: expected with bench decode and without --shape, found %s",
+                     b.shape ? "both" : modes[mode].name);
+        goto out;
+    }
     if (!b.shape) b.shape = modes[mode].shape;
     if (!b.row_tokens) b.row_tokens = strcmp(b.shape, "s100") == 0 ? 8192 : 2048;
     st = run_mode(&b, modes[mode].name, modes[mode].run);

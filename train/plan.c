@@ -184,8 +184,8 @@ static ae_status refuse(const ae_plan *p, const ae_plan_request *r, const sizes 
     find_remedy(p, r, s, remedy, sizeof remedy);
     return AE_FAIL(AE_ERR_RESOURCE,
                    "memory: the run needs %s (%s of them for parameters, gradients and optimiser), found %s "
-                   "available; %s",
-                   need, fixed, have, remedy);
+                   "%s%s; %s",
+                   need, fixed, have, r->limit ? "left by " : "available", r->limit ? r->limit : "", remedy);
 }
 
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r) {

@@ -22,6 +22,7 @@ typedef struct {
     bool carry;                 /* rows carry their state */
     size_t program_bytes;       /* resident already: code, libraries, opened token sets */
     size_t available_bytes;     /* for what is to come */
+    const char *limit;          /* the key that says how much; NULL: the machine does */
 } ae_plan_request;
 
 typedef struct {

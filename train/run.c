@@ -186,6 +186,7 @@ static ae_status make_plan(ae_run *run) {
         .carry = t->carry_state,
         .program_bytes = ae_rss_bytes(),
         .available_bytes = ae_plan_available(t->memory_gb),
+        .limit = t->memory_gb > 0 ? "train.memory_gb" : NULL,
     };
     ae_status st = ae_plan_make(&run->plan, &run->request);
     run->be.pack_at_use = run->plan.pack_at_use;

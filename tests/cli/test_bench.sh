@@ -36,6 +36,15 @@ prints '"prefill_profile":'
 prints '"unit":"token"'
 run 0 "$aerie" bench decode --shape small-1m --prefill 70 --tokens 3 --batch 2 --compare decode.json --json
 prints '"compare":[{"name":"a step after 70","before_s":'
+run 0 "$aerie" quantize --preset small-1m --dtype int8 --output folder --quiet
+run 0 "$aerie" bench decode --model folder --dtype auto --prefill 5 --tokens 3
+prints "decoding   folder, 1 M parameters in int8"
+run 2 "$aerie" bench decode --model folder --shape small-1m
+says "found both"
+run 2 "$aerie" bench train --model folder
+says "found train"
+run 4 "$aerie" bench train --shape small-1m --row-tokens 64 --memory-gb 0.01
+says "left by --memory-gb"
 run 0 "$aerie" bench ops --shape small-1m --row-tokens 32 --steps 1 --compare ops.json
 prints "geglu backward"
 prints "all ops"

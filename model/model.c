@@ -172,7 +172,8 @@ static size_t pack(ae_model *m) {
         const size_t bytes = m->be->weight_bytes(m->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often);
         void *room = bytes > 0 ? ae_arena_take(&a, bytes) : NULL;
         if (m->value_memory == NULL || (bytes > 0 && room == NULL)) continue;
-        p->packed = m->be->weight_pack(m->be, room, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often);
+        p->packed =
+            m->be->weight_pack(m->be, room, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often);
     }
     return a.high;
 }

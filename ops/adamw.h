@@ -13,6 +13,10 @@ typedef struct {
  * n elements each. Source: Loshchilov and Hutter, arXiv 1711.05101. */
 typedef void ae_adamw_fn(ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g, ae_adamw_step s, ptrdiff_t n);
 
+/* The same for a weight [rows, cols] of products, and its packed form made again in the same sweep, while the values are near. */
+typedef void ae_adamw_weight_fn(ae_weight *packed, ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g,
+                                ae_adamw_step s, ptrdiff_t rows, ptrdiff_t cols);
+
 /* sum of x^2, in double, in blocks whose order does not depend on the threads. */
 typedef double ae_sum_squares_fn(const ae_f32 *x, ptrdiff_t n);
 

@@ -26,7 +26,8 @@ typedef struct ae_backend {
     bool compact;           /* inference keeps weights in that form alone */
     ptrdiff_t group;        /* of compact integers: inputs that share a scale */
     size_t act_bytes;       /* of one activation */
-    bool pack_at_use; /* weights that are not used often keep no packed copy: every product packs its own. Set before weights are made */
+    bool
+        pack_at_use; /* weights that are not used often keep no packed copy: every product packs its own. Set before weights are made */
 
     /* memory: aligned to 64 bytes; contents are undefined until written */
     ae_status (*alloc)(void **ptr, size_t bytes);
@@ -79,6 +80,7 @@ typedef struct ae_backend {
     ae_head_logits_fn *head_logits;
     ae_head_scratch_bytes_fn *head_scratch_bytes;
     ae_adamw_fn *adamw;
+    ae_adamw_weight_fn *adamw_weight;
     ae_sum_squares_fn *sum_squares;
 
     /* composites */

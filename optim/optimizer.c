@@ -75,7 +75,11 @@ void ae_optimizer_update(ae_optimizer *o, double lr, double norm) {
     for (ptrdiff_t i = 0; i < o->n; i++) {
         const ae_optim_param *p = &o->params[i];
         s.decay = p->decays ? (float)a->weight_decay : 0;
-        o->be->adamw(p->value, o->moments[i].m, o->moments[i].v, p->grad, s, p->n);
+        if (p->packed)
+            o->be->adamw_weight(p->packed, p->value, o->moments[i].m, o->moments[i].v, p->grad, s,
+                                (ptrdiff_t)p->rows, (ptrdiff_t)p->cols);
+        else
+            o->be->adamw(p->value, o->moments[i].m, o->moments[i].v, p->grad, s, p->n);
     }
 }
 

@@ -12,7 +12,8 @@
 typedef struct {
     const char *name; /* key in the file of the state */
     ae_f32 *value, *grad;
-    int64_t n;
+    ae_weight *packed;     /* the form that products take, made again with the values; NULL for none */
+    int64_t n, rows, cols; /* rows and cols of what is packed */
     bool decays;
 } ae_optim_param;
 

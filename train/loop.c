@@ -142,7 +142,7 @@ static ae_step_result train_on(ae_run *run, const ae_batch *batch) {
     if (carries) own = ae_carry_begin(&run->carry, batch);
     const double loss = ae_step_gradients_on(&run->model, run->pass, &own, run->plan.micro_rows,
                                              carries ? &run->carry.past : NULL, NULL);
-    const ae_step_result r = ae_step_update(&run->model, &run->optimizer, loss, lr);
+    const ae_step_result r = ae_step_update(&run->optimizer, loss, lr);
     if (carries) ae_carry_end(&run->carry, !r.skipped || batch->n_targets == 0);
     return r;
 }

@@ -32,10 +32,11 @@ void ae_format_bytes(char *out, size_t n, size_t bytes) {
     }
 }
 
-size_t ae_plan_available(double memory_gb) {
+size_t ae_plan_available(double memory_gb, bool *limited) {
     const size_t there = ae_memory_available_bytes(), taken = ae_rss_bytes();
     const double wanted = 1e9 * memory_gb;
-    if (wanted <= 0 || wanted >= (double)(there + taken)) return there;
+    *limited = wanted > 0 && wanted < (double)(there + taken);
+    if (!*limited) return there;
     return wanted > (double)taken ? (size_t)wanted - taken : 0;
 }
 

@@ -50,8 +50,8 @@ enum { AE_PLAN_MICRO_TOKENS = 16384, AE_PLAN_EVALUATION_TOKENS = 4096 };
  * little of the rest, in the order above, as fits. AE_ERR_RESOURCE, naming what would fit, when nothing does. */
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r);
 
-/* Bytes for what is to come when the whole program may take `memory_gb` (0: as much as there is). */
-size_t ae_plan_available(double memory_gb);
+/* Bytes for what is to come when the whole program may take `memory_gb` (0: as much as there is), and whether that is less than there is. */
+size_t ae_plan_available(double memory_gb, bool *limited);
 
 /* The table, aligned. */
 void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out);

@@ -173,6 +173,8 @@ static int64_t heldout_rows(const ae_run *run) {
 
 static ae_status make_plan(ae_run *run) {
     const ae_train_keys *t = &run->config->train;
+    bool limited;
+    const size_t available = ae_plan_available(t->memory_gb, &limited);
     run->request = (ae_plan_request){
         .be = &run->be,
         .model = &run->shape,
@@ -185,8 +187,8 @@ static ae_status make_plan(ae_run *run) {
         .samples = run->heldout != NULL && run->tokenizer != NULL && t->sample_tokens > 0,
         .carry = t->carry_state,
         .program_bytes = ae_rss_bytes(),
-        .available_bytes = ae_plan_available(t->memory_gb),
-        .limit = t->memory_gb > 0 ? "train.memory_gb" : NULL,
+        .available_bytes = available,
+        .limit = limited ? "train.memory_gb" : NULL,
     };
     ae_status st = ae_plan_make(&run->plan, &run->request);
     run->be.pack_at_use = run->plan.pack_at_use;
@@ -215,26 +217,25 @@ out:
 
 /* ---- memory and weights ---- */
 
+static ae_status make_weights(ae_run *run) {
+    return run->source.tensors ? ae_model_load(&run->model, run->source.tensors)
+                               : ae_model_set_initial(&run->model, run->state.seed);
+}
+
 static ae_status make_optimizer(ae_run *run) {
+    ae_status st = AE_OK;
+    char *path = NULL;
     ae_optim_param *params = NULL;
     ptrdiff_t n = 0;
     ae_adamw_options options = ae_train_adamw(run->config);
-    ae_status st = ae_step_optim_params(&run->model, &params, &n);
-    if (st == AE_OK) st = ae_optimizer_init(&run->optimizer, &run->be, &options, params, n);
-    free(params);
-    return st;
-}
-
-static ae_status make_weights(ae_run *run) {
-    ae_status st = AE_OK;
-    char *path = NULL;
-    if (run->source.tensors) AE_TRY(ae_model_load(&run->model, run->source.tensors));
-    if (!run->source.tensors) AE_TRY(ae_model_set_initial(&run->model, run->state.seed));
-    if (!run->checkpoint) return AE_OK;
+    AE_TRY(ae_step_optim_params(&run->model, &params, &n));
+    AE_TRY(ae_optimizer_init(&run->optimizer, &run->be, &options, params, n));
+    if (!run->checkpoint) goto out;
     path = ae_path_join(run->checkpoint, "optimizer.h5");
     AE_TRY(ae_optimizer_load(&run->optimizer, path));
 out:
     free(path);
+    free(params);
     return st;
 }
 
@@ -260,8 +261,8 @@ static ae_status make_memory(ae_run *run) {
                       .lean_mlps = run->plan.lean_mlps};
     AE_TRY(ae_model_init(&run->model, &run->be, &run->shape, true));
     AE_TRY(ae_pass_new(&run->pass, &run->model, n, true));
-    AE_TRY(make_optimizer(run));
     AE_TRY(make_weights(run));
+    AE_TRY(make_optimizer(run));
     AE_TRY(make_carry(run));
     if (run->heldout)
         AE_TRY(ae_perplexity_prepare(&run->evaluation, run->heldout, run->plan.evaluation_rows, n.T));

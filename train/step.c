@@ -1,5 +1,6 @@
 #include "train/step.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,8 +11,15 @@ ae_status ae_step_optim_params(const ae_model *m, ae_optim_param **params, ptrdi
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
         if (!p->grad) continue;
-        (*params)[(*n)++] = (ae_optim_param){
-            .name = p->name, .value = p->value, .grad = p->grad, .n = p->n, .decays = p->decays};
+        assert(!p->product || p->packed);
+        (*params)[(*n)++] = (ae_optim_param){.name = p->name,
+                                             .value = p->value,
+                                             .grad = p->grad,
+                                             .packed = p->product ? p->packed : NULL,
+                                             .n = p->n,
+                                             .rows = p->rows,
+                                             .cols = p->cols,
+                                             .decays = p->decays};
     }
     return AE_OK;
 }
@@ -50,7 +58,7 @@ double ae_step_gradients_on(ae_model *m, ae_pass *pass, const ae_batch *batch, p
     return batch->n_targets > 0 ? sum / count : (double)NAN;
 }
 
-ae_step_result ae_step_update(ae_model *m, ae_optimizer *o, double loss, double lr) {
+ae_step_result ae_step_update(ae_optimizer *o, double loss, double lr) {
     ae_step_result r = {.loss = loss, .lr = lr, .grad_norm = ae_optimizer_grad_norm(o)};
     r.skipped = !isfinite(r.loss) || !isfinite(r.grad_norm);
     if (r.skipped) {
@@ -58,6 +66,5 @@ ae_step_result ae_step_update(ae_model *m, ae_optimizer *o, double loss, double 
         return r;
     }
     ae_optimizer_update(o, lr, r.grad_norm);
-    ae_model_values_changed(m);
     return r;
 }

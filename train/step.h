@@ -9,7 +9,7 @@
 /* One step: micro-batches -> gradients -> norm -> clip -> update. The loss is the sum over the global batch over all its counted
  * targets, known before the first micro-batch, so any split gives the same mean; never a mean of means. */
 
-/* Every trainable parameter of a model as the optimiser wants it; the caller frees. */
+/* Every trainable parameter of a model that has its values, as the optimiser wants it; the caller frees. */
 ae_status ae_step_optim_params(const ae_model *m, ae_optim_param **params, ptrdiff_t *n);
 
 /* Adds the gradients of the batch's mean loss to those of the model, `micro_rows` rows at a time (those without targets cost nothing),
@@ -27,6 +27,6 @@ typedef struct {
 } ae_step_result;
 
 /* Updates the model, or drops the gradients when the loss or their norm is not finite. Gradients are 0 afterwards. */
-ae_step_result ae_step_update(ae_model *m, ae_optimizer *o, double loss, double lr);
+ae_step_result ae_step_update(ae_optimizer *o, double loss, double lr);
 
 #endif

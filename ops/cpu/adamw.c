@@ -2,28 +2,41 @@
 
 #include "ops/cpu/rows.h"
 #include "ops/cpu/table.h"
+#include "ops/cpu/weight.h"
 
 enum { CHUNK = 8192 };
 
+static void update(float *w, float *m, float *v, float *g, const ae_adamw_step *s, ptrdiff_t n) {
+    const vf b1 = vf_set(s->beta1), b2 = vf_set(s->beta2), c1 = vf_set(1.0f - s->beta1),
+             c2 = vf_set(1.0f - s->beta2);
+    const vf inverse1 = vf_set(1.0f / s->correction1), inverse2 = vf_set(1.0f / s->correction2);
+    for (ptrdiff_t i = 0; i < n; i += VF) {
+        const ptrdiff_t left = n - i;
+        const vf grad = vf_set(s->grad_scale) * vf_load_n(g + i, left), old = vf_load_n(w + i, left);
+        const vf m1 = vf_fma(b1, vf_load_n(m + i, left), c1 * grad);
+        const vf v1 = vf_fma(b2, vf_load_n(v + i, left), c2 * grad * grad);
+        const vf step = m1 * inverse1 / (vf_sqrt(v1 * inverse2) + vf_set(s->eps));
+        vf_store_n(w + i, vf_fnma(vf_set(s->lr), vf_fma(vf_set(s->decay), old, step), old), left);
+        vf_store_n(m + i, m1, left);
+        vf_store_n(v + i, v1, left);
+        vf_store_n(g + i, vf_set(0), left);
+    }
+}
+
 void AE_ISA_NAME(ae_cpu_adamw)(ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_, ae_adamw_step s, ptrdiff_t n) {
     float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
-    const vf b1 = vf_set(s.beta1), b2 = vf_set(s.beta2), c1 = vf_set(1.0f - s.beta1),
-             c2 = vf_set(1.0f - s.beta2);
-    const vf inverse1 = vf_set(1.0f / s.correction1), inverse2 = vf_set(1.0f / s.correction2);
 #pragma omp parallel for
-    for (ptrdiff_t first = 0; first < n; first += CHUNK) {
-        const ptrdiff_t last = ae_min(n, first + CHUNK);
-        for (ptrdiff_t i = first; i < last; i += VF) {
-            const ptrdiff_t left = last - i;
-            const vf grad = vf_set(s.grad_scale) * vf_load_n(g + i, left), old = vf_load_n(w + i, left);
-            const vf m1 = vf_fma(b1, vf_load_n(m + i, left), c1 * grad);
-            const vf v1 = vf_fma(b2, vf_load_n(v + i, left), c2 * grad * grad);
-            const vf step = m1 * inverse1 / (vf_sqrt(v1 * inverse2) + vf_set(s.eps));
-            vf_store_n(w + i, vf_fnma(vf_set(s.lr), vf_fma(vf_set(s.decay), old, step), old), left);
-            vf_store_n(m + i, m1, left);
-            vf_store_n(v + i, v1, left);
-            vf_store_n(g + i, vf_set(0), left);
-        }
+    for (ptrdiff_t i = 0; i < n; i += CHUNK) update(w + i, m + i, v + i, g + i, &s, ae_min(CHUNK, n - i));
+}
+
+void AE_ISA_NAME(ae_cpu_adamw_weight)(ae_weight *packed, ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_,
+                                      ae_adamw_step s, ptrdiff_t rows, ptrdiff_t cols) {
+    float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
+#pragma omp parallel for
+    for (ptrdiff_t r = 0; r < rows; r += AE_WEIGHT_ROWS) {
+        const ptrdiff_t n = ae_min(AE_WEIGHT_ROWS, rows - r), i = r * cols;
+        update(w + i, m + i, v + i, g + i, &s, n * cols);
+        ae_cpu_weight_pack_rows(packed, r, n);
     }
 }
 

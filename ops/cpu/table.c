@@ -30,5 +30,6 @@ void AE_ROW_NAME(ae_cpu_fill)(ae_backend *be) {
     be->head_logits = AE_ROW_NAME(ae_cpu_head_logits);
     be->head_scratch_bytes = AE_ROW_NAME(ae_cpu_head_scratch_bytes);
     be->adamw = AE_ISA_NAME(ae_cpu_adamw);
+    be->adamw_weight = AE_ISA_NAME(ae_cpu_adamw_weight);
     be->sum_squares = AE_ISA_NAME(ae_cpu_sum_squares);
 }

@@ -33,6 +33,7 @@ ae_head_score_fn AE_ROW_NAME(ae_cpu_head_score);
 ae_head_logits_fn AE_ROW_NAME(ae_cpu_head_logits);
 ae_head_scratch_bytes_fn AE_ROW_NAME(ae_cpu_head_scratch_bytes);
 ae_adamw_fn AE_ISA_NAME(ae_cpu_adamw);
+ae_adamw_weight_fn AE_ISA_NAME(ae_cpu_adamw_weight);
 ae_sum_squares_fn AE_ISA_NAME(ae_cpu_sum_squares);
 
 void ae_cpu_fill_avx2_f32(ae_backend *be);

@@ -28,10 +28,14 @@ static inline const ae_cpu_weight *ae_cpu_weight_of(const ae_weight *w) {
     return (const ae_cpu_weight *)(const void *)w;
 }
 
-/* Bytes of the header and of what it holds beside the master; `group` 0 for types without. */
+/* Bytes of the header and of what it holds beside the master: with `at_use` not the blocked copies, but small ones all the same. */
 size_t ae_cpu_weight_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols, bool at_use);
 /* Fills `room` from the master: AE_WEIGHT_F32 points at it, BF16 rounds it. Aligned to 64. */
 ae_weight *ae_cpu_weight_pack(void *room, ae_weight_type type, const float *master, ptrdiff_t rows,
                               ptrdiff_t cols, bool at_use);
+/* Rows [first, first + n) once more, after the master changed; `first` a multiple of AE_WEIGHT_ROWS, and so many unless they are the last.
+ * On the calling thread; several blocks of rows at the same time. */
+enum { AE_WEIGHT_ROWS = 64 };
+void ae_cpu_weight_pack_rows(ae_weight *w, ptrdiff_t first, ptrdiff_t n);
 
 #endif

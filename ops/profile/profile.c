@@ -16,7 +16,8 @@ const char *ae_profile_name(int op) {
 }
 
 bool ae_profile_sweeps_parameters(int op) {
-    return op == AE_OP_adamw || op == AE_OP_sum_squares || op == AE_OP_weight_pack;
+    return op == AE_OP_adamw || op == AE_OP_adamw_weight || op == AE_OP_sum_squares ||
+           op == AE_OP_weight_pack;
 }
 
 /* Runs the inner row between probes; the last argument is its work, made after the clock has stopped. */
@@ -200,6 +201,11 @@ ROW(head_logits, (ae_f32 * logits, const ae_act *z, const ae_weight *table, ae_h
 
 ROW(adamw, (ae_f32 * w, ae_f32 *m, ae_f32 *v, ae_f32 *g, ae_adamw_step s, ptrdiff_t n), (w, m, v, g, s, n),
     ae_work_adamw(n))
+ROW(adamw_weight,
+    (ae_weight * packed, ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g, ae_adamw_step s, ptrdiff_t rows,
+     ptrdiff_t cols),
+    (packed, w, m, v, g, s, rows, cols),
+    ae_work_moved(reals(4 * rows, cols), reals(4 * rows, cols) + (packs ? weights_of(2 * rows, cols) : 0)))
 ROW_OF(double, sum_squares, (const ae_f32 *x, ptrdiff_t n), (x, n), ae_work_moved(reals(n, 1), 0))
 
 /* Composites: their small rows say what they did. */
@@ -238,7 +244,7 @@ static double compact_element_bytes(const ae_backend *of, ptrdiff_t side) {
 }
 
 static double packed_element_bytes(const ae_backend *of, ptrdiff_t side) {
-    return (double)of->weight_bytes(of, side, side, false) / (double)(side * side);
+    return (double)of->weight_bytes(of, side, side, true) / (double)(side * side);
 }
 
 void ae_backend_profile(ae_backend *be, const ae_backend *of) {

@@ -43,6 +43,7 @@
     X(head_score)                                                                                            \
     X(head_logits)                                                                                           \
     X(adamw)                                                                                                 \
+    X(adamw_weight)                                                                                          \
     X(sum_squares)                                                                                           \
     X(recurrent_forward)                                                                                     \
     X(recurrent_backward)                                                                                    \

@@ -258,6 +258,10 @@ ROW(head_logits, (ae_f32 * logits, const ae_act *z, const ae_weight *table, ae_h
     (logits, z, table, n))
 
 ROW(adamw, (ae_f32 * w, ae_f32 *m, ae_f32 *v, ae_f32 *g, ae_adamw_step s, ptrdiff_t n), (w, m, v, g, s, n))
+ROW(adamw_weight,
+    (ae_weight * packed, ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g, ae_adamw_step s, ptrdiff_t rows,
+     ptrdiff_t cols),
+    (packed, w, m, v, g, s, rows, cols))
 ROW_OF(double, sum_squares, (const ae_f32 *x, ptrdiff_t n), (x, n))
 
 /* The rows that only compute sizes stay those of the CPU. */
@@ -272,7 +276,7 @@ static void set_rows(ae_backend *be) {
     SET(conv_forward), SET(conv_backward), SET(rglru_forward), SET(rglru_backward);
     SET(geglu_forward), SET(geglu_backward), SET(rope_table), SET(rope_apply);
     SET(attention_forward), SET(attention_backward);
-    SET(head_loss), SET(head_score), SET(head_logits), SET(adamw), SET(sum_squares);
+    SET(head_loss), SET(head_score), SET(head_logits), SET(adamw), SET(adamw_weight), SET(sum_squares);
 #undef SET
 }
 

@@ -122,3 +122,53 @@ ON_EVERY_BACKEND(adamw, bits_do_not_depend_on_threads) {
         rig_expect_same_on_threads(r, "update", run, &k, (rig_array[]){k.w, k.m, k.v, k.g}, 4);
     }
 }
+
+/* The update of a weight of products, and the same as a plain parameter that is packed afterwards. */
+typedef struct {
+    ptrdiff_t rows, cols;
+    update at_once, apart;
+    ae_weight *packed, *again;
+} weight_update;
+
+static ae_weight *pack(rig *r, const rig_array *w, ptrdiff_t rows, ptrdiff_t cols) {
+    return r->be.weight_pack(&r->be, rig_device(r, r->be.weight_bytes(&r->be, rows, cols, false)), w->dev,
+                             rows, cols, false);
+}
+
+static void run_both(rig *r, weight_update *k) {
+    update *u = &k->at_once;
+    k->packed = pack(r, &u->w, k->rows, k->cols);
+    r->be.adamw_weight(k->packed, u->w.dev, u->m.dev, u->v.dev, u->g.dev, u->step, k->rows, k->cols);
+    run(r, &k->apart);
+    k->again = pack(r, &k->apart.w, k->rows, k->cols);
+}
+
+static void expect_same_products(rig *r, const weight_update *k) {
+    enum { M = 40 };
+    const rig_array x = rig_act_normal(r, 1, M * ae_max(k->rows, k->cols));
+    const rig_array y[2] = {rig_act_output(r, M * k->rows), rig_act_output(r, M * k->rows)},
+                    dx[2] = {rig_act_output(r, M * k->cols), rig_act_output(r, M * k->cols)};
+    for (int i = 0; i < 2; i++) {
+        const ae_weight *w = i ? k->again : k->packed;
+        r->be.linear_forward(y[i].dev, x.dev, w, NULL, M, k->cols, k->rows);
+        r->be.linear_backward_input(dx[i].dev, x.dev, w, false, M, k->cols, k->rows);
+    }
+    rig_expect_bits(r, "y", rig_read(r, &y[0]), rig_read(r, &y[1]), y[0].n);
+    rig_expect_bits(r, "dx", rig_read(r, &dx[0]), rig_read(r, &dx[1]), dx[0].n);
+}
+
+ON_EVERY_TYPE(adamw, weights_are_packed_in_the_same_sweep) {
+    static const ptrdiff_t shapes[][2] = {{1, 3}, {64, 16}, {65, 70}, {200, 33}, {128, 300}};
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        weight_update k = {.rows = shapes[i][0], .cols = shapes[i][1]};
+        const ptrdiff_t n = k.rows * k.cols;
+        k.at_once = make(r, n, 3, 0.1f, 0.5f);
+        k.apart = k.at_once;
+        rig_array *const copies[] = {&k.apart.w, &k.apart.m, &k.apart.v, &k.apart.g};
+        for (size_t j = 0; j < COUNT(copies); j++) *copies[j] = rig_values(r, copies[j]->x, n);
+        run_both(r, &k);
+        rig_expect_bits(r, "w", rig_read(r, &k.at_once.w), rig_read(r, &k.apart.w), n);
+        rig_expect_bits(r, "v", rig_read(r, &k.at_once.v), rig_read(r, &k.apart.v), n);
+        expect_same_products(r, &k);
+    }
+}

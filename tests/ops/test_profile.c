@@ -16,8 +16,8 @@ typedef struct {
 } mlp_case;
 
 static const ae_weight *packed(rig *r, const rig_array *w, ptrdiff_t rows, ptrdiff_t cols) {
-    return r->be.weight_pack(&r->be, rig_device(r, r->be.weight_bytes(&r->be, rows, cols, false)), w->dev, rows,
-                             cols, false);
+    return r->be.weight_pack(&r->be, rig_device(r, r->be.weight_bytes(&r->be, rows, cols, false)), w->dev,
+                             rows, cols, false);
 }
 
 static mlp_case mlp_of(rig *r) {

@@ -46,7 +46,8 @@ static rig *open_rig(bool strict) {
         cr_assert_eq(r->be.alloc(&grad, (size_t)sizes[i] * 4), AE_OK);
         upload(r, value, sizes[i], (uint64_t)i, 1, r->w[i]);
         r->be.zero(grad, (size_t)sizes[i] * 4);
-        r->params[i] = (ae_optim_param){names[i], value, grad, sizes[i], decays[i]};
+        r->params[i] = (ae_optim_param){
+            .name = names[i], .value = value, .grad = grad, .n = sizes[i], .decays = decays[i]};
     }
     cr_assert_eq(ae_optimizer_init(&r->o, &r->be, &options, r->params, PARAMS), AE_OK);
     return r;

@@ -69,7 +69,7 @@ static void trainee_free(trainee *t) {
 static double step_of(trainee *t, const ae_plan *plan, double *loss) {
     const double start = ae_now_s();
     *loss = ae_step_gradients(&t->model, t->pass, &t->batch, plan->micro_rows, NULL);
-    ae_step_update(&t->model, &t->optimizer, *loss, 1e-4);
+    ae_step_update(&t->optimizer, *loss, 1e-4);
     return ae_now_s() - start;
 }
 
@@ -99,6 +99,8 @@ static ae_status time_steps(ae_bench *b, trainee *t, const ae_plan *plan, ae_ben
 }
 
 static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
+    bool limited;
+    const size_t available = ae_plan_available(b->memory_gb, &limited);
     const ae_plan_request request = {.be = &b->be,
                                      .model = &b->config,
                                      .row_tokens = b->row_tokens,
@@ -107,8 +109,8 @@ static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
                                      .recompute_blocks = b->recompute,
                                      .lean_mlps = b->recompute_mlps,
                                      .program_bytes = ae_rss_bytes(),
-                                     .available_bytes = ae_plan_available(b->memory_gb),
-                                     .limit = b->memory_gb > 0 ? "--memory-gb" : NULL};
+                                     .available_bytes = available,
+                                     .limit = limited ? "--memory-gb" : NULL};
     return ae_plan_make(plan, &request);
 }
 
@@ -173,6 +175,7 @@ ae_status ae_bench_train(ae_bench *b) {
         "training   %s, %td rows of %td tokens, micro-batches of %td, %td MLPs and %td blocks recomputed%s",
         b->shape, (ptrdiff_t)b->batch, (ptrdiff_t)b->row_tokens, plan.micro_rows, plan.lean_mlps,
         plan.recompute_blocks, plan.pack_at_use ? ", weights packed at each use" : "");
+    ae_bench_put(b, "pack_at_use", plan.pack_at_use);
     ae_bench_put(b, "recompute_mlps", (double)plan.lean_mlps);
     ae_bench_put(b, "recompute_blocks", (double)plan.recompute_blocks);
     ae_bench_put_text(b, "shape", b->shape);

@@ -177,8 +177,7 @@ static ae_status pick_mode(const ae_arg_list *words, size_t *mode) {
 }
 
 ae_status ae_verb_bench(int argc, char **argv) {
-    ae_bench b = {.dtype = "f32",
-                  .prefill = "1,8192,65536",
+    ae_bench b = {.prefill = "1,8192,65536",
                   .batch = 1,
                   .steps = 5,
                   .tokens = 32,
@@ -264,7 +263,7 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .to = &b.dtype,
          .value = AE_DTYPE_CHOICES "|int8|int4",
          .fallback = "f32",
-         .help = "type of the activations"},
+         .help = "of the activations; decode: of the weights, auto with --model"},
         {.name = "threads",
          .type = AE_ARG_INT,
          .to = &b.threads,
@@ -298,6 +297,7 @@ ae_status ae_verb_bench(int argc, char **argv) {
                      b.shape ? "both" : modes[mode].name);
         goto out;
     }
+    if (!b.dtype) b.dtype = b.model ? "auto" : "f32";
     if (!b.shape) b.shape = modes[mode].shape;
     if (!b.row_tokens) b.row_tokens = strcmp(b.shape, "s100") == 0 ? 8192 : 2048;
     st = run_mode(&b, modes[mode].name, modes[mode].run);

@@ -3,7 +3,8 @@
 #include "ops/types.h"
 
 /* The tied output layer: logits = z table^T, then cap * tanh(logits / cap) when cap > 0.  z [M, D], table [V, D].
- * Logits of all tokens never exist: they are made in chunks of tokens in `scratch` (head_scratch_bytes). */
+ * Logits of all tokens never exist: they are made in chunks of tokens in `scratch` (head_scratch_bytes), which serves calls with
+ * fewer tokens too. */
 typedef struct {
     ptrdiff_t M, D, V;
     float cap; /* 0: none */

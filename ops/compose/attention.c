@@ -39,7 +39,7 @@ static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
     s.z = ae_take_act(a, be, M * n->D);
     if (n->inference) return s;
     /* one after the other: d as activations, z made again, the gradient of z */
-    s.converted = be->act_bytes == sizeof(float) ? NULL : s.z;
+    s.converted = ae_conversion_in(s.z, be);
     s.dz = s.z;
     s.dq = ae_take_act(a, be, Q);
     s.dk = ae_take_act(a, be, G);

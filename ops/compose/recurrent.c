@@ -51,7 +51,7 @@ static recurrent_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
     }
     if (n->inference) return w;
     /* one after the other: d as activations, z made again, the gradient of z; and the product, then du */
-    w.converted = be->act_bytes == sizeof(float) ? NULL : w.z;
+    w.converted = ae_conversion_in(w.z, be);
     w.dz = w.z;
     w.du = w.product;
     w.dh = ae_take_act(a, be, M * n->C);

@@ -22,7 +22,10 @@ static inline const ae_act *ae_kept_input(const ae_backend *be, const ae_act *ke
     return kept ? kept : be->act_from_f32(NULL, x, 0);
 }
 
-/* Room to convert float32 to activations; none where they are the same type. */
+/* Where float32 becomes activations; nowhere if they are the same type. */
+static inline ae_act *ae_conversion_in(ae_act *room, const ae_backend *be) {
+    return be->act_bytes == sizeof(float) ? NULL : room;
+}
 static inline ae_act *ae_take_conversion(ae_arena *a, const ae_backend *be, ptrdiff_t n) {
     return be->act_bytes == sizeof(float) ? NULL : ae_take_act(a, be, n);
 }

@@ -25,7 +25,7 @@ enum { SHARED_FLOATS = 4 << 20, HUGE_PAGE = 2 << 20 };
 static struct {
     ae_products products;
     const ae_product_kernels *kernels;
-    pthread_key_t tile_room, shared_room, turned_room;
+    pthread_key_t tile_room, shared_room, turned_room, part_room;
 } chosen;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -47,8 +47,14 @@ static void choose(void) {
     chosen.kernels = ae_isa_pick() >= AE_ISA_AVX512 ? &ae_product_avx512 : &ae_product_avx2;
     if (pthread_key_create(&chosen.tile_room, free) != 0 ||
         pthread_key_create(&chosen.shared_room, free) != 0 ||
-        pthread_key_create(&chosen.turned_room, free) != 0)
+        pthread_key_create(&chosen.turned_room, free) != 0 ||
+        pthread_key_create(&chosen.part_room, free) != 0)
         abort();
+}
+
+ae_products ae_products_chosen(void) {
+    (void)pthread_once(&once, choose);
+    return chosen.products;
 }
 
 /* Scratch of this thread, kept from call to call: | its floats, in a line of their own | the floats |. */
@@ -94,7 +100,7 @@ static void product(const ae_gemm_args *g, const float *packed) {
 /* With ours and with tiles of AMX the rows of A stay in the second-level cache. The library's bfloat16 kernels copy nothing where B is
  * blocked, so tiles of few rows cost nothing, and many threads find work; but they want whole rows of C. */
 static const ptrdiff_t tile_rows[] = {[LIBRARY_F32] = 1024, [LIBRARY_BF16] = 256, [OWN] = 512};
-enum { BLOCKED_TILE_M_MIN = 32, BLOCKED_TILES_WANTED = 8 };
+enum { BLOCKED_TILE_M_MIN = 32, BLOCKED_TILES_WANTED = 8, NEAR_ELEMENTS = 1 << 20, NEAR_ROWS = 64 };
 
 typedef struct {
     ae_gemm_args g;
@@ -107,9 +113,14 @@ static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) {
     return ae_ceil_div(n, to) * to;
 }
 
+/* A B that stays in the second-level cache may be read for few rows at a time. Columns are cut, at the price of a copy, where there are
+ * not enough rows. */
 static void cut_blocked(job *w) {
     w->cols = w->g.n;
+    if (w->g.k * w->g.n <= NEAR_ELEMENTS) w->rows = NEAR_ROWS;
     while (ae_ceil_div(w->g.m, w->rows) < BLOCKED_TILES_WANTED && w->rows > BLOCKED_TILE_M_MIN) w->rows /= 2;
+    const ptrdiff_t down = ae_ceil_div(w->g.m, w->rows);
+    while (down * ae_ceil_div(w->g.n, w->cols) < BLOCKED_TILES_WANTED && w->cols > TILE_N_MIN) w->cols /= 2;
 }
 
 static void cut(job *w) {
@@ -252,7 +263,7 @@ static ptrdiff_t turned_rows(ptrdiff_t m) {
 /* Rows [i, i + rows) of A^T, [rows, depth] without gaps; zeros stand beyond the depth of both factors. */
 static void turned_tile(const ae_gemm_args *g, const uint16_t *blocked, ptrdiff_t i, ptrdiff_t rows) {
     const ptrdiff_t depth = ae_blocked_depth(g->k);
-    uint16_t *a = (uint16_t *)(void *)room_of(chosen.tile_room, depth * rows / 2);
+    uint16_t *a = (uint16_t *)(void *)room_of(chosen.part_room, depth * rows / 2);
     ae_gemm_args s = *g;
     s.m = ae_min(rows, g->m - i);
     s.k = depth;
@@ -279,8 +290,7 @@ static void run_slab(const ae_gemm_args *g, uint16_t *blocked) {
 
 static void run_turned(const ae_gemm_args *g) {
     const ptrdiff_t depth = slab_depth(g);
-    uint16_t *blocked =
-        (uint16_t *)(void *)room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    uint16_t *blocked = (uint16_t *)(void *)room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
     for (ptrdiff_t p = 0; p < g->k; p += depth) {
         ae_gemm_args s = *g;
         s.k = ae_min(depth, g->k - p);

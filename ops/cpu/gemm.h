@@ -13,7 +13,7 @@ typedef struct {
     ae_elem_type type;
     bool trans;
     bool blocked; /* of B only: as ops/cpu/blocked.h has it, `ld` its padded depth */
-    bool rounded; /* of B only: float32, to be blocked for this product; not on one thread */
+    bool rounded; /* of B only: float32, to be rounded and blocked for this product; not for ae_gemm_serial */
     ptrdiff_t ld;
     const void *at;
     const ae_cpu_weight *weight; /* of B only: panels; at, type and ld are then unused, and trans is set */
@@ -37,6 +37,8 @@ typedef enum { AE_PRODUCTS_F32, AE_PRODUCTS_BF16 } ae_products;
 /* Chosen once at start: BF16 where it is faster and AERIE_ISA does not cap it; AERIE_PRODUCTS=f32|bf16 overrides, for tests. */
 ae_products ae_products_pick(void);
 const char *ae_products_name(ae_products p);
+/* What was picked when the first product ran. */
+ae_products ae_products_chosen(void);
 
 /* On the calling thread. */
 void ae_gemm_serial(const ae_gemm_args *g);

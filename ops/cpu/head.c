@@ -16,10 +16,16 @@ enum { CHUNK_BYTES = 48 << 20, CHUNK_MIN = 128, CHUNK_MAX = 2048, SUM_BLOCK = 10
  * library's products want it. */
 enum { GRADIENT_BYTES = AE_ELEM_TYPE == AE_ELEM_F32 ? 0 : sizeof(ae_elem) };
 
+/* Rows that scratch has room for, never fewer for more rows: a multiple of 64 where there is more than one chunk. */
+static ptrdiff_t room_rows(ae_head_dims n) {
+    const ptrdiff_t fit = CHUNK_BYTES / (n.V * (ptrdiff_t)(sizeof(float) + GRADIENT_BYTES)) / 64 * 64;
+    return ae_min(ae_max(CHUNK_MIN, ae_min(CHUNK_MAX, fit)), ae_max(n.M, 1));
+}
+
+/* Of a chunk: all of them nearly alike. */
 static ptrdiff_t chunk_rows(ae_head_dims n) {
-    const ptrdiff_t fit = CHUNK_BYTES / (n.V * (ptrdiff_t)(sizeof(float) + GRADIENT_BYTES));
-    const ptrdiff_t most = ae_max(CHUNK_MIN, ae_min(CHUNK_MAX, fit)), chunks = ae_ceil_div(n.M, most);
-    return chunks > 1 ? ae_ceil_div(ae_ceil_div(n.M, chunks), 64) * 64 : ae_max(n.M, 1);
+    const ptrdiff_t room = room_rows(n), chunks = ae_ceil_div(n.M, room);
+    return chunks > 1 ? ae_ceil_div(ae_ceil_div(n.M, chunks), 64) * 64 : room;
 }
 
 /* scratch: | rows of the chunk (int32) | scales [chunk] | dz [chunk, D] | logits [chunk, V] | z [chunk, D] | d_logits [chunk, V] | */
@@ -35,13 +41,13 @@ static ptrdiff_t whole_lines(ptrdiff_t n) {
 }
 
 size_t AE_ROW_NAME(ae_cpu_head_scratch_bytes)(ae_head_dims n) {
-    const ptrdiff_t rows = chunk_rows(n);
+    const ptrdiff_t rows = room_rows(n);
     return (size_t)(2 * whole_lines(rows) + rows * (n.D + n.V)) * sizeof(float) +
            (size_t)(rows * n.D) * sizeof(ae_elem) + (size_t)(rows * n.V * GRADIENT_BYTES);
 }
 
 static chunk chunk_in(void *scratch, ae_head_dims n) {
-    const ptrdiff_t rows = chunk_rows(n);
+    const ptrdiff_t rows = room_rows(n);
     chunk c = {.rows = scratch};
     c.scales = (float *)scratch + whole_lines(rows);
     c.dz = c.scales + whole_lines(rows);

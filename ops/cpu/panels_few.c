@@ -175,7 +175,8 @@ static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight
 
 static prepared room_for(const ae_cpu_weight *w, ptrdiff_t M) {
     const ptrdiff_t rows = padded_rows(M), parts = ae_panel_parts(w),
-                    elements = parts * rows * entries(w, ae_panel_cols(w)), scales = parts * rows * ae_panel_groups(w);
+                    elements = parts * rows * entries(w, ae_panel_cols(w)),
+                    scales = parts * rows * ae_panel_groups(w);
     int32_t *x = malloc((size_t)(elements + 2 * scales) * sizeof *x);
     if (!x) abort(); /* a product has no way to fail; the plan has left room for this */
     return (prepared){

@@ -405,6 +405,7 @@ static void multiply_by_library(const ae_gemm_args *g) {
 
 /* The library has kernels only for some layouts, and what it refuses is a correct product at half the speed or less. */
 ON_EVERY_ENGINE(blocked_products_are_the_librarys) {
+    if (ae_products_pick() == AE_PRODUCTS_BF16) cr_assert(ae_gemm_bf16_takes_blocked());
     if (!ae_gemm_bf16_takes_blocked()) return;
     static const product ways[] = {{.alpha = 1, .beta = 1},
                                    {.alpha = 1, .bias = true},
@@ -419,6 +420,40 @@ ON_EVERY_ENGINE(blocked_products_are_the_librarys) {
                 p.c_type = bits & 2 && !p.residual ? AE_ELEM_BF16 : AE_ELEM_F32;
                 try_blocked(p, multiply_by_library);
             }
+}
+
+/* A float32 weight that is rounded for one product gives the bits of one that was packed before, whatever of both is cut. */
+static void try_rounded(product p) {
+    seed = 9;
+    made d = make(&p);
+    seed = 9;
+    made e = make(&p);
+    uint16_t *panels = aligned_alloc(64, (size_t)ae_blocked_elements(p.k, p.n) * sizeof *panels);
+    for (ptrdiff_t j = 0; j < p.n; j += AE_BLOCKED_COLS)
+        ae_blocked_pack(panels + j * ae_blocked_depth(p.k), &d.g.b, p.k, j, ae_min(AE_BLOCKED_COLS, p.n - j));
+    d.g.b = ae_blocked_operand(panels, p.k);
+    e.g.b.rounded = true;
+    ae_gemm(&d.g);
+    ae_gemm_many((ae_gemm_args[]){e.g}, 1);
+    expect_same_bits(&d, &e);
+    free(panels);
+    made_free(&d);
+    made_free(&e);
+}
+
+ON_EVERY_ENGINE(weights_rounded_at_use) {
+    if (!ae_machine_has_bf16()) return;
+    static const ptrdiff_t more[][3] = {{20, 2000, 70}, {1030, 65, 33}, {300, 600, 1100}};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        for (unsigned bits = 0; bits < 4; bits++)
+            try_rounded((product){.m = more[i][0],
+                                  .n = more[i][1],
+                                  .k = more[i][2],
+                                  .alpha = 1,
+                                  .bias = true,
+                                  .a_type = AE_ELEM_BF16,
+                                  .c_type = bits & 1 ? AE_ELEM_BF16 : AE_ELEM_F32,
+                                  .trans_b = bits & 2});
 }
 
 /* More rows and a greater depth than are turned at once; looked at here and there. */

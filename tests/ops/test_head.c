@@ -54,7 +54,8 @@ static head make(rig *r, ae_head_dims n, mask which) {
               rig_zeros(r, n.V * n.D),
               NULL,
               rig_device(r, r->be.head_scratch_bytes(n))};
-    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, k.table.dev, n.V, n.D, false);
+    k.packed =
+        r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, k.table.dev, n.V, n.D, false);
     return k;
 }
 
@@ -267,4 +268,22 @@ ON_EVERY_TYPE(head, bits_do_not_depend_on_threads) {
         rig_expect_same_on_threads(r, "loss", train, &k, (rig_array[]){k.nll, k.dz, k.dtable}, 3);
         rig_expect_same_on_threads(r, "score", score, &k, &k.nll, 1);
     }
+}
+
+/* Scratch is sized for the most rows of a pass, and used for fewer too. */
+ON_EVERY_TYPE(head, scratch_for_more_rows_holds_fewer) {
+    static const ptrdiff_t vocabularies[] = {1000, 8192, 32000, 256000};
+    for (size_t i = 0; i < COUNT(vocabularies); i++) {
+        size_t before = 0;
+        for (ptrdiff_t M = 1; M < 6000; M += 13) {
+            const size_t bytes = r->be.head_scratch_bytes((ae_head_dims){M, 8, vocabularies[i], 0});
+            cr_assert_geq(bytes, before, "V %td M %td", vocabularies[i], M);
+            before = bytes;
+        }
+    }
+    head k = make(r, (ae_head_dims){512, 2, 32000, 0}, EVERY);
+    k.n.M = 393; /* one chunk or two, of as many rows as there is room for */
+    score(r, &k);
+    ref_head(k.nll.d, k.z.d, k.table.d, k.targets.x, k.weights.x, 0, k.n.M, k.n.D, k.n.V);
+    rig_expect(r, "nll", rig_read(r, &k.nll), k.nll.d, k.n.M, tolerance(r, FORWARD));
 }

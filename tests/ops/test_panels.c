@@ -1,3 +1,4 @@
+#include "core/machine.h"
 #include "ops/cpu/panels.h"
 #include "tests/ops/rig.h"
 
@@ -207,4 +208,49 @@ ON_EVERY_BACKEND(panels, zeros_and_a_not_a_number) {
         rig_expect_bits(r, "y of zeros", y, k.bias.x, k.O);
         for (ptrdiff_t o = 0; o < k.O; o++) cr_assert(isnan(y[k.O + o]), "%s: %td", r->where, o);
     }
+}
+
+/* ---- the kernel of dot products, on every processor that has them ---- */
+
+static float *bf16_values(rig *r, double scale, ptrdiff_t n) {
+    const rig_array a = rig_normal(r, scale, n);
+    for (ptrdiff_t i = 0; i < n; i++) a.x[i] = value_of(bf16_of(a.x[i]));
+    return a.x;
+}
+
+/* Element [p][o] of the sum over inputs, of a plain matrix (parts 0) or of square blocks that are stored [in, out]. */
+static double dot_of(const ae_weight_shape *s, const float *x, const float *w, ptrdiff_t p, ptrdiff_t o) {
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < s->cols; i++)
+        sum += (double)x[p * s->cols + i] *
+               (double)(s->parts > 0 ? w[(p * s->cols + i) * s->cols + o] : w[o * s->cols + i]);
+    return sum;
+}
+
+static void expect_dots(rig *r, const ae_weight_shape *s, ptrdiff_t M) {
+    const ptrdiff_t parts = ae_max(s->parts, 1), outputs = s->rows / parts, inputs = parts * s->cols;
+    rig_next(r, "M %td rows %td cols %td parts %td", M, s->rows, s->cols, s->parts);
+    const float *x = bf16_values(r, 1, M * inputs), *w = bf16_values(r, 0.1, s->rows * s->cols);
+    const rig_array y = rig_output(r, M * s->rows), bias = rig_normal(r, 1, s->rows);
+    ae_weight *packed = ae_cpu_panels_init(rig_device(r, ae_cpu_panels_bytes(s)), s);
+    float *got = rig_host(r, (size_t)y.n * sizeof *got);
+    ae_cpu_panels_put(packed, 0, s->rows, w, NULL);
+    ae_cpu_panels_few_avx512_bf16(got, NULL, bias.x, x, ae_cpu_weight_of(packed), M);
+    for (ptrdiff_t j = 0; j < y.n; j++) {
+        const ptrdiff_t m = j / s->rows, row = j % s->rows;
+        y.d[j] = (double)bias.x[row] + dot_of(s, x + m * inputs, w, row / outputs, row % outputs);
+    }
+    rig_expect(r, "y", got, y.d, y.n, 2e-6);
+}
+
+Test(panels, dot_products_of_bfloat16) {
+    if (!ae_machine_has_bf16() || !__builtin_cpu_supports("avx512vnni")) return;
+    static rig r;
+    rig_open(&r, &(rig_choice){.bf16 = 1});
+    for (ptrdiff_t M = 1; M <= AE_LINEAR_FEW; M++) {
+        for (size_t i = 0; i < COUNT(sizes); i++)
+            expect_dots(&r, &(ae_weight_shape){AE_WEIGHT_BF16, sizes[i].O, sizes[i].I, 0, 0}, M);
+        expect_dots(&r, &(ae_weight_shape){AE_WEIGHT_BF16, 60, 20, 3, 0}, M);
+    }
+    rig_close(&r);
 }

@@ -333,6 +333,37 @@ ae_status ae_h5_read_range(hid_t file, const char *path, const char *name, hid_t
     return leave(read_range(file, path, name, type, first, n, out));
 }
 
+static ae_status read_rows(hid_t file, const char *path, const char *name, hid_t type, int rank,
+                           const int64_t *shape, int64_t first, int64_t n, void *out) {
+    hid_t set, space = H5I_INVALID_HID, memory = H5I_INVALID_HID;
+    hsize_t start[RANK_MAX] = {(hsize_t)first}, count[RANK_MAX] = {(hsize_t)n};
+    ae_status st;
+    AE_TRY(open_set(&set, file, path, name));
+    AE_TRY(expect_shape(set, path, name, rank, shape));
+    AE_TRY(expect_type(set, path, name, type));
+    if (first < 0 || n < 0 || first > shape[0] || n > shape[0] - first)
+        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %s: expected rows %lld to %lld, found only %lld", path, name,
+                       (long long)first, (long long)(first + n), (long long)shape[0]));
+    for (int i = 1; i < rank; i++) count[i] = (hsize_t)shape[i];
+    space = H5Dget_space(set);
+    memory = H5Screate_simple(rank, count, NULL);
+    if (n > 0) {
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+        AE_TRY(transfer_in(set, path, name, type, memory, space, out));
+    }
+out:
+    H5Sclose(memory);
+    H5Sclose(space);
+    H5Dclose(set);
+    return st;
+}
+
+ae_status ae_h5_read_rows(hid_t file, const char *path, const char *name, hid_t type, int rank,
+                          const int64_t *shape, int64_t first, int64_t n, void *out) {
+    enter();
+    return leave(read_rows(file, path, name, type, rank, shape, first, n, out));
+}
+
 static ae_status create_set(hid_t *set, hid_t file, const char *path, const char *name, hid_t type,
                             hid_t space, hid_t layout) {
     *set = H5I_INVALID_HID;

@@ -29,6 +29,9 @@ ae_status ae_h5_shape(hid_t file, const char *path, const char *name, int rank, 
 /* Whole data sets of a known shape; conversion by HDF5 to the memory type given (H5T_NATIVE_FLOAT, ...). */
 ae_status ae_h5_read(hid_t file, const char *path, const char *name, hid_t type, int rank,
                      const int64_t *shape, void *out);
+/* Entries [first, first + n) of the first dimension of one. */
+ae_status ae_h5_read_rows(hid_t file, const char *path, const char *name, hid_t type, int rank,
+                          const int64_t *shape, int64_t first, int64_t n, void *out);
 ae_status ae_h5_write(hid_t file, const char *path, const char *name, hid_t type, int rank,
                       const int64_t *shape, const void *x);
 /* [first, first + n) of a one-dimensional data set. */

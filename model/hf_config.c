@@ -91,6 +91,7 @@ static ae_status expect_fixed_fields(const source *s) {
     AE_TRY(expect_text(s, "hidden_activation", "gelu_pytorch_tanh", false));
     AE_TRY(expect_bool(s, "tie_word_embeddings", true));
     AE_TRY(expect_bool(s, "attention_bias", false));
+    AE_TRY(expect_bool(s, "embeddings_scale_by_sqrt_dim", true));
     AE_TRY(expect_unset(s, "rope_scaling"));
 out:
     return st;
@@ -113,14 +114,32 @@ static ae_status read_rope_field(const source *s, const json_t *inside, const ch
     return st;
 }
 
+/* Other rules of turning are refused, and so are parameters by kind of layer. */
+static ae_status check_rope_type(const source *s, json_t *inside) {
+    static const char *const keys[] = {"rope_type", "type"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *type = json_object_get(inside, keys[i]);
+        char name[64];
+        snprintf(name, sizeof name, "rope_parameters.%s", keys[i]);
+        if (type != NULL && (!json_is_string(type) || strcmp(json_string_value(type), "default") != 0))
+            return refuse(s, name, "default", type);
+    }
+    const char *key;
+    json_t *value;
+    json_object_foreach(inside, key, value) {
+        char name[128];
+        snprintf(name, sizeof name, "rope_parameters.%.100s", key);
+        if (json_is_object(value)) return refuse(s, name, "a number", value);
+    }
+    return AE_OK;
+}
+
 static ae_status read_rope(const source *s, ae_model_config *c) {
-    const json_t *inside = json_object_get(s->root, "rope_parameters");
+    json_t *inside = json_object_get(s->root, "rope_parameters");
     if (inside != NULL && json_is_null(inside)) inside = NULL;
     if (inside != NULL && !json_is_object(inside)) return refuse(s, "rope_parameters", "an object", inside);
-    const json_t *type = json_object_get(inside, "rope_type");
-    if (type != NULL && (!json_is_string(type) || strcmp(json_string_value(type), "default") != 0))
-        return refuse(s, "rope_parameters.rope_type", "default", type);
-    ae_status st = read_rope_field(s, inside, "rope_theta", &c->rope_theta);
+    ae_status st = check_rope_type(s, inside);
+    if (st == AE_OK) st = read_rope_field(s, inside, "rope_theta", &c->rope_theta);
     return st == AE_OK ? read_rope_field(s, inside, "partial_rotary_factor", &c->rope_share) : st;
 }
 
@@ -185,6 +204,16 @@ static ae_status read_head_dim(const source *s, ae_model_config *c) {
     return nullable_int(s, "head_dim", &c->H);
 }
 
+/* transformers 5 takes sliding_window for attention_window_size. */
+static ae_status check_sliding_window(const source *s, ptrdiff_t W) {
+    ptrdiff_t window = W;
+    const ae_status st = nullable_int(s, "sliding_window", &window);
+    if (st != AE_OK || window == W) return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: sliding_window: expected attention_window_size, which is %td, found %td", s->path, W,
+                   window);
+}
+
 static ae_status read_optional_sizes(const source *s, ae_model_config *c) {
     ae_status st;
     c->C = c->D;
@@ -193,6 +222,7 @@ static ae_status read_optional_sizes(const source *s, ae_model_config *c) {
     AE_TRY(nullable_int(s, "num_key_value_heads", &c->G));
     AE_TRY(read_head_dim(s, c));
     AE_TRY(optional_int(s, "attention_window_size", &c->W));
+    AE_TRY(check_sliding_window(s, c->W));
     AE_TRY(optional_int(s, "conv1d_width", &c->K));
     AE_TRY(optional_real(s, "logits_soft_cap", &c->soft_cap));
     AE_TRY(optional_real(s, "rms_norm_eps", &c->norm_eps));

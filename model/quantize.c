@@ -1,8 +1,7 @@
 #include "model/quantize.h"
 
-#include "model/params.h"
+#include "model/params_match.h"
 #include "model/safetensors_write.h"
-#include "model/tensors.h"
 #include "ops/quantize.h"
 
 #include <stdlib.h>
@@ -42,7 +41,7 @@ static int64_t row_bytes(const writer *w, const ae_param *p) {
 static size_t describe(const writer *w, const ae_param *p, ae_safetensor_entry *e) {
     snprintf(e[0].name, sizeof e[0].name, "%s", p->name);
     e[0].rank = p->rank;
-    memcpy(e[0].shape, p->shape, sizeof e[0].shape);
+    memcpy(e[0].shape, p->shape, sizeof p->shape);
     e[0].dtype = p->product ? "BF16" : "F32";
     if (!in_integers(w, p)) return 1;
     e[0].dtype = w->r->type == AE_WEIGHT_INT8 ? "I8" : "U8";
@@ -150,6 +149,7 @@ ae_status ae_model_quantize(const char *path, const ae_quantize_request *r) {
     AE_TRY(ae_params_init(&w.params, r->config));
     AE_TRY(take_rooms(&w));
     if (r->tensors != NULL) AE_TRY(ae_tensors_open(&w.from, r->tensors));
+    if (w.from != NULL) AE_TRY(ae_params_match(&w.params, w.from, r->tensors));
     AE_TRY(create(&w, path));
     for (ptrdiff_t i = 0; i < w.params.n; i++) {
         const ae_param *p = &w.params.items[i];

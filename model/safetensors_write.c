@@ -16,7 +16,7 @@ struct ae_safetensors_writer {
     int64_t expected, written; /* bytes of data */
 };
 
-static int64_t bytes_of(const ae_safetensor_entry *e) {
+int64_t ae_safetensor_entry_bytes(const ae_safetensor_entry *e) {
     int64_t n = strcmp(e->dtype, "F32") == 0 ? 4 : strcmp(e->dtype, "BF16") == 0 ? 2 : 1;
     for (int i = 0; i < e->rank; i++) n *= e->shape[i];
     return n;
@@ -26,14 +26,14 @@ static json_t *describe(const ae_safetensor_entry *e, int64_t begin) {
     json_t *shape = json_array();
     for (int i = 0; i < e->rank; i++) json_array_append_new(shape, json_integer(e->shape[i]));
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", e->dtype, "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)(begin + bytes_of(e)));
+                     (json_int_t)begin, (json_int_t)(begin + ae_safetensor_entry_bytes(e)));
 }
 
 static char *header_of(ae_safetensors_writer *w, const ae_safetensor_entry *entries, size_t n) {
     json_t *root = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     for (size_t i = 0; root != NULL && i < n; i++) {
         json_object_set_new(root, entries[i].name, describe(&entries[i], w->expected));
-        w->expected += bytes_of(&entries[i]);
+        w->expected += ae_safetensor_entry_bytes(&entries[i]);
     }
     char *text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);

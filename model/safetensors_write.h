@@ -12,8 +12,10 @@ typedef struct {
     char name[112];
     const char *dtype; /* "F32", "BF16", "I8", "U8" */
     int rank;
-    int64_t shape[3];
+    int64_t shape[4];
 } ae_safetensor_entry;
+
+int64_t ae_safetensor_entry_bytes(const ae_safetensor_entry *e);
 
 typedef struct ae_safetensors_writer ae_safetensors_writer;
 

@@ -4,6 +4,7 @@
 #include "core/h5.h"
 #include "core/json.h"
 #include "model/compact.h"
+#include "model/google_names.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@ typedef struct {
     char *name;
     const ae_safetensors *file;
     const ae_safetensor *item;
+    ae_tensor_layout layout; /* in the file */
+    int half;
 } located;
 
 struct ae_tensors {
@@ -25,7 +28,7 @@ struct ae_tensors {
     ae_safetensors *files;
     size_t n_files;
     hid_t h5;
-    char *held_name; /* of HDF5: the tensor read last by parts */
+    char *held_name; /* of those transposed in their file: the tensor read last */
     float *held;
 };
 
@@ -42,7 +45,7 @@ static ae_status add_item(ae_tensors *t, const char *name, const ae_safetensors 
                           const ae_safetensor *item) {
     char *copy = strdup(name);
     if (copy == NULL) return out_of_memory(t->path);
-    t->items[t->n++] = (located){copy, file, item};
+    t->items[t->n++] = (located){.name = copy, .file = file, .item = item};
     return AE_OK;
 }
 
@@ -165,6 +168,45 @@ static ae_status open_folder(ae_tensors *t, const char *folder) {
     return st;
 }
 
+/* ---- the names of Google's release ---- */
+
+static ae_status add_once(ae_tensors *t, const located *from, const char *name) {
+    if (ae_tensors_find(t, name) < 0) return add_item(t, name, from->file, from->item);
+    return AE_FAIL(AE_ERR_INPUT, "%s: %.200s: expected this tensor once, found it under two names", t->path,
+                   name);
+}
+
+static ae_status add_renamed(ae_tensors *t, const located *from) {
+    ae_google_tensor to[AE_GOOGLE_NAMES_MAX];
+    const int n = ae_google_tensors(from->name, to);
+    ae_status st = n > 0 ? AE_OK : add_once(t, from, from->name);
+    for (int i = 0; st == AE_OK && i < n; i++) {
+        st = add_once(t, from, to[i].name);
+        if (st != AE_OK) break;
+        t->items[t->n - 1].layout = to[i].layout;
+        t->items[t->n - 1].half = to[i].half;
+    }
+    return st;
+}
+
+static void free_items(located *items, size_t n) {
+    for (size_t i = 0; i < n; i++) free(items[i].name);
+    free(items);
+}
+
+/* From here on the tensors have the names that Hugging Face gave them. */
+static ae_status rename_google(ae_tensors *t) {
+    if (t->h5 >= 0 || ae_tensors_find(t, ae_google_table_name) < 0) return AE_OK;
+    located *items = t->items;
+    const size_t n = t->n;
+    t->n = 0;
+    t->items = NULL;
+    ae_status st = make_items(t, AE_GOOGLE_NAMES_MAX * n);
+    for (size_t i = 0; st == AE_OK && i < n; i++) st = add_renamed(t, &items[i]);
+    free_items(items, n);
+    return st;
+}
+
 /* ---- the set ---- */
 
 ae_status ae_tensors_open(ae_tensors **out, const char *path) {
@@ -180,6 +222,7 @@ ae_status ae_tensors_open(ae_tensors **out, const char *path) {
         st = AE_FAIL(AE_ERR_INPUT, "%s: expected a file or folder of weights, found nothing there", path);
     else
         st = ae_path_is_folder(path) ? open_folder(t, path) : open_file(t, path);
+    if (st == AE_OK) st = rename_google(t);
     if (st == AE_OK)
         *out = t;
     else
@@ -189,10 +232,9 @@ ae_status ae_tensors_open(ae_tensors **out, const char *path) {
 
 void ae_tensors_close(ae_tensors *t) {
     if (t == NULL) return;
-    for (size_t i = 0; i < t->n; i++) free(t->items[i].name);
+    free_items(t->items, t->n);
     for (size_t i = 0; i < t->n_files; i++) ae_safetensors_close(&t->files[i]);
     if (t->h5 >= 0) (void)ae_h5_close(t->h5, t->path); /* read only: nothing to lose */
-    free(t->items);
     free(t->files);
     free(t->path);
     free(t->held_name);
@@ -230,13 +272,23 @@ static void format_shape(char *out, size_t bytes, int rank, const int64_t *shape
     if (used < bytes) snprintf(out + used, bytes - used, "]");
 }
 
+/* A table may have more rows in the file than are taken. */
+static bool has_shape(const located *at, int rank, const int64_t *shape) {
+    const ae_safetensor *s = at->item;
+    if (s->rank != rank) return false;
+    const int from = at->layout == AE_LAYOUT_FIRST_ROWS && s->shape[0] > shape[0] ? 1 : 0;
+    return memcmp(s->shape + from, shape + from, (size_t)(rank - from) * sizeof *shape) == 0;
+}
+
 static ae_status expect_shape(const located *at, int rank, const int64_t *shape) {
     const ae_safetensor *s = at->item;
-    if (s->rank == rank && memcmp(s->shape, shape, (size_t)rank * sizeof *shape) == 0) return AE_OK;
+    int64_t there[AE_LAYOUT_RANK_MAX];
+    const int rank_there = ae_layout_shape(at->layout, rank, shape, there);
+    if (has_shape(at, rank_there, there)) return AE_OK;
     char want[200], have[200];
-    format_shape(want, sizeof want, rank, shape);
+    format_shape(want, sizeof want, rank_there, there);
     format_shape(have, sizeof have, s->rank, s->shape);
-    return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected shape %s, found %s", at->file->path, at->name, want, have);
+    return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected shape %s, found %s", at->file->path, s->name, want, have);
 }
 
 static int64_t count_of(int rank, const int64_t *shape) {
@@ -273,15 +325,55 @@ static ae_status read_integers(ae_tensors *t, const located *at, int rank, const
     return read;
 }
 
-static ae_status hold(ae_tensors *t, const char *name, int rank, const int64_t *shape) {
-    if (t->held_name != NULL && strcmp(t->held_name, name) == 0) return AE_OK;
+enum { TURN_ROWS = 64 };
+
+/* [rows, cols] that the file keeps as [cols, rows], from element `first` on. */
+static ae_status read_turned(const located *at, int64_t first, int64_t rows, int64_t cols, float *out) {
+    float *block = malloc((size_t)(TURN_ROWS * rows) * sizeof *block);
+    ae_status st = block != NULL ? AE_OK : out_of_memory(at->file->path);
+    for (int64_t c = 0; st == AE_OK && c < cols; c += TURN_ROWS) {
+        const int64_t n = cols - c < TURN_ROWS ? cols - c : TURN_ROWS;
+        st = ae_safetensors_read(at->file, at->item, first + c * rows, n * rows, block);
+        for (int64_t r = 0; st == AE_OK && r < rows; r++)
+            for (int64_t i = 0; i < n; i++) out[r * cols + c + i] = block[i * rows + r];
+    }
+    free(block);
+    return st;
+}
+
+static ae_status hold(ae_tensors *t, const located *at, int rank, const int64_t *shape) {
+    const int64_t all = count_of(rank, shape);
+    if (t->held_name != NULL && strcmp(t->held_name, at->name) == 0) return AE_OK;
     free(t->held_name);
     free(t->held);
-    t->held = malloc((size_t)count_of(rank, shape) * sizeof *t->held + 1);
-    t->held_name = t->held != NULL ? strdup(name) : NULL;
+    t->held = malloc((size_t)all * sizeof *t->held);
+    t->held_name = t->held != NULL ? strdup(at->name) : NULL;
     if (t->held_name == NULL) return out_of_memory(t->path);
-    const ae_status st = ae_h5_read(t->h5, t->path, name, H5T_NATIVE_FLOAT, rank, shape, t->held);
+    const ae_status st = read_turned(at, at->half * all, shape[0], all / shape[0], t->held);
     if (st != AE_OK) t->held_name[0] = '\0';
+    return st;
+}
+
+/* Elements may begin and end inside a row, which is read whole. */
+static ae_status read_h5(ae_tensors *t, const located *at, int rank, const int64_t *shape, int64_t first,
+                         int64_t n, float *out) {
+    const int64_t cols = count_of(rank - 1, shape + 1), row = first / cols,
+                  rows = (first + n + cols - 1) / cols - row;
+    if (first % cols == 0 && rows * cols == n)
+        return ae_h5_read_rows(t->h5, t->path, at->name, H5T_NATIVE_FLOAT, rank, shape, row, rows, out);
+    float *whole = malloc((size_t)(rows * cols) * sizeof *whole);
+    if (whole == NULL) return out_of_memory(t->path);
+    const ae_status st =
+        ae_h5_read_rows(t->h5, t->path, at->name, H5T_NATIVE_FLOAT, rank, shape, row, rows, whole);
+    if (st == AE_OK) memcpy(out, whole + first % cols, (size_t)n * sizeof *out);
+    free(whole);
+    return st;
+}
+
+static ae_status read_from_held(ae_tensors *t, const located *at, int rank, const int64_t *shape,
+                                int64_t first, int64_t n, float *out) {
+    const ae_status st = hold(t, at, rank, shape);
+    if (st == AE_OK) memcpy(out, t->held + first, (size_t)n * sizeof *out);
     return st;
 }
 
@@ -290,14 +382,12 @@ ae_status ae_tensors_read_part(ae_tensors *t, const char *name, int rank, const 
     const located *at = NULL;
     ae_status st = find(t, name, &at);
     if (st != AE_OK) return st;
-    if (at->item == NULL) {
-        st = hold(t, name, rank, shape);
-        if (st == AE_OK) memcpy(out, t->held + first, (size_t)n * sizeof *out);
-        return st;
-    }
+    if (at->item == NULL) return read_h5(t, at, rank, shape, first, n, out);
     if (ae_compact_bits(at->item) != 0) return read_integers(t, at, rank, shape, first, n, out);
     st = expect_shape(at, rank, shape);
-    return st == AE_OK ? ae_safetensors_read(at->file, at->item, first, n, out) : st;
+    if (st != AE_OK) return st;
+    if (ae_layout_is_turned(at->layout)) return read_from_held(t, at, rank, shape, first, n, out);
+    return ae_safetensors_read(at->file, at->item, at->half * count_of(rank, shape) + first, n, out);
 }
 
 ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out) {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Files of named tensors, read one tensor at a time: safetensors (one file, or shards with an index; F32, BF16, F16) and the HDF5 of
- * native checkpoints. Headers are never trusted: offsets, sizes, overlaps, types and shapes are checked before anything is read. */
+ * native checkpoints. Safetensors with the names of Google's PyTorch release (google_names.h) appear under the Hugging Face ones. Headers are never trusted: offsets, sizes, overlaps, types and shapes are checked before anything is read. */
 typedef struct ae_tensors ae_tensors;
 
 /* A Hugging Face folder (model.safetensors, or model.safetensors.index.json and its shards) or one .safetensors or .h5 file. */
@@ -21,7 +21,7 @@ ptrdiff_t ae_tensors_find(const ae_tensors *t, const char *name); /* -1 when the
 /* Whole tensor as float32. The shape must be the one given: AE_ERR_INPUT names file, tensor, expected, found. A matrix kept in integers
  * (docs/interfaces.md, "Quantised folders") gives the values they stand for. */
 ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out);
-/* Elements [first, first + n) of it. HDF5 is read tensor by tensor and held until the next. */
+/* Elements [first, first + n) of it. A matrix that its file keeps transposed is held until the next one. */
 ae_status ae_tensors_read_part(ae_tensors *t, const char *name, int rank, const int64_t *shape, int64_t first,
                                int64_t n, float *out);
 /* Of a matrix kept in integers, their bits and the columns that share a scale; both 0 when it is kept in real numbers. */

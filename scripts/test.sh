@@ -1,21 +1,30 @@
 #!/bin/bash
 # Installs what is needed, builds, and runs every test: optimised, then under the sanitizers, then the style checks.
 # The last line is "N passed, N failed". Exit status 0 only when nothing failed.
-# usage: scripts/test.sh [--fast] [--tidy]     --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main
+# usage: scripts/test.sh [--fast] [--tidy] [--transformers PYTHON]     --fast: no sanitizers;  --tidy: clang-tidy on the files changed
+# since main;  --transformers: scripts/check-transformers.py too, with a python that has torch and transformers
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 fast=no
 tidy=no
-for argument in "$@"; do
-    case "$argument" in
+transformers=
+usage() {
+    echo "usage: scripts/test.sh [--fast] [--tidy] [--transformers PYTHON]" >&2
+    exit 2
+}
+while [ $# -gt 0 ]; do
+    case "$1" in
     --fast) fast=yes ;;
     --tidy) tidy=yes ;;
-    *)
-        echo "usage: scripts/test.sh [--fast] [--tidy]" >&2
-        exit 2
+    --transformers)
+        [ $# -gt 1 ] || usage
+        transformers=$2
+        shift
         ;;
+    *) usage ;;
     esac
+    shift
 done
 
 passed=0
@@ -75,6 +84,8 @@ check_tidy() {
 scripts/install-packages.sh || exit $?
 build_and_test release -DAERIE_TESTS=ON -DAERIE_WERROR=ON
 [ "$fast" = yes ] || build_and_test asan
+[ -z "$transformers" ] ||
+    check transformers "$transformers" scripts/check-transformers.py build/release/cli/aerie
 echo "== style"
 check clang-format check_format
 [ "$tidy" = no ] || check clang-tidy check_tidy

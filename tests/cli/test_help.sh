@@ -18,7 +18,7 @@ run 2 "$aerie" scroe
 says "did you mean score?"
 run 2 "$aerie" xyzzy
 says "no such verb"
-for verb in sft reward rlhf eval export merge chat; do
+for verb in sft reward rlhf eval merge chat; do
     run 2 "$aerie" $verb --model m
     says "not in version"
 done

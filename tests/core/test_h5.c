@@ -47,6 +47,26 @@ Test(h5, whole_sets_come_back) {
     cr_assert_eq(ae_h5_close(f, path), AE_OK);
 }
 
+Test(h5, rows_come_back) {
+    const char *path = scratch_path("a.h5");
+    const float x[3][2][2] = {{{1, 2}, {3, 4}}, {{5, 6}, {7, 8}}, {{9, 10}, {11, 12}}};
+    const int64_t shape[] = {3, 2, 2}, wrong[] = {4, 2, 2};
+    float y[8] = {0};
+    hid_t f = create(path);
+    cr_assert_eq(ae_h5_write(f, path, "w", H5T_NATIVE_FLOAT, 3, shape, x), AE_OK);
+    f = reopen(f, path);
+    cr_assert_eq(ae_h5_read_rows(f, path, "w", H5T_NATIVE_FLOAT, 3, shape, 1, 2, y), AE_OK);
+    cr_assert_arr_eq(y, x[1], sizeof y);
+    cr_assert_eq(ae_h5_read_rows(f, path, "w", H5T_NATIVE_FLOAT, 3, shape, 0, 1, y), AE_OK);
+    cr_assert_arr_eq(y, x[0], sizeof x[0]);
+    cr_assert_arr_eq(y + 4, x[2], sizeof x[2]);
+    cr_assert_eq(ae_h5_read_rows(f, path, "w", H5T_NATIVE_FLOAT, 3, shape, 3, 0, y), AE_OK);
+    cr_assert_eq(ae_h5_read_rows(f, path, "w", H5T_NATIVE_FLOAT, 3, shape, 2, 2, y), AE_ERR_INPUT);
+    cr_assert_message("expected rows 2 to 4, found only 3");
+    cr_assert_eq(ae_h5_read_rows(f, path, "w", H5T_NATIVE_FLOAT, 3, wrong, 0, 1, y), AE_ERR_INPUT);
+    cr_assert_eq(ae_h5_close(f, path), AE_OK);
+}
+
 Test(h5, what_does_not_match_is_told) {
     const char *path = scratch_path("a.h5");
     const float x[6] = {0};

@@ -85,6 +85,49 @@ Test(hf_config, rope_may_stand_inside) {
     cr_assert_float_eq(c.rope_theta, 10000, 0);
 }
 
+/* As transformers 4 wrote the published models, and as its version 5 writes. */
+Test(hf_config, both_generations_are_read) {
+    static const char published[] =
+        "{\"architectures\": [\"RecurrentGemmaForCausalLM\"], \"attention_bias\": false, "
+        "\"attention_dropout\": "
+        "0.0, \"attention_window_size\": 2048, \"block_types\": [\"recurrent\", \"recurrent\", "
+        "\"attention\"], \"bos_token_id\": 2, \"conv1d_width\": 4, \"embeddings_scale_by_sqrt_dim\": true, "
+        "\"eos_token_id\": 1, \"final_w_init_variance_scale\": 0.07692307692307693, \"head_dim\": 256, "
+        "\"hidden_activation\": \"gelu_pytorch_tanh\", \"hidden_size\": 2560, \"intermediate_size\": 15360, "
+        "\"logits_soft_cap\": 30.0, \"lru_width\": 2560, \"model_type\": \"recurrent_gemma\", "
+        "\"num_attention_heads\": 10, \"num_hidden_layers\": 26, \"num_key_value_heads\": 1, "
+        "\"pad_token_id\": "
+        "0, \"partial_rotary_factor\": 0.5, \"rms_norm_eps\": 1e-06, \"rope_theta\": 10000.0, "
+        "\"torch_dtype\": "
+        "\"bfloat16\", \"transformers_version\": \"4.40.0.dev0\", \"use_cache\": true, \"vocab_size\": "
+        "256000, "
+        "\"w_init_variance_scale\": 0.01}";
+    static const char newer[] =
+        "{\"architectures\": [\"RecurrentGemmaForCausalLM\"], \"attention_bias\": false, "
+        "\"attention_dropout\": "
+        "0.0, \"attention_window_size\": 64, \"block_types\": [\"recurrent\", \"recurrent\", \"attention\"], "
+        "\"bos_token_id\": 2, \"conv1d_width\": 4, \"dtype\": \"float32\", \"eos_token_id\": 1, "
+        "\"final_w_init_variance_scale\": 0.4, \"head_dim\": 16, \"hidden_activation\": "
+        "\"gelu_pytorch_tanh\", \"hidden_size\": 64, \"intermediate_size\": 192, \"logits_soft_cap\": 30.0, "
+        "\"lru_width\": 96, \"model_type\": \"recurrent_gemma\", \"num_attention_heads\": 4, "
+        "\"num_hidden_layers\": 5, \"num_key_value_heads\": 2, \"pad_token_id\": 0, \"rms_norm_eps\": 1e-06, "
+        "\"rope_parameters\": {\"partial_rotary_factor\": 0.25, \"rope_theta\": 5000.0, \"rope_type\": "
+        "\"default\"}, \"tie_word_embeddings\": true, \"transformers_version\": \"5.24.0\", \"use_cache\": "
+        "true, \"vocab_size\": 500, \"w_init_variance_scale\": 0.01}";
+    ae_model_config c;
+    cr_assert_eq(ae_model_config_from_hf(&c, scratch_write("a.json", published, sizeof published - 1)), AE_OK,
+                 "%s", ae_error_message());
+    cr_assert(c.V == 256000 && c.D == 2560 && c.C == 2560 && c.E == 7680 && c.N == 10 && c.G == 1 &&
+              c.H == 256);
+    cr_assert(c.W == 2048 && c.K == 4 && c.blocks == 26);
+    cr_assert_eq(ae_model_config_from_hf(&c, scratch_write("b.json", newer, sizeof newer - 1)), AE_OK, "%s",
+                 ae_error_message());
+    cr_assert(c.V == 500 && c.C == 96 && c.G == 2 && c.H == 16 && c.W == 64);
+    cr_assert_float_eq(c.rope_theta, 5000, 0);
+    cr_assert_float_eq(c.rope_share, 0.25, 0);
+    cr_assert_eq(accepted("{\"sliding_window\": 8}", "").W, 8);
+}
+
 Test(hf_config, pattern_is_cyclic) {
     ae_model_config c = accepted("{\"block_types\": [\"attention\", \"recurrent\"]}", "");
     for (ptrdiff_t i = 0; i < 5; i++) cr_assert_eq(c.pattern[i], i % 2 == 0 ? AE_ATTENTION : AE_RECURRENT);
@@ -137,6 +180,11 @@ Test(hf_config, refusals_name_the_field) {
         {"{\"rope_parameters\": {\"rope_theta\": \"x\"}}", "rope_theta", "rope_theta"},
         {"{\"rope_parameters\": {\"rope_theta\": 5}}", "", "rope_theta"},
         {"{\"rope_parameters\": [1]}", "", "rope_parameters"},
+        {"{\"rope_parameters\": {\"type\": \"linear\"}}", "", "rope_parameters.type"},
+        {"{\"rope_parameters\": {\"sliding_attention\": {\"rope_theta\": 5}}}", "",
+         "rope_parameters.sliding_attention"},
+        {"{\"embeddings_scale_by_sqrt_dim\": false}", "", "embeddings_scale_by_sqrt_dim"},
+        {"{\"sliding_window\": 4}", "", "sliding_window"},
         {"{\"quantization_config\": {\"bits\": 4}}", "", "quantization_config"},
         {"{\"vocab_size\": 0}", "", "vocab_size"},
         {"{\"vocab_size\": -5}", "", "vocab_size"},

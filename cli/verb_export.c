@@ -1,0 +1,160 @@
+#include "cli/args.h"
+#include "cli/hf_files.h"
+#include "cli/interrupt.h"
+#include "cli/model_card.h"
+#include "cli/output_folder.h"
+#include "cli/verbs.h"
+#include "core/log.h"
+#include "model/export.h"
+
+#include <string.h>
+
+static const char usage[] =
+    "aerie export --model M --output DIR [--dtype f32|bf16] [--shard-bytes N] [--flags]\n\n"
+    "Writes a folder that transformers loads as RecurrentGemmaForCausalLM: config.json, weights in "
+    "safetensors, "
+    "the tokenizer\n"
+    "with its chat template, generation_config.json and a model card, README.md. In f32 the bits stay the "
+    "same.";
+
+typedef struct {
+    const char *model, *output, *dtype;
+    int64_t shard_bytes;
+    bool force, quiet;
+} options;
+
+typedef struct {
+    const options *options;
+    const ae_model_source *source;
+    ae_weight_type type;
+    ae_progress bar;
+    int64_t shown_mb;
+} job;
+
+static ae_status parse_type(const char *name, ae_weight_type *type) {
+    *type = strcmp(name, "bf16") == 0 ? AE_WEIGHT_BF16 : AE_WEIGHT_F32;
+    if (*type == AE_WEIGHT_BF16 || strcmp(name, "f32") == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32 or bf16, found %s", name);
+}
+
+static ae_status show_step(void *context, int64_t done_bytes) {
+    job *j = context;
+    const int64_t mb = done_bytes / 1000000;
+    if (mb > j->shown_mb) ae_progress_show(&j->bar, mb, "");
+    j->shown_mb = mb;
+    return ae_interrupt_check();
+}
+
+static ae_status start_bar(job *j) {
+    ae_params params;
+    const ae_status st = ae_params_init(&params, &j->source->config);
+    if (st != AE_OK) return st;
+    const int64_t bytes = params.total * (j->type == AE_WEIGHT_BF16 ? 2 : 4);
+    ae_params_free(&params);
+    ae_progress_init(&j->bar, "export", 0, bytes / 1000000);
+    j->bar.unit = "MB";
+    return AE_OK;
+}
+
+static ae_status fill_folder(void *context, const char *folder) {
+    job *j = context;
+    const ae_export_request request = {.config = &j->source->config,
+                                       .type = j->type,
+                                       .tensors = j->source->tensors,
+                                       .shard_bytes = j->options->shard_bytes,
+                                       .step = show_step,
+                                       .context = j};
+    ae_status st;
+    AE_TRY(ae_hf_files_write(folder, j->source, j->type));
+    AE_TRY(ae_model_card_write(folder, j->source, j->type));
+    AE_TRY(start_bar(j));
+    st = ae_model_export(folder, &request);
+    ae_progress_end(&j->bar);
+out:
+    return st;
+}
+
+static ae_status write_folder(job *j) {
+    static const char *const names[] = {"config.json",
+                                        "generation_config.json",
+                                        "model.safetensors",
+                                        "model-*-of-*.safetensors",
+                                        "model.safetensors.index.json",
+                                        "tokenizer.model",
+                                        "tokenizer_config.json",
+                                        "README.md"};
+    const char *const sources[] = {j->source->folder};
+    const ae_output_folder f = {.verb = "export",
+                                .output = j->options->output,
+                                .force = j->options->force,
+                                .sources = sources,
+                                .n_sources = 1,
+                                .names = names,
+                                .n_names = sizeof names / sizeof *names,
+                                .fill = fill_folder,
+                                .context = j};
+    return ae_output_folder_write(&f);
+}
+
+static ae_status run(const options *o) {
+    ae_model_source source = {0};
+    job j = {.options = o, .source = &source};
+    ae_status st;
+    ae_log_quiet(o->quiet);
+    ae_interrupt_catch();
+    AE_TRY(parse_type(o->dtype, &j.type));
+    AE_TRY(ae_model_source_open(&source, o->model));
+    AE_TRY(write_folder(&j));
+    ae_log("%s: %s in %s, %s a tokenizer", o->output, source.folder, o->dtype,
+           source.tokenizer ? "with" : "without");
+out:
+    ae_model_source_free(&source);
+    return st;
+}
+
+ae_status ae_verb_export(int argc, char **argv) {
+    options o = {.dtype = "f32", .shard_bytes = 5000000000};
+    bool help = false;
+    const ae_arg table[] = {
+        {.name = "model",
+         .type = AE_ARG_TEXT,
+         .to = &o.model,
+         .value = "M",
+         .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"},
+        {.name = "output",
+         .type = AE_ARG_TEXT,
+         .to = &o.output,
+         .value = "DIR",
+         .help = "the folder to write"},
+        {.name = "dtype",
+         .type = AE_ARG_TEXT,
+         .to = &o.dtype,
+         .value = "f32|bf16",
+         .fallback = "f32",
+         .help = "of all tensors; bf16 rounds to the nearest"},
+        {.name = "shard-bytes",
+         .type = AE_ARG_INT,
+         .to = &o.shard_bytes,
+         .min = 0,
+         .max = 1e15,
+         .fallback = "5G",
+         .help = "tensors of a file, at most, where it holds more than one; 0: one file"},
+        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace a folder that export wrote"},
+        {.name = "quiet",
+         .type = AE_ARG_FLAG,
+         .to = &o.quiet,
+         .help = "nothing on stderr but warnings and errors"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);
+    if (st != AE_OK) return st;
+    if (help) {
+        ae_args_help(usage, table, n, stdout);
+        return AE_OK;
+    }
+    AE_TRY(ae_args_require(table, n, "model", !o.model));
+    AE_TRY(ae_args_require(table, n, "output", !o.output));
+    st = run(&o);
+out:
+    return st;
+}

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Holds aerie against RecurrentGemmaForCausalLM of transformers, in both directions.
+
+usage: check-transformers.py AERIE [FIXTURES]
+
+Needs torch, transformers and safetensors. Folders that transformers saved with random weights (F32 and BF16, one file and
+sharded) must score and continue here as there; so must, there, folders that `aerie export` wrote. Documents are no longer than
+the window, where the two agree by definition. Prints one line a case and "passed"; exit status 1 when something differs.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import torch
+from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM
+
+LIMIT = 2e-4  # on log-probabilities
+WINDOW, PROMPT, ANSWER = 64, 12, 40
+
+SHAPES = {
+    "usual": {},
+    "wide recurrence": {"lru_width": 96, "num_key_value_heads": 2, "conv1d_width": 3},
+    "all key heads": {"num_key_value_heads": 4, "block_types": ["attention", "recurrent"], "logits_soft_cap": 12.0},
+    "rope": {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 1.0}},
+    "only recurrence": {"block_types": ["recurrent"]},
+    "only attention": {"block_types": ["attention"]},
+}
+
+
+def run(*arguments, lines=None):
+    text = None if lines is None else "".join(json.dumps(line) + "\n" for line in lines)
+    done = subprocess.run(arguments, input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(arguments)}: status {done.returncode}: {done.stderr}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def make_model(seed, **changes):
+    torch.manual_seed(seed)
+    sizes = dict(vocab_size=500, hidden_size=64, intermediate_size=192, num_attention_heads=4, num_key_value_heads=1,
+                 num_hidden_layers=5, attention_window_size=WINDOW)
+    config = RecurrentGemmaConfig(**{**sizes, **changes})
+    model = RecurrentGemmaForCausalLM(config).float().eval()
+    with torch.no_grad():  # initial values are too tame: biases and norms of 0 would hide a swap
+        for name, p in model.named_parameters():
+            if p.dim() == 1 or name.endswith("bias") or "norm" in name:
+                p.add_(0.2 * torch.randn_like(p))
+            elif "embed" in name or "lm_head" in name:
+                p.copy_(torch.randn_like(p) / p.shape[-1] ** 0.5)
+            else:
+                p.add_(0.5 * torch.randn_like(p) / p.shape[-1] ** 0.5)
+    return model
+
+
+def documents(vocabulary, window):
+    generator = torch.Generator().manual_seed(1)
+    lengths = [2, 3, 5, window // 2, window - 1, window]
+    return [torch.randint(3, vocabulary, (n,), generator=generator).tolist() for n in lengths if n >= 2]
+
+
+def logits_of(model, tokens):
+    with torch.no_grad():
+        return model(torch.tensor([tokens]), use_cache=False).logits[0].double()
+
+
+def is_greedy(model, prompt, answer):
+    """Whether each token of the answer is the likeliest behind all before it: then it is the greedy continuation."""
+    best = logits_of(model, prompt + answer).argmax(-1).tolist()
+    return best[len(prompt) - 1:-1] == answer
+
+
+def compare(aerie, folder, model, what):
+    """The largest difference of a log-probability; continuations must be equal."""
+    config, worst = model.config, 0.0
+    texts = documents(config.vocab_size, config.attention_window_size)
+    answers = run(aerie, "score", "--model", folder, "--input", "-", "--quiet", lines=[{"tokens": t} for t in texts])
+    for tokens, answer in zip(texts, answers, strict=True):
+        logprobs = logits_of(model, tokens).log_softmax(-1)[:-1].gather(1, torch.tensor(tokens[1:])[:, None])[:, 0]
+        worst = max(worst, (logprobs - torch.tensor(answer["logprobs"]).double()).abs().max().item())
+    prompt_tokens = min(PROMPT, config.attention_window_size // 2)
+    count = min(ANSWER, config.attention_window_size - prompt_tokens)
+    prompts = [t[:prompt_tokens] for t in texts if len(t) >= prompt_tokens]
+    answers = run(aerie, "generate", "--model", folder, "--input", "-", "--quiet", "--temperature", "0", "--ignore-eos",
+                  "--max-new", str(count), lines=[{"tokens": p} for p in prompts])
+    same = all(len(a["tokens"]) == count and is_greedy(model, p, a["tokens"])
+               for p, a in zip(prompts, answers, strict=True))
+    good = worst <= LIMIT and same
+    print(f"{'ok  ' if good else 'FAIL'} {what}: log-probabilities within {worst:.1e}, "
+          f"{len(prompts)} continuations of {count} tokens {'equal' if same else 'DIFFER'}", flush=True)
+    return good
+
+
+def check_import(aerie, work):
+    good = True
+    for seed, (name, changes) in enumerate(SHAPES.items()):
+        model = make_model(seed, **changes)
+        for dtype in ("float32", "bfloat16"):
+            for shard in ("5GB", "100KB"):
+                folder = os.path.join(work, f"{seed}-{dtype}-{shard}")
+                model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
+                sharded = os.path.exists(os.path.join(folder, "model.safetensors.index.json"))
+                assert sharded == (shard != "5GB"), folder
+                loaded = RecurrentGemmaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+                good &= compare(aerie, folder, loaded, f"import, {name}, {dtype}, {'shards' if sharded else 'one file'}")
+    return good
+
+
+def check_export(aerie, source, name, work):
+    good = True
+    for dtype in ("f32", "bf16"):
+        for shard in ("0", "50k"):
+            folder = os.path.join(work, f"out-{name}-{dtype}-{shard}")
+            run(aerie, "export", "--model", source, "--output", folder, "--dtype", dtype, "--shard-bytes", shard, "--quiet")
+            model, info = RecurrentGemmaForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+            faults = [k for k in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[k]]
+            if faults:
+                print(f"FAIL export, {name}: {', '.join(f'{k}: {info[k]}' for k in faults)}")
+                good = False
+            good &= compare(aerie, folder, model.eval(), f"export, {name}, {dtype}, {'one file' if shard == '0' else 'shards'}")
+    return good
+
+
+def main():
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    aerie = os.path.abspath(sys.argv[1])
+    torch.set_num_threads(1)  # the models are tiny
+    fixtures = sys.argv[2] if len(sys.argv) > 2 else os.path.join(os.path.dirname(__file__), "..", "tests", "fixtures")
+    with tempfile.TemporaryDirectory() as work:
+        good = check_import(aerie, work)
+        for name in ("tiny", "window", "hawk", "attention"):
+            good &= check_export(aerie, os.path.join(fixtures, name), name, work)
+    print("passed" if good else "failed")
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()

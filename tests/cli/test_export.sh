@@ -1,0 +1,80 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+tiny=$fixtures/tiny
+lines=$here/tiny_lines.jsonl
+
+score() { # MODEL OUTPUT
+    run 0 "$aerie" score --model "$1" --input "$lines" --output "$2"
+}
+
+# The same bits score the same, in one file or in many; bfloat16 as when rounding while loading.
+run 0 "$aerie" export --model "$tiny" --output one
+run 0 "$aerie" export --model one --output many/ --shard-bytes 50k
+run 0 "$aerie" export --model many --output back --shard-bytes 0
+score "$tiny" s-was
+score one s-one
+score many s-many
+equal s-was s-one
+equal s-was s-many
+equal one/model.safetensors back/model.safetensors
+equal one/config.json back/config.json
+absent many/model.safetensors one/model.safetensors.index.json one/tokenizer_config.json one.part
+[ "$(ls many/model-*-of-*.safetensors | wc -l)" -gt 4 ] || fail "50k gives several files"
+run 0 "$aerie" export --model "$tiny" --output half --dtype bf16
+grep -q '"torch_dtype": "bfloat16"' half/config.json || fail "half/config.json tells its type"
+grep -q '"torch_dtype": "float32"' one/config.json || fail "one/config.json tells its type"
+for words in RecurrentGemmaForCausalLM '"pad_token_id": 0' '"eos_token_id": 1' '"bos_token_id": 2'; do
+    grep -qF -- "$words" one/config.json || fail "config.json lacks $words"
+done
+
+# Of a run: tokenizer, chat template, and a card with what is known.
+awk 'BEGIN { for (i = 0; i < 400; i++) print "The " i "th owl sees " i * 7 % 31 " mice and takes " i % 5 "." }' >owls.txt
+run 0 "$aerie" tokenizer train --input owls.txt --output owls.model --vocab-size 300
+run 0 "$aerie" data prepare --input owls.txt --tokenizer owls.model --output owls
+run 0 "$aerie" pretrain run.dir=run-of-owls model.preset=small-1m model.width=32 model.heads=2 model.blocks=3 model.mlp_width=48 \
+    data.train=owls/train.h5 data.heldout=owls/heldout.h5 train.row_tokens=64 train.batch_rows=2 train.steps=4 train.eval_every=2 \
+    train.checkpoint_every=2 train.threads=1
+run 0 "$aerie" export --model run-of-owls --output owl
+for words in '# run-of-owls' 'steps: 4' 'tokens seen: ' 'owls/train.h5' 'held-out loss: ' '(step 4)' '"steps": 4' 'library_name: transformers'; do
+    grep -qF -- "$words" owl/README.md || fail "the card lacks $words"
+done
+equal owl/tokenizer.model owls.model
+for words in GemmaTokenizer '"add_bos_token": true' '<start_of_turn>' chat_template '"mask_token": null'; do
+    grep -qF -- "$words" owl/tokenizer_config.json || fail "tokenizer_config.json lacks $words"
+done
+grep -qF '"pad_token_id": 0' owl/generation_config.json || fail "generation_config.json names pad"
+echo '{"text": "The 7th owl sees 18 mice."}' >owl.jsonl
+run 0 "$aerie" score --model run-of-owls --input owl.jsonl --output s-run
+run 0 "$aerie" score --model owl --input owl.jsonl --output s-owl
+equal s-run s-owl
+run 0 "$aerie" generate --model owl --prompt "The 7th" --max-new 3 --temperature 0
+
+# What config.json has no word for is refused by its key, and leaves nothing.
+for key in model.window=-1 model.soft_cap=0 model.scale_embeddings=no; do
+    rm -rf odd
+    run 0 "$aerie" pretrain run.dir=odd model.preset=small-1m model.width=32 model.heads=2 model.blocks=3 model.mlp_width=48 $key \
+        data.train=owls/train.h5 train.row_tokens=64 train.batch_rows=1 train.steps=1 train.threads=1
+    run 3 "$aerie" export --model odd --output none
+    says "${key%%=*}"
+    absent none none.part
+done
+
+# Nothing is replaced unasked, and never what somebody else wrote, nor the model that is read.
+run 2 "$aerie" export --model "$tiny" --output one
+says "--force"
+run 0 "$aerie" export --model "$tiny" --output many --force
+absent many/model.safetensors.index.json
+run 2 "$aerie" export --model one --output one --force
+says "the model that is read"
+echo precious >many/notes.txt
+run 2 "$aerie" export --model "$tiny" --output many --force
+says "notes.txt"
+run 2 "$aerie" export --model "$tiny"
+says "--output"
+run 2 "$aerie" export --output new
+says "--model"
+run 2 "$aerie" export --model "$tiny" --output new --dtype f16
+says "f32 or bf16"
+run 3 "$aerie" export --model missing --output new
+absent new
+finish

@@ -73,7 +73,7 @@ static json_t *blocks_of(const ae_model_config *c) {
     return types;
 }
 
-static json_t *fields_of(const ae_model_config *c) {
+static json_t *fields_of(const ae_model_config *c, ae_weight_type weights) {
     return json_pack(
         "{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:s, s:b, "
         "s:b, s:s}",
@@ -84,7 +84,8 @@ static json_t *fields_of(const ae_model_config *c) {
         "conv1d_width", (json_int_t)c->K, "num_hidden_layers", (json_int_t)c->blocks, "block_types",
         blocks_of(c), "rope_theta", c->rope_theta, "partial_rotary_factor", c->rope_share, "rms_norm_eps",
         c->norm_eps, "logits_soft_cap", c->soft_cap, "hidden_activation", "gelu_pytorch_tanh",
-        "tie_word_embeddings", 1, "attention_bias", 0, "torch_dtype", "bfloat16");
+        "tie_word_embeddings", 1, "attention_bias", 0, "torch_dtype",
+        weights == AE_WEIGHT_F32 ? "float32" : "bfloat16");
 }
 
 ae_status ae_model_config_to_hf(const ae_model_config *c, ae_weight_type weights, ptrdiff_t group,
@@ -92,7 +93,7 @@ ae_status ae_model_config_to_hf(const ae_model_config *c, ae_weight_type weights
     *text = NULL;
     const ae_status st = check_expressible(c);
     if (st != AE_OK) return st;
-    json_t *o = fields_of(c);
+    json_t *o = fields_of(c, weights);
     if (o != NULL && (weights == AE_WEIGHT_INT8 || weights == AE_WEIGHT_INT4))
         json_object_set_new(o, "quantization_config", quantization_of(weights, group));
     *text = o != NULL ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;

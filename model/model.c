@@ -1,7 +1,7 @@
 #include "model/model.h"
 
 #include "core/arena.h"
-#include "model/tensors.h"
+#include "model/params_match.h"
 #include "model/views.h"
 
 #include <assert.h>
@@ -314,49 +314,6 @@ ae_status ae_model_set_initial(ae_model *m, uint64_t seed) {
     return fill_model(m, &(supply){initial_values, NULL, NULL, &seed});
 }
 
-static const char tied_name[] = "lm_head.weight";
-
-/* NAME_scale, of a matrix kept in integers. */
-static bool is_scale(const ae_model *m, const char *name) {
-    static const char suffix[] = "_scale";
-    const size_t n = strlen(name), end = sizeof suffix - 1;
-    char matrix[96];
-    if (n <= end || n - end >= sizeof matrix || strcmp(name + n - end, suffix) != 0) return false;
-    memcpy(matrix, name, n - end);
-    matrix[n - end] = '\0';
-    const ae_param *p = ae_params_find(&m->params, matrix);
-    return p != NULL && p->product && p->parts == 0;
-}
-
-/* A tensor that the table does not know would be dropped in silence: the configuration does not describe this file. */
-static ae_status check_names(const ae_model *m, const ae_tensors *t, const char *path) {
-    for (ptrdiff_t i = 0; i < m->params.n; i++) {
-        if (ae_tensors_find(t, m->params.items[i].name) < 0)
-            return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected this tensor, found none of that name", path,
-                           m->params.items[i].name);
-    }
-    for (ptrdiff_t i = 0; i < ae_tensors_count(t); i++) {
-        const char *name = ae_tensors_name(t, i);
-        if (strcmp(name, tied_name) != 0 && ae_params_find(&m->params, name) == NULL && !is_scale(m, name))
-            return AE_FAIL(AE_ERR_INPUT,
-                           "%s: %s: a tensor that this model has no place for; does the configuration "
-                           "belong to these weights?",
-                           path, name);
-    }
-    return AE_OK;
-}
-
-static ae_status check_tied(ae_tensors *t, const char *path) {
-    bool same = true;
-    if (ae_tensors_find(t, tied_name) < 0) return AE_OK;
-    ae_status st = ae_tensors_same(t, tied_name, "model.embed_tokens.weight", &same);
-    if (st != AE_OK || same) return st;
-    return AE_FAIL(AE_ERR_INPUT,
-                   "%s: %s: expected the values of model.embed_tokens.weight, found others: input and "
-                   "output embeddings are one table in this model",
-                   path, tied_name);
-}
-
 static ae_status read_values(void *context, const ae_param *p, int64_t first, int64_t n, float *out) {
     return ae_tensors_read_part(context, p->name, p->rank, p->shape, first, n, out);
 }
@@ -383,8 +340,7 @@ static ae_status same_integers(void *context, const ae_model *m, const ae_param 
 ae_status ae_model_load(ae_model *m, const char *path) {
     ae_tensors *t = NULL;
     ae_status st = ae_tensors_open(&t, path);
-    if (st == AE_OK) st = check_names(m, t, path);
-    if (st == AE_OK) st = check_tied(t, path);
+    if (st == AE_OK) st = ae_params_match(&m->params, t, path);
     if (st == AE_OK) st = fill_model(m, &(supply){read_values, same_integers, read_scales, t});
     ae_tensors_close(t);
     return st;

@@ -25,6 +25,8 @@ static const verb verbs[] = {
     {"score", ae_verb_score, "using a model", "log-probabilities of given text or tokens"},
     {"generate", ae_verb_generate, "using a model", "sample from a model, one prompt or many at once"},
     {"quantize", ae_verb_quantize, "using a model", "weights in bfloat16, or in 8 or 4 bits by group"},
+    {"inspect", ae_verb_inspect, "using a model",
+     "what a model, checkpoint or token set is, and whether it is whole"},
     {"bench", ae_verb_bench, "this machine", "training, decoding and kernels against measured limits"},
     {"sft", NULL, NULL, NULL},
     {"reward", NULL, NULL, NULL},
@@ -33,7 +35,6 @@ static const verb verbs[] = {
     {"chat", NULL, NULL, NULL},
     {"export", NULL, NULL, NULL},
     {"merge", NULL, NULL, NULL},
-    {"inspect", NULL, NULL, NULL},
 };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 

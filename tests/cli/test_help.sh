@@ -2,12 +2,12 @@
 . "$(dirname "$0")/common.sh"
 
 run 0 "$aerie" --help
-for verb in tokenizer data plan pretrain plot score generate bench; do prints "  $verb "; done
+for verb in tokenizer data plan pretrain plot score generate inspect bench; do prints "  $verb "; done
 prints "examples"
 run 0 "$aerie" --version
 prints "aerie "
 
-for verb in tokenizer data plan pretrain plot score generate bench; do
+for verb in tokenizer data plan pretrain plot score generate inspect bench; do
     run 0 "$aerie" $verb --help
     prints "usage: aerie $verb"
     [ -s err ] && fail "$verb --help writes to stderr"

@@ -25,6 +25,7 @@ static const verb verbs[] = {
     {"score", ae_verb_score, "using a model", "log-probabilities of given text or tokens"},
     {"generate", ae_verb_generate, "using a model", "sample from a model, one prompt or many at once"},
     {"quantize", ae_verb_quantize, "using a model", "weights in bfloat16, or in 8 or 4 bits by group"},
+    {"merge", ae_verb_merge, "using a model", "one model of several: averages, interpolation, SLERP"},
     {"inspect", ae_verb_inspect, "using a model",
      "what a model, checkpoint or token set is, and whether it is whole"},
     {"bench", ae_verb_bench, "this machine", "training, decoding and kernels against measured limits"},
@@ -34,7 +35,6 @@ static const verb verbs[] = {
     {"eval", NULL, NULL, NULL},
     {"chat", NULL, NULL, NULL},
     {"export", NULL, NULL, NULL},
-    {"merge", NULL, NULL, NULL},
 };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 

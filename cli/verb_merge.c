@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +34,6 @@ typedef struct {
     const char *output, *method, *base, *weights, *dtype;
     double amount, decay;
     bool has_amount, has_decay, force, quiet;
-    int64_t threads;
     ae_arg_list models;
 } options;
 
@@ -284,7 +282,6 @@ static ae_status run(const options *o) {
     ae_status st;
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
-    if (o->threads > 0) omp_set_num_threads((int)o->threads);
     AE_TRY(read_options(&m));
     m.request.check = between_pieces;
     AE_TRY(open_sources(&m));
@@ -349,13 +346,6 @@ ae_status ae_verb_merge(int argc, char **argv) {
          .fallback = "f32",
          .help = "of the tensors written"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace a folder that merge wrote"},
-        {.name = "threads",
-         .type = AE_ARG_INT,
-         .to = &o.threads,
-         .min = 0,
-         .max = 1024,
-         .fallback = "0",
-         .help = "0: OMP_NUM_THREADS, else the usable cores"},
         {.name = "quiet",
          .type = AE_ARG_FLAG,
          .to = &o.quiet,

@@ -138,7 +138,6 @@ static double dot(const double *x, const double *y, int64_t n) {
 }
 
 static void subtract(double *d, const float *x, const double *from, int64_t n) {
-#pragma omp parallel for
     for (int64_t i = 0; i < n; i++) d[i] = (double)x[i] - from[i];
 }
 
@@ -161,7 +160,6 @@ static ae_status sum_gram(merger *m, const ae_param *p) {
         const int64_t n = p->n - at < each ? p->n - at : each;
         const ae_status st = read_vectors(m, p, at, n, each);
         if (st != AE_OK) return st;
-#pragma omp parallel for schedule(dynamic)
         for (int64_t pair = 0; pair < M * M; pair++) {
             const int64_t i = pair / M, j = pair % M;
             if (i <= j) m->gram[pair] += dot(m->vectors + i * each, m->vectors + j * each, n);
@@ -179,7 +177,6 @@ static ae_status add_piece(merger *m, size_t k, const ae_param *p, int64_t first
     if (c == 0) return AE_OK;
     const ae_status st = read_piece(m, k, p, first, n);
     if (st != AE_OK) return st;
-#pragma omp parallel for
     for (int64_t i = 0; i < n; i++) m->sums[i] += c * (double)m->values[i];
     return AE_OK;
 }

@@ -40,7 +40,7 @@ typedef struct {
 
 /* A model that lacks a tensor, has one of another shape or one that would be dropped is AE_ERR_INPUT before anything is written; after a
  * failure nothing is left at `path`. Memory: some 20 MB, whatever the number and size of the models; sums are in double, in the order
- * given, so that neither threads nor pieces change a bit. Each model is read once, for slerp twice. */
+ * given, on one thread, which keeps up with a disk. Each model is read once, for slerp twice. */
 ae_status ae_model_merge(const char *path, const ae_merge_request *r);
 
 /* The factors c of theta = sum_k c_k theta_k, [n + 1] with the base's first, for all methods but slerp. */

@@ -26,7 +26,7 @@ run 0 "$aerie" merge --output heavy $two one --weights 0,3
 equal heavy/model.safetensors one/model.safetensors "all weight on one model"
 run 0 "$aerie" merge --output late $two one --method ema --decay 0
 equal late/model.safetensors one/model.safetensors "a moving average that forgets"
-run 0 "$aerie" merge --output half $two one --method ema --decay 0.5 --threads 1
+run 0 "$aerie" merge --output half $two one --method ema --decay 0.5
 equal half/model.safetensors mean/model.safetensors "a moving average of two halves"
 run 0 "$aerie" merge --output way --method lerp --base $two --amount 0.5 run
 equal way/model.safetensors mean/model.safetensors "half the way to a model"

@@ -26,14 +26,15 @@ static const verb verbs[] = {
     {"generate", ae_verb_generate, "using a model", "sample from a model, one prompt or many at once"},
     {"quantize", ae_verb_quantize, "using a model", "weights in bfloat16, or in 8 or 4 bits by group"},
     {"export", ae_verb_export, "using a model", "a Hugging Face folder of a checkpoint or run"},
+    {"merge", ae_verb_merge, "using a model", "one model of several: averages, interpolation, SLERP"},
+    {"inspect", ae_verb_inspect, "using a model",
+     "what a model, checkpoint or token set is, and whether it is whole"},
     {"bench", ae_verb_bench, "this machine", "training, decoding and kernels against measured limits"},
     {"sft", NULL, NULL, NULL},
     {"reward", NULL, NULL, NULL},
     {"rlhf", NULL, NULL, NULL},
     {"eval", NULL, NULL, NULL},
     {"chat", NULL, NULL, NULL},
-    {"merge", NULL, NULL, NULL},
-    {"inspect", NULL, NULL, NULL},
 };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 

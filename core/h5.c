@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RANK_MAX = 8, DEFLATE_LEVEL = 3 };
+enum { RANK_MAX = AE_H5_RANK_MAX, DEFLATE_LEVEL = 3 };
 
 static pthread_mutex_t lock;
 
@@ -362,6 +362,35 @@ ae_status ae_h5_read_rows(hid_t file, const char *path, const char *name, hid_t 
                           const int64_t *shape, int64_t first, int64_t n, void *out) {
     enter();
     return leave(read_rows(file, path, name, type, rank, shape, first, n, out));
+}
+
+static ae_status describe(hid_t set, const char *path, const char *name, ae_h5_set *out) {
+    hsize_t dims[H5S_MAX_RANK];
+    const hid_t space = H5Dget_space(set), type = H5Dget_type(set);
+    const H5T_class_t class = H5Tget_class(type);
+    out->rank = space >= 0 ? H5Sget_simple_extent_dims(space, dims, NULL) : -1;
+    out->bytes = H5Tget_size(type);
+    out->real = class == H5T_FLOAT;
+    H5Tclose(type);
+    H5Sclose(space);
+    if (out->rank < 0 || out->bytes == 0) return read_failed(path, name);
+    if (class != H5T_FLOAT && class != H5T_INTEGER)
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected numbers, found %s", path, name, class_name(class));
+    if (out->rank > AE_H5_RANK_MAX)
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected at most %d dimensions, found %d", path, name,
+                       AE_H5_RANK_MAX, out->rank);
+    for (int i = 0; i < out->rank; i++) out->shape[i] = (int64_t)dims[i];
+    return AE_OK;
+}
+
+ae_status ae_h5_describe(hid_t file, const char *path, const char *name, ae_h5_set *out) {
+    enter();
+    hid_t set;
+    *out = (ae_h5_set){0};
+    ae_status st = open_set(&set, file, path, name);
+    if (st == AE_OK) st = describe(set, path, name, out);
+    H5Dclose(set);
+    return leave(st);
 }
 
 static ae_status create_set(hid_t *set, hid_t file, const char *path, const char *name, hid_t type,

@@ -38,6 +38,17 @@ ae_status ae_h5_write(hid_t file, const char *path, const char *name, hid_t type
 ae_status ae_h5_read_range(hid_t file, const char *path, const char *name, hid_t type, int64_t first,
                            int64_t n, void *out);
 
+/* What a data set is, for listings. */
+enum { AE_H5_RANK_MAX = 8 };
+typedef struct {
+    int rank;
+    int64_t shape[AE_H5_RANK_MAX];
+    bool real;    /* floating-point numbers; else whole ones */
+    size_t bytes; /* of an element in the file */
+} ae_h5_set;
+/* AE_ERR_INPUT for what holds no numbers, or has more than AE_H5_RANK_MAX dimensions. */
+ae_status ae_h5_describe(hid_t file, const char *path, const char *name, ae_h5_set *set);
+
 /* An extendable, chunked, deflated one-dimensional data set, and appending to it. */
 ae_status ae_h5_create_growing(hid_t file, const char *path, const char *name, hid_t type, int64_t chunk);
 ae_status ae_h5_append(hid_t file, const char *path, const char *name, hid_t type, int64_t n, const void *x);

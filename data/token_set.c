@@ -287,12 +287,27 @@ static ae_status read_content_hash(ae_token_set *s, uint64_t *hash) {
     return st;
 }
 
+bool ae_token_set_keeps_hash(const ae_token_set *s) {
+    return ae_h5_has_attr(s->file, AE_CONTENT_HASH);
+}
+
+ae_status ae_token_set_verify(ae_token_set *s) {
+    uint64_t kept = 0, found = 0;
+    ae_status st = hash_contents(s, &found);
+    if (st != AE_OK || !ae_token_set_keeps_hash(s)) return st;
+    st = read_content_hash(s, &kept);
+    if (st != AE_OK || kept == found) return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: " AE_CONTENT_HASH ": expected %016llx of what is there, found %016llx: changed since "
+                   "it was written",
+                   s->path, (unsigned long long)found, (unsigned long long)kept);
+}
+
 /* What can be compared at no cost goes in beside the contents: a file changed by hand may have kept its attribute. */
 ae_status ae_token_set_hash(ae_token_set *s, uint64_t *hash) {
     uint64_t h = 0;
     if (!s->hashed) {
-        const ae_status st =
-            ae_h5_has_attr(s->file, AE_CONTENT_HASH) ? read_content_hash(s, &h) : hash_contents(s, &h);
+        const ae_status st = ae_token_set_keeps_hash(s) ? read_content_hash(s, &h) : hash_contents(s, &h);
         if (st != AE_OK) return st;
         h = ae_hash_mix(h, (uint64_t)s->vocab_size);
         h = ae_hash_mix(h, (uint64_t)s->documents);

@@ -27,6 +27,10 @@ const void *ae_token_set_tokenizer(const ae_token_set *s, size_t *n); /* NULL wh
 /* Of everything that decides what training sees (vocabulary, documents, tokens, mask), for resume. A set written here keeps it; of
  * another one the first call reads everything. */
 ae_status ae_token_set_hash(ae_token_set *s, uint64_t *hash);
+/* Reads everything: AE_ERR_INPUT where it is not what the set's own hash was made of. A set from elsewhere keeps none and has only to be
+ * readable. */
+ae_status ae_token_set_verify(ae_token_set *s);
+bool ae_token_set_keeps_hash(const ae_token_set *s);      /* else ae_token_set_hash reads everything */
 const char *ae_token_set_manifest(const ae_token_set *s); /* JSON text, "" when absent */
 
 /* Tokens [first, first + n); an id beyond the vocabulary is AE_ERR_INPUT naming its place. `mask` may be NULL; without

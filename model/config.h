@@ -56,6 +56,9 @@ ae_status ae_model_config_to_hf(const ae_model_config *c, ae_weight_type weights
 /* The native form, as kept in checkpoints (JSON text; caller frees). */
 ae_status ae_model_config_to_json(const ae_model_config *c, char **text);
 ae_status ae_model_config_from_json(ae_model_config *c, const char *text, const char *where);
+/* Whether two shapes are one: AE_ERR_INPUT "where: field: expected 64 as in WANT_WHERE, found 128", fields as in that form. */
+ae_status ae_model_config_agree(const ae_model_config *c, const char *where, const ae_model_config *want,
+                                const char *want_where);
 
 /* sqrt(D) rounded to bfloat16, or 1. */
 float ae_model_embedding_scale(const ae_model_config *c);

@@ -28,9 +28,14 @@ enum {
     N_REALS = sizeof real_fields / sizeof *real_fields
 };
 
-ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
-    char letters[AE_BLOCKS_MAX + 1] = "";
+static void pattern_letters(const ae_model_config *c, char letters[AE_BLOCKS_MAX + 1]) {
     for (ptrdiff_t i = 0; i < c->blocks; i++) letters[i] = c->pattern[i] == AE_ATTENTION ? 'a' : 'r';
+    letters[c->blocks] = '\0';
+}
+
+ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
+    char letters[AE_BLOCKS_MAX + 1];
+    pattern_letters(c, letters);
     json_t *o = json_object();
     int failed = 0;
     for (int i = 0; i < N_SIZES; i++) {
@@ -90,4 +95,49 @@ ae_status ae_model_config_from_json(ae_model_config *c, const char *text, const 
              : AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found something else", where);
     json_decref(root);
     return st;
+}
+
+/* ---- comparing ---- */
+
+static ae_status differ(const char *where, const char *key, const char *want, const char *found,
+                        const char *want_where) {
+    return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected %s as in %s, found %s", where, key, want, want_where,
+                   found);
+}
+
+static ae_status agree_in_numbers(const ae_model_config *c, const char *where, const ae_model_config *want,
+                                  const char *want_where) {
+    char a[32], b[32];
+    for (int i = 0; i < N_SIZES; i++) {
+        const ptrdiff_t *x = (const void *)((const char *)want + size_fields[i].offset);
+        const ptrdiff_t *y = (const void *)((const char *)c + size_fields[i].offset);
+        snprintf(a, sizeof a, "%td", *x);
+        snprintf(b, sizeof b, "%td", *y);
+        if (*x != *y) return differ(where, size_fields[i].key, a, b, want_where);
+    }
+    for (int i = 0; i < N_REALS; i++) {
+        const double *x = (const void *)((const char *)want + real_fields[i].offset);
+        const double *y = (const void *)((const char *)c + real_fields[i].offset);
+        snprintf(a, sizeof a, "%.9g", *x);
+        snprintf(b, sizeof b, "%.9g", *y);
+        if (*x != *y) return differ(where, real_fields[i].key, a, b, want_where);
+    }
+    return AE_OK;
+}
+
+static const char *yes_or_no(bool x) {
+    return x ? "yes" : "no";
+}
+
+ae_status ae_model_config_agree(const ae_model_config *c, const char *where, const ae_model_config *want,
+                                const char *want_where) {
+    const ae_status st = agree_in_numbers(c, where, want, want_where);
+    if (st != AE_OK) return st;
+    char a[AE_BLOCKS_MAX + 1], b[AE_BLOCKS_MAX + 1];
+    pattern_letters(want, a);
+    pattern_letters(c, b);
+    if (strcmp(a, b) != 0) return differ(where, "pattern", a, b, want_where);
+    if (c->scale_embeddings == want->scale_embeddings) return AE_OK;
+    return differ(where, "scale_embeddings", yes_or_no(want->scale_embeddings),
+                  yes_or_no(c->scale_embeddings), want_where);
 }

@@ -2,12 +2,12 @@
 . "$(dirname "$0")/common.sh"
 
 run 0 "$aerie" --help
-for verb in tokenizer data plan pretrain plot score generate bench; do prints "  $verb "; done
+for verb in tokenizer data plan pretrain plot score generate merge inspect bench; do prints "  $verb "; done
 prints "examples"
 run 0 "$aerie" --version
 prints "aerie "
 
-for verb in tokenizer data plan pretrain plot score generate bench; do
+for verb in tokenizer data plan pretrain plot score generate merge inspect bench; do
     run 0 "$aerie" $verb --help
     prints "usage: aerie $verb"
     [ -s err ] && fail "$verb --help writes to stderr"
@@ -18,7 +18,7 @@ run 2 "$aerie" scroe
 says "did you mean score?"
 run 2 "$aerie" xyzzy
 says "no such verb"
-for verb in sft reward rlhf eval merge chat; do
+for verb in sft reward rlhf eval chat; do
     run 2 "$aerie" $verb --model m
     says "not in version"
 done

@@ -67,6 +67,24 @@ Test(h5, rows_come_back) {
     cr_assert_eq(ae_h5_close(f, path), AE_OK);
 }
 
+Test(h5, sets_are_described) {
+    const char *path = scratch_path("a.h5");
+    const int64_t shape[] = {2, 3};
+    const float x[6] = {0};
+    const uint16_t ids[6] = {0};
+    ae_h5_set set;
+    hid_t f = create(path);
+    cr_assert_eq(ae_h5_write(f, path, "w", H5T_NATIVE_FLOAT, 2, shape, x), AE_OK);
+    cr_assert_eq(ae_h5_write(f, path, "ids", H5T_NATIVE_UINT16, 1, shape, ids), AE_OK);
+    f = reopen(f, path);
+    cr_assert_eq(ae_h5_describe(f, path, "w", &set), AE_OK, "%s", ae_error_message());
+    cr_assert(set.real && set.bytes == 4 && set.rank == 2 && set.shape[0] == 2 && set.shape[1] == 3);
+    cr_assert_eq(ae_h5_describe(f, path, "ids", &set), AE_OK);
+    cr_assert(!set.real && set.bytes == 2 && set.rank == 1 && set.shape[0] == 2);
+    cr_assert_eq(ae_h5_describe(f, path, "v", &set), AE_ERR_INPUT);
+    cr_assert_eq(ae_h5_close(f, path), AE_OK);
+}
+
 Test(h5, what_does_not_match_is_told) {
     const char *path = scratch_path("a.h5");
     const float x[6] = {0};

@@ -340,6 +340,33 @@ Test(token_set, a_hash_of_other_form_is_refused) {
     cr_assert_message("content_hash: expected 16 hexadecimal digits");
 }
 
+/* Well-formed, and not what was written. */
+Test(token_set, a_set_is_held_against_its_own_hash) {
+    const int32_t ids[] = {2, 9, 8, 1};
+    const ae_token_set_info info = {.vocab_size = 10};
+    ae_token_writer *w = NULL;
+    const char *path = scratch_path("kept.h5");
+    cr_assert_eq(ae_token_writer_open(&w, path, &info), AE_OK);
+    cr_assert_eq(ae_token_writer_add(w, ids, NULL, 4, 5), AE_OK);
+    cr_assert_eq(ae_token_writer_finish(w, NULL), AE_OK);
+    ae_token_set *s = set_open(path);
+    cr_assert(ae_token_set_keeps_hash(s));
+    cr_assert_eq(ae_token_set_verify(s), AE_OK, "%s", ae_error_message());
+    ae_token_set_close(s);
+    const hid_t f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    cr_assert_eq(ae_h5_set_attr_text(f, path, "content_hash", "0123456789abcdef"), AE_OK);
+    cr_assert_geq(H5Fclose(f), 0);
+    s = set_open(path);
+    cr_assert_eq(ae_token_set_verify(s), AE_ERR_INPUT);
+    cr_assert_message("found 0123456789abcdef: changed since it was written");
+    ae_token_set_close(s);
+    forget_hash(path);
+    s = set_open(path);
+    cr_assert_not(ae_token_set_keeps_hash(s));
+    cr_assert_eq(ae_token_set_verify(s), AE_OK, "%s", ae_error_message());
+    ae_token_set_close(s);
+}
+
 /* A few bits at the end of the packed stream mean nothing. */
 Test(token_set, damaged_data_is_noticed, .timeout = 120) {
     static const char *const names[] = {"tokens", "loss_mask", "doc_starts"};

@@ -1,0 +1,48 @@
+#ifndef AE_CLI_INSPECT_H
+#define AE_CLI_INSPECT_H
+#include "core/json.h"
+#include "model/config.h"
+
+#include <stdbool.h>
+
+/* What aerie inspect finds out about a path. Each function adds what it finds to `facts` and a line to `faults` for each thing that is wrong or
+ * cannot be read; only what stops the work itself (memory, an interrupt) is their status. */
+typedef struct {
+    bool quick;   /* sizes only: no file is read whole */
+    bool tensors; /* list them all */
+    json_t *facts, *faults;
+} ae_inspection;
+
+/* AE_ERR_INPUT becomes a fault, and AE_OK; anything else stays what it is. */
+ae_status ae_inspect_note(ae_inspection *i, ae_status st);
+
+/* facts.files gains {file, bytes, crc32} of FOLDER/name (NULL: of `folder` itself, a file); crc32 is null when `quick`. */
+ae_status ae_inspect_file(ae_inspection *i, const char *folder, const char *name);
+
+ae_status ae_inspect_hf(ae_inspection *i, const char *folder);
+ae_status ae_inspect_checkpoint(ae_inspection *i, const char *folder);
+ae_status ae_inspect_run(ae_inspection *i, const char *folder);
+/* One safetensors or HDF5 file of tensors. */
+ae_status ae_inspect_tensor_file(ae_inspection *i, const char *path);
+ae_status ae_inspect_token_set(ae_inspection *i, const char *path);
+ae_status ae_inspect_tokenizer(ae_inspection *i, const char *path);
+
+/* Parts of the above. facts.tokenizer of FOLDER/tokenizer.model (null where there is none), or of the bytes of such a file. */
+ae_status ae_inspect_folder_tokenizer(ae_inspection *i, const char *folder);
+ae_status ae_inspect_tokenizer_bytes(ae_inspection *i, const void *bytes, size_t n, const char *where);
+
+/* facts.parameters, and facts.shape in the words of model.json. */
+ae_status ae_inspect_shape(ae_inspection *i, const ae_model_config *c);
+/* Whether `tensors` (for ae_tensors_open) holds what the shape asks for, and nothing else. */
+ae_status ae_inspect_fit(ae_inspection *i, const ae_model_config *c, const char *tensors);
+
+/* Every tensor of some files, gathered file by file. */
+typedef struct {
+    json_t *rows; /* {tensor, dtype, shape, elements, bytes, file} */
+    bool whole;   /* no file was missing or unreadable */
+} ae_tensor_list;
+ae_status ae_inspect_list(ae_inspection *i, ae_tensor_list *l, const char *folder, const char *name);
+/* facts.types: tensors, elements and bytes by type; facts.tensors with --tensors. Drops the list. */
+void ae_inspect_add_list(ae_inspection *i, ae_tensor_list *l);
+
+#endif

@@ -1,0 +1,222 @@
+#include "cli/inspect.h"
+#include "core/file.h"
+#include "model/source.h"
+#include "train/done.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- files ---- */
+
+static json_t *crc_json(bool known, uint32_t crc) {
+    char text[16];
+    snprintf(text, sizeof text, "%08lx", (unsigned long)crc);
+    return known ? json_string(text) : json_null();
+}
+
+static void add_file(ae_inspection *i, json_t *row) {
+    json_t *files = json_object_get(i->facts, "files");
+    if (!files) {
+        files = json_array();
+        json_object_set_new(i->facts, "files", files);
+    }
+    json_array_append_new(files, row);
+}
+
+ae_status ae_inspect_file(ae_inspection *i, const char *folder, const char *name) {
+    uint32_t crc = 0;
+    char *path = ae_path_join(folder ? folder : "", name);
+    int64_t bytes = ae_file_size(path);
+    const bool read = !i->quick && bytes >= 0;
+    const ae_status st = read ? ae_inspect_note(i, ae_file_crc32(path, &crc, &bytes)) : AE_OK;
+    add_file(i, json_pack("{s:s, s:o, s:o}", "file", name, "bytes",
+                          bytes >= 0 ? json_integer(bytes) : json_null(), "crc32", crc_json(read, crc)));
+    free(path);
+    return st;
+}
+
+/* ---- a checkpoint's DONE ---- */
+
+static ae_status note_damage(ae_inspection *i, const char *folder, const ae_done_file *f) {
+    if (f->whole) return AE_OK;
+    ae_status st;
+    if (f->bytes < 0)
+        st = AE_FAIL(AE_ERR_INPUT, "%s/%s: expected a file of %lld bytes, found none that can be read",
+                     folder, f->name, (long long)f->want_bytes);
+    else if (f->bytes != f->want_bytes)
+        st = AE_FAIL(AE_ERR_INPUT, "%s/%s: expected %lld bytes, found %lld", folder, f->name,
+                     (long long)f->want_bytes, (long long)f->bytes);
+    else
+        st = AE_FAIL(AE_ERR_INPUT, "%s/%s: expected CRC-32 %08lx, found %08lx: the file is damaged", folder,
+                     f->name, (unsigned long)f->want_crc, (unsigned long)f->crc);
+    return ae_inspect_note(i, st);
+}
+
+static bool names(const ae_done *d, const char *name) {
+    for (size_t k = 0; k < d->n; k++)
+        if (strcmp(d->files[k].name, name) == 0) return true;
+    return false;
+}
+
+/* Every file against DONE; `list` false: only what is wrong. */
+static ae_status check_done(ae_inspection *i, const char *folder, bool list) {
+    ae_done d;
+    ae_status st = ae_inspect_note(i, ae_done_read(&d, folder, !i->quick));
+    if (st != AE_OK || !d.files) return st;
+    if (!names(&d, "weights.h5"))
+        AE_TRY(ae_inspect_note(
+            i,
+            AE_FAIL(AE_ERR_INPUT, "%s/DONE: weights.h5: expected its CRC-32 and size, found none", folder)));
+    for (size_t k = 0; k < d.n; k++) {
+        const ae_done_file *f = &d.files[k];
+        AE_TRY(note_damage(i, folder, f));
+        if (!list) continue;
+        add_file(i, json_pack("{s:s, s:o, s:o, s:b}", "file", f->name, "bytes",
+                              f->bytes >= 0 ? json_integer(f->bytes) : json_null(), "crc32",
+                              crc_json(!i->quick && f->bytes == f->want_bytes, f->crc), "whole", f->whole));
+    }
+out:
+    ae_done_free(&d);
+    return st;
+}
+
+/* ---- what state.json remembers ---- */
+
+static const json_t *at(const json_t *o, const char *dotted) {
+    char key[64];
+    const char *dot = strchr(dotted, '.');
+    if (!dot) return json_object_get(o, dotted);
+    snprintf(key, sizeof key, "%.*s", (int)(dot - dotted), dotted);
+    return at(json_object_get(o, key), dot + 1);
+}
+
+static json_t *provenance_of(const json_t *state) {
+    static const struct {
+        const char *from, *name;
+    } facts[] = {{"config.run.dir", "run"},
+                 {"step", "step"},
+                 {"tokens", "tokens"},
+                 {"config.train.steps", "steps_planned"},
+                 {"best.step", "best_step"},
+                 {"best.eval_loss", "best_eval_loss"},
+                 {"rng.seed", "seed"},
+                 {"kernels", "kernels"},
+                 {"config.train.dtype", "dtype"},
+                 {"config.model.preset", "preset"},
+                 {"config.model.init", "init"},
+                 {"micro_rows", "micro_rows"},
+                 {"config.data.train", "data_paths"},
+                 {"data", "data"},
+                 {"loader", "position"}};
+    json_t *o = json_object();
+    const bool evaluated = json_integer_value(at(state, "best.step")) > 0;
+    for (size_t k = 0; k < sizeof facts / sizeof *facts; k++) {
+        const json_t *v = at(state, facts[k].from);
+        if (!evaluated && strncmp(facts[k].from, "best.", 5) == 0) continue;
+        if (v && !(json_is_string(v) && !json_string_length(v)))
+            json_object_set(o, facts[k].name, (json_t *)v);
+    }
+    return o;
+}
+
+static ae_status add_provenance(ae_inspection *i, const char *folder) {
+    char *path = ae_path_join(folder, "state.json");
+    json_t *state = NULL;
+    const ae_status st = ae_inspect_note(i, ae_json_load(&state, path));
+    if (state) json_object_set_new(i->facts, "provenance", provenance_of(state));
+    json_decref(state);
+    free(path);
+    return st;
+}
+
+/* ---- checkpoints ---- */
+
+static ae_status read_config(ae_inspection *i, const char *folder, ae_model_config *c, bool *good) {
+    char *path = ae_path_join(folder, "model.json"), *text = NULL;
+    size_t n = 0;
+    ae_status st = ae_file_read(path, &text, &n);
+    if (st == AE_OK) st = ae_model_config_from_json(c, text, path);
+    *good = st == AE_OK;
+    st = st == AE_OK ? ae_inspect_shape(i, c) : ae_inspect_note(i, st);
+    free(text);
+    free(path);
+    return st;
+}
+
+static ae_status look_into(ae_inspection *i, const char *folder) {
+    ae_tensor_list list = {.whole = true};
+    char *weights = ae_path_join(folder, "weights.h5");
+    ae_model_config config;
+    bool good = false;
+    ae_status st;
+    AE_TRY(add_provenance(i, folder));
+    AE_TRY(read_config(i, folder, &config, &good));
+    AE_TRY(ae_inspect_folder_tokenizer(i, folder));
+    AE_TRY(check_done(i, folder, true));
+    AE_TRY(ae_inspect_list(i, &list, folder, "weights.h5"));
+    if (good && list.whole) AE_TRY(ae_inspect_fit(i, &config, weights));
+out:
+    ae_inspect_add_list(i, &list);
+    free(weights);
+    return st;
+}
+
+ae_status ae_inspect_checkpoint(ae_inspection *i, const char *folder) {
+    json_object_set_new(i->facts, "kind", json_string("checkpoint"));
+    return look_into(i, folder);
+}
+
+/* ---- runs ---- */
+
+static bool has_done(const char *folder) {
+    char *path = ae_path_join(folder, "DONE");
+    const bool there = ae_path_exists(path);
+    free(path);
+    return there;
+}
+
+/* One line of the table. The one that is looked into is checked there. */
+static ae_status add_checkpoint(ae_inspection *i, json_t *rows, const char *folder, int64_t step,
+                                bool check) {
+    const size_t before = json_array_size(i->faults);
+    ae_status st = AE_OK;
+    if (check || !has_done(folder)) st = check_done(i, folder, false);
+    json_array_append_new(rows, json_pack("{s:I, s:s, s:b}", "step", (json_int_t)step, "folder", folder,
+                                          "whole", json_array_size(i->faults) == before));
+    return st;
+}
+
+ae_status ae_inspect_run(ae_inspection *i, const char *run) {
+    ae_checkpoint_list l = {0};
+    json_t *rows = json_array();
+    char *newest = NULL;
+    int64_t newest_step = -1;
+    ae_status st;
+    json_object_set_new(i->facts, "kind", json_string("run"));
+    json_object_set(i->facts, "checkpoints", rows);
+    AE_TRY(ae_inspect_note(i, ae_checkpoint_list_steps(&l, run)));
+    AE_TRY(ae_inspect_note(i, ae_newest_checkpoint(&newest, &newest_step, run)));
+    for (size_t k = 0; k < l.n && st == AE_OK; k++) {
+        char *folder = ae_checkpoint_path(run, l.steps[k]);
+        st = add_checkpoint(i, rows, folder, l.steps[k], l.steps[k] != newest_step);
+        free(folder);
+    }
+    if (st != AE_OK) goto out;
+    if (newest) {
+        const size_t before = json_array_size(i->faults);
+        json_object_set_new(i->facts, "newest", json_string(newest));
+        AE_TRY(look_into(i, newest));
+        if (json_array_size(i->faults) > before)
+            json_object_set_new(json_array_get(rows, json_array_size(rows) - 1), "whole", json_false());
+    } else {
+        AE_TRY(ae_inspect_note(
+            i, AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected a run with a complete checkpoint, found none in checkpoints", run)));
+    }
+out:
+    ae_checkpoint_list_free(&l);
+    json_decref(rows);
+    free(newest);
+    return st;
+}

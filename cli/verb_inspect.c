@@ -1,0 +1,138 @@
+#include "cli/args.h"
+#include "cli/facts.h"
+#include "cli/inspect.h"
+#include "cli/verbs.h"
+#include "core/file.h"
+#include "core/h5.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] = "aerie inspect PATH [--tensors] [--quick] [--json]\n\n"
+                            "What a model's folder, a checkpoint, a run, a token set, a safetensors file or "
+                            "a tokenizer.model is: shapes, counts, types,\n"
+                            "hashes, where it comes from, and whether it is whole. Ends with status 3 when "
+                            "it is not, after saying what is wrong.";
+
+ae_status ae_inspect_note(ae_inspection *i, ae_status st) {
+    if (st != AE_ERR_INPUT && st != AE_ERR_USAGE) return st;
+    json_t *line = json_string(ae_error_message());
+    json_array_append_new(i->faults, line ? line : json_string("(a message with a name that is not UTF-8)"));
+    return AE_OK;
+}
+
+/* ---- what a path is ---- */
+
+static bool has(const char *folder, const char *name) {
+    char *path = ae_path_join(folder, name);
+    const bool there = ae_path_exists(path);
+    free(path);
+    return there;
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool ends_with(const char *text, const char *tail) {
+    const size_t n = strlen(text), k = strlen(tail);
+    return n >= k && strcmp(text + n - k, tail) == 0;
+}
+
+static ae_status unknown(const char *path) {
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected a model's folder, a checkpoint, a run, a token set, a safetensors file or a "
+                   "tokenizer.model, found none of them",
+                   path);
+}
+
+static ae_status look_at_folder(ae_inspection *i, const char *path) {
+    if (has(path, "model.json") || has(path, "DONE") || strncmp(last_part(path), "step-", 5) == 0)
+        return ae_inspect_checkpoint(i, path);
+    if (has(path, "config.json")) return ae_inspect_hf(i, path);
+    return has(path, "checkpoints") ? ae_inspect_run(i, path) : unknown(path);
+}
+
+static ae_status look_at_h5(ae_inspection *i, const char *path) {
+    hid_t h5 = H5I_INVALID_HID;
+    const bool opened = ae_h5_open(&h5, path) == AE_OK;
+    const bool tensors = opened && !ae_h5_has(h5, "tokens") && !ae_h5_has(h5, "doc_starts");
+    if (opened) (void)ae_h5_close(h5, path); /* read only: nothing to lose */
+    const char *name = last_part(path);
+    const bool named = strcmp(name, "weights.h5") == 0 || strcmp(name, "optimizer.h5") == 0;
+    return tensors || (!opened && named) ? ae_inspect_tensor_file(i, path) : ae_inspect_token_set(i, path);
+}
+
+/* By what a file begins with, and by its name where it is too damaged for that. */
+static ae_status look_at_file(ae_inspection *i, const char *path) {
+    static const char signature[8] = "\211HDF\r\n\032\n";
+    char start[9] = "";
+    FILE *f = fopen(path, "rbe");
+    const size_t n = f ? fread(start, 1, sizeof start, f) : 0;
+    if (f) fclose(f);
+    if (ends_with(path, ".h5") || (n >= 8 && memcmp(start, signature, 8) == 0)) return look_at_h5(i, path);
+    if (ends_with(path, ".safetensors") || (n == 9 && start[8] == '{'))
+        return ae_inspect_tensor_file(i, path);
+    if (ends_with(path, ".model")) return ae_inspect_tokenizer(i, path);
+    return unknown(path);
+}
+
+/* ---- the verb ---- */
+
+static ae_status look(ae_inspection *i, const char *path) {
+    if (!ae_path_exists(path))
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected a file or folder, found nothing there", path);
+    return ae_path_is_folder(path) ? look_at_folder(i, path) : look_at_file(i, path);
+}
+
+static ae_status not_whole(const char *path, const json_t *faults) {
+    const size_t n = json_array_size(faults);
+    return AE_FAIL(AE_ERR_INPUT, "%s: is not whole: %s%s", path, json_string_value(json_array_get(faults, 0)),
+                   n > 1 ? "; and more, listed with the rest" : "");
+}
+
+static ae_status inspect(const char *given, ae_inspection *i, bool json) {
+    char *path = ae_path_join("", given);
+    ae_status st;
+    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--) path[n - 1] = '\0';
+    i->faults = json_array();
+    i->facts = json_pack("{s:s, s:n, s:n, s:O}", "path", path, "kind", "whole", "faults", i->faults);
+    if (!i->facts) AE_TRY(AE_FAIL(AE_ERR_USAGE, "PATH: expected a name in UTF-8"));
+    AE_TRY(look(i, path));
+    json_object_set_new(i->facts, "whole", json_boolean(json_array_size(i->faults) == 0));
+    AE_TRY(ae_facts_print(i->facts, json));
+    if (json_array_size(i->faults) > 0) st = not_whole(path, i->faults);
+out:
+    json_decref(i->facts);
+    json_decref(i->faults);
+    free(path);
+    return st;
+}
+
+ae_status ae_verb_inspect(int argc, char **argv) {
+    ae_inspection i = {0};
+    ae_arg_list words = {0};
+    bool json = false, help = false;
+    const ae_arg table[] = {
+        {.name = "tensors",
+         .type = AE_ARG_FLAG,
+         .to = &i.tensors,
+         .help = "list every tensor with its type, shape and file"},
+        {.name = "quick",
+         .type = AE_ARG_FLAG,
+         .to = &i.quick,
+         .help = "headers and sizes only: no checksum is computed, no token read"},
+        {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "one JSON object"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    ae_status st = ae_args_parse(argc, argv, table, n, &words, &help);
+    if (st == AE_OK && help)
+        ae_args_help(usage, table, n, stdout);
+    else if (st == AE_OK && words.n != 1)
+        st = AE_FAIL(AE_ERR_USAGE, "inspect: expected one path, found %zu", words.n);
+    else if (st == AE_OK)
+        st = inspect(words.items[0], &i, json);
+    ae_arg_list_free(&words);
+    return st;
+}

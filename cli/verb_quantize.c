@@ -1,14 +1,13 @@
 #include "cli/args.h"
 #include "cli/dtype.h"
 #include "cli/interrupt.h"
+#include "cli/output_folder.h"
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "model/quantize.h"
 #include "model/source.h"
 
-#include <dirent.h>
-#include <limits.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,85 +64,37 @@ static ae_status write_config(const char *folder, const ae_quantize_request *r) 
     return st;
 }
 
-static ae_status copy_tokenizer(const char *folder, const char *from) {
-    char *path = ae_path_join(folder, "tokenizer.model"), *bytes = NULL;
-    size_t n = 0;
-    ae_status st = ae_file_read(from, &bytes, &n);
-    if (st == AE_OK) st = ae_file_write(path, bytes, n);
-    free(bytes);
-    free(path);
-    return st;
-}
+typedef struct {
+    const ae_quantize_request *request;
+    const char *tokenizer; /* NULL: none */
+} content;
 
-static ae_status fill_folder(const char *folder, const ae_quantize_request *r, const char *tokenizer) {
+static ae_status fill_folder(void *context, const char *folder) {
+    const content *c = context;
     char *weights = ae_path_join(folder, "model.safetensors");
     ae_status st;
-    AE_TRY(ae_folder_make(folder));
-    AE_TRY(write_config(folder, r));
-    if (tokenizer) AE_TRY(copy_tokenizer(folder, tokenizer));
-    AE_TRY(ae_model_quantize(weights, r));
+    AE_TRY(write_config(folder, c->request));
+    if (c->tokenizer) AE_TRY(ae_output_folder_copy(folder, "tokenizer.model", c->tokenizer));
+    AE_TRY(ae_model_quantize(weights, c->request));
 out:
     free(weights);
     return st;
 }
 
-static bool is_ours(const char *name) {
-    static const char *const names[] = {".", "..", "config.json", "model.safetensors", "tokenizer.model"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0) return true;
-    return false;
-}
-
-/* A folder goes only when it holds nothing but what this verb writes: never a run, nor somebody's files. */
-static ae_status check_replaceable(const char *folder) {
-    char other[256] = "";
-    DIR *d = ae_path_exists(folder) ? opendir(folder) : NULL;
-    if (!d) {
-        if (!ae_path_exists(folder)) return AE_OK;
-        return AE_FAIL(AE_ERR_USAGE, "%s: expected a folder or nothing, found a file that is none", folder);
-    }
-    for (struct dirent *e; !other[0] && (e = readdir(d)) != NULL;)
-        if (!is_ours(e->d_name)) snprintf(other, sizeof other, "%s", e->d_name);
-    closedir(d);
-    if (!other[0]) return AE_OK;
-    return AE_FAIL(
-        AE_ERR_USAGE,
-        "%s: holds '%s', which quantize does not write; --force replaces only a folder that it wrote: "
-        "name another",
-        folder, other);
-}
-
-static ae_status check_output(const options *o, const char *output, const char *aside, const char *source) {
-    char real_output[PATH_MAX], real_source[PATH_MAX];
-    if (!ae_path_exists(output)) return check_replaceable(aside);
-    if (!o->force) return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
-    if (source && realpath(output, real_output) && realpath(source, real_source) &&
-        strcmp(real_output, real_source) == 0)
-        return AE_FAIL(AE_ERR_USAGE, "%s: is the model that is read; name another folder", output);
-    const ae_status st = check_replaceable(output);
-    return st == AE_OK ? check_replaceable(aside) : st;
-}
-
-/* Written beside its place, and moved there when it is whole. */
 static ae_status write_folder(const options *o, const ae_quantize_request *r, const ae_model_source *source) {
-    char *output = ae_path_join("", o->output);
-    for (size_t n = strlen(output); n > 1 && output[n - 1] == '/'; n--) output[n - 1] = '\0';
-    char *aside = malloc(strlen(output) + 6);
-    bool owned = false; /* from here on what stands beside is ours */
-    ae_status st;
-    if (!aside) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
-    sprintf(aside, "%s.part", output);
-    AE_TRY(check_output(o, output, aside, source->folder));
-    owned = true;
-    AE_TRY(ae_folder_remove(aside));
-    AE_TRY(fill_folder(aside, r, source->tokenizer));
-    AE_TRY(ae_folder_remove(output));
-    AE_TRY(ae_path_rename(aside, output));
-out:
-    if (st != AE_OK && owned) (void)ae_folder_remove(aside);
-    free(aside);
-    free(output);
-    return st;
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.model"};
+    const char *const sources[] = {source->folder};
+    content c = {r, source->tokenizer};
+    const ae_output_folder f = {.verb = "quantize",
+                                .output = o->output,
+                                .force = o->force,
+                                .sources = sources,
+                                .n_sources = 1,
+                                .names = names,
+                                .n_names = sizeof names / sizeof *names,
+                                .fill = fill_folder,
+                                .context = &c};
+    return ae_output_folder_write(&f);
 }
 
 static ae_status run(const options *o) {

@@ -26,6 +26,11 @@ mkdir new.part
 echo precious >new.part/notes.txt
 run 2 "$aerie" quantize --model "$tiny" --output new
 [ "$(cat new.part/notes.txt)" = precious ] || fail "a file of somebody else is gone"
+rm -r new.part
+mkdir new.part
+echo half >new.part/model.safetensors.part
+run 0 "$aerie" quantize --model "$tiny" --output new
+absent new.part
 echo text >file
 run 2 "$aerie" quantize --model "$tiny" --output file --force
 run 2 "$aerie" quantize --output new2

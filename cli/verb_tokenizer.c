@@ -427,19 +427,13 @@ static ae_status verb_inspect(int argc, char **argv) {
     return st;
 }
 
-static ae_status verb_trim(int argc, char **argv) {
-    (void)argc;
-    (void)argv;
-    return AE_FAIL(AE_ERR_USAGE, "tokenizer trim is not in this version");
-}
-
 ae_status ae_verb_tokenizer(int argc, char **argv) {
     static const ae_subverb subverbs[] = {
         {"train", verb_train, "a sentencepiece model from text"},
         {"encode", verb_encode, "lines of text to ids"},
         {"decode", verb_decode, "lines of ids to text"},
         {"inspect", verb_inspect, "sizes, control tokens and pieces of a model"},
-        {"trim", verb_trim, NULL},
+        {"trim", ae_verb_tokenizer_trim, "a smaller model: the pieces that a corpus uses"},
     };
     return ae_args_subverb(argc, argv, subverbs, sizeof subverbs / sizeof *subverbs);
 }

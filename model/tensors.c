@@ -419,6 +419,11 @@ ae_status ae_tensors_scales(ae_tensors *t, const char *name, const int64_t *shap
     return st == AE_OK ? ae_compact_read_scales(&c, first, n, out) : st;
 }
 
+bool ae_tensors_is_bf16(const ae_tensors *t, const char *name) {
+    const ptrdiff_t i = ae_tensors_find(t, name);
+    return i >= 0 && t->items[i].item != NULL && t->items[i].item->dtype == AE_FILE_BF16;
+}
+
 /* ---- comparing ---- */
 
 enum { PIECE = 1 << 18 };

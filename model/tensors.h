@@ -31,6 +31,9 @@ ae_status ae_tensors_integers(ae_tensors *t, const char *name, int rank, const i
 ae_status ae_tensors_scales(ae_tensors *t, const char *name, const int64_t *shape, int64_t first, int64_t n,
                             uint16_t *out);
 
+/* Whether it is kept in bfloat16; false when there is none of that name. */
+bool ae_tensors_is_bf16(const ae_tensors *t, const char *name);
+
 /* Whether two tensors have one shape and the same values; compared piece by piece. */
 ae_status ae_tensors_same(ae_tensors *t, const char *a, const char *b, bool *same);
 

@@ -66,11 +66,9 @@ prints '      2  <bos>'
 run 0 "$aerie" tokenizer inspect --tokenizer t.model --json
 prints '"special":{"pad":0,"eos":1,"bos":2,"unk":3,"start_of_turn":4,"end_of_turn":5}'
 
-run 2 "$aerie" tokenizer trim --tokenizer t.model
-says 'tokenizer trim is not in this version'
 run 2 "$aerie" tokenizer encod
 says 'did you mean encode?'
-for part in train encode decode inspect; do
+for part in train encode decode inspect trim; do
     run 0 "$aerie" tokenizer $part --help
     prints "usage: aerie tokenizer $part"
 done

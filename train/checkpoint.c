@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char PARTIAL[] = ".partial";
 
@@ -151,13 +152,33 @@ ae_status ae_checkpoint_clean(const char *run) {
     return st;
 }
 
-/* What is too old goes; a folder that cannot be removed is no reason to stop. Steps beyond `step` are damaged ones that the run
+void ae_checkpoint_mark_best(const char *run, int64_t step) {
+    char *target = ae_checkpoint_path(run, step), *link = ae_path_join(run, "checkpoints/best"),
+         *aside = ae_path_join(run, "checkpoints/best.partial");
+    if (step == 0 || !has_done(target)) {
+        unlink(link);
+    } else {
+        unlink(aside);
+        if (symlink(strrchr(target, '/') + 1, aside) != 0 || rename(aside, link) != 0)
+            ae_warn("%s: cannot be made a link to the best checkpoint: %s", link, strerror(errno));
+    }
+    free(target);
+    free(link);
+    free(aside);
+}
+
+static bool stays(const ae_checkpoint_keep *keep, int64_t step) {
+    return step == keep->best_step || (keep->every > 0 && step > 0 && step % keep->every == 0);
+}
+
+/* What no rule keeps goes; a folder that cannot be removed is no reason to stop. Steps beyond `step` are damaged ones that the run
  * has gone back behind: they do not count. */
-static void prune(const char *run, int64_t step, int64_t keep) {
+static void prune(const char *run, int64_t step, const ae_checkpoint_keep *keep) {
     ae_checkpoint_list l = {0};
-    if (keep > 0 && ae_checkpoint_list_steps(&l, run) == AE_OK) {
+    if (keep->newest > 0 && ae_checkpoint_list_steps(&l, run) == AE_OK) {
         while (l.n > 0 && l.steps[l.n - 1] > step) l.n--;
-        for (size_t i = 0; i + (size_t)keep < l.n; i++) {
+        for (size_t i = 0; i + (size_t)keep->newest < l.n; i++) {
+            if (stays(keep, l.steps[i])) continue;
             char *path = ae_checkpoint_path(run, l.steps[i]);
             if (ae_folder_remove(path) != AE_OK) ae_warn("%s", ae_error_message());
             free(path);
@@ -198,7 +219,8 @@ out:
     return st;
 }
 
-ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts, int64_t keep) {
+ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts,
+                             const ae_checkpoint_keep *keep) {
     ae_status st = AE_OK;
     char *folder = ae_checkpoint_path(run, parts->state->step), *partial = NULL;
     size_t n = strlen(folder) + sizeof PARTIAL;
@@ -210,6 +232,7 @@ ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts, 
     AE_TRY(write_files(partial, parts));
     AE_TRY(ae_folder_remove(folder)); /* there only if it is damaged */
     AE_TRY(ae_path_rename(partial, folder));
+    ae_checkpoint_mark_best(run, keep->best_step);
     prune(run, parts->state->step, keep);
 out:
     if (st != AE_OK && partial) {

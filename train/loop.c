@@ -47,6 +47,7 @@ static void release_signals(const old_handlers *old) {
 static ae_status save(ae_run *run) {
     ae_status st = AE_OK;
     ae_run_state *s = &run->state;
+    const ae_train_keys *t = &run->config->train;
     if (run->saved_step == s->step) return AE_OK;
     AE_TRY(ae_metrics_sync(&run->metrics));
     AE_TRY(ae_events_sync(&run->events));
@@ -59,7 +60,9 @@ static ae_status save(ae_run *run) {
         .model = &run->model, .optimizer = &run->optimizer, .state = s, .config = &run->config->table};
     if (run->config->train.carry_state) parts.carry = &run->carry;
     if (run->tokenizer) parts.tokenizer = ae_tokenizer_bytes(run->tokenizer, &parts.tokenizer_bytes);
-    AE_TRY(ae_checkpoint_save(run->config->run.dir, &parts, run->config->train.keep));
+    const ae_checkpoint_keep keep = {
+        .newest = t->keep, .best_step = t->keep_best ? s->best_step : 0, .every = t->keep_every};
+    AE_TRY(ae_checkpoint_save(run->config->run.dir, &parts, &keep));
     run->saved_step = s->step;
 out:
     return st;
@@ -81,6 +84,15 @@ static ae_status evaluate(ae_run *run) {
     ae_status st = measure(run, &r);
     if (st == AE_OK) st = ae_report_evaluation(run, &r);
     if (st == AE_OK) st = ae_sample_write(run, &stop_asked);
+    return st;
+}
+
+/* The best so far is kept, whether its step has a checkpoint already or gets one now. */
+static ae_status keep_best(ae_run *run) {
+    const ae_run_state *s = &run->state;
+    if (!run->config->train.keep_best || s->best_step != s->step) return AE_OK;
+    ae_status st = save(run);
+    if (st == AE_OK) ae_checkpoint_mark_best(run->config->run.dir, s->step);
     return st;
 }
 
@@ -177,9 +189,12 @@ static bool is_due(const ae_run *run, int64_t every) {
 static ae_status between(ae_run *run) {
     ae_status st = AE_OK;
     const ae_train_keys *t = &run->config->train;
-    if (is_due(run, t->checkpoint_every)) AE_TRY(save(run));
+    if (is_due(run, t->checkpoint_every) || is_due(run, t->keep_every)) AE_TRY(save(run));
     bool evaluated = run->state.evaluated_step == run->state.step;
-    if (!stop_asked && run->heldout && !evaluated && is_due(run, t->eval_every)) AE_TRY(evaluate(run));
+    if (!stop_asked && run->heldout && !evaluated && is_due(run, t->eval_every)) {
+        AE_TRY(evaluate(run));
+        AE_TRY(keep_best(run));
+    }
 out:
     return st;
 }

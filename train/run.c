@@ -324,6 +324,7 @@ static ae_status open_outputs(ae_run *run) {
     AE_TRY(ae_events_open(&run->events, dir, s->events_name, s->events_offset));
     AE_TRY(ae_run_state_set(&s->events_name, ae_events_name(&run->events)));
     AE_TRY(note_evaluation(run, line));
+    ae_checkpoint_mark_best(dir, run->config->train.keep_best ? s->best_step : 0);
 out:
     json_decref(line);
     free(config);

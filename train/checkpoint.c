@@ -196,53 +196,82 @@ static ae_status write_text(const char *folder, const char *name, const void *by
     return st;
 }
 
-static ae_status write_files(const char *folder, const ae_checkpoint_parts *p) {
+/* What is small. */
+static ae_status write_rest(ae_checkpoint_job *j, const ae_checkpoint_parts *p) {
     ae_status st = AE_OK;
     const char *names[7] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml", "state.json"};
-    size_t n = 5;
     char *paths[7] = {NULL}, *model = NULL;
-    if (p->tokenizer) names[n++] = "tokenizer.model";
-    if (p->carry) names[n++] = "carry.h5";
-    for (size_t i = 0; i < n; i++) paths[i] = ae_path_join(folder, names[i]);
-    AE_TRY(ae_model_save(p->model, paths[0]));
-    AE_TRY(ae_optimizer_save(p->optimizer, paths[1]));
+    j->n = 5;
+    if (p->tokenizer) names[j->n++] = "tokenizer.model";
+    if (p->carry) names[j->n++] = "carry.h5";
+    memcpy(j->names, names, sizeof names);
+    for (size_t i = 0; i < j->n; i++) paths[i] = ae_path_join(j->partial, names[i]);
     AE_TRY(ae_model_config_to_json(&p->model->config, &model));
-    AE_TRY(write_text(folder, names[2], model, strlen(model)));
+    AE_TRY(write_text(j->partial, names[2], model, strlen(model)));
     AE_TRY(ae_config_write(p->config, paths[3]));
     AE_TRY(ae_run_state_write(p->state, paths[4]));
-    if (p->tokenizer) AE_TRY(write_text(folder, names[5], p->tokenizer, p->tokenizer_bytes));
-    if (p->carry) AE_TRY(ae_carry_save(p->carry, paths[n - 1]));
-    AE_TRY(write_done(folder, names, n));
+    if (p->tokenizer) AE_TRY(write_text(j->partial, names[5], p->tokenizer, p->tokenizer_bytes));
+    if (p->carry) AE_TRY(ae_carry_save(p->carry, paths[j->n - 1]));
 out:
-    for (size_t i = 0; i < n; i++) free(paths[i]);
+    for (size_t i = 0; i < j->n; i++) free(paths[i]);
     free(model);
     return st;
 }
 
-ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts,
-                             const ae_checkpoint_keep *keep) {
+/* A parameter may change once it stands in both files: weights come first as a whole. */
+static ae_status write_tensors(const ae_checkpoint_job *j, ae_optimizer_call written) {
     ae_status st = AE_OK;
-    char *folder = ae_checkpoint_path(run, parts->state->step), *partial = NULL;
-    size_t n = strlen(folder) + sizeof PARTIAL;
-    partial = malloc(n);
-    if (!partial) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", folder));
-    snprintf(partial, n, "%s%s", folder, PARTIAL);
-    AE_TRY(ae_folder_remove(partial));
-    AE_TRY(ae_folder_make(partial));
-    AE_TRY(write_files(partial, parts));
-    AE_TRY(ae_folder_remove(folder)); /* there only if it is damaged */
-    AE_TRY(ae_path_rename(partial, folder));
-    ae_checkpoint_mark_best(run, keep->best_step);
-    prune(run, parts->state->step, keep);
+    char *weights = ae_path_join(j->partial, j->names[0]), *moments = ae_path_join(j->partial, j->names[1]);
+    AE_TRY(ae_model_save(j->model, weights));
+    AE_TRY(ae_optimizer_save(&j->optimizer, moments, written));
 out:
-    if (st != AE_OK && partial) {
-        /* the reason is what counts, not what the cleaning says */
-        char *reason = strdup(ae_error_message());
-        ae_folder_remove(partial);
-        if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
-        free(reason);
-    }
-    free(partial);
-    free(folder);
+    free(weights);
+    free(moments);
     return st;
+}
+
+/* The reason is what counts, not what the cleaning says. */
+static void give_up(const ae_checkpoint_job *j) {
+    char *reason = strdup(ae_error_message());
+    ae_folder_remove(j->partial);
+    if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
+    free(reason);
+}
+
+ae_status ae_checkpoint_begin(ae_checkpoint_job *j, const char *run, const ae_checkpoint_parts *parts,
+                              const ae_checkpoint_keep *keep) {
+    ae_status st = AE_OK;
+    *j = (ae_checkpoint_job){
+        .step = parts->state->step, .keep = *keep, .model = parts->model, .optimizer = *parts->optimizer};
+    j->folder = ae_checkpoint_path(run, j->step);
+    j->run = strdup(run);
+    const size_t n = strlen(j->folder) + sizeof PARTIAL;
+    j->partial = malloc(n);
+    if (!j->run || !j->partial) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", j->folder);
+    snprintf(j->partial, n, "%s%s", j->folder, PARTIAL);
+    AE_TRY(ae_folder_remove(j->partial));
+    AE_TRY(ae_folder_make(j->partial));
+    AE_TRY(write_rest(j, parts));
+out:
+    if (st != AE_OK) give_up(j);
+    return st;
+}
+
+ae_status ae_checkpoint_write(const ae_checkpoint_job *j, ae_optimizer_call written) {
+    ae_status st = AE_OK;
+    AE_TRY(write_tensors(j, written));
+    AE_TRY(write_done(j->partial, j->names, j->n));
+    AE_TRY(ae_folder_remove(j->folder)); /* there only if it is damaged */
+    AE_TRY(ae_path_rename(j->partial, j->folder));
+    prune(j->run, j->step, &j->keep);
+out:
+    if (st != AE_OK) give_up(j);
+    return st;
+}
+
+void ae_checkpoint_job_free(ae_checkpoint_job *j) {
+    free(j->run);
+    free(j->folder);
+    free(j->partial);
+    *j = (ae_checkpoint_job){0};
 }

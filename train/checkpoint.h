@@ -35,10 +35,24 @@ typedef struct {
     int64_t every;     /* those of steps that it divides; 0: none */
 } ae_checkpoint_keep;
 
-/* Writes the checkpoint of state->step, then removes those that no rule keeps. A failure (a full disk is AE_ERR_RESOURCE) leaves the
- * older checkpoints as they were and nothing of the new one. */
-ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts,
-                             const ae_checkpoint_keep *keep);
+/* A checkpoint being written. */
+typedef struct {
+    char *run, *folder, *partial; /* owned */
+    int64_t step;
+    ae_checkpoint_keep keep;
+    const ae_model *model;  /* borrowed */
+    ae_optimizer optimizer; /* as it was: its memory is borrowed, its count of updates goes on elsewhere */
+    const char *names[7];   /* the files */
+    size_t n;
+} ae_checkpoint_job;
+
+/* Writes the checkpoint of state->step: first all but weights, m and v; then those, for which other threads may go on with anything that
+ * leaves the parameters alone for which `written` was not called yet. At the end what no rule keeps is removed. A failure of either (a full
+ * disk is AE_ERR_RESOURCE) leaves the older checkpoints as they were and nothing of the new one. A zeroed job may be freed. */
+ae_status ae_checkpoint_begin(ae_checkpoint_job *j, const char *run, const ae_checkpoint_parts *parts,
+                              const ae_checkpoint_keep *keep);
+ae_status ae_checkpoint_write(const ae_checkpoint_job *j, ae_optimizer_call written);
+void ae_checkpoint_job_free(ae_checkpoint_job *j);
 
 /* RUN/checkpoints/best leads to the checkpoint of `step` from now on, or is removed where that is not complete. */
 void ae_checkpoint_mark_best(const char *run, int64_t step);

@@ -1,21 +1,31 @@
 #!/bin/bash
 # Installs what is needed, builds, and runs every test: optimised, then under the sanitizers, then the style checks.
 # The last line is "N passed, N failed". Exit status 0 only when nothing failed.
-# usage: scripts/test.sh [--fast] [--tidy]     --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main
+# usage: scripts/test.sh [--fast] [--tidy] [--kills [N]]     --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;
+#   --kills: a run killed N times (200) ends like the one left alone
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 fast=no
 tidy=no
-for argument in "$@"; do
-    case "$argument" in
+kills=0
+while [ $# -gt 0 ]; do
+    case "$1" in
     --fast) fast=yes ;;
     --tidy) tidy=yes ;;
+    --kills)
+        kills=200
+        if [[ "${2:-}" =~ ^[1-9][0-9]*$ ]]; then
+            kills=$2
+            shift
+        fi
+        ;;
     *)
-        echo "usage: scripts/test.sh [--fast] [--tidy]" >&2
+        echo "usage: scripts/test.sh [--fast] [--tidy] [--kills [N]]" >&2
         exit 2
         ;;
     esac
+    shift
 done
 
 passed=0
@@ -75,6 +85,7 @@ check_tidy() {
 scripts/install-packages.sh || exit $?
 build_and_test release -DAERIE_TESTS=ON -DAERIE_WERROR=ON
 [ "$fast" = yes ] || build_and_test asan
+[ "$kills" = 0 ] || check "$kills kills" env OMP_WAIT_POLICY=passive sh tests/train/kills.sh build/release/cli/aerie tests/fixtures "$kills"
 echo "== style"
 check clang-format check_format
 [ "$tidy" = no ] || check clang-tidy check_tidy

@@ -25,13 +25,15 @@ static void start_library(void) {
     pthread_mutex_init(&lock, &attr);
     pthread_mutexattr_destroy(&attr);
     H5open();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 
 static void enter(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Thread_local bool is_silent; /* a library built for threads has an error stack for each */
     pthread_once(&once, start_library);
     pthread_mutex_lock(&lock);
+    if (!is_silent) H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    is_silent = true;
 }
 
 static ae_status leave(ae_status st) {

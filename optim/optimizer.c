@@ -53,6 +53,10 @@ void ae_optimizer_free(ae_optimizer *o) {
     *o = (ae_optimizer){0};
 }
 
+static void tell(ae_optimizer_call c, ptrdiff_t i) {
+    if (c.call) c.call(c.context, i);
+}
+
 double ae_optimizer_grad_norm(const ae_optimizer *o) {
     double sum = 0;
     for (ptrdiff_t i = 0; i < o->n; i++) sum += o->be->sum_squares(o->params[i].grad, o->params[i].n);
@@ -74,6 +78,7 @@ void ae_optimizer_update(ae_optimizer *o, double lr, double norm) {
     };
     for (ptrdiff_t i = 0; i < o->n; i++) {
         const ae_optim_param *p = &o->params[i];
+        tell(o->before, i);
         s.decay = p->decays ? (float)a->weight_decay : 0;
         if (p->packed)
             o->be->adamw_weight(p->packed, p->value, o->moments[i].m, o->moments[i].v, p->grad, s,
@@ -109,7 +114,7 @@ static ae_status save_one(const ae_optimizer *o, hid_t file, const char *path, c
     return ae_h5_write(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
 }
 
-ae_status ae_optimizer_save(const ae_optimizer *o, const char *path) {
+ae_status ae_optimizer_save(const ae_optimizer *o, const char *path, ae_optimizer_call written) {
     ae_status st = AE_OK;
     hid_t file = -1;
     float *room = NULL;
@@ -119,6 +124,7 @@ ae_status ae_optimizer_save(const ae_optimizer *o, const char *path) {
     for (ptrdiff_t i = 0; i < o->n; i++) {
         AE_TRY(save_one(o, file, path, 'm', i, room));
         AE_TRY(save_one(o, file, path, 'v', i, room));
+        tell(written, i);
     }
 out:
     if (file >= 0) {

@@ -26,10 +26,17 @@ typedef struct {
     ae_f32 *m, *v; /* running means of the gradient and of its square */
 } ae_moments;
 
+/* Somebody who is told of a parameter by its number. */
+typedef struct {
+    void (*call)(void *context, ptrdiff_t i); /* NULL: nobody */
+    void *context;
+} ae_optimizer_call;
+
 typedef struct {
     const ae_backend *be; /* borrowed */
     ae_adamw_options options;
-    ae_optim_param *params; /* [n], a copy; names and memory are borrowed */
+    ae_optimizer_call before; /* an update changes parameter i and its m and v; they go in order, from 0 */
+    ae_optim_param *params;   /* [n], a copy; names and memory are borrowed */
     ptrdiff_t n;
     int64_t updates;     /* done */
     ae_moments *moments; /* [n], into memory */
@@ -50,8 +57,9 @@ void ae_optimizer_update(ae_optimizer *o, double lr, double norm);
 /* Gradients to 0, nothing else. */
 void ae_optimizer_drop(ae_optimizer *o);
 
-/* HDF5: data sets "m.NAME" and "v.NAME" (float32, flat), attribute `updates`. Loading wants every one of them with its size. */
-ae_status ae_optimizer_save(const ae_optimizer *o, const char *path);
+/* HDF5: data sets "m.NAME" and "v.NAME" (float32, flat), attribute `updates`. Loading wants every one of them with its size.
+ * Parameters go in order; `written` is called when m and v of one have been read and may change. */
+ae_status ae_optimizer_save(const ae_optimizer *o, const char *path, ae_optimizer_call written);
 ae_status ae_optimizer_load(ae_optimizer *o, const char *path);
 
 #endif

@@ -1,16 +1,18 @@
 #!/bin/bash
 # Installs what is needed, builds, and runs every test: optimised, then under the sanitizers, then the style checks.
 # The last line is "N passed, N failed". Exit status 0 only when nothing failed.
-# usage: scripts/test.sh [--fast] [--tidy] [--transformers PYTHON]     --fast: no sanitizers;  --tidy: clang-tidy on the files changed
-# since main;  --transformers: scripts/check-transformers.py too, with a python that has torch and transformers
+# usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--transformers PYTHON]
+#   --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;  --kills: a run killed N times (200) ends like the one left
+#   alone;  --transformers: scripts/check-transformers.py too, with a python that has torch and transformers
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 fast=no
 tidy=no
+kills=0
 transformers=
 usage() {
-    echo "usage: scripts/test.sh [--fast] [--tidy] [--transformers PYTHON]" >&2
+    echo "usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--transformers PYTHON]" >&2
     exit 2
 }
 while [ $# -gt 0 ]; do
@@ -21,6 +23,13 @@ while [ $# -gt 0 ]; do
         [ $# -gt 1 ] || usage
         transformers=$2
         shift
+        ;;
+    --kills)
+        kills=200
+        if [[ "${2:-}" =~ ^[1-9][0-9]*$ ]]; then
+            kills=$2
+            shift
+        fi
         ;;
     *) usage ;;
     esac
@@ -86,6 +95,7 @@ build_and_test release -DAERIE_TESTS=ON -DAERIE_WERROR=ON
 [ "$fast" = yes ] || build_and_test asan
 [ -z "$transformers" ] ||
     check transformers "$transformers" scripts/check-transformers.py build/release/cli/aerie
+[ "$kills" = 0 ] || check "$kills kills" env OMP_WAIT_POLICY=passive sh tests/train/kills.sh build/release/cli/aerie tests/fixtures "$kills"
 echo "== style"
 check clang-format check_format
 [ "$tidy" = no ] || check clang-tidy check_tidy

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char PARTIAL[] = ".partial";
 
@@ -151,13 +152,33 @@ ae_status ae_checkpoint_clean(const char *run) {
     return st;
 }
 
-/* What is too old goes; a folder that cannot be removed is no reason to stop. Steps beyond `step` are damaged ones that the run
+void ae_checkpoint_mark_best(const char *run, int64_t step) {
+    char *target = ae_checkpoint_path(run, step), *link = ae_path_join(run, "checkpoints/best"),
+         *aside = ae_path_join(run, "checkpoints/best.partial");
+    if (step == 0 || !has_done(target)) {
+        unlink(link);
+    } else {
+        unlink(aside);
+        if (symlink(strrchr(target, '/') + 1, aside) != 0 || rename(aside, link) != 0)
+            ae_warn("%s: cannot be made a link to the best checkpoint: %s", link, strerror(errno));
+    }
+    free(target);
+    free(link);
+    free(aside);
+}
+
+static bool stays(const ae_checkpoint_keep *keep, int64_t step) {
+    return step == keep->best_step || (keep->every > 0 && step > 0 && step % keep->every == 0);
+}
+
+/* What no rule keeps goes; a folder that cannot be removed is no reason to stop. Steps beyond `step` are damaged ones that the run
  * has gone back behind: they do not count. */
-static void prune(const char *run, int64_t step, int64_t keep) {
+static void prune(const char *run, int64_t step, const ae_checkpoint_keep *keep) {
     ae_checkpoint_list l = {0};
-    if (keep > 0 && ae_checkpoint_list_steps(&l, run) == AE_OK) {
+    if (keep->newest > 0 && ae_checkpoint_list_steps(&l, run) == AE_OK) {
         while (l.n > 0 && l.steps[l.n - 1] > step) l.n--;
-        for (size_t i = 0; i + (size_t)keep < l.n; i++) {
+        for (size_t i = 0; i + (size_t)keep->newest < l.n; i++) {
+            if (stays(keep, l.steps[i])) continue;
             char *path = ae_checkpoint_path(run, l.steps[i]);
             if (ae_folder_remove(path) != AE_OK) ae_warn("%s", ae_error_message());
             free(path);
@@ -175,51 +196,82 @@ static ae_status write_text(const char *folder, const char *name, const void *by
     return st;
 }
 
-static ae_status write_files(const char *folder, const ae_checkpoint_parts *p) {
+/* What is small. */
+static ae_status write_rest(ae_checkpoint_job *j, const ae_checkpoint_parts *p) {
     ae_status st = AE_OK;
     const char *names[7] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml", "state.json"};
-    size_t n = 5;
     char *paths[7] = {NULL}, *model = NULL;
-    if (p->tokenizer) names[n++] = "tokenizer.model";
-    if (p->carry) names[n++] = "carry.h5";
-    for (size_t i = 0; i < n; i++) paths[i] = ae_path_join(folder, names[i]);
-    AE_TRY(ae_model_save(p->model, paths[0]));
-    AE_TRY(ae_optimizer_save(p->optimizer, paths[1]));
+    j->n = 5;
+    if (p->tokenizer) names[j->n++] = "tokenizer.model";
+    if (p->carry) names[j->n++] = "carry.h5";
+    memcpy(j->names, names, sizeof names);
+    for (size_t i = 0; i < j->n; i++) paths[i] = ae_path_join(j->partial, names[i]);
     AE_TRY(ae_model_config_to_json(&p->model->config, &model));
-    AE_TRY(write_text(folder, names[2], model, strlen(model)));
+    AE_TRY(write_text(j->partial, names[2], model, strlen(model)));
     AE_TRY(ae_config_write(p->config, paths[3]));
     AE_TRY(ae_run_state_write(p->state, paths[4]));
-    if (p->tokenizer) AE_TRY(write_text(folder, names[5], p->tokenizer, p->tokenizer_bytes));
-    if (p->carry) AE_TRY(ae_carry_save(p->carry, paths[n - 1]));
-    AE_TRY(write_done(folder, names, n));
+    if (p->tokenizer) AE_TRY(write_text(j->partial, names[5], p->tokenizer, p->tokenizer_bytes));
+    if (p->carry) AE_TRY(ae_carry_save(p->carry, paths[j->n - 1]));
 out:
-    for (size_t i = 0; i < n; i++) free(paths[i]);
+    for (size_t i = 0; i < j->n; i++) free(paths[i]);
     free(model);
     return st;
 }
 
-ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts, int64_t keep) {
+/* A parameter may change once it stands in both files: weights come first as a whole. */
+static ae_status write_tensors(const ae_checkpoint_job *j, ae_optimizer_call written) {
     ae_status st = AE_OK;
-    char *folder = ae_checkpoint_path(run, parts->state->step), *partial = NULL;
-    size_t n = strlen(folder) + sizeof PARTIAL;
-    partial = malloc(n);
-    if (!partial) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", folder));
-    snprintf(partial, n, "%s%s", folder, PARTIAL);
-    AE_TRY(ae_folder_remove(partial));
-    AE_TRY(ae_folder_make(partial));
-    AE_TRY(write_files(partial, parts));
-    AE_TRY(ae_folder_remove(folder)); /* there only if it is damaged */
-    AE_TRY(ae_path_rename(partial, folder));
-    prune(run, parts->state->step, keep);
+    char *weights = ae_path_join(j->partial, j->names[0]), *moments = ae_path_join(j->partial, j->names[1]);
+    AE_TRY(ae_model_save(j->model, weights));
+    AE_TRY(ae_optimizer_save(&j->optimizer, moments, written));
 out:
-    if (st != AE_OK && partial) {
-        /* the reason is what counts, not what the cleaning says */
-        char *reason = strdup(ae_error_message());
-        ae_folder_remove(partial);
-        if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
-        free(reason);
-    }
-    free(partial);
-    free(folder);
+    free(weights);
+    free(moments);
     return st;
+}
+
+/* The reason is what counts, not what the cleaning says. */
+static void give_up(const ae_checkpoint_job *j) {
+    char *reason = strdup(ae_error_message());
+    ae_folder_remove(j->partial);
+    if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
+    free(reason);
+}
+
+ae_status ae_checkpoint_begin(ae_checkpoint_job *j, const char *run, const ae_checkpoint_parts *parts,
+                              const ae_checkpoint_keep *keep) {
+    ae_status st = AE_OK;
+    *j = (ae_checkpoint_job){
+        .step = parts->state->step, .keep = *keep, .model = parts->model, .optimizer = *parts->optimizer};
+    j->folder = ae_checkpoint_path(run, j->step);
+    j->run = strdup(run);
+    const size_t n = strlen(j->folder) + sizeof PARTIAL;
+    j->partial = malloc(n);
+    if (!j->run || !j->partial) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", j->folder);
+    snprintf(j->partial, n, "%s%s", j->folder, PARTIAL);
+    AE_TRY(ae_folder_remove(j->partial));
+    AE_TRY(ae_folder_make(j->partial));
+    AE_TRY(write_rest(j, parts));
+out:
+    if (st != AE_OK) give_up(j);
+    return st;
+}
+
+ae_status ae_checkpoint_write(const ae_checkpoint_job *j, ae_optimizer_call written) {
+    ae_status st = AE_OK;
+    AE_TRY(write_tensors(j, written));
+    AE_TRY(write_done(j->partial, j->names, j->n));
+    AE_TRY(ae_folder_remove(j->folder)); /* there only if it is damaged */
+    AE_TRY(ae_path_rename(j->partial, j->folder));
+    prune(j->run, j->step, &j->keep);
+out:
+    if (st != AE_OK) give_up(j);
+    return st;
+}
+
+void ae_checkpoint_job_free(ae_checkpoint_job *j) {
+    free(j->run);
+    free(j->folder);
+    free(j->partial);
+    *j = (ae_checkpoint_job){0};
 }

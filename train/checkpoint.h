@@ -16,7 +16,8 @@
  *   tokenizer.model   when the token set carries one
  *   DONE              CRC-32 and size of each file; written last
  *
- * Written into step-000123.partial, synced, then renamed: a folder without DONE is never read. */
+ * Written into step-000123.partial, synced, then renamed: a folder without DONE is never read. RUN/checkpoints/best is a link to the
+ * one with the lowest held-out loss, where that is kept. */
 typedef struct {
     const ae_model *model;
     const ae_optimizer *optimizer;
@@ -27,9 +28,34 @@ typedef struct {
     size_t tokenizer_bytes;
 } ae_checkpoint_parts;
 
-/* Writes the checkpoint of state->step and then removes the oldest ones beyond `keep` (0: none). A failure (a full disk is
- * AE_ERR_RESOURCE) leaves the older checkpoints as they were and nothing of the new one. */
-ae_status ae_checkpoint_save(const char *run, const ae_checkpoint_parts *parts, int64_t keep);
+/* Which checkpoints stay when a new one is complete; one rule is enough. */
+typedef struct {
+    int64_t newest;    /* so many of the newest; 0: all */
+    int64_t best_step; /* this one; 0: none */
+    int64_t every;     /* those of steps that it divides; 0: none */
+} ae_checkpoint_keep;
+
+/* A checkpoint being written. */
+typedef struct {
+    char *run, *folder, *partial; /* owned */
+    int64_t step;
+    ae_checkpoint_keep keep;
+    const ae_model *model;  /* borrowed */
+    ae_optimizer optimizer; /* as it was: its memory is borrowed, its count of updates goes on elsewhere */
+    const char *names[7];   /* the files */
+    size_t n;
+} ae_checkpoint_job;
+
+/* Writes the checkpoint of state->step: first all but weights, m and v; then those, for which other threads may go on with anything that
+ * leaves the parameters alone for which `written` was not called yet. At the end what no rule keeps is removed. A failure of either (a full
+ * disk is AE_ERR_RESOURCE) leaves the older checkpoints as they were and nothing of the new one. A zeroed job may be freed. */
+ae_status ae_checkpoint_begin(ae_checkpoint_job *j, const char *run, const ae_checkpoint_parts *parts,
+                              const ae_checkpoint_keep *keep);
+ae_status ae_checkpoint_write(const ae_checkpoint_job *j, ae_optimizer_call written);
+void ae_checkpoint_job_free(ae_checkpoint_job *j);
+
+/* RUN/checkpoints/best leads to the checkpoint of `step` from now on, or is removed where that is not complete. */
+void ae_checkpoint_mark_best(const char *run, int64_t step);
 
 /* The newest folder below RUN/checkpoints whose files agree with its DONE (CRCs too when `thorough`, sizes else); one that does not is
  * warned about and passed over. *folder is NULL when there is none; the caller frees it. Where some have a DONE and none agrees with

@@ -32,7 +32,9 @@ typedef struct {
     bool carry_state;                  /* rows go on from those of the step before */
     int64_t recompute, recompute_mlps; /* blocks that run forward again, or their MLP partly; -1: chosen */
     double memory_gb;                  /* 0: what there is */
-    int64_t keep, skip_limit;
+    int64_t keep, keep_every;          /* checkpoints */
+    bool keep_best;
+    int64_t skip_limit;
     char *sample_prompt;
     int64_t sample_tokens;
     double sample_temperature;

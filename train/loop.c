@@ -44,10 +44,24 @@ static void release_signals(const old_handlers *old) {
 
 /* ---- saving ---- */
 
+/* A link needs its target: while that may still be on its way, the link stays where it is. */
+static void mark_best(ae_run *run) {
+    const int64_t best = run->state.best_step;
+    const bool has_save = best != run->state.step || run->saved_step == best;
+    if (!run->config->train.keep_best || run->marked_step == best || !has_save) return;
+    if (ae_saver_is_busy(run->saver)) return;
+    ae_checkpoint_mark_best(run->config->run.dir, best);
+    run->marked_step = best;
+}
+
+/* Starts to; a thread writes while the run goes on. */
 static ae_status save(ae_run *run) {
     ae_status st = AE_OK;
     ae_run_state *s = &run->state;
+    const ae_train_keys *t = &run->config->train;
     if (run->saved_step == s->step) return AE_OK;
+    AE_TRY(ae_saver_wait(run->saver));
+    mark_best(run);
     AE_TRY(ae_metrics_sync(&run->metrics));
     AE_TRY(ae_events_sync(&run->events));
     s->metrics_offset = run->metrics.offset;
@@ -59,10 +73,35 @@ static ae_status save(ae_run *run) {
         .model = &run->model, .optimizer = &run->optimizer, .state = s, .config = &run->config->table};
     if (run->config->train.carry_state) parts.carry = &run->carry;
     if (run->tokenizer) parts.tokenizer = ae_tokenizer_bytes(run->tokenizer, &parts.tokenizer_bytes);
-    AE_TRY(ae_checkpoint_save(run->config->run.dir, &parts, run->config->train.keep));
+    const ae_checkpoint_keep keep = {
+        .newest = t->keep, .best_step = t->keep_best ? s->best_step : 0, .every = t->keep_every};
+    AE_TRY(ae_saver_start(run->saver, run->config->run.dir, &parts, &keep));
     run->saved_step = s->step;
 out:
     return st;
+}
+
+/* RUN/save.now asks for a checkpoint; it goes when there is one. */
+static ae_status save_when_asked(ae_run *run) {
+    ae_status st = AE_OK;
+    char *path = ae_path_join(run->config->run.dir, "save.now");
+    const bool asked = ae_path_exists(path);
+    if (asked && !run->save_asked) AE_TRY(save(run));
+    run->save_asked = asked && ae_saver_is_busy(run->saver);
+    if (asked && !run->save_asked) {
+        AE_TRY(ae_saver_wait(run->saver));
+        remove(path);
+    }
+out:
+    free(path);
+    return st;
+}
+
+/* At the end of a run. */
+static ae_status all_saved(ae_run *run) {
+    ae_status st = ae_saver_wait(run->saver);
+    if (st == AE_OK) mark_best(run);
+    return st == AE_OK ? save_when_asked(run) : st;
 }
 
 /* ---- evaluating ---- */
@@ -81,6 +120,15 @@ static ae_status evaluate(ae_run *run) {
     ae_status st = measure(run, &r);
     if (st == AE_OK) st = ae_report_evaluation(run, &r);
     if (st == AE_OK) st = ae_sample_write(run, &stop_asked);
+    return st;
+}
+
+/* The best so far is kept, whether its step has a checkpoint already or gets one now. */
+static ae_status keep_best(ae_run *run) {
+    const ae_run_state *s = &run->state;
+    if (!run->config->train.keep_best || s->best_step != s->step) return AE_OK;
+    ae_status st = save(run);
+    if (st == AE_OK) mark_best(run);
     return st;
 }
 
@@ -177,15 +225,22 @@ static bool is_due(const ae_run *run, int64_t every) {
 static ae_status between(ae_run *run) {
     ae_status st = AE_OK;
     const ae_train_keys *t = &run->config->train;
-    if (is_due(run, t->checkpoint_every)) AE_TRY(save(run));
+    AE_TRY(ae_saver_check(run->saver));
+    mark_best(run);
+    if (is_due(run, t->checkpoint_every) || is_due(run, t->keep_every)) AE_TRY(save(run));
+    AE_TRY(save_when_asked(run));
     bool evaluated = run->state.evaluated_step == run->state.step;
-    if (!stop_asked && run->heldout && !evaluated && is_due(run, t->eval_every)) AE_TRY(evaluate(run));
+    if (!stop_asked && run->heldout && !evaluated && is_due(run, t->eval_every)) {
+        AE_TRY(evaluate(run));
+        AE_TRY(keep_best(run));
+    }
 out:
     return st;
 }
 
 static ae_status interrupted(ae_run *run) {
     ae_status st = save(run);
+    if (st == AE_OK) st = all_saved(run);
     if (st != AE_OK) return st;
     return AE_FAIL(AE_ERR_INTERRUPTED, "stopped at step %lld of %lld, all saved; the same command goes on",
                    (long long)run->state.step, (long long)run->config->train.steps);
@@ -198,6 +253,7 @@ static ae_status all_steps(ae_run *run, ae_progress *bar) {
         AE_TRY(one_step(run, bar));
         AE_TRY(between(run));
     }
+    AE_TRY(all_saved(run));
     AE_TRY(ae_metrics_sync(&run->metrics));
     AE_TRY(ae_events_sync(&run->events));
 out:

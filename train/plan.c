@@ -108,10 +108,9 @@ static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t
     p->evaluation_bytes = evaluation_bytes(r, p->evaluation_rows);
     p->loader_bytes = (size_t)(r->batch_rows * r->row_tokens) * LOADER_BATCHES * BATCH_ENTRY_BYTES;
     p->carry_bytes = r->carry ? ae_carry_bytes(r->be, r->model, r->batch_rows, r->row_tokens) : 0;
-    size_t passing = p->checkpoint_bytes > p->evaluation_bytes ? p->checkpoint_bytes : p->evaluation_bytes;
     size_t threads = THREAD_BYTES * (size_t)omp_get_max_threads();
     size_t more = threads + p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes +
-                  p->loader_bytes + p->carry_bytes + passing;
+                  p->loader_bytes + p->carry_bytes + p->checkpoint_bytes + p->evaluation_bytes;
     p->program_bytes = r->program_bytes + threads;
     p->peak_bytes = r->program_bytes + more;
     return (double)more * (1 + UNCOUNTED_SHARE) <= (double)r->available_bytes;
@@ -219,10 +218,7 @@ void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out) {
     row(out, "loader", p->loader_bytes, "");
     if (p->carry_bytes > 0) row(out, "carried states", p->carry_bytes, "");
     row(out, "program and data", p->program_bytes, "");
-    if (p->evaluation_bytes > p->checkpoint_bytes) {
-        row(out, "evaluating", p->evaluation_bytes, "for a while");
-    } else {
-        row(out, "saving", p->checkpoint_bytes, "for a while");
-    }
+    if (p->evaluation_bytes > 0) row(out, "evaluating", p->evaluation_bytes, "for a while");
+    row(out, "saving", p->checkpoint_bytes, "for a while");
     row(out, "peak", p->peak_bytes, "");
 }

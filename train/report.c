@@ -102,7 +102,7 @@ ae_status ae_report_kept_evaluation(ae_run *run, const ae_perplexity *r) {
     const double values[] = {r->loss, r->bits_per_byte};
     ae_run_state *s = &run->state;
     s->evaluated_step = s->step;
-    if (s->best_step == 0 || r->loss < s->best_loss) {
+    if (isfinite(r->loss) && (s->best_step == 0 || r->loss < s->best_loss)) {
         s->best_step = s->step;
         s->best_loss = r->loss;
     }

@@ -263,6 +263,7 @@ static ae_status make_memory(ae_run *run) {
     AE_TRY(ae_pass_new(&run->pass, &run->model, n, true));
     AE_TRY(make_weights(run));
     AE_TRY(make_optimizer(run));
+    AE_TRY(ae_saver_new(&run->saver, &run->optimizer));
     AE_TRY(make_carry(run));
     if (run->heldout)
         AE_TRY(ae_perplexity_prepare(&run->evaluation, run->heldout, run->plan.evaluation_rows, n.T));
@@ -326,6 +327,8 @@ static ae_status open_outputs(ae_run *run) {
     AE_TRY(ae_events_open(&run->events, dir, s->events_name, s->events_offset));
     AE_TRY(ae_run_state_set(&s->events_name, ae_events_name(&run->events)));
     AE_TRY(note_evaluation(run, line));
+    run->marked_step = run->config->train.keep_best ? s->best_step : 0;
+    ae_checkpoint_mark_best(dir, run->marked_step);
 out:
     json_decref(line);
     free(config);
@@ -356,6 +359,7 @@ out:
 }
 
 void ae_run_close(ae_run *run) {
+    ae_saver_delete(run->saver);
     ae_metrics_close(&run->metrics);
     ae_events_close(&run->events);
     ae_loader_stop(run->loader);

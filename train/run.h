@@ -10,6 +10,7 @@
 #include "train/metrics.h"
 #include "train/plan.h"
 #include "train/resume.h"
+#include "train/saver.h"
 #include "train/state.h"
 
 /* Everything that a run of training on token sets holds, in the order in which it comes to life. */
@@ -38,8 +39,11 @@ typedef struct {
     ae_perplexity_plan evaluation;
     ae_metrics metrics;
     ae_events events;
-    int64_t saved_step; /* of the newest checkpoint; -1: none */
-    double peak_flops;  /* measured */
+    ae_saver *saver;
+    int64_t saved_step;  /* of the newest checkpoint, or the one being written; -1: none */
+    int64_t marked_step; /* where checkpoints/best leads; 0: it is not there */
+    bool save_asked;     /* that one answers RUN/save.now */
+    double peak_flops;   /* measured */
 } ae_run;
 
 /* Opens and checks every input and makes the plan; writes nothing. `config` must have been checked. `in_folder`: what lies in run.dir

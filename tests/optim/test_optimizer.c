@@ -157,7 +157,7 @@ Test(optimizer, a_saved_state_goes_on_bit_for_bit) {
     snprintf(path, sizeof path, "%s/o.h5", folder);
     rig *a = open_rig(false), *b = open_rig(false);
     for (uint64_t step = 1; step <= 3; step++) step_both(a, b, step);
-    cr_assert_eq(ae_optimizer_save(&a->o, path), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_optimizer_save(&a->o, path, (ae_optimizer_call){0}), AE_OK, "%s", ae_error_message());
     a->be.zero(a->o.memory, a->o.bytes);
     a->o.updates = 0;
     cr_assert_eq(ae_optimizer_load(&a->o, path), AE_OK, "%s", ae_error_message());
@@ -181,11 +181,45 @@ Test(optimizer, a_state_of_other_sizes_is_refused) {
     cr_assert_not_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/o.h5", folder);
     rig *r = open_rig(false);
-    cr_assert_eq(ae_optimizer_save(&r->o, path), AE_OK);
+    cr_assert_eq(ae_optimizer_save(&r->o, path, (ae_optimizer_call){0}), AE_OK);
     r->o.params[2].n = 32;
     cr_assert_eq(ae_optimizer_load(&r->o, path), AE_ERR_INPUT);
     cr_assert_not_null(strstr(ae_error_message(), "m.c"), "%s", ae_error_message());
     r->o.params[2].n = 64;
     close_rig(r);
     cr_assert_eq(ae_folder_remove(folder), AE_OK);
+}
+
+/* ---- who is told ---- */
+
+typedef struct {
+    rig *r;
+    int calls;
+    float seen[PARAMS]; /* the first value of parameter i when it was told of */
+} watcher;
+
+static void watch(void *context, ptrdiff_t i) {
+    watcher *w = context;
+    cr_assert_eq(i, w->calls++, "parameters come in order");
+    w->r->be.download(&w->seen[i], w->r->params[i].value, sizeof(float));
+}
+
+Test(optimizer, tells_of_each_parameter_before_it_changes) {
+    rig *r = open_rig(false);
+    double(*g)[LARGEST] = calloc(PARAMS, sizeof *g);
+    float before[PARAMS], after[PARAMS];
+    set_gradients(r, 1, 1, g);
+    watcher w = {.r = r};
+    r->o.before = (ae_optimizer_call){watch, &w};
+    for (int i = 0; i < PARAMS; i++) r->be.download(&before[i], r->params[i].value, sizeof(float));
+    ae_optimizer_update(&r->o, 1e-2, ae_optimizer_grad_norm(&r->o));
+    for (int i = 0; i < PARAMS; i++) {
+        r->be.download(&after[i], r->params[i].value, sizeof(float));
+        cr_assert(w.seen[i] == before[i] && after[i] != before[i], "%s", names[i]);
+    }
+    free(g);
+    cr_assert_eq(w.calls, PARAMS);
+    ae_optimizer_drop(&r->o);
+    cr_assert_eq(w.calls, PARAMS, "dropping changes none");
+    close_rig(r);
 }

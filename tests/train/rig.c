@@ -68,7 +68,8 @@ void train_rig_config(const train_rig *r, ae_train_config *c, const char *name, 
         "model.width=32 model.recurrent_width=48 model.mlp_width=64 model.heads=2 model.blocks=3 "
         "model.window=10 "
         "train.row_tokens=24 train.batch_rows=6 train.steps=12 train.checkpoint_every=4 train.eval_every=3 "
-        "train.keep=0 train.threads=2 optim.lr=1e-2 optim.schedule=cosine optim.warmup_steps=3");
+        "train.keep=0 train.keep_best=false train.threads=2 optim.lr=1e-2 optim.schedule=cosine "
+        "optim.warmup_steps=3");
     set_all(c, more);
 }
 
@@ -164,6 +165,20 @@ json_t *train_rig_metric(const train_rig *r, const char *run, size_t i) {
     json_t *lines = load_metrics(r, run), *line = json_incref(json_array_get(lines, i));
     json_decref(lines);
     return line;
+}
+
+int64_t train_rig_best_step(const train_rig *r, const char *run) {
+    json_t *lines = load_metrics(r, run);
+    int64_t best = 0;
+    double lowest = 1e30;
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i), *loss = json_object_get(line, "eval_loss");
+        if (!loss || json_number_value(loss) >= lowest) continue;
+        lowest = json_number_value(loss);
+        best = json_integer_value(json_object_get(line, "step"));
+    }
+    json_decref(lines);
+    return best;
 }
 
 void train_rig_same_metrics(const train_rig *r, const char *a, const char *b) {

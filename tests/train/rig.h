@@ -24,8 +24,8 @@ const char *train_rig_path(const train_rig *r, const char *name);
 /* A token set of short documents with something to learn in them; `seed` decides which. */
 void train_rig_set(const char *path, int64_t documents, uint64_t seed);
 
-/* The keys of a small run into FOLDER/name: rows of 24 tokens, 6 rows a step, 12 steps, checkpoints every 4, evaluations every 3;
- * then `more`, "section.key=value" separated by spaces. */
+/* The keys of a small run into FOLDER/name: rows of 24 tokens, 6 rows a step, 12 steps, checkpoints every 4 and all of them kept, evaluations
+ * every 3; then `more`, "section.key=value" separated by spaces. */
 void train_rig_config(const train_rig *r, ae_train_config *c, const char *name, const char *more);
 /* Trains with that. */
 ae_status train_rig_run(const train_rig *r, const char *name, const char *more);
@@ -37,6 +37,8 @@ void train_rig_same_metrics(const train_rig *r, const char *a, const char *b);
 /* Line `i` of a run's metrics (the caller releases it), or NULL. */
 json_t *train_rig_metric(const train_rig *r, const char *run, size_t i);
 size_t train_rig_metric_count(const train_rig *r, const char *run);
+/* The step of the lowest eval_loss in a run's metrics. */
+int64_t train_rig_best_step(const train_rig *r, const char *run);
 
 #define ASSERT_OK(expr) cr_assert_eq((expr), AE_OK, "%s", ae_error_message())
 #define ASSERT_SAYS(part)                                                                                    \

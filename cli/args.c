@@ -168,6 +168,28 @@ ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae
     return st;
 }
 
+ae_arg ae_arg_quiet(bool *to) {
+    return (ae_arg){
+        .name = "quiet", .type = AE_ARG_FLAG, .to = to, .help = "nothing on stderr but warnings and errors"};
+}
+
+ae_arg ae_arg_model(const char **to) {
+    return (ae_arg){.name = "model",
+                    .type = AE_ARG_TEXT,
+                    .to = to,
+                    .value = "M",
+                    .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"};
+}
+
+ae_arg ae_arg_threads(int64_t *to) {
+    return (ae_arg){.name = "threads",
+                    .type = AE_ARG_INT,
+                    .to = to,
+                    .max = 1024,
+                    .fallback = "0",
+                    .help = "0: OMP_NUM_THREADS, else the usable cores"};
+}
+
 ae_status ae_args_require(const ae_arg *table, size_t n, const char *name, bool missing) {
     if (!missing) return AE_OK;
     const ae_arg *a = find(table, n, name, strlen(name));

@@ -50,6 +50,11 @@ typedef struct {
     bool *given;          /* set to true when the flag is on the command line; may be NULL */
 } ae_arg;
 
+/* Flags that many verbs have: --quiet, --model M, --threads N. */
+ae_arg ae_arg_quiet(bool *to);
+ae_arg ae_arg_model(const char **to);
+ae_arg ae_arg_threads(int64_t *to);
+
 /* argv[0] (the verb) is skipped. Words that belong to no flag go to `words`, in order; NULL: none are allowed. "-" is a word,
  * what follows "--" is words. `--help` or `-h` sets *help and ends the reading. Faults are AE_ERR_USAGE. */
 ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae_arg_list *words, bool *help);

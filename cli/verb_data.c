@@ -118,19 +118,10 @@ static ae_status verb_prepare(int argc, char **argv) {
          .value = "KEY",
          .fallback = "text",
          .help = "the JSONL field that holds the text"},
-        {.name = "threads",
-         .type = AE_ARG_INT,
-         .to = &threads,
-         .min = 0,
-         .max = 1024,
-         .fallback = "0",
-         .help = "0: OMP_NUM_THREADS, else the usable cores"},
+        ae_arg_threads(&threads),
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace token sets that exist"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "the report as JSON"},
-        {.name = "quiet",
-         .type = AE_ARG_FLAG,
-         .to = &quiet,
-         .help = "nothing on stderr but warnings and errors"},
+        ae_arg_quiet(&quiet),
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);

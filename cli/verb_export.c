@@ -116,11 +116,7 @@ ae_status ae_verb_export(int argc, char **argv) {
     options o = {.dtype = "f32", .shard_bytes = 5000000000};
     bool help = false;
     const ae_arg table[] = {
-        {.name = "model",
-         .type = AE_ARG_TEXT,
-         .to = &o.model,
-         .value = "M",
-         .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"},
+        ae_arg_model(&o.model),
         {.name = "output",
          .type = AE_ARG_TEXT,
          .to = &o.output,
@@ -140,10 +136,7 @@ ae_status ae_verb_export(int argc, char **argv) {
          .fallback = "5G",
          .help = "tensors of a file, at most, where it holds more than one; 0: one file"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace a folder that export wrote"},
-        {.name = "quiet",
-         .type = AE_ARG_FLAG,
-         .to = &o.quiet,
-         .help = "nothing on stderr but warnings and errors"},
+        ae_arg_quiet(&o.quiet),
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);

@@ -196,11 +196,7 @@ out:
 /* The flags, over the options they fill. */
 static ae_status parse(int argc, char **argv, options *o, bool *help) {
     const ae_arg table[] = {
-        {.name = "model",
-         .type = AE_ARG_TEXT,
-         .to = &o->model,
-         .value = "M",
-         .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"},
+        ae_arg_model(&o->model),
         {.name = "prompt",
          .type = AE_ARG_TEXT,
          .to = &o->prompt,
@@ -280,17 +276,8 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
          .value = AE_WEIGHT_CHOICES,
          .fallback = "auto",
          .help = "type of the weights in memory; auto: integers that are stored, else f32"},
-        {.name = "threads",
-         .type = AE_ARG_INT,
-         .to = &o->threads,
-         .min = 0,
-         .max = 1024,
-         .fallback = "0",
-         .help = "0: OMP_NUM_THREADS, else the usable cores"},
-        {.name = "quiet",
-         .type = AE_ARG_FLAG,
-         .to = &o->quiet,
-         .help = "nothing on stderr but warnings and errors"},
+        ae_arg_threads(&o->threads),
+        ae_arg_quiet(&o->quiet),
     };
     const size_t n = sizeof table / sizeof *table;
     const ae_status st = ae_args_parse(argc, argv, table, n, NULL, help);

@@ -346,10 +346,7 @@ ae_status ae_verb_merge(int argc, char **argv) {
          .fallback = "f32",
          .help = "of the tensors written"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace a folder that merge wrote"},
-        {.name = "quiet",
-         .type = AE_ARG_FLAG,
-         .to = &o.quiet,
-         .help = "nothing on stderr but warnings and errors"},
+        ae_arg_quiet(&o.quiet),
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, &o.models, &help);

@@ -129,11 +129,7 @@ ae_status ae_verb_quantize(int argc, char **argv) {
     options o = {.dtype = "int8"};
     bool help = false;
     const ae_arg table[] = {
-        {.name = "model",
-         .type = AE_ARG_TEXT,
-         .to = &o.model,
-         .value = "M",
-         .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"},
+        ae_arg_model(&o.model),
         {.name = "preset",
          .type = AE_ARG_TEXT,
          .to = &o.preset,
@@ -168,17 +164,8 @@ ae_status ae_verb_quantize(int argc, char **argv) {
          .type = AE_ARG_FLAG,
          .to = &o.force,
          .help = "replace a folder that quantize wrote"},
-        {.name = "threads",
-         .type = AE_ARG_INT,
-         .to = &o.threads,
-         .min = 0,
-         .max = 1024,
-         .fallback = "0",
-         .help = "0: OMP_NUM_THREADS, else the usable cores"},
-        {.name = "quiet",
-         .type = AE_ARG_FLAG,
-         .to = &o.quiet,
-         .help = "nothing on stderr but warnings and errors"},
+        ae_arg_threads(&o.threads),
+        ae_arg_quiet(&o.quiet),
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);

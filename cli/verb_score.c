@@ -86,11 +86,7 @@ ae_status ae_verb_score(int argc, char **argv) {
     options o = {.input = "-", .output = "-", .dtype = "auto"};
     bool help = false;
     const ae_arg table[] = {
-        {.name = "model",
-         .type = AE_ARG_TEXT,
-         .to = &o.model,
-         .value = "M",
-         .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"},
+        ae_arg_model(&o.model),
         {.name = "input",
          .type = AE_ARG_TEXT,
          .to = &o.input,
@@ -121,17 +117,8 @@ ae_status ae_verb_score(int argc, char **argv) {
          .value = AE_WEIGHT_CHOICES,
          .fallback = "auto",
          .help = "type of the weights in memory; auto: integers that are stored, else f32"},
-        {.name = "threads",
-         .type = AE_ARG_INT,
-         .to = &o.threads,
-         .min = 0,
-         .max = 1024,
-         .fallback = "0",
-         .help = "0: OMP_NUM_THREADS, else the usable cores"},
-        {.name = "quiet",
-         .type = AE_ARG_FLAG,
-         .to = &o.quiet,
-         .help = "nothing on stderr but warnings and errors"},
+        ae_arg_threads(&o.threads),
+        ae_arg_quiet(&o.quiet),
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);

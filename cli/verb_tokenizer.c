@@ -99,10 +99,7 @@ static ae_status verb_train(int argc, char **argv) {
          .help = "which lines a sample takes"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &force, .help = "replace an output that exists"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "the outcome as JSON on stdout"},
-        {.name = "quiet",
-         .type = AE_ARG_FLAG,
-         .to = &quiet,
-         .help = "nothing on stderr but warnings and errors"},
+        ae_arg_quiet(&quiet),
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);

@@ -251,10 +251,7 @@ ae_status ae_verb_tokenizer_trim(int argc, char **argv) {
          .help = "the JSONL field that holds the text"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace an output that trim wrote"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &o.json, .help = "what it saves as JSON on stdout"},
-        {.name = "quiet",
-         .type = AE_ARG_FLAG,
-         .to = &o.quiet,
-         .help = "nothing on stderr but warnings and errors"},
+        ae_arg_quiet(&o.quiet),
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);

@@ -2,6 +2,7 @@
 
 #include "cli/output_folder.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "data/tokenizer.h"
 
 #include <jansson.h>
@@ -24,8 +25,7 @@ static const char chat_template[] =
 
 /* Takes `value` over. */
 static ae_status write_json(const char *folder, const char *name, json_t *value) {
-    char *path = ae_path_join(folder, name),
-         *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *path = ae_path_join(folder, name), *text = value ? ae_json_text(value) : NULL;
     const ae_status st =
         text ? ae_file_write(path, text, strlen(text)) : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     free(text);

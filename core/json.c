@@ -103,6 +103,16 @@ ae_status ae_json_write_line(const json_t *value, FILE *out, const char *path) {
     return written ? AE_OK : ae_output_failed(path);
 }
 
+char *ae_json_text(const json_t *value) {
+    char *text = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    json_t *back = text != NULL ? json_loads(text, 0, NULL) : NULL;
+    const bool same = back != NULL && json_equal(back, value);
+    json_decref(back);
+    if (same) return text;
+    free(text);
+    return json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+}
+
 json_t *ae_json_number(double x) {
     return isfinite(x) ? json_real(x) : json_null();
 }

@@ -21,6 +21,8 @@ ae_status ae_json_opt_real(const json_t *o, const char *key, const char *where, 
 /* One compact line with 9 significant digits; NaN and infinities must have been made null by the caller
  * (ae_json_number does). */
 ae_status ae_json_write_line(const json_t *value, FILE *out, const char *path);
+/* The whole value, indented, in the caller's memory; numbers in 15 digits where that gives all of them back, else in 17. NULL: no memory. */
+char *ae_json_text(const json_t *value);
 json_t *ae_json_number(double x); /* null when not finite */
 
 #endif

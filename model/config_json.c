@@ -48,7 +48,7 @@ ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
     }
     failed |= json_object_set_new(o, "pattern", json_string(letters));
     failed |= json_object_set_new(o, "scale_embeddings", json_boolean(c->scale_embeddings));
-    *text = failed == 0 ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    *text = failed == 0 ? ae_json_text(o) : NULL;
     json_decref(o);
     return *text != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "the model's configuration: out of memory");
 }

@@ -96,7 +96,7 @@ ae_status ae_model_config_to_hf(const ae_model_config *c, ae_weight_type weights
     json_t *o = fields_of(c, weights);
     if (o != NULL && (weights == AE_WEIGHT_INT8 || weights == AE_WEIGHT_INT4))
         json_object_set_new(o, "quantization_config", quantization_of(weights, group));
-    *text = o != NULL ? json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    *text = o != NULL ? ae_json_text(o) : NULL;
     json_decref(o);
     return *text != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "config.json: out of memory");
 }

@@ -107,3 +107,17 @@ Test(json, full_disk_is_told) {
     json_decref(o);
     fclose(f);
 }
+
+Test(json, numbers_take_no_more_digits_than_they_need) {
+    json_t *o = json_pack("{s:f}", "eps", 1e-6);
+    char *text = ae_json_text(o);
+    cr_assert_str_eq(text, "{\n  \"eps\": 1e-6\n}");
+    free(text);
+    json_object_set_new(o, "eps", json_real(0.1 + 0.2));
+    text = ae_json_text(o);
+    json_t *back = json_loads(text, 0, NULL);
+    cr_assert(json_equal(back, o), "%s", text);
+    free(text);
+    json_decref(back);
+    json_decref(o);
+}

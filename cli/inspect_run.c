@@ -1,7 +1,7 @@
 #include "cli/inspect.h"
 #include "core/file.h"
+#include "model/done.h"
 #include "model/source.h"
-#include "train/done.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,39 +38,29 @@ ae_status ae_inspect_file(ae_inspection *i, const char *folder, const char *name
 
 /* ---- a checkpoint's DONE ---- */
 
-static ae_status note_damage(ae_inspection *i, const char *folder, const ae_done_file *f) {
-    if (f->whole) return AE_OK;
-    ae_status st;
-    if (f->bytes < 0)
-        st = AE_FAIL(AE_ERR_INPUT, "%s/%s: expected a file of %lld bytes, found none that can be read",
-                     folder, f->name, (long long)f->want_bytes);
-    else if (f->bytes != f->want_bytes)
-        st = AE_FAIL(AE_ERR_INPUT, "%s/%s: expected %lld bytes, found %lld", folder, f->name,
-                     (long long)f->want_bytes, (long long)f->bytes);
-    else
-        st = AE_FAIL(AE_ERR_INPUT, "%s/%s: expected CRC-32 %08lx, found %08lx: the file is damaged", folder,
-                     f->name, (unsigned long)f->want_crc, (unsigned long)f->crc);
-    return ae_inspect_note(i, st);
-}
-
-static bool names(const ae_done *d, const char *name) {
-    for (size_t k = 0; k < d->n; k++)
-        if (strcmp(d->files[k].name, name) == 0) return true;
-    return false;
+/* What belongs to a checkpoint and is not listed. */
+static ae_status note_unlisted(ae_inspection *i, ae_done *d, const char *folder) {
+    ae_status st = AE_OK;
+    for (size_t k = 0; k < sizeof ae_done_required / sizeof *ae_done_required; k++)
+        if (!ae_done_lists(d, ae_done_required[k]))
+            AE_TRY(ae_inspect_note(i, ae_done_check(d, folder, ae_done_required[k], false, false)));
+    for (size_t k = 0; k < sizeof ae_done_optional / sizeof *ae_done_optional; k++)
+        if (!ae_done_lists(d, ae_done_optional[k]))
+            AE_TRY(ae_inspect_note(i, ae_done_check(d, folder, ae_done_optional[k], true, false)));
+out:
+    return st;
 }
 
 /* Every file against DONE; `list` false: only what is wrong. */
 static ae_status check_done(ae_inspection *i, const char *folder, bool list) {
     ae_done d;
-    ae_status st = ae_inspect_note(i, ae_done_read(&d, folder, !i->quick));
+    ae_status st = ae_inspect_note(i, ae_done_read(&d, folder));
     if (st != AE_OK || !d.files) return st;
-    if (!names(&d, "weights.h5"))
-        AE_TRY(ae_inspect_note(
-            i,
-            AE_FAIL(AE_ERR_INPUT, "%s/DONE: weights.h5: expected its CRC-32 and size, found none", folder)));
+    AE_TRY(note_unlisted(i, &d, folder));
     for (size_t k = 0; k < d.n; k++) {
-        const ae_done_file *f = &d.files[k];
-        AE_TRY(note_damage(i, folder, f));
+        ae_done_file *f = &d.files[k];
+        ae_done_look(f, folder, !i->quick);
+        AE_TRY(ae_inspect_note(i, ae_done_fault(f, folder)));
         if (!list) continue;
         add_file(i, json_pack("{s:s, s:o, s:o, s:b}", "file", f->name, "bytes",
                               f->bytes >= 0 ? json_integer(f->bytes) : json_null(), "crc32",

@@ -34,9 +34,10 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     options.group = source.group;
     AE_TRY(ae_weights_parse(dtype, &options));
     AE_TRY(ae_backend_cpu(&l->be, &options));
+    AE_TRY(ae_model_source_verify(&source));
     AE_TRY(check_room(path, &source.config, &l->be, &parameters));
     if (source.tokenizer) AE_TRY(ae_tokenizer_open(&l->tokenizer, source.tokenizer));
-    AE_TRY(ae_model_open(&l->model, &l->be, path, false));
+    AE_TRY(ae_model_open_source(&l->model, &l->be, &source, false));
     ae_log("%s: %.1f M parameters in %s, %s, %d threads, %s kernels", source.folder, (double)parameters / 1e6,
            ae_weights_name(l->be.weights), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
            omp_get_max_threads(), l->be.kernels);

@@ -104,6 +104,7 @@ static ae_status run(const options *o) {
     ae_interrupt_catch();
     AE_TRY(parse_type(o->dtype, &j.type));
     AE_TRY(ae_model_source_open(&source, o->model));
+    AE_TRY(ae_model_source_verify(&source));
     AE_TRY(write_folder(&j));
     ae_log("%s: %s in %s, %s a tokenizer", o->output, source.folder, o->dtype,
            source.tokenizer ? "with" : "without");

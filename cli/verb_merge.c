@@ -164,9 +164,10 @@ static ae_status open_source(merging *m, const char *path) {
     if (st != AE_OK) return st;
     m->tensors[m->n_sources] = s->tensors;
     m->folders[m->n_sources++] = s->folder;
-    const ae_status same =
+    ae_status same =
         ae_model_config_agree(&s->config, s->folder, &m->sources[0].config, m->sources[0].folder);
-    return same == AE_OK ? check_tokenizer(m, s->tokenizer) : same;
+    if (same == AE_OK) same = check_tokenizer(m, s->tokenizer);
+    return same == AE_OK ? ae_model_source_verify(s) : same;
 }
 
 static ae_status open_sources(merging *m) {

@@ -55,9 +55,11 @@ out:
     return st;
 }
 
+/* Vectors are float32 beside matrices of bfloat16, so the folder as a whole is not of that type. */
 static ae_status write_config(const char *folder, const ae_quantize_request *r) {
     char *path = ae_path_join(folder, "config.json"), *text = NULL;
-    ae_status st = ae_model_config_to_hf(r->config, r->type, ae_quantize_group(r->type, r->group), &text);
+    const ae_weight_type type = r->type == AE_WEIGHT_BF16 ? AE_WEIGHT_F32 : r->type;
+    ae_status st = ae_model_config_to_hf(r->config, type, ae_quantize_group(r->type, r->group), &text);
     if (st == AE_OK) st = ae_file_write(path, text, strlen(text));
     free(text);
     free(path);
@@ -108,6 +110,7 @@ static ae_status run(const options *o) {
     if (o->threads > 0) omp_set_num_threads((int)o->threads);
     if (o->model) {
         AE_TRY(ae_model_source_open(&source, o->model));
+        AE_TRY(ae_model_source_verify(&source));
         config = source.config;
     } else {
         AE_TRY(shape_of_preset(&config, o->preset));

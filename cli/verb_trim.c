@@ -35,6 +35,7 @@ typedef struct {
     ae_tokenizer *tokenizer;
     ae_trimmed trimmed;
     int64_t parameters, bytes_each; /* before; of a number in the table */
+    ae_weight_type type;            /* BF16 where every tensor is, else F32 */
 } trim;
 
 static ae_status find_pieces(trim *t) {
@@ -112,7 +113,7 @@ static ae_status write_config(const trim *t, const char *folder) {
     ae_model_config c = t->source.config;
     char *path = ae_path_join(folder, "config.json"), *text = NULL;
     c.V = t->trimmed.n;
-    ae_status st = ae_model_config_to_hf(&c, AE_WEIGHT_F32, 0, &text);
+    ae_status st = ae_model_config_to_hf(&c, t->type, 0, &text);
     if (st == AE_OK) st = ae_file_write(path, text, strlen(text));
     free(text);
     free(path);
@@ -143,11 +144,16 @@ static ae_status count_parameters(trim *t) {
     ae_tensors *tensors = NULL;
     ae_status st = ae_params_init(&params, &t->source.config);
     if (st != AE_OK) return st;
-    t->parameters = params.total;
-    ae_params_free(&params);
     st = ae_tensors_open(&tensors, t->source.tensors);
-    if (st == AE_OK) t->bytes_each = ae_tensors_is_bf16(tensors, "model.embed_tokens.weight") ? 2 : 4;
+    if (st == AE_OK) {
+        t->parameters = params.total;
+        t->bytes_each = ae_tensors_is_bf16(tensors, "model.embed_tokens.weight") ? 2 : 4;
+        t->type = AE_WEIGHT_BF16;
+        for (ptrdiff_t i = 0; i < params.n; i++)
+            if (!ae_tensors_is_bf16(tensors, params.items[i].name)) t->type = AE_WEIGHT_F32;
+    }
     ae_tensors_close(tensors);
+    ae_params_free(&params);
     return st;
 }
 
@@ -175,6 +181,7 @@ static ae_status trim_model(trim *t) {
     ae_status st;
     AE_TRY(ae_model_source_open(&t->source, t->o->model));
     AE_TRY(check_source(t));
+    AE_TRY(ae_model_source_verify(&t->source));
     AE_TRY(ae_tokenizer_open(&t->tokenizer, t->source.tokenizer));
     AE_TRY(check_vocabulary(t));
     AE_TRY(count_parameters(t));

@@ -103,10 +103,18 @@ ae_status ae_h5_open(hid_t *file, const char *path) {
     return leave(open_file(file, path));
 }
 
+/* The form of HDF5 1.10, in which all that describes the data carries checksums: a flipped bit there is an error, where older forms may
+ * mean something else or crash the library. */
 ae_status ae_h5_create(hid_t *file, const char *path) {
     enter();
-    *file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    return leave(*file >= 0 ? AE_OK : write_failed(path, "file"));
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_obj_track_times(creation, false); /* the same contents are the same bytes */
+    H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+    *file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+    const ae_status st = *file >= 0 ? AE_OK : write_failed(path, "file");
+    H5Pclose(access);
+    H5Pclose(creation);
+    return leave(st);
 }
 
 ae_status ae_h5_close(hid_t file, const char *path) {
@@ -205,7 +213,10 @@ static ae_status get_shape(hid_t set, const char *path, const char *name, int ra
     if (found < 0) return read_failed(path, name);
     if (found != rank)
         return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected %d dimensions, found %d", path, name, rank, found);
-    for (int i = 0; i < rank; i++) shape[i] = (int64_t)dims[i];
+    for (int i = 0; i < rank; i++) {
+        if (dims[i] > INT64_MAX) return AE_FAIL(AE_ERR_INPUT, "%s: %s: is too long", path, name);
+        shape[i] = (int64_t)dims[i];
+    }
     return AE_OK;
 }
 
@@ -297,6 +308,45 @@ ae_status ae_h5_shape(hid_t file, const char *path, const char *name, int rank, 
     return leave(st);
 }
 
+/* Bytes of data that a set can have: its chunks, of which deflate makes no more than 1032 times the file, or what lies in one piece. */
+static hsize_t room_of(hid_t set, hid_t file) {
+    enum { DEFLATE_MOST = 1032 };
+    const hid_t layout = H5Dget_create_plist(set), type = H5Dget_type(set), space = H5Dget_space(set);
+    hsize_t bytes = 0, chunks = 0, entries = 0, room = H5Dget_storage_size(set);
+    if (H5Fget_filesize(file, &bytes) < 0) bytes = 0;
+    if (H5Pget_layout(layout) == H5D_CHUNKED) {
+        const bool known =
+            H5Pget_chunk(layout, 1, &entries) == 1 && H5Dget_num_chunks(set, space, &chunks) >= 0;
+        bytes = bytes < UINT64_MAX / DEFLATE_MOST ? bytes * DEFLATE_MOST : UINT64_MAX;
+        if (!known || __builtin_mul_overflow(chunks, entries, &room) ||
+            __builtin_mul_overflow(room, H5Tget_size(type), &room))
+            room = known ? UINT64_MAX : 0;
+    }
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Pclose(layout);
+    return room < bytes ? room : bytes;
+}
+
+static ae_status check_room(hid_t set, hid_t file, const char *path, const char *name, int64_t n) {
+    const hid_t type = H5Dget_type(set);
+    const hsize_t each = H5Tget_size(type), room = room_of(set, file);
+    H5Tclose(type);
+    if (each > 0 && (hsize_t)n <= room / each) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected at most the %llu entries that the file holds, found %lld",
+                   path, name, (unsigned long long)(each > 0 ? room / each : 0), (long long)n);
+}
+
+ae_status ae_h5_length(hid_t file, const char *path, const char *name, int64_t *n) {
+    enter();
+    hid_t set;
+    ae_status st = open_set(&set, file, path, name);
+    if (st == AE_OK) st = get_shape(set, path, name, 1, n);
+    if (st == AE_OK) st = check_room(set, file, path, name, *n);
+    H5Dclose(set);
+    return leave(st);
+}
+
 ae_status ae_h5_read(hid_t file, const char *path, const char *name, hid_t type, int rank,
                      const int64_t *shape, void *out) {
     enter();
@@ -381,7 +431,10 @@ static ae_status describe(hid_t set, const char *path, const char *name, ae_h5_s
     if (out->rank > AE_H5_RANK_MAX)
         return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected at most %d dimensions, found %d", path, name,
                        AE_H5_RANK_MAX, out->rank);
-    for (int i = 0; i < out->rank; i++) out->shape[i] = (int64_t)dims[i];
+    for (int i = 0; i < out->rank; i++) {
+        if (dims[i] > INT64_MAX) return AE_FAIL(AE_ERR_INPUT, "%s: %s: is too long", path, name);
+        out->shape[i] = (int64_t)dims[i];
+    }
     return AE_OK;
 }
 
@@ -441,6 +494,7 @@ ae_status ae_h5_create_growing(hid_t file, const char *path, const char *name, h
     H5Pset_chunk(layout, 1, &chunk_dim);
     H5Pset_shuffle(layout);
     H5Pset_deflate(layout, DEFLATE_LEVEL);
+    H5Pset_fletcher32(layout);
     ae_status st = create_set(&set, file, path, name, type, space, layout);
     if (H5Dclose(set) < 0 && st == AE_OK) st = write_failed(path, name);
     H5Pclose(layout);

@@ -17,7 +17,7 @@
  * thread-safe. */
 
 ae_status ae_h5_open(hid_t *file, const char *path);   /* read-only; missing or no HDF5: AE_ERR_INPUT */
-ae_status ae_h5_create(hid_t *file, const char *path); /* truncates */
+ae_status ae_h5_create(hid_t *file, const char *path); /* truncates; for HDF5 1.10 or later */
 ae_status ae_h5_close(hid_t file, const char *path);   /* flush errors (full disk) are AE_ERR_RESOURCE */
 
 bool ae_h5_has(hid_t file, const char *name);
@@ -25,6 +25,10 @@ bool ae_h5_has(hid_t file, const char *name);
 ae_status ae_h5_names(hid_t file, const char *path, char ***names, size_t *n);
 void ae_h5_free_names(char **names, size_t n);
 ae_status ae_h5_shape(hid_t file, const char *path, const char *name, int rank, int64_t *shape);
+
+/* Length of a one-dimensional data set of which the file holds every entry: AE_ERR_INPUT for one that says it has more than there is
+ * room for, before memory for them is taken. */
+ae_status ae_h5_length(hid_t file, const char *path, const char *name, int64_t *n);
 
 /* Whole data sets of a known shape; conversion by HDF5 to the memory type given (H5T_NATIVE_FLOAT, ...). */
 ae_status ae_h5_read(hid_t file, const char *path, const char *name, hid_t type, int rank,
@@ -49,7 +53,7 @@ typedef struct {
 /* AE_ERR_INPUT for what holds no numbers, or has more than AE_H5_RANK_MAX dimensions. */
 ae_status ae_h5_describe(hid_t file, const char *path, const char *name, ae_h5_set *set);
 
-/* An extendable, chunked, deflated one-dimensional data set, and appending to it. */
+/* An extendable, chunked, deflated one-dimensional data set with checksums, and appending to it. */
 ae_status ae_h5_create_growing(hid_t file, const char *path, const char *name, hid_t type, int64_t chunk);
 ae_status ae_h5_append(hid_t file, const char *path, const char *name, hid_t type, int64_t n, const void *x);
 

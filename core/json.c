@@ -29,7 +29,7 @@ static const char *type_name(const json_t *v) {
 
 ae_status ae_json_parse(json_t **root, const char *text, size_t n, const char *where) {
     json_error_t e;
-    *root = json_loadb(text, n, JSON_DECODE_ANY, &e);
+    *root = json_loadb(text, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &e);
     if (*root != NULL) return AE_OK;
     if (json_error_code(&e) == json_error_out_of_memory) {
         return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);

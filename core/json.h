@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Thin help over jansson. Functions that look up a key fail with AE_ERR_INPUT and "where: key: expected ..., found ...". */
+/* Thin help over jansson. A key that comes twice in one object is an error. Functions that look up a key fail with AE_ERR_INPUT
+ * and "where: key: expected ..., found ...". */
 
 ae_status ae_json_load(json_t **root, const char *path); /* whole file, an object */
 ae_status ae_json_parse(json_t **root, const char *text, size_t n,

@@ -44,6 +44,9 @@ static inline uint64_t ae_content_hash_end(const ae_content_hash *h) {
 }
 
 /* Attribute of a token set that keeps it, as 16 hexadecimal digits. */
-#define AE_CONTENT_HASH "content_hash"
+#define AE_CONTENT_HASH   "content_hash"
+#define AE_TOKENIZER_HASH "tokenizer_hash"
+#define AE_MANIFEST_HASH                                                                                     \
+    "manifest_hash" /* a whole number: texts of attributes lie where HDF5 keeps no checksum */
 
 #endif

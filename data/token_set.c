@@ -53,7 +53,7 @@ static ae_status check_doc_starts(const ae_token_set *s) {
 
 static ae_status read_doc_starts(ae_token_set *s) {
     int64_t n = 0;
-    ae_status st = ae_h5_shape(s->file, s->path, "doc_starts", 1, &n);
+    ae_status st = ae_h5_length(s->file, s->path, "doc_starts", &n);
     if (st != AE_OK) return st;
     if (n < 2)
         return AE_FAIL(AE_ERR_INPUT, "%s: doc_starts: expected at least 2 entries, found %lld", s->path,
@@ -79,15 +79,54 @@ static ae_status read_doc_bytes(ae_token_set *s) {
     return AE_OK;
 }
 
+/* 16 hexadecimal digits. */
+static ae_status read_hash(const ae_token_set *s, const char *name, uint64_t *hash) {
+    char *text = NULL;
+    ae_status st = ae_h5_attr_text(s->file, s->path, name, &text);
+    if (st != AE_OK) return st;
+    if (strlen(text) == 16 && strspn(text, "0123456789abcdef") == 16)
+        *hash = strtoull(text, NULL, 16);
+    else
+        st = AE_FAIL(AE_ERR_INPUT, "%s: %s: expected 16 hexadecimal digits, found \"%.40s\"; remove it",
+                     s->path, name, text);
+    free(text);
+    return st;
+}
+
+static ae_status check_tokenizer_hash(const ae_token_set *s) {
+    uint64_t kept = 0;
+    if (!ae_h5_has_attr(s->file, AE_TOKENIZER_HASH)) return AE_OK;
+    const ae_status st = read_hash(s, AE_TOKENIZER_HASH, &kept);
+    if (st != AE_OK || kept == ae_fnv(AE_FNV_START, s->tokenizer, s->tokenizer_bytes)) return st;
+    return AE_FAIL(AE_ERR_INPUT, "%s: tokenizer: expected the bytes of hash %016llx, found others", s->path,
+                   (unsigned long long)kept);
+}
+
 static ae_status read_tokenizer(ae_token_set *s) {
     int64_t n = 0;
     if (!ae_h5_has(s->file, "tokenizer")) return AE_OK;
-    ae_status st = ae_h5_shape(s->file, s->path, "tokenizer", 1, &n);
+    ae_status st = ae_h5_length(s->file, s->path, "tokenizer", &n);
     if (st != AE_OK || n == 0) return st;
     s->tokenizer = malloc((size_t)n);
     if (!s->tokenizer) return no_memory(s->path);
     s->tokenizer_bytes = (size_t)n;
-    return ae_h5_read(s->file, s->path, "tokenizer", H5T_NATIVE_UINT8, 1, &n, s->tokenizer);
+    st = ae_h5_read(s->file, s->path, "tokenizer", H5T_NATIVE_UINT8, 1, &n, s->tokenizer);
+    return st == AE_OK ? check_tokenizer_hash(s) : st;
+}
+
+/* Held against its hash where the set keeps one. */
+static ae_status read_manifest(ae_token_set *s) {
+    int64_t kept = 0;
+    ae_status st;
+    if (!ae_h5_has_attr(s->file, "manifest")) return AE_OK;
+    AE_TRY(ae_h5_attr_text(s->file, s->path, "manifest", &s->manifest));
+    if (!ae_h5_has_attr(s->file, AE_MANIFEST_HASH)) return AE_OK;
+    AE_TRY(ae_h5_attr_int(s->file, s->path, AE_MANIFEST_HASH, &kept));
+    if ((uint64_t)kept != ae_fnv(AE_FNV_START, s->manifest, strlen(s->manifest)))
+        st = AE_FAIL(AE_ERR_INPUT, "%s: manifest: expected the text of hash %016llx, found another", s->path,
+                     (unsigned long long)kept);
+out:
+    return st;
 }
 
 static ae_status read_vocab_size(ae_token_set *s) {
@@ -111,13 +150,13 @@ static ae_status read_mask_shape(ae_token_set *s) {
 static ae_status read_header(ae_token_set *s) {
     ae_status st = AE_OK;
     AE_TRY(read_vocab_size(s));
-    AE_TRY(ae_h5_shape(s->file, s->path, "tokens", 1, &s->tokens));
+    AE_TRY(ae_h5_length(s->file, s->path, "tokens", &s->tokens));
     if (s->tokens == 0) AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: tokens: expected some, found none", s->path));
     AE_TRY(read_doc_starts(s));
     AE_TRY(read_mask_shape(s));
     AE_TRY(read_doc_bytes(s));
     AE_TRY(read_tokenizer(s));
-    if (ae_h5_has_attr(s->file, "manifest")) st = ae_h5_attr_text(s->file, s->path, "manifest", &s->manifest);
+    AE_TRY(read_manifest(s));
 out:
     return st;
 }
@@ -272,21 +311,6 @@ out:
     return st;
 }
 
-/* As the writer has left it. */
-static ae_status read_content_hash(ae_token_set *s, uint64_t *hash) {
-    char *text = NULL;
-    ae_status st = ae_h5_attr_text(s->file, s->path, AE_CONTENT_HASH, &text);
-    if (st != AE_OK) return st;
-    if (strlen(text) == 16 && strspn(text, "0123456789abcdef") == 16)
-        *hash = strtoull(text, NULL, 16);
-    else
-        st = AE_FAIL(AE_ERR_INPUT,
-                     "%s: " AE_CONTENT_HASH ": expected 16 hexadecimal digits, found \"%s\"; remove it",
-                     s->path, text);
-    free(text);
-    return st;
-}
-
 bool ae_token_set_keeps_hash(const ae_token_set *s) {
     return ae_h5_has_attr(s->file, AE_CONTENT_HASH);
 }
@@ -295,7 +319,7 @@ ae_status ae_token_set_verify(ae_token_set *s) {
     uint64_t kept = 0, found = 0;
     ae_status st = hash_contents(s, &found);
     if (st != AE_OK || !ae_token_set_keeps_hash(s)) return st;
-    st = read_content_hash(s, &kept);
+    st = read_hash(s, AE_CONTENT_HASH, &kept);
     if (st != AE_OK || kept == found) return st;
     return AE_FAIL(AE_ERR_INPUT,
                    "%s: " AE_CONTENT_HASH ": expected %016llx of what is there, found %016llx: changed since "
@@ -307,7 +331,8 @@ ae_status ae_token_set_verify(ae_token_set *s) {
 ae_status ae_token_set_hash(ae_token_set *s, uint64_t *hash) {
     uint64_t h = 0;
     if (!s->hashed) {
-        const ae_status st = ae_token_set_keeps_hash(s) ? read_content_hash(s, &h) : hash_contents(s, &h);
+        const ae_status st =
+            ae_token_set_keeps_hash(s) ? read_hash(s, AE_CONTENT_HASH, &h) : hash_contents(s, &h);
         if (st != AE_OK) return st;
         h = ae_hash_mix(h, (uint64_t)s->vocab_size);
         h = ae_hash_mix(h, (uint64_t)s->documents);

@@ -8,12 +8,13 @@
 
 /* A token set: HDF5 with /tokens (uint16 or uint32), /doc_starts (int64; its last entry is the number of tokens), optional
  * /loss_mask (uint8: whether token i counts as a target), /tokenizer (the sentencepiece file's bytes), /doc_bytes (int64: bytes
- * of text of each document); attributes vocab_size, tokenizer_hash, content_hash, manifest (JSON), version. Only /tokens, /doc_starts and
+ * of text of each document); attributes vocab_size, tokenizer_hash, content_hash, manifest (JSON), manifest_hash, version. Only /tokens, /doc_starts and
  * vocab_size are required. docs/interfaces.md. */
 typedef struct ae_token_set ae_token_set;
 
-ae_status ae_token_set_open(ae_token_set **s,
-                            const char *path); /* checks shapes, order of doc_starts, attributes */
+ae_status ae_token_set_open(
+    ae_token_set **s,
+    const char *path); /* checks shapes, order of doc_starts, attributes, hashes of tokenizer and manifest */
 void ae_token_set_close(ae_token_set *s);
 
 const char *ae_token_set_path(const ae_token_set *s);

@@ -68,9 +68,9 @@ static ae_status set_hash_attr(ae_token_writer *w, const char *name, uint64_t ha
 }
 
 static ae_status write_tokenizer(ae_token_writer *w, const void *bytes, size_t n) {
-    const int64_t shape = (int64_t)n;
-    const ae_status st = ae_h5_write(w->file, w->aside, "tokenizer", H5T_NATIVE_UINT8, 1, &shape, bytes);
-    return st == AE_OK ? set_hash_attr(w, "tokenizer_hash", ae_fnv(AE_FNV_START, bytes, n)) : st;
+    ae_status st = ae_h5_create_growing(w->file, w->aside, "tokenizer", H5T_NATIVE_UINT8, CHUNK);
+    if (st == AE_OK) st = ae_h5_append(w->file, w->aside, "tokenizer", H5T_NATIVE_UINT8, (int64_t)n, bytes);
+    return st == AE_OK ? set_hash_attr(w, AE_TOKENIZER_HASH, ae_fnv(AE_FNV_START, bytes, n)) : st;
 }
 
 static ae_status create(ae_token_writer *w, const ae_token_set_info *info) {
@@ -172,6 +172,12 @@ static void writer_free(ae_token_writer *w) {
     free(w);
 }
 
+static ae_status write_manifest(ae_token_writer *w, const char *text) {
+    const int64_t hash = (int64_t)ae_fnv(AE_FNV_START, text, strlen(text));
+    const ae_status st = ae_h5_set_attr_text(w->file, w->aside, "manifest", text);
+    return st == AE_OK ? ae_h5_set_attr_int(w->file, w->aside, AE_MANIFEST_HASH, hash) : st;
+}
+
 ae_status ae_token_writer_finish(ae_token_writer *w, const char *manifest_json) {
     ae_status st = AE_OK;
     AE_TRY(column_flush(w, &w->ids));
@@ -179,7 +185,7 @@ ae_status ae_token_writer_finish(ae_token_writer *w, const char *manifest_json) 
     AE_TRY(column_flush(w, &w->text_bytes));
     if (w->has_mask) AE_TRY(column_flush(w, &w->mask));
     AE_TRY(set_hash_attr(w, AE_CONTENT_HASH, ae_content_hash_end(&w->hash)));
-    if (manifest_json) AE_TRY(ae_h5_set_attr_text(w->file, w->aside, "manifest", manifest_json));
+    if (manifest_json) AE_TRY(write_manifest(w, manifest_json));
     AE_TRY(close_file(w));
     AE_TRY(ae_path_sync(w->aside));
     AE_TRY(ae_path_rename(w->aside, w->path));

@@ -85,7 +85,7 @@ static json_t *fields_of(const ae_model_config *c, ae_weight_type weights) {
         blocks_of(c), "rope_theta", c->rope_theta, "partial_rotary_factor", c->rope_share, "rms_norm_eps",
         c->norm_eps, "logits_soft_cap", c->soft_cap, "hidden_activation", "gelu_pytorch_tanh",
         "tie_word_embeddings", 1, "attention_bias", 0, "torch_dtype",
-        weights == AE_WEIGHT_F32 ? "float32" : "bfloat16");
+        weights == AE_WEIGHT_BF16 ? "bfloat16" : "float32");
 }
 
 ae_status ae_model_config_to_hf(const ae_model_config *c, ae_weight_type weights, ptrdiff_t group,

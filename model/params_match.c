@@ -49,3 +49,12 @@ ae_status ae_params_match(const ae_params *p, ae_tensors *t, const char *path) {
     const ae_status st = check_names(p, t, path);
     return st == AE_OK ? check_tied(t, path) : st;
 }
+
+ae_status ae_params_fit(const ae_params *params, ae_tensors *t, const char *path) {
+    ae_status st = check_names(params, t, path);
+    for (ptrdiff_t i = 0; st == AE_OK && i < params->n; i++) {
+        const ae_param *p = &params->items[i];
+        st = ae_tensors_read_part(t, p->name, p->rank, p->shape, 0, 0, NULL);
+    }
+    return st == AE_OK ? check_tied(t, path) : st;
+}

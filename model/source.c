@@ -1,6 +1,8 @@
 #include "model/source.h"
 
 #include "core/file.h"
+#include "model/done.h"
+#include "model/params_match.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -107,6 +109,19 @@ static ae_status open_hf(ae_model_source *s) {
     return st;
 }
 
+/* What is read here is read from files that are as they were written; weights are only as long. */
+static ae_status check_small_files(const ae_model_source *s) {
+    ae_done d;
+    ae_status st;
+    AE_TRY(ae_done_read(&d, s->folder));
+    AE_TRY(ae_done_check(&d, s->folder, "model.json", false, true));
+    AE_TRY(ae_done_check(&d, s->folder, "tokenizer.model", true, true));
+    AE_TRY(ae_done_check(&d, s->folder, "weights.h5", false, false));
+out:
+    ae_done_free(&d);
+    return st;
+}
+
 static ae_status open_checkpoint(ae_model_source *s) {
     if (!has(s->folder, "DONE"))
         return AE_FAIL(AE_ERR_INPUT,
@@ -118,7 +133,8 @@ static ae_status open_checkpoint(ae_model_source *s) {
     s->kind = AE_SOURCE_CHECKPOINT;
     s->tensors = ae_path_join(s->folder, "weights.h5");
     find_tokenizer(s);
-    ae_status st = ae_file_read(config, &text, &n);
+    ae_status st = check_small_files(s);
+    if (st == AE_OK) st = ae_file_read(config, &text, &n);
     if (st == AE_OK) st = ae_model_config_from_json(&s->config, text, config);
     free(text);
     free(config);
@@ -175,14 +191,68 @@ void ae_model_source_free(ae_model_source *s) {
     *s = (ae_model_source){0};
 }
 
+/* ---- weights ---- */
+
+static ae_status check_weights_file(const ae_model_source *s) {
+    ae_done d;
+    if (s->kind != AE_SOURCE_CHECKPOINT) return AE_OK;
+    ae_status st = ae_done_read(&d, s->folder);
+    if (st == AE_OK) st = ae_done_check(&d, s->folder, "weights.h5", false, true);
+    ae_done_free(&d);
+    return st;
+}
+
+/* Where the configuration speaks of other integers than there are, values would be rounded once more. */
+static ae_status check_integers(const ae_model_source *s, const ae_params *params, ae_tensors *t) {
+    const int want = s->weights == AE_WEIGHT_INT8 ? 8 : s->weights == AE_WEIGHT_INT4 ? 4 : 0;
+    for (ptrdiff_t i = 0; i < params->n; i++) {
+        const ae_param *p = &params->items[i];
+        int bits = 0;
+        int64_t group = 0;
+        if (want == 0 || !p->product || p->parts > 0) continue;
+        const ae_status st = ae_tensors_integers(t, p->name, p->rank, p->shape, &bits, &group);
+        if (st != AE_OK) return st;
+        const bool same = bits == want && ae_ceil_div((ptrdiff_t)p->cols, (ptrdiff_t)group) ==
+                                              ae_ceil_div((ptrdiff_t)p->cols, s->group);
+        if (!same)
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: %s: expected %d bits in groups of %td as quantization_config says, found %d "
+                           "in groups of %lld",
+                           s->tensors, p->name, want, s->group, bits, (long long)group);
+    }
+    return AE_OK;
+}
+
+ae_status ae_model_source_verify(const ae_model_source *s) {
+    ae_params params = {0};
+    ae_tensors *t = NULL;
+    ae_status st;
+    AE_TRY(check_weights_file(s));
+    AE_TRY(ae_params_init(&params, &s->config));
+    AE_TRY(ae_tensors_open(&t, s->tensors));
+    AE_TRY(ae_params_fit(&params, t, s->tensors));
+    AE_TRY(check_integers(s, &params, t));
+out:
+    ae_tensors_close(t);
+    ae_params_free(&params);
+    return st;
+}
+
+ae_status ae_model_open_source(ae_model *m, const ae_backend *be, const ae_model_source *s, bool training) {
+    *m = (ae_model){0};
+    ae_status st = ae_model_init(m, be, &s->config, training);
+    if (st == AE_OK) st = ae_model_load(m, s->tensors);
+    if (st != AE_OK) ae_model_free(m);
+    return st;
+}
+
 ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path, bool training) {
     ae_model_source s;
     *m = (ae_model){0};
     ae_status st = ae_model_source_open(&s, path);
     if (st != AE_OK) return st;
-    st = ae_model_init(m, be, &s.config, training);
-    if (st == AE_OK) st = ae_model_load(m, s.tensors);
-    if (st != AE_OK) ae_model_free(m);
+    st = ae_model_source_verify(&s);
+    if (st == AE_OK) st = ae_model_open_source(m, be, &s, training);
     ae_model_source_free(&s);
     return st;
 }

@@ -17,8 +17,12 @@ typedef struct {
     char *tokenizer;        /* tokenizer.model there; NULL when there is none */
 } ae_model_source;
 
-/* Reads the configuration, not the weights. AE_ERR_INPUT for a folder that is nothing of the three, or half-written. */
+/* Reads the configuration, not the weights. AE_ERR_INPUT for a folder that is nothing of the three, or half-written, or whose small files
+ * and sizes are not those in its DONE. */
 ae_status ae_model_source_open(ae_model_source *s, const char *path);
+/* Before weights are used or memory for them is taken: whether they are whole (of a checkpoint the CRC-32 in DONE, which reads the file
+ * once) and what the configuration asks for: names, shapes, bits and groups of integers. AE_ERR_INPUT. */
+ae_status ae_model_source_verify(const ae_model_source *s);
 void ae_model_source_free(ae_model_source *s);
 
 /* Steps of the folders RUN/checkpoints/step-000123, rising, complete or not; none without the folder. */
@@ -34,7 +38,9 @@ char *ae_checkpoint_path(const char *run, int64_t step);
 /* The newest complete checkpoint of a run's folder (caller frees); NULL with AE_OK when it has none. `step` may be NULL. */
 ae_status ae_newest_checkpoint(char **folder, int64_t *step, const char *run);
 
-/* A model of what stands at `path`: memory, values and packed forms. */
+/* A model of what stands at `path`, verified: memory, values and packed forms. */
 ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path, bool training);
+/* The same of a source that was verified. */
+ae_status ae_model_open_source(ae_model *m, const ae_backend *be, const ae_model_source *s, bool training);
 
 #endif

@@ -1,8 +1,8 @@
 #include "train/checkpoint.h"
 
 #include "core/file.h"
-#include "core/json.h"
 #include "core/log.h"
+#include "model/done.h"
 #include "model/source.h"
 
 #include <dirent.h>
@@ -23,68 +23,23 @@ size_t ae_checkpoint_bytes(const ae_params *params) {
 
 /* ---- DONE ---- */
 
-static ae_status describe(json_t *files, const char *folder, const char *name) {
-    uint32_t crc;
-    int64_t bytes;
-    char *path = ae_path_join(folder, name);
-    ae_status st = ae_path_sync(path);
-    if (st == AE_OK) st = ae_file_crc32(path, &crc, &bytes);
-    if (st == AE_OK)
-        json_object_set_new(files, name,
-                            json_pack("{s:I, s:I}", "crc32", (json_int_t)crc, "bytes", (json_int_t)bytes));
-    free(path);
-    return st;
-}
-
-static ae_status write_done(const char *folder, const char *const *names, size_t n) {
+/* Every file that belongs to a checkpoint is listed, and every file that is listed is as it was. */
+static ae_status agree(ae_done *d, const char *folder, bool thorough) {
     ae_status st = AE_OK;
-    char *text = NULL, *path = ae_path_join(folder, "DONE");
-    json_t *files = json_object();
-    for (size_t i = 0; i < n; i++) AE_TRY(describe(files, folder, names[i]));
-    text = json_dumps(files, JSON_INDENT(1));
-    if (!text) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path));
-    AE_TRY(ae_file_write(path, text, strlen(text)));
-    AE_TRY(ae_path_sync(folder));
+    for (size_t i = 0; i < sizeof ae_done_required / sizeof *ae_done_required; i++)
+        AE_TRY(ae_done_check(d, folder, ae_done_required[i], false, false));
+    for (size_t i = 0; i < sizeof ae_done_optional / sizeof *ae_done_optional; i++)
+        AE_TRY(ae_done_check(d, folder, ae_done_optional[i], true, false));
+    for (size_t i = 0; i < d->n; i++) AE_TRY(ae_done_check(d, folder, d->files[i].name, false, thorough));
 out:
-    json_decref(files);
-    free(text);
-    free(path);
-    return st;
-}
-
-static ae_status agree(const char *folder, const char *name, const json_t *entry, bool thorough) {
-    uint32_t crc = 0;
-    int64_t want_crc, want_bytes;
-    char *path = ae_path_join(folder, name);
-    int64_t bytes = ae_file_size(path);
-    ae_status st = ae_json_int(entry, "crc32", path, &want_crc);
-    if (st == AE_OK) st = ae_json_int(entry, "bytes", path, &want_bytes);
-    if (st == AE_OK && bytes == want_bytes && thorough) st = ae_file_crc32(path, &crc, &bytes);
-    if (st == AE_OK && bytes != want_bytes)
-        st = AE_FAIL(AE_ERR_INPUT, "%s: expected %lld bytes, found %lld", path, (long long)want_bytes,
-                     (long long)ae_max(bytes, 0));
-    if (st == AE_OK && thorough && crc != (uint32_t)want_crc)
-        st = AE_FAIL(AE_ERR_INPUT, "%s: expected CRC-32 %08lx, found %08lx: the file is damaged", path,
-                     (unsigned long)want_crc, (unsigned long)crc);
-    free(path);
     return st;
 }
 
 static ae_status verify(const char *folder, bool thorough) {
-    json_t *files = NULL, *entry;
-    const char *name;
-    char *path = ae_path_join(folder, "DONE");
-    ae_status st = ae_json_load(&files, path);
-    if (st == AE_OK && !json_object_get(files, "weights.h5"))
-        st = AE_FAIL(AE_ERR_INPUT, "%s: weights.h5: expected its CRC-32 and size, found none", path);
-    if (st == AE_OK) {
-        json_object_foreach(files, name, entry) {
-            st = agree(folder, name, entry, thorough);
-            if (st != AE_OK) break;
-        }
-    }
-    json_decref(files);
-    free(path);
+    ae_done d;
+    ae_status st = ae_done_read(&d, folder);
+    if (st == AE_OK) st = agree(&d, folder, thorough);
+    ae_done_free(&d);
     return st;
 }
 
@@ -199,12 +154,11 @@ static ae_status write_text(const char *folder, const char *name, const void *by
 /* What is small. */
 static ae_status write_rest(ae_checkpoint_job *j, const ae_checkpoint_parts *p) {
     ae_status st = AE_OK;
-    const char *names[7] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml", "state.json"};
+    const char **names = j->names;
     char *paths[7] = {NULL}, *model = NULL;
-    j->n = 5;
-    if (p->tokenizer) names[j->n++] = "tokenizer.model";
-    if (p->carry) names[j->n++] = "carry.h5";
-    memcpy(j->names, names, sizeof names);
+    for (j->n = 0; j->n < 5; j->n++) names[j->n] = ae_done_required[j->n];
+    if (p->tokenizer) names[j->n++] = ae_done_optional[0];
+    if (p->carry) names[j->n++] = ae_done_optional[1];
     for (size_t i = 0; i < j->n; i++) paths[i] = ae_path_join(j->partial, names[i]);
     AE_TRY(ae_model_config_to_json(&p->model->config, &model));
     AE_TRY(write_text(j->partial, names[2], model, strlen(model)));
@@ -260,7 +214,7 @@ out:
 ae_status ae_checkpoint_write(const ae_checkpoint_job *j, ae_optimizer_call written) {
     ae_status st = AE_OK;
     AE_TRY(write_tensors(j, written));
-    AE_TRY(write_done(j->partial, j->names, j->n));
+    AE_TRY(ae_done_write(j->partial, j->names, j->n));
     AE_TRY(ae_folder_remove(j->folder)); /* there only if it is damaged */
     AE_TRY(ae_path_rename(j->partial, j->folder));
     prune(j->run, j->step, &j->keep);

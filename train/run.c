@@ -89,6 +89,7 @@ static ae_status open_source(ae_run *run) {
     const char *init = run->config->model.init;
     int64_t vocab = data_vocab(run);
     AE_TRY(ae_model_source_open(&run->source, init));
+    AE_TRY(ae_model_source_verify(&run->source));
     run->shape = run->source.config;
     if (vocab > run->shape.V)
         AE_TRY(AE_FAIL(AE_ERR_INPUT,

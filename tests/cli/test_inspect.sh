@@ -74,6 +74,23 @@ prints '"step":2,"folder":"hurt/checkpoints/step-000002","whole":false'
 prints 'step-000002/state.json: expected CRC-32'
 prints 'step-000004/optimizer.h5: expected CRC-32'
 
+# A flipped bit in the weights of a checkpoint is seen by every verb that reads them, before anything is written.
+cp -r $step flipped
+damage flipped/weights.h5 $(($(stat -c %s flipped/weights.h5) / 2))
+echo '{"text": "the birds"}' >lines.jsonl
+refuses_flipped() {
+    run 3 "$@"
+    says "flipped/weights.h5: expected CRC-32"
+}
+refuses_flipped "$aerie" score --model flipped --input lines.jsonl
+refuses_flipped "$aerie" generate --model flipped --prompt the --max-new 1
+refuses_flipped "$aerie" export --model flipped --output flipped-out
+refuses_flipped "$aerie" quantize --model flipped --output flipped-out
+refuses_flipped "$aerie" merge --output flipped-out $step flipped
+refuses_flipped "$aerie" tokenizer trim --model flipped --input book.txt --output flipped-out
+refuses_flipped "$aerie" pretrain run.dir=flipped-out model.init=flipped data.train=book/train.h5 train.steps=1 train.row_tokens=32
+absent flipped-out
+
 # Truncated, missing, malformed: each is named, and the rest is told all the same.
 cp -r $step cut
 truncate -s 5000 cut/weights.h5

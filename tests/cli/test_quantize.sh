@@ -11,6 +11,11 @@ for type in bf16 int8 int4; do
     rm stored loaded
 done
 
+# Matrices are narrower, vectors stay float32: no one type but that one holds them all.
+for type in bf16 int8 int4; do
+    grep -q '"torch_dtype": "float32"' "q-$type/config.json" || fail "q-$type/config.json tells another type"
+done
+
 # Nothing is replaced unasked, and never what somebody else wrote, nor the model that is read.
 run 2 "$aerie" quantize --model "$tiny" --output q-int8
 says "exists already"

@@ -71,6 +71,12 @@ run 0 "$aerie" data prepare --input used.txt --tokenizer less/tokenizer.model --
 run 0 "$aerie" pretrain run.dir=again model.init=less data.train=less_set/train.h5 train.row_tokens=64 \
     train.batch_rows=2 train.steps=2 optim.lr=1e-3
 
+# config.json tells the type of what is stored: float32, and bfloat16 where all of it is.
+grep -q '"torch_dtype": "float32"' less/config.json || fail "less/config.json tells another type"
+run 0 "$aerie" export --model less --output half --dtype bf16
+run 0 "$aerie" tokenizer trim --model half --input used.txt --output half_less
+grep -q '"torch_dtype": "bfloat16"' half_less/config.json || fail "half_less/config.json tells another type"
+
 # A model without a tokenizer, and one of integers.
 run 3 "$aerie" tokenizer trim --model "$fixtures/tiny" --input used.txt --output x
 says 'expected a model with tokenizer.model, found none'

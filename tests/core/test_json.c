@@ -80,6 +80,10 @@ Test(json, whole_files_hold_an_object, .init = scratch_make, .fini = scratch_rem
     cr_assert_eq(ae_json_load(&v, scratch_write("c.json", "{\n\"a\": [1,\n", 11)), AE_ERR_INPUT);
     cr_assert_message("c.json: expected JSON, found an error at line 3");
     cr_assert_eq(ae_json_load(&v, scratch_path("none.json")), AE_ERR_INPUT);
+    const char twice[] = "{\"a\": {\"b\": 1, \"b\": 1}}";
+    cr_assert_eq(ae_json_load(&v, scratch_write("d.json", twice, sizeof twice - 1)), AE_ERR_INPUT);
+    cr_assert_message(
+        "d.json: expected JSON, found an error at line 1, column 18: duplicate object key near '\"b\"'");
 }
 
 Test(json, lines_are_compact_with_nine_digits, .init = scratch_make, .fini = scratch_remove) {

@@ -240,6 +240,45 @@ Test(token_set, malformed_sets_are_refused) {
     refuse(f, "loss_mask: expected 0 or 1, found 2 at 3");
 }
 
+/* A set that says it has `n` entries and holds one chunk of them, or none. */
+static void claim(hid_t f, const char *name, hsize_t n, bool chunked) {
+    const hsize_t one = 1, chunk = 64, at = 0;
+    const int64_t value = 0;
+    const hid_t space = H5Screate_simple(1, &n, NULL), memory = H5Screate_simple(1, &one, NULL);
+    const hid_t layout = H5Pcreate(H5P_DATASET_CREATE);
+    if (chunked) H5Pset_chunk(layout, 1, &chunk);
+    const hid_t set = H5Dcreate2(f, name, H5T_NATIVE_INT64, space, H5P_DEFAULT, layout, H5P_DEFAULT);
+    cr_assert(set >= 0);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, NULL, &one, NULL);
+    if (chunked) cr_assert_geq(H5Dwrite(set, H5T_NATIVE_INT64, memory, space, H5P_DEFAULT, &value), 0);
+    H5Dclose(set);
+    H5Pclose(layout);
+    H5Sclose(memory);
+    H5Sclose(space);
+}
+
+/* Lengths that a file cannot hold are no reason to take memory for them. */
+Test(token_set, claims_of_length_are_held_against_the_file) {
+    static const struct {
+        hsize_t n;
+        bool chunked;
+    } cases[] = {{UINT64_C(1) << 61, true},  {(UINT64_C(1) << 61) + 2, true},
+                 {UINT64_C(1) << 40, true},  {200, true},
+                 {UINT64_C(1) << 60, false}, {100000, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int starts = 0; starts < 2; starts++) {
+            hid_t f = H5I_INVALID_HID;
+            const char *path = scratch_path("claim.h5");
+            cr_assert_eq(ae_h5_create(&f, path), AE_OK);
+            cr_assert_eq(ae_h5_set_attr_int(f, path, "vocab_size", 20), AE_OK);
+            claim(f, "tokens", starts ? 1 : cases[i].n, starts || cases[i].chunked);
+            claim(f, "doc_starts", cases[i].n, cases[i].chunked);
+            cr_assert_eq(ae_h5_close(f, path), AE_OK);
+            cr_assert_eq(open_and_read(path), AE_ERR_INPUT, "case %zu", i);
+            cr_assert_message(starts ? "doc_starts: expected at most the " : "tokens: expected at most the ");
+        }
+}
+
 Test(token_set, other_files_are_refused) {
     cr_assert_eq(open_and_read(scratch_path("none.h5")), AE_ERR_INPUT);
     cr_assert_message("none.h5: ");

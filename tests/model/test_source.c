@@ -1,3 +1,4 @@
+#include "model/done.h"
 #include "model/source.h"
 #include "model/tensors.h"
 #include "tests/core/scratch.h"
@@ -30,6 +31,13 @@ static void write_checkpoint(const ae_model *m, const char *folder) {
     snprintf(name, sizeof name, "%s/model.json", folder);
     write_text(name, text);
     free(text);
+}
+
+/* DONE of what is there. */
+static void finish_checkpoint(const char *folder, bool tokenizer) {
+    static const char *const names[] = {"weights.h5", "model.json", "tokenizer.model"};
+    cr_assert_eq(ae_done_write(scratch_path(folder), names, tokenizer ? 3 : 2), AE_OK, "%s",
+                 ae_error_message());
 }
 
 static void expect_same_values(const ae_model *a, const ae_model *b) {
@@ -72,10 +80,10 @@ Test(source, checkpoints_and_runs) {
     write_checkpoint(&m, "run/checkpoints/step-000009");
     refused(scratch_path("run/checkpoints/step-000009"), "DONE");
     refused(scratch_path("run"), "complete checkpoint");
-    write_text("run/checkpoints/step-000009/DONE", "");
+    finish_checkpoint("run/checkpoints/step-000009", false);
     write_checkpoint(&m, "run/checkpoints/step-000010");
     write_text("run/checkpoints/step-000010/tokenizer.model", "pieces");
-    write_text("run/checkpoints/step-000010/DONE", "");
+    finish_checkpoint("run/checkpoints/step-000010", true);
     write_checkpoint(&m, "run/checkpoints/step-000011");
     write_checkpoint(&m, "run/checkpoints/step-000012.tmp");
     write_text("run/checkpoints/step-000012.tmp/DONE", "");
@@ -104,10 +112,79 @@ Test(source, no_model_at_all) {
     refused(scratch_path("empty"), "found none of them");
     make_folder("step-000004");
     refused(scratch_path("step-000004"), "DONE");
-    write_text("step-000004/DONE", "");
+    write_text("step-000004/DONE", "{}");
     refused(scratch_path("step-000004"), "model.json");
     write_text("step-000004/model.json", "{\"vocab\": 3}");
+    write_text("step-000004/weights.h5", "none");
+    finish_checkpoint("step-000004", false);
     refused(scratch_path("step-000004"), "width");
+}
+
+/* ---- what DONE says ---- */
+
+static void with_done(const char *text, const char *says) {
+    write_text("step-000001/DONE", text);
+    refused(scratch_path("step-000001"), says);
+}
+
+static void flip(const char *name, size_t at) {
+    char *bytes = NULL;
+    size_t n = 0;
+    cr_assert_eq(ae_file_read(scratch_path(name), &bytes, &n), AE_OK);
+    bytes[at < n ? at : n - 1] ^= 4;
+    scratch_write(name, bytes, n);
+    free(bytes);
+}
+
+/* Damage that leaves a file its size is seen before anything is made of it. */
+Test(source, files_are_those_of_done) {
+    const ae_backend *be = rig_backend(RIG_CPU_BEST, 1);
+    const char *step = "step-000001";
+    ae_model m, back;
+    ae_model_source s;
+    rig_model(&m, be, "tiny", false);
+    write_checkpoint(&m, step);
+    write_text("step-000001/tokenizer.model", "pieces");
+    finish_checkpoint(step, false);
+    refused(scratch_path(step), "DONE: tokenizer.model: expected its CRC-32 and size, found none");
+    finish_checkpoint(step, true);
+    flip("step-000001/tokenizer.model", 3);
+    refused(scratch_path(step), "tokenizer.model: expected CRC-32");
+    write_text("step-000001/tokenizer.model", "pieces");
+    flip("step-000001/model.json", 12);
+    refused(scratch_path(step), "model.json: expected CRC-32");
+    flip("step-000001/model.json", 12);
+    flip("step-000001/weights.h5", SIZE_MAX);
+    cr_assert_eq(ae_model_source_open(&s, scratch_path(step)), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_source_verify(&s), AE_ERR_INPUT);
+    cr_assert_message("weights.h5: expected CRC-32");
+    ae_model_source_free(&s);
+    cr_assert_eq(ae_model_open(&back, be, scratch_path(step), false), AE_ERR_INPUT);
+    flip("step-000001/weights.h5", SIZE_MAX);
+    cr_assert_eq(ae_model_open(&back, be, scratch_path(step), false), AE_OK, "%s", ae_error_message());
+    ae_model_free(&back);
+    ae_model_free(&m);
+}
+
+Test(source, done_is_strict) {
+    make_folder("step-000001");
+    write_text("step-000001/weights.h5", "none");
+    with_done("", "expected JSON");
+    with_done("[]", "expected a JSON object");
+    with_done("{\"../weights.h5\": {\"crc32\": 1, \"bytes\": 4}}",
+              "names of files beside it, found '../weights.h5'");
+    with_done("{\"/weights.h5\": {\"crc32\": 1, \"bytes\": 4}}", "names of files beside it");
+    with_done("{\"weights.h5\": {\"crc32\": 4294967296, \"bytes\": 4}}",
+              "weights.h5: crc32: expected 0 to 4294967295");
+    with_done("{\"weights.h5\": {\"crc32\": -1, \"bytes\": 4}}", "found -1");
+    with_done("{\"weights.h5\": {\"crc32\": 1, \"bytes\": -4}}", "weights.h5: bytes: expected 0 to");
+    with_done("{\"weights.h5\": {\"crc32\": 1.0, \"bytes\": 4}}",
+              "weights.h5: crc32: expected a whole number");
+    with_done("{\"weights.h5\": {\"bytes\": 4}}",
+              "weights.h5: crc32: expected a whole number, found no such key");
+    with_done("{\"weights.h5\": {\"crc32\": 1, \"bytes\": 4, \"bytes\": 5}}",
+              "duplicate object key near '\"bytes\"'");
+    with_done("{\"weights.h5\": {\"crc32\": 1, \"bytes\": 4}}", "model.json: expected its CRC-32 and size");
 }
 
 /* ---- weights that do not belong to the configuration ---- */

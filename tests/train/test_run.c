@@ -3,6 +3,7 @@
 #include "core/machine.h"
 #include "data/prepare.h"
 #include "data/tokenizer.h"
+#include "model/done.h"
 #include "tests/train/rig.h"
 #include "train/checkpoint.h"
 #include "train/loop.h"
@@ -369,6 +370,7 @@ static void poison(const char *run) {
     cr_assert_geq(H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, bad), 0);
     H5Dclose(set);
     H5Fclose(file);
+    ASSERT_OK(ae_done_write(folder, ae_done_required, sizeof ae_done_required / sizeof *ae_done_required));
     free(path);
     free(folder);
 }

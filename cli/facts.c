@@ -147,6 +147,12 @@ static void print_texts(const char *key, const json_t *list, int indent, int wid
     }
 }
 
+static bool are_texts(const json_t *list) {
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!json_is_string(json_array_get(list, i))) return false;
+    return json_array_size(list) > 0;
+}
+
 static void print_value(const char *key, const json_t *v, int indent, int width) {
     const json_t *first = json_is_array(v) ? json_array_get(v, 0) : NULL;
     if (json_is_object(v) || json_is_object(first)) {
@@ -156,7 +162,7 @@ static void print_value(const char *key, const json_t *v, int indent, int width)
             print_table(v, indent + STEP);
         else
             print_object(v, indent + STEP);
-    } else if (json_is_string(first)) {
+    } else if (are_texts(v)) {
         print_texts(key, v, indent, width);
     } else {
         char text[CELL];

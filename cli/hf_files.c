@@ -56,6 +56,10 @@ static ae_status write_generation(const char *folder, const ae_special_ids *ids)
     json_t *ends = json_array();
     if (ids->eos >= 0) json_array_append_new(ends, json_integer(ids->eos));
     if (ids->end_of_turn >= 0) json_array_append_new(ends, json_integer(ids->end_of_turn));
+    if (json_array_size(ends) == 0) {
+        json_decref(ends);
+        ends = json_null();
+    }
     return write_json(folder, "generation_config.json",
                       json_pack("{s:o, s:o, s:o}", "bos_token_id", id_or_null(ids->bos), "eos_token_id", ends,
                                 "pad_token_id", id_or_null(ids->pad)));
@@ -99,21 +103,24 @@ static json_t *tokenizer_config(const ae_tokenizer *t, const ae_special_ids *ids
     return o;
 }
 
-ae_status ae_hf_files_write(const char *folder, const ae_model_source *source, ae_weight_type type) {
+static ae_status write_tokenizer(const char *folder, const ae_tokenizer *t, const ae_special_ids *ids) {
+    char *path = ae_path_join(folder, "tokenizer.model");
+    size_t n = 0;
+    const void *bytes = ae_tokenizer_bytes(t, &n);
+    ae_status st = ae_file_write(path, bytes, n);
+    if (st == AE_OK) st = write_json(folder, "tokenizer_config.json", tokenizer_config(t, ids));
+    free(path);
+    return st;
+}
+
+ae_status ae_hf_files_write(const char *folder, const ae_model_config *c, ae_weight_type type,
+                            const ae_tokenizer *t) {
     ae_special_ids ids = {.pad = 0, .eos = 1, .bos = 2, .unk = 3, .start_of_turn = -1, .end_of_turn = -1};
-    ae_tokenizer *t = NULL;
     ae_status st;
-    if (source->tokenizer) {
-        AE_TRY(ae_tokenizer_open(&t, source->tokenizer));
-        ids = ae_tokenizer_special(t);
-    }
-    AE_TRY(write_config(folder, &source->config, type, &ids));
+    if (t) ids = ae_tokenizer_special(t);
+    AE_TRY(write_config(folder, c, type, &ids));
     AE_TRY(write_generation(folder, &ids));
-    if (t) {
-        AE_TRY(ae_output_folder_copy(folder, "tokenizer.model", source->tokenizer));
-        AE_TRY(write_json(folder, "tokenizer_config.json", tokenizer_config(t, &ids)));
-    }
+    if (t) AE_TRY(write_tokenizer(folder, t, &ids));
 out:
-    ae_tokenizer_delete(t);
     return st;
 }

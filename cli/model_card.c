@@ -41,13 +41,22 @@ static void take_evaluation(history *h, const char *line) {
     json_decref(o);
 }
 
+/* RUN/checkpoints/step-N, whatever link led there. */
+static bool in_run(const char *checkpoint) {
+    char *real = realpath(checkpoint, NULL), *slash = real ? strrchr(real, '/') : NULL;
+    if (slash) *slash = '\0';
+    const bool found = slash && strcmp(last_part(real), "checkpoints") == 0;
+    free(real);
+    return found;
+}
+
 /* A checkpoint is written before its evaluation, which is found here; one away from its run has no metrics. */
 static ae_status read_metrics(history *h, const char *checkpoint) {
     char *path = ae_path_join(checkpoint, "../../metrics.jsonl"), *line = NULL;
     ae_reader *in = NULL;
     size_t n = 0;
     ae_status st = AE_OK;
-    if (!ae_path_exists(path)) goto out;
+    if (!in_run(checkpoint) || !ae_path_exists(path)) goto out;
     AE_TRY(ae_reader_open(&in, path));
     do {
         AE_TRY(ae_reader_line(in, &line, &n));

@@ -1,6 +1,7 @@
 #include "cli/output_folder.h"
 
 #include "core/file.h"
+#include "core/log.h"
 
 #include <dirent.h>
 #include <fnmatch.h>
@@ -40,40 +41,73 @@ static ae_status check_replaceable(const ae_output_folder *f, const char *folder
         folder, other, f->verb);
 }
 
-static bool is_same(const char *output, const char *source) {
-    char real_output[PATH_MAX], real_source[PATH_MAX];
-    return source && realpath(output, real_output) && realpath(source, real_source) &&
-           strcmp(real_output, real_source) == 0;
+/* Whether `path` lies in `folder`, or is it. */
+static bool lies_in(const char *path, const char *folder) {
+    char real_path[PATH_MAX], real_folder[PATH_MAX];
+    if (!path || !realpath(path, real_path) || !realpath(folder, real_folder)) return false;
+    const size_t n = strlen(real_folder);
+    return strncmp(real_path, real_folder, n) == 0 && (real_path[n] == '/' || real_path[n] == '\0');
 }
 
-static ae_status check_output(const ae_output_folder *f, const char *output, const char *aside) {
-    if (!ae_path_exists(output)) return check_replaceable(f, aside);
-    if (!f->force) return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
+/* Nothing that is read may be in what goes. */
+static ae_status check_sources(const ae_output_folder *f, const char *folder) {
     for (size_t i = 0; i < f->n_sources; i++)
-        if (is_same(output, f->sources[i]))
-            return AE_FAIL(AE_ERR_USAGE, "%s: is the model that is read; name another folder", output);
-    const ae_status st = check_replaceable(f, output);
-    return st == AE_OK ? check_replaceable(f, aside) : st;
+        if (lies_in(f->sources[i], folder))
+            return AE_FAIL(AE_ERR_USAGE, "%s: holds what is read, %s; name another folder", folder,
+                           f->sources[i]);
+    return AE_OK;
+}
+
+static ae_status check_place(const ae_output_folder *f, const char *output, const char *aside,
+                             const char *before) {
+    const char *const goes[] = {output, aside, before};
+    ae_status st = AE_OK;
+    if (ae_path_exists(output) && !f->force)
+        return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
+    for (size_t i = 0; st == AE_OK && i < 3; i++) {
+        st = check_sources(f, goes[i]);
+        if (st == AE_OK) st = check_replaceable(f, goes[i]);
+    }
+    return st;
+}
+
+/* At no time is there neither the old folder nor the new one: a kill leaves one of them under its name or beside it. */
+static ae_status move_in(const char *aside, const char *output, const char *before) {
+    ae_status st;
+    const bool replaces = ae_path_exists(output);
+    AE_TRY(ae_folder_remove(before));
+    if (replaces) AE_TRY(ae_path_rename(output, before));
+    st = ae_path_rename(aside, output);
+    if (st != AE_OK && replaces) (void)rename(before, output);
+    if (st == AE_OK && ae_folder_remove(before) != AE_OK) ae_warn("%s", ae_error_message());
+out:
+    return st;
+}
+
+static char *beside(const char *output, const char *suffix) {
+    const size_t n = strlen(output) + strlen(suffix) + 1;
+    char *path = malloc(n);
+    if (path) snprintf(path, n, "%s%s", output, suffix);
+    return path;
 }
 
 ae_status ae_output_folder_write(const ae_output_folder *f) {
     char *output = ae_path_join("", f->output);
     for (size_t n = strlen(output); n > 1 && output[n - 1] == '/'; n--) output[n - 1] = '\0';
-    char *aside = malloc(strlen(output) + 6);
+    char *aside = beside(output, ".part"), *before = beside(output, ".before");
     bool owned = false; /* from here on what stands beside is ours */
     ae_status st;
-    if (!aside) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
-    sprintf(aside, "%s.part", output);
-    AE_TRY(check_output(f, output, aside));
+    if (!aside || !before) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
+    AE_TRY(check_place(f, output, aside, before));
     owned = true;
     AE_TRY(ae_folder_remove(aside));
     AE_TRY(ae_folder_make(aside));
     AE_TRY(f->fill(f->context, aside));
     AE_TRY(ae_path_sync(aside));
-    AE_TRY(ae_folder_remove(output));
-    AE_TRY(ae_path_rename(aside, output));
+    AE_TRY(move_in(aside, output, before));
 out:
     if (st != AE_OK && owned) (void)ae_folder_remove(aside);
+    free(before);
     free(aside);
     free(output);
     return st;

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A folder that a verb writes as a whole: filled aside, as OUTPUT.part, and moved into place when it is complete. What stands at either
- * place is replaced only when it holds nothing but what the verb writes: never a run, nor somebody's files. */
+/* A folder that a verb writes as a whole: filled aside, as OUTPUT.part, and moved into place when it is complete; one that it replaces
+ * stands as OUTPUT.before until then. What stands at any of these places goes only when it holds nothing but what the verb writes: never a
+ * run, nor somebody's files, nor what is read. */
 typedef struct {
     const char *verb;           /* for messages: "quantize" */
     const char *output;         /* the folder to be */

@@ -26,6 +26,7 @@ typedef struct {
 typedef struct {
     const options *options;
     const ae_model_source *source;
+    ae_tokenizer *tokenizer; /* NULL: none */
     ae_weight_type type;
     ae_progress bar;
     int64_t shown_mb;
@@ -65,7 +66,7 @@ static ae_status fill_folder(void *context, const char *folder) {
                                        .step = show_step,
                                        .context = j};
     ae_status st;
-    AE_TRY(ae_hf_files_write(folder, j->source, j->type));
+    AE_TRY(ae_hf_files_write(folder, &j->source->config, j->type, j->tokenizer));
     AE_TRY(ae_model_card_write(folder, j->source, j->type));
     AE_TRY(start_bar(j));
     st = ae_model_export(folder, &request);
@@ -105,10 +106,12 @@ static ae_status run(const options *o) {
     AE_TRY(parse_type(o->dtype, &j.type));
     AE_TRY(ae_model_source_open(&source, o->model));
     AE_TRY(ae_model_source_verify(&source));
+    if (source.tokenizer) AE_TRY(ae_tokenizer_open(&j.tokenizer, source.tokenizer));
     AE_TRY(write_folder(&j));
     ae_log("%s: %s in %s, %s a tokenizer", o->output, source.folder, o->dtype,
            source.tokenizer ? "with" : "without");
 out:
+    ae_tokenizer_delete(j.tokenizer);
     ae_model_source_free(&source);
     return st;
 }

@@ -1,4 +1,5 @@
 #include "cli/args.h"
+#include "cli/hf_files.h"
 #include "cli/interrupt.h"
 #include "cli/output_folder.h"
 #include "cli/verbs.h"
@@ -197,22 +198,6 @@ static ae_status between_pieces(int64_t done, int64_t all) {
     return ae_interrupt_check();
 }
 
-static ae_status write_text(const char *folder, const char *name, const char *text) {
-    char *path = ae_path_join(folder, name);
-    const ae_status st = ae_file_write(path, text, strlen(text));
-    free(path);
-    return st;
-}
-
-static ae_status write_config(const merging *m, const char *folder) {
-    char *text = NULL;
-    const ae_weight_type type = m->request.bf16 ? AE_WEIGHT_BF16 : AE_WEIGHT_F32;
-    ae_status st = ae_model_config_to_hf(m->request.config, type, 0, &text);
-    if (st == AE_OK) st = write_text(folder, "config.json", text);
-    free(text);
-    return st;
-}
-
 static json_t *origin_of(const merging *m) {
     const ae_merge_request *r = &m->request;
     json_t *models = json_array(), *weights = r->weights ? json_array() : json_null();
@@ -230,18 +215,29 @@ static json_t *origin_of(const merging *m) {
 /* Where the model comes from, for aerie inspect. */
 static ae_status write_origin(const merging *m, const char *folder) {
     json_t *o = origin_of(m);
-    char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
-    const ae_status st = text ? write_text(folder, "merge.json", text)
+    char *path = ae_path_join(folder, "merge.json"), *text = o ? ae_json_text(o) : NULL;
+    const ae_status st = text ? ae_file_write(path, text, strlen(text))
                               : AE_FAIL(AE_ERR_USAGE, "MODEL: expected names in UTF-8, found other bytes");
     free(text);
+    free(path);
     json_decref(o);
     return st;
 }
 
-/* What a Hugging Face folder says about texts comes along from the first model. */
+static ae_status write_texts(const merging *m, const char *folder) {
+    ae_tokenizer *t = NULL;
+    ae_status st = m->tokenizer ? ae_tokenizer_open(&t, m->tokenizer) : AE_OK;
+    if (st == AE_OK)
+        st =
+            ae_hf_files_write(folder, m->request.config, m->request.bf16 ? AE_WEIGHT_BF16 : AE_WEIGHT_F32, t);
+    ae_tokenizer_delete(t);
+    return st;
+}
+
+/* What the first model says about texts comes along in its own words. */
 static ae_status copy_texts(const merging *m, const char *folder) {
     static const char *const names[] = {"tokenizer_config.json", "generation_config.json"};
-    ae_status st = m->tokenizer ? ae_output_folder_copy(folder, "tokenizer.model", m->tokenizer) : AE_OK;
+    ae_status st = AE_OK;
     for (size_t i = 0; st == AE_OK && i < sizeof names / sizeof *names; i++) {
         char *path = ae_path_join(m->folders[0], names[i]);
         if (ae_path_exists(path)) st = ae_output_folder_copy(folder, names[i], path);
@@ -254,7 +250,7 @@ static ae_status fill_folder(void *context, const char *folder) {
     const merging *m = context;
     char *weights = ae_path_join(folder, "model.safetensors");
     ae_status st;
-    AE_TRY(write_config(m, folder));
+    AE_TRY(write_texts(m, folder));
     AE_TRY(write_origin(m, folder));
     AE_TRY(copy_texts(m, folder));
     AE_TRY(ae_model_merge(weights, &m->request));

@@ -55,11 +55,9 @@ out:
     return st;
 }
 
-/* Vectors are float32 beside matrices of bfloat16, so the folder as a whole is not of that type. */
 static ae_status write_config(const char *folder, const ae_quantize_request *r) {
     char *path = ae_path_join(folder, "config.json"), *text = NULL;
-    const ae_weight_type type = r->type == AE_WEIGHT_BF16 ? AE_WEIGHT_F32 : r->type;
-    ae_status st = ae_model_config_to_hf(r->config, type, ae_quantize_group(r->type, r->group), &text);
+    ae_status st = ae_model_config_to_hf(r->config, r->type, ae_quantize_group(r->type, r->group), &text);
     if (st == AE_OK) st = ae_file_write(path, text, strlen(text));
     free(text);
     free(path);

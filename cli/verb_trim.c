@@ -1,4 +1,5 @@
 #include "cli/args.h"
+#include "cli/hf_files.h"
 #include "cli/interrupt.h"
 #include "cli/output_folder.h"
 #include "cli/verbs.h"
@@ -92,6 +93,17 @@ static ae_status write_tokenizer(const trim *t, const char *path) {
     return ae_file_write(path, bytes, n);
 }
 
+/* --force is for what trim wrote, not for a file that was named by mistake. */
+static ae_status check_replaceable(const char *output) {
+    ae_tokenizer *old = NULL;
+    if (!ae_path_exists(output)) return AE_OK;
+    const ae_status st = ae_tokenizer_open(&old, output);
+    ae_tokenizer_delete(old);
+    if (st == AE_OK) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "%s: expected a tokenizer to replace, found another file; name another",
+                   output);
+}
+
 static ae_status trim_tokenizer(trim *t) {
     const options *o = t->o;
     ae_status st;
@@ -99,6 +111,7 @@ static ae_status trim_tokenizer(trim *t) {
         return AE_FAIL(AE_ERR_USAGE, "%s: expected the name of a file, found a folder", o->output);
     if (ae_path_exists(o->output) && !o->force)
         return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", o->output);
+    AE_TRY(check_replaceable(o->output));
     AE_TRY(ae_tokenizer_open(&t->tokenizer, o->tokenizer));
     AE_TRY(find_pieces(t));
     AE_TRY(write_tokenizer(t, o->output));
@@ -109,25 +122,14 @@ out:
 
 /* ---- a model ---- */
 
-static ae_status write_config(const trim *t, const char *folder) {
-    ae_model_config c = t->source.config;
-    char *path = ae_path_join(folder, "config.json"), *text = NULL;
-    c.V = t->trimmed.n;
-    ae_status st = ae_model_config_to_hf(&c, t->type, 0, &text);
-    if (st == AE_OK) st = ae_file_write(path, text, strlen(text));
-    free(text);
-    free(path);
-    return st;
-}
-
 static ae_status fill_folder(void *context, const char *folder) {
     trim *t = context;
-    char *tokenizer = ae_path_join(folder, "tokenizer.model");
+    ae_model_config c = t->source.config;
     char *weights = ae_path_join(folder, "model.safetensors");
     ae_status st;
     AE_TRY(find_pieces(t));
-    AE_TRY(write_config(t, folder));
-    AE_TRY(write_tokenizer(t, tokenizer));
+    c.V = t->trimmed.n;
+    AE_TRY(ae_hf_files_write(folder, &c, t->type, t->trimmed.tokenizer));
     AE_TRY(ae_model_trim(weights, &(ae_model_trim_request){.config = &t->source.config,
                                                            .tensors = t->source.tensors,
                                                            .old_id = t->trimmed.old_id,
@@ -135,7 +137,6 @@ static ae_status fill_folder(void *context, const char *folder) {
                                                            .check = ae_interrupt_check}));
 out:
     free(weights);
-    free(tokenizer);
     return st;
 }
 
@@ -177,7 +178,8 @@ static ae_status check_vocabulary(const trim *t) {
 }
 
 static ae_status trim_model(trim *t) {
-    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.model"};
+    static const char *const names[] = {"config.json", "generation_config.json", "model.safetensors",
+                                        "tokenizer.model", "tokenizer_config.json"};
     ae_status st;
     AE_TRY(ae_model_source_open(&t->source, t->o->model));
     AE_TRY(check_source(t));

@@ -431,10 +431,15 @@ static ae_status describe(hid_t set, const char *path, const char *name, ae_h5_s
     if (out->rank > AE_H5_RANK_MAX)
         return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected at most %d dimensions, found %d", path, name,
                        AE_H5_RANK_MAX, out->rank);
+    hsize_t bytes = out->bytes;
+    bool over = false;
     for (int i = 0; i < out->rank; i++) {
-        if (dims[i] > INT64_MAX) return AE_FAIL(AE_ERR_INPUT, "%s: %s: is too long", path, name);
+        over |= dims[i] > INT64_MAX || __builtin_mul_overflow(bytes, dims[i], &bytes);
         out->shape[i] = (int64_t)dims[i];
     }
+    if (over || bytes > AE_H5_BYTES_MAX)
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected at most %llu bytes, found a shape of more", path, name,
+                       (unsigned long long)AE_H5_BYTES_MAX);
     return AE_OK;
 }
 

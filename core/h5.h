@@ -44,13 +44,14 @@ ae_status ae_h5_read_range(hid_t file, const char *path, const char *name, hid_t
 
 /* What a data set is, for listings. */
 enum { AE_H5_RANK_MAX = 8 };
+#define AE_H5_BYTES_MAX (UINT64_C(1) << 50) /* sums over many sets stay numbers */
 typedef struct {
     int rank;
     int64_t shape[AE_H5_RANK_MAX];
     bool real;    /* floating-point numbers; else whole ones */
     size_t bytes; /* of an element in the file */
 } ae_h5_set;
-/* AE_ERR_INPUT for what holds no numbers, or has more than AE_H5_RANK_MAX dimensions. */
+/* AE_ERR_INPUT for what holds no numbers, or has more than AE_H5_RANK_MAX dimensions or AE_H5_BYTES_MAX bytes. */
 ae_status ae_h5_describe(hid_t file, const char *path, const char *name, ae_h5_set *set);
 
 /* An extendable, chunked, deflated one-dimensional data set with checksums, and appending to it. */

@@ -65,7 +65,18 @@ says "--force"
 run 0 "$aerie" export --model "$tiny" --output many --force
 absent many/model.safetensors.index.json
 run 2 "$aerie" export --model one --output one --force
-says "the model that is read"
+says "holds what is read"
+# What a kill has left beside the output may be the only copy of what is read.
+cp -r one two.part
+run 2 "$aerie" export --model two.part --output two
+says "two.part: holds what is read"
+equal one/model.safetensors two.part/model.safetensors
+absent two
+rm -r two.part
+mkdir two.before && echo mine >two.before/notes
+run 2 "$aerie" export --model one --output two
+says "holds 'notes'"
+rm -r two.before
 echo precious >many/notes.txt
 run 2 "$aerie" export --model "$tiny" --output many --force
 says "notes.txt"

@@ -152,4 +152,9 @@ says "found none of them"
 run 3 "$aerie" inspect book
 run 2 "$aerie" inspect
 run 2 "$aerie" inspect t.model t.model
+# Lists of anything are shown, whatever a damaged file holds.
+cp -r "$fixtures/tiny" mixed
+printf '{"models": ["a", 1, null], "weights": [{"x": 1}, 2]}' >mixed/merge.json
+run 0 "$aerie" inspect mixed
+prints 'models'
 finish

@@ -76,7 +76,7 @@ absent bad bad.part
 run 2 "$aerie" merge --output one run
 says "exists already"
 run 2 "$aerie" merge --output one one mean --force
-says "the model that is read"
+says "holds what is read"
 run 0 "$aerie" merge --output self mean --force
 echo precious >self/notes.txt
 run 2 "$aerie" merge --output self mean --force

@@ -11,9 +11,9 @@ for type in bf16 int8 int4; do
     rm stored loaded
 done
 
-# Matrices are narrower, vectors stay float32: no one type but that one holds them all.
-for type in bf16 int8 int4; do
-    grep -q '"torch_dtype": "float32"' "q-$type/config.json" || fail "q-$type/config.json tells another type"
+# What was asked for; beside integers the rest is float32.
+for type in bf16:bfloat16 int8:float32 int4:float32; do
+    grep -q "\"torch_dtype\": \"${type#*:}\"" "q-${type%:*}/config.json" || fail "q-${type%:*}/config.json tells another type"
 done
 
 # Nothing is replaced unasked, and never what somebody else wrote, nor the model that is read.
@@ -21,7 +21,7 @@ run 2 "$aerie" quantize --model "$tiny" --output q-int8
 says "exists already"
 run 0 "$aerie" quantize --model "$tiny" --output q-int8 --dtype int4 --force
 run 2 "$aerie" quantize --model q-int8 --output ./q-int8 --force
-says "the model that is read"
+says "holds what is read"
 mkdir keep
 echo precious >keep/notes.txt
 run 2 "$aerie" quantize --model "$tiny" --output keep --force

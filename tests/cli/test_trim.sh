@@ -77,6 +77,16 @@ run 0 "$aerie" export --model less --output half --dtype bf16
 run 0 "$aerie" tokenizer trim --model half --input used.txt --output half_less
 grep -q '"torch_dtype": "bfloat16"' half_less/config.json || fail "half_less/config.json tells another type"
 
+# Whoever generates elsewhere stops where this model does.
+grep -q '"eos_token_id": \[' less/generation_config.json || fail "less/generation_config.json tells no ends"
+grep -q chat_template less/tokenizer_config.json || fail "less/tokenizer_config.json has no template"
+
+# --force replaces a tokenizer, never another file.
+echo precious >notes.txt
+run 2 "$aerie" tokenizer trim --tokenizer less/tokenizer.model --input used.txt --output notes.txt --force
+says 'expected a tokenizer to replace'
+[ "$(cat notes.txt)" = precious ] || fail "notes.txt was replaced"
+
 # A model without a tokenizer, and one of integers.
 run 3 "$aerie" tokenizer trim --model "$fixtures/tiny" --input used.txt --output x
 says 'expected a model with tokenizer.model, found none'
@@ -84,6 +94,6 @@ run 0 "$aerie" quantize --model less --output integers
 run 3 "$aerie" tokenizer trim --model integers --input used.txt --output x
 says 'expected real numbers, found integers'
 run 2 "$aerie" tokenizer trim --model less --input used.txt --output less --force
-says 'is the model that is read'
+says 'holds what is read'
 absent x x.part
 finish

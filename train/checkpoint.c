@@ -23,12 +23,14 @@ size_t ae_checkpoint_bytes(const ae_params *params) {
 
 /* ---- DONE ---- */
 
+/* Nobody reads it soon, so its pages go: the next save finds them free instead of asking the machine for new ones. */
 static ae_status describe(json_t *files, const char *folder, const char *name) {
     uint32_t crc;
     int64_t bytes;
     char *path = ae_path_join(folder, name);
     ae_status st = ae_path_sync(path);
     if (st == AE_OK) st = ae_file_crc32(path, &crc, &bytes);
+    ae_file_uncache(path);
     if (st == AE_OK)
         json_object_set_new(files, name,
                             json_pack("{s:I, s:I}", "crc32", (json_int_t)crc, "bytes", (json_int_t)bytes));
@@ -168,12 +170,11 @@ void ae_checkpoint_mark_best(const char *run, int64_t step) {
 }
 
 static bool stays(const ae_checkpoint_keep *keep, int64_t step) {
-    return step == keep->best_step || (keep->every > 0 && step > 0 && step % keep->every == 0);
+    return step == keep->best_step || step == keep->marked_step ||
+           (keep->every > 0 && step > 0 && step % keep->every == 0);
 }
 
-/* What no rule keeps goes; a folder that cannot be removed is no reason to stop. Steps beyond `step` are damaged ones that the run
- * has gone back behind: they do not count. */
-static void prune(const char *run, int64_t step, const ae_checkpoint_keep *keep) {
+void ae_checkpoint_prune(const char *run, int64_t step, const ae_checkpoint_keep *keep) {
     ae_checkpoint_list l = {0};
     if (keep->newest > 0 && ae_checkpoint_list_steps(&l, run) == AE_OK) {
         while (l.n > 0 && l.steps[l.n - 1] > step) l.n--;
@@ -263,7 +264,7 @@ ae_status ae_checkpoint_write(const ae_checkpoint_job *j, ae_optimizer_call writ
     AE_TRY(write_done(j->partial, j->names, j->n));
     AE_TRY(ae_folder_remove(j->folder)); /* there only if it is damaged */
     AE_TRY(ae_path_rename(j->partial, j->folder));
-    prune(j->run, j->step, &j->keep);
+    ae_checkpoint_prune(j->run, j->step, &j->keep);
 out:
     if (st != AE_OK) give_up(j);
     return st;

@@ -5,7 +5,7 @@
 # usage: kills.sh AERIE FIXTURES [KILLS]
 . "$(dirname "$0")/../cli/common.sh"
 kills=${3:-5}
-steps=160
+steps=120
 export OMP_NUM_THREADS=2
 
 awk 'BEGIN { srand(7); for (i = 0; i < 4000; i++) printf "the %d birds of hill %d sing %d songs\n", rand() * 99, i % 31, rand() * 999 }' >text.txt
@@ -17,7 +17,7 @@ train() { # FOLDER [KEY...]
     shift
     ${as:-} "$aerie" pretrain run.dir="$folder" data.train=set/train.h5 data.heldout=set/heldout.h5 \
         model.width=64 model.recurrent_width=64 model.mlp_width=128 model.heads=2 model.blocks=3 model.window=16 \
-        train.row_tokens=32 train.batch_rows=2 train.steps=$steps train.checkpoint_every=4 train.eval_every=25 \
+        train.row_tokens=64 train.batch_rows=4 train.steps=$steps train.checkpoint_every=4 train.eval_every=25 \
         train.keep=2 train.keep_every=50 train.sample_tokens=0 optim.lr=3e-3 "$@"
 }
 
@@ -43,10 +43,6 @@ same_as_whole() {
     [ "$(readlink whole/checkpoints/best)" = "$(readlink "$1/checkpoints/best")" ] || fail "$1: another best"
 }
 
-half_written() {
-    ls "$1"/checkpoints/step-*.partial >/dev/null 2>&1
-}
-
 now_ms() {
     echo $(($(date +%s%N) / 1000000))
 }
@@ -67,11 +63,17 @@ moment() { # NUMBER
         'BEGIN { srand(seed + 7919 * n); rand(); printf "%.3f", 0.01 + rand() * 0.35 * length_ms / 1000 }'
 }
 
-wait_for_a_save() { # PROCESS: until a checkpoint is half written, or the process is gone
-    while kill -0 "$1" 2>/dev/null && ! [ -e "$(last killed)/DONE" ]; do
-        set -- "$1" killed/checkpoints/step-*.partial
-        [ -e "$2" ] && return
-    done
+# A half-written checkpoint: one that an earlier kill has left looks as it did.
+mark() {
+    stat -c '%n %i %.9Z' killed/checkpoints/step-*.partial 2>/dev/null
+}
+
+in_a_save() {
+    seen=$(mark) && [ "$seen" != "$left" ]
+}
+
+wait_for_a_save() { # PROCESS
+    while kill -0 "$1" 2>/dev/null && ! [ -e "$(last killed)/DONE" ] && ! in_a_save; do :; done
 }
 
 hit=0
@@ -80,6 +82,7 @@ whole_again=0
 starts=0
 while [ $hit -lt "$kills" ]; do
     starts=$((starts + 1))
+    left=$(mark)
     as=exec train killed >killed.out 2>killed.err &
     child=$!
     sleep "$(moment $starts)"
@@ -89,7 +92,7 @@ while [ $hit -lt "$kills" ]; do
     case $? in
     137)
         hit=$((hit + 1))
-        half_written killed && during=$((during + 1))
+        in_a_save && during=$((during + 1))
         ! [ -L killed/checkpoints/best ] || [ -e killed/checkpoints/best/DONE ] || fail "kill $hit of seed $seed: best leads nowhere"
         ;;
     0)
@@ -149,7 +152,7 @@ limited() {
 run 4 limited
 says "full/checkpoints/step-"
 says "no space left on the disk"
-half_written full && fail "a half-written checkpoint was left behind"
+ls full/checkpoints/*.partial >/dev/null 2>&1 && fail "a half-written checkpoint was left behind"
 for folder in $before; do [ -e "full/checkpoints/$folder/DONE" ] || fail "$folder is gone"; done
 echo '{"tokens": [2, 5, 7, 11]}' >line.jsonl
 run 0 "$aerie" inspect full

@@ -98,6 +98,7 @@ static json_t *provenance_of(const json_t *state) {
                  {"micro_rows", "micro_rows"},
                  {"config.data.train", "data_paths"},
                  {"data", "data"},
+                 {"overrides", "overrides"},
                  {"loader", "position"}};
     json_t *o = json_object();
     const bool evaluated = json_integer_value(at(state, "best.step")) > 0;

@@ -234,3 +234,10 @@ ae_status ae_file_crc32(const char *path, uint32_t *crc, int64_t *n) {
     close(fd);
     return st;
 }
+
+void ae_file_uncache(const char *path) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+}

@@ -27,6 +27,8 @@ ae_status ae_path_sync(const char *path);
 ae_status ae_path_rename(const char *from, const char *to);
 /* CRC-32 (zlib) and size of a whole file. */
 ae_status ae_file_crc32(const char *path, uint32_t *crc, int64_t *n);
+/* Hands back the memory in which the system keeps what was written; a file that is synced loses nothing. */
+void ae_file_uncache(const char *path);
 
 /* Status and message for an output on which a call has just failed with errno: AE_ERR_RESOURCE for a full disk, AE_ERR_USAGE
  * for one that may not be written. For writers of their own, over FILE. */

@@ -255,14 +255,23 @@ ae_status ae_loader_next(ae_loader *l, const ae_batch **batch) {
     return st;
 }
 
-ae_status ae_loader_position(const ae_loader *l, char **json) {
-    const int64_t *taken = l->handed ? l->ring[(l->handed - 1) % RING].taken : l->at_start;
+static ae_status tell_position(const int64_t *taken, size_t n_sets, char **json) {
     json_t *rows = json_array();
-    for (size_t i = 0; i < l->mixture->n_sets; i++) json_array_append_new(rows, json_integer(taken[i]));
+    for (size_t i = 0; i < n_sets; i++) json_array_append_new(rows, json_integer(taken[i]));
     json_t *root = json_pack("{s:o}", "rows", rows);
     *json = root ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     return *json ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "data position: out of memory");
+}
+
+ae_status ae_loader_position(const ae_loader *l, char **json) {
+    const int64_t *taken = l->handed ? l->ring[(l->handed - 1) % RING].taken : l->at_start;
+    return tell_position(taken, l->mixture->n_sets, json);
+}
+
+ae_status ae_loader_beginning(const ae_mixture *m, char **json) {
+    static const int64_t none[AE_LOADER_SETS_MAX];
+    return tell_position(none, m->n_sets, json);
 }
 
 void ae_loader_stop(ae_loader *l) {

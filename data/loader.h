@@ -80,6 +80,8 @@ ae_status ae_loader_start(ae_loader **l, const ae_mixture *m, const ae_loader_op
                           const char *position_json);
 /* The batch of the next step; valid until the next call. */
 ae_status ae_loader_next(ae_loader *l, const ae_batch **batch);
+/* Position before the first row of every set, as JSON (caller frees). */
+ae_status ae_loader_beginning(const ae_mixture *m, char **json);
 /* Position after the batches handed out so far, as JSON (caller frees): rows taken from each set. */
 ae_status ae_loader_position(const ae_loader *l, char **json);
 void ae_loader_stop(ae_loader *l);

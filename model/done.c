@@ -12,12 +12,14 @@ const char *const ae_done_optional[2] = {"tokenizer.model", "carry.h5"};
 
 /* ---- writing ---- */
 
+/* Nobody reads it soon, so its pages go: the next save finds them free instead of asking the machine for new ones. */
 static ae_status describe(json_t *files, const char *folder, const char *name) {
     uint32_t crc;
     int64_t bytes;
     char *path = ae_path_join(folder, name);
     ae_status st = ae_path_sync(path);
     if (st == AE_OK) st = ae_file_crc32(path, &crc, &bytes);
+    ae_file_uncache(path);
     if (st == AE_OK)
         json_object_set_new(files, name,
                             json_pack("{s:I, s:I}", "crc32", (json_int_t)crc, "bytes", (json_int_t)bytes));

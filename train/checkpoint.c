@@ -123,19 +123,33 @@ void ae_checkpoint_mark_best(const char *run, int64_t step) {
 }
 
 static bool stays(const ae_checkpoint_keep *keep, int64_t step) {
-    return step == keep->best_step || (keep->every > 0 && step > 0 && step % keep->every == 0);
+    return step == keep->best_step || step == keep->marked_step ||
+           (keep->every > 0 && step > 0 && step % keep->every == 0);
 }
 
-/* What no rule keeps goes; a folder that cannot be removed is no reason to stop. Steps beyond `step` are damaged ones that the run
- * has gone back behind: they do not count. */
-static void prune(const char *run, int64_t step, const ae_checkpoint_keep *keep) {
+/* Under another name first: a kill in the middle leaves nothing that looks like a checkpoint. */
+static ae_status retire(const char *folder) {
+    ae_status st;
+    const size_t n = strlen(folder) + sizeof PARTIAL;
+    char *aside = malloc(n);
+    if (!aside) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", folder);
+    snprintf(aside, n, "%s%s", folder, PARTIAL);
+    AE_TRY(ae_folder_remove(aside));
+    AE_TRY(ae_path_rename(folder, aside));
+    AE_TRY(ae_folder_remove(aside));
+out:
+    free(aside);
+    return st;
+}
+
+void ae_checkpoint_prune(const char *run, int64_t step, const ae_checkpoint_keep *keep) {
     ae_checkpoint_list l = {0};
     if (keep->newest > 0 && ae_checkpoint_list_steps(&l, run) == AE_OK) {
         while (l.n > 0 && l.steps[l.n - 1] > step) l.n--;
         for (size_t i = 0; i + (size_t)keep->newest < l.n; i++) {
             if (stays(keep, l.steps[i])) continue;
             char *path = ae_checkpoint_path(run, l.steps[i]);
-            if (ae_folder_remove(path) != AE_OK) ae_warn("%s", ae_error_message());
+            if (retire(path) != AE_OK) ae_warn("%s", ae_error_message());
             free(path);
         }
     }
@@ -217,7 +231,7 @@ ae_status ae_checkpoint_write(const ae_checkpoint_job *j, ae_optimizer_call writ
     AE_TRY(ae_done_write(j->partial, j->names, j->n));
     AE_TRY(ae_folder_remove(j->folder)); /* there only if it is damaged */
     AE_TRY(ae_path_rename(j->partial, j->folder));
-    prune(j->run, j->step, &j->keep);
+    ae_checkpoint_prune(j->run, j->step, &j->keep);
 out:
     if (st != AE_OK) give_up(j);
     return st;

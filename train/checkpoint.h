@@ -30,9 +30,10 @@ typedef struct {
 
 /* Which checkpoints stay when a new one is complete; one rule is enough. */
 typedef struct {
-    int64_t newest;    /* so many of the newest; 0: all */
-    int64_t best_step; /* this one; 0: none */
-    int64_t every;     /* those of steps that it divides; 0: none */
+    int64_t newest;      /* so many of the newest; 0: all */
+    int64_t best_step;   /* this one; 0: none */
+    int64_t marked_step; /* and this one, to which checkpoints/best leads until it is moved; 0: none */
+    int64_t every;       /* those of steps that it divides; 0: none */
 } ae_checkpoint_keep;
 
 /* A checkpoint being written. */
@@ -56,6 +57,9 @@ void ae_checkpoint_job_free(ae_checkpoint_job *j);
 
 /* RUN/checkpoints/best leads to the checkpoint of `step` from now on, or is removed where that is not complete. */
 void ae_checkpoint_mark_best(const char *run, int64_t step);
+/* Removes what no rule keeps; a folder that cannot be removed is warned about. Steps beyond `step` are damaged ones that the run has
+ * gone back behind: they neither count nor go. */
+void ae_checkpoint_prune(const char *run, int64_t step, const ae_checkpoint_keep *keep);
 
 /* The newest folder below RUN/checkpoints whose files agree with its DONE (CRCs too when `thorough`, sizes else); one that does not is
  * warned about and passed over. *folder is NULL when there is none; the caller frees it. Where some have a DONE and none agrees with

@@ -14,6 +14,8 @@ static const ae_field run_fields[] = {
      "folder of the run; the same command again resumes what is there"},
     {"seed", AE_FIELD_INT, AT(ae_run_keys, seed), "1", 0, 9e15, NULL,
      "of initial values, the order of rows and samples"},
+    {"override", AE_FIELD_TEXT, AT(ae_run_keys, override), "", 0, 0, NULL,
+     "KEY,KEY: what may differ, when the run goes on, from what it was started with"},
 };
 
 static const ae_field data_fields[] = {

@@ -12,6 +12,7 @@
 typedef struct {
     char *dir;
     int64_t seed;
+    char *override; /* keys, separated by commas (override.h) */
 } ae_run_keys;
 
 typedef struct {

@@ -50,15 +50,13 @@ static void mark_best(ae_run *run) {
     const bool has_save = best != run->state.step || run->saved_step == best;
     if (!run->config->train.keep_best || run->marked_step == best || !has_save) return;
     if (ae_saver_is_busy(run->saver)) return;
-    ae_checkpoint_mark_best(run->config->run.dir, best);
-    run->marked_step = best;
+    ae_run_mark_best(run);
 }
 
 /* Starts to; a thread writes while the run goes on. */
 static ae_status save(ae_run *run) {
     ae_status st = AE_OK;
     ae_run_state *s = &run->state;
-    const ae_train_keys *t = &run->config->train;
     if (run->saved_step == s->step) return AE_OK;
     AE_TRY(ae_saver_wait(run->saver));
     mark_best(run);
@@ -73,8 +71,7 @@ static ae_status save(ae_run *run) {
         .model = &run->model, .optimizer = &run->optimizer, .state = s, .config = &run->config->table};
     if (run->config->train.carry_state) parts.carry = &run->carry;
     if (run->tokenizer) parts.tokenizer = ae_tokenizer_bytes(run->tokenizer, &parts.tokenizer_bytes);
-    const ae_checkpoint_keep keep = {
-        .newest = t->keep, .best_step = t->keep_best ? s->best_step : 0, .every = t->keep_every};
+    const ae_checkpoint_keep keep = ae_run_keep(run);
     AE_TRY(ae_saver_start(run->saver, run->config->run.dir, &parts, &keep));
     run->saved_step = s->step;
 out:

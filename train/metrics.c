@@ -8,8 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+ae_status ae_metrics_lock(ae_metrics *m, const char *path, bool make) {
+    *m = (ae_metrics){0};
+    return ae_append_lock(&m->file, path, make);
+}
+
 ae_status ae_metrics_open(ae_metrics *m, const char *path, int64_t offset) {
-    *m = (ae_metrics){.offset = offset};
+    m->offset = offset;
     int64_t size = ae_file_size(path);
     if (offset > 0 && size < offset) {
         return AE_FAIL(AE_ERR_INPUT,

@@ -3,6 +3,7 @@
 #include "core/status.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -14,7 +15,10 @@ typedef struct {
     int64_t offset;
 } ae_metrics;
 
-/* The file may be shorter than `offset` only by someone else's hand: AE_ERR_INPUT. */
+/* Takes the lock of the run, before anything else of it is read, and changes nothing; AE_ERR_USAGE when another process holds it. A file
+ * that is not there is made when `make`, else m->file is NULL. */
+ae_status ae_metrics_lock(ae_metrics *m, const char *path, bool make);
+/* `m` is zeroed or locked. The file may be shorter than `offset` only by someone else's hand: AE_ERR_INPUT. */
 ae_status ae_metrics_open(ae_metrics *m, const char *path, int64_t offset);
 /* Takes `line` over. On a full disk the part that was written is cut off again. */
 ae_status ae_metrics_add(ae_metrics *m, json_t *line);

@@ -27,6 +27,7 @@ ae_status ae_pretrain(const ae_train_config *config, bool dry_run) {
     ae_run run = {0};
     const double began = ae_now_s();
     AE_TRY(ae_train_config_check(config, true));
+    if (!dry_run) AE_TRY(ae_run_lock(&run, config));
     AE_TRY(ae_run_open(&run, config, true));
     tell_start(&run);
     ae_report_plan(&run);

@@ -53,31 +53,11 @@ ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint) 
 
 /* ---- keys ---- */
 
-static const char *const fixed_keys[] = {
-    "run.seed",           "model.init",           "data.shuffle", "train.dtype",    "train.row_tokens",
-    "train.batch_rows",   "train.carry_state",    "optim.lr",     "optim.schedule", "optim.warmup_steps",
-    "optim.decay_steps",  "optim.lr_final_ratio", "optim.beta1",  "optim.beta2",    "optim.eps",
-    "optim.weight_decay", "optim.clip_norm",
-};
-
 static json_t *value_of(const json_t *config, const char *dotted) {
     char section[32];
     const char *dot = strchr(dotted, '.');
     snprintf(section, sizeof section, "%.*s", (int)(dot - dotted), dotted);
     return json_object_get(json_object_get(config, section), dot + 1);
-}
-
-static ae_status clash(const char *key, const json_t *then, const json_t *now) {
-    char *a = then ? json_dumps(then, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
-    char *b = now ? json_dumps(now, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
-    ae_status st =
-        AE_FAIL(AE_ERR_USAGE,
-                "%s: the run in this folder was started with %s, found %s; set it back or choose another "
-                "run.dir",
-                key, a ? a : "nothing", b ? b : "nothing");
-    free(a);
-    free(b);
-    return st;
 }
 
 /* A run from before a key came lacks it: it had its default, which is off. */
@@ -87,38 +67,38 @@ static bool same_value(const json_t *a, const json_t *b) {
     return json_equal(a, b) == 1;
 }
 
-/* The keys of a schedule are fixed, so only its number of steps can differ. */
-static ae_status check_steps(int64_t then, int64_t done, const ae_train_config *c) {
-    ae_schedule now = ae_train_schedule(c), before = now;
-    before.steps = then;
-    if (now.steps == then) return AE_OK;
-    if (now.steps < done)
+/* The other keys of the schedule are as they were, or overridden: only its number of steps is asked about here. */
+static ae_status check_steps(ae_overrides *o, const json_t *then) {
+    ae_schedule now = ae_train_schedule(o->config), before = now;
+    before.steps = json_integer_value(then);
+    if (now.steps == before.steps) return AE_OK;
+    if (now.steps < o->step)
         return AE_FAIL(AE_ERR_USAGE,
                        "train.steps: expected at least the %lld steps that the run has done, found %lld",
-                       (long long)done, (long long)now.steps);
-    for (int64_t s = 1; s <= done; s++) {
+                       (long long)o->step, (long long)now.steps);
+    for (int64_t s = 1; s <= o->step; s++) {
         if (ae_schedule_lr(&now, s) == ae_schedule_lr(&before, s)) continue;
-        return AE_FAIL(
-            AE_ERR_USAGE,
-            "train.steps: the run in this folder was started with %lld, and %lld would have given step "
-            "%lld another learning rate; set it back or choose another run.dir",
-            (long long)then, (long long)now.steps, (long long)s);
+        json_t *steps = json_integer(now.steps);
+        const ae_status st = ae_override_take(o, "train.steps", then, steps, AE_ERR_USAGE);
+        json_decref(steps);
+        return st;
     }
     return AE_OK;
 }
 
-ae_status ae_resume_check_keys(const ae_run_state *s, const ae_train_config *c) {
+ae_status ae_resume_check_keys(const ae_run_state *s, ae_overrides *o) {
     ae_status st = AE_OK;
     char *text = NULL;
     json_t *then = NULL, *now = NULL;
     AE_TRY(ae_json_parse(&then, s->config, strlen(s->config), "state.json: config"));
-    AE_TRY(ae_config_json(&c->table, &text));
+    AE_TRY(ae_config_json(&o->config->table, &text));
     AE_TRY(ae_json_parse(&now, text, strlen(text), "configuration"));
-    for (size_t i = 0; i < sizeof fixed_keys / sizeof *fixed_keys; i++) {
-        const json_t *a = value_of(then, fixed_keys[i]), *b = value_of(now, fixed_keys[i]);
-        if (!same_value(a, b)) AE_TRY(clash(fixed_keys[i], a, b));
+    for (size_t i = 0; ae_fixed_key(i); i++) {
+        const char *key = ae_fixed_key(i);
+        const json_t *a = value_of(then, key), *b = value_of(now, key);
+        if (!same_value(a, b)) AE_TRY(ae_override_take(o, key, a, b, AE_ERR_USAGE));
     }
-    AE_TRY(check_steps(json_integer_value(value_of(then, "train.steps")), s->step, c));
+    AE_TRY(check_steps(o, value_of(then, "train.steps")));
 out:
     free(text);
     json_decref(then);
@@ -160,26 +140,34 @@ out:
     return st;
 }
 
-ae_status ae_resume_check_data(const ae_run_state *s, const char *data) {
+ae_status ae_resume_check_data(const ae_run_state *s, const char *data, ae_overrides *o) {
     json_t *then = json_loads(s->data, 0, NULL), *now = json_loads(data, 0, NULL);
+    const bool same_sets = json_equal(json_object_get(then, "sets"), json_object_get(now, "sets"));
+    const bool same =
+        same_sets && json_equal(json_object_get(then, "phases"), json_object_get(now, "phases"));
     ae_status st = AE_OK;
-    if (!json_equal(json_object_get(then, "sets"), json_object_get(now, "sets"))) {
-        st = AE_FAIL(AE_ERR_INPUT,
-                     "data.train: the run in this folder was trained on other token sets (tokens, mask or "
-                     "vocabulary differ); give it those or choose another run.dir");
-    } else if (!json_equal(json_object_get(then, "phases"), json_object_get(now, "phases"))) {
-        st = AE_FAIL(AE_ERR_USAGE,
-                     "data.train: the run in this folder was started with other weights or phases; set "
-                     "them back or choose another run.dir");
-    }
+    if (!same) st = ae_override_take(o, "data.train", then, now, same_sets ? AE_ERR_USAGE : AE_ERR_INPUT);
+    o->new_rows |= !same_sets;
     json_decref(then);
     json_decref(now);
     return st;
 }
 
+ae_status ae_resume_check_tokenizer(uint64_t then, uint64_t now, ae_overrides *o) {
+    char before[32], behind[32];
+    if (then == now) return AE_OK;
+    snprintf(before, sizeof before, "%016" PRIx64, then);
+    snprintf(behind, sizeof behind, "%016" PRIx64, now);
+    json_t *a = json_string(before), *b = json_string(behind);
+    const ae_status st = ae_override_take(o, "data.tokenizer", a, b, AE_ERR_INPUT);
+    json_decref(a);
+    json_decref(b);
+    return st;
+}
+
 /* ---- shape ---- */
 
-ae_status ae_resume_check_model(const ae_model_config *then, const ae_model_config *now) {
+ae_status ae_resume_check_model(const ae_model_config *then, const ae_model_config *now, ae_overrides *o) {
     ae_status st = AE_OK;
     char *then_text = NULL, *now_text = NULL, dotted[96];
     json_t *a = NULL, *b = NULL, *value;
@@ -192,7 +180,7 @@ ae_status ae_resume_check_model(const ae_model_config *then, const ae_model_conf
         const json_t *other = json_object_get(b, key);
         if (same_value(value, other)) continue;
         snprintf(dotted, sizeof dotted, "model.%s", key);
-        AE_TRY(clash(dotted, value, other));
+        AE_TRY(ae_override_take(o, dotted, value, other, AE_ERR_USAGE));
     }
 out:
     free(then_text);

@@ -1,7 +1,7 @@
 #ifndef AE_TRAIN_RESUME_H
 #define AE_TRAIN_RESUME_H
 #include "data/loader.h"
-#include "train/config.h"
+#include "train/override.h"
 #include "train/state.h"
 
 /* Whether a command goes on with what lies in its run folder, and whether it would go on with the same bits. */
@@ -20,12 +20,15 @@ ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint);
  * are no part of it: a set may move. */
 ae_status ae_resume_data(const ae_mixture *m, char **json);
 
-/* Keys that must be as they were: AE_ERR_USAGE names the first that is not, with both values. train.steps may change where the
- * learning rates of the steps done stay what they were. */
-ae_status ae_resume_check_keys(const ae_run_state *s, const ae_train_config *c);
-/* Token sets that must be the same: AE_ERR_INPUT. */
-ae_status ae_resume_check_data(const ae_run_state *s, const char *data);
-/* Shapes: AE_ERR_USAGE names the first size that differs. */
-ae_status ae_resume_check_model(const ae_model_config *then, const ae_model_config *now);
+/* What must be as it was, or be listed by run.override (override.h): the first that is neither is named, with both values.
+ *
+ * Keys: AE_ERR_USAGE. train.steps may change where the learning rates of the steps done stay what they were. */
+ae_status ae_resume_check_keys(const ae_run_state *s, ae_overrides *o);
+/* Token sets: AE_ERR_INPUT; their weights and phases: AE_ERR_USAGE. */
+ae_status ae_resume_check_data(const ae_run_state *s, const char *data, ae_overrides *o);
+/* Hashes of the checkpoint's tokenizer and of that of the token sets, where there are both: AE_ERR_INPUT. */
+ae_status ae_resume_check_tokenizer(uint64_t then, uint64_t now, ae_overrides *o);
+/* Shapes: AE_ERR_USAGE names the first size that differs; never overridden. */
+ae_status ae_resume_check_model(const ae_model_config *then, const ae_model_config *now, ae_overrides *o);
 
 #endif

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/machine.h"
+#include "data/hash.h"
 #include "eval/limits.h"
 #include "model/views.h"
 #include "train/checkpoint.h"
@@ -118,29 +119,73 @@ out:
     return st;
 }
 
-static ae_status check_shape(ae_run *run) {
+/* Other sets may have fewer ids than the model has rows for. */
+static ae_status check_shape(ae_run *run, ae_overrides *o) {
+    const int64_t vocab = data_vocab(run);
+    const bool other_sets = ae_override_was_taken(o, "data.train");
+    if (other_sets && vocab > run->shape.V)
+        return AE_FAIL(
+            AE_ERR_INPUT,
+            "data.train: expected ids that fit into the run's vocabulary of %lld, found one of %lld; "
+            "prepare the text with tokenizer.model of the checkpoint",
+            (long long)run->shape.V, (long long)vocab);
     if (run->config->model.init[0]) return AE_OK; /* the key itself was compared */
     ae_model_config now;
-    ae_status st = ae_model_config_resolve(&now, &run->config->model, data_vocab(run));
-    return st == AE_OK ? ae_resume_check_model(&run->shape, &now) : st;
+    ae_status st = ae_model_config_resolve(&now, &run->config->model, other_sets ? run->shape.V : vocab);
+    return st == AE_OK ? ae_resume_check_model(&run->shape, &now, o) : st;
+}
+
+/* The sets may carry none, where model.init brought it. */
+static ae_status take_checkpoint_tokenizer(ae_run *run, ae_overrides *o) {
+    char *bytes = NULL;
+    size_t n = 0;
+    if (!run->source.tokenizer || !run->tokenizer) return take_source_tokenizer(run);
+    ae_status st = ae_file_read(run->source.tokenizer, &bytes, &n);
+    if (st == AE_OK)
+        st = ae_resume_check_tokenizer(ae_fnv(AE_FNV_START, bytes, n), ae_tokenizer_hash(run->tokenizer), o);
+    free(bytes);
+    return st;
+}
+
+/* What was overridden becomes the run's own. */
+static ae_status take_overrides(ae_run *run, const ae_overrides *o, const char *data) {
+    ae_status st = AE_OK;
+    ae_run_state *s = &run->state;
+    free(s->overrides);
+    s->overrides = NULL;
+    AE_TRY(ae_overrides_json(o, &s->overrides));
+    AE_TRY(ae_run_state_set(&s->data, data));
+    s->seed = (uint64_t)run->config->run.seed;
+    if (o->new_memory) s->micro_rows = 0;
+    run->new_rows = o->new_rows;
+    if (!o->new_rows) goto out;
+    free(s->loader);
+    s->loader = NULL;
+    AE_TRY(ae_loader_beginning(&run->data, &s->loader));
+out:
+    return st;
 }
 
 static ae_status checkpoint_state(ae_run *run) {
     ae_status st = AE_OK;
+    ae_overrides o = {0};
     char *data = NULL, *path = ae_path_join(run->checkpoint, "state.json");
     AE_TRY(ae_run_state_read(&run->state, path));
-    AE_TRY(ae_resume_check_keys(&run->state, run->config));
-    AE_TRY(ae_resume_data(&run->data, &data));
-    AE_TRY(ae_resume_check_data(&run->state, data));
+    AE_TRY(ae_overrides_init(&o, run->config, run->state.step, run->state.overrides));
+    AE_TRY(ae_resume_check_keys(&run->state, &o));
     AE_TRY(ae_model_source_open(&run->source, run->checkpoint));
     run->shape = run->source.config;
-    AE_TRY(check_shape(run));
-    AE_TRY(take_source_tokenizer(run)); /* the sets may carry none, where model.init brought it */
+    AE_TRY(take_checkpoint_tokenizer(run, &o));
+    AE_TRY(ae_resume_data(&run->data, &data));
+    AE_TRY(ae_resume_check_data(&run->state, data, &o));
+    AE_TRY(check_shape(run, &o));
+    AE_TRY(take_overrides(run, &o, data));
     if (strcmp(run->state.kernels, run->be.kernels) != 0)
         ae_warn("the run was made with %s kernels and goes on with %s: the same to rounding, not to the bit",
                 run->state.kernels, run->be.kernels);
     AE_TRY(ae_run_state_set(&run->state.kernels, run->be.kernels));
 out:
+    ae_overrides_free(&o);
     free(path);
     free(data);
     return st;
@@ -198,9 +243,19 @@ static ae_status make_plan(ae_run *run) {
     return st;
 }
 
+ae_status ae_run_lock(ae_run *run, const ae_train_config *config) {
+    char *metrics = ae_path_join(config->run.dir, "metrics.jsonl");
+    *run = (ae_run){0};
+    const ae_status st = ae_metrics_lock(&run->metrics, metrics, false);
+    free(metrics);
+    return st;
+}
+
 ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder) {
     ae_status st = AE_OK;
-    *run = (ae_run){.config = config, .saved_step = -1};
+    run->config = config;
+    run->saved_step = -1;
+    AE_TRY(ae_override_check(config));
     if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, &run->kind, &run->checkpoint));
     const ae_backend_options options = {.threads = (int)config->train.threads,
                                         .dtype = ae_train_dtype(config)};
@@ -246,7 +301,7 @@ static ae_status make_carry(ae_run *run) {
     const ae_train_keys *t = &run->config->train;
     if (!t->carry_state) return AE_OK;
     AE_TRY(ae_carry_init(&run->carry, &run->model, (ptrdiff_t)t->batch_rows, (ptrdiff_t)t->row_tokens));
-    if (!run->checkpoint) return AE_OK;
+    if (!run->checkpoint || run->new_rows) return AE_OK;
     path = ae_path_join(run->checkpoint, "carry.h5");
     AE_TRY(ae_carry_load(&run->carry, path));
 out:
@@ -285,6 +340,22 @@ static ae_status start_loader(ae_run *run) {
 
 /* ---- the folder ---- */
 
+ae_checkpoint_keep ae_run_keep(const ae_run *run) {
+    const ae_train_keys *t = &run->config->train;
+    return (ae_checkpoint_keep){.newest = t->keep,
+                                .best_step = t->keep_best ? run->state.best_step : 0,
+                                .marked_step = t->keep_best ? run->marked_step : 0,
+                                .every = t->keep_every};
+}
+
+void ae_run_mark_best(ae_run *run) {
+    const char *dir = run->config->run.dir;
+    run->marked_step = run->config->train.keep_best ? run->state.best_step : 0;
+    ae_checkpoint_mark_best(dir, run->marked_step);
+    const ae_checkpoint_keep keep = ae_run_keep(run);
+    ae_checkpoint_prune(dir, run->saved_step, &keep);
+}
+
 /* Events of a start that never reached a checkpoint would stand beside those of this one. */
 static void remove_events(const char *dir) {
     DIR *d = opendir(dir);
@@ -313,6 +384,23 @@ static ae_status note_evaluation(ae_run *run, const json_t *line) {
     return ae_report_kept_evaluation(run, &r);
 }
 
+/* A folder that was empty may have been taken, and its run even ended, since. */
+static ae_status lock_folder(ae_run *run, const char *metrics) {
+    ae_run_kind kind = AE_RUN_NEW;
+    char *checkpoint = NULL;
+    if (run->metrics.file) return AE_OK;
+    ae_status st = ae_metrics_lock(&run->metrics, metrics, true);
+    if (st == AE_OK && run->kind == AE_RUN_NEW) st = ae_run_inspect(run->config->run.dir, &kind, &checkpoint);
+    free(checkpoint);
+    if (st == AE_OK && kind != AE_RUN_NEW)
+        st = AE_FAIL(AE_ERR_USAGE,
+                     "run.dir: %s: another process has started a run there meanwhile; the same command again "
+                     "goes on with it, or choose another run.dir",
+                     run->config->run.dir);
+    if (st != AE_OK) ae_metrics_close(&run->metrics);
+    return st;
+}
+
 static ae_status open_outputs(ae_run *run) {
     ae_status st = AE_OK;
     const char *dir = run->config->run.dir;
@@ -320,16 +408,16 @@ static ae_status open_outputs(ae_run *run) {
     char *config = ae_path_join(dir, "config.yaml"), *metrics = ae_path_join(dir, "metrics.jsonl");
     json_t *line = NULL;
     AE_TRY(ae_folder_make(dir));
+    AE_TRY(lock_folder(run, metrics));
     AE_TRY(keep_evaluation(run, metrics, &line));
-    AE_TRY(ae_metrics_open(&run->metrics, metrics, s->metrics_offset)); /* takes the lock of the folder */
+    AE_TRY(ae_metrics_open(&run->metrics, metrics, s->metrics_offset));
     AE_TRY(ae_config_write(&run->config->table, config));
     AE_TRY(ae_checkpoint_clean(dir));
     if (!run->checkpoint) remove_events(dir);
     AE_TRY(ae_events_open(&run->events, dir, s->events_name, s->events_offset));
     AE_TRY(ae_run_state_set(&s->events_name, ae_events_name(&run->events)));
     AE_TRY(note_evaluation(run, line));
-    run->marked_step = run->config->train.keep_best ? s->best_step : 0;
-    ae_checkpoint_mark_best(dir, run->marked_step);
+    ae_run_mark_best(run);
 out:
     json_decref(line);
     free(config);

@@ -20,6 +20,7 @@ typedef struct {
     /* inputs: ae_run_open */
     ae_run_kind kind;
     char *checkpoint; /* gone on from; NULL for a fresh start */
+    bool new_rows;    /* not with its rows, and so without its carried state (override.h) */
     ae_backend be;
     ae_mixture data;
     ae_token_set *heldout;   /* NULL without one */
@@ -46,13 +47,21 @@ typedef struct {
     double peak_flops;   /* measured */
 } ae_run;
 
+/* Takes the lock of a run that is there, so that nobody changes what ae_run_open reads; AE_ERR_USAGE at once when another process trains it.
+ * Else nothing happens: a folder is made and locked by ae_run_start. `run` is zeroed before. */
+ae_status ae_run_lock(ae_run *run, const ae_train_config *config);
 /* Opens and checks every input and makes the plan; writes nothing. `config` must have been checked. `in_folder`: what lies in run.dir
  * decides whether the run starts or goes on; else run.dir is not looked at, and data.train may be empty. After AE_ERR_RESOURCE the plan
- * holds what would have been needed. A zeroed `run` may be closed at any time. */
+ * holds what would have been needed. `run` is zeroed or locked before, and may be closed at any time. */
 ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder);
 /* Takes the memory, makes or loads the weights, makes the folder or cuts its files to the checkpoint. */
 ae_status ae_run_start(ae_run *run);
 void ae_run_close(ae_run *run);
+
+/* Which checkpoints stay as things are. */
+ae_checkpoint_keep ae_run_keep(const ae_run *run);
+/* checkpoints/best leads to the best of the checkpoints that are complete; the one before it goes where no other rule keeps it. */
+void ae_run_mark_best(ae_run *run);
 
 /* Tokens of a global step, padding included. */
 int64_t ae_run_step_tokens(const ae_run *run);

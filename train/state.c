@@ -12,6 +12,7 @@ void ae_run_state_free(ae_run_state *s) {
     free(s->loader);
     free(s->data);
     free(s->config);
+    free(s->overrides);
     *s = (ae_run_state){0};
 }
 
@@ -28,17 +29,21 @@ static json_t *parsed(const char *text) {
     return text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null();
 }
 
+static json_t *parsed_list(const char *text) {
+    return text ? json_loads(text, 0, NULL) : json_array();
+}
+
 static json_t *to_json(const ae_run_state *s) {
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:{s:I, s:o}, s:I, s:s?, s:I, s:I, s:I, s:{s:I, s:s}, s:s?, s:o, s:o, s:o}", //
-        "step", (json_int_t)s->step, "tokens", (json_int_t)s->tokens, "skipped_in_row",
-        (json_int_t)s->skipped_in_row, "evaluated_step", (json_int_t)s->evaluated_step, "best", "step",
-        (json_int_t)s->best_step, "eval_loss", ae_json_number(s->best_loss), "metrics_offset",
-        (json_int_t)s->metrics_offset, "events", s->events_name, "events_offset",
-        (json_int_t)s->events_offset, "micro_rows", (json_int_t)s->micro_rows, "recompute_blocks",
-        (json_int_t)s->recompute_blocks, "rng", "seed", (json_int_t)s->seed, "kind", "philox4x32-10",
-        "kernels", s->kernels, "loader", parsed(s->loader), "data", parsed(s->data), "config",
-        parsed(s->config));
+    return json_pack("{s:I, s:I, s:I, s:I, s:{s:I, s:o}, s:I, s:s?, s:I, s:I, s:I, s:{s:I, s:s}, s:s?, s:o, "
+                     "s:o, s:o, s:o}", //
+                     "step", (json_int_t)s->step, "tokens", (json_int_t)s->tokens, "skipped_in_row",
+                     (json_int_t)s->skipped_in_row, "evaluated_step", (json_int_t)s->evaluated_step, "best",
+                     "step", (json_int_t)s->best_step, "eval_loss", ae_json_number(s->best_loss),
+                     "metrics_offset", (json_int_t)s->metrics_offset, "events", s->events_name,
+                     "events_offset", (json_int_t)s->events_offset, "micro_rows", (json_int_t)s->micro_rows,
+                     "recompute_blocks", (json_int_t)s->recompute_blocks, "rng", "seed", (json_int_t)s->seed,
+                     "kind", "philox4x32-10", "kernels", s->kernels, "loader", parsed(s->loader), "data",
+                     parsed(s->data), "config", parsed(s->config), "overrides", parsed_list(s->overrides));
 }
 
 ae_status ae_run_state_write(const ae_run_state *s, const char *path) {
@@ -62,6 +67,16 @@ static ae_status take_tree(const json_t *root, const char *key, const char *path
     if (!json_is_object(v)) return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected an object, found none", path, key);
     *out = json_dumps(v, JSON_COMPACT | JSON_REAL_PRECISION(17));
     return *out ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+}
+
+/* Checkpoints from before there were any have no list. */
+static ae_status take_overrides(ae_run_state *s, const json_t *root, const char *path) {
+    const json_t *v = json_object_get(root, "overrides");
+    if (!v) return AE_OK;
+    if (!json_is_array(v))
+        return AE_FAIL(AE_ERR_INPUT, "%s: overrides: expected a list, found something else", path);
+    s->overrides = json_dumps(v, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    return s->overrides ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
 }
 
 static ae_status take_numbers(ae_run_state *s, const json_t *root, const char *path) {
@@ -100,6 +115,7 @@ static ae_status take_all(ae_run_state *s, const json_t *root, const char *path)
     AE_TRY(take_tree(root, "loader", path, &s->loader));
     AE_TRY(take_tree(root, "data", path, &s->data));
     AE_TRY(take_tree(root, "config", path, &s->config));
+    AE_TRY(take_overrides(s, root, path));
 out:
     return st;
 }

@@ -17,10 +17,11 @@ typedef struct {
     uint64_t
         seed; /* of all random numbers; they are counter-based: (seed, stream, step) is their whole state */
     char *events_name;
-    char *kernels; /* of the backend */
-    char *loader;  /* position, JSON */
-    char *data;    /* sets and phases, JSON (resume.h) */
-    char *config;  /* resolved configuration, JSON */
+    char *kernels;   /* of the backend */
+    char *loader;    /* position, JSON */
+    char *data;      /* sets and phases, JSON (resume.h) */
+    char *config;    /* resolved configuration, JSON */
+    char *overrides; /* what was changed on the way, JSON (override.h); NULL: nothing */
 } ae_run_state;
 
 void ae_run_state_free(ae_run_state *s);

@@ -1,13 +1,13 @@
 #!/bin/sh
 # One small run, killed with SIGKILL at random moments (every other time while a checkpoint is being written) and started again each
-# time, ends with the weights, optimiser and metrics of the run that was left alone, to the bit; and so does one whose disk was full.
+# time, ends with the weights, optimiser and metrics of the run that was left alone, to the bit; so does one whose disk was full. Only
+# kills that ended a living process count: a run that comes to its end is compared and begun again, until there are enough.
 # usage: kills.sh AERIE FIXTURES [KILLS]
 . "$(dirname "$0")/../cli/common.sh"
 kills=${3:-5}
+steps=120
 export OMP_NUM_THREADS=2
 
-# Steps in proportion to the kills, so that each finds something to interrupt.
-steps=$((60 + 12 * kills))
 awk 'BEGIN { srand(7); for (i = 0; i < 4000; i++) printf "the %d birds of hill %d sing %d songs\n", rand() * 99, i % 31, rand() * 999 }' >text.txt
 run 0 "$aerie" tokenizer train --input text.txt --output t.model --vocab-size 300
 run 0 "$aerie" data prepare --input text.txt --tokenizer t.model --output set --heldout 0.01
@@ -17,14 +17,16 @@ train() { # FOLDER [KEY...]
     shift
     ${as:-} "$aerie" pretrain run.dir="$folder" data.train=set/train.h5 data.heldout=set/heldout.h5 \
         model.width=64 model.recurrent_width=64 model.mlp_width=128 model.heads=2 model.blocks=3 model.window=16 \
-        train.row_tokens=32 train.batch_rows=2 train.steps=$steps train.checkpoint_every=4 train.eval_every=25 \
+        train.row_tokens=64 train.batch_rows=4 train.steps=$steps train.checkpoint_every=4 train.eval_every=25 \
         train.keep=2 train.keep_every=50 train.sample_tokens=0 optim.lr=3e-3 "$@"
 }
 
 # What a clock or the system has measured is left out.
 told() {
     sed -E 's/"(tokens_per_s|flops_fraction|step_s|peak_rss_bytes)": ?[^,}]*,? ?//g' "$1/metrics.jsonl" >"$1.told"
-    [ "$(wc -l <"$1.told")" -gt "$steps" ] || fail "$1: $(wc -l <"$1.told") lines of metrics"
+    sed -n 's/^{"step": *\([0-9]*\),.*"grad_norm".*/\1/p' "$1/metrics.jsonl" >"$1.steps"
+    seq $steps >all.steps
+    equal all.steps "$1.steps" "a step is missing or twice in metrics.jsonl"
 }
 
 last() {
@@ -37,63 +39,107 @@ same_as_whole() {
     for file in weights.h5 optimizer.h5; do equal "$(last whole)/$file" "$(last "$1")/$file"; done
     ls whole/checkpoints >whole.list
     ls "$1/checkpoints" >"$1.list"
+    equal whole.list "$1.list" "checkpoints that are kept"
     [ "$(readlink whole/checkpoints/best)" = "$(readlink "$1/checkpoints/best")" ] || fail "$1: another best"
-    ls "$1"/checkpoints/*.partial >/dev/null 2>&1 && fail "$1: a half-written checkpoint was left behind"
 }
 
+now_ms() {
+    echo $(($(date +%s%N) / 1000000))
+}
+
+began=$(now_ms)
 run 0 train whole
+length=$(($(now_ms) - began))
 told whole
 
-# The processor's own randomness, so that each call finds other moments; the seed of a failure is printed.
+# ---- kills ----
+
+# The system's own randomness, so that each call finds other moments; the seed of a failure is printed.
 seed=${SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
-moments=$(awk -v seed="$seed" -v n="$kills" 'BEGIN { srand(seed); for (i = 0; i < n; i++) printf "%.3f ", 0.1 + rand() * 0.9 }')
+
+# Within the first part of what a whole run takes, so that one start seldom reaches the end.
+moment() { # NUMBER
+    awk -v seed="$seed" -v n="$1" -v length_ms="$length" \
+        'BEGIN { srand(seed + 7919 * n); rand(); printf "%.3f", 0.01 + rand() * 0.35 * length_ms / 1000 }'
+}
+
+# A half-written checkpoint: one that an earlier kill has left looks as it did.
+mark() {
+    stat -c '%n %i %.9Z' killed/checkpoints/step-*.partial 2>/dev/null
+}
+
+in_a_save() {
+    seen=$(mark) && [ "$seen" != "$left" ]
+}
+
+wait_for_a_save() { # PROCESS
+    while kill -0 "$1" 2>/dev/null && ! [ -e "$(last killed)/DONE" ] && ! in_a_save; do :; done
+}
+
+hit=0
 during=0
-done_early=0
-number=0
-for moment in $moments; do
-    number=$((number + 1))
+whole_again=0
+starts=0
+while [ $hit -lt "$kills" ]; do
+    starts=$((starts + 1))
+    left=$(mark)
     as=exec train killed >killed.out 2>killed.err &
     child=$!
-    if [ $((number % 2)) = 0 ]; then
-        # from the moment on, until a checkpoint is half written
-        sleep "$moment"
-        tries=0
-        while [ $tries -lt 2000 ] && kill -0 $child 2>/dev/null; do
-            set -- killed/checkpoints/step-*.partial
-            [ -e "$1" ] && break
-            tries=$((tries + 1))
-        done
-    else
-        sleep "$moment"
-    fi
+    sleep "$(moment $starts)"
+    [ $((starts % 2)) = 1 ] || wait_for_a_save $child
     kill -KILL $child 2>/dev/null
     wait $child 2>/dev/null
-    status=$?
-    case $status in
-    137) ls killed/checkpoints/step-*.partial >/dev/null 2>&1 && during=$((during + 1)) ;;
-    0) done_early=$((done_early + 1)) ;;
+    case $? in
+    137)
+        hit=$((hit + 1))
+        in_a_save && during=$((during + 1))
+        ! [ -L killed/checkpoints/best ] || [ -e killed/checkpoints/best/DONE ] || fail "kill $hit of seed $seed: best leads nowhere"
+        ;;
+    0)
+        whole_again=$((whole_again + 1))
+        same_as_whole killed
+        rm -rf killed
+        ;;
     *)
-        fail "kill $number of seed $seed: status $status"
+        fail "start $starts of seed $seed: neither killed nor done"
         cat killed.err
         break
         ;;
     esac
+    [ $starts -lt $((10 * kills + 50)) ] || { fail "seed $seed: $starts starts for $hit kills" && break; }
 done
 run 0 train killed
 same_as_whole killed
-echo "$kills kills (seed $seed): $during while a checkpoint was half written, $done_early came after the end"
-[ "$kills" -lt 20 ] || [ "$during" -gt 0 ] || fail "no kill fell into a save"
-[ "$done_early" -lt "$kills" ] || fail "every kill came too late"
+echo "$hit kills (seed $seed), $during while a checkpoint was half written; $((whole_again + 1)) runs came to their end, in $((starts + 1)) starts"
+[ "$kills" -lt 20 ] || [ $during -gt $((kills / 10)) ] || fail "only $during kills fell into a save"
 
 # ---- a full disk: no file may grow beyond the metrics there are and some more of them ----
 
-as=exec train full >full.out 2>full.err &
-child=$!
-tries=0
-while [ ! -e full/checkpoints/step-000008/DONE ] && [ $tries -lt 500 ] && sleep 0.02; do tries=$((tries + 1)); done
-kill -TERM $child
-wait $child
-[ $? = 130 ] || fail "SIGTERM: status other than 130"
+# A signal that comes when the run has no more steps finds it done, or without its handler: then once more.
+stop_early() {
+    for attempt in 1 2 3 4 5; do
+        rm -rf full
+        as=exec train full >full.out 2>full.err &
+        child=$!
+        tries=0
+        while ! [ -e full/checkpoints/step-000008/DONE ] && ! [ -e full/checkpoints/step-000012/DONE ] &&
+            [ $tries -lt 3000 ]; do
+            tries=$((tries + 1))
+            sleep 0.01
+        done
+        kill -TERM $child
+        wait $child
+        case $? in
+        130) return ;;
+        0 | 143) ;;
+        *) break ;;
+        esac
+    done
+    fail "SIGTERM: status other than 130"
+    cat full.err
+}
+stop_early
+
 before=$(ls full/checkpoints | grep -v best)
 blocks=$(($(stat -c %s full/metrics.jsonl) / 512 + 60))
 limited() {
@@ -105,7 +151,12 @@ limited() {
 }
 run 4 limited
 says "full/checkpoints/step-"
+says "no space left on the disk"
+ls full/checkpoints/*.partial >/dev/null 2>&1 && fail "a half-written checkpoint was left behind"
 for folder in $before; do [ -e "full/checkpoints/$folder/DONE" ] || fail "$folder is gone"; done
+echo '{"tokens": [2, 5, 7, 11]}' >line.jsonl
+run 0 "$aerie" inspect full
+run 0 "$aerie" score --model full --input line.jsonl
 run 0 train full
 same_as_whole full
 finish

@@ -31,7 +31,7 @@ static void assert_file(const char *expected) {
 }
 
 Test(metrics, goes_on_at_an_offset) {
-    ae_metrics m;
+    ae_metrics m = {0};
     ASSERT_OK(ae_metrics_open(&m, path, 0));
     add_step(&m, 1);
     int64_t offset = m.offset;
@@ -45,7 +45,7 @@ Test(metrics, goes_on_at_an_offset) {
 }
 
 Test(metrics, a_file_that_lost_its_lines_is_refused) {
-    ae_metrics m;
+    ae_metrics m = {0};
     ASSERT_OK(ae_metrics_open(&m, path, 0));
     add_step(&m, 1);
     ae_metrics_close(&m);
@@ -55,17 +55,35 @@ Test(metrics, a_file_that_lost_its_lines_is_refused) {
 }
 
 Test(metrics, one_process_writes) {
-    ae_metrics m, other;
+    ae_metrics m = {0}, other = {0};
     ASSERT_OK(ae_metrics_open(&m, path, 0));
     add_step(&m, 1);
     ASSERT_FAILS(AE_ERR_USAGE, ae_metrics_open(&other, path, 0));
     ASSERT_SAYS("another process");
+    ASSERT_FAILS(AE_ERR_USAGE, ae_metrics_lock(&other, path, false));
+    cr_assert_null(other.file);
     ae_metrics_close(&m);
     assert_file("{\"step\":1,\"loss\":2.5}\n");
 }
 
+Test(metrics, a_lock_comes_first_and_changes_nothing) {
+    ae_metrics m = {0}, other = {0};
+    ASSERT_OK(ae_metrics_lock(&m, path, false));
+    cr_assert_null(m.file);
+    cr_assert_not(ae_path_exists(path));
+    ASSERT_OK(ae_metrics_open(&m, path, 0));
+    add_step(&m, 1);
+    ae_metrics_close(&m);
+    ASSERT_OK(ae_metrics_lock(&m, path, false));
+    assert_file("{\"step\":1,\"loss\":2.5}\n");
+    ASSERT_FAILS(AE_ERR_USAGE, ae_metrics_open(&other, path, 0));
+    ASSERT_OK(ae_metrics_open(&m, path, 0));
+    ae_metrics_close(&m);
+    assert_file("");
+}
+
 Test(metrics, a_full_disk_leaves_whole_lines) {
-    ae_metrics m;
+    ae_metrics m = {0};
     struct rlimit limit;
     signal(SIGXFSZ, SIG_IGN);
     ASSERT_OK(ae_metrics_open(&m, path, 0));
@@ -83,7 +101,7 @@ Test(metrics, a_full_disk_leaves_whole_lines) {
 }
 
 Test(metrics, finds_the_evaluation_behind_a_checkpoint) {
-    ae_metrics m;
+    ae_metrics m = {0};
     json_t *line;
     ASSERT_OK(ae_metrics_open(&m, path, 0));
     add_step(&m, 1);

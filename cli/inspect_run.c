@@ -88,8 +88,8 @@ static json_t *provenance_of(const json_t *state) {
                  {"step", "step"},
                  {"tokens", "tokens"},
                  {"config.train.steps", "steps_planned"},
-                 {"best.step", "best_step"},
-                 {"best.eval_loss", "best_eval_loss"},
+                 {"best.step", "best_before_step"},
+                 {"best.eval_loss", "best_before_eval_loss"},
                  {"rng.seed", "seed"},
                  {"kernels", "kernels"},
                  {"config.train.dtype", "dtype"},
@@ -183,6 +183,7 @@ ae_status ae_inspect_run(ae_inspection *i, const char *run) {
     json_t *rows = json_array();
     char *newest = NULL;
     int64_t newest_step = -1;
+    size_t row = 0; /* of the newest */
     ae_status st;
     json_object_set_new(i->facts, "kind", json_string("run"));
     json_object_set(i->facts, "checkpoints", rows);
@@ -191,6 +192,7 @@ ae_status ae_inspect_run(ae_inspection *i, const char *run) {
     for (size_t k = 0; k < l.n && st == AE_OK; k++) {
         char *folder = ae_checkpoint_path(run, l.steps[k]);
         st = add_checkpoint(i, rows, folder, l.steps[k], l.steps[k] != newest_step);
+        if (l.steps[k] == newest_step) row = k;
         free(folder);
     }
     if (st != AE_OK) goto out;
@@ -199,7 +201,7 @@ ae_status ae_inspect_run(ae_inspection *i, const char *run) {
         json_object_set_new(i->facts, "newest", json_string(newest));
         AE_TRY(look_into(i, newest));
         if (json_array_size(i->faults) > before)
-            json_object_set_new(json_array_get(rows, json_array_size(rows) - 1), "whole", json_false());
+            json_object_set_new(json_array_get(rows, row), "whole", json_false());
     } else {
         AE_TRY(ae_inspect_note(
             i, AE_FAIL(AE_ERR_INPUT,

@@ -17,7 +17,7 @@ typedef struct {
 } verb;
 
 static const verb verbs[] = {
-    {"tokenizer", ae_verb_tokenizer, "data", "train a tokenizer; encode, decode, inspect"},
+    {"tokenizer", ae_verb_tokenizer, "data", "train a tokenizer; encode, decode, inspect, trim"},
     {"data", ae_verb_data, "data", "text or JSONL to token sets: prepare, validate, inspect"},
     {"plan", ae_verb_plan, "training", "parameters, memory, FLOPs and time of a run before it starts"},
     {"pretrain", ae_verb_pretrain, "training", "train on token sets; the same command again resumes"},

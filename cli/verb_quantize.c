@@ -32,8 +32,7 @@ static ae_status check_options(const options *o, ae_backend_options *b) {
     if (o->group != 0 && (o->group < 8 || o->group > 256 || (o->group & (o->group - 1)) != 0))
         return AE_FAIL(AE_ERR_USAGE, "--group: expected 8, 16, 32, 64, 128 or 256, found %lld",
                        (long long)o->group);
-    const ae_status st = ae_weights_parse(o->dtype, b);
-    if (st != AE_OK || b->weights != AE_WEIGHT_F32) return st;
+    if (ae_weights_parse(o->dtype, b) == AE_OK && b->weights != AE_WEIGHT_F32) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE, "--dtype: expected bf16, int8 or int4, found %s", o->dtype);
 }
 

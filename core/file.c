@@ -64,8 +64,22 @@ static ae_status input_failed(const char *path) {
     return AE_FAIL(AE_ERR_INPUT, "%s: expected a readable file, found: %s", path, strerror(error));
 }
 
+static ae_status sync_parent(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) return ae_path_sync(".");
+    char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    if (folder == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    ae_status st = ae_path_sync(folder);
+    free(folder);
+    return st;
+}
+
+/* Where the parent may not be read, making it was still right. */
 static ae_status make_one_folder(const char *path) {
-    if (mkdir(path, 0777) == 0) return AE_OK;
+    if (mkdir(path, 0777) == 0) {
+        (void)sync_parent(path);
+        return AE_OK;
+    }
     const int error = errno;
     if (ae_path_is_folder(path)) return AE_OK;
     errno = error;
@@ -163,16 +177,6 @@ ae_status ae_path_sync(const char *path) {
     if (fd < 0) return ae_output_failed(path);
     ae_status st = sync_fd(fd, path);
     close(fd);
-    return st;
-}
-
-static ae_status sync_parent(const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL) return ae_path_sync(".");
-    char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    if (folder == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    ae_status st = ae_path_sync(folder);
-    free(folder);
     return st;
 }
 

@@ -67,14 +67,16 @@ static const ae_preset *find_preset(const char *name) {
 
 static ae_status unknown_preset(const char *name) {
     enum { MAX = 64 };
-    const char *names[MAX];
+    const char *names[MAX] = {0};
     size_t n = 0;
     for (; n < ae_n_presets && n < MAX; n++) names[n] = ae_presets[n].name;
     const char *near = ae_nearest_word(name, names, n);
     if (near != NULL)
         return AE_FAIL(AE_ERR_USAGE, "model.preset: found \"%s\", did you mean \"%s\"?", name, near);
-    return AE_FAIL(AE_ERR_USAGE, "model.preset: expected one of %s, ..., %s, found \"%s\"", names[0],
-                   names[n - 1], name);
+    char all[1024] = "";
+    for (size_t i = 0, used = 0; i < n && used < sizeof all; i++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i > 0 ? ", " : "", names[i]);
+    return AE_FAIL(AE_ERR_USAGE, "model.preset: expected one of %s, found \"%s\"", all, name);
 }
 
 /* Without a preset: the proportions of the family, sizes to be given. */

@@ -175,9 +175,14 @@ ae_status ae_model_source_open(ae_model_source *s, const char *path) {
     *s = (ae_model_source){0};
     ae_status st;
     if (!ae_path_exists(path))
-        st = AE_FAIL(AE_ERR_INPUT, "%s: expected a model's folder, found nothing there", path);
+        st = AE_FAIL(
+            AE_ERR_INPUT,
+            "%s: expected the folder of a run, a checkpoint or a Hugging Face model, found nothing there",
+            path);
     else if (!ae_path_is_folder(path))
-        st = AE_FAIL(AE_ERR_INPUT, "%s: expected a model's folder, found a file", path);
+        st = AE_FAIL(AE_ERR_INPUT,
+                     "%s: expected the folder of a run, a checkpoint or a Hugging Face model, found a file",
+                     path);
     else
         st = open_folder(s, path);
     if (st != AE_OK) ae_model_source_free(s);

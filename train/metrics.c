@@ -18,8 +18,9 @@ ae_status ae_metrics_open(ae_metrics *m, const char *path, int64_t offset) {
     int64_t size = ae_file_size(path);
     if (offset > 0 && size < offset) {
         return AE_FAIL(AE_ERR_INPUT,
-                       "%s: expected the %lld bytes that were there at the checkpoint, found %lld", path,
-                       (long long)offset, (long long)(size < 0 ? 0 : size));
+                       "%s: expected the %lld bytes that were there at the checkpoint, found %lld: put the "
+                       "file back, or go on from the weights alone in another run.dir with model.init=",
+                       path, (long long)offset, (long long)(size < 0 ? 0 : size));
     }
     ae_status st = ae_append_open(&m->file, path, offset);
     if (st != AE_OK) return st;

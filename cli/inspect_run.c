@@ -51,15 +51,17 @@ out:
     return st;
 }
 
-/* Every file against DONE; `list` false: only what is wrong. */
-static ae_status check_done(ae_inspection *i, const char *folder, bool list) {
+/* Every file against DONE; `list` false: only what is wrong. *weights: whether those are as they were. */
+static ae_status check_done(ae_inspection *i, const char *folder, bool list, bool *weights) {
     ae_done d;
+    *weights = true;
     ae_status st = ae_inspect_note(i, ae_done_read(&d, folder));
     if (st != AE_OK || !d.files) return st;
     AE_TRY(note_unlisted(i, &d, folder));
     for (size_t k = 0; k < d.n; k++) {
         ae_done_file *f = &d.files[k];
         ae_done_look(f, folder, !i->quick);
+        if (strcmp(f->name, ae_done_required[0]) == 0) *weights = f->whole;
         AE_TRY(ae_inspect_note(i, ae_done_fault(f, folder)));
         if (!list) continue;
         add_file(i, json_pack("{s:s, s:o, s:o, s:b}", "file", f->name, "bytes",
@@ -139,13 +141,14 @@ static ae_status look_into(ae_inspection *i, const char *folder) {
     ae_tensor_list list = {.whole = true};
     char *weights = ae_path_join(folder, "weights.h5");
     ae_model_config config;
-    bool good = false;
+    bool good = false, weights_whole = true;
     ae_status st;
     AE_TRY(add_provenance(i, folder));
     AE_TRY(read_config(i, folder, &config, &good));
     AE_TRY(ae_inspect_folder_tokenizer(i, folder));
-    AE_TRY(check_done(i, folder, true));
-    AE_TRY(ae_inspect_list(i, &list, folder, "weights.h5"));
+    AE_TRY(check_done(i, folder, true, &weights_whole));
+    list.whole = weights_whole; /* HDF5 has nothing to say of a file that is known to be damaged */
+    if (weights_whole) AE_TRY(ae_inspect_list(i, &list, folder, "weights.h5"));
     if (good && list.whole) AE_TRY(ae_inspect_fit(i, &config, weights));
 out:
     ae_inspect_add_list(i, &list);
@@ -171,8 +174,9 @@ static bool has_done(const char *folder) {
 static ae_status add_checkpoint(ae_inspection *i, json_t *rows, const char *folder, int64_t step,
                                 bool check) {
     const size_t before = json_array_size(i->faults);
+    bool weights = false;
     ae_status st = AE_OK;
-    if (check || !has_done(folder)) st = check_done(i, folder, false);
+    if (check || !has_done(folder)) st = check_done(i, folder, false, &weights);
     json_array_append_new(rows, json_pack("{s:I, s:s, s:b}", "step", (json_int_t)step, "folder", folder,
                                           "whole", json_array_size(i->faults) == before));
     return st;

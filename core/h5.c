@@ -153,24 +153,47 @@ void ae_h5_free_names(char **names, size_t n) {
     free(names);
 }
 
-static ae_status read_name(char **name, hid_t file, const char *path, hsize_t i) {
-    ssize_t n = H5Lget_name_by_idx(file, "/", H5_INDEX_NAME, H5_ITER_INC, i, NULL, 0, H5P_DEFAULT);
-    if (n < 0) return read_failed(path, "names");
-    *name = calloc((size_t)n + 1, 1);
-    if (*name == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    n = H5Lget_name_by_idx(file, "/", H5_INDEX_NAME, H5_ITER_INC, i, *name, (size_t)n + 1, H5P_DEFAULT);
-    return n >= 0 ? AE_OK : read_failed(path, "names");
+typedef struct {
+    char **names;
+    size_t n, capacity;
+    bool whole; /* memory was enough */
+} name_list;
+
+static herr_t add_name(hid_t group, const char *name, const H5L_info_t *info, void *data) {
+    name_list *l = data;
+    (void)group;
+    (void)info;
+    l->whole = false;
+    if (l->n == l->capacity) {
+        const size_t capacity = 2 * l->capacity + 64;
+        char **grown = realloc(l->names, capacity * sizeof *grown);
+        if (grown == NULL) return -1;
+        l->names = grown;
+        l->capacity = capacity;
+    }
+    l->names[l->n] = strdup(name);
+    if (l->names[l->n] == NULL) return -1;
+    l->n++;
+    l->whole = true;
+    return 0;
 }
 
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* In the order of the file, then sorted: for an order of its own HDF5 makes a table first, whose release crashes (1.10.8) where a damaged
+ * file breaks it off. */
 static ae_status read_names(char ***names, size_t *n, hid_t file, const char *path) {
-    H5G_info_t info;
-    if (H5Gget_info(file, &info) < 0) return read_failed(path, "names");
-    *names = calloc((size_t)info.nlinks + 1, sizeof **names);
-    if (*names == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    ae_status st = AE_OK;
-    *n = (size_t)info.nlinks;
-    for (size_t i = 0; st == AE_OK && i < *n; i++) st = read_name(&(*names)[i], file, path, i);
-    return st;
+    name_list l = {.names = calloc(1, sizeof *l.names), .capacity = 1, .whole = true};
+    const bool read =
+        l.names != NULL && H5Literate(file, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, add_name, &l) >= 0;
+    *names = l.names;
+    *n = l.n;
+    if (l.names == NULL || !l.whole) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    if (!read) return read_failed(path, "names");
+    qsort(l.names, l.n, sizeof *l.names, by_name);
+    return AE_OK;
 }
 
 ae_status ae_h5_names(hid_t file, const char *path, char ***names, size_t *n) {
@@ -308,33 +331,31 @@ ae_status ae_h5_shape(hid_t file, const char *path, const char *name, int rank, 
     return leave(st);
 }
 
-/* Bytes of data that a set can have: its chunks, of which deflate makes no more than 1032 times the file, or what lies in one piece. */
-static hsize_t room_of(hid_t set, hid_t file) {
-    enum { DEFLATE_MOST = 1032 };
-    const hid_t layout = H5Dget_create_plist(set), type = H5Dget_type(set), space = H5Dget_space(set);
-    hsize_t bytes = 0, chunks = 0, entries = 0, room = H5Dget_storage_size(set);
-    if (H5Fget_filesize(file, &bytes) < 0) bytes = 0;
-    if (H5Pget_layout(layout) == H5D_CHUNKED) {
-        const bool known =
-            H5Pget_chunk(layout, 1, &entries) == 1 && H5Dget_num_chunks(set, space, &chunks) >= 0;
-        bytes = bytes < UINT64_MAX / DEFLATE_MOST ? bytes * DEFLATE_MOST : UINT64_MAX;
-        if (!known || __builtin_mul_overflow(chunks, entries, &room) ||
-            __builtin_mul_overflow(room, H5Tget_size(type), &room))
-            room = known ? UINT64_MAX : 0;
-    }
+/* Bytes of data in the chunks that a set has. */
+static hsize_t chunk_room(hid_t set, hid_t layout, hsize_t each) {
+    const hid_t space = H5Dget_space(set);
+    hsize_t chunks = 0, entries = 0, room = 0;
+    const bool known = H5Pget_chunk(layout, 1, &entries) == 1 && H5Dget_num_chunks(set, space, &chunks) >= 0;
     H5Sclose(space);
-    H5Tclose(type);
-    H5Pclose(layout);
-    return room < bytes ? room : bytes;
+    if (!known) return 0;
+    const bool over =
+        __builtin_mul_overflow(chunks, entries, &room) || __builtin_mul_overflow(room, each, &room);
+    return over ? UINT64_MAX : room;
 }
 
-static ae_status check_room(hid_t set, hid_t file, const char *path, const char *name, int64_t n) {
-    const hid_t type = H5Dget_type(set);
-    const hsize_t each = H5Tget_size(type), room = room_of(set, file);
+/* Whether n entries can be in the file: deflate makes at most 1032 bytes of one, which is asked before chunks are counted. */
+static bool has_room(hid_t set, hid_t file, hsize_t n) {
+    enum { DEFLATE_MOST = 1032 };
+    const hid_t layout = H5Dget_create_plist(set), type = H5Dget_type(set);
+    const bool chunked = H5Pget_layout(layout) == H5D_CHUNKED;
+    const hsize_t each = H5Tget_size(type);
+    hsize_t bytes = 0, want = 0;
+    bool fits = each > 0 && H5Fget_filesize(file, &bytes) >= 0 && !__builtin_mul_overflow(n, each, &want);
+    fits = fits && want / (chunked ? DEFLATE_MOST : 1) <= bytes;
+    fits = fits && want <= (chunked ? chunk_room(set, layout, each) : H5Dget_storage_size(set));
     H5Tclose(type);
-    if (each > 0 && (hsize_t)n <= room / each) return AE_OK;
-    return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected at most the %llu entries that the file holds, found %lld",
-                   path, name, (unsigned long long)(each > 0 ? room / each : 0), (long long)n);
+    H5Pclose(layout);
+    return fits;
 }
 
 ae_status ae_h5_length(hid_t file, const char *path, const char *name, int64_t *n) {
@@ -342,7 +363,9 @@ ae_status ae_h5_length(hid_t file, const char *path, const char *name, int64_t *
     hid_t set;
     ae_status st = open_set(&set, file, path, name);
     if (st == AE_OK) st = get_shape(set, path, name, 1, n);
-    if (st == AE_OK) st = check_room(set, file, path, name, *n);
+    if (st == AE_OK && *n > 0 && !has_room(set, file, (hsize_t)*n))
+        st = AE_FAIL(AE_ERR_INPUT, "%s: %s: expected no more entries than the file holds, found %lld", path,
+                     name, (long long)*n);
     H5Dclose(set);
     return leave(st);
 }

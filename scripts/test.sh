@@ -1,24 +1,27 @@
 #!/bin/bash
 # Installs what is needed, builds, and runs every test: optimised, then under the sanitizers, then the style checks.
 # The last line is "N passed, N failed". Exit status 0 only when nothing failed.
-# usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--transformers PYTHON]
+# usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--transformers PYTHON]
 #   --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;  --kills: a run killed N times (200) ends like the one left
-#   alone;  --transformers: scripts/check-transformers.py too, with a python that has torch and transformers
+#   alone;  --damage: files cut off at 2500 places and changed 22000 times, under the sanitizers;
+#   --transformers: scripts/check-transformers.py too, with a python that has torch and transformers
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 fast=no
 tidy=no
 kills=0
+damage=no
 transformers=
 usage() {
-    echo "usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--transformers PYTHON]" >&2
+    echo "usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--transformers PYTHON]" >&2
     exit 2
 }
 while [ $# -gt 0 ]; do
     case "$1" in
     --fast) fast=yes ;;
     --tidy) tidy=yes ;;
+    --damage) damage=yes ;;
     --transformers)
         [ $# -gt 1 ] || usage
         transformers=$2
@@ -90,12 +93,20 @@ check_tidy() {
     git diff --name-only --diff-filter=d "$base" -- '*.c' | xargs -r -n 1 clang-tidy --quiet -p build/release
 }
 
+# The sanitizers are needed, whatever --fast says.
+check_damage() {
+    cmake --preset asan >/dev/null && cmake --build --preset asan --target test_damage >/dev/null &&
+        OMP_WAIT_POLICY=passive ASAN_OPTIONS=detect_leaks=1:max_allocation_size_mb=2048:allocator_may_return_null=1 \
+            build/asan/tests/damage/test_damage 2500 22000
+}
+
 scripts/install-packages.sh || exit $?
 build_and_test release -DAERIE_TESTS=ON -DAERIE_WERROR=ON
 [ "$fast" = yes ] || build_and_test asan
 [ -z "$transformers" ] ||
     check transformers "$transformers" scripts/check-transformers.py build/release/cli/aerie
 [ "$kills" = 0 ] || check "$kills kills" env OMP_WAIT_POLICY=passive sh tests/train/kills.sh build/release/cli/aerie tests/fixtures "$kills"
+[ "$damage" = no ] || check damage check_damage
 echo "== style"
 check clang-format check_format
 [ "$tidy" = no ] || check clang-tidy check_tidy

@@ -56,7 +56,8 @@ ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *of
     ae_status st = ae_file_read(path, &bytes, &n);
     if (st != AE_OK) return st;
     const char *end = at < n ? memchr(bytes + at, '\n', n - at) : NULL;
-    json_t *found = end ? json_loadb(bytes + at, (size_t)(end - bytes) - at, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *found =
+        end ? json_loadb(bytes + at, (size_t)(end - bytes) - at, JSON_REJECT_DUPLICATES, NULL) : NULL;
     bool belongs = json_is_number(json_object_get(found, "eval_loss")) &&
                    json_integer_value(json_object_get(found, "step")) == step;
     if (belongs) {

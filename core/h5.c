@@ -631,13 +631,14 @@ ae_status ae_h5_set_attr_int(hid_t file, const char *path, const char *name, int
     return leave(set_attr(file, path, name, H5T_NATIVE_INT64, &value));
 }
 
-/* Variable length: a fixed one is held in the object header, which ends at 64 KiB. */
+/* Fixed length: it lies under the checksums of the header, or of the heap of long ones. Texts of variable length have a heap without any, in
+ * which a flipped bit crashes the library. */
 ae_status ae_h5_set_attr_text(hid_t file, const char *path, const char *name, const char *text) {
     enter();
     hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_size(type, strlen(text) + 1);
     H5Tset_cset(type, H5T_CSET_UTF8);
-    ae_status st = set_attr(file, path, name, type, &text);
+    ae_status st = set_attr(file, path, name, type, text);
     H5Tclose(type);
     return leave(st);
 }

@@ -35,6 +35,12 @@ static void ended(int signal) {
     _exit(128 + signal);
 }
 
+/* HDF5 loses some memory of its own where a file breaks off. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) {
+    return "leak:libhdf5";
+}
+
 extern void __sanitizer_set_death_callback(void (*)(void)) __attribute__((weak));
 
 /* Without a sanitizer, whose shadow is bigger than any limit, memory beyond what such files need is not there. */

@@ -376,28 +376,32 @@ ae_status ae_h5_read(hid_t file, const char *path, const char *name, hid_t type,
     return leave(read_whole(file, path, name, type, rank, shape, out));
 }
 
-static ae_status read_range(hid_t file, const char *path, const char *name, hid_t type, int64_t first,
-                            int64_t n, void *out) {
-    hid_t set, space = H5I_INVALID_HID, memory = H5I_INVALID_HID;
-    int64_t length = 0;
-    ae_status st;
-    AE_TRY(open_set(&set, file, path, name));
-    AE_TRY(get_shape(set, path, name, 1, &length));
-    AE_TRY(expect_type(set, path, name, type));
-    if (first < 0 || n < 0 || first > length || n > length - first) {
-        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %s: expected entries %lld to %lld, found only %lld", path, name,
-                       (long long)first, (long long)(first + n), (long long)length));
-    }
-    hsize_t start = (hsize_t)first, count = (hsize_t)n;
-    space = H5Dget_space(set);
-    memory = H5Screate_simple(1, &count, NULL);
-    if (n > 0) {
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL);
-        AE_TRY(transfer_in(set, path, name, type, memory, space, out));
-    }
-out:
+/* Entries [first, first + n) of the first dimension, and all of the others. `what`: their name in messages. */
+static ae_status read_part(hid_t set, const char *path, const char *name, hid_t type, const char *what,
+                           int rank, const int64_t *shape, int64_t first, int64_t n, void *out) {
+    hsize_t start[RANK_MAX] = {(hsize_t)first}, count[RANK_MAX] = {(hsize_t)n};
+    ae_status st = expect_type(set, path, name, type);
+    if (st != AE_OK) return st;
+    if (first < 0 || n < 0 || first > shape[0] || n > shape[0] - first)
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected %s %lld to %lld, found only %lld", path, name, what,
+                       (long long)first, (long long)(first + n), (long long)shape[0]);
+    if (n == 0) return AE_OK;
+    for (int i = 1; i < rank; i++) count[i] = (hsize_t)shape[i];
+    const hid_t space = H5Dget_space(set), memory = H5Screate_simple(rank, count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    st = transfer_in(set, path, name, type, memory, space, out);
     H5Sclose(memory);
     H5Sclose(space);
+    return st;
+}
+
+static ae_status read_range(hid_t file, const char *path, const char *name, hid_t type, int64_t first,
+                            int64_t n, void *out) {
+    hid_t set;
+    int64_t length = 0;
+    ae_status st = open_set(&set, file, path, name);
+    if (st == AE_OK) st = get_shape(set, path, name, 1, &length);
+    if (st == AE_OK) st = read_part(set, path, name, type, "entries", 1, &length, first, n, out);
     H5Dclose(set);
     return st;
 }
@@ -410,25 +414,10 @@ ae_status ae_h5_read_range(hid_t file, const char *path, const char *name, hid_t
 
 static ae_status read_rows(hid_t file, const char *path, const char *name, hid_t type, int rank,
                            const int64_t *shape, int64_t first, int64_t n, void *out) {
-    hid_t set, space = H5I_INVALID_HID, memory = H5I_INVALID_HID;
-    hsize_t start[RANK_MAX] = {(hsize_t)first}, count[RANK_MAX] = {(hsize_t)n};
-    ae_status st;
-    AE_TRY(open_set(&set, file, path, name));
-    AE_TRY(expect_shape(set, path, name, rank, shape));
-    AE_TRY(expect_type(set, path, name, type));
-    if (first < 0 || n < 0 || first > shape[0] || n > shape[0] - first)
-        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %s: expected rows %lld to %lld, found only %lld", path, name,
-                       (long long)first, (long long)(first + n), (long long)shape[0]));
-    for (int i = 1; i < rank; i++) count[i] = (hsize_t)shape[i];
-    space = H5Dget_space(set);
-    memory = H5Screate_simple(rank, count, NULL);
-    if (n > 0) {
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-        AE_TRY(transfer_in(set, path, name, type, memory, space, out));
-    }
-out:
-    H5Sclose(memory);
-    H5Sclose(space);
+    hid_t set;
+    ae_status st = open_set(&set, file, path, name);
+    if (st == AE_OK) st = expect_shape(set, path, name, rank, shape);
+    if (st == AE_OK) st = read_part(set, path, name, type, "rows", rank, shape, first, n, out);
     H5Dclose(set);
     return st;
 }

@@ -190,6 +190,16 @@ ae_arg ae_arg_threads(int64_t *to) {
                     .help = "0: OMP_NUM_THREADS, else the usable cores"};
 }
 
+ae_arg ae_arg_shard_bytes(int64_t *to) {
+    return (ae_arg){.name = "shard-bytes",
+                    .type = AE_ARG_INT,
+                    .to = to,
+                    .min = 0,
+                    .max = 1e15,
+                    .fallback = "5G",
+                    .help = "tensors of a file, at most, where it holds more than one; 0: one file"};
+}
+
 ae_status ae_args_require(const ae_arg *table, size_t n, const char *name, bool missing) {
     if (!missing) return AE_OK;
     const ae_arg *a = find(table, n, name, strlen(name));

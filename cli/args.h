@@ -50,10 +50,12 @@ typedef struct {
     bool *given;          /* set to true when the flag is on the command line; may be NULL */
 } ae_arg;
 
-/* Flags that many verbs have: --quiet, --model M, --threads N. */
+/* Flags that many verbs have: --quiet, --model M, --threads N, --shard-bytes N (which is AE_SHARD_BYTES unless given). */
 ae_arg ae_arg_quiet(bool *to);
 ae_arg ae_arg_model(const char **to);
 ae_arg ae_arg_threads(int64_t *to);
+ae_arg ae_arg_shard_bytes(int64_t *to);
+#define AE_SHARD_BYTES 5000000000
 
 /* argv[0] (the verb) is skipped. Words that belong to no flag go to `words`, in order; NULL: none are allowed. "-" is a word,
  * what follows "--" is words. `--help` or `-h` sets *help and ends the reading. Faults are AE_ERR_USAGE. */

@@ -4,11 +4,16 @@
 #include "core/log.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* The name itself, or that of a file which a kill left half-written. */
 static bool matches(const char *pattern, const char *name) {
@@ -62,13 +67,29 @@ static ae_status check_place(const ae_output_folder *f, const char *output, cons
                              const char *before) {
     const char *const goes[] = {output, aside, before};
     ae_status st = AE_OK;
-    if (ae_path_exists(output) && !f->force)
-        return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
     for (size_t i = 0; st == AE_OK && i < 3; i++) {
         st = check_sources(f, goes[i]);
         if (st == AE_OK) st = check_replaceable(f, goes[i]);
     }
-    return st;
+    if (st != AE_OK || f->force || !ae_path_exists(output)) return st;
+    return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
+}
+
+/* The folder aside, empty, and its lock: of two programs that write one output the second is refused. Where folders have no locks it goes
+ * without. */
+static ae_status claim(const char *aside, const char *output, int *lock) {
+    struct stat held, there;
+    ae_status st = ae_folder_make(aside);
+    if (st != AE_OK) return st;
+    *lock = open(aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0) return ae_output_failed(aside);
+    const bool busy = flock(*lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    const bool moved = fstat(*lock, &held) != 0 || stat(aside, &there) != 0 || held.st_ino != there.st_ino;
+    if (!busy && !moved) return ae_folder_empty(aside);
+    close(*lock);
+    *lock = -1;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "%s: another process is writing it; wait for that one, or name another place", output);
 }
 
 /* At no time is there neither the old folder nor the new one: a kill leaves one of them under its name or beside it. */
@@ -95,18 +116,17 @@ ae_status ae_output_folder_write(const ae_output_folder *f) {
     char *output = ae_path_join("", f->output);
     for (size_t n = strlen(output); n > 1 && output[n - 1] == '/'; n--) output[n - 1] = '\0';
     char *aside = beside(output, ".part"), *before = beside(output, ".before");
-    bool owned = false; /* from here on what stands beside is ours */
+    int lock = -1; /* what stands aside is ours while we have it */
     ae_status st;
     if (!aside || !before) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
     AE_TRY(check_place(f, output, aside, before));
-    owned = true;
-    AE_TRY(ae_folder_remove(aside));
-    AE_TRY(ae_folder_make(aside));
+    AE_TRY(claim(aside, output, &lock));
     AE_TRY(f->fill(f->context, aside));
     AE_TRY(ae_path_sync(aside));
     AE_TRY(move_in(aside, output, before));
 out:
-    if (st != AE_OK && owned) (void)ae_folder_remove(aside);
+    if (st != AE_OK && lock >= 0) (void)ae_folder_remove(aside);
+    if (lock >= 0) close(lock);
     free(before);
     free(aside);
     free(output);

@@ -21,7 +21,7 @@ typedef struct {
     void *context;
 } ae_output_folder;
 
-/* AE_ERR_USAGE when the place is taken. After a failure nothing of it is left. */
+/* AE_ERR_USAGE when the place is taken, or being written by another process. After a failure nothing of it is left. */
 ae_status ae_output_folder_write(const ae_output_folder *f);
 /* FOLDER/NAME with the bytes of the file `from`. */
 ae_status ae_output_folder_copy(const char *folder, const char *name, const char *from);

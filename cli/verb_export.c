@@ -3,6 +3,7 @@
 #include "cli/interrupt.h"
 #include "cli/model_card.h"
 #include "cli/output_folder.h"
+#include "cli/piece_bar.h"
 #include "cli/verbs.h"
 #include "core/log.h"
 #include "model/export.h"
@@ -28,8 +29,6 @@ typedef struct {
     const ae_model_source *source;
     ae_tokenizer *tokenizer; /* NULL: none */
     ae_weight_type type;
-    ae_progress bar;
-    int64_t shown_mb;
 } job;
 
 static ae_status parse_type(const char *name, ae_weight_type *type) {
@@ -38,52 +37,24 @@ static ae_status parse_type(const char *name, ae_weight_type *type) {
     return AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32 or bf16, found %s", name);
 }
 
-static ae_status show_step(void *context, int64_t done_bytes) {
-    job *j = context;
-    const int64_t mb = done_bytes / 1000000;
-    if (mb > j->shown_mb) ae_progress_show(&j->bar, mb, "");
-    j->shown_mb = mb;
-    return ae_interrupt_check();
-}
-
-static ae_status start_bar(job *j) {
-    ae_params params;
-    const ae_status st = ae_params_init(&params, &j->source->config);
-    if (st != AE_OK) return st;
-    const int64_t bytes = params.total * (j->type == AE_WEIGHT_BF16 ? 2 : 4);
-    ae_params_free(&params);
-    ae_progress_init(&j->bar, "export", 0, bytes / 1000000);
-    j->bar.unit = "MB";
-    return AE_OK;
-}
-
 static ae_status fill_folder(void *context, const char *folder) {
     job *j = context;
+    ae_piece_bar bar = {.verb = "export"};
     const ae_export_request request = {.config = &j->source->config,
-                                       .type = j->type,
+                                       .bf16 = j->type == AE_WEIGHT_BF16,
                                        .tensors = j->source->tensors,
                                        .shard_bytes = j->options->shard_bytes,
-                                       .step = show_step,
-                                       .context = j};
+                                       .watch = ae_piece_bar_watch(&bar)};
     ae_status st;
     AE_TRY(ae_hf_files_write(folder, &j->source->config, j->type, j->tokenizer));
     AE_TRY(ae_model_card_write(folder, j->source, j->type));
-    AE_TRY(start_bar(j));
-    st = ae_model_export(folder, &request);
-    ae_progress_end(&j->bar);
+    AE_TRY(ae_model_export(folder, &request));
 out:
     return st;
 }
 
 static ae_status write_folder(job *j) {
-    static const char *const names[] = {"config.json",
-                                        "generation_config.json",
-                                        "model.safetensors",
-                                        "model-*-of-*.safetensors",
-                                        "model.safetensors.index.json",
-                                        "tokenizer.model",
-                                        "tokenizer_config.json",
-                                        "README.md"};
+    static const char *const names[] = {AE_HF_FILES, "README.md"};
     const char *const sources[] = {j->source->folder};
     const ae_output_folder f = {.verb = "export",
                                 .output = j->options->output,
@@ -117,7 +88,7 @@ out:
 }
 
 ae_status ae_verb_export(int argc, char **argv) {
-    options o = {.dtype = "f32", .shard_bytes = 5000000000};
+    options o = {.dtype = "f32", .shard_bytes = AE_SHARD_BYTES};
     bool help = false;
     const ae_arg table[] = {
         ae_arg_model(&o.model),
@@ -132,13 +103,7 @@ ae_status ae_verb_export(int argc, char **argv) {
          .value = "f32|bf16",
          .fallback = "f32",
          .help = "of all tensors; bf16 rounds to the nearest"},
-        {.name = "shard-bytes",
-         .type = AE_ARG_INT,
-         .to = &o.shard_bytes,
-         .min = 0,
-         .max = 1e15,
-         .fallback = "5G",
-         .help = "tensors of a file, at most, where it holds more than one; 0: one file"},
+        ae_arg_shard_bytes(&o.shard_bytes),
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace a folder that export wrote"},
         ae_arg_quiet(&o.quiet),
     };

@@ -2,6 +2,7 @@
 #include "cli/hf_files.h"
 #include "cli/interrupt.h"
 #include "cli/output_folder.h"
+#include "cli/piece_bar.h"
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -34,6 +35,7 @@ enum { N_METHODS = sizeof methods / sizeof *methods };
 typedef struct {
     const char *output, *method, *base, *weights, *dtype;
     double amount, decay;
+    int64_t shard_bytes;
     bool has_amount, has_decay, force, quiet;
     ae_arg_list models;
 } options;
@@ -128,6 +130,7 @@ static ae_status read_options(merging *m) {
     r->bf16 = strcmp(o->dtype, "bf16") == 0;
     if (!r->bf16 && strcmp(o->dtype, "f32") != 0)
         AE_TRY(AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32 or bf16, found '%s'", o->dtype));
+    r->shard_bytes = o->shard_bytes;
     r->n = o->models.n;
     r->amount = o->has_amount ? o->amount : -1;
     r->decay = o->decay;
@@ -190,14 +193,6 @@ out:
 
 /* ---- the folder ---- */
 
-static ae_progress progress;
-
-static ae_status between_pieces(int64_t done, int64_t all) {
-    if (progress.total != all) ae_progress_init(&progress, "merge", 0, all);
-    ae_progress_show(&progress, done, "");
-    return ae_interrupt_check();
-}
-
 static json_t *origin_of(const merging *m) {
     const ae_merge_request *r = &m->request;
     json_t *models = json_array(), *weights = r->weights ? json_array() : json_null();
@@ -248,20 +243,20 @@ static ae_status copy_texts(const merging *m, const char *folder) {
 
 static ae_status fill_folder(void *context, const char *folder) {
     const merging *m = context;
-    char *weights = ae_path_join(folder, "model.safetensors");
+    ae_piece_bar bar = {.verb = "merge"};
+    ae_merge_request request = m->request;
     ae_status st;
+    request.watch = ae_piece_bar_watch(&bar);
     AE_TRY(write_texts(m, folder));
     AE_TRY(write_origin(m, folder));
     AE_TRY(copy_texts(m, folder));
-    AE_TRY(ae_model_merge(weights, &m->request));
+    AE_TRY(ae_model_merge(folder, &request));
 out:
-    free(weights);
     return st;
 }
 
 static ae_status write_folder(merging *m) {
-    static const char *const names[] = {"config.json",           "model.safetensors",      "tokenizer.model",
-                                        "tokenizer_config.json", "generation_config.json", "merge.json"};
+    static const char *const names[] = {AE_HF_FILES, "merge.json"};
     const ae_output_folder f = {.verb = "merge",
                                 .output = m->o->output,
                                 .force = m->o->force,
@@ -280,10 +275,8 @@ static ae_status run(const options *o) {
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
     AE_TRY(read_options(&m));
-    m.request.check = between_pieces;
     AE_TRY(open_sources(&m));
     AE_TRY(write_folder(&m));
-    ae_progress_end(&progress);
     ae_log("%s: the %s of %zu models in %s", o->output, o->method, o->models.n, o->dtype);
 out:
     for (size_t k = 0; k < m.n_sources; k++) ae_model_source_free(&m.sources[k]);
@@ -295,7 +288,7 @@ out:
 }
 
 ae_status ae_verb_merge(int argc, char **argv) {
-    options o = {.method = "mean", .dtype = "f32", .decay = 0.9};
+    options o = {.method = "mean", .dtype = "f32", .decay = 0.9, .shard_bytes = AE_SHARD_BYTES};
     bool help = false;
     const ae_arg table[] = {
         {.name = "output",
@@ -342,6 +335,7 @@ ae_status ae_verb_merge(int argc, char **argv) {
          .value = "f32|bf16",
          .fallback = "f32",
          .help = "of the tensors written"},
+        ae_arg_shard_bytes(&o.shard_bytes),
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace a folder that merge wrote"},
         ae_arg_quiet(&o.quiet),
     };

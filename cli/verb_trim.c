@@ -2,6 +2,7 @@
 #include "cli/hf_files.h"
 #include "cli/interrupt.h"
 #include "cli/output_folder.h"
+#include "cli/piece_bar.h"
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -26,7 +27,7 @@ static const char usage[] =
 typedef struct {
     const char *tokenizer, *model, *output, *keep, *text_key;
     ae_arg_list inputs;
-    int64_t min_count;
+    int64_t min_count, shard_bytes;
     bool force, json, quiet;
 } options;
 
@@ -125,18 +126,18 @@ out:
 static ae_status fill_folder(void *context, const char *folder) {
     trim *t = context;
     ae_model_config c = t->source.config;
-    char *weights = ae_path_join(folder, "model.safetensors");
+    ae_piece_bar bar = {.verb = "trim"};
     ae_status st;
     AE_TRY(find_pieces(t));
     c.V = t->trimmed.n;
     AE_TRY(ae_hf_files_write(folder, &c, t->type, t->trimmed.tokenizer));
-    AE_TRY(ae_model_trim(weights, &(ae_model_trim_request){.config = &t->source.config,
-                                                           .tensors = t->source.tensors,
-                                                           .old_id = t->trimmed.old_id,
-                                                           .n = t->trimmed.n,
-                                                           .check = ae_interrupt_check}));
+    AE_TRY(ae_model_trim(folder, &(ae_model_trim_request){.config = &t->source.config,
+                                                          .tensors = t->source.tensors,
+                                                          .old_id = t->trimmed.old_id,
+                                                          .n = t->trimmed.n,
+                                                          .shard_bytes = t->o->shard_bytes,
+                                                          .watch = ae_piece_bar_watch(&bar)}));
 out:
-    free(weights);
     return st;
 }
 
@@ -178,8 +179,7 @@ static ae_status check_vocabulary(const trim *t) {
 }
 
 static ae_status trim_model(trim *t) {
-    static const char *const names[] = {"config.json", "generation_config.json", "model.safetensors",
-                                        "tokenizer.model", "tokenizer_config.json"};
+    static const char *const names[] = {AE_HF_FILES};
     ae_status st;
     AE_TRY(ae_model_source_open(&t->source, t->o->model));
     AE_TRY(check_source(t));
@@ -217,7 +217,7 @@ static ae_status run(const options *o) {
 }
 
 ae_status ae_verb_tokenizer_trim(int argc, char **argv) {
-    options o = {.text_key = "text", .min_count = 1};
+    options o = {.text_key = "text", .min_count = 1, .shard_bytes = AE_SHARD_BYTES};
     bool help = false;
     const ae_arg table[] = {
         {.name = "tokenizer",
@@ -258,6 +258,7 @@ ae_status ae_verb_tokenizer_trim(int argc, char **argv) {
          .value = "KEY",
          .fallback = "text",
          .help = "the JSONL field that holds the text"},
+        ae_arg_shard_bytes(&o.shard_bytes),
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace an output that trim wrote"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &o.json, .help = "what it saves as JSON on stdout"},
         ae_arg_quiet(&o.quiet),

@@ -112,6 +112,15 @@ static int remove_entry(const char *path, const struct stat *s, int type, struct
     return remove(path);
 }
 
+static int remove_below(const char *path, const struct stat *s, int type, struct FTW *walk) {
+    return walk->level > 0 ? remove_entry(path, s, type, walk) : 0;
+}
+
+ae_status ae_folder_empty(const char *path) {
+    if (nftw(path, remove_below, 32, FTW_DEPTH | FTW_PHYS) == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "%s: cannot be emptied: %s", path, strerror(errno));
+}
+
 ae_status ae_folder_remove(const char *path) {
     struct stat s;
     if (lstat(path, &s) != 0 && errno == ENOENT) return AE_OK;

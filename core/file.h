@@ -16,6 +16,8 @@ int64_t ae_file_size(const char *path);                   /* -1 when there is no
 ae_status ae_folder_make(const char *path);
 /* Removes a folder with everything below it. */
 ae_status ae_folder_remove(const char *path);
+/* What is below it only. */
+ae_status ae_folder_empty(const char *path);
 
 /* Whole file with a NUL behind it (caller frees). Missing: AE_ERR_INPUT. */
 ae_status ae_file_read(const char *path, char **bytes, size_t *n);

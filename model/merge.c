@@ -1,15 +1,12 @@
 #include "model/merge.h"
 
 #include "model/params_match.h"
-#include "model/safetensors_write.h"
-#include "model/tensors.h"
-#include "ops/quantize.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 1 << 20, OPEN_MAX = 32, LANES = 8 };
+enum { PIECE = AE_PARAM_PIECE, OPEN_MAX = 32, LANES = 8 };
 
 /* ---- factors ---- */
 
@@ -74,12 +71,10 @@ typedef struct {
     const ae_merge_request *r;
     ae_params params;
     ae_tensors *open[OPEN_MAX];
-    ae_safetensors_writer *to;
+    ae_param_writer *to;    /* from the moment on at which all is checked */
     float *values;          /* [PIECE] */
     double *sums, *vectors; /* [PIECE] each; vectors for slerp: pieces of all task vectors */
-    uint16_t *rounded;      /* [PIECE] for bf16 */
     double *factors, *gram; /* [n + 1], [n, n] */
-    int64_t done, all;      /* elements written */
 } merger;
 
 /* Source 0 is the base. The first ones stay open, so that their number is bounded too. */
@@ -100,7 +95,7 @@ static void give_back(size_t k, ae_tensors *t) {
 
 static ae_status read_piece(merger *m, size_t k, const ae_param *p, int64_t first, int64_t n) {
     ae_tensors *t = NULL;
-    ae_status st = m->r->check ? m->r->check(m->done, m->all) : AE_OK;
+    ae_status st = ae_param_writer_ask(m->to);
     if (st == AE_OK) st = take(m, k, &t);
     if (st != AE_OK) return st;
     st = ae_tensors_read_part(t, p->name, p->rank, p->shape, first, n, m->values);
@@ -108,19 +103,12 @@ static ae_status read_piece(merger *m, size_t k, const ae_param *p, int64_t firs
     return st;
 }
 
-/* Names, and by the first element shapes, before anything is written. */
+/* Before anything is written. */
 static ae_status check_source(merger *m, size_t k) {
     ae_tensors *t = NULL;
-    float first;
-    ae_status st = m->r->check ? m->r->check(0, m->all) : AE_OK;
-    if (st == AE_OK) st = take(m, k, &t);
+    ae_status st = take(m, k, &t);
     if (st != AE_OK) return st;
-    AE_TRY(ae_params_match(&m->params, t, path_of(m, k)));
-    for (ptrdiff_t i = 0; i < m->params.n; i++) {
-        const ae_param *p = &m->params.items[i];
-        AE_TRY(ae_tensors_read_part(t, p->name, p->rank, p->shape, 0, 1, &first));
-    }
-out:
+    st = ae_params_fit(&m->params, t, path_of(m, k));
     give_back(k, t);
     return st;
 }
@@ -181,14 +169,6 @@ static ae_status add_piece(merger *m, size_t k, const ae_param *p, int64_t first
     return AE_OK;
 }
 
-static ae_status write_piece(merger *m, int64_t n) {
-    for (int64_t i = 0; i < n; i++) m->values[i] = (float)m->sums[i];
-    m->done += n;
-    if (!m->r->bf16) return ae_safetensors_write(m->to, m->values, (size_t)n * sizeof *m->values);
-    ae_round_to_bf16(m->rounded, m->values, (ptrdiff_t)n);
-    return ae_safetensors_write(m->to, m->rounded, (size_t)n * sizeof *m->rounded);
-}
-
 static ae_status write_tensor(merger *m, const ae_param *p) {
     ae_status st = AE_OK;
     if (m->r->method == AE_MERGE_SLERP) {
@@ -199,23 +179,9 @@ static ae_status write_tensor(merger *m, const ae_param *p) {
         const int64_t n = p->n - at < PIECE ? p->n - at : PIECE;
         for (int64_t i = 0; i < n; i++) m->sums[i] = -0.0; /* so that a sum of nothing but -0 is -0 */
         for (size_t k = 0; k <= m->r->n; k++) AE_TRY(add_piece(m, k, p, at, n));
-        AE_TRY(write_piece(m, n));
+        AE_TRY(ae_param_writer_put_sums(m->to, m->sums, n));
     }
 out:
-    return st;
-}
-
-static ae_status create(merger *m, const char *path) {
-    ae_safetensor_entry *entries = calloc((size_t)m->params.n, sizeof *entries);
-    if (!entries) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    for (ptrdiff_t i = 0; i < m->params.n; i++) {
-        const ae_param *p = &m->params.items[i];
-        entries[i] = (ae_safetensor_entry){.dtype = m->r->bf16 ? "BF16" : "F32", .rank = p->rank};
-        snprintf(entries[i].name, sizeof entries[i].name, "%s", p->name);
-        memcpy(entries[i].shape, p->shape, sizeof entries[i].shape);
-    }
-    const ae_status st = ae_safetensors_create(&m->to, path, entries, (size_t)m->params.n);
-    free(entries);
     return st;
 }
 
@@ -223,28 +189,26 @@ static ae_status take_rooms(merger *m) {
     const size_t n = m->r->n;
     m->values = malloc(PIECE * sizeof *m->values);
     m->sums = malloc(PIECE * sizeof *m->sums);
-    m->rounded = malloc(PIECE * sizeof *m->rounded);
     m->factors = malloc((n + 1) * sizeof *m->factors);
     m->vectors = malloc(PIECE * sizeof *m->vectors);
     m->gram = m->r->method == AE_MERGE_SLERP ? malloc(n * n * sizeof *m->gram) : NULL;
-    const bool whole = m->values && m->sums && m->rounded && m->factors && m->vectors;
+    const bool whole = m->values && m->sums && m->factors && m->vectors;
     if (whole && (m->gram || m->r->method != AE_MERGE_SLERP)) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE, "merging: out of memory");
 }
 
 static void release(merger *m) {
-    ae_safetensors_discard(m->to);
+    ae_param_writer_discard(m->to);
     for (size_t k = 0; k < OPEN_MAX; k++) ae_tensors_close(m->open[k]);
     ae_params_free(&m->params);
     free(m->values);
     free(m->sums);
-    free(m->rounded);
     free(m->vectors);
     free(m->factors);
     free(m->gram);
 }
 
-ae_status ae_model_merge(const char *path, const ae_merge_request *r) {
+ae_status ae_model_merge(const char *folder, const ae_merge_request *r) {
     merger m = {.r = r};
     ae_status st;
     if (r->n < 1 || r->n > PIECE || (r->method == AE_MERGE_SLERP && r->n < 2))
@@ -252,12 +216,15 @@ ae_status ae_model_merge(const char *path, const ae_merge_request *r) {
                        r->method == AE_MERGE_SLERP ? 2 : 1, r->n);
     AE_TRY(ae_params_init(&m.params, r->config));
     AE_TRY(take_rooms(&m));
-    m.all = m.params.total;
     if (r->method != AE_MERGE_SLERP) ae_merge_factors(m.factors, r);
     for (size_t k = r->base ? 0 : 1; k <= r->n; k++) AE_TRY(check_source(&m, k));
-    AE_TRY(create(&m, path));
+    AE_TRY(ae_param_writer_create(&m.to, &(ae_param_writer_options){.folder = folder,
+                                                                    .params = &m.params,
+                                                                    .bf16 = r->bf16,
+                                                                    .shard_bytes = r->shard_bytes,
+                                                                    .watch = r->watch}));
     for (ptrdiff_t i = 0; i < m.params.n; i++) AE_TRY(write_tensor(&m, &m.params.items[i]));
-    st = ae_safetensors_finish(m.to);
+    st = ae_param_writer_finish(m.to);
     m.to = NULL;
 out:
     release(&m);

@@ -1,10 +1,11 @@
 #ifndef AE_MODEL_MERGE_H
 #define AE_MODEL_MERGE_H
 #include "model/config.h"
+#include "model/param_writer.h"
 
 #include <stdint.h>
 
-/* One model of several of one shape, written to a safetensors file tensor by tensor. theta_0 is the base, theta_1 ... theta_M the models in the
+/* One model of several of one shape, written tensor by tensor. theta_0 is the base, theta_1 ... theta_M the models in the
  * order given, d_k = theta_k - theta_0 their task vectors.
  *
  *   mean    theta = sum_k w_k theta_k / sum_k w_k
@@ -33,15 +34,15 @@ typedef struct {
     const double *weights;         /* mean and lerp: [n], sum above 0; NULL: all 1 */
     double amount;                 /* lerp: eta; slerp of two models: t; below 0: 1/k */
     double decay;                  /* ema */
-    bool bf16;                     /* the file's type; else F32 */
-    ae_status (*check)(int64_t done,
-                       int64_t all); /* between pieces, elements so far: an interrupt; may be NULL */
+    bool bf16;                     /* what is written, rounded once; else float32 */
+    int64_t shard_bytes;           /* as in model/export.h */
+    ae_watch watch;
 } ae_merge_request;
 
-/* A model that lacks a tensor, has one of another shape or one that would be dropped is AE_ERR_INPUT before anything is written; after a
- * failure nothing is left at `path`. Memory: some 20 MB, whatever the number and size of the models; sums are in double, in the order
+/* A model that lacks a tensor, has one of another shape or one that would be dropped is AE_ERR_INPUT before anything is written, and so are sums
+ * that are not finite when they come up. Memory: some 20 MB, whatever the number and size of the models; sums are in double, in the order
  * given, on one thread, which keeps up with a disk. Each model is read once, for slerp twice. */
-ae_status ae_model_merge(const char *path, const ae_merge_request *r);
+ae_status ae_model_merge(const char *folder, const ae_merge_request *r);
 
 /* The factors c of theta = sum_k c_k theta_k, [n + 1] with the base's first, for all methods but slerp. */
 void ae_merge_factors(double *c, const ae_merge_request *r);

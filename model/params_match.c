@@ -54,7 +54,7 @@ ae_status ae_params_fit(const ae_params *params, ae_tensors *t, const char *path
     ae_status st = check_names(params, t, path);
     for (ptrdiff_t i = 0; st == AE_OK && i < params->n; i++) {
         const ae_param *p = &params->items[i];
-        st = ae_tensors_read_part(t, p->name, p->rank, p->shape, 0, 0, NULL);
+        st = ae_tensors_expect(t, p->name, p->rank, p->shape);
     }
     return st == AE_OK ? check_tied(t, path) : st;
 }

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
+
+const char ae_safetensors_crc_key[] = "aerie_data_crc32";
 
 enum { LENGTH_BYTES = 8, HEADER_MAX = 100 << 20, NAME_MAX_BYTES = 255, PIECE = 1 << 18 };
 
@@ -94,7 +97,8 @@ static ae_status read_place(const ae_safetensors *f, const json_t *o, ae_safeten
                        f->path, t->name, t->begin, t->end);
     if (t->end > f->data_bytes)
         return AE_FAIL(AE_ERR_INPUT,
-                       "%s: %s: ends at byte %" PRId64 " of the data, which has %" PRId64 ": truncated file?",
+                       "%s: %s: ends at byte %" PRId64 " of the data, which has %" PRId64
+                       ": the file is cut off; copy it again",
                        f->path, t->name, t->end, f->data_bytes);
     int64_t bytes;
     if (__builtin_mul_overflow(t->n, element_bytes(t->dtype), &bytes) || bytes != t->end - t->begin)
@@ -143,6 +147,13 @@ static ae_status check_tiling(ae_safetensors *f) {
                    f->path, at, f->data_bytes);
 }
 
+/* Eight digits and nothing else, or it is not ours. */
+static void read_crc(ae_safetensors *f, const json_t *metadata) {
+    const char *text = json_string_value(json_object_get(metadata, ae_safetensors_crc_key));
+    f->has_crc = text != NULL && strlen(text) == 8 && strspn(text, "0123456789abcdef") == 8;
+    f->crc = f->has_crc ? (uint32_t)strtoul(text, NULL, 16) : 0;
+}
+
 static ae_status read_entries(ae_safetensors *f, json_t *root) {
     const char *name;
     json_t *o;
@@ -153,6 +164,7 @@ static ae_status read_entries(ae_safetensors *f, json_t *root) {
         const ae_status st = read_entry(f, name, o, &f->items[f->n++]);
         if (st != AE_OK) return st;
     }
+    read_crc(f, json_object_get(root, "__metadata__"));
     return check_tiling(f);
 }
 
@@ -184,7 +196,7 @@ static ae_status read_header(ae_safetensors *f, int64_t size) {
     if (n < 2 || n > HEADER_MAX || n > most)
         return AE_FAIL(AE_ERR_INPUT,
                        "%s: header: expected 2 to %" PRIu64 " bytes, found a length of %" PRIu64
-                       ": truncated, or no safetensors file",
+                       ": cut off, or no safetensors file; copy it again",
                        f->path, most < HEADER_MAX ? most : (uint64_t)HEADER_MAX, n);
     char *text = malloc(n);
     if (text == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", f->path);
@@ -261,7 +273,7 @@ static void widen(float *out, const void *in, size_t n, ae_file_dtype type) {
 
 static ae_status read_narrow(const ae_safetensors *f, ae_file_dtype type, int64_t at, size_t n, float *out) {
     const size_t bytes = (size_t)element_bytes(type);
-    void *piece = calloc(PIECE, bytes);
+    void *piece = calloc(n < PIECE ? n + 1 : PIECE, bytes);
     if (piece == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", f->path);
     ae_status st = AE_OK;
     for (size_t done = 0; st == AE_OK && done < n; done += PIECE) {
@@ -278,4 +290,23 @@ ae_status ae_safetensors_read(const ae_safetensors *f, const ae_safetensor *t, i
     const int64_t at = f->data_at + t->begin + first * element_bytes(t->dtype);
     if (t->dtype == AE_FILE_F32) return read_bytes(f, at, out, (size_t)n * sizeof *out);
     return read_narrow(f, t->dtype, at, (size_t)n, out);
+}
+
+ae_status ae_safetensors_check_data(const ae_safetensors *f) {
+    unsigned char *piece = f->has_crc ? malloc(PIECE) : NULL;
+    uLong crc = crc32_z(0, NULL, 0);
+    ae_status st = AE_OK;
+    if (!f->has_crc) return AE_OK;
+    if (piece == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", f->path);
+    for (int64_t at = 0; st == AE_OK && at < f->data_bytes; at += PIECE) {
+        const size_t n = f->data_bytes - at < PIECE ? (size_t)(f->data_bytes - at) : PIECE;
+        st = read_bytes(f, f->data_at + at, piece, n);
+        if (st == AE_OK) crc = crc32_z(crc, piece, n);
+    }
+    free(piece);
+    if (st != AE_OK || crc == f->crc) return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: data: expected CRC-32 %08" PRIx32
+                   ", found %08lx: the file is damaged; copy or export it again",
+                   f->path, f->crc, crc);
 }

@@ -2,6 +2,7 @@
 #define AE_MODEL_SAFETENSORS_H
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,12 @@ typedef struct {
     int64_t data_at, data_bytes; /* of the file */
     ae_safetensor *items;
     size_t n;
+    bool has_crc;
+    uint32_t crc; /* of the data, as the metadata says */
 } ae_safetensors;
+
+/* Of the metadata that this program writes: the CRC-32 of all bytes behind the header, 8 hexadecimal digits. Files of others have none. */
+extern const char ae_safetensors_crc_key[];
 
 ae_status ae_safetensors_open(ae_safetensors *f, const char *path);
 void ae_safetensors_close(ae_safetensors *f);
@@ -36,5 +42,7 @@ const ae_safetensor *ae_safetensors_find(const ae_safetensors *f,
 /* Elements [first, first + n) in row-major order, as float32; integers by their value. */
 ae_status ae_safetensors_read(const ae_safetensors *f, const ae_safetensor *t, int64_t first, int64_t n,
                               float *out);
+/* Reads the data, and compares its CRC-32 with the one that the file says, if it says one. AE_ERR_INPUT. */
+ae_status ae_safetensors_check_data(const ae_safetensors *f);
 
 #endif

@@ -1,12 +1,14 @@
 #include "model/safetensors_write.h"
 
 #include "core/file.h"
+#include "model/safetensors.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { LENGTH_BYTES = 8, HEADER_ALIGN = 64 };
 
@@ -14,7 +16,12 @@ struct ae_safetensors_writer {
     char *path, *aside;
     FILE *file;
     int64_t expected, written; /* bytes of data */
+    uLong crc;                 /* of what is written */
+    long crc_at;               /* where its digits stand in the file */
 };
+
+/* Digits that are overwritten when the data is known. */
+static const char no_crc[] = "00000000";
 
 int64_t ae_safetensor_entry_bytes(const ae_safetensor_entry *e) {
     int64_t n = strcmp(e->dtype, "F32") == 0 ? 4 : strcmp(e->dtype, "BF16") == 0 ? 2 : 1;
@@ -30,7 +37,8 @@ static json_t *describe(const ae_safetensor_entry *e, int64_t begin) {
 }
 
 static char *header_of(ae_safetensors_writer *w, const ae_safetensor_entry *entries, size_t n) {
-    json_t *root = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
+    json_t *root =
+        json_pack("{s:{s:s, s:s}}", "__metadata__", "format", "pt", ae_safetensors_crc_key, no_crc);
     for (size_t i = 0; root != NULL && i < n; i++) {
         json_object_set_new(root, entries[i].name, describe(&entries[i], w->expected));
         w->expected += ae_safetensor_entry_bytes(&entries[i]);
@@ -45,6 +53,7 @@ static ae_status write_header(ae_safetensors_writer *w, const char *text) {
     const size_t n = strlen(text), end = (LENGTH_BYTES + n + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
     unsigned char length[LENGTH_BYTES];
     for (int i = 0; i < LENGTH_BYTES; i++) length[i] = (unsigned char)((end - LENGTH_BYTES) >> 8 * i & 255);
+    w->crc_at = LENGTH_BYTES + (strstr(text, no_crc) - text); /* the metadata comes first */
     if (fwrite(length, 1, LENGTH_BYTES, w->file) != LENGTH_BYTES || fwrite(text, 1, n, w->file) != n ||
         fprintf(w->file, "%*s", (int)(end - LENGTH_BYTES - n), "") < 0)
         return ae_output_failed(w->path);
@@ -73,6 +82,13 @@ out:
 ae_status ae_safetensors_write(ae_safetensors_writer *w, const void *bytes, size_t n) {
     if (fwrite(bytes, 1, n, w->file) != n) return ae_output_failed(w->path);
     w->written += (int64_t)n;
+    w->crc = crc32_z(w->crc, bytes, n);
+    return AE_OK;
+}
+
+static ae_status write_crc(ae_safetensors_writer *w) {
+    if (fseek(w->file, w->crc_at, SEEK_SET) != 0 || fprintf(w->file, "%08lx", w->crc) < 0)
+        return ae_output_failed(w->path);
     return AE_OK;
 }
 
@@ -81,6 +97,7 @@ ae_status ae_safetensors_finish(ae_safetensors_writer *w) {
     if (w->written != w->expected)
         AE_TRY(AE_FAIL(AE_ERR_DEFECT, "%s: expected %lld bytes of tensors, found %lld", w->path,
                        (long long)w->expected, (long long)w->written));
+    AE_TRY(write_crc(w));
     if (fflush(w->file) != 0 || fsync(fileno(w->file)) != 0) AE_TRY(ae_output_failed(w->path));
     const int closed = fclose(w->file);
     w->file = NULL;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* Writes one safetensors file from front to back: the header from the list of tensors, then their bytes in the order of the list, piece by
- * piece. The file is written aside and takes its name, synced, at the end. */
+ * piece, and a CRC-32 of these (model/safetensors.h). The file is written aside and takes its name, synced, at the end. */
 
 typedef struct {
     char name[112];

@@ -28,8 +28,6 @@ struct ae_tensors {
     ae_safetensors *files;
     size_t n_files;
     hid_t h5;
-    char *held_name; /* of those transposed in their file: the tensor read last */
-    float *held;
 };
 
 static ae_status out_of_memory(const char *path) {
@@ -237,8 +235,6 @@ void ae_tensors_close(ae_tensors *t) {
     if (t->h5 >= 0) (void)ae_h5_close(t->h5, t->path); /* read only: nothing to lose */
     free(t->files);
     free(t->path);
-    free(t->held_name);
-    free(t->held);
     free(t);
 }
 
@@ -309,31 +305,25 @@ static ae_status open_compact(ae_tensors *t, const located *at, int rank, const 
     return ae_compact_open(c, rank, shape);
 }
 
-/* Elements may begin and end inside a row, which is read whole. */
-static ae_status read_integers(ae_tensors *t, const located *at, int rank, const int64_t *shape,
-                               int64_t first, int64_t n, float *out) {
+static ae_status read_integers(ae_tensors *t, const located *at, int rank, const int64_t *shape, int64_t row,
+                               int64_t rows, float *out) {
     ae_compact c;
     const ae_status st = open_compact(t, at, rank, shape, &c);
-    if (st != AE_OK || c.cols == 0 || n == 0) return st;
-    const int64_t row = first / c.cols, rows = (first + n + c.cols - 1) / c.cols - row;
-    if (first % c.cols == 0 && rows * c.cols == n) return ae_compact_read(&c, row, rows, out);
-    float *whole = malloc((size_t)(rows * c.cols) * sizeof *whole);
-    if (whole == NULL) return out_of_memory(t->path);
-    const ae_status read = ae_compact_read(&c, row, rows, whole);
-    if (read == AE_OK) memcpy(out, whole + first % c.cols, (size_t)n * sizeof *out);
-    free(whole);
-    return read;
+    return st == AE_OK && rows > 0 ? ae_compact_read(&c, row, rows, out) : st;
 }
 
-enum { TURN_ROWS = 64 };
+enum { TURN = 64 };
 
-/* [rows, cols] that the file keeps as [cols, rows], from element `first` on. */
-static ae_status read_turned(const located *at, int64_t first, int64_t rows, int64_t cols, float *out) {
-    float *block = malloc((size_t)(TURN_ROWS * rows) * sizeof *block);
+/* Rows of a matrix that the file keeps transposed, `all_rows` numbers to a column. */
+static ae_status read_turned(const located *at, const int64_t *shape, int64_t cols, int64_t row, int64_t rows,
+                             float *out) {
+    const int64_t all_rows = shape[0], begin = at->half * all_rows * cols + row;
+    float *block = malloc((size_t)(TURN * rows) * sizeof *block + 1);
     ae_status st = block != NULL ? AE_OK : out_of_memory(at->file->path);
-    for (int64_t c = 0; st == AE_OK && c < cols; c += TURN_ROWS) {
-        const int64_t n = cols - c < TURN_ROWS ? cols - c : TURN_ROWS;
-        st = ae_safetensors_read(at->file, at->item, first + c * rows, n * rows, block);
+    for (int64_t c = 0; st == AE_OK && rows > 0 && c < cols; c += TURN) {
+        const int64_t n = cols - c < TURN ? cols - c : TURN;
+        for (int64_t i = 0; st == AE_OK && i < n; i++)
+            st = ae_safetensors_read(at->file, at->item, begin + (c + i) * all_rows, rows, block + i * rows);
         for (int64_t r = 0; st == AE_OK && r < rows; r++)
             for (int64_t i = 0; i < n; i++) out[r * cols + c + i] = block[i * rows + r];
     }
@@ -341,39 +331,26 @@ static ae_status read_turned(const located *at, int64_t first, int64_t rows, int
     return st;
 }
 
-static ae_status hold(ae_tensors *t, const located *at, int rank, const int64_t *shape) {
-    const int64_t all = count_of(rank, shape);
-    if (t->held_name != NULL && strcmp(t->held_name, at->name) == 0) return AE_OK;
-    free(t->held_name);
-    free(t->held);
-    t->held = malloc((size_t)all * sizeof *t->held);
-    t->held_name = t->held != NULL ? strdup(at->name) : NULL;
-    if (t->held_name == NULL) return out_of_memory(t->path);
-    const ae_status st = read_turned(at, at->half * all, shape[0], all / shape[0], t->held);
-    if (st != AE_OK) t->held_name[0] = '\0';
-    return st;
+/* What is not kept as plain numbers in row-major order is read by whole rows. */
+static ae_status read_rows(ae_tensors *t, const located *at, int rank, const int64_t *shape, int64_t row,
+                           int64_t rows, float *out) {
+    if (at->item == NULL)
+        return ae_h5_read_rows(t->h5, t->path, at->name, H5T_NATIVE_FLOAT, rank, shape, row, rows, out);
+    if (ae_compact_bits(at->item) != 0) return read_integers(t, at, rank, shape, row, rows, out);
+    return read_turned(at, shape, count_of(rank - 1, shape + 1), row, rows, out);
 }
 
-/* Elements may begin and end inside a row, which is read whole. */
-static ae_status read_h5(ae_tensors *t, const located *at, int rank, const int64_t *shape, int64_t first,
-                         int64_t n, float *out) {
-    const int64_t cols = count_of(rank - 1, shape + 1), row = first / cols,
-                  rows = (first + n + cols - 1) / cols - row;
-    if (first % cols == 0 && rows * cols == n)
-        return ae_h5_read_rows(t->h5, t->path, at->name, H5T_NATIVE_FLOAT, rank, shape, row, rows, out);
+/* Elements may begin and end inside a row. */
+static ae_status read_by_rows(ae_tensors *t, const located *at, int rank, const int64_t *shape, int64_t first,
+                              int64_t n, float *out) {
+    const int64_t cols = count_of(rank - 1, shape + 1), row = cols > 0 ? first / cols : 0,
+                  rows = cols > 0 ? (first + n + cols - 1) / cols - row : 0;
+    if (row * cols == first && rows * cols == n) return read_rows(t, at, rank, shape, row, rows, out);
     float *whole = malloc((size_t)(rows * cols) * sizeof *whole);
     if (whole == NULL) return out_of_memory(t->path);
-    const ae_status st =
-        ae_h5_read_rows(t->h5, t->path, at->name, H5T_NATIVE_FLOAT, rank, shape, row, rows, whole);
-    if (st == AE_OK) memcpy(out, whole + first % cols, (size_t)n * sizeof *out);
+    const ae_status st = read_rows(t, at, rank, shape, row, rows, whole);
+    if (st == AE_OK) memcpy(out, whole + (first - row * cols), (size_t)n * sizeof *out);
     free(whole);
-    return st;
-}
-
-static ae_status read_from_held(ae_tensors *t, const located *at, int rank, const int64_t *shape,
-                                int64_t first, int64_t n, float *out) {
-    const ae_status st = hold(t, at, rank, shape);
-    if (st == AE_OK) memcpy(out, t->held + first, (size_t)n * sizeof *out);
     return st;
 }
 
@@ -382,12 +359,16 @@ ae_status ae_tensors_read_part(ae_tensors *t, const char *name, int rank, const 
     const located *at = NULL;
     ae_status st = find(t, name, &at);
     if (st != AE_OK) return st;
-    if (at->item == NULL) return read_h5(t, at, rank, shape, first, n, out);
-    if (ae_compact_bits(at->item) != 0) return read_integers(t, at, rank, shape, first, n, out);
+    if (at->item == NULL || ae_compact_bits(at->item) != 0)
+        return read_by_rows(t, at, rank, shape, first, n, out);
     st = expect_shape(at, rank, shape);
     if (st != AE_OK) return st;
-    if (ae_layout_is_turned(at->layout)) return read_from_held(t, at, rank, shape, first, n, out);
+    if (ae_layout_is_turned(at->layout)) return read_by_rows(t, at, rank, shape, first, n, out);
     return ae_safetensors_read(at->file, at->item, at->half * count_of(rank, shape) + first, n, out);
+}
+
+ae_status ae_tensors_expect(ae_tensors *t, const char *name, int rank, const int64_t *shape) {
+    return ae_tensors_read_part(t, name, rank, shape, 0, 0, NULL);
 }
 
 ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out) {
@@ -422,6 +403,16 @@ ae_status ae_tensors_scales(ae_tensors *t, const char *name, const int64_t *shap
 bool ae_tensors_is_bf16(const ae_tensors *t, const char *name) {
     const ptrdiff_t i = ae_tensors_find(t, name);
     return i >= 0 && t->items[i].item != NULL && t->items[i].item->dtype == AE_FILE_BF16;
+}
+
+ae_status ae_tensors_check_data(const ae_tensors *t, bool *covered) {
+    ae_status st = AE_OK;
+    *covered = t->n_files > 0;
+    for (size_t i = 0; st == AE_OK && i < t->n_files; i++) {
+        *covered = *covered && t->files[i].has_crc;
+        st = ae_safetensors_check_data(&t->files[i]);
+    }
+    return st;
 }
 
 /* ---- comparing ---- */

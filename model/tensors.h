@@ -21,9 +21,11 @@ ptrdiff_t ae_tensors_find(const ae_tensors *t, const char *name); /* -1 when the
 /* Whole tensor as float32. The shape must be the one given: AE_ERR_INPUT names file, tensor, expected, found. A matrix kept in integers
  * (docs/interfaces.md, "Quantised folders") gives the values they stand for. */
 ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out);
-/* Elements [first, first + n) of it. A matrix that its file keeps transposed is held until the next one. */
+/* Elements [first, first + n) of it. */
 ae_status ae_tensors_read_part(ae_tensors *t, const char *name, int rank, const int64_t *shape, int64_t first,
                                int64_t n, float *out);
+/* Only whether it has this shape, from headers alone. */
+ae_status ae_tensors_expect(ae_tensors *t, const char *name, int rank, const int64_t *shape);
 /* Of a matrix kept in integers, their bits and the columns that share a scale; both 0 when it is kept in real numbers. */
 ae_status ae_tensors_integers(ae_tensors *t, const char *name, int rank, const int64_t *shape, int *bits,
                               int64_t *group);
@@ -33,6 +35,10 @@ ae_status ae_tensors_scales(ae_tensors *t, const char *name, const int64_t *shap
 
 /* Whether it is kept in bfloat16; false when there is none of that name. */
 bool ae_tensors_is_bf16(const ae_tensors *t, const char *name);
+
+/* Reads every file once and compares with its checksum: AE_ERR_INPUT. Of files without one, and of HDF5 (whose checksums DONE has),
+ * nothing is read; *covered says whether all files have one. */
+ae_status ae_tensors_check_data(const ae_tensors *t, bool *covered);
 
 /* Whether two tensors have one shape and the same values; compared piece by piece. */
 ae_status ae_tensors_same(ae_tensors *t, const char *a, const char *b, bool *same);

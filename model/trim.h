@@ -1,6 +1,7 @@
 #ifndef AE_MODEL_TRIM_H
 #define AE_MODEL_TRIM_H
 #include "model/config.h"
+#include "model/param_writer.h"
 
 #include <stdint.h>
 
@@ -11,10 +12,11 @@ typedef struct {
     const char *tensors;           /* for ae_tensors_open; no integers */
     const int32_t *old_id;         /* [n], each below config->V */
     ptrdiff_t n;
-    ae_status (*check)(void); /* asked now and then, its failure ends the work; may be NULL */
+    int64_t shard_bytes; /* as in model/export.h */
+    ae_watch watch;
 } ae_model_trim_request;
 
-/* Writes one safetensors file, tensor by tensor, piece by piece: what was bfloat16 stays it, all else becomes float32. */
-ae_status ae_model_trim(const char *path, const ae_model_trim_request *r);
+/* Writes its weights into a folder, piece by piece: what was bfloat16 stays it, all else becomes float32. */
+ae_status ae_model_trim(const char *folder, const ae_model_trim_request *r);
 
 #endif

@@ -77,6 +77,20 @@ mkdir two.before && echo mine >two.before/notes
 run 2 "$aerie" export --model one --output two
 says "holds 'notes'"
 rm -r two.before
+# Of two that write one output the second is told, and touches nothing of the first's.
+mkdir two.part && echo theirs >two.part/config.json
+mkfifo go
+flock two.part sh -c 'touch held; read -r line <go' &
+while [ ! -e held ]; do sleep 0.05; done
+run 2 "$aerie" export --model one --output two
+says "another process is writing it"
+[ "$(cat two.part/config.json)" = theirs ] || fail "the other's folder was touched"
+echo >go
+wait
+run 0 "$aerie" export --model one --output two
+absent two.part
+run 2 "$aerie" export --model one --output /dev/full
+says "found a file that is none"
 echo precious >many/notes.txt
 run 2 "$aerie" export --model "$tiny" --output many --force
 says "notes.txt"

@@ -29,7 +29,7 @@ static ae_model_config config_of(const char *name) {
 static void write_folder(const char *name, const char *folder, ae_weight_type type, int64_t shard_bytes) {
     const ae_model_config c = config_of(name);
     const ae_export_request r = {
-        .config = &c, .type = type, .tensors = fixture(name), .shard_bytes = shard_bytes};
+        .config = &c, .bf16 = type == AE_WEIGHT_BF16, .tensors = fixture(name), .shard_bytes = shard_bytes};
     char *text = NULL, path[128];
     cr_assert_eq(ae_folder_make(scratch_path(folder)), AE_OK);
     cr_assert_eq(ae_model_export(scratch_path(folder), &r), AE_OK, "%s", ae_error_message());
@@ -144,6 +144,39 @@ Test(export, bf16_is_rounded_once) {
     cr_assert_lt(ae_file_size(scratch_path("half/model.safetensors")), f32 * 6 / 10);
 }
 
+/* A bit of the data that has turned over changes no size and no header. */
+Test(export, a_flipped_bit_of_the_data_is_seen) {
+    char *bytes = NULL, path[512];
+    size_t n = 0;
+    ae_tensors *t;
+    bool covered = false;
+    write_folder("tiny", "sums", AE_WEIGHT_F32, 20000);
+    cr_assert_eq(ae_tensors_open(&t, scratch_path("sums")), AE_OK);
+    cr_assert_eq(ae_tensors_check_data(t, &covered), AE_OK, "%s", ae_error_message());
+    cr_assert(covered);
+    ae_tensors_close(t);
+
+    write_folder("tiny", "one", AE_WEIGHT_F32, 0);
+    snprintf(path, sizeof path, "%s/one/model.safetensors", scratch_folder);
+    cr_assert_eq(ae_file_read(path, &bytes, &n), AE_OK, "%s", ae_error_message());
+    bytes[n - 3] ^= 4;
+    cr_assert_eq(ae_file_write(path, bytes, n), AE_OK);
+    free(bytes);
+    cr_assert_eq(ae_tensors_open(&t, scratch_path("one")), AE_OK);
+    cr_assert_eq(ae_tensors_check_data(t, &covered), AE_ERR_INPUT);
+    cr_assert_message("one/model.safetensors: data: expected CRC-32");
+    ae_tensors_close(t);
+}
+
+Test(export, files_of_others_have_no_checksum) {
+    ae_tensors *t;
+    bool covered = true;
+    cr_assert_eq(ae_tensors_open(&t, fixture("tiny")), AE_OK);
+    cr_assert_eq(ae_tensors_check_data(t, &covered), AE_OK, "%s", ae_error_message());
+    cr_assert_not(covered);
+    ae_tensors_close(t);
+}
+
 Test(export, what_transformers_cannot_say_is_refused) {
     ae_model_config c = config_of("tiny");
     char *text = NULL;
@@ -161,21 +194,22 @@ Test(export, what_transformers_cannot_say_is_refused) {
 }
 
 /* A configuration that does not belong to the weights, and a caller that gives up: nothing half-written stays. */
-static ae_status give_up(void *context, int64_t done_bytes) {
-    *(int64_t *)context = done_bytes;
+static ae_status give_up(void *context, int64_t done, int64_t all) {
+    cr_assert_lt(done, all);
+    *(int64_t *)context = done;
     return AE_FAIL(AE_ERR_INTERRUPTED, "enough");
 }
 
 Test(export, failures_leave_no_file) {
     ae_model_config c = config_of("tiny");
     int64_t done = 0;
-    ae_export_request r = {.config = &c, .tensors = fixture("tiny"), .step = give_up, .context = &done};
+    ae_export_request r = {.config = &c, .tensors = fixture("tiny"), .watch = {give_up, &done}};
     cr_assert_eq(ae_folder_make(scratch_path("gone")), AE_OK);
     cr_assert_eq(ae_model_export(scratch_path("gone"), &r), AE_ERR_INTERRUPTED);
     cr_assert_gt(done, 0);
     cr_assert_not(ae_path_exists(scratch_path("gone/model.safetensors")));
     cr_assert_not(ae_path_exists(scratch_path("gone/model.safetensors.part")));
-    r.step = NULL;
+    r.watch.ask = NULL;
     c.blocks--;
     cr_assert_eq(ae_model_export(scratch_path("gone"), &r), AE_ERR_INPUT);
     cr_assert_message("no place for");

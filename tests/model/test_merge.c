@@ -67,12 +67,21 @@ static void models_close(models *m) {
     for (int k = 0; k < MODELS; k++) free(m->of[k]);
 }
 
+/* Writes the models again, without what is beyond bfloat16. */
+static void fit_bf16(const models *m) {
+    for (int k = 0; k < MODELS; k++) {
+        m->of[k][19] = 0x1.fep127f;
+        write_model(m, m->of[k], m->paths[k]);
+    }
+}
+
 /* ---- merging them ---- */
 
 static float *merged(const models *m, ae_merge_request r) {
-    const char *path = scratch_path("out.safetensors");
+    const char *path = scratch_path("out");
     ae_tensors *t = NULL;
     r.config = &m->config;
+    cr_assert_eq(ae_folder_make(path), AE_OK);
     cr_assert_eq(ae_model_merge(path, &r), AE_OK, "%s", ae_error_message());
     cr_assert_eq(ae_tensors_open(&t, path), AE_OK, "%s", ae_error_message());
     float *out = malloc((size_t)m->params.total * sizeof *out), *at = out;
@@ -378,6 +387,7 @@ Test(merge, native_files_count_alike) {
 Test(merge, bfloat16_is_the_rounded_result) {
     models m;
     models_open(&m);
+    fit_bf16(&m);
     const char *paths[] = {m.paths[1]};
     float *got =
         merged(&m, (ae_merge_request){.method = AE_MERGE_MEAN, .models = paths, .n = 1, .bf16 = true});
@@ -392,9 +402,70 @@ Test(merge, bfloat16_is_the_rounded_result) {
     models_close(&m);
 }
 
+/* 1 + 2^-8 is the middle of two bfloat16 numbers, which goes to the even one, 1; a bit more goes up, even where float32 cannot hold the bit. */
+Test(merge, bf16_is_rounded_once) {
+    models m;
+    models_open(&m);
+    const char *paths[] = {m.paths[1], m.paths[2]};
+    for (int k = 1; k <= 2; k++) {
+        m.of[k][0] = 1 + 0x1p-8f;
+        m.of[k][1] = -(1 + 0x1p-8f);
+    }
+    m.of[2][2] = 0x1p-40f * 3;
+    m.of[1][2] = (1 + 0x1p-8f) * 2 - 0x1p-40f; /* rounds to float32 as 2 + 2^-7 */
+    m.of[2][3] = m.of[1][3] = 1 + 0x1p-8f;
+    m.of[2][4] = 0x1p-40f;
+    m.of[1][4] = (1 + 0x1p-8f) * 2;
+    fit_bf16(&m);
+    float *got =
+        merged(&m, (ae_merge_request){.method = AE_MERGE_MEAN, .models = paths, .n = 2, .bf16 = true});
+    cr_assert_eq(got[0], 1.0f);
+    cr_assert_eq(got[1], -1.0f);
+    cr_assert_eq(got[2], 1 + 0x1p-7f);
+    cr_assert_eq(got[3], 1.0f);
+    cr_assert_eq(got[4], 1 + 0x1p-7f);
+    free(got);
+    models_close(&m);
+}
+
+Test(merge, what_is_not_finite_is_refused_by_its_tensor) {
+    models m;
+    models_open(&m);
+    const char *paths[] = {m.paths[1], m.paths[2]}, *out = scratch_path("out");
+    ae_merge_request r = {.method = AE_MERGE_MEAN, .config = &m.config, .models = paths, .n = 2};
+    cr_assert_eq(ae_folder_make(out), AE_OK);
+    r.bf16 = true; /* FLT_MAX, which all have, is beyond bfloat16 */
+    cr_assert_eq(ae_model_merge(out, &r), AE_ERR_INPUT);
+    cr_assert_message("model.embed_tokens.weight: expected finite numbers");
+    m.of[2][m.params.total - 1] = NAN;
+    write_model(&m, m.of[2], m.paths[2]);
+    r.bf16 = false;
+    cr_assert_eq(ae_model_merge(out, &r), AE_ERR_INPUT);
+    cr_assert_message(m.params.items[m.params.n - 1].name);
+    cr_assert_not(ae_path_exists(scratch_path("out/model.safetensors")));
+    models_close(&m);
+}
+
+Test(merge, shards_hold_the_same) {
+    models m;
+    models_open(&m);
+    const char *paths[] = {m.paths[1], m.paths[2], m.paths[3]};
+    ae_merge_request r = {.method = AE_MERGE_MEAN, .models = paths, .n = 3};
+    float *one = merged(&m, r);
+    cr_assert_eq(ae_folder_remove(scratch_path("out")), AE_OK);
+    r.shard_bytes = 20000;
+    float *many = merged(&m, r);
+    cr_assert(ae_path_exists(scratch_path("out/model.safetensors.index.json")));
+    expect_bits(&m, many, one, "shards");
+    free(one);
+    free(many);
+    models_close(&m);
+}
+
 static int64_t pieces_left;
 
-static ae_status stop_after_some(int64_t done, int64_t all) {
+static ae_status stop_after_some(void *context, int64_t done, int64_t all) {
+    (void)context;
     cr_assert_leq(done, all);
     return pieces_left-- > 0 ? AE_OK : AE_FAIL(AE_ERR_INTERRUPTED, "interrupted");
 }
@@ -402,14 +473,18 @@ static ae_status stop_after_some(int64_t done, int64_t all) {
 Test(merge, an_interrupted_merge_leaves_nothing) {
     models m;
     models_open(&m);
-    const char *paths[] = {m.paths[1], m.paths[2]}, *out = scratch_path("out.safetensors");
-    const ae_merge_request r = {
-        .method = AE_MERGE_MEAN, .config = &m.config, .models = paths, .n = 2, .check = stop_after_some};
+    const char *paths[] = {m.paths[1], m.paths[2]};
+    const ae_merge_request r = {.method = AE_MERGE_MEAN,
+                                .config = &m.config,
+                                .models = paths,
+                                .n = 2,
+                                .watch = {.ask = stop_after_some}};
+    cr_assert_eq(ae_folder_make(scratch_path("out")), AE_OK);
     for (int64_t after = 0; after < 2 * m.params.n; after += 19) {
         pieces_left = after;
-        cr_assert_eq(ae_model_merge(out, &r), AE_ERR_INTERRUPTED);
-        cr_assert_not(ae_path_exists(out));
-        cr_assert_not(ae_path_exists(scratch_path("out.safetensors.part")));
+        cr_assert_eq(ae_model_merge(scratch_path("out"), &r), AE_ERR_INTERRUPTED);
+        cr_assert_not(ae_path_exists(scratch_path("out/model.safetensors")));
+        cr_assert_not(ae_path_exists(scratch_path("out/model.safetensors.part")));
     }
     models_close(&m);
 }
@@ -419,11 +494,12 @@ Test(merge, unfit_models_are_refused) {
     models m;
     models_open(&m);
     snprintf(window, sizeof window, "%s/hawk", AERIE_FIXTURES);
-    const char *paths[] = {m.paths[1], window}, *out = scratch_path("out.safetensors");
+    const char *paths[] = {m.paths[1], window}, *out = scratch_path("out");
+    cr_assert_eq(ae_folder_make(out), AE_OK);
     ae_merge_request r = {.method = AE_MERGE_MEAN, .config = &m.config, .models = paths, .n = 2};
     cr_assert_eq(ae_model_merge(out, &r), AE_ERR_INPUT);
     cr_assert_message("hawk");
-    cr_assert_not(ae_path_exists(out));
+    cr_assert_not(ae_path_exists(scratch_path("out/model.safetensors")));
     r = (ae_merge_request){.method = AE_MERGE_SLERP,
                            .config = &m.config,
                            .models = paths,

@@ -24,7 +24,7 @@ static void write_trimmed(const ae_model_config *c, const char *tensors, const i
     cr_assert_eq(ae_file_write(scratch_path("config.json"), text, strlen(text)), AE_OK);
     free(text);
     const ae_model_trim_request r = {.config = c, .tensors = tensors, .old_id = old_id, .n = KEPT};
-    cr_assert_eq(ae_model_trim(scratch_path("model.safetensors"), &r), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_trim(scratch_folder, &r), AE_OK, "%s", ae_error_message());
 }
 
 static float *logits_of(const ae_model *m, const int32_t *tokens) {
@@ -121,7 +121,7 @@ Test(model_trim, refuses_what_has_no_place) {
     c.blocks--;
     const ae_model_trim_request r = {
         .config = &c, .tensors = AERIE_FIXTURES "/tiny", .old_id = old_id, .n = KEPT};
-    cr_assert_eq(ae_model_trim(scratch_path("model.safetensors"), &r), AE_ERR_INPUT);
+    cr_assert_eq(ae_model_trim(scratch_folder, &r), AE_ERR_INPUT);
     cr_assert_message("a tensor that this model has no place for");
     cr_assert_not(ae_path_exists(scratch_path("model.safetensors")));
     ae_model_free(&m);

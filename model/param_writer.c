@@ -89,32 +89,34 @@ ae_status ae_param_writer_put(ae_param_writer *w, const float *x, int64_t n) {
 static float round_to_odd(double x) {
     float f = (float)x;
     uint32_t bits;
-    if ((double)f == x || isnan(x)) return f;
     memcpy(&bits, &f, sizeof bits);
-    if (fabs((double)f) > fabs(x)) bits--;
-    bits |= 1;
+    bits -= fabs((double)f) > fabs(x);
+    bits |= (double)f != x;
     memcpy(&f, &bits, sizeof f);
     return f;
 }
 
-/* Beyond the largest bfloat16 and half a unit of it there is infinity; of float32, likewise. */
-static bool stays_finite(bool narrow, double x) {
-    return fabs(x) < (narrow ? 0x1.ffp127 : 0x1.ffffffp127);
+/* Whether all stay below the largest number of the type and half a unit of it, from where on there is infinity. */
+static bool stay_finite(const double *x, int64_t n, double limit) {
+    int beyond = 0;
+    for (int64_t i = 0; i < n; i++) beyond |= !(fabs(x[i]) < limit);
+    return beyond == 0;
 }
 
 ae_status ae_param_writer_put_sums(ae_param_writer *w, const double *x, int64_t n) {
     const ae_param *p = current(w);
     const bool narrow = is_bf16(&w->o, p);
-    bool finite = true;
-    for (int64_t i = 0; i < n; i++) {
-        finite = finite && stays_finite(narrow, x[i]);
-        w->rounded[i] = narrow ? round_to_odd(x[i]) : (float)x[i];
-    }
-    if (finite) return ae_param_writer_put(w, w->rounded, n);
-    return AE_FAIL(AE_ERR_INPUT,
-                   "%s: expected finite numbers, found one that is none or too big for %s; are the models "
-                   "whole, and what they came from finite?",
-                   p->name, narrow ? "bf16" : "f32");
+    if (!stay_finite(x, n, narrow ? 0x1.ffp127 : 0x1.ffffffp127))
+        return AE_FAIL(
+            AE_ERR_INPUT,
+            "%s: expected finite numbers, found one that is none or too big for %s; are the models "
+            "whole, and what they came from finite?",
+            p->name, narrow ? "bf16" : "f32");
+    if (narrow)
+        for (int64_t i = 0; i < n; i++) w->rounded[i] = round_to_odd(x[i]);
+    else
+        for (int64_t i = 0; i < n; i++) w->rounded[i] = (float)x[i];
+    return ae_param_writer_put(w, w->rounded, n);
 }
 
 ae_status ae_param_writer_finish(ae_param_writer *w) {

@@ -15,7 +15,7 @@ enum {
     UNITS_MAX = 4,
     ROWS_MAX = 16,
     GROUP_MAX = 256,
-    AHEAD = 2048,       /* bytes of a panel, of prefetches */
+    AHEAD = 4096,       /* bytes of a panel, of prefetches into the second-level cache */
     LARGEST = 127 << 8, /* of inputs as integers: either byte of them has a sign of its own */
     OFFSET = 8          /* of nibbles, where they are multiplied as bytes without a sign */
 };
@@ -309,7 +309,7 @@ AE_INLINE void group_bf16(float *totals, const int32_t *x, ptrdiff_t ldx, panel_
         vi line[UNITS_MAX];
         AE_UNROLL for (int u = 0; u < U; u++) {
             line[u] = load_line(unit_data(&p, u, LINE));
-            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T1);
         }
         add_line(sum, line, x, ldx, R, U);
     }
@@ -341,7 +341,7 @@ AE_INLINE void group_int8(float *totals, const int32_t *x, ptrdiff_t ldx, const 
         vi w[UNITS_MAX];
         AE_UNROLL for (int u = 0; u < U; u++) {
             w[u] = pairs_int8(unit_data(&p, u, LINE));
-            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T1);
         }
         AE_UNROLL for (int r = 0; r < R; r++) {
             const vi a = vi_set(x[r]);
@@ -362,7 +362,7 @@ AE_INLINE void add_nibbles(vi sum[2][UNITS_MAX][TILE_ROWS], const int32_t *x, pt
         vi line[UNITS_MAX], w[UNITS_MAX];
         AE_UNROLL for (int u = 0; u < U; u++) {
             line[u] = load_line(unit_data(&p, u, LINE));
-            if (first == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
+            if (first == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T1);
         }
         AE_UNROLL for (int h = 0; h < 2; h++) {
             AE_UNROLL for (int u = 0; u < U; u++) {
@@ -408,7 +408,7 @@ AE_INLINE void group_int4(float *totals, const int32_t *x, ptrdiff_t ldx, const 
         vi line[UNITS_MAX];
         AE_UNROLL for (int u = 0; u < U; u++) {
             line[u] = load_line(unit_data(&p, u, LINE));
-            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T0);
+            if (u % UNITS_OF_PANEL == 0) _mm_prefetch(unit_data(&p, u, LINE) + p.ahead, _MM_HINT_T1);
         }
         AE_UNROLL for (int j = 0; j < PAIRS; j++) {
             vi w[UNITS_MAX];

@@ -253,8 +253,8 @@ void ae_backend_profile(ae_backend *be, const ae_backend *of) {
     const double bytes = integers ? compact_element_bytes(of, side) : packed_element_bytes(of, side);
     packs = bytes > 0.25; /* less is a header over the master */
     /* of the copies of a bfloat16 weight an op reads one */
-    const double read = integers ? bytes : (double)sizeof(uint16_t);
-    types = (ae_work_types){.act = (double)of->act_bytes, .weight = packs ? read : (double)sizeof(float)};
+    const double half = (double)sizeof(uint16_t), kept = packs ? half : (double)sizeof(float);
+    types = (ae_work_types){.act = (double)of->act_bytes, .weight = integers ? bytes : kept, .gate = kept};
     inner = *of;
     *be = inner;
 #define SET(row) be->row = profiled_##row;

@@ -32,7 +32,7 @@ ae_work ae_work_gates(ae_work_types t, ptrdiff_t M, ptrdiff_t C, ptrdiff_t N, ae
     if (kind == AE_GATES_WEIGHT)
         return (ae_work){
             .flops = w.flops, .read_bytes = 2 * acts + F32 * elements, .written_bytes = F32 * elements};
-    w.read_bytes += t.weight * elements + (kind == AE_GATES_INPUT_ADD ? acts : 0);
+    w.read_bytes += t.gate * elements + (kind == AE_GATES_INPUT_ADD ? acts : 0);
     return w;
 }
 

@@ -8,6 +8,7 @@
 
 typedef struct {
     double act, weight; /* bytes of an activation; of an element of a packed weight, scales and all */
+    double gate;        /* of a gate's weight, which is never kept in integers */
 } ae_work_types;
 
 ae_work ae_work_moved(double read_bytes, double written_bytes);

@@ -190,7 +190,7 @@ Test(profile, compact_weights_are_counted_as_they_are) {
 
 /* Bytes and FLOPs by hand, for two bytes an activation and one and an eighth an element of a weight. */
 Test(profile, work_is_what_the_sizes_say) {
-    const ae_work_types t = {2, 1.125};
+    const ae_work_types t = {.act = 2, .weight = 1.125, .gate = 2};
     const ae_work linear = ae_work_linear(t, 3, 8, 16, false), residual = ae_work_linear(t, 3, 8, 16, true);
     cr_assert_eq(linear.flops, 2 * 3 * 8 * 16);
     cr_assert_eq(linear.read_bytes, 2 * 3 * 8 + 1.125 * 8 * 16);
@@ -198,7 +198,7 @@ Test(profile, work_is_what_the_sizes_say) {
     cr_assert_eq(residual.read_bytes - linear.read_bytes, 4 * 3 * 16);
     const ae_work gates = ae_work_gates(t, 3, 8, 2, AE_GATES_FORWARD);
     cr_assert_eq(gates.flops, 2 * 3 * 8 * 4);
-    cr_assert_eq(gates.read_bytes, 2 * 3 * 8 + 1.125 * 8 * 4);
+    cr_assert_eq(gates.read_bytes, 2 * 3 * 8 + 2 * 8 * 4);
     const ae_work loss = ae_work_head(t, (ae_head_dims){3, 8, 32, 30}, AE_HEAD_LOSS);
     cr_assert_eq(loss.flops, 3 * 2 * 3 * 8 * 32);
     cr_assert_eq(loss.tanhs, 3 * 32);

@@ -1,8 +1,9 @@
 #ifndef AE_OPS_CPU_BLOCKED_H
 #define AE_OPS_CPU_BLOCKED_H
-#include "ops/cpu/gemm.h"
+#include "core/dims.h"
+#include "ops/cpu/operand.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 
 /* The right factor B [k, n] in bfloat16 as the library's kernels read it (its BA16a64b2a): panels of 64 columns one after the other, in a
  * panel [k / 2][64 columns][2 of k]; k padded to 32 and n to 64 with zeros. A panel is addressed by itself, so a product can be cut at any

@@ -1,34 +1,7 @@
 #ifndef AE_OPS_CPU_GEMM_H
 #define AE_OPS_CPU_GEMM_H
+#include "ops/cpu/operand.h"
 #include "ops/cpu/weight.h"
-
-#include <stdbool.h>
-
-/* C = alpha op(A) op(B) + beta C, row-major with leading dimensions, summed in float32; op transposes where the flag says so.
- * C is [m, n], the sum runs over k. With `bias` [n] or `residual` (float32, laid out as C, and maybe C itself) beta counts as 0 and
- * they are added. A bfloat16 C is rounded once, after everything was added. */
-typedef enum { AE_ELEM_F32, AE_ELEM_BF16 } ae_elem_type;
-
-typedef struct {
-    ae_elem_type type;
-    bool trans;
-    bool blocked; /* of B only: as ops/cpu/blocked.h has it, `ld` its padded depth */
-    bool rounded; /* of B only: float32, to be rounded and blocked for this product; not for ae_gemm_serial */
-    ptrdiff_t ld;
-    const void *at;
-    const ae_cpu_weight *weight; /* of B only: panels; at, type and ld are then unused, and trans is set */
-    ptrdiff_t first;             /* row of the weight */
-} ae_gemm_operand;
-
-typedef struct {
-    ptrdiff_t m, n, k;
-    float alpha, beta;
-    ae_gemm_operand a, b;
-    ae_elem_type c_type;
-    ptrdiff_t ldc;
-    void *c;
-    const float *bias, *residual;
-} ae_gemm_args;
 
 /* Where products of two bfloat16 operands are computed. F32: by our own kernels (ops/cpu/product.h), which widen them in cache. BF16: by the
  * library in bfloat16; for processors on which that is faster (AMX, AVX512-BF16 of AMD). Types that differ always take our own kernels, float32 alone the
@@ -47,9 +20,6 @@ void ae_gemm(const ae_gemm_args *g);
 /* Several products at once, which balances better than one after the other. */
 void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n);
 
-static inline ae_gemm_operand ae_operand(ae_elem_type type, const void *at, ptrdiff_t ld, bool trans) {
-    return (ae_gemm_operand){.type = type, .at = at, .ld = ld, .trans = trans};
-}
 /* A weight as the right factor B. */
 static inline ae_gemm_operand ae_weight_operand(const ae_cpu_weight *w, bool trans) {
     if (w->panels) return (ae_gemm_operand){.trans = trans, .weight = w};

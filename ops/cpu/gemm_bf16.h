@@ -1,6 +1,6 @@
 #ifndef AE_OPS_CPU_GEMM_BF16_H
 #define AE_OPS_CPU_GEMM_BF16_H
-#include "ops/cpu/gemm.h"
+#include "ops/cpu/operand.h"
 
 /* The library's product of two bfloat16 operands on the calling thread. False, and C as it was, where it has none for these arguments or
  * memory is short. */

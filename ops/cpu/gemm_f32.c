@@ -1,5 +1,7 @@
 #include "ops/cpu/gemm_f32.h"
 
+#include "core/dims.h"
+
 #include <assert.h>
 #include <dnnl.h>
 #include <immintrin.h>

@@ -1,6 +1,6 @@
 #ifndef AE_OPS_CPU_PRODUCT_H
 #define AE_OPS_CPU_PRODUCT_H
-#include "ops/cpu/gemm.h"
+#include "ops/cpu/operand.h"
 
 /* Products of one thread in float32, operands of either type: they are widened where they are packed. Every element of C is summed over k
  * in one order that depends on k alone, so its bits do not depend on m, n or on how C is cut. */

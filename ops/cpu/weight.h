@@ -9,7 +9,7 @@
 /* What stands behind ae_weight on the CPU: a matrix [rows, cols]. Training has the float32 master and, where products take bfloat16, two
  * copies in the order in which the products of either direction read them (ops/cpu/blocked.h), and small ones, among them the blocks of
  * gates, a row-major one; inference may have one compact form only, in panels (ops/cpu/panels.h). */
-typedef struct {
+struct ae_cpu_weight {
     ae_weight_type type; /* of data */
     ptrdiff_t rows, cols;
     const void *data;    /* AE_WEIGHT_F32: the master itself */
@@ -22,7 +22,8 @@ typedef struct {
     bool panels;            /* the compact form; the rest belongs to it */
     ptrdiff_t parts, group; /* group: inputs that are summed at once, and share a scale */
     const uint16_t *scales; /* bfloat16, of integers */
-} ae_cpu_weight;
+};
+typedef struct ae_cpu_weight ae_cpu_weight;
 
 static inline const ae_cpu_weight *ae_cpu_weight_of(const ae_weight *w) {
     return (const ae_cpu_weight *)(const void *)w;

@@ -20,6 +20,10 @@ ae_status ae_h5_open(hid_t *file, const char *path);   /* read-only; missing or 
 ae_status ae_h5_create(hid_t *file, const char *path); /* truncates; for HDF5 1.10 or later */
 ae_status ae_h5_close(hid_t file, const char *path);   /* flush errors (full disk) are AE_ERR_RESOURCE */
 
+/* Files, data sets, attributes, types, spaces and lists of ours that are open. Builds with the address sanitizer
+ * abort at exit when there are any, unless something could not be written: what the library keeps of that is its own. */
+ptrdiff_t ae_h5_handles(void);
+
 bool ae_h5_has(hid_t file, const char *name);
 /* Names of everything at the top of the file, in order; freed with ae_h5_free_names. */
 ae_status ae_h5_names(hid_t file, const char *path, char ***names, size_t *n);
@@ -59,7 +63,8 @@ ae_status ae_h5_create_growing(hid_t file, const char *path, const char *name, h
 ae_status ae_h5_append(hid_t file, const char *path, const char *name, hid_t type, int64_t n, const void *x);
 
 ae_status ae_h5_attr_int(hid_t file, const char *path, const char *name, int64_t *value);
-ae_status ae_h5_attr_text(hid_t file, const char *path, const char *name, char **text); /* caller frees */
+/* Caller frees. One of variable length is AE_ERR_INPUT. */
+ae_status ae_h5_attr_text(hid_t file, const char *path, const char *name, char **text);
 ae_status ae_h5_set_attr_int(hid_t file, const char *path, const char *name, int64_t value);
 ae_status ae_h5_set_attr_text(hid_t file, const char *path, const char *name, const char *text);
 bool ae_h5_has_attr(hid_t file, const char *name);

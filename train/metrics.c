@@ -17,10 +17,11 @@ ae_status ae_metrics_open(ae_metrics *m, const char *path, int64_t offset) {
     m->offset = offset;
     int64_t size = ae_file_size(path);
     if (offset > 0 && size < offset) {
-        return AE_FAIL(AE_ERR_INPUT,
-                       "%s: expected the %lld bytes that were there at the checkpoint, found %lld: put the "
-                       "file back, or go on from the weights alone in another run.dir with model.init=",
-                       path, (long long)offset, (long long)(size < 0 ? 0 : size));
+        return AE_FAIL(
+            AE_ERR_INPUT,
+            "%s: expected at least %lld bytes, found %lld: something else is changing it; the same "
+            "command again goes on",
+            path, (long long)offset, (long long)(size < 0 ? 0 : size));
     }
     ae_status st = ae_append_open(&m->file, path, offset);
     if (st != AE_OK) return st;
@@ -46,6 +47,67 @@ void ae_metrics_close(ae_metrics *m) {
     if (m->file) fclose(m->file);
     free(m->path);
     *m = (ae_metrics){0};
+}
+
+/* ---- what is left of a file ---- */
+
+typedef struct {
+    int64_t step;
+    bool evaluates;
+} record;
+
+static bool read_record(record *r, const char *line, size_t n) {
+    json_t *o = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *step = json_object_get(o, "step");
+    const bool is_one = json_is_integer(step);
+    *r = (record){json_integer_value(step), json_object_get(o, "eval_loss") != NULL};
+    json_decref(o);
+    return is_one;
+}
+
+/* Whether the line that the checkpoint wrote last ends where it says; then so do all before it. */
+static bool ends_at(const char *bytes, size_t n, const ae_metrics_mark *m) {
+    record r;
+    if (m->offset == 0) return m->step == 0;
+    if ((uint64_t)m->offset > n || bytes[m->offset - 1] != '\n') return false;
+    size_t end = (size_t)m->offset - 1, at = end;
+    while (at > 0 && bytes[at - 1] != '\n') at--;
+    return read_record(&r, bytes + at, end - at) && r.step == m->step;
+}
+
+static void miss(ae_metrics_gap *g, int64_t first, int64_t last) {
+    if (first > last) return;
+    if (g->missing == 0) g->first = first;
+    g->last = last;
+    g->missing += last - first + 1;
+}
+
+/* The longest beginning of whole lines that the run wrote before the checkpoint, no step twice. */
+static void find_beginning(const char *bytes, size_t n, ae_metrics_mark *m, ae_metrics_gap *g) {
+    int64_t step = 0, evaluated = 0;
+    size_t at = 0;
+    record r;
+    for (const char *end; (end = memchr(bytes + at, '\n', n - at)) != NULL; at = (size_t)(end - bytes) + 1) {
+        if (!read_record(&r, bytes + at, (size_t)(end - bytes) - at)) break;
+        if (r.step <= (r.evaluates ? evaluated : step)) break;
+        if (r.step > (r.evaluates ? m->evaluated_step : m->step)) break;
+        if (!r.evaluates) miss(g, step + 1, r.step - 1);
+        *(r.evaluates ? &evaluated : &step) = r.step;
+    }
+    miss(g, step + 1, m->step);
+    if (evaluated < m->evaluated_step) g->evaluation = m->evaluated_step;
+    m->offset = (int64_t)at;
+}
+
+ae_status ae_metrics_find_end(const char *path, ae_metrics_mark *m, ae_metrics_gap *g) {
+    char *bytes = NULL;
+    size_t n = 0;
+    *g = (ae_metrics_gap){0};
+    ae_status st = ae_path_exists(path) ? ae_file_read(path, &bytes, &n) : AE_OK;
+    if (st != AE_OK) return st;
+    if (!bytes || !ends_at(bytes, n, m)) find_beginning(bytes ? bytes : "", n, m, g);
+    free(bytes);
+    return AE_OK;
 }
 
 ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *offset, json_t **line) {

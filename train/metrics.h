@@ -8,7 +8,8 @@
 #include <stdio.h>
 
 /* metrics.jsonl, one object a line. Lines are handed to the system as they come, so that others can follow; `sync` puts them on
- * the disk. Opening cuts the file to an offset that a checkpoint kept, so a resumed run has no gap and nothing twice. */
+ * the disk. Opening cuts the file to an offset that a checkpoint kept, so a resumed run has no gap and nothing twice. Training needs
+ * nothing of it: where lines are lost, a run goes on behind those that are left. */
 typedef struct {
     FILE *file;
     char *path; /* owned */
@@ -18,12 +19,26 @@ typedef struct {
 /* Takes the lock of the run, before anything else of it is read, and changes nothing; AE_ERR_USAGE when another process holds it. A file
  * that is not there is made when `make`, else m->file is NULL. */
 ae_status ae_metrics_lock(ae_metrics *m, const char *path, bool make);
-/* `m` is zeroed or locked. The file may be shorter than `offset` only by someone else's hand: AE_ERR_INPUT. */
+/* `m` is zeroed or locked. A file shorter than `offset` is AE_ERR_INPUT: ask ae_metrics_find_end before. */
 ae_status ae_metrics_open(ae_metrics *m, const char *path, int64_t offset);
 /* Takes `line` over. On a full disk the part that was written is cut off again. */
 ae_status ae_metrics_add(ae_metrics *m, json_t *line);
 ae_status ae_metrics_sync(ae_metrics *m);
 void ae_metrics_close(ae_metrics *m);
+
+/* Where a checkpoint left the file. */
+typedef struct {
+    int64_t step, evaluated_step;
+    int64_t offset;
+} ae_metrics_mark;
+/* What is lost of what was there then; all 0: nothing. */
+typedef struct {
+    int64_t first, last, missing; /* steps without a line, the first, the last and how many */
+    int64_t evaluation;           /* the last one before the checkpoint, where its line is lost */
+} ae_metrics_gap;
+/* The file may have been lost, cut or made anew since: m->offset moves to the end of the last of its first lines that are whole and from
+ * before the checkpoint, in order. It stays where the checkpoint's last line ends there; a file that is not there has no lines. */
+ae_status ae_metrics_find_end(const char *path, ae_metrics_mark *m, ae_metrics_gap *g);
 
 /* The evaluation of `step`, where its line stands right behind `offset`: a checkpoint is written before its evaluation, which need
  * not be done twice. *line (the caller releases it) is NULL when there is none; else *offset moves behind it. */

@@ -61,6 +61,19 @@ void ae_report_plan(const ae_run *run) {
     describe_memory(run);
 }
 
+void ae_report_gap(const char *metrics, const ae_metrics_gap *g) {
+    static const char whole[] = "lost since the checkpoint; the training state is whole and the run goes on";
+    const long long first = (long long)g->first, last = (long long)g->last, n = (long long)g->missing;
+    if (n == 0 && g->evaluation > 0)
+        ae_warn("%s: the evaluation of step %lld is not in it: %s", metrics, (long long)g->evaluation, whole);
+    else if (n == 1)
+        ae_warn("%s: step %lld is not in it: %s", metrics, first, whole);
+    else if (n == last - first + 1 && n > 0)
+        ae_warn("%s: steps %lld to %lld are not in it: %s", metrics, first, last, whole);
+    else if (n > 0)
+        ae_warn("%s: %lld of the steps %lld to %lld are not in it: %s", metrics, n, first, last, whole);
+}
+
 /* ---- steps ---- */
 
 static json_t *step_line(const ae_run *run, const ae_step_result *r, double tokens_per_s, double seconds) {

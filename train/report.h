@@ -8,6 +8,9 @@
 /* Model, machine, data and memory, before the first step. */
 void ae_report_plan(const ae_run *run);
 
+/* What `metrics` has lost, in one line; nothing where it is whole. */
+void ae_report_gap(const char *metrics, const ae_metrics_gap *g);
+
 /* One step, already counted in the state; `tokens` inputs without padding, `seconds` with the wait for the loader. */
 ae_status ae_report_step(ae_run *run, const ae_step_result *r, int64_t tokens, double seconds);
 /* "loss 3.21  812 tok/s" for the bar. */

@@ -368,6 +368,19 @@ static void remove_events(const char *dir) {
     if (d) closedir(d);
 }
 
+/* Its lines are only told of: what trains comes from the checkpoint. */
+static ae_status keep_metrics(ae_run *run, const char *metrics) {
+    ae_run_state *s = &run->state;
+    ae_metrics_mark mark = {s->step, s->evaluated_step, s->metrics_offset};
+    ae_metrics_gap gap;
+    if (!run->checkpoint) return AE_OK;
+    const ae_status st = ae_metrics_find_end(metrics, &mark, &gap);
+    if (st != AE_OK) return st;
+    ae_report_gap(metrics, &gap);
+    s->metrics_offset = mark.offset;
+    return AE_OK;
+}
+
 /* The line of an evaluation that followed the checkpoint stays, and its figures go into the events again. */
 static ae_status keep_evaluation(ae_run *run, const char *metrics, json_t **line) {
     ae_run_state *s = &run->state;
@@ -409,6 +422,7 @@ static ae_status open_outputs(ae_run *run) {
     json_t *line = NULL;
     AE_TRY(ae_folder_make(dir));
     AE_TRY(lock_folder(run, metrics));
+    AE_TRY(keep_metrics(run, metrics));
     AE_TRY(keep_evaluation(run, metrics, &line));
     AE_TRY(ae_metrics_open(&run->metrics, metrics, s->metrics_offset));
     AE_TRY(ae_config_write(&run->config->table, config));

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 TestSuite(h5, .init = scratch_make, .fini = scratch_remove);
 
@@ -220,6 +221,63 @@ Test(h5, foreign_attributes_and_types) {
     H5Sclose(space);
     cr_assert_eq(ae_h5_close(f, path), AE_OK);
 }
+
+/* h5py's own choice for a str. */
+Test(h5, text_of_variable_length_is_refused) {
+    const char *path = scratch_path("a.h5"), *words = "words", *kept = "kept";
+    hid_t f = create(path);
+    hid_t variable = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    H5Tset_size(variable, H5T_VARIABLE);
+    hid_t a = H5Acreate2(f, "text", variable, space, H5P_DEFAULT, H5P_DEFAULT);
+    cr_assert_geq(H5Awrite(a, variable, &words), 0);
+    H5Aclose(a);
+    const int64_t one = 1;
+    cr_assert_eq(ae_h5_write(f, path, "set", variable, 1, &one, &kept), AE_OK);
+    H5Tclose(variable);
+    H5Sclose(space);
+    char *text = NULL;
+    int32_t x;
+    f = reopen(f, path);
+    cr_assert_eq(ae_h5_attr_text(f, path, "text", &text), AE_ERR_INPUT);
+    cr_assert_null(text);
+    cr_assert_message("attribute text: expected text of a fixed length, found one of variable length");
+    cr_assert_eq(ae_h5_read(f, path, "set", H5T_NATIVE_INT32, 1, &one, &x), AE_ERR_INPUT);
+    cr_assert_message("set: expected whole numbers, found text");
+    cr_assert_eq(ae_h5_close(f, path), AE_OK);
+}
+
+/* ---- handles ---- */
+
+Test(h5, handles_are_counted) {
+    const char *path = scratch_path("a.h5");
+    cr_assert_eq(ae_h5_handles(), 0);
+    hid_t f = create(path);
+    cr_assert_eq(ae_h5_handles(), 1);
+    hid_t space = H5Screate(H5S_SCALAR), type = H5Tcopy(H5T_C_S1), list = H5Pcreate(H5P_DATASET_XFER);
+    cr_assert_eq(ae_h5_handles(), 4);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Pclose(list);
+    cr_assert_eq(ae_h5_close(f, path), AE_OK);
+    cr_assert_eq(ae_h5_handles(), 0);
+}
+
+#ifdef __SANITIZE_ADDRESS__
+Test(h5, a_program_that_forgets_a_handle_ends_badly) {
+    const char *path = scratch_path("a.h5");
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        hid_t f;
+        fclose(stderr);
+        stderr = fopen("/dev/null", "we");
+        if (ae_h5_create(&f, path) != AE_OK) _exit(0);
+        exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "ended with %x", (unsigned)status);
+}
+#endif
 
 static void write_numbers(const char *path, int64_t n) {
     int32_t *x = calloc((size_t)n, sizeof *x);

@@ -44,13 +44,13 @@ Test(metrics, goes_on_at_an_offset) {
     assert_file("{\"step\":1,\"loss\":2.5}\n{\"step\":3,\"loss\":2.5}\n");
 }
 
-Test(metrics, a_file_that_lost_its_lines_is_refused) {
+Test(metrics, a_file_shorter_than_the_offset_is_not_made_longer) {
     ae_metrics m = {0};
     ASSERT_OK(ae_metrics_open(&m, path, 0));
     add_step(&m, 1);
     ae_metrics_close(&m);
     ASSERT_FAILS(AE_ERR_INPUT, ae_metrics_open(&m, path, 1000));
-    ASSERT_SAYS("1000 bytes");
+    ASSERT_SAYS("at least 1000 bytes");
     assert_file("{\"step\":1,\"loss\":2.5}\n");
 }
 
@@ -121,4 +121,59 @@ Test(metrics, finds_the_evaluation_behind_a_checkpoint) {
     ASSERT_OK(ae_metrics_find_evaluation(path, 2, &offset, &line));
     cr_assert_null(line, "that of another step is none");
     cr_assert_eq(offset, checkpoint);
+}
+
+/* ---- files that lost lines: a checkpoint of step 4, evaluated at 3 ---- */
+
+#define STEP_LINE(n) "{\"step\":" #n ",\"loss\":2.5}\n"
+#define EVAL_LINE(n) "{\"step\":" #n ",\"eval_loss\":2.5}\n"
+#define UP_TO_3      STEP_LINE(1) STEP_LINE(2) STEP_LINE(3)
+#define WHOLE        UP_TO_3 EVAL_LINE(3) STEP_LINE(4)
+
+typedef struct {
+    const char *found, *left;
+    int64_t first, last, missing, evaluation;
+} loss_case;
+
+static void check_loss(const loss_case *c) {
+    ae_metrics_mark mark = {.step = 4, .evaluated_step = 3, .offset = (int64_t)strlen(WHOLE)};
+    ae_metrics_gap gap = {9, 9, 9, 9};
+    if (c->found) ASSERT_OK(ae_file_write(path, c->found, strlen(c->found)));
+    ASSERT_OK(ae_metrics_find_end(path, &mark, &gap));
+    cr_assert_eq(mark.offset, (int64_t)strlen(c->left), "%lld of %s", (long long)mark.offset, c->found);
+    cr_assert(gap.first == c->first && gap.last == c->last && gap.missing == c->missing,
+              "%lld to %lld, %lld of %s", (long long)gap.first, (long long)gap.last, (long long)gap.missing,
+              c->found);
+    cr_assert_eq(gap.evaluation, c->evaluation, "evaluation of %s", c->found);
+}
+
+Test(metrics, what_is_left_of_a_file) {
+    const loss_case cases[] = {
+        {NULL, "", 1, 4, 4, 3}, /* first: the file is not there */
+        {"", "", 1, 4, 4, 3},
+        {WHOLE, WHOLE, 0, 0, 0, 0},
+        {WHOLE STEP_LINE(5) "{\"st", WHOLE, 0, 0, 0, 0},
+        {UP_TO_3 EVAL_LINE(3), UP_TO_3 EVAL_LINE(3), 4, 4, 1, 0},
+        {UP_TO_3, UP_TO_3, 4, 4, 1, 3},
+        {UP_TO_3 STEP_LINE(4), UP_TO_3 STEP_LINE(4), 0, 0, 0, 3},
+        {UP_TO_3 "{\"step\":3,\"ev", UP_TO_3, 4, 4, 1, 3},
+        {"{\"step\":1,\"lo", "", 1, 4, 4, 3},
+        {STEP_LINE(1) "\n" STEP_LINE(2), STEP_LINE(1), 2, 4, 3, 3},
+        {STEP_LINE(1) STEP_LINE(1) STEP_LINE(2), STEP_LINE(1), 2, 4, 3, 3},
+        {STEP_LINE(2) STEP_LINE(4), STEP_LINE(2) STEP_LINE(4), 1, 3, 2, 3},
+        /* The evaluation right behind the checkpoint is found later. */
+        {STEP_LINE(3) STEP_LINE(4) EVAL_LINE(4), STEP_LINE(3) STEP_LINE(4), 1, 2, 2, 3},
+        /* Made anew since, by steps behind an older checkpoint: longer than the offset, and of the same length. */
+        {STEP_LINE(5) STEP_LINE(6) STEP_LINE(7) STEP_LINE(8) STEP_LINE(9), "", 1, 4, 4, 3},
+        {UP_TO_3 EVAL_LINE(3) STEP_LINE(5) STEP_LINE(6), UP_TO_3 EVAL_LINE(3), 4, 4, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_loss(&cases[i]);
+}
+
+Test(metrics, a_folder_in_its_place_is_refused) {
+    ae_metrics m = {0};
+    ASSERT_OK(ae_folder_make(path));
+    ASSERT_FAILS(AE_ERR_USAGE, ae_metrics_lock(&m, path, false));
+    ASSERT_SAYS("metrics.jsonl");
+    cr_assert_null(m.file);
 }

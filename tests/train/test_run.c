@@ -117,6 +117,121 @@ Test(run, a_run_that_died_between_checkpoints_leaves_no_gap_and_nothing_twice) {
     train_rig_same_metrics(&rig, "whole", "died");
 }
 
+/* ---- metrics that were lost ---- */
+
+static char *metrics_of(const char *run, size_t *n) {
+    char *bytes;
+    ASSERT_OK(ae_file_read(train_rig_path(&rig, run), &bytes, n));
+    return bytes;
+}
+
+static void copy_metrics(const char *from, const char *to, size_t n) {
+    size_t all;
+    char *bytes = metrics_of(from, &all);
+    cr_assert_leq(n, all);
+    ASSERT_OK(ae_file_write(train_rig_path(&rig, to), bytes, n));
+    free(bytes);
+}
+
+/* Where line `i` starts. */
+static size_t start_of(const char *run, size_t i) {
+    size_t n, at = 0;
+    char *bytes = metrics_of(run, &n);
+    while (i-- > 0) at += strcspn(bytes + at, "\n") + 1;
+    free(bytes);
+    return at;
+}
+
+/* The steps of a run's lines, an evaluation half behind its step. */
+static void assert_lines(const char *run, size_t n, const double *steps) {
+    cr_assert_eq(train_rig_metric_count(&rig, run), n, "found %zu lines", train_rig_metric_count(&rig, run));
+    for (size_t i = 0; i < n; i++) {
+        json_t *line = train_rig_metric(&rig, run, i);
+        const double part = json_object_get(line, "eval_loss") ? 0.5 : 0;
+        cr_assert_eq((double)json_integer_value(json_object_get(line, "step")) + part, steps[i], "line %zu",
+                     i + 1);
+        json_decref(line);
+    }
+}
+
+static double best_loss(const char *run, int64_t *step) {
+    char name[64];
+    ae_run_state s;
+    snprintf(name, sizeof name, "%s/checkpoints/step-000012/state.json", run);
+    ASSERT_OK(ae_run_state_read(&s, train_rig_path(&rig, name)));
+    const double loss = s.best_loss;
+    *step = s.best_step;
+    ae_run_state_free(&s);
+    return loss;
+}
+
+static void same_best(const char *a, const char *b) {
+    int64_t x, y;
+    cr_assert_eq(best_loss(a, &x), best_loss(b, &y));
+    cr_assert_eq(x, y);
+}
+
+static const char *const EIGHT = "train.steps=8 optim.schedule=constant train.keep_best=true",
+                         *const TWELVE = "optim.schedule=constant train.keep_best=true";
+
+/* To step 8: the lines of the steps and of the evaluations of 3, 6 and, since it is the last, 8. */
+static void eight_steps(const char *run) {
+    ASSERT_OK(train_rig_run(&rig, run, EIGHT));
+    cr_assert_eq(train_rig_metric_count(&rig, run), 11);
+}
+
+Test(run, lost_metrics_cost_lines_and_nothing_else) {
+    const double after[] = {9, 9.5, 10, 11, 12, 12.5};
+    const double cut[] = {1, 2, 3, 3.5, 4, 9, 9.5, 10, 11, 12, 12.5};
+    eight_steps("whole");
+    eight_steps("gone");
+    eight_steps("middle");
+    eight_steps("end");
+    cr_assert_eq(remove(train_rig_path(&rig, "gone/metrics.jsonl")), 0);
+    copy_metrics("whole/metrics.jsonl", "middle/metrics.jsonl", start_of("whole/metrics.jsonl", 5) + 9);
+    copy_metrics("whole/metrics.jsonl", "end/metrics.jsonl", start_of("whole/metrics.jsonl", 5));
+    ASSERT_OK(train_rig_run(&rig, "whole", TWELVE));
+    ASSERT_OK(train_rig_run(&rig, "gone", TWELVE));
+    ASSERT_OK(train_rig_run(&rig, "middle", TWELVE));
+    ASSERT_OK(train_rig_run(&rig, "end", TWELVE));
+    static const char *const runs[] = {"gone", "middle", "end"};
+    for (size_t i = 0; i < 3; i++) {
+        train_rig_same_checkpoint(&rig, "whole", runs[i], 12);
+        same_best("whole", runs[i]);
+    }
+    assert_lines("gone", 6, after);
+    assert_lines("middle", 11, cut);
+    assert_lines("end", 11, cut);
+}
+
+/* A newer checkpoint, whose offset fits the new file, is damaged: the older one's is that of the file that was lost. */
+Test(run, an_older_checkpoint_goes_on_with_metrics_made_anew) {
+    eight_steps("whole");
+    eight_steps("a");
+    cr_assert_eq(remove(train_rig_path(&rig, "a/metrics.jsonl")), 0);
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=40 optim.schedule=constant train.keep_best=true"));
+    ASSERT_OK(train_rig_run(&rig, "whole", "train.steps=40 optim.schedule=constant train.keep_best=true"));
+    for (int step = 12; step <= 40; step++) {
+        char name[64];
+        snprintf(name, sizeof name, "a/checkpoints/step-%06d", step);
+        if (exists(name)) ASSERT_OK(ae_folder_remove(train_rig_path(&rig, name)));
+    }
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=40 optim.schedule=constant train.keep_best=true"));
+    train_rig_same_checkpoint(&rig, "whole", "a", 40);
+    const size_t all = train_rig_metric_count(&rig, "whole"), left = train_rig_metric_count(&rig, "a");
+    for (size_t i = 1; i <= left; i++)
+        cr_assert_eq(number("a", left - i, "step"), number("whole", all - i, "step"), "line %zu from the end",
+                     i);
+}
+
+Test(run, a_folder_in_place_of_the_metrics_is_refused) {
+    eight_steps("a");
+    cr_assert_eq(remove(train_rig_path(&rig, "a/metrics.jsonl")), 0);
+    ASSERT_OK(ae_folder_make(train_rig_path(&rig, "a/metrics.jsonl")));
+    ASSERT_FAILS(AE_ERR_USAGE, train_rig_run(&rig, "a", TWELVE));
+    ASSERT_SAYS("a/metrics.jsonl");
+}
+
 Test(run, a_finished_run_does_nothing_more) {
     ASSERT_OK(train_rig_run(&rig, "a", ""));
     ASSERT_OK(train_rig_run(&rig, "b", ""));

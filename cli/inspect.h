@@ -40,8 +40,13 @@ ae_status ae_inspect_fit(ae_inspection *i, const ae_model_config *c, const char 
 typedef struct {
     json_t *rows; /* {tensor, dtype, shape, elements, bytes, file} */
     bool whole;   /* no file was missing or unreadable */
+    size_t read,
+        covered; /* safetensors whose data was read through, and those of them with a checksum to hold it against */
 } ae_tensor_list;
+/* The data of safetensors is read and compared with the checksum that they carry, unless `quick`. */
 ae_status ae_inspect_list(ae_inspection *i, ae_tensor_list *l, const char *folder, const char *name);
+/* facts.data_checksum: whether each of the safetensors read carries one; null when none was read. */
+void ae_inspect_add_checksum(ae_inspection *i, const ae_tensor_list *l);
 /* facts.types: tensors, elements and bytes by type; facts.tensors with --tensors. Drops the list. */
 void ae_inspect_add_list(ae_inspection *i, ae_tensor_list *l);
 

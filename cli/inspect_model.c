@@ -99,8 +99,6 @@ ae_status ae_inspect_tokenizer(ae_inspection *i, const char *path) {
 
 /* ---- a Hugging Face folder ---- */
 
-static const char index_name[] = "model.safetensors.index.json";
-
 /* What config.json says of where it comes from, as far as it does. */
 static ae_status add_origin(ae_inspection *i, const char *path) {
     static const char *const keys[] = {"torch_dtype", "dtype", "transformers_version", "_name_or_path"};
@@ -155,53 +153,51 @@ static bool listed(const json_t *names, const char *name) {
     return false;
 }
 
-/* The shards that the index names, each once; NULL where it names none. */
-static ae_status read_index(const char *path, json_t **shards) {
-    json_t *root = NULL, *file;
-    const char *name;
-    *shards = NULL;
-    const ae_status st = ae_json_load(&root, path);
-    if (st != AE_OK) return st;
-    *shards = json_array();
-    json_object_foreach(json_object_get(root, "weight_map"), name, file) {
-        const char *text = json_string_value(file);
-        if (text && *text && *text != '.' && !strchr(text, '/') && !listed(*shards, text))
-            json_array_append(*shards, file);
+static ae_status list_shard(ae_inspection *i, ae_tensor_list *l, const char *folder, const char *index,
+                            const char *name) {
+    char *path = NULL;
+    ae_status st = ae_shard_find(&path, index, name);
+    free(path);
+    if (st == AE_OK) {
+        st = ae_inspect_list(i, l, folder, name);
+    } else {
+        l->whole = false;
+        st = ae_inspect_note(i, st);
     }
-    json_decref(root);
-    return AE_OK;
+    return st == AE_OK ? ae_inspect_file(i, folder, name) : st;
 }
 
-static ae_status list_shards(ae_inspection *i, ae_tensor_list *l, const char *folder, const json_t *shards) {
-    ae_status st = AE_OK;
-    json_t *v;
-    size_t k;
-    json_array_foreach(shards, k, v) {
-        const char *name = json_string_value(v);
-        AE_TRY(ae_inspect_list(i, l, folder, name));
-        AE_TRY(ae_inspect_file(i, folder, name));
+/* The shards that the index names, each once. */
+static ae_status list_shards(ae_inspection *i, ae_tensor_list *l, const char *folder, const char *index) {
+    json_t *files = NULL, *seen = json_array(), *file;
+    const char *tensor;
+    ae_status st = ae_shard_index_read(&files, index);
+    l->whole = st == AE_OK;
+    AE_TRY(ae_inspect_note(i, st));
+    AE_TRY(ae_inspect_file(i, folder, ae_shard_index_name));
+    json_object_foreach(files, tensor, file) {
+        if (listed(seen, json_string_value(file))) continue;
+        json_array_append(seen, file);
+        AE_TRY(list_shard(i, l, folder, index, json_string_value(file)));
     }
 out:
+    json_decref(files);
+    json_decref(seen);
     return st;
 }
 
 /* The weights of a folder, shard by shard, so that what is unreadable does not hide the rest. */
 static ae_status list_weights(ae_inspection *i, ae_tensor_list *l, const char *folder) {
-    char *index = ae_path_join(folder, index_name), *single = ae_path_join(folder, "model.safetensors");
-    json_t *shards = NULL;
+    static const char single[] = "model.safetensors";
+    char *index = ae_path_join(folder, ae_shard_index_name);
     ae_status st;
-    if (ae_path_exists(single) || !ae_path_exists(index)) {
-        shards = json_pack("[s]", "model.safetensors");
+    if (ae_path_has(folder, single) || !ae_path_exists(index)) {
+        AE_TRY(ae_inspect_list(i, l, folder, single));
+        AE_TRY(ae_inspect_file(i, folder, single));
     } else {
-        st = read_index(index, &shards);
-        l->whole = st == AE_OK;
-        AE_TRY(ae_inspect_note(i, st));
-        AE_TRY(ae_inspect_file(i, folder, index_name));
+        AE_TRY(list_shards(i, l, folder, index));
     }
-    AE_TRY(list_shards(i, l, folder, shards));
 out:
-    json_decref(shards);
-    free(single);
     free(index);
     return st;
 }
@@ -212,9 +208,7 @@ static ae_status add_small_files(ae_inspection *i, const char *folder) {
                                         "merge.json",      "README.md"};
     ae_status st = AE_OK;
     for (size_t k = 0; st == AE_OK && k < sizeof names / sizeof *names; k++) {
-        char *path = ae_path_join(folder, names[k]);
-        if (ae_path_exists(path)) st = ae_inspect_file(i, folder, names[k]);
-        free(path);
+        if (ae_path_has(folder, names[k])) st = ae_inspect_file(i, folder, names[k]);
     }
     return st;
 }
@@ -230,6 +224,7 @@ ae_status ae_inspect_hf(ae_inspection *i, const char *folder) {
     AE_TRY(ae_inspect_folder_tokenizer(i, folder));
     AE_TRY(add_small_files(i, folder));
     AE_TRY(list_weights(i, &list, folder));
+    ae_inspect_add_checksum(i, &list);
     if (good && list.whole) AE_TRY(ae_inspect_fit(i, &config, folder));
 out:
     ae_inspect_add_list(i, &list);

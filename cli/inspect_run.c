@@ -163,20 +163,13 @@ ae_status ae_inspect_checkpoint(ae_inspection *i, const char *folder) {
 
 /* ---- runs ---- */
 
-static bool has_done(const char *folder) {
-    char *path = ae_path_join(folder, "DONE");
-    const bool there = ae_path_exists(path);
-    free(path);
-    return there;
-}
-
 /* One line of the table. The one that is looked into is checked there. */
 static ae_status add_checkpoint(ae_inspection *i, json_t *rows, const char *folder, int64_t step,
                                 bool check) {
     const size_t before = json_array_size(i->faults);
     bool weights = false;
     ae_status st = AE_OK;
-    if (check || !has_done(folder)) st = check_done(i, folder, false, &weights);
+    if (check || !ae_path_has(folder, "DONE")) st = check_done(i, folder, false, &weights);
     json_array_append_new(rows, json_pack("{s:I, s:s, s:b}", "step", (json_int_t)step, "folder", folder,
                                           "whole", json_array_size(i->faults) == before));
     return st;

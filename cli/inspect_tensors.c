@@ -2,6 +2,7 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "model/safetensors.h"
+#include "model/tensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,19 @@ static void add_row(ae_tensor_list *l, const char *tensor, const char *dtype, in
 
 /* ---- safetensors ---- */
 
-static ae_status list_safetensors(ae_tensor_list *l, const char *path, const char *name) {
+static ae_status check_data(ae_inspection *i, ae_tensor_list *l, const char *path) {
+    ae_tensors *t = NULL;
+    bool covered = false;
+    if (i->quick) return AE_OK;
+    ae_status st = ae_tensors_open(&t, path);
+    if (st == AE_OK) st = ae_tensors_check_data(t, &covered);
+    ae_tensors_close(t);
+    l->read++;
+    l->covered += covered;
+    return ae_inspect_note(i, st);
+}
+
+static ae_status list_safetensors(ae_inspection *i, ae_tensor_list *l, const char *path, const char *name) {
     static const struct {
         const char *name;
         int bytes;
@@ -43,7 +56,7 @@ static ae_status list_safetensors(ae_tensor_list *l, const char *path, const cha
         add_row(l, t->name, types[t->dtype].name, t->rank, t->shape, types[t->dtype].bytes, name);
     }
     ae_safetensors_close(&f);
-    return AE_OK;
+    return check_data(i, l, path);
 }
 
 /* ---- HDF5 ---- */
@@ -78,14 +91,9 @@ out:
 
 /* ---- both ---- */
 
-static bool is_h5(const char *name) {
-    const size_t n = strlen(name);
-    return n > 3 && strcmp(name + n - 3, ".h5") == 0;
-}
-
 ae_status ae_inspect_list(ae_inspection *i, ae_tensor_list *l, const char *folder, const char *name) {
     char *path = ae_path_join(folder, name);
-    ae_status st = is_h5(name) ? list_h5(i, l, path, name) : list_safetensors(l, path, name);
+    ae_status st = ae_file_is_h5(path) ? list_h5(i, l, path, name) : list_safetensors(i, l, path, name);
     if (st != AE_OK) l->whole = false;
     st = ae_inspect_note(i, st);
     free(path);
@@ -112,6 +120,11 @@ static void count(json_t *types, const json_t *row) {
     }
 }
 
+void ae_inspect_add_checksum(ae_inspection *i, const ae_tensor_list *l) {
+    json_object_set_new(i->facts, "data_checksum",
+                        l->read > 0 ? json_boolean(l->covered == l->read) : json_null());
+}
+
 void ae_inspect_add_list(ae_inspection *i, ae_tensor_list *l) {
     json_t *types = json_array(), *row;
     size_t k;
@@ -125,15 +138,15 @@ void ae_inspect_add_list(ae_inspection *i, ae_tensor_list *l) {
 }
 
 ae_status ae_inspect_tensor_file(ae_inspection *i, const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + (slash == path)) : strdup(".");
+    const char *name = ae_path_last(path);
+    char *folder = strndup(path, (size_t)(name - path));
     ae_tensor_list list = {.whole = true};
     ae_status st;
     if (!folder) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    const char *name = slash ? slash + 1 : path;
-    json_object_set_new(i->facts, "kind", json_string(is_h5(name) ? "HDF5 tensors" : "safetensors"));
+    json_object_set_new(i->facts, "kind", json_string(ae_file_is_h5(path) ? "HDF5 tensors" : "safetensors"));
     AE_TRY(ae_inspect_list(i, &list, folder, name));
     AE_TRY(ae_inspect_file(i, folder, name));
+    ae_inspect_add_checksum(i, &list);
 out:
     ae_inspect_add_list(i, &list);
     free(folder);

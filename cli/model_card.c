@@ -18,11 +18,6 @@ typedef struct {
     double best_loss;
 } history;
 
-static const char *last_part(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
-}
-
 /* ---- reading ---- */
 
 static void take_evaluation(history *h, const char *line) {
@@ -45,7 +40,7 @@ static void take_evaluation(history *h, const char *line) {
 static bool in_run(const char *checkpoint) {
     char *real = realpath(checkpoint, NULL), *slash = real ? strrchr(real, '/') : NULL;
     if (slash) *slash = '\0';
-    const bool found = slash && strcmp(last_part(real), "checkpoints") == 0;
+    const bool found = slash && strcmp(ae_path_last(real), "checkpoints") == 0;
     free(real);
     return found;
 }
@@ -157,7 +152,7 @@ static void put_shape(FILE *f, const ae_model_config *c, int64_t parameters) {
 
 static const char *title_of(const ae_model_source *source, const history *h) {
     const char *dir = json_string_value(key_of(h, "run", "dir"));
-    return last_part(dir && dir[0] ? dir : source->folder);
+    return ae_path_last(dir && dir[0] ? dir : source->folder);
 }
 
 static void put_card(FILE *f, const ae_model_source *source, ae_weight_type type, int64_t parameters,

@@ -4,6 +4,7 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/h5.h"
+#include "model/tensors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,18 +24,6 @@ ae_status ae_inspect_note(ae_inspection *i, ae_status st) {
 
 /* ---- what a path is ---- */
 
-static bool has(const char *folder, const char *name) {
-    char *path = ae_path_join(folder, name);
-    const bool there = ae_path_exists(path);
-    free(path);
-    return there;
-}
-
-static const char *last_part(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static bool ends_with(const char *text, const char *tail) {
     const size_t n = strlen(text), k = strlen(tail);
     return n >= k && strcmp(text + n - k, tail) == 0;
@@ -48,10 +37,11 @@ static ae_status unknown(const char *path) {
 }
 
 static ae_status look_at_folder(ae_inspection *i, const char *path) {
-    if (has(path, "model.json") || has(path, "DONE") || strncmp(last_part(path), "step-", 5) == 0)
+    if (ae_path_has(path, "model.json") || ae_path_has(path, "DONE") ||
+        strncmp(ae_path_last(path), "step-", 5) == 0)
         return ae_inspect_checkpoint(i, path);
-    if (has(path, "config.json")) return ae_inspect_hf(i, path);
-    return has(path, "checkpoints") ? ae_inspect_run(i, path) : unknown(path);
+    if (ae_path_has(path, "config.json")) return ae_inspect_hf(i, path);
+    return ae_path_has(path, "checkpoints") ? ae_inspect_run(i, path) : unknown(path);
 }
 
 static ae_status look_at_h5(ae_inspection *i, const char *path) {
@@ -59,19 +49,18 @@ static ae_status look_at_h5(ae_inspection *i, const char *path) {
     const bool opened = ae_h5_open(&h5, path) == AE_OK;
     const bool tensors = opened && !ae_h5_has(h5, "tokens") && !ae_h5_has(h5, "doc_starts");
     if (opened) (void)ae_h5_close(h5, path); /* read only: nothing to lose */
-    const char *name = last_part(path);
+    const char *name = ae_path_last(path);
     const bool named = strcmp(name, "weights.h5") == 0 || strcmp(name, "optimizer.h5") == 0;
     return tensors || (!opened && named) ? ae_inspect_tensor_file(i, path) : ae_inspect_token_set(i, path);
 }
 
 /* By what a file begins with, and by its name where it is too damaged for that. */
 static ae_status look_at_file(ae_inspection *i, const char *path) {
-    static const char signature[8] = "\211HDF\r\n\032\n";
     char start[9] = "";
     FILE *f = fopen(path, "rbe");
     const size_t n = f ? fread(start, 1, sizeof start, f) : 0;
     if (f) fclose(f);
-    if (ends_with(path, ".h5") || (n >= 8 && memcmp(start, signature, 8) == 0)) return look_at_h5(i, path);
+    if (ae_file_is_h5(path)) return look_at_h5(i, path);
     if (ends_with(path, ".safetensors") || (n == 9 && start[8] == '{'))
         return ae_inspect_tensor_file(i, path);
     if (ends_with(path, ".model")) return ae_inspect_tokenizer(i, path);
@@ -86,10 +75,26 @@ static ae_status look(ae_inspection *i, const char *path) {
     return ae_path_is_folder(path) ? look_at_folder(i, path) : look_at_file(i, path);
 }
 
-static ae_status not_whole(const char *path, const json_t *faults) {
-    const size_t n = json_array_size(faults);
-    return AE_FAIL(AE_ERR_INPUT, "%s: is not whole: %s%s", path, json_string_value(json_array_get(faults, 0)),
-                   n > 1 ? "; and more, listed with the rest" : "");
+/* The report has said what they are. */
+static ae_status not_whole(const char *path, size_t faults) {
+    return AE_FAIL(AE_ERR_INPUT, "%s: not whole: %zu fault%s", path, faults, faults == 1 ? "" : "s");
+}
+
+static void replace_true(json_t *o, const char *text) {
+    if (json_is_true(json_object_get(o, "whole"))) json_object_set_new(o, "whole", json_string(text));
+}
+
+/* To a reader "yes" would promise what was not looked at. */
+static void say_sizes(json_t *facts) {
+    static const char *const tables[] = {"checkpoints", "files"};
+    json_t *row;
+    size_t k;
+    replace_true(facts, "sizes agree; contents not read");
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+        json_array_foreach(json_object_get(facts, tables[t]), k, row) {
+            replace_true(row, "sizes agree");
+        }
+    }
 }
 
 static ae_status inspect(const char *given, ae_inspection *i, bool json) {
@@ -101,8 +106,10 @@ static ae_status inspect(const char *given, ae_inspection *i, bool json) {
     if (!i->facts) AE_TRY(AE_FAIL(AE_ERR_USAGE, "PATH: expected a name in UTF-8"));
     AE_TRY(look(i, path));
     json_object_set_new(i->facts, "whole", json_boolean(json_array_size(i->faults) == 0));
+    if (i->quick && !json) say_sizes(i->facts);
     AE_TRY(ae_facts_print(i->facts, json));
-    if (json_array_size(i->faults) > 0) st = not_whole(path, i->faults);
+    const size_t faults = json_array_size(i->faults);
+    if (faults > 0) st = not_whole(path, faults);
 out:
     json_decref(i->facts);
     json_decref(i->faults);

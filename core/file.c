@@ -37,6 +37,18 @@ char *ae_path_join(const char *folder, const char *name) {
     return path;
 }
 
+bool ae_path_has(const char *folder, const char *name) {
+    char *path = ae_path_join(folder, name);
+    const bool there = ae_path_exists(path);
+    free(path);
+    return there;
+}
+
+const char *ae_path_last(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
 ae_status ae_output_failed(const char *path) {
     int error = errno;
     switch (error) {

@@ -10,7 +10,10 @@
 bool ae_path_exists(const char *path);
 bool ae_path_is_folder(const char *path);
 char *ae_path_join(const char *folder, const char *name); /* caller frees; aborts when out of memory */
-int64_t ae_file_size(const char *path);                   /* -1 when there is none */
+bool ae_path_has(const char *folder, const char *name);   /* whether FOLDER/name is there */
+const char *
+ae_path_last(const char *path); /* into `path`: behind its last slash; all of it when nothing is there */
+int64_t ae_file_size(const char *path); /* -1 when there is none */
 
 /* Folder and its parents; fine when it exists. AE_ERR_USAGE when it cannot be made. */
 ae_status ae_folder_make(const char *path);

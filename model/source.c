@@ -9,13 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has(const char *folder, const char *name) {
-    char *path = ae_path_join(folder, name);
-    const bool there = ae_path_exists(path);
-    free(path);
-    return there;
-}
-
 /* step-000123 -> 123; -1 for another name, such as one still being written aside, or one that we would not give. */
 static int64_t step_of(const char *name) {
     static const char prefix[] = "step-";
@@ -80,7 +73,7 @@ ae_status ae_newest_checkpoint(char **folder, int64_t *step, const char *run) {
     while (st == AE_OK && l.n > 0 && *folder == NULL) {
         char *candidate = ae_checkpoint_path(run, l.steps[--l.n]);
         if (step != NULL) *step = l.steps[l.n];
-        if (has(candidate, "DONE"))
+        if (ae_path_has(candidate, "DONE"))
             *folder = candidate;
         else
             free(candidate);
@@ -95,7 +88,7 @@ static char *copy_text(const char *text) {
 }
 
 static void find_tokenizer(ae_model_source *s) {
-    if (has(s->folder, "tokenizer.model")) s->tokenizer = ae_path_join(s->folder, "tokenizer.model");
+    if (ae_path_has(s->folder, "tokenizer.model")) s->tokenizer = ae_path_join(s->folder, "tokenizer.model");
 }
 
 static ae_status open_hf(ae_model_source *s) {
@@ -123,7 +116,7 @@ out:
 }
 
 static ae_status open_checkpoint(ae_model_source *s) {
-    if (!has(s->folder, "DONE"))
+    if (!ae_path_has(s->folder, "DONE"))
         return AE_FAIL(AE_ERR_INPUT,
                        "%s: expected a complete checkpoint, found one without DONE: its writing was cut "
                        "off; take an earlier one",
@@ -150,17 +143,13 @@ static ae_status open_run(ae_model_source *s, const char *run) {
     return open_checkpoint(s);
 }
 
-static const char *last_part(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static ae_status open_folder(ae_model_source *s, const char *path) {
     s->folder = copy_text(path);
     for (size_t n = strlen(s->folder); n > 1 && s->folder[n - 1] == '/'; n--) s->folder[n - 1] = '\0';
-    if (has(s->folder, "model.json") || step_of(last_part(s->folder)) >= 0) return open_checkpoint(s);
-    if (has(s->folder, "config.json")) return open_hf(s);
-    if (has(s->folder, "checkpoints")) {
+    if (ae_path_has(s->folder, "model.json") || step_of(ae_path_last(s->folder)) >= 0)
+        return open_checkpoint(s);
+    if (ae_path_has(s->folder, "config.json")) return open_hf(s);
+    if (ae_path_has(s->folder, "checkpoints")) {
         free(s->folder);
         s->folder = NULL;
         return open_run(s, path);

@@ -2,7 +2,6 @@
 
 #include "core/file.h"
 #include "core/h5.h"
-#include "core/json.h"
 #include "model/compact.h"
 #include "model/google_names.h"
 
@@ -74,9 +73,11 @@ static ae_status open_safetensors(ae_tensors *t, const char *path) {
     return st;
 }
 
-static bool is_h5(const char *path) {
+bool ae_file_is_h5(const char *path) {
     static const char signature[8] = "\211HDF\r\n\032\n";
+    const size_t n = strlen(path);
     char start[8] = "";
+    if (n > 3 && strcmp(path + n - 3, ".h5") == 0) return true;
     FILE *f = fopen(path, "rbe");
     const size_t got = f != NULL ? fread(start, 1, sizeof start, f) : 0;
     if (f != NULL) fclose(f);
@@ -84,9 +85,7 @@ static bool is_h5(const char *path) {
 }
 
 static ae_status open_file(ae_tensors *t, const char *path) {
-    const size_t n = strlen(path);
-    const bool named_h5 = n > 3 && strcmp(path + n - 3, ".h5") == 0;
-    return named_h5 || is_h5(path) ? open_h5(t, path) : open_safetensors(t, path);
+    return ae_file_is_h5(path) ? open_h5(t, path) : open_safetensors(t, path);
 }
 
 /* ---- shards ---- */
@@ -96,16 +95,50 @@ static bool is_plain_name(const char *name) {
            strlen(name) < 256;
 }
 
+const char ae_shard_index_name[] = "model.safetensors.index.json";
+
+static ae_status check_index(const json_t *root, const char *index) {
+    json_t *map = json_object_get(root, "weight_map"), *file;
+    const char *name;
+    if (json_object_size(map) == 0)
+        return AE_FAIL(AE_ERR_INPUT, "%s: weight_map: expected tensors and their files, found none", index);
+    json_object_foreach(map, name, file) {
+        if (!is_plain_name(json_string_value(file)))
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: weight_map: %.200s: expected the name of a file beside the index", index,
+                           name);
+    }
+    return AE_OK;
+}
+
+ae_status ae_shard_index_read(json_t **files, const char *index) {
+    json_t *root = NULL;
+    ae_status st = ae_json_load(&root, index);
+    if (st == AE_OK) st = check_index(root, index);
+    *files = st == AE_OK ? json_incref(json_object_get(root, "weight_map")) : NULL;
+    json_decref(root);
+    return st;
+}
+
+ae_status ae_shard_find(char **path, const char *index, const char *file) {
+    char *folder = strndup(index, (size_t)(ae_path_last(index) - index));
+    if (folder == NULL) return out_of_memory(index);
+    *path = ae_path_join(folder, file);
+    free(folder);
+    if (ae_path_exists(*path)) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: weight_map: expected %s beside it, found nothing there; copy it too",
+                   index, file);
+}
+
 /* The file of a shard, opened at its first use. `files` never moves: it has a place for every tensor. */
-static ae_status open_shard(ae_tensors *t, const char *folder, const char *name,
-                            const ae_safetensors **file) {
-    char *path = ae_path_join(folder, name);
-    ae_status st = AE_OK;
+static ae_status open_shard(ae_tensors *t, const char *index, const char *name, const ae_safetensors **file) {
+    char *path = NULL;
+    ae_status st = ae_shard_find(&path, index, name);
     *file = NULL;
-    for (size_t i = 0; i < t->n_files; i++) {
+    for (size_t i = 0; st == AE_OK && i < t->n_files; i++) {
         if (strcmp(t->files[i].path, path) == 0) *file = &t->files[i];
     }
-    if (*file == NULL) {
+    if (st == AE_OK && *file == NULL) {
         st = ae_safetensors_open(&t->files[t->n_files], path);
         if (st == AE_OK) *file = &t->files[t->n_files++];
     }
@@ -113,14 +146,9 @@ static ae_status open_shard(ae_tensors *t, const char *folder, const char *name,
     return st;
 }
 
-static ae_status add_sharded(ae_tensors *t, const char *folder, const char *index, const char *name,
-                             const json_t *shard) {
-    const char *file_name = json_string_value(shard);
-    if (!is_plain_name(file_name))
-        return AE_FAIL(AE_ERR_INPUT, "%s: weight_map: %.200s: expected the name of a file beside the index",
-                       index, name);
+static ae_status add_sharded(ae_tensors *t, const char *index, const char *name, const char *file_name) {
     const ae_safetensors *file;
-    ae_status st = open_shard(t, folder, file_name, &file);
+    ae_status st = open_shard(t, index, file_name, &file);
     if (st != AE_OK) return st;
     const ae_safetensor *item = ae_safetensors_find(file, name);
     if (item == NULL)
@@ -129,35 +157,32 @@ static ae_status add_sharded(ae_tensors *t, const char *folder, const char *inde
     return add_item(t, name, file, item);
 }
 
-static ae_status open_shards(ae_tensors *t, const char *folder, const char *index) {
-    json_t *root = NULL;
+static ae_status open_shards(ae_tensors *t, const char *index) {
+    json_t *map = NULL;
     ae_status st;
-    AE_TRY(ae_json_load(&root, index));
-    json_t *map = json_object_get(root, "weight_map");
+    AE_TRY(ae_shard_index_read(&map, index));
     const size_t n = json_object_size(map);
-    if (n == 0)
-        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: weight_map: expected tensors and their files, found none", index));
     AE_TRY(make_items(t, n));
     t->files = calloc(n, sizeof *t->files);
     if (t->files == NULL) AE_TRY(out_of_memory(index));
     const char *name;
     json_t *shard;
     json_object_foreach(map, name, shard) {
-        AE_TRY(add_sharded(t, folder, index, name, shard));
+        AE_TRY(add_sharded(t, index, name, json_string_value(shard)));
     }
 out:
-    json_decref(root);
+    json_decref(map);
     return st;
 }
 
 static ae_status open_folder(ae_tensors *t, const char *folder) {
     char *single = ae_path_join(folder, "model.safetensors");
-    char *index = ae_path_join(folder, "model.safetensors.index.json");
+    char *index = ae_path_join(folder, ae_shard_index_name);
     ae_status st;
     if (ae_path_exists(single))
         st = open_safetensors(t, single);
     else if (ae_path_exists(index))
-        st = open_shards(t, folder, index);
+        st = open_shards(t, index);
     else
         st = AE_FAIL(AE_ERR_INPUT,
                      "%s: expected model.safetensors or model.safetensors.index.json, found neither", folder);

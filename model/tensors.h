@@ -1,6 +1,6 @@
 #ifndef AE_MODEL_TENSORS_H
 #define AE_MODEL_TENSORS_H
-#include "core/status.h"
+#include "core/json.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,6 +13,16 @@ typedef struct ae_tensors ae_tensors;
 /* A Hugging Face folder (model.safetensors, or model.safetensors.index.json and its shards) or one .safetensors or .h5 file. */
 ae_status ae_tensors_open(ae_tensors **out, const char *path);
 void ae_tensors_close(ae_tensors *t);
+
+/* Whether a file is HDF5: by its name, *.h5, or by what it begins with. */
+bool ae_file_is_h5(const char *path);
+
+/* The index of a folder of shards. *files: the names of tensors and those of the files that hold them, which are plain names; the caller
+ * drops it. AE_ERR_INPUT when it is unreadable, names none, or something else. */
+extern const char ae_shard_index_name[];
+ae_status ae_shard_index_read(json_t **files, const char *index);
+/* *path of a file beside the index (the caller frees it, on failure too); AE_ERR_INPUT when there is none. */
+ae_status ae_shard_find(char **path, const char *index, const char *file);
 
 ptrdiff_t ae_tensors_count(const ae_tensors *t);
 const char *ae_tensors_name(const ae_tensors *t, ptrdiff_t i);

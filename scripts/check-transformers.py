@@ -3,9 +3,10 @@
 
 usage: check-transformers.py AERIE [FIXTURES]
 
-Needs torch, transformers and safetensors. Folders that transformers saved with random weights (F32 and BF16, one file and
-sharded) must score and continue here as there; so must, there, folders that `aerie export` wrote. Documents are no longer than
-the window, where the two agree by definition. Prints one line a case and "passed"; exit status 1 when something differs.
+Needs torch, transformers, jinja2 and safetensors. The chat template that `aerie export` writes must render dialogues as
+docs/interfaces.md says. Folders that transformers saved with random weights (F32 and BF16, one file and sharded) must score and
+continue here as there; so must, there, folders that `aerie export` wrote. Documents are no longer than the window, where the two
+agree by definition. Prints one line a case and "passed"; exit status 1 when something differs.
 """
 import json
 import os
@@ -13,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 
+import jinja2
 import torch
 from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM
+from transformers.utils.chat_template_utils import render_jinja_template
 
 LIMIT = 2e-4  # on log-probabilities
 WINDOW, PROMPT, ANSWER = 64, 12, 40
@@ -122,6 +125,61 @@ def check_export(aerie, source, name, work):
     return good
 
 
+DIALOGUES = {  # messages, whether an answer is asked for, and what they are to a model
+    "one question": (
+        [("user", "Who sees the owl?")], True,
+        "<bos><start_of_turn>user\nWho sees the owl?<end_of_turn>\n<start_of_turn>model\n"),
+    "question, answer, question": (
+        [("user", " Spaces  stay "), ("assistant", "They\n\ndo."), ("user", "{{ 'as text' }}")], True,
+        "<bos><start_of_turn>user\n Spaces  stay <end_of_turn>\n<start_of_turn>model\nThey\n\ndo.<end_of_turn>\n"
+        "<start_of_turn>user\n{{ 'as text' }}<end_of_turn>\n<start_of_turn>model\n"),
+    "a system message, answered": (
+        [("system", "Be terse."), ("user", "Grüße?"), ("assistant", "Ja.")], False,
+        "<bos><start_of_turn>user\nBe terse.\n\nGrüße?<end_of_turn>\n<start_of_turn>model\nJa.<end_of_turn>\n"),
+}
+REFUSED = [[("assistant", "first")], [("user", "a"), ("user", "b")]]
+
+
+def messages_of(turns):
+    return [{"role": role, "content": text} for role, text in turns]
+
+
+def render(config, turns, asks):
+    """As apply_chat_template does it, which needs a tokenizer to have been loaded."""
+    names = {k: config[k] for k in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    texts, _ = render_jinja_template([messages_of(turns)], chat_template=config["chat_template"],
+                                     add_generation_prompt=asks, **names)
+    return texts[0]
+
+
+def is_refused(config, turns):
+    try:
+        render(config, turns, True)
+    except jinja2.exceptions.TemplateError:
+        return True
+    return False
+
+
+def check_template(aerie, work):
+    text, source, folder = (os.path.join(work, name) for name in ("text", "with-tokenizer", "chat"))
+    with open(text, "w") as f:
+        f.writelines(f"The {i}th owl sees {i * 7 % 31} mice and takes {i % 5}.\n" for i in range(400))
+    make_model(0).save_pretrained(source)
+    for arguments in (["tokenizer", "train", "--input", text, "--output", os.path.join(source, "tokenizer.model"),
+                       "--vocab-size", "300"], ["export", "--model", source, "--output", folder, "--quiet"]):
+        subprocess.run([aerie, *arguments], check=True, capture_output=True)
+    with open(os.path.join(folder, "tokenizer_config.json")) as f:
+        config = json.load(f)
+    good = True
+    for name, (turns, asks, want) in DIALOGUES.items():
+        same = render(config, turns, asks) == want
+        print(f"{'ok  ' if same else 'FAIL'} chat template, {name}")
+        good &= same
+    refused = all(is_refused(config, turns) for turns in REFUSED)
+    print(f"{'ok  ' if refused else 'FAIL'} chat template, turns out of order are refused")
+    return good and refused
+
+
 def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
@@ -129,7 +187,8 @@ def main():
     torch.set_num_threads(1)  # the models are tiny
     fixtures = sys.argv[2] if len(sys.argv) > 2 else os.path.join(os.path.dirname(__file__), "..", "tests", "fixtures")
     with tempfile.TemporaryDirectory() as work:
-        good = check_import(aerie, work)
+        good = check_template(aerie, work)
+        good &= check_import(aerie, work)
         for name in ("tiny", "window", "hawk", "attention"):
             good &= check_export(aerie, os.path.join(fixtures, name), name, work)
     print("passed" if good else "failed")

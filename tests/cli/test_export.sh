@@ -38,6 +38,50 @@ run 0 "$aerie" export --model run-of-owls --output owl
 for words in '# run-of-owls' 'steps: 4' 'tokens seen: ' 'owls/train.h5' 'held-out loss: ' '(step 4)' '"steps": 4' 'library_name: transformers'; do
     grep -qF -- "$words" owl/README.md || fail "the card lacks $words"
 done
+# The card's numbers are those of the run.
+last=$(grep '"eval_loss"' run-of-owls/metrics.jsonl | tail -n 1)
+number_of() { # KEY
+    printf '%s' "$last" | sed "s/.*\"$1\": *\([-+.e0-9]*\).*/\1/"
+}
+card_has() { # FOLDER LINE
+    grep -qxF -- "$2" "$1/README.md" || {
+        fail "$1/README.md lacks the line '$2'"
+        grep '^- ' "$1/README.md"
+    }
+}
+card_has owl "$(LC_ALL=C printf -- '- held-out loss: %.4f nats a token, %.4f bits a byte (step 4)' "$(number_of eval_loss)" "$(number_of bits_per_byte)")"
+run 0 "$aerie" inspect owls/train.h5 --json
+card_has owl "- hashes of the token sets: \`$(sed 's/.*"loss_mask":false,"hash":"\([0-9a-f]*\)".*/\1/' out)\`"
+run 0 "$aerie" inspect run-of-owls --json
+card_has owl "- tokens seen: $(sed 's/.*"step":4,"tokens":\([0-9]*\),.*/\1/' out)"
+card_has owl '- held-out data: `owls/heldout.h5`'
+# The last and the best are told apart, and what came behind the checkpoint is not of it.
+cp -r run-of-owls told
+cat >told/metrics.jsonl <<'END'
+{"step": 2, "eval_loss": 1.25, "bits_per_byte": 0.5}
+{"step": 4, "eval_loss": 2.75, "bits_per_byte": null}
+{"step": 6, "eval_loss": 0.125, "bits_per_byte": 0.25}
+END
+run 0 "$aerie" export --model told --output told-out
+card_has told-out '- held-out loss: 2.7500 nats a token (step 4)'
+card_has told-out '- best held-out loss so far: 1.2500 nats a token (step 2)'
+rm told/metrics.jsonl
+run 0 "$aerie" export --model told --output untold
+grep -q '^- held-out loss' untold/README.md && fail "a loss without metrics"
+grep -q '^- best held-out loss so far: .* (step 2)$' untold/README.md || fail "the checkpoint itself knows its best"
+
+# What ends an answer, as a list, and the text of the chat template.
+run 0 "$aerie" tokenizer inspect owls.model --json
+end=$(sed 's/.*"end_of_turn":\([0-9]*\).*/\1/' out)
+has_ends() { # FOLDER IDS
+    tr -d ' \n' <"$1/generation_config.json" | grep -qF "{\"bos_token_id\":2,\"eos_token_id\":$2,\"pad_token_id\":0}" ||
+        fail "$1/generation_config.json: expected the ends $2: $(cat "$1/generation_config.json")"
+}
+[ "$end" -gt 3 ] || fail "end_of_turn is $end"
+has_ends owl "[1,$end]"
+has_ends one '[1]'
+sed -n 's/^ *"chat_template": \(".*"\),*$/\1/p' owl/tokenizer_config.json >template
+equal template "$here/chat_template.json" "the chat template"
 equal owl/tokenizer.model owls.model
 for words in GemmaTokenizer '"add_bos_token": true' '<start_of_turn>' chat_template '"mask_token": null'; do
     grep -qF -- "$words" owl/tokenizer_config.json || fail "tokenizer_config.json lacks $words"

@@ -35,6 +35,31 @@ run 0 "$aerie" merge --output short mean --dtype bf16
 equal arc/model.safetensors short/model.safetensors "slerp up to its second model"
 run 0 "$aerie" merge --output all --method slerp --base "$two" one mean heavy
 
+# merge.json says what was done.
+says_origin() { # FOLDER REST
+    tr -d '\n' <"$1/merge.json" | sed 's/  */ /g; s/"aerie merge [^"]*"/"aerie merge"/; s/\([[{]\) /\1/g; s/ \([]}]\)/\1/g' >origin
+    printf '{"made_by": "aerie merge", %s}' "$2" | cmp -s - origin || fail "$1/merge.json: found $(cat origin)"
+}
+newest=run/checkpoints/step-000004
+says_origin one '"method": "mean", "models": ["'$newest'"], "weights": null, "base": null, "amount": null, "decay": null'
+says_origin heavy '"method": "mean", "models": ["'$two'", "one"], "weights": [0.0, 3.0], "base": null, "amount": null, "decay": null'
+says_origin half '"method": "ema", "models": ["'$two'", "one"], "weights": null, "base": null, "amount": null, "decay": 0.5'
+says_origin way '"method": "lerp", "models": ["'$newest'"], "weights": null, "base": "'$two'", "amount": 0.5, "decay": null'
+says_origin arc '"method": "slerp", "models": ["one", "mean"], "weights": null, "base": "'$two'", "amount": 1.0, "decay": null'
+says_origin all '"method": "slerp", "models": ["one", "mean", "heavy"], "weights": null, "base": "'$two'", "amount": null, "decay": null'
+
+# What the first model, and no other, says of texts comes along in its own words.
+cp -r one worded
+echo '{"eos_token_id": [1, 107], "top_k": 7}' >worded/generation_config.json
+echo '{"chat_template": "mine"}' >worded/tokenizer_config.json
+run 0 "$aerie" merge --output first worded mean
+run 0 "$aerie" merge --output second mean worded
+for name in generation_config.json tokenizer_config.json; do
+    equal first/$name worded/$name
+    equal second/$name mean/$name
+    equal one/$name mean/$name
+done
+
 # What is written can be used as any model.
 run 0 "$aerie" generate --model all --prompt "the 3" --max-new 4 --temperature 0
 run 0 "$aerie" pretrain run.dir=next model.init=short data.train=book/train.h5 train.row_tokens=32 train.batch_rows=2 \

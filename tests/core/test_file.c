@@ -39,6 +39,20 @@ Test(file, paths_join) {
     free(c);
 }
 
+Test(file, the_last_part_of_a_path) {
+    cr_assert_str_eq(ae_path_last("x/y/z"), "z");
+    cr_assert_str_eq(ae_path_last("/z"), "z");
+    cr_assert_str_eq(ae_path_last("z"), "z");
+    cr_assert_str_eq(ae_path_last("x/"), "x/");
+    cr_assert_str_eq(ae_path_last("/"), "/");
+}
+
+Test(file, what_a_folder_has) {
+    cr_assert_eq(ae_file_write(scratch_path("a"), "", 0), AE_OK);
+    cr_assert(ae_path_has(scratch_folder, "a"));
+    cr_assert_not(ae_path_has(scratch_folder, "b"));
+}
+
 Test(file, written_is_read_back) {
     const char *path = scratch_path("a.bin");
     cr_assert_eq(ae_file_write(path, "one\0two", 7), AE_OK, "%s", ae_error_message());

@@ -278,7 +278,10 @@ Test(tensors, shards_that_lie) {
     } cases[] = {
         {"{\"weight_map\":{\"a\":\"model-00002-of-00002.safetensors\"}}", "a: expected in model-00002"},
         {"{\"weight_map\":{\"z\":\"model-00001-of-00002.safetensors\"}}", "z: expected in model-00001"},
-        {"{\"weight_map\":{\"a\":\"model-00003-of-00002.safetensors\"}}", "model-00003-of-00002.safetensors"},
+        {"{\"weight_map\":{\"a\":\"model-00003-of-00002.safetensors\"}}",
+         "model.safetensors.index.json: weight_map: expected model-00003-of-00002.safetensors beside it, "
+         "found nothing "
+         "there; copy it too"},
         {"{\"weight_map\":{\"a\":\"../x.safetensors\"}}", "a: expected the name of a file"},
         {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "a: expected the name of a file"},
         {"{\"weight_map\":{\"a\":7}}", "a: expected the name of a file"},
@@ -294,6 +297,37 @@ Test(tensors, shards_that_lie) {
         cr_assert_eq(ae_tensors_open(&t, scratch_folder), AE_ERR_INPUT, "%s", cases[i].index);
         cr_assert_message(cases[i].says);
     }
+}
+
+Test(tensors, the_index_of_shards) {
+    json_t *files = NULL;
+    char *path = NULL;
+    write_shards();
+    write_text("model.safetensors.index.json", good_index);
+    const char *index = scratch_path("model.safetensors.index.json");
+    cr_assert_eq(ae_shard_index_read(&files, index), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(json_object_size(files), 3);
+    cr_assert_str_eq(json_string_value(json_object_get(files, "c")), "model-00002-of-00002.safetensors");
+    json_decref(files);
+    cr_assert_eq(ae_shard_find(&path, index, "model-00001-of-00002.safetensors"), AE_OK);
+    cr_assert_str_eq(path, scratch_path("model-00001-of-00002.safetensors"));
+    free(path);
+    cr_assert_eq(ae_shard_find(&path, index, "gone.safetensors"), AE_ERR_INPUT);
+    cr_assert_message("expected gone.safetensors beside it, found nothing there; copy it too");
+    free(path);
+    write_text("model.safetensors.index.json", "{\"weight_map\":{\"a\":\".hidden\"}}");
+    cr_assert_eq(ae_shard_index_read(&files, index), AE_ERR_INPUT);
+    cr_assert_null(files);
+}
+
+Test(tensors, what_is_hdf5) {
+    write_text("by-name.h5", "anything");
+    write_text("by-signature", "\211HDF\r\n\032\n and more");
+    write_text("neither", "\211HDF\r\n\032");
+    cr_assert(ae_file_is_h5(scratch_path("by-name.h5")));
+    cr_assert(ae_file_is_h5(scratch_path("by-signature")));
+    cr_assert_not(ae_file_is_h5(scratch_path("neither")));
+    cr_assert_not(ae_file_is_h5(scratch_path("absent")));
 }
 
 Test(tensors, nothing_to_open) {

@@ -9,10 +9,11 @@
 
 enum { ARGS_MAX = 64, HELP_COLUMN = 28 };
 
-/* What is left of the command line. */
+/* What is left of the command line, and the flags that came before. */
 typedef struct {
     char **argv;
     int argc, at;
+    bool given[ARGS_MAX];
 } cursor;
 
 void ae_arg_list_free(ae_arg_list *l) {
@@ -139,10 +140,25 @@ static ae_status take_flag(const ae_arg *a, const char *equals, cursor *c) {
     return a->type == AE_ARG_WORDS ? take_words(a, c) : store(a, c->argv[c->at++]);
 }
 
-static ae_status take_word(ae_arg_list *words, const char *word) {
-    if (!words)
-        return AE_FAIL(AE_ERR_USAGE, "'%s': expected a flag, found a word that belongs to none", word);
-    return list_add(words, word);
+/* A flag with a default needs no word, unless it is standard input or output. */
+static bool wants_word(const ae_arg *a) {
+    const bool takes_one = a->type == AE_ARG_TEXT || a->type == AE_ARG_LIST || a->type == AE_ARG_WORDS;
+    return takes_one && (!a->fallback || strcmp(a->fallback, "-") == 0);
+}
+
+/* The first flags of the table that may have been meant: tables begin with what a verb reads. */
+static ae_status stray(const cursor *c, const ae_arg *table, size_t n, const char *word) {
+    const char *first = NULL, *second = NULL;
+    for (size_t i = 0; i < n && i < ARGS_MAX && !second; i++) {
+        if (!wants_word(&table[i]) || c->given[i]) continue;
+        *(first ? &second : &first) = table[i].name;
+    }
+    if (!first) return AE_FAIL(AE_ERR_USAGE, "%s: unexpected '%s'; --help lists the flags", c->argv[0], word);
+    if (!second)
+        return AE_FAIL(AE_ERR_USAGE, "%s: unexpected '%s'; did you mean --%s %s?", c->argv[0], word, first,
+                       word);
+    return AE_FAIL(AE_ERR_USAGE, "%s: unexpected '%s'; did you mean --%s %s or --%s %s?", c->argv[0], word,
+                   first, word, second, word);
 }
 
 ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae_arg_list *words,
@@ -153,7 +169,7 @@ ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae
     while (c.at < argc && st == AE_OK) {
         const char *word = argv[c.at++];
         if (only_words || !is_flag(word)) {
-            st = take_word(words, word);
+            st = words ? list_add(words, word) : stray(&c, table, n, word);
         } else if (strcmp(word, "--") == 0) {
             only_words = true;
         } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
@@ -162,6 +178,7 @@ ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae
         } else {
             const size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word + 2, "=") : 0;
             const ae_arg *a = length ? find(table, n, word + 2, length) : NULL;
+            if (a) c.given[a - table] = true;
             st = a ? take_flag(a, word[2 + length] ? word + 3 + length : NULL, &c) : unknown(table, n, word);
         }
     }
@@ -223,10 +240,17 @@ static void help_line(const ae_arg *a, FILE *out) {
     fputc('\n', out);
 }
 
-void ae_args_help(const char *usage, const ae_arg *table, size_t n, FILE *out) {
+void ae_args_list(const char *usage, const ae_arg *table, size_t n, FILE *out) {
     fprintf(out, "usage: %s\n", usage);
     if (n) fputc('\n', out);
     for (size_t i = 0; i < n; i++) help_line(&table[i], out);
+}
+
+void ae_args_help(const char *usage, const ae_arg *table, size_t n, FILE *out) {
+    bool has_whole_numbers = false;
+    ae_args_list(usage, table, n, out);
+    for (size_t i = 0; i < n; i++) has_whole_numbers |= table[i].type == AE_ARG_INT;
+    if (has_whole_numbers) fputs(AE_ARGS_NUMBERS_NOTE, out);
 }
 
 static void list_subverbs(const char *verb, const ae_subverb *table, size_t n, FILE *out) {
@@ -248,7 +272,7 @@ ae_status ae_args_subverb(int argc, char **argv, const ae_subverb *table, size_t
     }
     if (argc < 2) {
         list_subverbs(argv[0], table, n, stderr);
-        return AE_FAIL(AE_ERR_USAGE, "%s: expected a part of it to do, found none", argv[0]);
+        return AE_FAIL(AE_ERR_USAGE, "%s", ""); /* all is said */
     }
     const char *near = ae_nearest_word(argv[1], names, n);
     if (near) return AE_FAIL(AE_ERR_USAGE, "%s %s: there is none; did you mean %s?", argv[0], argv[1], near);

@@ -57,17 +57,23 @@ ae_arg ae_arg_threads(int64_t *to);
 ae_arg ae_arg_shard_bytes(int64_t *to);
 #define AE_SHARD_BYTES 5000000000
 
-/* argv[0] (the verb) is skipped. Words that belong to no flag go to `words`, in order; NULL: none are allowed. "-" is a word,
+/* argv[0] is the verb. Words that belong to no flag go to `words`, in order; NULL: none are allowed, and a fault names the flags that may have
+ * been meant: the first of the table that take a word and were not given. "-" is a word,
  * what follows "--" is words. `--help` or `-h` sets *help and ends the reading. Faults are AE_ERR_USAGE. */
 ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae_arg_list *words, bool *help);
 
 /* AE_ERR_USAGE "--name is missing: HELP" when `missing`; for flags that a verb cannot do without. */
 ae_status ae_args_require(const ae_arg *table, size_t n, const char *name, bool missing);
 
-/* "usage: ..." and the table, aligned. `usage` may hold several lines. */
+/* "usage: ..." and the table, aligned, and below it how numbers may be written where a flag takes a whole one. `usage` may hold several
+ * lines. */
 void ae_args_help(const char *usage, const ae_arg *table, size_t n, FILE *out);
+/* The same without the note, for a verb with more to list. */
+void ae_args_list(const char *usage, const ae_arg *table, size_t n, FILE *out);
+#define AE_ARGS_NUMBERS_NOTE "\nWhole numbers may be written 64k, 4M, 5G (powers of 1000) or 1e6.\n"
 
-/* Verbs with parts: `aerie data prepare ...`. Runs the part that argv[1] names with argv + 1; --help lists those with a help text. */
+/* Verbs with parts: `aerie data prepare ...`. Runs the part that argv[1] names with argv + 1; --help lists those with a help text, and so
+ * does no part at all, on stderr, which is AE_ERR_USAGE without a message. */
 typedef struct {
     const char *name;
     ae_status (*run)(int argc, char **argv);

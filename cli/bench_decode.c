@@ -1,5 +1,6 @@
 #include "cli/bench_profile.h"
 #include "cli/dtype.h"
+#include "core/log.h"
 #include "core/machine.h"
 #include "core/rng.h"
 #include "model/decode.h"
@@ -186,6 +187,14 @@ static ae_status measure_rates(ae_bench *b, ae_bench_rates *rates, const round_r
     return AE_OK;
 }
 
+static void tell_model(const ae_bench *b, int64_t parameters, double weight_bytes) {
+    char count[32], size[32];
+    ae_format_count(count, sizeof count, (double)parameters);
+    ae_format_bytes(size, sizeof size, (size_t)weight_bytes);
+    ae_bench_say(b, "decoding   %s, %s parameters in %s (%s), %td at once, %lld tokens each", b->shape, count,
+                 ae_weights_name(b->be.weights), size, (ptrdiff_t)b->batch, (long long)b->tokens);
+}
+
 /* Bandwidth is measured before and after, and the better one counts. */
 ae_status ae_bench_decode(ae_bench *b) {
     speaker s = {0};
@@ -199,9 +208,7 @@ ae_status ae_bench_decode(ae_bench *b) {
     for (size_t i = 0; i < n; i++) longest = prefills[i] > longest ? prefills[i] : longest;
     AE_TRY(speaker_init(&s, b, longest));
     const double weight_bytes = (double)ae_model_value_bytes(&s.model.params, &b->be);
-    ae_bench_say(b, "decoding   %s, %.0f M parameters in %s (%.2f GB), %td at once, %lld tokens each",
-                 b->shape, (double)s.model.params.total / 1e6, ae_weights_name(b->be.weights),
-                 weight_bytes / 1e9, (ptrdiff_t)b->batch, (long long)b->tokens);
+    tell_model(b, s.model.params.total, weight_bytes);
     const double before = ae_measure_read_bandwidth((size_t)1 << 30);
     for (size_t i = 0; i < n; i++) {
         results[i].prefill = prefills[i];

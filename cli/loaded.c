@@ -11,20 +11,23 @@ static ae_status check_room(const char *path, const ae_model_config *c, const ae
     ae_params params;
     const ae_status st = ae_params_init(&params, c);
     if (st != AE_OK) return st;
-    const double needed = (double)ae_model_value_bytes(&params, be);
-    const double there = (double)ae_memory_available_bytes();
+    const size_t needed = ae_model_value_bytes(&params, be), there = ae_memory_available_bytes();
+    char count[32], need[32], have[32];
     *parameters = params.total;
     ae_params_free(&params);
     if (needed <= there) return AE_OK;
-    return AE_FAIL(AE_ERR_RESOURCE,
-                   "%s: %.2f G parameters need %.1f GB of memory in %s, %.1f GB are available%s", path,
-                   (double)*parameters / 1e9, needed / 1e9, ae_weights_name(be->weights), there / 1e9,
+    ae_format_count(count, sizeof count, (double)*parameters);
+    ae_format_bytes(need, sizeof need, needed);
+    ae_format_bytes(have, sizeof have, there);
+    return AE_FAIL(AE_ERR_RESOURCE, "%s: %s parameters need %s of memory in %s, %s are available%s", path,
+                   count, need, ae_weights_name(be->weights), have,
                    be->weights == AE_WEIGHT_INT4 ? "" : "; a smaller --dtype needs less");
 }
 
 ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int64_t threads) {
     ae_model_source source = {0};
     int64_t parameters = 0;
+    char count[32];
     ae_status st;
     *l = (ae_loaded){0};
     ae_backend_options options = {.threads = (int)threads};
@@ -38,7 +41,8 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     AE_TRY(check_room(path, &source.config, &l->be, &parameters));
     if (source.tokenizer) AE_TRY(ae_tokenizer_open(&l->tokenizer, source.tokenizer));
     AE_TRY(ae_model_open_source(&l->model, &l->be, &source, false));
-    ae_log("%s: %.1f M parameters in %s, %s, %d threads, %s kernels", source.folder, (double)parameters / 1e6,
+    ae_format_count(count, sizeof count, (double)parameters);
+    ae_log("%s: %s parameters in %s, %s, %d threads, %s kernels", source.folder, count,
            ae_weights_name(l->be.weights), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
            omp_get_max_threads(), l->be.kernels);
 out:

@@ -79,8 +79,10 @@ static ae_status run_verb(int argc, char **argv) {
 static ae_status run(int argc, char **argv) {
     if (argc < 2) {
         print_help(stderr);
-        return AE_FAIL(AE_ERR_USAGE, "expected a verb, found none");
+        return AE_FAIL(AE_ERR_USAGE, "%s", ""); /* all is said */
     }
+    const bool asks_verb = strcmp(argv[1], "help") == 0 && argc > 2 && argv[2][0] != '-';
+    if (asks_verb) return run_verb(2, (char *[]){argv[2], (char[]){"--help"}, NULL});
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return AE_OK;
@@ -129,6 +131,7 @@ int main(int argc, char **argv) {
     catch_signal(SIGINT);
     catch_signal(SIGTERM);
     const ae_status st = flush_stdout(run(argc, argv));
-    if (st != AE_OK) fprintf(stderr, "aerie: %s\n", ae_error_message());
+    const char *message = ae_error_message();
+    if (st != AE_OK && message[0]) fprintf(stderr, "aerie: %s\n", message);
     return (int)st;
 }

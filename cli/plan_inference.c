@@ -2,6 +2,7 @@
 
 #include "cli/dtype.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/machine.h"
 #include "model/decode.h"
 #include "model/source.h"

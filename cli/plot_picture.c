@@ -90,9 +90,15 @@ static extent extent_of(const part *p, const ae_run_curves *runs, size_t n) {
     return e;
 }
 
+/* Speeds as people say them: 2500, 120000. */
+static const char *label_format(const part *p, extent e) {
+    return p->curve == AE_PLOT_SPEED && e.hi >= 10 ? "%.0f" : "%.4g";
+}
+
 /* Logarithmic where the values span more than a factor of 3, which is when a straight axis hides the end of a run. */
 static void write_axes(FILE *f, const part *p, extent e) {
     fprintf(f, "set title \"%s\"\nunset logscale y\nset ytics auto\nset yrange [*:*]\n", p->title);
+    fprintf(f, "set format y \"%s\"\n", label_format(p, e));
     if (p->may_be_log && e.lo > 0 && e.hi > 3 * e.lo)
         write_log_tics(f, e.lo, e.hi);
     else if (!p->may_be_log)
@@ -147,7 +153,7 @@ static ae_status write_script(FILE *f, const void *what) {
     fputs("set multiplot layout 2,2 margins 0.06,0.975,0.08,0.95 spacing 0.075,0.13\n"
           "set border 3 lc rgb \"#777777\"\nset tics nomirror textcolor rgb \"#333333\"\n"
           "set grid lc rgb \"#e4e4e4\" lt 1 lw 0.7\nset key noenhanced top right samplen 2\n"
-          "set format y \"%.4g\"\nset format x \"%.12g\"\nset xlabel \"step\" offset 0,0.5\n",
+          "set format x \"%.12g\"\nset xlabel \"step\" offset 0,0.5\n",
           f);
     fprintf(f, "set xrange [0:%.9g]\n", last_step(runs, n));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) write_part(f, &parts[i], runs, n);

@@ -8,16 +8,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file, or nothing yet: those are written aside. */
-static ae_status check_place(const char *path, bool force, bool *is_device) {
+ae_status ae_results_check(const char *path, bool force, bool *is_device) {
     struct stat s;
     *is_device = false;
-    if (stat(path, &s) != 0) return AE_OK;
+    if (stat(path, &s) != 0) return ae_folder_check(path);
     if (S_ISDIR(s.st_mode))
         return AE_FAIL(AE_ERR_USAGE, "%s: expected the name of a file, found a folder", path);
     *is_device = !S_ISREG(s.st_mode);
     if (*is_device || force) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", path);
+}
+
+ae_status ae_results_check_file(const char *path, bool force) {
+    bool is_device = false;
+    const ae_status st = ae_results_check(path, force, &is_device);
+    if (st != AE_OK || !is_device) return st;
+    return AE_FAIL(AE_ERR_USAGE, "%s: expected the name of a file, found a device or pipe", path);
 }
 
 static ae_status name_aside(ae_results *r, const char *path) {
@@ -34,8 +40,9 @@ ae_status ae_results_open(ae_results *r, const char *path, bool force) {
     if (!path || strcmp(path, "-") == 0) return AE_OK;
     r->name = path;
     bool is_device = false;
-    ae_status st = check_place(path, force, &is_device);
+    ae_status st = ae_results_check(path, force, &is_device);
     if (st == AE_OK && !is_device) st = name_aside(r, path);
+    if (st == AE_OK && !is_device) st = ae_parent_make(path);
     if (st != AE_OK) return ae_results_close(r, st);
     r->file = fopen(is_device ? path : r->aside, "we");
     r->owned = r->file != NULL;

@@ -13,7 +13,13 @@ typedef struct {
     bool owned;
 } ae_results;
 
-/* `path` NULL or "-": standard output. A file that exists is AE_ERR_USAGE without `force`; a device or pipe is written as it is. */
+/* Whether a file may be written at `path`: AE_ERR_USAGE for a folder, and without `force` for a file that exists. Nothing is lost on
+ * a device or pipe. */
+ae_status ae_results_check(const char *path, bool force, bool *is_device);
+/* The same of a file that is read again: a device or pipe is AE_ERR_USAGE too. */
+ae_status ae_results_check_file(const char *path, bool force);
+/* `path` NULL or "-": standard output. A file that exists is AE_ERR_USAGE without `force`; a device or pipe is written as it is.
+ * Folders on the way to it are made. */
 ae_status ae_results_open(ae_results *r, const char *path, bool force);
 /* Hands what was written on to the reader. */
 ae_status ae_results_flush(ae_results *r);

@@ -3,8 +3,8 @@
 #include "cli/args.h"
 #include "train/config.h"
 
-/* `[CONFIG.yaml] [section.key=value ...] [--flags]` of the verbs that train: files first, then assignments over them. A word without
- * "=" is a file. */
+/* `[CONFIG.yaml] [section.key=value ...] [--flags]` of the verbs that train: the file first, then assignments over it. A word without
+ * "=" is a file; a second one is AE_ERR_USAGE. */
 ae_status ae_train_args(ae_train_config *c, const ae_arg_list *words);
 
 /* usage, flags, then every key by its field table; to standard output. */

@@ -5,6 +5,7 @@
 #include "cli/output_folder.h"
 #include "cli/piece_bar.h"
 #include "cli/verbs.h"
+#include "cli/weights_size.h"
 #include "core/log.h"
 #include "model/export.h"
 
@@ -71,6 +72,7 @@ static ae_status write_folder(job *j) {
 static ae_status run(const options *o) {
     ae_model_source source = {0};
     job j = {.options = o, .source = &source};
+    char size[32];
     ae_status st;
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
@@ -79,8 +81,9 @@ static ae_status run(const options *o) {
     AE_TRY(ae_model_source_verify(&source));
     if (source.tokenizer) AE_TRY(ae_tokenizer_open(&j.tokenizer, source.tokenizer));
     AE_TRY(write_folder(&j));
-    ae_log("%s: %s in %s, %s a tokenizer", o->output, source.folder, o->dtype,
-           source.tokenizer ? "with" : "without");
+    ae_weights_size(o->output, size, sizeof size);
+    ae_log("%s: %s in %s, %s a tokenizer, %s", o->output, source.folder, o->dtype,
+           source.tokenizer ? "with" : "without", size);
 out:
     ae_tokenizer_delete(j.tokenizer);
     ae_model_source_free(&source);

@@ -4,6 +4,7 @@
 #include "cli/output_folder.h"
 #include "cli/piece_bar.h"
 #include "cli/verbs.h"
+#include "cli/weights_size.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -271,13 +272,15 @@ static ae_status write_folder(merging *m) {
 
 static ae_status run(const options *o) {
     merging m = {.o = o};
+    char size[32];
     ae_status st;
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
     AE_TRY(read_options(&m));
     AE_TRY(open_sources(&m));
     AE_TRY(write_folder(&m));
-    ae_log("%s: the %s of %zu models in %s", o->output, o->method, o->models.n, o->dtype);
+    ae_weights_size(o->output, size, sizeof size);
+    ae_log("%s: the %s of %zu models in %s, %s", o->output, o->method, o->models.n, o->dtype, size);
 out:
     for (size_t k = 0; k < m.n_sources; k++) ae_model_source_free(&m.sources[k]);
     free(m.sources);

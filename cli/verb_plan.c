@@ -3,6 +3,7 @@
 #include "cli/train_args.h"
 #include "cli/verbs.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "eval/limits.h"
 #include "train/run.h"
 

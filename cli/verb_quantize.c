@@ -2,7 +2,9 @@
 #include "cli/dtype.h"
 #include "cli/interrupt.h"
 #include "cli/output_folder.h"
+#include "cli/piece_bar.h"
 #include "cli/verbs.h"
+#include "cli/weights_size.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "model/quantize.h"
@@ -96,10 +98,19 @@ static ae_status write_folder(const options *o, const ae_quantize_request *r, co
     return ae_output_folder_write(&f);
 }
 
+/* `tensors`: what was read, NULL for nothing. */
+static void report(const options *o, const char *tensors) {
+    char size[32], before[32] = "";
+    ae_weights_size(o->output, size, sizeof size);
+    if (tensors) ae_weights_size(tensors, before, sizeof before);
+    ae_log("%s: %s, %s%s%s", o->output, o->dtype, size, tensors ? ", before " : "", before);
+}
+
 static ae_status run(const options *o) {
     ae_backend_options backend = {.weights = AE_WEIGHT_F32};
     ae_model_source source = {0};
     ae_model_config config;
+    ae_piece_bar bar = {.verb = "quantize"};
     ae_status st;
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
@@ -117,9 +128,9 @@ static ae_status run(const options *o) {
                                          .group = (ptrdiff_t)o->group,
                                          .tensors = source.tensors,
                                          .seed = (uint64_t)o->seed,
-                                         .check = ae_interrupt_check};
+                                         .watch = ae_piece_bar_watch(&bar)};
     AE_TRY(write_folder(o, &request, &source));
-    ae_log("%s: written in %s", o->output, o->dtype);
+    report(o, source.tensors);
 out:
     ae_model_source_free(&source);
     return st;

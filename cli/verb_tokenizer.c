@@ -42,12 +42,10 @@ static ae_status report_training(const ae_tokenizer_training *a, bool json) {
 }
 
 static ae_status train_checked(const ae_tokenizer_training *a, bool force, bool json) {
-    if (ae_path_is_folder(a->output))
-        return AE_FAIL(AE_ERR_USAGE, "%s: expected the name of a file, found a folder", a->output);
-    if (ae_path_exists(a->output) && !force)
-        return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", a->output);
+    ae_status st = ae_results_check_file(a->output, force);
+    if (st != AE_OK) return st;
     ae_interrupt_catch();
-    const ae_status st = ae_tokenizer_train(a);
+    st = ae_tokenizer_train(a);
     return st == AE_OK ? report_training(a, json) : st;
 }
 

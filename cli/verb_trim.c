@@ -3,7 +3,9 @@
 #include "cli/interrupt.h"
 #include "cli/output_folder.h"
 #include "cli/piece_bar.h"
+#include "cli/results.h"
 #include "cli/verbs.h"
+#include "cli/weights_size.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -74,15 +76,22 @@ static ae_status report_json(const trim *t) {
     return st;
 }
 
+static void report_size(const trim *t, int64_t saved) {
+    char before[32], after[32], less[32], size[32];
+    ae_format_count(before, sizeof before, (double)t->parameters);
+    ae_format_count(after, sizeof after, (double)(t->parameters - saved));
+    ae_format_bytes(less, sizeof less, (size_t)(saved * t->bytes_each));
+    ae_weights_size(t->o->output, size, sizeof size);
+    ae_log("%s: %s parameters in %s, before %s: %.1f %% and %s less", t->o->output, after, size, before,
+           100 * (double)saved / (double)t->parameters, less);
+}
+
 static ae_status report(const trim *t) {
     const int64_t saved = parameters_saved(t);
     ae_log("%s: %d of %d pieces stay; the corpus takes %lld tokens, before %lld", t->o->output, t->trimmed.n,
            ae_tokenizer_size(t->tokenizer), (long long)t->trimmed.tokens_after,
            (long long)t->trimmed.tokens_before);
-    if (t->o->model)
-        ae_log("%s: %.2f M parameters, before %.2f M: %.2f M (%.1f %%) and %.1f MB less", t->o->output,
-               (double)(t->parameters - saved) / 1e6, (double)t->parameters / 1e6, (double)saved / 1e6,
-               100 * (double)saved / (double)t->parameters, (double)(saved * t->bytes_each) / 1e6);
+    if (t->o->model) report_size(t, saved);
     return t->o->json ? report_json(t) : AE_OK;
 }
 
@@ -108,13 +117,11 @@ static ae_status check_replaceable(const char *output) {
 static ae_status trim_tokenizer(trim *t) {
     const options *o = t->o;
     ae_status st;
-    if (ae_path_is_folder(o->output))
-        return AE_FAIL(AE_ERR_USAGE, "%s: expected the name of a file, found a folder", o->output);
-    if (ae_path_exists(o->output) && !o->force)
-        return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", o->output);
+    AE_TRY(ae_results_check_file(o->output, o->force));
     AE_TRY(check_replaceable(o->output));
     AE_TRY(ae_tokenizer_open(&t->tokenizer, o->tokenizer));
     AE_TRY(find_pieces(t));
+    AE_TRY(ae_parent_make(o->output));
     AE_TRY(write_tokenizer(t, o->output));
     AE_TRY(report(t));
 out:

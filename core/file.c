@@ -76,10 +76,15 @@ static ae_status input_failed(const char *path) {
     return AE_FAIL(AE_ERR_INPUT, "%s: expected a readable file, found: %s", path, strerror(error));
 }
 
-static ae_status sync_parent(const char *path) {
+/* What stands before the last slash; NULL without one. The caller frees it. */
+static char *parent_of(const char *path) {
     const char *slash = strrchr(path, '/');
-    if (slash == NULL) return ae_path_sync(".");
-    char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    return slash != NULL ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
+}
+
+static ae_status sync_parent(const char *path) {
+    if (strchr(path, '/') == NULL) return ae_path_sync(".");
+    char *folder = parent_of(path);
     if (folder == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     ae_status st = ae_path_sync(folder);
     free(folder);
@@ -114,6 +119,35 @@ ae_status ae_folder_make(const char *path) {
     }
     if (st == AE_OK) st = make_one_folder(copy);
     free(copy);
+    return st;
+}
+
+ae_status ae_parent_make(const char *path) {
+    if (strchr(path, '/') == NULL) return AE_OK;
+    char *folder = parent_of(path);
+    if (folder == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    const ae_status st = ae_folder_make(folder);
+    free(folder);
+    return st;
+}
+
+/* The nearest folder on the way that exists decides. */
+ae_status ae_folder_check(const char *path) {
+    char *at = strdup(path);
+    while (at != NULL && !ae_path_exists(at) && strchr(at, '/') != NULL && strcmp(at, "/") != 0) {
+        char *parent = parent_of(at);
+        free(at);
+        at = parent;
+    }
+    if (at == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    const char *place = ae_path_exists(at) ? at : ".";
+    ae_status st = AE_OK;
+    if (!ae_path_is_folder(place)) {
+        st = AE_FAIL(AE_ERR_USAGE, "%s: expected a folder, found a file in the way", place);
+    } else if (access(place, W_OK | X_OK) != 0) {
+        st = ae_output_failed(place);
+    }
+    free(at);
     return st;
 }
 

@@ -17,6 +17,10 @@ int64_t ae_file_size(const char *path); /* -1 when there is none */
 
 /* Folder and its parents; fine when it exists. AE_ERR_USAGE when it cannot be made. */
 ae_status ae_folder_make(const char *path);
+/* The folder of a file that is to be written, and its parents. */
+ae_status ae_parent_make(const char *path);
+/* Whether the folder could be made, or written where it exists: AE_ERR_USAGE. Makes nothing. */
+ae_status ae_folder_check(const char *path);
 /* Removes a folder with everything below it. */
 ae_status ae_folder_remove(const char *path);
 /* What is below it only. */

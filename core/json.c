@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *type_name(const json_t *v) {
     switch (json_typeof(v)) {
@@ -35,6 +36,9 @@ ae_status ae_json_parse(json_t **root, const char *text, size_t n, const char *w
         return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
     }
     bool utf8 = json_error_code(&e) != json_error_invalid_utf8;
+    if (memchr(text, '\n', n) == NULL)
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected JSON%s, found an error at column %d: %s", where,
+                       utf8 ? "" : " in UTF-8", e.column, e.text);
     return AE_FAIL(AE_ERR_INPUT, "%s: expected JSON%s, found an error at line %d, column %d: %s", where,
                    utf8 ? "" : " in UTF-8", e.line, e.column, e.text);
 }

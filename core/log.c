@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 4096, BAR_CELLS = 24, SHORT_BAR_CELLS = 8 };
+enum { LINE_BYTES = 4096, BAR_CELLS = 24 };
 static const double TERMINAL_EVERY_S = 0.1, PLAIN_EVERY_S = 5.0;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -52,10 +52,12 @@ static bool stderr_is_terminal(void) {
     return isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0;
 }
 
-static int terminal_columns(void) {
+/* Of a terminal, even one that cannot rewrite a line. */
+static size_t line_columns(void) {
     struct winsize size = {0};
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
-    return size.ws_col;
+    if (isatty(STDERR_FILENO) != 1) return LINE_BYTES;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 79;
+    return size.ws_col - 1U;
 }
 
 void ae_progress_init(ae_progress *p, const char *what, int64_t first, int64_t total) {
@@ -90,8 +92,9 @@ static double share_done(const ae_progress *p, int64_t done) {
     return share < 0 ? 0 : share > 1 ? 1 : share;
 }
 
-/* "42%  1260/3000" and the rate and time left; parts that are not known are left out. */
-static void format_numbers(const ae_progress *p, int64_t done, double now, char *out, size_t n) {
+/* "42%  1260/3000", the rate where there is room, and the time left; parts that are not known are left out. */
+static void format_numbers(const ae_progress *p, int64_t done, double now, bool with_rate, char *out,
+                           size_t n) {
     double elapsed = now - p->started_s;
     double rate = elapsed > 0 ? (double)(done - p->first) / elapsed : 0;
     char time[32], count[64], speed[64] = "";
@@ -101,7 +104,7 @@ static void format_numbers(const ae_progress *p, int64_t done, double now, char 
     } else {
         snprintf(count, sizeof count, "%lld", (long long)done);
     }
-    if (rate > 0)
+    if (with_rate && rate > 0)
         snprintf(speed, sizeof speed, rate < 1000 ? "  %.3g %s/s" : "  %.0f %s/s", rate,
                  p->unit != NULL ? p->unit : "step");
     if (p->total > done && rate > 0) {
@@ -113,32 +116,65 @@ static void format_numbers(const ae_progress *p, int64_t done, double now, char 
     }
 }
 
-/* Cuts text to the columns there are, between two fields where it can: half a number would mislead. */
-static void cut_to_fit(char *text, int columns) {
-    if (strlen(text) <= (size_t)columns) return;
-    size_t end = (size_t)columns;
-    while (end > 0 && !(text[end] == ' ' && text[end + 1] == ' ')) end--;
-    text[end > 0 ? end : (size_t)columns] = '\0';
+/* What a line has room for. */
+typedef struct {
+    int cells;
+    bool rate;
+} room;
+
+/* Where the field before the last begins, with the blanks before it; the last of two, or the only one. */
+static char *least_field(char *detail) {
+    char *starts[3] = {detail, detail, detail};
+    int n = 0;
+    for (char *at = detail; at != NULL; at = strstr(at + 2, "  ")) {
+        starts[n++ % 3] = at;
+        if (at[0] == '\0' || at[1] == '\0') break;
+    }
+    return n > 2 ? starts[(n - 2) % 3] : starts[(n - 1) % 3];
 }
 
-static void format_line(const ae_progress *p, int64_t done, const char *detail, double now, int cells,
-                        char *out, size_t n) {
+static void drop_field(char *detail) {
+    char *from = least_field(detail), *next = from[0] != '\0' ? strstr(from + 1, "  ") : NULL;
+    if (from == detail || next == NULL) {
+        from[0] = '\0';
+    } else {
+        memmove(from, next, strlen(next) + 1);
+    }
+}
+
+/* The line's length. */
+static size_t format_line(const ae_progress *p, int64_t done, const char *detail, double now, room r,
+                          char *out, size_t n) {
     char numbers[256], bar[BAR_CELLS + 4];
-    format_numbers(p, done, now, numbers, sizeof numbers);
-    format_bar(bar, cells, share_done(p, done));
+    format_numbers(p, done, now, r.rate, numbers, sizeof numbers);
+    format_bar(bar, r.cells, share_done(p, done));
     snprintf(out, n, "%s %s%s%s%s", p->what, bar, numbers, detail[0] != '\0' ? "  " : "", detail);
+    return strlen(out);
+}
+
+/* What matters least goes first, whole fields at a time: half a number would mislead. */
+static void fit_line(const ae_progress *p, int64_t done, const char *given, double now, char *out, size_t n) {
+    static const room rooms[] = {{BAR_CELLS, true}, {8, true}, {8, false}, {0, false}};
+    const bool has_bar = p->terminal && p->total > 0;
+    const size_t columns = line_columns(), last = sizeof rooms / sizeof *rooms - 1;
+    for (size_t i = 0; i <= last; i++) {
+        const room r = {has_bar ? rooms[i].cells : 0, rooms[i].rate};
+        if (format_line(p, done, given, now, r, out, n) <= columns) return;
+    }
+    char detail[LINE_BYTES];
+    snprintf(detail, sizeof detail, "%s", given);
+    while (detail[0] != '\0') {
+        drop_field(detail);
+        if (format_line(p, done, detail, now, rooms[last], out, n) <= columns) return;
+    }
+    out[columns] = '\0';
 }
 
 static void show(const ae_progress *p, int64_t done, const char *detail, double now) {
-    char text[LINE_BYTES];
-    const int columns = terminal_columns() - 1;
-    const bool with_bar = p->terminal && p->total > 0;
-    format_line(p, done, detail, now, with_bar ? BAR_CELLS : 0, text, sizeof text);
-    if (with_bar && strlen(text) > (size_t)columns)
-        format_line(p, done, detail, now, SHORT_BAR_CELLS, text, sizeof text);
+    char text[LINE_BYTES + 1];
+    fit_line(p, done, detail, now, text, sizeof text);
     pthread_mutex_lock(&lock);
     if (p->terminal) {
-        cut_to_fit(text, columns);
         fprintf(stderr, "\r\033[K%s", text);
         fflush(stderr);
         bar_on_screen = true;
@@ -164,4 +200,25 @@ void ae_progress_end(ae_progress *p) {
         bar_on_screen = false;
     }
     pthread_mutex_unlock(&lock);
+}
+
+/* ---- numbers ---- */
+
+void ae_format_count(char *out, size_t n, double x) {
+    static const char *const units[] = {"", " K", " M", " B"};
+    size_t i = 0;
+    for (; i < 3 && x >= 999.5; i++) x /= 1000;
+    const int decimals = i == 0 || x >= 99.95 ? 0 : x >= 9.995 ? 1 : 2;
+    snprintf(out, n, "%.*f%s", decimals, x, units[i]);
+}
+
+void ae_format_bytes(char *out, size_t n, size_t bytes) {
+    const double x = (double)bytes;
+    if (x < 1e6) {
+        snprintf(out, n, "%.0f kB", x / 1e3);
+    } else if (x < 1e9) {
+        snprintf(out, n, "%.0f MB", x / 1e6);
+    } else {
+        snprintf(out, n, "%.2f GB", x / 1e9);
+    }
 }

@@ -1,6 +1,7 @@
 #ifndef AE_CORE_LOG_H
 #define AE_CORE_LOG_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Everything for people goes to stderr through here; results go to stdout elsewhere. */
@@ -20,8 +21,14 @@ typedef struct {
 } ae_progress;
 
 void ae_progress_init(ae_progress *p, const char *what, int64_t first, int64_t total);
-/* `detail` is the run's own text ("loss 3.21  812 tok/s"); may be "". */
+/* `detail` is the run's own text ("loss 3.21  812 tok/s"), its fields two blanks apart; may be "". A terminal that is too narrow is not
+ * given the long bar, the rate, the bar, then fields of the detail, of which the first and then the last stay longest. */
 void ae_progress_show(ae_progress *p, int64_t done, const char *detail);
 void ae_progress_end(ae_progress *p);
+
+/* Three digits with K, M or B: "642", "64.2 K", "3.49 M", "2.68 B". */
+void ae_format_count(char *out, size_t n, double x);
+/* "12 kB", "345 MB", "6.78 GB". */
+void ae_format_bytes(char *out, size_t n, size_t bytes);
 
 #endif

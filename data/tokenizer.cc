@@ -416,10 +416,11 @@ ae_status train_on(const ae_tokenizer_training *a, const char *text, size_t n) {
         return AE_FAIL(AE_ERR_INPUT, "%s: expected text to train on, found none", a->inputs[0]);
     const Options options = training_options(a, text, n);
     Trained t;
-    const ae_status st = train_apart(options, text, n, a->check, &t);
+    ae_status st = train_apart(options, text, n, a->check, &t);
     if (st != AE_OK) return st;
     if (t.model.empty()) return training_failed(a, options, text, n, t.why);
-    return ae_file_write(a->output, t.model.data(), t.model.size());
+    st = ae_parent_make(a->output);
+    return st == AE_OK ? ae_file_write(a->output, t.model.data(), t.model.size()) : st;
 }
 
 } // namespace

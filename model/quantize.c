@@ -18,6 +18,7 @@ typedef struct {
     float *values; /* [piece] */
     void *bytes;   /* what becomes of them */
     uint16_t *scales;
+    int64_t done, all; /* bytes written, and to write */
 } writer;
 
 ptrdiff_t ae_quantize_group(ae_weight_type type, ptrdiff_t group) {
@@ -56,6 +57,7 @@ static ae_status create(writer *w, const char *path) {
     size_t n = 0;
     if (entries == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     for (ptrdiff_t i = 0; i < w->params.n; i++) n += describe(w, &w->params.items[i], entries + n);
+    for (size_t i = 0; i < n; i++) w->all += ae_safetensor_entry_bytes(&entries[i]);
     const ae_status st = ae_safetensors_create(&w->to, path, entries, n);
     free(entries);
     return st;
@@ -63,8 +65,19 @@ static ae_status create(writer *w, const char *path) {
 
 /* ---- values ---- */
 
+static ae_status ask(const writer *w) {
+    const ae_watch *watch = &w->r->watch;
+    return watch->ask != NULL ? watch->ask(watch->context, w->done, w->all) : AE_OK;
+}
+
+static ae_status put(writer *w, const void *bytes, size_t n) {
+    w->done += (int64_t)n;
+    return ae_safetensors_write(w->to, bytes, n);
+}
+
 static ae_status fetch(writer *w, const ae_param *p, int64_t first, int64_t n) {
-    if (w->r->check != NULL && w->r->check() != AE_OK) return AE_ERR_INTERRUPTED;
+    const ae_status st = ask(w);
+    if (st != AE_OK) return st;
     if (w->from != NULL)
         return ae_tensors_read_part(w->from, p->name, p->rank, p->shape, first, n, w->values);
     ae_param_initial_part(p, w->r->seed, first, n, w->values);
@@ -107,9 +120,9 @@ static ae_status write_integers(writer *w, const ae_param *p) {
         const int64_t rows = p->rows - row < each ? p->rows - row : each;
         AE_TRY(fetch(w, p, row * p->cols, rows * p->cols));
         AE_TRY(quantise_rows(w, p, rows, w->scales + row * groups));
-        AE_TRY(ae_safetensors_write(w->to, w->bytes, (size_t)(rows * row_bytes(w, p))));
+        AE_TRY(put(w, w->bytes, (size_t)(rows * row_bytes(w, p))));
     }
-    st = ae_safetensors_write(w->to, w->scales, (size_t)(p->rows * groups) * sizeof *w->scales);
+    st = put(w, w->scales, (size_t)(p->rows * groups) * sizeof *w->scales);
 out:
     return st;
 }
@@ -120,8 +133,8 @@ static ae_status write_reals(writer *w, const ae_param *p) {
         const int64_t n = p->n - at < PIECE ? p->n - at : PIECE;
         AE_TRY(fetch(w, p, at, n));
         if (p->product) ae_round_to_bf16(w->bytes, w->values, (ptrdiff_t)n);
-        AE_TRY(ae_safetensors_write(w->to, p->product ? w->bytes : w->values,
-                                    (size_t)n * (p->product ? sizeof(uint16_t) : sizeof(float))));
+        AE_TRY(put(w, p->product ? w->bytes : w->values,
+                   (size_t)n * (p->product ? sizeof(uint16_t) : sizeof(float))));
     }
 out:
     return st;
@@ -155,6 +168,7 @@ ae_status ae_model_quantize(const char *path, const ae_quantize_request *r) {
         const ae_param *p = &w.params.items[i];
         AE_TRY(in_integers(&w, p) ? write_integers(&w, p) : write_reals(&w, p));
     }
+    AE_TRY(ask(&w));
     st = ae_safetensors_finish(w.to);
     w.to = NULL;
 out:

@@ -1,6 +1,7 @@
 #ifndef AE_MODEL_QUANTIZE_H
 #define AE_MODEL_QUANTIZE_H
 #include "model/config.h"
+#include "model/param_writer.h"
 #include "ops/types.h"
 
 /* Writes the weights of a model to one safetensors file, tensor by tensor: matrices in bfloat16 or in integers by group, gates in bfloat16,
@@ -11,7 +12,7 @@ typedef struct {
     ptrdiff_t group;     /* of integers; 0: 128 of INT8, 64 of INT4 */
     const char *tensors; /* for ae_tensors_open; NULL: initial values of `seed` */
     uint64_t seed;
-    ae_status (*check)(void); /* between pieces: an interrupt; may be NULL */
+    ae_watch watch;
 } ae_quantize_request;
 
 ae_status ae_model_quantize(const char *path, const ae_quantize_request *r);

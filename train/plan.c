@@ -1,11 +1,13 @@
 #include "train/plan.h"
 
+#include "core/log.h"
 #include "core/machine.h"
 #include "data/loader.h"
 #include "model/decode.h"
 #include "train/carry.h"
 #include "train/checkpoint.h"
 
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -20,17 +22,6 @@ enum {
 static const double UNCOUNTED_SHARE = 0.02;
 /* Packing buffers of the products and the stack, for each thread; measured. */
 static const size_t THREAD_BYTES = (size_t)10 << 20;
-
-void ae_format_bytes(char *out, size_t n, size_t bytes) {
-    double x = (double)bytes;
-    if (x < 1e6) {
-        snprintf(out, n, "%.0f kB", x / 1e3);
-    } else if (x < 1e9) {
-        snprintf(out, n, "%.0f MB", x / 1e6);
-    } else {
-        snprintf(out, n, "%.2f GB", x / 1e9);
-    }
-}
 
 size_t ae_plan_available(double memory_gb, bool *limited) {
     const size_t there = ae_memory_available_bytes(), taken = ae_rss_bytes();
@@ -176,16 +167,28 @@ static void find_remedy(const ae_plan *p, const ae_plan_request *r, const sizes 
     snprintf(out, n, "no length of rows would fit: take a smaller model");
 }
 
+/* What the whole program would take at the least, "train.memory_gb=0.164 is the least that fits; else ", where a key alone is in the way.
+ * A later start may take a little more before it plans. */
+static void find_least(const ae_plan *p, const ae_plan_request *r, char *out, size_t n) {
+    const double more = (double)(p->peak_bytes - r->program_bytes);
+    const double least_mb = ceil(((double)r->program_bytes + more * (1 + UNCOUNTED_SHARE)) / 1e6) + 1;
+    out[0] = '\0';
+    if (!r->limit || 1e6 * least_mb > (double)(ae_memory_available_bytes() + r->program_bytes)) return;
+    snprintf(out, n, "%s=%.3f is the least that fits; else ", r->limit, least_mb / 1e3);
+}
+
 static ae_status refuse(const ae_plan *p, const ae_plan_request *r, const sizes *s) {
-    char need[32], have[32], fixed[32], remedy[160];
+    char need[32], have[32], fixed[32], least[96], remedy[160];
     ae_format_bytes(need, sizeof need, p->peak_bytes - r->program_bytes);
     ae_format_bytes(have, sizeof have, r->available_bytes);
     ae_format_bytes(fixed, sizeof fixed, p->values_bytes + p->gradients_bytes + p->optimizer_bytes);
+    find_least(p, r, least, sizeof least);
     find_remedy(p, r, s, remedy, sizeof remedy);
     return AE_FAIL(AE_ERR_RESOURCE,
                    "memory: the run needs %s (%s of them for parameters, gradients and optimiser), found %s "
-                   "%s%s; %s",
-                   need, fixed, have, r->limit ? "left by " : "available", r->limit ? r->limit : "", remedy);
+                   "%s%s; %s%s",
+                   need, fixed, have, r->limit ? "left by " : "available", r->limit ? r->limit : "", least,
+                   remedy);
 }
 
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r) {

@@ -56,7 +56,4 @@ size_t ae_plan_available(double memory_gb, bool *limited);
 /* The table, aligned. */
 void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out);
 
-/* "512 MB", "3.4 GB": for people. */
-void ae_format_bytes(char *out, size_t n, size_t bytes);
-
 #endif

@@ -1,5 +1,6 @@
 #include "train/pretrain.h"
 
+#include "core/file.h"
 #include "core/log.h"
 #include "core/machine.h"
 #include "train/loop.h"
@@ -22,11 +23,19 @@ static void tell_start(const ae_run *run) {
     }
 }
 
+/* Before anything is read or told. */
+static ae_status check_place(const char *dir) {
+    const ae_status st = ae_folder_check(dir);
+    if (st != AE_OK) ae_fail_prefix("run.dir");
+    return st;
+}
+
 ae_status ae_pretrain(const ae_train_config *config, bool dry_run) {
     ae_status st = AE_OK;
     ae_run run = {0};
     const double began = ae_now_s();
     AE_TRY(ae_train_config_check(config, true));
+    AE_TRY(check_place(config->run.dir));
     if (!dry_run) AE_TRY(ae_run_lock(&run, config));
     AE_TRY(ae_run_open(&run, config, true));
     tell_start(&run);

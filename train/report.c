@@ -20,19 +20,23 @@ static double wall_time(void) {
 
 static void describe_model(const ae_run *run) {
     const ae_model_config *c = &run->shape;
+    char count[32];
     ptrdiff_t attention = 0;
     for (ptrdiff_t i = 0; i < c->blocks; i++) attention += c->pattern[i] == AE_ATTENTION;
-    ae_log("model: %.4g M parameters; width %td, %td recurrent and %td attention blocks, vocabulary %td",
-           (double)run->plan.parameters / 1e6, c->D, c->blocks - attention, attention, c->V);
+    ae_format_count(count, sizeof count, (double)run->plan.parameters);
+    ae_log("model: %s parameters; width %td, %td recurrent and %td attention blocks, vocabulary %td", count,
+           c->D, c->blocks - attention, attention, c->V);
 }
 
 static void describe_data(const ae_run *run) {
     const ae_train_config *c = run->config;
+    char count[32], heldout[32];
     double tokens = 0, step = (double)ae_run_step_tokens(run);
     for (size_t i = 0; i < run->data.n_sets; i++) tokens += (double)ae_token_set_tokens(run->data.sets[i]);
-    ae_log("data: %.4g M tokens in %zu %s, %.4g M held out; %lld steps of %lld tokens are %.3g epochs",
-           tokens / 1e6, run->data.n_sets, run->data.n_sets == 1 ? "set" : "sets",
-           run->heldout ? (double)ae_token_set_tokens(run->heldout) / 1e6 : 0, (long long)c->train.steps,
+    ae_format_count(count, sizeof count, tokens);
+    ae_format_count(heldout, sizeof heldout, run->heldout ? (double)ae_token_set_tokens(run->heldout) : 0);
+    ae_log("data: %s tokens in %zu %s, %s held out; %lld steps of %lld tokens are %.3g epochs", count,
+           run->data.n_sets, run->data.n_sets == 1 ? "set" : "sets", heldout, (long long)c->train.steps,
            (long long)ae_run_step_tokens(run), (double)c->train.steps * step / tokens);
 }
 

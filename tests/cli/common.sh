@@ -27,6 +27,16 @@ run() {
     grep -qE 'SUMMARY: .*Sanitizer|runtime error:' err && { fail "sanitizer: $*"; cat err; }
 }
 
+# shows_usage COMMAND...: without anything to do it says on stderr what there is, and nothing else.
+shows_usage() {
+    "$@" >out 2>err
+    got=$?
+    [ $got = 2 ] || fail "status $got, expected 2: $*"
+    [ -s out ] && fail "usage on stdout: $*"
+    grep -q '^usage: aerie' err || fail "no usage: $*"
+    grep -q '^aerie:' err && fail "an error beside the usage: $*"
+}
+
 # A refusal is one line that begins with the program's name, after what was said about the model.
 one_line_of_error() {
     [ "$(grep -c '^aerie: ' err)" = 1 ] || {

@@ -115,7 +115,9 @@ Test(args, faults_are_named) {
         {"--seed 1e30", "--seed: expected a whole number, found '1e30'"},
         {"--share nan", "--share: expected a number, found 'nan'"},
         {"--share 1.1", "--share: expected 0 to 1, found 1.1"},
-        {"word", "'word': expected a flag, found a word that belongs to none"},
+        {"word", "verb: unexpected 'word'; did you mean --output word or --input word?"},
+        {"--output a word", "verb: unexpected 'word'; did you mean --input word or --stop word?"},
+        {"--output a --stop b --input=c word", "verb: unexpected 'word'; --help lists the flags"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         parsed p;

@@ -38,7 +38,7 @@ run 0 "$aerie" bench decode --shape small-1m --prefill 70 --tokens 3 --batch 2 -
 prints '"compare":[{"name":"a step after 70","before_s":'
 run 0 "$aerie" quantize --preset small-1m --dtype int8 --output folder --quiet
 run 0 "$aerie" bench decode --model folder --dtype auto --prefill 5 --tokens 3
-prints "decoding   folder, 1 M parameters in int8"
+prints "decoding   folder, 1.11 M parameters in int8"
 run 2 "$aerie" bench decode --model folder --shape small-1m
 says "found both"
 run 2 "$aerie" bench train --model folder

@@ -9,6 +9,7 @@ score() { # MODEL OUTPUT
 
 # The same bits score the same, in one file or in many; bfloat16 as when rounding while loading.
 run 0 "$aerie" export --model "$tiny" --output one
+grep -qE "^one: .* without a tokenizer, 320 kB$" err || fail "the last line tells no size: $(cat err)"
 run 0 "$aerie" export --model one --output many/ --shard-bytes 50k
 run 0 "$aerie" export --model many --output back --shard-bytes 0
 score "$tiny" s-was

@@ -7,13 +7,54 @@ prints "examples"
 run 0 "$aerie" --version
 prints "aerie "
 
-for verb in tokenizer data plan pretrain plot score generate merge inspect bench; do
-    run 0 "$aerie" $verb --help
-    prints "usage: aerie $verb"
-    [ -s err ] && fail "$verb --help writes to stderr"
-done
+while read -r verb; do
+    for help in --help -h; do
+        run 0 "$aerie" $verb $help
+        prints "usage: aerie ${verb%% *}"
+        [ -s err ] && fail "$verb $help writes to stderr"
+    done
+done <<EOF
+tokenizer
+tokenizer train
+tokenizer encode
+tokenizer decode
+tokenizer inspect
+tokenizer trim
+data
+data prepare
+data validate
+data inspect
+plan
+pretrain
+plot
+score
+generate
+quantize
+export
+merge
+inspect
+bench
+bench train
+bench decode
+bench ops
+bench limits
+EOF
+run 0 "$aerie" help score
+prints "usage: aerie score"
+run 2 "$aerie" help scroe
+says "did you mean score?"
 
-run 2 "$aerie"
+# How whole numbers may be written is said once, where there are any.
+for verb in pretrain plan score bench; do
+    run 0 "$aerie" $verb --help
+    [ "$(grep -c "4M, 5G" out)" = 1 ] || fail "$verb --help does not say once how numbers are written"
+done
+run 0 "$aerie" data validate --help
+grep -q "4M, 5G" out && fail "data validate has no numbers"
+
+shows_usage "$aerie"
+shows_usage "$aerie" tokenizer
+shows_usage "$aerie" data
 run 2 "$aerie" scroe
 says "did you mean score?"
 run 2 "$aerie" xyzzy
@@ -43,4 +84,36 @@ run 2 "$aerie" bench decode --shape small-1m --prefill 1,x
 says "--prefill"
 run 2 "$aerie" bench train --dtype f16
 says "f32|bf16|auto"
+
+# A word that belongs to no flag.
+run 2 "$aerie" export run
+says "export: unexpected 'run'; did you mean --model run or --output run?"
+run 2 "$aerie" tokenizer encode --tokenizer t.model hello
+says "encode: unexpected 'hello'; did you mean --input hello or --output hello?"
+run 2 "$aerie" score --model m --input=a --output b c
+says "score: unexpected 'c'; --help lists the flags"
+
+# One file: of two the second would win unseen.
+echo "model: {preset: small-1m}" >one.yaml
+cp one.yaml two.yaml
+run 0 "$aerie" plan one.yaml --json
+for verb in plan pretrain; do
+    run 2 "$aerie" $verb one.yaml run.seed=1 two.yaml
+    says "two.yaml: expected one CONFIG.yaml, found one.yaml before it"
+done
+
+# A shape from two places.
+echo "model: {preset: small-1m, init: $fixtures/tiny}" >both.yaml
+run 2 "$aerie" plan both.yaml
+says "model.preset: the shape comes from model.init; leave this key out"
+
+# The least memory that is named would do.
+run 4 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.memory_gb=0.01
+says "is the least that fits"
+least=$(grep -o 'train.memory_gb=[0-9.]*' err)
+run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 $least
+
+# A place that cannot be is told before anything is read.
+run 2 "$aerie" pretrain run.dir=one.yaml/run data.train=none.h5
+says "run.dir: one.yaml: expected a folder, found a file in the way"
 finish

@@ -14,7 +14,18 @@ mkdir folder
 run 2 "$aerie" score --model "$tiny" --input "$lines" --output folder
 says "found a folder"
 run 2 "$aerie" score --model "$tiny" --input "$lines" --output old.jsonl/x
-run 2 "$aerie" score --model "$tiny" --input "$lines" --output nowhere/x
+run 2 "$aerie" score --model "$tiny" --input "$lines" --output /dev/null/x
+says "expected a folder, found a file in the way"
+run 0 "$aerie" score --model "$tiny" --input "$lines" --output new/folder/x
+grep -q logprobs new/folder/x || fail "folders on the way are not made"
+printf '{"tokens": [1, 2]}\nnonsense\n' >bad
+run 3 "$aerie" score --model "$tiny" --input bad --output y
+says "bad:2: expected JSON, found an error at column 8"
+absent y
+echo '{"tokens": [1, 2]}' >prompts
+run 4 "$aerie" generate --model "$tiny" --input prompts --max-new 2 --output /dev/full
+says "no space left"
+run 0 "$aerie" generate --model "$tiny" --input prompts --max-new 2 --output deep/down/x
 
 run 4 "$aerie" score --model "$tiny" --input "$lines" --output /dev/full
 says "no space left"

@@ -28,6 +28,10 @@ run 2 "$aerie" plot first second --output both.png
 says "--force"
 run 0 "$aerie" plot first --output one.svg
 grep -q '<svg' one.svg || fail "one.svg is a picture"
+mkdir fast
+sed 's/"tokens_per_s": 90/"tokens_per_s": 12000/' first/metrics.jsonl >fast/metrics.jsonl
+run 0 "$aerie" plot fast --output new/fast.svg
+grep -q '120000' new/fast.svg || fail "a speed of 120000 is not written so"
 
 # Profiles of benchmarks, side by side.
 cat >profile.json <<'END'

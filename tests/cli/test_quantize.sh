@@ -5,6 +5,8 @@ tiny=$fixtures/tiny
 # What a folder of integers holds scores as the same integers made while loading.
 for type in bf16 int8 int4; do
     run 0 "$aerie" quantize --model "$tiny" --output "q-$type" --dtype $type
+    grep -qE "^q-$type: $type, [0-9]+ kB, before 321 kB$" err || fail "the last line tells no sizes: $(cat err)"
+    grep -qE '^quantize 100%  0/0' err && fail "a bar of nothing"
     run 0 "$aerie" score --model "q-$type" --input "$here/tiny_lines.jsonl" --dtype $type --output stored
     run 0 "$aerie" score --model "$tiny" --input "$here/tiny_lines.jsonl" --dtype $type --output loaded
     cmp -s stored loaded || fail "$type: the folder scores otherwise than quantising while loading"

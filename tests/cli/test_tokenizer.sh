@@ -21,8 +21,14 @@ run 2 "$aerie" tokenizer train --input corpus.txt --output x.model --vocab-size 
 says "kind: expected bpe or unigram, found 'bpp'"
 run 2 "$aerie" tokenizer train --input corpus.txt --output x.model --vocab-sise 340
 says 'did you mean --vocab-size?'
-run 2 "$aerie" tokenizer train --input corpus.txt --output no/such/x.model --vocab-size 340
-says 'no/such/x.model'
+run 0 "$aerie" tokenizer train --input corpus.txt --output new/folder/x.model --vocab-size 340
+equal t.model new/folder/x.model
+run 2 "$aerie" tokenizer train --input corpus.txt --output t.model/x.model --vocab-size 340
+says 't.model: expected a folder, found a file in the way'
+run 2 "$aerie" tokenizer train --input corpus.txt --output /dev/full --vocab-size 340
+says '/dev/full: expected the name of a file, found a device or pipe'
+run 3 "$aerie" tokenizer train --input none.txt --output other/x.model --vocab-size 340
+absent other
 run 3 "$aerie" tokenizer train --input none.txt --output x.model --vocab-size 340
 says 'none.txt: expected a file'
 printf 'fine\nnot \377\n' >bad.txt

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* stderr goes to a file, or to the far side of a pseudo-terminal, while `caught` collects it. */
@@ -130,8 +131,10 @@ Test(log, terminal_has_one_rewritten_line) {
     cr_assert_not_null(strstr(caught, "[########################] 100%  10/10"));
 }
 
-Test(log, narrow_terminal_shortens_the_bar_and_cuts_between_fields) {
+/* The line of a run halfway on a terminal of so many columns; 0: one that does not say. */
+static const char *line_on(unsigned short columns) {
     terminal_begin();
+    cr_assert_eq(ioctl(near_side, TIOCSWINSZ, &(struct winsize){.ws_row = 24, .ws_col = columns}), 0);
     ae_progress p;
     ae_progress_init(&p, "train", 0, 200);
     p.started_s -= 50;
@@ -140,7 +143,62 @@ Test(log, narrow_terminal_shortens_the_bar_and_cuts_between_fields) {
     terminal_end();
     const char *line = strstr(caught, "train");
     cr_assert_not_null(line);
-    cr_assert_str_eq(line, "train [####....]  50%  100/200  2 step/s  0:50 left  loss 5.1601  norm 0.83");
+    return line;
+}
+
+Test(log, what_matters_least_leaves_a_narrow_terminal_first) {
+    static const struct {
+        unsigned short columns;
+        const char *line;
+    } cases[] = {
+        {120,
+         "train [############............]  50%  100/200  2 step/s  0:50 left  loss 5.1601  norm 0.83  lr "
+         "2.50e-03  5400 tok/s"},
+        {110,
+         "train [####....]  50%  100/200  2 step/s  0:50 left  loss 5.1601  norm 0.83  lr 2.50e-03  5400 "
+         "tok/s"},
+        {92, "train [####....]  50%  100/200  0:50 left  loss 5.1601  norm 0.83  lr 2.50e-03  5400 tok/s"},
+        {81, "train  50%  100/200  0:50 left  loss 5.1601  norm 0.83  lr 2.50e-03  5400 tok/s"},
+        {80, "train  50%  100/200  0:50 left  loss 5.1601  norm 0.83  lr 2.50e-03  5400 tok/s"},
+        {0, "train  50%  100/200  0:50 left  loss 5.1601  norm 0.83  lr 2.50e-03  5400 tok/s"},
+        {70, "train  50%  100/200  0:50 left  loss 5.1601  norm 0.83  5400 tok/s"},
+        {60, "train  50%  100/200  0:50 left  loss 5.1601  5400 tok/s"},
+        {50, "train  50%  100/200  0:50 left  loss 5.1601"},
+        {36, "train  50%  100/200  0:50 left"},
+        {22, "train  50%  100/200  "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_assert_str_eq(line_on(cases[i].columns), cases[i].line, "%hu columns: %s", cases[i].columns,
+                         caught);
+}
+
+Test(log, a_terminal_that_rewrites_nothing_has_lines_that_fit) {
+    terminal_begin();
+    setenv("TERM", "dumb", 1);
+    ae_progress p;
+    ae_progress_init(&p, "train", 0, 2000);
+    p.started_s -= 50;
+    p.shown_s -= 50;
+    ae_progress_show(&p, 1000, "loss 5.1601  norm 0.83  lr 2.50e-03  5400 tok/s");
+    terminal_end();
+    cr_assert_str_eq(caught, "train  50%  1000/2000  0:50 left  loss 5.1601  norm 0.83  5400 tok/s\r\n");
+}
+
+Test(log, counts_have_three_digits) {
+    static const struct {
+        double x;
+        const char *text;
+    } cases[] = {{0, "0"},           {7, "7"},
+                 {999, "999"},       {1000, "1.00 K"},
+                 {9994, "9.99 K"},   {9996, "10.0 K"},
+                 {77312, "77.3 K"},  {999400, "999 K"},
+                 {999600, "1.00 M"}, {3492000, "3.49 M"},
+                 {2.68e9, "2.68 B"}, {1.2345e12, "1234 B"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[32];
+        ae_format_count(text, sizeof text, cases[i].x);
+        cr_assert_str_eq(text, cases[i].text);
+    }
 }
 
 Test(log, one_long_detail_is_left_out_on_a_terminal) {

@@ -1,5 +1,6 @@
 #include "cli/bench_profile.h"
 #include "cli/dtype.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/rng.h"

@@ -1,6 +1,6 @@
 #include "cli/bench.h"
 #include "core/arena.h"
-#include "core/machine.h"
+#include "core/clock.h"
 #include "core/rng.h"
 #include "eval/limits.h"
 

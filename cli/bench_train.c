@@ -1,4 +1,5 @@
 #include "cli/bench_profile.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/rng.h"

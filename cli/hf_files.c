@@ -16,7 +16,7 @@ static const char chat_template[] =
     "{% set system = messages[0]['content'] + '\\n\\n' %}{% set turns = messages[1:] %}"
     "{% else %}{% set system = '' %}{% set turns = messages %}{% endif %}"
     "{% for message in turns %}"
-    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{% if message['role'] not in (['user'] if loop.index0 % 2 == 0 else ['assistant', 'model']) %}"
     "{{ raise_exception('expected turns of user and assistant in alternation, user first') }}{% endif %}"
     "{{ '<start_of_turn>' + ('user' if message['role'] == 'user' else 'model') + '\\n' }}"
     "{{ (system if loop.first else '') + message['content'] + '<end_of_turn>\\n' }}"

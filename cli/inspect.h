@@ -18,6 +18,9 @@ ae_status ae_inspect_note(ae_inspection *i, ae_status st);
 
 /* facts.files gains {file, bytes, crc32} of FOLDER/name (NULL: of `folder` itself, a file); crc32 is null when `quick`. */
 ae_status ae_inspect_file(ae_inspection *i, const char *folder, const char *name);
+/* The same of a file that was looked at: `read` where the CRC-32 is known; `whole`, where not NULL, is told too. */
+void ae_inspect_add_file(ae_inspection *i, const char *name, int64_t bytes, bool read, uint32_t crc,
+                         const bool *whole);
 
 ae_status ae_inspect_hf(ae_inspection *i, const char *folder);
 ae_status ae_inspect_checkpoint(ae_inspection *i, const char *folder);

@@ -7,35 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- files ---- */
-
-static json_t *crc_json(bool known, uint32_t crc) {
-    char text[16];
-    snprintf(text, sizeof text, "%08lx", (unsigned long)crc);
-    return known ? json_string(text) : json_null();
-}
-
-static void add_file(ae_inspection *i, json_t *row) {
-    json_t *files = json_object_get(i->facts, "files");
-    if (!files) {
-        files = json_array();
-        json_object_set_new(i->facts, "files", files);
-    }
-    json_array_append_new(files, row);
-}
-
-ae_status ae_inspect_file(ae_inspection *i, const char *folder, const char *name) {
-    uint32_t crc = 0;
-    char *path = ae_path_join(folder ? folder : "", name);
-    int64_t bytes = ae_file_size(path);
-    const bool read = !i->quick && bytes >= 0;
-    const ae_status st = read ? ae_inspect_note(i, ae_file_crc32(path, &crc, &bytes)) : AE_OK;
-    add_file(i, json_pack("{s:s, s:o, s:o}", "file", name, "bytes",
-                          bytes >= 0 ? json_integer(bytes) : json_null(), "crc32", crc_json(read, crc)));
-    free(path);
-    return st;
-}
-
 /* ---- a checkpoint's DONE ---- */
 
 /* What belongs to a checkpoint and is not listed. */
@@ -64,9 +35,7 @@ static ae_status check_done(ae_inspection *i, const char *folder, bool list, boo
         if (strcmp(f->name, ae_done_required[0]) == 0) *weights = f->whole;
         AE_TRY(ae_inspect_note(i, ae_done_fault(f, folder)));
         if (!list) continue;
-        add_file(i, json_pack("{s:s, s:o, s:o, s:b}", "file", f->name, "bytes",
-                              f->bytes >= 0 ? json_integer(f->bytes) : json_null(), "crc32",
-                              crc_json(!i->quick && f->bytes == f->want_bytes, f->crc), "whole", f->whole));
+        ae_inspect_add_file(i, f->name, f->bytes, !i->quick && f->bytes == f->want_bytes, f->crc, &f->whole);
     }
 out:
     ae_done_free(&d);

@@ -4,6 +4,7 @@
 #include "cli/loaded.h"
 #include "cli/results.h"
 #include "cli/verbs.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "eval/generate.h"

@@ -15,13 +15,6 @@ static const char usage[] = "aerie inspect PATH [--tensors] [--quick] [--json]\n
                             "hashes, where it comes from, and whether it is whole. Ends with status 3 when "
                             "it is not, after saying what is wrong.";
 
-ae_status ae_inspect_note(ae_inspection *i, ae_status st) {
-    if (st != AE_ERR_INPUT && st != AE_ERR_USAGE) return st;
-    json_t *line = json_string(ae_error_message());
-    json_array_append_new(i->faults, line ? line : json_string("(a message with a name that is not UTF-8)"));
-    return AE_OK;
-}
-
 /* ---- what a path is ---- */
 
 static bool ends_with(const char *text, const char *tail) {

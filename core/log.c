@@ -1,6 +1,6 @@
 #include "core/log.h"
 
-#include "core/machine.h"
+#include "core/clock.h"
 
 #include <pthread.h>
 #include <stdarg.h>

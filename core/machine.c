@@ -12,16 +12,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { FOLDER_BYTES = 4096, PATH_BYTES = FOLDER_BYTES + 128 };
-
-double ae_now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The number behind `key` at the start of a line of a /proc-like file; false when there is none. */
 static bool number_after(const char *path, const char *key, double *value) {

@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-double ae_now_s(void);                  /* monotonic */
 size_t ae_memory_available_bytes(void); /* of the machine or the container, whichever is less */
 size_t ae_peak_rss_bytes(void);
 size_t ae_rss_bytes(void);

@@ -1,5 +1,6 @@
 #include "eval/limits.h"
 
+#include "core/clock.h"
 #include "core/machine.h"
 
 #include <immintrin.h>

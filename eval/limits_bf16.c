@@ -1,4 +1,5 @@
 #include "core/arena.h"
+#include "core/clock.h"
 #include "core/machine.h"
 #include "eval/limits.h"
 

@@ -1,3 +1,4 @@
+#include "core/clock.h"
 #include "core/machine.h"
 #include "eval/limits.h"
 #include "ops/cpu/vmath_probe.h"

@@ -1,6 +1,6 @@
 #include "core/arena.h"
+#include "core/clock.h"
 #include "core/dims.h"
-#include "core/machine.h"
 #include "eval/limits.h"
 
 #include <cblas.h>

@@ -137,7 +137,7 @@ DIALOGUES = {  # messages, whether an answer is asked for, and what they are to 
         [("system", "Be terse."), ("user", "Grüße?"), ("assistant", "Ja.")], False,
         "<bos><start_of_turn>user\nBe terse.\n\nGrüße?<end_of_turn>\n<start_of_turn>model\nJa.<end_of_turn>\n"),
 }
-REFUSED = [[("assistant", "first")], [("user", "a"), ("user", "b")]]
+REFUSED = [[("assistant", "first")], [("user", "a"), ("user", "b")], [("user", "a"), ("system", "b")], [("user", "a"), ("tool", "b")]]
 
 
 def messages_of(turns):

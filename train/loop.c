@@ -1,9 +1,9 @@
 #include "train/loop.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/h5.h"
 #include "core/log.h"
-#include "core/machine.h"
 #include "train/checkpoint.h"
 #include "train/report.h"
 #include "train/samples.h"

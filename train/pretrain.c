@@ -1,8 +1,8 @@
 #include "train/pretrain.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/machine.h"
 #include "train/loop.h"
 #include "train/report.h"
 #include "train/run.h"

@@ -1,3 +1,4 @@
+#include "core/clock.h"
 #include "core/machine.h"
 #include "tests/core/scratch.h"
 

@@ -1,6 +1,7 @@
 #include "core/h5.h"
 
 #include "core/file.h"
+#include "core/h5_probe.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -137,6 +138,10 @@ static ae_status open_file(hid_t *file, const char *path) {
         return AE_FAIL(AE_ERR_INPUT, "%s: expected an HDF5 file, found a folder", path);
     if (H5Fis_hdf5(path) <= 0)
         return AE_FAIL(AE_ERR_INPUT, "%s: expected an HDF5 file, found another format", path);
+    if (!ae_h5_survives(path))
+        return AE_FAIL(
+            AE_ERR_INPUT,
+            "%s: expected a whole HDF5 file, found a damaged one, over which the HDF5 library fails", path);
     *file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (*file >= 0) return AE_OK;
     trouble t = last_trouble();

@@ -3,5 +3,7 @@
 
 /* Seconds since some moment before the program began, which only grow: for durations. */
 double ae_now_s(void);
+/* Seconds since 1970: for what people read. */
+double ae_wall_s(void);
 
 #endif

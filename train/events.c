@@ -1,8 +1,10 @@
 #include "train/events.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "train/append.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -131,6 +133,12 @@ ae_status ae_events_scalars(ae_events *e, int64_t step, double wall_time, size_t
     start_event(&event, step, wall_time);
     put_block(&event, 5, summary.bytes, summary.n);
     return write_record(e, &event);
+}
+
+ae_status ae_events_evaluation(ae_events *e, int64_t step, double loss, double bits_per_byte) {
+    static const char *const tags[] = {"eval/loss", "eval/bits_per_byte"};
+    const double values[] = {loss, bits_per_byte};
+    return ae_events_scalars(e, step, ae_wall_s(), isfinite(bits_per_byte) ? 2 : 1, tags, values);
 }
 
 ae_status ae_events_sync(ae_events *e) {

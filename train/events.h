@@ -22,6 +22,8 @@ typedef struct {
 ae_status ae_events_open(ae_events *e, const char *folder, const char *name, int64_t offset);
 ae_status ae_events_scalars(ae_events *e, int64_t step, double wall_time, size_t n, const char *const *tags,
                             const double *values);
+/* eval/loss and, where it is finite, eval/bits_per_byte, now. */
+ae_status ae_events_evaluation(ae_events *e, int64_t step, double loss, double bits_per_byte);
 /* To the disk; offset is then safe to keep in a checkpoint. */
 ae_status ae_events_sync(ae_events *e);
 const char *ae_events_name(const ae_events *e); /* without the folder */

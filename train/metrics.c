@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "train/append.h"
 
 #include <stdbool.h>
@@ -129,4 +130,17 @@ ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *of
     json_decref(found);
     free(bytes);
     return AE_OK;
+}
+
+void ae_metrics_tell_gap(const char *metrics, const ae_metrics_gap *g) {
+    static const char whole[] = "lost since the checkpoint; the training state is whole and the run goes on";
+    const long long first = (long long)g->first, last = (long long)g->last, n = (long long)g->missing;
+    if (n == 0 && g->evaluation > 0)
+        ae_warn("%s: the evaluation of step %lld is not in it: %s", metrics, (long long)g->evaluation, whole);
+    else if (n == 1)
+        ae_warn("%s: step %lld is not in it: %s", metrics, first, whole);
+    else if (n == last - first + 1 && n > 0)
+        ae_warn("%s: steps %lld to %lld are not in it: %s", metrics, first, last, whole);
+    else if (n > 0)
+        ae_warn("%s: %lld of the steps %lld to %lld are not in it: %s", metrics, n, first, last, whole);
 }

@@ -44,4 +44,7 @@ ae_status ae_metrics_find_end(const char *path, ae_metrics_mark *m, ae_metrics_g
  * not be done twice. *line (the caller releases it) is NULL when there is none; else *offset moves behind it. */
 ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *offset, json_t **line);
 
+/* What `metrics` has lost, in one line; nothing where it is whole. */
+void ae_metrics_tell_gap(const char *metrics, const ae_metrics_gap *g);
+
 #endif

@@ -1,5 +1,6 @@
 #include "train/report.h"
 
+#include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/machine.h"
@@ -8,13 +9,6 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double wall_time(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- before the first step ---- */
 
@@ -65,19 +59,6 @@ void ae_report_plan(const ae_run *run) {
     describe_memory(run);
 }
 
-void ae_report_gap(const char *metrics, const ae_metrics_gap *g) {
-    static const char whole[] = "lost since the checkpoint; the training state is whole and the run goes on";
-    const long long first = (long long)g->first, last = (long long)g->last, n = (long long)g->missing;
-    if (n == 0 && g->evaluation > 0)
-        ae_warn("%s: the evaluation of step %lld is not in it: %s", metrics, (long long)g->evaluation, whole);
-    else if (n == 1)
-        ae_warn("%s: step %lld is not in it: %s", metrics, first, whole);
-    else if (n == last - first + 1 && n > 0)
-        ae_warn("%s: steps %lld to %lld are not in it: %s", metrics, first, last, whole);
-    else if (n > 0)
-        ae_warn("%s: %lld of the steps %lld to %lld are not in it: %s", metrics, n, first, last, whole);
-}
-
 /* ---- steps ---- */
 
 static json_t *step_line(const ae_run *run, const ae_step_result *r, double tokens_per_s, double seconds) {
@@ -94,7 +75,7 @@ static json_t *step_line(const ae_run *run, const ae_step_result *r, double toke
 static ae_status step_events(ae_run *run, const ae_step_result *r, double tokens_per_s) {
     static const char *const tags[] = {"train/lr", "train/tokens_per_s", "train/loss", "train/grad_norm"};
     const double values[] = {r->lr, tokens_per_s, r->loss, r->grad_norm};
-    return ae_events_scalars(&run->events, run->state.step, wall_time(), r->skipped ? 2 : 4, tags, values);
+    return ae_events_scalars(&run->events, run->state.step, ae_wall_s(), r->skipped ? 2 : 4, tags, values);
 }
 
 ae_status ae_report_step(ae_run *run, const ae_step_result *r, int64_t tokens, double seconds) {
@@ -114,25 +95,13 @@ void ae_report_detail(char *out, size_t n, const ae_step_result *r, double token
 
 /* ---- evaluations ---- */
 
-ae_status ae_report_kept_evaluation(ae_run *run, const ae_perplexity *r) {
-    static const char *const tags[] = {"eval/loss", "eval/bits_per_byte"};
-    const double values[] = {r->loss, r->bits_per_byte};
-    ae_run_state *s = &run->state;
-    s->evaluated_step = s->step;
-    if (isfinite(r->loss) && (s->best_step == 0 || r->loss < s->best_loss)) {
-        s->best_step = s->step;
-        s->best_loss = r->loss;
-    }
-    return ae_events_scalars(&run->events, s->step, wall_time(), isfinite(r->bits_per_byte) ? 2 : 1, tags,
-                             values);
-}
-
 ae_status ae_report_evaluation(ae_run *run, const ae_perplexity *r) {
     char bits[48] = "";
     ae_status st = ae_metrics_add(
         &run->metrics, json_pack("{s:I, s:o, s:o}", "step", (json_int_t)run->state.step, "eval_loss",
                                  ae_json_number(r->loss), "bits_per_byte", ae_json_number(r->bits_per_byte)));
-    if (st == AE_OK) st = ae_report_kept_evaluation(run, r);
+    if (st == AE_OK) ae_run_state_evaluated(&run->state, r->loss);
+    if (st == AE_OK) st = ae_events_evaluation(&run->events, run->state.step, r->loss, r->bits_per_byte);
     if (isfinite(r->bits_per_byte)) snprintf(bits, sizeof bits, ", %.4f bits per byte", r->bits_per_byte);
     if (st == AE_OK)
         ae_log("step %lld: held-out loss %.4f%s%s", (long long)run->state.step, r->loss, bits,

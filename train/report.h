@@ -8,9 +8,6 @@
 /* Model, machine, data and memory, before the first step. */
 void ae_report_plan(const ae_run *run);
 
-/* What `metrics` has lost, in one line; nothing where it is whole. */
-void ae_report_gap(const char *metrics, const ae_metrics_gap *g);
-
 /* One step, already counted in the state; `tokens` inputs without padding, `seconds` with the wait for the loader. */
 ae_status ae_report_step(ae_run *run, const ae_step_result *r, int64_t tokens, double seconds);
 /* "loss 3.21  812 tok/s" for the bar. */
@@ -18,7 +15,5 @@ void ae_report_detail(char *out, size_t n, const ae_step_result *r, double token
 
 /* An evaluation of the state's step: a line of metrics, events, the best so far. */
 ae_status ae_report_evaluation(ae_run *run, const ae_perplexity *r);
-/* The same for one whose line is in the metrics already. */
-ae_status ae_report_kept_evaluation(ae_run *run, const ae_perplexity *r);
 
 #endif

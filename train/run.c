@@ -7,7 +7,6 @@
 #include "eval/limits.h"
 #include "model/views.h"
 #include "train/checkpoint.h"
-#include "train/report.h"
 #include "train/step.h"
 
 #include <dirent.h>
@@ -376,7 +375,7 @@ static ae_status keep_metrics(ae_run *run, const char *metrics) {
     if (!run->checkpoint) return AE_OK;
     const ae_status st = ae_metrics_find_end(metrics, &mark, &gap);
     if (st != AE_OK) return st;
-    ae_report_gap(metrics, &gap);
+    ae_metrics_tell_gap(metrics, &gap);
     s->metrics_offset = mark.offset;
     return AE_OK;
 }
@@ -392,9 +391,10 @@ static ae_status keep_evaluation(ae_run *run, const char *metrics, json_t **line
 static ae_status note_evaluation(ae_run *run, const json_t *line) {
     if (!line) return AE_OK;
     const json_t *bits = json_object_get(line, "bits_per_byte");
-    ae_perplexity r = {.loss = json_number_value(json_object_get(line, "eval_loss")),
-                       .bits_per_byte = json_is_number(bits) ? json_number_value(bits) : (double)NAN};
-    return ae_report_kept_evaluation(run, &r);
+    const double loss = json_number_value(json_object_get(line, "eval_loss"));
+    ae_run_state_evaluated(&run->state, loss);
+    return ae_events_evaluation(&run->events, run->state.step, loss,
+                                json_is_number(bits) ? json_number_value(bits) : (double)NAN);
 }
 
 /* A folder that was empty may have been taken, and its run even ended, since. */

@@ -3,8 +3,16 @@
 #include "core/file.h"
 #include "core/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+void ae_run_state_evaluated(ae_run_state *s, double loss) {
+    s->evaluated_step = s->step;
+    if (!isfinite(loss) || (s->best_step != 0 && loss >= s->best_loss)) return;
+    s->best_step = s->step;
+    s->best_loss = loss;
+}
 
 void ae_run_state_free(ae_run_state *s) {
     free(s->events_name);

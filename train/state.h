@@ -24,6 +24,8 @@ typedef struct {
     char *overrides; /* what was changed on the way, JSON (override.h); NULL: nothing */
 } ae_run_state;
 
+/* An evaluation of its step: the last one, and the best where it is. */
+void ae_run_state_evaluated(ae_run_state *s, double loss);
 void ae_run_state_free(ae_run_state *s);
 ae_status ae_run_state_write(const ae_run_state *s, const char *path);
 /* Missing or wrong entries are AE_ERR_INPUT. */

@@ -1,6 +1,7 @@
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "core/file.h"
+#include "core/log.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -76,13 +77,19 @@ static ae_status run_verb(int argc, char **argv) {
     return unknown_verb(argv[0]);
 }
 
+/* `aerie help data prepare` is `aerie data prepare --help`. */
+static ae_status help_of(int n, char **words) {
+    char flag[] = "--help", *argv[] = {words[0], n > 1 ? words[1] : flag, n > 1 ? flag : NULL, NULL};
+    return run_verb(n > 1 ? 3 : 2, argv);
+}
+
 static ae_status run(int argc, char **argv) {
     if (argc < 2) {
         print_help(stderr);
         return AE_FAIL(AE_ERR_USAGE, "%s", ""); /* all is said */
     }
     const bool asks_verb = strcmp(argv[1], "help") == 0 && argc > 2 && argv[2][0] != '-';
-    if (asks_verb) return run_verb(2, (char *[]){argv[2], (char[]){"--help"}, NULL});
+    if (asks_verb) return help_of(argc - 2, argv + 2);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return AE_OK;
@@ -132,6 +139,7 @@ int main(int argc, char **argv) {
     catch_signal(SIGTERM);
     const ae_status st = flush_stdout(run(argc, argv));
     const char *message = ae_error_message();
+    ae_log_fresh_line();
     if (st != AE_OK && message[0]) fprintf(stderr, "aerie: %s\n", message);
     return (int)st;
 }

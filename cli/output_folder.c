@@ -4,14 +4,11 @@
 #include "core/log.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,34 +72,43 @@ static ae_status check_place(const ae_output_folder *f, const char *output, cons
     return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
 }
 
-/* The folder aside, empty, and its lock: of two programs that write one output the second is refused. Where folders have no locks it goes
- * without. */
-static ae_status claim(const char *aside, const char *output, int *lock) {
-    struct stat held, there;
-    ae_status st = ae_folder_make(aside);
-    if (st != AE_OK) return st;
-    *lock = open(aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*lock < 0) return ae_output_failed(aside);
-    const bool busy = flock(*lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    const bool moved = fstat(*lock, &held) != 0 || stat(aside, &there) != 0 || held.st_ino != there.st_ino;
-    if (!busy && !moved) return ae_folder_empty(aside);
-    close(*lock);
-    *lock = -1;
+/* Of two programs that write one output the second is refused, before it looks at what the first has made so far. */
+static ae_status lock_aside(const char *aside, int *lock) {
+    struct stat s;
+    if (lstat(aside, &s) != 0) return AE_OK;
+    if (S_ISDIR(s.st_mode)) return ae_folder_lock(lock, aside);
     return AE_FAIL(AE_ERR_USAGE,
-                   "%s: another process is writing it; wait for that one, or name another place", output);
+                   "%s: expected a folder or nothing, found something else; name another output", aside);
+}
+
+static ae_status make_aside(const char *aside, int *lock) {
+    ae_status st = *lock ? AE_OK : ae_folder_make(aside);
+    if (st == AE_OK && !*lock) st = ae_folder_lock(lock, aside);
+    return st == AE_OK ? ae_folder_empty(aside) : st;
 }
 
 /* At no time is there neither the old folder nor the new one: a kill leaves one of them under its name or beside it. */
-static ae_status move_in(const char *aside, const char *output, const char *before) {
+static ae_status move_in(const ae_output_folder *f, const char *aside, const char *output,
+                         const char *before) {
     ae_status st;
-    const bool replaces = ae_path_exists(output);
+    const bool replaces = f->force && ae_path_exists(output);
+    AE_TRY(check_replaceable(f, output)); /* once more: filling took its time */
+    AE_TRY(check_replaceable(f, before));
     AE_TRY(ae_folder_remove(before));
     if (replaces) AE_TRY(ae_path_rename(output, before));
-    st = ae_path_rename(aside, output);
+    st = ae_path_rename_new(aside, output);
     if (st != AE_OK && replaces) (void)rename(before, output);
     if (st == AE_OK && ae_folder_remove(before) != AE_OK) ae_warn("%s", ae_error_message());
 out:
     return st;
+}
+
+static ae_status check_name(const char *output) {
+    const char *last = ae_path_last(output);
+    if (strcmp(last, ".") != 0 && strcmp(last, "..") != 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "--output: expected the name of a folder that can be moved into place, found '%s'",
+                   output);
 }
 
 static char *beside(const char *output, const char *suffix) {
@@ -116,17 +122,21 @@ ae_status ae_output_folder_write(const ae_output_folder *f) {
     char *output = ae_path_join("", f->output);
     for (size_t n = strlen(output); n > 1 && output[n - 1] == '/'; n--) output[n - 1] = '\0';
     char *aside = beside(output, ".part"), *before = beside(output, ".before");
-    int lock = -1; /* what stands aside is ours while we have it */
-    ae_status st;
+    bool filled = false; /* a folder that is not ours to judge stays */
+    int lock = 0;        /* what stands aside is ours while we have it */
+    ae_status st = check_name(output);
+    if (st != AE_OK) goto out;
     if (!aside || !before) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
+    AE_TRY(lock_aside(aside, &lock));
     AE_TRY(check_place(f, output, aside, before));
-    AE_TRY(claim(aside, output, &lock));
+    filled = true;
+    AE_TRY(make_aside(aside, &lock));
     AE_TRY(f->fill(f->context, aside));
     AE_TRY(ae_path_sync(aside));
-    AE_TRY(move_in(aside, output, before));
+    AE_TRY(move_in(f, aside, output, before));
 out:
-    if (st != AE_OK && lock >= 0) (void)ae_folder_remove(aside);
-    if (lock >= 0) close(lock);
+    if (st != AE_OK && lock && filled) (void)ae_folder_remove(aside);
+    if (lock) close(lock);
     free(before);
     free(aside);
     free(output);

@@ -39,6 +39,7 @@ ae_status ae_results_open(ae_results *r, const char *path, bool force) {
     *r = (ae_results){.file = stdout, .name = "standard output"};
     if (!path || strcmp(path, "-") == 0) return AE_OK;
     r->name = path;
+    r->force = force;
     bool is_device = false;
     ae_status st = ae_results_check(path, force, &is_device);
     if (st == AE_OK && !is_device) st = name_aside(r, path);
@@ -56,7 +57,8 @@ ae_status ae_results_flush(ae_results *r) {
 
 static ae_status put_in_place(const ae_results *r) {
     const ae_status st = ae_path_sync(r->aside);
-    return st == AE_OK ? ae_path_rename(r->aside, r->path) : st;
+    if (st != AE_OK) return st;
+    return r->force ? ae_path_rename(r->aside, r->path) : ae_path_rename_new(r->aside, r->path);
 }
 
 ae_status ae_results_close(ae_results *r, ae_status st) {

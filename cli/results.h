@@ -10,7 +10,7 @@ typedef struct {
     FILE *file;
     const char *name;   /* for messages */
     char *path, *aside; /* NULL for standard output and devices */
-    bool owned;
+    bool owned, force;
 } ae_results;
 
 /* Whether a file may be written at `path`: AE_ERR_USAGE for a folder, and without `force` for a file that exists. Nothing is lost on

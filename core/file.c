@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -174,6 +175,30 @@ ae_status ae_folder_remove(const char *path) {
     return AE_FAIL(AE_ERR_USAGE, "%s: cannot be removed: %s", path, strerror(errno));
 }
 
+/* Descriptors 0 to 2 are left alone, so that 0 is none. */
+static int open_folder(const char *path) {
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int high = fd >= 0 && fd < 3 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
+    if (high != fd) close(fd);
+    return high;
+}
+
+ae_status ae_folder_lock(int *lock, const char *path) {
+    struct stat held, there;
+    *lock = 0;
+    const int fd = open_folder(path);
+    if (fd < 0) return ae_output_failed(path);
+    const bool busy = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    const bool moved = fstat(fd, &held) != 0 || stat(path, &there) != 0 || held.st_ino != there.st_ino;
+    if (!busy && !moved) {
+        *lock = fd;
+        return AE_OK;
+    }
+    close(fd);
+    return AE_FAIL(AE_ERR_USAGE,
+                   "%s: another process is writing there; wait for its end, or choose another place", path);
+}
+
 /* Reads to the end whatever stat says: sizes of pipes and of /proc are not known before. */
 static ae_status read_all(int fd, const char *path, char **bytes, size_t *n, size_t expected) {
     size_t capacity = expected + 1;
@@ -238,6 +263,13 @@ ae_status ae_path_sync(const char *path) {
 ae_status ae_path_rename(const char *from, const char *to) {
     if (rename(from, to) != 0) return ae_output_failed(to);
     return sync_parent(to);
+}
+
+ae_status ae_path_rename_new(const char *from, const char *to) {
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return sync_parent(to);
+    if (errno == EINVAL && !ae_path_exists(to)) return ae_path_rename(from, to); /* not on this file system */
+    if (errno != EEXIST && errno != EINVAL) return ae_output_failed(to);
+    return AE_FAIL(AE_ERR_USAGE, "%s: has appeared meanwhile, and stays; --force would replace it", to);
 }
 
 static ae_status write_and_close(int fd, const char *path, const void *bytes, size_t n) {

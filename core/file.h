@@ -25,6 +25,9 @@ ae_status ae_folder_check(const char *path);
 ae_status ae_folder_remove(const char *path);
 /* What is below it only. */
 ae_status ae_folder_empty(const char *path);
+/* The lock of a folder, held until *lock is closed or the process ends: AE_ERR_USAGE, and *lock 0, when another has it. Where folders have no
+ * locks there is none in the way. */
+ae_status ae_folder_lock(int *lock, const char *path);
 
 /* Whole file with a NUL behind it (caller frees). Missing: AE_ERR_INPUT. */
 ae_status ae_file_read(const char *path, char **bytes, size_t *n);
@@ -34,6 +37,8 @@ ae_status ae_file_write(const char *path, const void *bytes, size_t n);
 ae_status ae_path_sync(const char *path);
 /* rename + fsync of the parent folder. */
 ae_status ae_path_rename(const char *from, const char *to);
+/* The same, but what has appeared at `to` meanwhile stays: AE_ERR_USAGE. */
+ae_status ae_path_rename_new(const char *from, const char *to);
 /* CRC-32 (zlib) and size of a whole file. */
 ae_status ae_file_crc32(const char *path, uint32_t *crc, int64_t *n);
 /* Hands back the memory in which the system keeps what was written; a file that is synced loses nothing. */

@@ -43,6 +43,13 @@ void ae_warn(const char *fmt, ...) {
     put_line("warning: ", text);
 }
 
+void ae_log_fresh_line(void) {
+    pthread_mutex_lock(&lock);
+    if (bar_on_screen) fputc('\n', stderr);
+    bar_on_screen = false;
+    pthread_mutex_unlock(&lock);
+}
+
 void ae_log_quiet(bool quiet) {
     is_quiet = quiet;
 }

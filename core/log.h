@@ -8,7 +8,8 @@
 
 void ae_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* one line; "\n" is added */
 void ae_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* "warning: ..." */
-void ae_log_quiet(bool quiet);                                            /* --quiet: drop ae_log and bars */
+void ae_log_fresh_line(void);  /* ends a bar that stands on the terminal */
+void ae_log_quiet(bool quiet); /* --quiet: drop ae_log and bars */
 
 /* A bar with rate and time left on a terminal; a line every few seconds elsewhere. */
 typedef struct {

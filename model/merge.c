@@ -190,10 +190,11 @@ static ae_status take_rooms(merger *m) {
     m->values = malloc(PIECE * sizeof *m->values);
     m->sums = malloc(PIECE * sizeof *m->sums);
     m->factors = malloc((n + 1) * sizeof *m->factors);
-    m->vectors = malloc(PIECE * sizeof *m->vectors);
-    m->gram = m->r->method == AE_MERGE_SLERP ? malloc(n * n * sizeof *m->gram) : NULL;
-    const bool whole = m->values && m->sums && m->factors && m->vectors;
-    if (whole && (m->gram || m->r->method != AE_MERGE_SLERP)) return AE_OK;
+    const bool turns = m->r->method == AE_MERGE_SLERP;
+    m->vectors = turns ? malloc(PIECE * sizeof *m->vectors) : NULL;
+    m->gram = turns ? malloc(n * n * sizeof *m->gram) : NULL;
+    const bool whole = m->values && m->sums && m->factors;
+    if (whole && (!turns || (m->vectors && m->gram))) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE, "merging: out of memory");
 }
 

@@ -40,7 +40,7 @@ typedef struct {
 } ae_merge_request;
 
 /* A model that lacks a tensor, has one of another shape or one that would be dropped is AE_ERR_INPUT before anything is written, and so are sums
- * that are not finite when they come up. Memory: some 20 MB, whatever the number and size of the models; sums are in double, in the order
+ * that are not finite when they come up. Memory: some 18 MB, with slerp 26, whatever the number and size of the models; sums are in double, in the order
  * given, on one thread, which keeps up with a disk. Each model is read once, for slerp twice. */
 ae_status ae_model_merge(const char *folder, const ae_merge_request *r);
 

@@ -89,8 +89,9 @@ static void find_beginning(const char *bytes, size_t n, ae_metrics_mark *m, ae_m
     size_t at = 0;
     record r;
     for (const char *end; (end = memchr(bytes + at, '\n', n - at)) != NULL; at = (size_t)(end - bytes) + 1) {
-        if (!read_record(&r, bytes + at, (size_t)(end - bytes) - at)) break;
-        if (r.step <= (r.evaluates ? evaluated : step)) break;
+        g->cuts = !read_record(&r, bytes + at, (size_t)(end - bytes) - at) ||
+                  r.step <= (r.evaluates ? evaluated : step);
+        if (g->cuts) break;
         if (r.step > (r.evaluates ? m->evaluated_step : m->step)) break;
         if (!r.evaluates) miss(g, step + 1, r.step - 1);
         *(r.evaluates ? &evaluated : &step) = r.step;

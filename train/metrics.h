@@ -35,6 +35,7 @@ typedef struct {
 typedef struct {
     int64_t first, last, missing; /* steps without a line, the first, the last and how many */
     int64_t evaluation;           /* the last one before the checkpoint, where its line is lost */
+    bool cuts; /* a line that is none, or out of order, ended it: others may stand behind */
 } ae_metrics_gap;
 /* The file may have been lost, cut or made anew since: m->offset moves to the end of the last of its first lines that are whole and from
  * before the checkpoint, in order. It stays where the checkpoint's last line ends there; a file that is not there has no lines. */

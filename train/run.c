@@ -13,6 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int64_t ae_run_step_tokens(const ae_run *run) {
     return run->config->train.batch_rows * run->config->train.row_tokens;
@@ -245,7 +246,8 @@ static ae_status make_plan(ae_run *run) {
 ae_status ae_run_lock(ae_run *run, const ae_train_config *config) {
     char *metrics = ae_path_join(config->run.dir, "metrics.jsonl");
     *run = (ae_run){0};
-    const ae_status st = ae_metrics_lock(&run->metrics, metrics, false);
+    ae_status st = ae_path_is_folder(config->run.dir) ? ae_folder_lock(&run->lock, config->run.dir) : AE_OK;
+    if (st == AE_OK) st = ae_metrics_lock(&run->metrics, metrics, false);
     free(metrics);
     return st;
 }
@@ -367,6 +369,23 @@ static void remove_events(const char *dir) {
     if (d) closedir(d);
 }
 
+/* Lines that cannot be gone on from are cut off; they stay in a copy. */
+static ae_status copy_metrics(const char *metrics) {
+    char *copy = malloc(strlen(metrics) + sizeof ".before"), *bytes = NULL;
+    size_t n = 0;
+    ae_status st =
+        copy ? ae_file_read(metrics, &bytes, &n) : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", metrics);
+    if (st == AE_OK) {
+        sprintf(copy, "%s.before", metrics);
+        st = ae_file_write(copy, bytes, n);
+    }
+    if (st == AE_OK)
+        ae_warn("%s: lines that do not follow on the rest are cut off; %s has the whole file", metrics, copy);
+    free(bytes);
+    free(copy);
+    return st;
+}
+
 /* Its lines are only told of: what trains comes from the checkpoint. */
 static ae_status keep_metrics(ae_run *run, const char *metrics) {
     ae_run_state *s = &run->state;
@@ -377,7 +396,7 @@ static ae_status keep_metrics(ae_run *run, const char *metrics) {
     if (st != AE_OK) return st;
     ae_metrics_tell_gap(metrics, &gap);
     s->metrics_offset = mark.offset;
-    return AE_OK;
+    return gap.cuts ? copy_metrics(metrics) : AE_OK;
 }
 
 /* The line of an evaluation that followed the checkpoint stays, and its figures go into the events again. */
@@ -401,8 +420,9 @@ static ae_status note_evaluation(ae_run *run, const json_t *line) {
 static ae_status lock_folder(ae_run *run, const char *metrics) {
     ae_run_kind kind = AE_RUN_NEW;
     char *checkpoint = NULL;
-    if (run->metrics.file) return AE_OK;
-    ae_status st = ae_metrics_lock(&run->metrics, metrics, true);
+    ae_status st = run->lock ? AE_OK : ae_folder_lock(&run->lock, run->config->run.dir);
+    if (st != AE_OK || run->metrics.file) return st;
+    st = ae_metrics_lock(&run->metrics, metrics, true);
     if (st == AE_OK && run->kind == AE_RUN_NEW) st = ae_run_inspect(run->config->run.dir, &kind, &checkpoint);
     free(checkpoint);
     if (st == AE_OK && kind != AE_RUN_NEW)
@@ -476,5 +496,6 @@ void ae_run_close(ae_run *run) {
     ae_model_source_free(&run->source);
     ae_run_state_free(&run->state);
     free(run->checkpoint);
+    if (run->lock) close(run->lock);
     *run = (ae_run){0};
 }

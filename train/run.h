@@ -16,6 +16,7 @@
 /* Everything that a run of training on token sets holds, in the order in which it comes to life. */
 typedef struct {
     const ae_train_config *config; /* borrowed */
+    int lock;                      /* of run.dir; 0: none yet */
 
     /* inputs: ae_run_open */
     ae_run_kind kind;

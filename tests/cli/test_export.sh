@@ -94,6 +94,20 @@ run 0 "$aerie" score --model owl --input owl.jsonl --output s-owl
 equal s-run s-owl
 run 0 "$aerie" generate --model owl --prompt "The 7th" --max-new 3 --temperature 0
 
+# One process at a time, and without its metrics too.
+rm run-of-owls/metrics.jsonl
+rm -f held go
+mkfifo go
+flock run-of-owls sh -c 'touch held; read -r line <go' &
+i=0
+while [ ! -e held ] && [ $i -lt 200 ]; do sleep 0.05; i=$((i + 1)); done
+run 2 "$aerie" pretrain run-of-owls/config.yaml
+says "another process is writing there"
+absent run-of-owls/metrics.jsonl
+echo >go
+wait
+rm -f held go
+
 # What config.json has no word for is refused by its key, and leaves nothing.
 for key in model.window=-1 model.soft_cap=0 model.scale_embeddings=no; do
     rm -rf odd
@@ -126,14 +140,26 @@ rm -r two.before
 mkdir two.part && echo theirs >two.part/config.json
 mkfifo go
 flock two.part sh -c 'touch held; read -r line <go' &
-while [ ! -e held ]; do sleep 0.05; done
+i=0
+while [ ! -e held ] && [ $i -lt 200 ]; do sleep 0.05; i=$((i + 1)); done
 run 2 "$aerie" export --model one --output two
-says "another process is writing it"
+says "another process is writing there"
+run 2 "$aerie" merge one --output two
+says "another process is writing there"
 [ "$(cat two.part/config.json)" = theirs ] || fail "the other's folder was touched"
 echo >go
 wait
+# What a killed export left there does not come along.
+echo '{}' >two.part/generation_config.json && echo x >two.part/model-00009-of-00009.safetensors
 run 0 "$aerie" export --model one --output two
-absent two.part
+absent two.part two/model-00009-of-00009.safetensors
+# A link is not followed, and "." cannot be moved into place.
+mkdir elsewhere && ln -s elsewhere three.part
+run 2 "$aerie" export --model one --output three
+says "three.part"
+[ -z "$(ls elsewhere)" ] || fail "a link was followed"
+run 2 "$aerie" export --model one --output .
+says "'.'"
 run 2 "$aerie" export --model one --output /dev/full
 says "found a file that is none"
 echo precious >many/notes.txt

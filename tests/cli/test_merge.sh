@@ -20,6 +20,10 @@ run 0 "$aerie" score --model one --input lines.jsonl --output of_one
 equal of_run of_one "a merge of one model scores otherwise"
 run 0 "$aerie" merge --output self one run one
 equal one/model.safetensors self/model.safetensors "the mean of a model with itself"
+run 0 "$aerie" merge --output parts run --shard-bytes 50k
+[ -e parts/model.safetensors.index.json ] || fail "--shard-bytes gives several files"
+run 0 "$aerie" score --model parts --input lines.jsonl --output of_parts
+equal of_run of_parts "a merge in several files scores otherwise"
 run 0 "$aerie" merge --output mean $two one
 cmp -s mean/model.safetensors one/model.safetensors && fail "the mean of two models is one of them"
 run 0 "$aerie" merge --output heavy $two one --weights 0,3

@@ -76,6 +76,11 @@ grep -q '"torch_dtype": "float32"' less/config.json || fail "less/config.json te
 run 0 "$aerie" export --model less --output half --dtype bf16
 run 0 "$aerie" tokenizer trim --model half --input used.txt --output half_less
 grep -q '"torch_dtype": "bfloat16"' half_less/config.json || fail "half_less/config.json tells another type"
+run 0 "$aerie" inspect half_less --json
+prints '"BF16"'
+grep -q '"F32"' out && fail "bfloat16 has become float32"
+run 0 "$aerie" tokenizer trim --model half --input used.txt --output parts --shard-bytes 20k
+[ -e parts/model.safetensors.index.json ] || fail "--shard-bytes gives several files"
 
 # Whoever generates elsewhere stops where this model does.
 grep -q '"eos_token_id": \[' less/generation_config.json || fail "less/generation_config.json tells no ends"

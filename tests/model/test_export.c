@@ -168,6 +168,26 @@ Test(export, a_flipped_bit_of_the_data_is_seen) {
     ae_tensors_close(t);
 }
 
+/* Digits of another form are somebody else's. */
+Test(export, a_checksum_has_eight_digits) {
+    char *bytes = NULL, path[512];
+    size_t n = 0;
+    ae_tensors *t;
+    bool covered = true;
+    write_folder("tiny", "one", AE_WEIGHT_F32, 0);
+    snprintf(path, sizeof path, "%s/one/model.safetensors", scratch_folder);
+    cr_assert_eq(ae_file_read(path, &bytes, &n), AE_OK, "%s", ae_error_message());
+    char *digits = memmem(bytes, n, "aerie_data_crc32", 16);
+    cr_assert_not_null(digits);
+    digits[16 + 3] = 'x';
+    cr_assert_eq(ae_file_write(path, bytes, n), AE_OK);
+    free(bytes);
+    cr_assert_eq(ae_tensors_open(&t, path), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_tensors_check_data(t, &covered), AE_OK, "%s", ae_error_message());
+    cr_assert_not(covered);
+    ae_tensors_close(t);
+}
+
 Test(export, files_of_others_have_no_checksum) {
     ae_tensors *t;
     bool covered = true;

@@ -437,6 +437,17 @@ Test(merge, what_is_not_finite_is_refused_by_its_tensor) {
     r.bf16 = true; /* FLT_MAX, which all have, is beyond bfloat16 */
     cr_assert_eq(ae_model_merge(out, &r), AE_ERR_INPUT);
     cr_assert_message("model.embed_tokens.weight: expected finite numbers");
+    m.of[1][19] = m.of[2][19] = 0x1.ff1p127f; /* half a unit beyond the largest bfloat16 */
+    for (int k = 1; k <= 2; k++) write_model(&m, m.of[k], m.paths[k]);
+    cr_assert_eq(ae_model_merge(out, &r), AE_ERR_INPUT);
+    ae_merge_request far = r; /* FLT_MAX + 0.5 (FLT_MAX + FLT_MAX) */
+    far.method = AE_MERGE_LERP;
+    far.base = m.paths[0];
+    far.amount = 1.5;
+    far.bf16 = false;
+    m.of[0][19] = -FLT_MAX;
+    write_model(&m, m.of[0], m.paths[0]);
+    cr_assert_eq(ae_model_merge(out, &far), AE_ERR_INPUT);
     m.of[2][m.params.total - 1] = NAN;
     write_model(&m, m.of[2], m.paths[2]);
     r.bf16 = false;

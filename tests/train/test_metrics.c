@@ -133,11 +133,12 @@ Test(metrics, finds_the_evaluation_behind_a_checkpoint) {
 typedef struct {
     const char *found, *left;
     int64_t first, last, missing, evaluation;
+    bool cuts;
 } loss_case;
 
 static void check_loss(const loss_case *c) {
     ae_metrics_mark mark = {.step = 4, .evaluated_step = 3, .offset = (int64_t)strlen(WHOLE)};
-    ae_metrics_gap gap = {9, 9, 9, 9};
+    ae_metrics_gap gap = {9, 9, 9, 9, true};
     if (c->found) ASSERT_OK(ae_file_write(path, c->found, strlen(c->found)));
     ASSERT_OK(ae_metrics_find_end(path, &mark, &gap));
     cr_assert_eq(mark.offset, (int64_t)strlen(c->left), "%lld of %s", (long long)mark.offset, c->found);
@@ -145,27 +146,28 @@ static void check_loss(const loss_case *c) {
               "%lld to %lld, %lld of %s", (long long)gap.first, (long long)gap.last, (long long)gap.missing,
               c->found);
     cr_assert_eq(gap.evaluation, c->evaluation, "evaluation of %s", c->found);
+    cr_assert_eq(gap.cuts, c->cuts, "cuts of %s", c->found);
 }
 
 Test(metrics, what_is_left_of_a_file) {
     const loss_case cases[] = {
-        {NULL, "", 1, 4, 4, 3}, /* first: the file is not there */
-        {"", "", 1, 4, 4, 3},
-        {WHOLE, WHOLE, 0, 0, 0, 0},
-        {WHOLE STEP_LINE(5) "{\"st", WHOLE, 0, 0, 0, 0},
-        {UP_TO_3 EVAL_LINE(3), UP_TO_3 EVAL_LINE(3), 4, 4, 1, 0},
-        {UP_TO_3, UP_TO_3, 4, 4, 1, 3},
-        {UP_TO_3 STEP_LINE(4), UP_TO_3 STEP_LINE(4), 0, 0, 0, 3},
-        {UP_TO_3 "{\"step\":3,\"ev", UP_TO_3, 4, 4, 1, 3},
-        {"{\"step\":1,\"lo", "", 1, 4, 4, 3},
-        {STEP_LINE(1) "\n" STEP_LINE(2), STEP_LINE(1), 2, 4, 3, 3},
-        {STEP_LINE(1) STEP_LINE(1) STEP_LINE(2), STEP_LINE(1), 2, 4, 3, 3},
-        {STEP_LINE(2) STEP_LINE(4), STEP_LINE(2) STEP_LINE(4), 1, 3, 2, 3},
+        {NULL, "", 1, 4, 4, 3, false}, /* first: the file is not there */
+        {"", "", 1, 4, 4, 3, false},
+        {WHOLE, WHOLE, 0, 0, 0, 0, false},
+        {WHOLE STEP_LINE(5) "{\"st", WHOLE, 0, 0, 0, 0, false},
+        {UP_TO_3 EVAL_LINE(3), UP_TO_3 EVAL_LINE(3), 4, 4, 1, 0, false},
+        {UP_TO_3, UP_TO_3, 4, 4, 1, 3, false},
+        {UP_TO_3 STEP_LINE(4), UP_TO_3 STEP_LINE(4), 0, 0, 0, 3, false},
+        {UP_TO_3 "{\"step\":3,\"ev", UP_TO_3, 4, 4, 1, 3, false},
+        {"{\"step\":1,\"lo", "", 1, 4, 4, 3, false},
+        {STEP_LINE(1) "\n" STEP_LINE(2), STEP_LINE(1), 2, 4, 3, 3, true},
+        {STEP_LINE(1) STEP_LINE(1) STEP_LINE(2), STEP_LINE(1), 2, 4, 3, 3, true},
+        {STEP_LINE(2) STEP_LINE(4), STEP_LINE(2) STEP_LINE(4), 1, 3, 2, 3, false},
         /* The evaluation right behind the checkpoint is found later. */
-        {STEP_LINE(3) STEP_LINE(4) EVAL_LINE(4), STEP_LINE(3) STEP_LINE(4), 1, 2, 2, 3},
+        {STEP_LINE(3) STEP_LINE(4) EVAL_LINE(4), STEP_LINE(3) STEP_LINE(4), 1, 2, 2, 3, false},
         /* Made anew since, by steps behind an older checkpoint: longer than the offset, and of the same length. */
-        {STEP_LINE(5) STEP_LINE(6) STEP_LINE(7) STEP_LINE(8) STEP_LINE(9), "", 1, 4, 4, 3},
-        {UP_TO_3 EVAL_LINE(3) STEP_LINE(5) STEP_LINE(6), UP_TO_3 EVAL_LINE(3), 4, 4, 1, 0},
+        {STEP_LINE(5) STEP_LINE(6) STEP_LINE(7) STEP_LINE(8) STEP_LINE(9), "", 1, 4, 4, 3, false},
+        {UP_TO_3 EVAL_LINE(3) STEP_LINE(5) STEP_LINE(6), UP_TO_3 EVAL_LINE(3), 4, 4, 1, 0, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_loss(&cases[i]);
 }
@@ -176,4 +178,31 @@ Test(metrics, a_folder_in_its_place_is_refused) {
     ASSERT_FAILS(AE_ERR_USAGE, ae_metrics_lock(&m, path, false));
     ASSERT_SAYS("metrics.jsonl");
     cr_assert_null(m.file);
+}
+
+Test(metrics, what_was_lost_is_told_in_one_line) {
+    static const struct {
+        ae_metrics_gap gap;
+        const char *says;
+    } cases[] = {
+        {{0, 0, 0, 3, false}, "m.jsonl: the evaluation of step 3 is not in it: "},
+        {{4, 4, 1, 3, false}, "m.jsonl: step 4 is not in it: "},
+        {{1, 4, 4, 0, false}, "m.jsonl: steps 1 to 4 are not in it: "},
+        {{1, 4, 3, 0, false}, "m.jsonl: 3 of the steps 1 to 4 are not in it: "},
+        {{0, 0, 0, 0, false}, ""},
+    };
+    char text[512];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        FILE *old = stderr;
+        char *said = NULL;
+        size_t n = 0;
+        stderr = open_memstream(&said, &n);
+        ae_metrics_tell_gap("m.jsonl", &cases[i].gap);
+        fclose(stderr);
+        stderr = old;
+        snprintf(text, sizeof text, "%s%s", n > 0 ? "warning: " : "", cases[i].says);
+        cr_assert(strncmp(said, text, strlen(text)) == 0 && (n > 0) == (cases[i].says[0] != '\0'), "%s",
+                  said);
+        free(said);
+    }
 }

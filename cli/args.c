@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { ARGS_MAX = 64, HELP_COLUMN = 28 };
 
@@ -161,6 +162,44 @@ static ae_status stray(const cursor *c, const ae_arg *table, size_t n, const cha
                    first, word, second, word);
 }
 
+/* Flags that come behind the stray word are given too. */
+static void note_given(cursor *c, const ae_arg *table, size_t n) {
+    for (int i = c->at; i < c->argc; i++) {
+        const char *word = c->argv[i];
+        if (strncmp(word, "--", 2) != 0) continue;
+        const ae_arg *a = find(table, n, word + 2, strcspn(word + 2, "="));
+        if (a) c->given[a - table] = true;
+    }
+}
+
+static bool is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_ino == y.st_ino &&
+           x.st_dev == y.st_dev;
+}
+
+/* The flag whose value is this file. */
+static const char *flag_of_file(const ae_arg *table, size_t n, const char *path) {
+    for (size_t i = 0; i < n; i++) {
+        const ae_arg *a = &table[i];
+        if (strcmp(a->name, "output") == 0) continue;
+        if (a->type == AE_ARG_TEXT && is_same_file(*(const char *const *)a->to, path)) return a->name;
+        const ae_arg_list *list = a->type == AE_ARG_WORDS ? a->to : NULL;
+        for (size_t k = 0; list && k < list->n; k++)
+            if (is_same_file(list->items[k], path)) return a->name;
+    }
+    return NULL;
+}
+
+/* --force replaces an earlier result, never what is read. */
+static ae_status check_output(const ae_arg *table, size_t n) {
+    const ae_arg *a = find(table, n, "output", 6);
+    const char *path = a && a->type == AE_ARG_TEXT ? *(const char *const *)a->to : NULL;
+    const char *flag = path ? flag_of_file(table, n, path) : NULL;
+    if (!flag) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "--output: %s is the file of --%s too; name another", path, flag);
+}
+
 ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae_arg_list *words,
                         bool *help) {
     cursor c = {.argv = argv, .argc = argc, .at = 1};
@@ -169,6 +208,7 @@ ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae
     while (c.at < argc && st == AE_OK) {
         const char *word = argv[c.at++];
         if (only_words || !is_flag(word)) {
+            if (!words) note_given(&c, table, n);
             st = words ? list_add(words, word) : stray(&c, table, n, word);
         } else if (strcmp(word, "--") == 0) {
             only_words = true;
@@ -182,7 +222,7 @@ ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae
             st = a ? take_flag(a, word[2 + length] ? word + 3 + length : NULL, &c) : unknown(table, n, word);
         }
     }
-    return st;
+    return st == AE_OK ? check_output(table, n) : st;
 }
 
 ae_arg ae_arg_quiet(bool *to) {

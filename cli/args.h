@@ -59,7 +59,8 @@ ae_arg ae_arg_shard_bytes(int64_t *to);
 
 /* argv[0] is the verb. Words that belong to no flag go to `words`, in order; NULL: none are allowed, and a fault names the flags that may have
  * been meant: the first of the table that take a word and were not given. "-" is a word,
- * what follows "--" is words. `--help` or `-h` sets *help and ends the reading. Faults are AE_ERR_USAGE. */
+ * what follows "--" is words. `--help` or `-h` sets *help and ends the reading. Faults are AE_ERR_USAGE,
+ * among them an --output that is the file of another flag. */
 ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae_arg_list *words, bool *help);
 
 /* AE_ERR_USAGE "--name is missing: HELP" when `missing`; for flags that a verb cannot do without. */

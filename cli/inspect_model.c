@@ -202,6 +202,16 @@ out:
     return st;
 }
 
+/* JSON that somebody else will read. */
+static ae_status check_json(ae_inspection *i, const char *folder, const char *name) {
+    char *path = ae_path_join(folder, name);
+    json_t *root = NULL;
+    const ae_status st = ae_inspect_note(i, ae_json_load(&root, path));
+    json_decref(root);
+    free(path);
+    return st;
+}
+
 static ae_status add_small_files(ae_inspection *i, const char *folder) {
     static const char *const names[] = {"config.json",     "generation_config.json",
                                         "tokenizer.model", "tokenizer_config.json",
@@ -210,6 +220,9 @@ static ae_status add_small_files(ae_inspection *i, const char *folder) {
     for (size_t k = 0; st == AE_OK && k < sizeof names / sizeof *names; k++) {
         if (ae_path_has(folder, names[k])) st = ae_inspect_file(i, folder, names[k]);
     }
+    for (size_t k = 0; st == AE_OK && k < sizeof names / sizeof *names; k++)
+        if (strstr(names[k], "_config.json") && ae_path_has(folder, names[k]))
+            st = check_json(i, folder, names[k]);
     return st;
 }
 

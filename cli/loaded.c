@@ -24,6 +24,13 @@ static ae_status check_room(const char *path, const ae_model_config *c, const ae
                    be->weights == AE_WEIGHT_INT4 ? "" : "; a smaller --dtype needs less");
 }
 
+/* Rows of padding are fine, another model's tokenizer is not, and numbers alone do not tell. */
+static void warn_of_rows(const ae_tokenizer *t, const ae_model_source *s) {
+    if (!t || ae_tokenizer_size(t) == s->config.V) return;
+    ae_warn("%s: %d pieces for a table of %td rows; is it the tokenizer of this model?", s->tokenizer,
+            (int)ae_tokenizer_size(t), s->config.V);
+}
+
 ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int64_t threads) {
     ae_model_source source = {0};
     int64_t parameters = 0;
@@ -40,6 +47,7 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     AE_TRY(ae_model_source_verify(&source));
     AE_TRY(check_room(path, &source.config, &l->be, &parameters));
     if (source.tokenizer) AE_TRY(ae_tokenizer_open(&l->tokenizer, source.tokenizer));
+    warn_of_rows(l->tokenizer, &source);
     AE_TRY(ae_model_open_source(&l->model, &l->be, &source, false));
     ae_format_count(count, sizeof count, (double)parameters);
     ae_log("%s: %s parameters in %s, %s, %d threads, %s kernels", source.folder, count,

@@ -60,6 +60,14 @@ static ae_status check_sources(const ae_output_folder *f, const char *folder) {
     return AE_OK;
 }
 
+static bool is_empty(const char *folder) {
+    DIR *d = opendir(folder);
+    int n = 0;
+    while (d && readdir(d)) n++;
+    if (d) closedir(d);
+    return n == 2; /* itself and its parent */
+}
+
 static ae_status check_place(const ae_output_folder *f, const char *output, const char *aside,
                              const char *before) {
     const char *const goes[] = {output, aside, before};
@@ -68,7 +76,7 @@ static ae_status check_place(const ae_output_folder *f, const char *output, cons
         st = check_sources(f, goes[i]);
         if (st == AE_OK) st = check_replaceable(f, goes[i]);
     }
-    if (st != AE_OK || f->force || !ae_path_exists(output)) return st;
+    if (st != AE_OK || f->force || !ae_path_exists(output) || is_empty(output)) return st;
     return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
 }
 
@@ -96,6 +104,7 @@ static ae_status move_in(const ae_output_folder *f, const char *aside, const cha
     AE_TRY(check_replaceable(f, before));
     AE_TRY(ae_folder_remove(before));
     if (replaces) AE_TRY(ae_path_rename(output, before));
+    if (!replaces) (void)rmdir(output); /* one that is empty is as good as none */
     st = ae_path_rename_new(aside, output);
     if (st != AE_OK && replaces) (void)rename(before, output);
     if (st == AE_OK && ae_folder_remove(before) != AE_OK) ae_warn("%s", ae_error_message());
@@ -105,7 +114,7 @@ out:
 
 static ae_status check_name(const char *output) {
     const char *last = ae_path_last(output);
-    if (strcmp(last, ".") != 0 && strcmp(last, "..") != 0) return AE_OK;
+    if (*last && strcmp(last, ".") != 0 && strcmp(last, "..") != 0) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE,
                    "--output: expected the name of a folder that can be moved into place, found '%s'",
                    output);

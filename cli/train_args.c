@@ -1,5 +1,7 @@
 #include "cli/train_args.h"
 
+#include "core/file.h"
+
 #include <string.h>
 
 /* A second file would change keys of the first unseen. */
@@ -15,6 +17,10 @@ static ae_status find_file(const ae_arg_list *words, const char **file) {
                            word, *file);
         *file = word;
     }
+    if (*file && ae_path_is_folder(*file) && ae_path_has(*file, "config.yaml"))
+        return AE_FAIL(AE_ERR_USAGE,
+                       "%s: expected a CONFIG.yaml, found a folder; did you mean %s/config.yaml?", *file,
+                       *file);
     return AE_OK;
 }
 

@@ -107,7 +107,10 @@ ae_status ae_verb_export(int argc, char **argv) {
          .fallback = "f32",
          .help = "of all tensors; bf16 rounds to the nearest"},
         ae_arg_shard_bytes(&o.shard_bytes),
-        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace a folder that export wrote"},
+        {.name = "force",
+         .type = AE_ARG_FLAG,
+         .to = &o.force,
+         .help = "replace a folder that holds nothing but files of the names that export writes"},
         ae_arg_quiet(&o.quiet),
     };
     const size_t n = sizeof table / sizeof *table;

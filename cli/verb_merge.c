@@ -339,7 +339,10 @@ ae_status ae_verb_merge(int argc, char **argv) {
          .fallback = "f32",
          .help = "of the tensors written"},
         ae_arg_shard_bytes(&o.shard_bytes),
-        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace a folder that merge wrote"},
+        {.name = "force",
+         .type = AE_ARG_FLAG,
+         .to = &o.force,
+         .help = "replace a folder that holds nothing but files of the names that merge writes"},
         ae_arg_quiet(&o.quiet),
     };
     const size_t n = sizeof table / sizeof *table;

@@ -174,7 +174,7 @@ ae_status ae_verb_quantize(int argc, char **argv) {
         {.name = "force",
          .type = AE_ARG_FLAG,
          .to = &o.force,
-         .help = "replace a folder that quantize wrote"},
+         .help = "replace a folder that holds nothing but files of the names that quantize writes"},
         ae_arg_threads(&o.threads),
         ae_arg_quiet(&o.quiet),
     };

@@ -266,7 +266,11 @@ ae_status ae_verb_tokenizer_trim(int argc, char **argv) {
          .fallback = "text",
          .help = "the JSONL field that holds the text"},
         ae_arg_shard_bytes(&o.shard_bytes),
-        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace an output that trim wrote"},
+        {.name = "force",
+         .type = AE_ARG_FLAG,
+         .to = &o.force,
+         .help =
+             "replace a tokenizer, or a folder that holds nothing but files of the names that trim writes"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &o.json, .help = "what it saves as JSON on stdout"},
         ae_arg_quiet(&o.quiet),
     };

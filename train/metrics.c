@@ -134,7 +134,7 @@ ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *of
 }
 
 void ae_metrics_tell_gap(const char *metrics, const ae_metrics_gap *g) {
-    static const char whole[] = "lost since the checkpoint; the training state is whole and the run goes on";
+    static const char whole[] = "missing or unreadable; the training state is whole and the run goes on";
     const long long first = (long long)g->first, last = (long long)g->last, n = (long long)g->missing;
     if (n == 0 && g->evaluation > 0)
         ae_warn("%s: the evaluation of step %lld is not in it: %s", metrics, (long long)g->evaluation, whole);

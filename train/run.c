@@ -380,7 +380,8 @@ static ae_status copy_metrics(const char *metrics) {
         st = ae_file_write(copy, bytes, n);
     }
     if (st == AE_OK)
-        ae_warn("%s: lines that do not follow on the rest are cut off; %s has the whole file", metrics, copy);
+        ae_warn("%s: lines from which the run does not go on are cut off; %s has the whole file", metrics,
+                copy);
     free(bytes);
     free(copy);
     return st;
@@ -391,7 +392,7 @@ static ae_status keep_metrics(ae_run *run, const char *metrics) {
     ae_run_state *s = &run->state;
     ae_metrics_mark mark = {s->step, s->evaluated_step, s->metrics_offset};
     ae_metrics_gap gap;
-    if (!run->checkpoint) return AE_OK;
+    if (!run->checkpoint) return ae_file_size(metrics) > 0 ? copy_metrics(metrics) : AE_OK;
     const ae_status st = ae_metrics_find_end(metrics, &mark, &gap);
     if (st != AE_OK) return st;
     ae_metrics_tell_gap(metrics, &gap);

@@ -158,6 +158,10 @@ mkdir elsewhere && ln -s elsewhere three.part
 run 2 "$aerie" export --model one --output three
 says "three.part"
 [ -z "$(ls elsewhere)" ] || fail "a link was followed"
+mkdir empty
+run 0 "$aerie" export --model one --output empty
+run 2 "$aerie" export --model one --output ""
+says "--output"
 run 2 "$aerie" export --model one --output .
 says "'.'"
 run 2 "$aerie" export --model one --output /dev/full

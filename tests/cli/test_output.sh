@@ -10,6 +10,12 @@ says "--force"
 run 0 "$aerie" score --model "$tiny" --input "$lines" --output old.jsonl --force
 grep -q logprobs old.jsonl || fail "--force replaces the output"
 
+# Nor is what is read ever replaced.
+cp "$lines" mine.jsonl
+run 2 "$aerie" score --model "$tiny" --input mine.jsonl --output ./mine.jsonl --force
+says "--output: ./mine.jsonl is the file of --input too"
+equal mine.jsonl "$lines"
+
 mkdir folder
 run 2 "$aerie" score --model "$tiny" --input "$lines" --output folder
 says "found a folder"

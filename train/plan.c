@@ -140,6 +140,16 @@ static bool choose(ae_plan *p, const ae_plan_request *r, const sizes *s) {
     return false;
 }
 
+/* Halves the rows until they fit; with `keeps_step` there are twice as many each time. */
+static bool shorten(ae_plan *trial, ae_plan_request *r, const sizes *s, bool keeps_step) {
+    while (r->row_tokens > FEWEST_ROW_TOKENS) {
+        r->row_tokens /= 2;
+        if (keeps_step) r->batch_rows *= 2;
+        if (choose(trial, r, s)) return true;
+    }
+    return false;
+}
+
 /* What to change: the first of the keys below that makes it fit. */
 static void find_remedy(const ae_plan *p, const ae_plan_request *r, const sizes *s, char *out, size_t n) {
     ae_plan trial = *p;
@@ -156,15 +166,14 @@ static void find_remedy(const ae_plan *p, const ae_plan_request *r, const sizes 
                  trial.micro_rows, trial.recompute_blocks, trial.lean_mlps);
         return;
     }
-    while (freer.row_tokens > FEWEST_ROW_TOKENS) {
-        freer.row_tokens /= 2;
-        freer.batch_rows *= 2;
-        if (!choose(&trial, &freer, s)) continue;
+    ae_plan_request fewer = freer;
+    if (shorten(&trial, &freer, s, true))
         snprintf(out, n, "train.row_tokens=%td train.batch_rows=%td would fit", freer.row_tokens,
                  freer.batch_rows);
-        return;
-    }
-    snprintf(out, n, "no length of rows would fit: take a smaller model");
+    else if (shorten(&trial, &fewer, s, false))
+        snprintf(out, n, "train.row_tokens=%td would fit, with fewer tokens a step", fewer.row_tokens);
+    else
+        snprintf(out, n, "no length of rows would fit: take a smaller model");
 }
 
 /* What the whole program would take at the least, "train.memory_gb=0.164 is the least that fits; else ", where a key alone is in the way.

@@ -108,6 +108,18 @@ Test(plan, packs_at_use_before_it_computes_twice) {
               "one room for the largest beside what the model has");
 }
 
+/* Where the tokens of a step alone are too many, shorter rows at the same step would not do. */
+Test(plan, refuses_a_step_that_is_too_big_with_one_that_fits) {
+    ae_plan_request r = request_for("s23");
+    ae_plan p;
+    r.row_tokens = 1000000000;
+    r.available_bytes = (size_t)4 << 30;
+    ASSERT_FAILS(AE_ERR_RESOURCE, ae_plan_make(&p, &r));
+    ASSERT_SAYS("would fit, with fewer tokens a step");
+    r.row_tokens = atol(strchr(strstr(ae_error_message(), "train.row_tokens="), '=') + 1);
+    ASSERT_OK(ae_plan_make(&p, &r));
+}
+
 /* The settings that a refusal names do fit. */
 Test(plan, refuses_with_what_would_fit) {
     ae_plan_request r = request_for("s23");

@@ -144,10 +144,22 @@ Test(export, bf16_is_rounded_once) {
     cr_assert_lt(ae_file_size(scratch_path("half/model.safetensors")), f32 * 6 / 10);
 }
 
-/* A bit of the data that has turned over changes no size and no header. */
-Test(export, a_flipped_bit_of_the_data_is_seen) {
+/* A folder whose byte `at` behind `mark`, or with NULL from the end, is another. */
+static void write_changed(const char *mark, size_t at, char flip) {
     char *bytes = NULL, path[512];
     size_t n = 0;
+    write_folder("tiny", "one", AE_WEIGHT_F32, 0);
+    snprintf(path, sizeof path, "%s/one/model.safetensors", scratch_folder);
+    cr_assert_eq(ae_file_read(path, &bytes, &n), AE_OK, "%s", ae_error_message());
+    char *from = mark ? memmem(bytes, n, mark, strlen(mark)) : bytes + n;
+    cr_assert_not_null(from);
+    *(mark ? from + at : from - at) ^= flip;
+    cr_assert_eq(ae_file_write(path, bytes, n), AE_OK);
+    free(bytes);
+}
+
+/* A bit of the data that has turned over changes no size and no header. */
+Test(export, a_flipped_bit_of_the_data_is_seen) {
     ae_tensors *t;
     bool covered = false;
     write_folder("tiny", "sums", AE_WEIGHT_F32, 20000);
@@ -156,12 +168,7 @@ Test(export, a_flipped_bit_of_the_data_is_seen) {
     cr_assert(covered);
     ae_tensors_close(t);
 
-    write_folder("tiny", "one", AE_WEIGHT_F32, 0);
-    snprintf(path, sizeof path, "%s/one/model.safetensors", scratch_folder);
-    cr_assert_eq(ae_file_read(path, &bytes, &n), AE_OK, "%s", ae_error_message());
-    bytes[n - 3] ^= 4;
-    cr_assert_eq(ae_file_write(path, bytes, n), AE_OK);
-    free(bytes);
+    write_changed(NULL, 3, 4);
     cr_assert_eq(ae_tensors_open(&t, scratch_path("one")), AE_OK);
     cr_assert_eq(ae_tensors_check_data(t, &covered), AE_ERR_INPUT);
     cr_assert_message("one/model.safetensors: data: expected CRC-32");
@@ -170,19 +177,10 @@ Test(export, a_flipped_bit_of_the_data_is_seen) {
 
 /* Digits of another form are somebody else's. */
 Test(export, a_checksum_has_eight_digits) {
-    char *bytes = NULL, path[512];
-    size_t n = 0;
     ae_tensors *t;
     bool covered = true;
-    write_folder("tiny", "one", AE_WEIGHT_F32, 0);
-    snprintf(path, sizeof path, "%s/one/model.safetensors", scratch_folder);
-    cr_assert_eq(ae_file_read(path, &bytes, &n), AE_OK, "%s", ae_error_message());
-    char *digits = memmem(bytes, n, "aerie_data_crc32", 16);
-    cr_assert_not_null(digits);
-    digits[16 + 3] = 'x';
-    cr_assert_eq(ae_file_write(path, bytes, n), AE_OK);
-    free(bytes);
-    cr_assert_eq(ae_tensors_open(&t, path), AE_OK, "%s", ae_error_message());
+    write_changed("aerie_data_crc32\":\"", 19, 0x40);
+    cr_assert_eq(ae_tensors_open(&t, scratch_path("one")), AE_OK, "%s", ae_error_message());
     cr_assert_eq(ae_tensors_check_data(t, &covered), AE_OK, "%s", ae_error_message());
     cr_assert_not(covered);
     ae_tensors_close(t);

@@ -11,6 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+const ae_model_config train_rig_shape = {.V = RIG_VOCAB,
+                                         .D = 32,
+                                         .C = 48,
+                                         .E = 64,
+                                         .N = 2,
+                                         .G = 1,
+                                         .H = 16,
+                                         .W = 10,
+                                         .K = 4,
+                                         .blocks = 3,
+                                         .pattern = {AE_RECURRENT, AE_RECURRENT, AE_ATTENTION},
+                                         .rope_theta = 10000,
+                                         .rope_share = 0.5,
+                                         .norm_eps = 1e-6,
+                                         .soft_cap = 30,
+                                         .scale_embeddings = true};
+
 void train_rig_open(train_rig *r) {
     const char *base = getenv("TMPDIR");
     snprintf(r->folder, sizeof r->folder, "%s/aerie-test-XXXXXX", base ? base : "/tmp");

@@ -1,6 +1,7 @@
 #ifndef AE_TESTS_TRAIN_RIG_H
 #define AE_TESTS_TRAIN_RIG_H
 #include "data/token_set.h"
+#include "model/config.h"
 #include "train/config.h"
 
 #include <criterion/criterion.h>
@@ -10,6 +11,9 @@
 /* A folder of the test's own with small token sets, and runs of a small model on them. */
 
 enum { RIG_VOCAB = 40 };
+
+/* Two recurrent blocks and one of attention over that vocabulary. */
+extern const ae_model_config train_rig_shape;
 
 typedef struct {
     char folder[256];

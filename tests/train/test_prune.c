@@ -1,27 +1,19 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "model/source.h"
+#include "tests/core/scratch.h"
 #include "train/checkpoint.h"
-
-#include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 /* Which folders of checkpoints go by the rules for keeping them. */
 
-static char run[] = "/tmp/aerie-test-XXXXXX";
+static const char *const run = scratch_folder;
 
 static void open_it(void) {
     ae_log_quiet(true);
-    cr_assert_not_null(mkdtemp(run));
+    scratch_make();
 }
 
-static void close_it(void) {
-    cr_assert_eq(ae_folder_remove(run), AE_OK);
-}
-
-TestSuite(prune, .init = open_it, .fini = close_it);
+TestSuite(prune, .init = open_it, .fini = scratch_remove);
 
 typedef struct {
     int64_t present[10]; /* ended by 0, like all lists here */

@@ -17,23 +17,6 @@ typedef struct {
     ae_token_set *set;
 } step_rig;
 
-static const ae_model_config shape = {.V = RIG_VOCAB,
-                                      .D = 32,
-                                      .C = 48,
-                                      .E = 64,
-                                      .N = 2,
-                                      .G = 1,
-                                      .H = 16,
-                                      .W = 10,
-                                      .K = 4,
-                                      .blocks = 3,
-                                      .pattern = {AE_RECURRENT, AE_RECURRENT, AE_ATTENTION},
-                                      .rope_theta = 10000,
-                                      .rope_share = 0.5,
-                                      .norm_eps = 1e-6,
-                                      .soft_cap = 30,
-                                      .scale_embeddings = true};
-
 static step_rig r;
 
 static void read_rows(void) {
@@ -48,7 +31,7 @@ static void open_it(void) {
     ptrdiff_t n;
     train_rig_open(&r.folder);
     ASSERT_OK(ae_backend_cpu(&r.be, &(ae_backend_options){.threads = 2}));
-    ASSERT_OK(ae_model_init(&r.model, &r.be, &shape, true));
+    ASSERT_OK(ae_model_init(&r.model, &r.be, &train_rig_shape, true));
     ASSERT_OK(ae_model_set_initial(&r.model, 3));
     ASSERT_OK(ae_pass_new(&r.pass, &r.model, (ae_pass_dims){.B = B, .T = T}, true));
     ASSERT_OK(ae_step_optim_params(&r.model, &params, &n));

@@ -10,23 +10,6 @@
 
 /* What a checkpoint holds of parameters that change the moment its writer says that they may. */
 
-static const ae_model_config shape = {.V = RIG_VOCAB,
-                                      .D = 32,
-                                      .C = 48,
-                                      .E = 64,
-                                      .N = 2,
-                                      .G = 1,
-                                      .H = 16,
-                                      .W = 10,
-                                      .K = 4,
-                                      .blocks = 3,
-                                      .pattern = {AE_RECURRENT, AE_RECURRENT, AE_ATTENTION},
-                                      .rope_theta = 10000,
-                                      .rope_share = 0.5,
-                                      .norm_eps = 1e-6,
-                                      .soft_cap = 30,
-                                      .scale_embeddings = true};
-
 static struct {
     train_rig folder;
     ae_backend be;
@@ -55,7 +38,7 @@ static void open_it(void) {
     ptrdiff_t n;
     train_rig_open(&r.folder);
     ASSERT_OK(ae_backend_cpu(&r.be, &(ae_backend_options){.threads = 1}));
-    ASSERT_OK(ae_model_init(&r.model, &r.be, &shape, true));
+    ASSERT_OK(ae_model_init(&r.model, &r.be, &train_rig_shape, true));
     ASSERT_OK(ae_model_set_initial(&r.model, 3));
     ASSERT_OK(ae_step_optim_params(&r.model, &params, &n));
     ASSERT_OK(ae_optimizer_init(&r.optimizer, &r.be, &(ae_adamw_options){.beta1 = 0.9}, params, n));

@@ -100,7 +100,7 @@ static ae_status move_in(const ae_output_folder *f, const char *aside, const cha
                          const char *before) {
     ae_status st;
     const bool replaces = f->force && ae_path_exists(output);
-    AE_TRY(check_replaceable(f, output)); /* once more: filling took its time */
+    if (replaces) AE_TRY(check_replaceable(f, output)); /* once more: filling took its time */
     AE_TRY(check_replaceable(f, before));
     AE_TRY(ae_folder_remove(before));
     if (replaces) AE_TRY(ae_path_rename(output, before));
@@ -131,20 +131,22 @@ ae_status ae_output_folder_write(const ae_output_folder *f) {
     char *output = ae_path_join("", f->output);
     for (size_t n = strlen(output); n > 1 && output[n - 1] == '/'; n--) output[n - 1] = '\0';
     char *aside = beside(output, ".part"), *before = beside(output, ".before");
-    bool filled = false; /* a folder that is not ours to judge stays */
-    int lock = 0;        /* what stands aside is ours while we have it */
+    bool half =
+        false; /* what stands aside is ours and half-written: it goes; what is whole stays, whatever is in its way */
+    int lock = 0;
     ae_status st = check_name(output);
     if (st != AE_OK) goto out;
     if (!aside || !before) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
     AE_TRY(lock_aside(aside, &lock));
     AE_TRY(check_place(f, output, aside, before));
-    filled = true;
+    half = true;
     AE_TRY(make_aside(aside, &lock));
     AE_TRY(f->fill(f->context, aside));
     AE_TRY(ae_path_sync(aside));
+    half = false;
     AE_TRY(move_in(f, aside, output, before));
 out:
-    if (st != AE_OK && lock && filled) (void)ae_folder_remove(aside);
+    if (half && lock) (void)ae_folder_remove(aside);
     if (lock) close(lock);
     free(before);
     free(aside);

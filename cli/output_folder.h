@@ -21,7 +21,8 @@ typedef struct {
     void *context;
 } ae_output_folder;
 
-/* AE_ERR_USAGE when the place is taken, or being written by another process. After a failure nothing of it is left. */
+/* AE_ERR_USAGE when the place is taken, or being written by another process. After a failure nothing of it is left, but for a folder that is whole
+ * and cannot be moved into place: it stays as OUTPUT.part. */
 ae_status ae_output_folder_write(const ae_output_folder *f);
 /* FOLDER/NAME with the bytes of the file `from`. */
 ae_status ae_output_folder_copy(const char *folder, const char *name, const char *from);

@@ -56,8 +56,6 @@ ae_status ae_results_flush(ae_results *r) {
 }
 
 static ae_status put_in_place(const ae_results *r) {
-    const ae_status st = ae_path_sync(r->aside);
-    if (st != AE_OK) return st;
     return r->force ? ae_path_rename(r->aside, r->path) : ae_path_rename_new(r->aside, r->path);
 }
 
@@ -65,8 +63,10 @@ ae_status ae_results_close(ae_results *r, ae_status st) {
     if (r->owned) {
         if (st == AE_OK) st = ae_results_flush(r);
         if (fclose(r->file) != 0 && st == AE_OK) st = ae_output_failed(r->name);
-        if (st == AE_OK && r->aside) st = put_in_place(r);
+        if (st == AE_OK && r->aside) st = ae_path_sync(r->aside);
         if (st != AE_OK && r->aside) unlink(r->aside);
+        if (st == AE_OK && r->aside)
+            st = put_in_place(r); /* it is whole: where it cannot go it stays aside */
     }
     free(r->path);
     free(r->aside);

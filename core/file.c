@@ -269,7 +269,8 @@ ae_status ae_path_rename_new(const char *from, const char *to) {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return sync_parent(to);
     if (errno == EINVAL && !ae_path_exists(to)) return ae_path_rename(from, to); /* not on this file system */
     if (errno != EEXIST && errno != EINVAL) return ae_output_failed(to);
-    return AE_FAIL(AE_ERR_USAGE, "%s: has appeared meanwhile, and stays; --force would replace it", to);
+    return AE_FAIL(AE_ERR_USAGE, "%s: has appeared meanwhile, and stays; what was written is whole in %s", to,
+                   from);
 }
 
 static ae_status write_and_close(int fd, const char *path, const void *bytes, size_t n) {

@@ -47,6 +47,22 @@ while [ $i -lt 300 ]; do cat "$lines"; i=$((i + 1)); done >many
 [ "$(cat status)" = 0 ] || fail "a closed pipe ended with status $(cat status)"
 [ -s err ] && fail "a closed pipe was told: $(cat err)"
 
+# What appears at the output meanwhile stays, and so does the result.
+mkfifo feed
+"$aerie" score --model "$tiny" --input - --output late.jsonl <feed >out 2>err &
+pid=$!
+exec 3>feed
+head -n 1 "$lines" >&3
+i=0
+while [ ! -s "late.jsonl.part-$pid" ] && [ $i -lt 200 ]; do sleep 0.1; i=$((i + 1)); done
+echo precious >late.jsonl
+exec 3>&-
+wait $pid
+[ $? = 2 ] || fail "an output that appeared was replaced"
+says "late.jsonl: has appeared meanwhile"
+[ "$(cat late.jsonl)" = precious ] || fail "late.jsonl was touched"
+grep -q logprobs "late.jsonl.part-$pid" || fail "the result is lost"
+
 # A signal leaves nothing half-written. The program waits for its second line when it comes.
 mkfifo pipe
 "$aerie" score --model "$tiny" --input - --output stopped.jsonl <pipe >out 2>err &

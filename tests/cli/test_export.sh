@@ -108,6 +108,25 @@ echo >go
 wait
 rm -f held go
 
+# A run is no configuration, but holds one.
+run 2 "$aerie" pretrain run-of-owls
+says "did you mean run-of-owls/config.yaml?"
+
+# JSON that only others read is looked at; a tokenizer of another size is wondered at.
+cp -r owl odd-owl
+echo '{' >odd-owl/generation_config.json
+run 3 "$aerie" inspect odd-owl
+prints "generation_config.json"
+run 0 "$aerie" tokenizer train --input owls.txt --output odd-owl/tokenizer.model --vocab-size 290 --force
+run 0 "$aerie" score --model odd-owl --input owl.jsonl
+grep -q "290 pieces for a table of 300 rows" err || fail "another tokenizer is taken without a word"
+
+# A run that starts anew keeps the metrics that there were.
+cp -r run-of-owls anew && rm -r anew/checkpoints && echo '{"step":1}' >anew/metrics.jsonl
+run 0 "$aerie" pretrain anew/config.yaml run.dir=anew
+[ "$(cat anew/metrics.jsonl.before)" = '{"step":1}' ] || fail "old metrics are lost"
+grep -q "metrics.jsonl.before has the whole file" err || fail "a copy of the metrics is told"
+
 # What config.json has no word for is refused by its key, and leaves nothing.
 for key in model.window=-1 model.soft_cap=0 model.scale_embeddings=no; do
     rm -rf odd

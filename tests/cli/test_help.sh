@@ -88,6 +88,8 @@ says "f32|bf16|auto"
 # A word that belongs to no flag.
 run 2 "$aerie" export run
 says "export: unexpected 'run'; did you mean --model run or --output run?"
+run 2 "$aerie" export run --output x
+says "export: unexpected 'run'; did you mean --model run?"
 run 2 "$aerie" tokenizer encode --tokenizer t.model hello
 says "encode: unexpected 'hello'; did you mean --input hello or --output hello?"
 run 2 "$aerie" score --model m --input=a --output b c

@@ -3,9 +3,9 @@
 #include "cli/verbs.h"
 #include "core/machine.h"
 #include "eval/limits.h"
+#include "eval/openblas.h"
 #include "model/source.h"
 
-#include <cblas.h>
 #include <errno.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -56,8 +56,10 @@ static ae_status find_shape(ae_bench *b) {
 /* Debian's OpenBLAS does not know the newest processors and falls back to kernels of 2004 on them; a yardstick like that would
  * flatter. It reads its kernels' name when it is loaded, so the program starts again with the name set. */
 static ae_status give_openblas_its_kernels(int argc, char **argv) {
-    const char *chosen = openblas_get_corename();
-    if (getenv("OPENBLAS_CORETYPE") || strcmp(chosen, "Prescott") != 0) return AE_OK;
+    const ae_openblas *blas;
+    const ae_status st = ae_openblas_load(&blas);
+    if (st != AE_OK || getenv("OPENBLAS_CORETYPE") || strcmp(blas->get_corename(), "Prescott") != 0)
+        return st;
     const char **args = calloc((size_t)argc + 2, sizeof *args);
     if (!args) return AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
     args[0] = "aerie";
@@ -70,10 +72,11 @@ static ae_status give_openblas_its_kernels(int argc, char **argv) {
                    strerror(errno));
 }
 
-static void tell_machine(ae_bench *b) {
+static ae_status tell_machine(ae_bench *b) {
     char blas[128], dnnl[64];
-    ae_sgemm_name(AE_SGEMM_OPENBLAS, blas, sizeof blas);
-    ae_sgemm_name(AE_SGEMM_ONEDNN, dnnl, sizeof dnnl);
+    ae_status st = ae_sgemm_name(AE_SGEMM_OPENBLAS, blas, sizeof blas);
+    if (st == AE_OK) st = ae_sgemm_name(AE_SGEMM_ONEDNN, dnnl, sizeof dnnl);
+    if (st != AE_OK) return st;
     ae_bench_say(b, "machine    %s, %d threads of %d cores, %.1f GB of memory available", ae_cpu_name(),
                  omp_get_max_threads(), ae_usable_cores(), (double)ae_memory_available_bytes() / 1e9);
     ae_bench_say(b, "kernels    %s (the machine: up to %s), backend %s", b->be.kernels,
@@ -88,6 +91,7 @@ static void tell_machine(ae_bench *b) {
                                                      : "f32");
     ae_bench_put_text(b, "machine.openblas", blas);
     ae_bench_put_text(b, "machine.onednn", dnnl);
+    return AE_OK;
 }
 
 /* The model's own shape, and what its folder holds in integers for --dtype auto. */
@@ -114,7 +118,7 @@ static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     if (st != AE_OK) goto out;
     b->report = json_object();
     ae_bench_put_text(b, "bench", name);
-    tell_machine(b);
+    AE_TRY(tell_machine(b));
     st = run(b);
     if (st == AE_OK && old) st = ae_bench_compare(b, old, b->compare);
     if (st == AE_OK && b->json) st = ae_json_write_line(b->report, stdout, "standard output");

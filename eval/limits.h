@@ -36,12 +36,13 @@ void ae_measure_bandwidth(size_t bytes, double *read, double *update);
 /* Matrix products of the libraries. */
 typedef enum { AE_SGEMM_OPENBLAS, AE_SGEMM_ONEDNN } ae_sgemm_library;
 
-/* Seconds of each of `rounds` products of two n x n float32 matrices after one to warm up. AE_ERR_RESOURCE when there is no memory. */
+/* Seconds of each of `rounds` products of two n x n float32 matrices after one to warm up. AE_ERR_RESOURCE when there is no memory,
+ * or no OpenBLAS (eval/openblas.h). */
 ae_status ae_measure_sgemm(ae_sgemm_library library, ptrdiff_t n, ptrdiff_t rounds, double *seconds);
 /* The same of two bfloat16 matrices by oneDNN, the result bfloat16 too; AERIE_ISA does not cap it. */
 ae_status ae_measure_bf16_product(ptrdiff_t n, ptrdiff_t rounds, double *seconds);
-/* Name, version and kernels of a library, as it tells them. */
-void ae_sgemm_name(ae_sgemm_library library, char *text, size_t n);
+/* Name, version and kernels of a library, as it tells them; loads it. */
+ae_status ae_sgemm_name(ae_sgemm_library library, char *text, size_t n);
 
 /* The middle one of n values, which are put in order. */
 double ae_median(double *x, ptrdiff_t n);

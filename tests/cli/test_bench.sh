@@ -1,6 +1,14 @@
 #!/bin/sh
 . "$(dirname "$0")/common.sh"
 
+# The yardstick is loaded by bench alone: at its start it asks for 128 MiB of address space a thread, again and again where a limit says no.
+ldd "$aerie" | grep -q openblas && fail "the program is linked with OpenBLAS"
+if ! ldd "$aerie" | grep -q asan; then # the sanitizer wants terabytes of address space
+    run 0 timeout 20 sh -c 'ulimit -v 1500000; OMP_NUM_THREADS=64 exec "$1" --version' - "$aerie"
+    run 4 timeout 20 sh -c 'ulimit -v 1500000; OMP_NUM_THREADS=64 exec "$1" bench limits' - "$aerie"
+    says "expected 8320 MB of address space for 64 threads"
+fi
+
 # The model FLOPs of a token are those of the published yardstick's formula.
 run 0 "$aerie" bench train --shape s5 --row-tokens 64 --steps 1 --json
 prints '"flops_per_token":35195904'

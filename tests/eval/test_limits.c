@@ -59,7 +59,7 @@ Test(limits, both_libraries_multiply) {
         char name[128] = "";
         cr_assert_eq(ae_measure_sgemm((ae_sgemm_library)library, 96, 3, seconds), AE_OK);
         for (int i = 0; i < 3; i++) cr_assert(seconds[i] > 0);
-        ae_sgemm_name((ae_sgemm_library)library, name, sizeof name);
+        cr_assert_eq(ae_sgemm_name((ae_sgemm_library)library, name, sizeof name), AE_OK);
         cr_assert_not_null(strstr(name, library == AE_SGEMM_OPENBLAS ? "OpenBLAS" : "oneDNN"));
     }
 }

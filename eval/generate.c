@@ -195,10 +195,20 @@ static ae_status step(engine *e) {
     return st == AE_OK ? deliver(e) : st;
 }
 
-static ae_status check_room(const ae_model *m, ptrdiff_t batch) {
-    const size_t needed = ae_decode_state_bytes(m->be, &m->config, batch) +
-                          ae_decoder_bytes(m->be, &m->config, batch, AE_PREFILL_CHUNK) +
-                          (size_t)(batch + 1) * (size_t)m->config.V * sizeof(float);
+static ptrdiff_t prefill_chunk(ptrdiff_t prompt_tokens) {
+    return prompt_tokens > 0 ? ae_min(prompt_tokens, AE_PREFILL_CHUNK) : AE_PREFILL_CHUNK;
+}
+
+size_t ae_generate_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t batch,
+                         ptrdiff_t prompt_tokens) {
+    return ae_decode_state_bytes(be, c, batch) +
+           ae_decoder_bytes(be, c, batch, prefill_chunk(prompt_tokens)) +
+           (size_t)(batch + 1) * (size_t)c->V * sizeof(float);
+}
+
+static ae_status check_room(const ae_model *m, const ae_generation *how) {
+    const ptrdiff_t batch = how->batch;
+    const size_t needed = ae_generate_bytes(m->be, &m->config, batch, how->prompt_tokens);
     const size_t there = ae_memory_available_bytes();
     if (needed <= there) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE,
@@ -210,7 +220,7 @@ static ae_status engine_init(engine *e) {
     const size_t batch = (size_t)e->how->batch, V = (size_t)e->model->config.V;
     e->ahead = AHEAD * e->how->batch;
     e->more = true;
-    ae_status st = check_room(e->model, e->how->batch);
+    ae_status st = check_room(e->model, e->how);
     if (st != AE_OK) return st;
     e->logits = malloc(batch * V * sizeof *e->logits);
     e->room = malloc(V * sizeof *e->room);
@@ -220,7 +230,8 @@ static ae_status engine_init(engine *e) {
     if (!e->logits || !e->room || !e->tokens || !e->active || !e->jobs)
         return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
     st = ae_decode_state_init(&e->state, e->model, e->how->batch);
-    return st == AE_OK ? ae_decoder_new(&e->decoder, e->model, e->how->batch, AE_PREFILL_CHUNK) : st;
+    if (st != AE_OK) return st;
+    return ae_decoder_new(&e->decoder, e->model, e->how->batch, prefill_chunk(e->how->prompt_tokens));
 }
 
 static void engine_free(engine *e) {

@@ -19,6 +19,8 @@ typedef struct {
     size_t n_end_ids;
     bool want_logprobs;
     ptrdiff_t batch; /* sequences at once */
+    ptrdiff_t
+        prompt_tokens; /* a prompt is read in pieces of at most so many; 0: AE_PREFILL_CHUNK, the most */
 } ae_generation;
 
 typedef struct {
@@ -43,6 +45,10 @@ typedef struct {
     ae_status (*check)(void *context);
     void *context;
 } ae_generate_io;
+
+/* Memory of ae_generate beside the model, texts and tokens left out: states, decoder and logits. */
+size_t ae_generate_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t batch,
+                         ptrdiff_t prompt_tokens);
 
 /* `t` may be NULL: answers then have no text. AE_ERR_RESOURCE when the batch does not fit in memory. */
 ae_status ae_generate(const ae_model *m, const ae_tokenizer *t, const ae_generation *how,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what is needed, builds, and runs every test: optimised, then under the sanitizers, then the style checks.
-# The last line is "N passed, N failed". Exit status 0 only when nothing failed.
+# The last line is "N passed, N failed, N skipped": skipped is what this machine cannot run. Exit status 0 only when nothing failed.
 # usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--transformers PYTHON]
 #   --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;  --kills: a run killed N times (200) ends like the one left
 #   alone;  --damage: files cut off at 2500 places and changed 22000 times, under the sanitizers;
@@ -41,12 +41,14 @@ done
 
 passed=0
 failed=0
+skipped=0
 build_log=$(mktemp)
 trap 'rm -f "$build_log"' EXIT
 
-count() { # PASSED FAILED
+count() { # PASSED FAILED [SKIPPED]
     passed=$((passed + $1))
     failed=$((failed + $2))
+    skipped=$((skipped + ${3:-0}))
 }
 
 check() { # NAME COMMAND...: one more test
@@ -62,7 +64,7 @@ check() { # NAME COMMAND...: one more test
 }
 
 build_and_test() { # PRESET CMAKE-OPTION...
-    local preset=$1 log passing failing status=0
+    local preset=$1 log passing failing left status=0
     shift
     echo "== $preset"
     if ! cmake --preset "$preset" "$@" >"$build_log" || ! cmake --build --preset "$preset" >>"$build_log"; then
@@ -73,9 +75,9 @@ build_and_test() { # PRESET CMAKE-OPTION...
     fi
     ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure || status=1
     log=build/$preset/Testing/Temporary/LastTest.log
-    read -r passing failing < <(awk -f scripts/count-tests.awk "$log")
+    read -r passing failing left < <(awk -f scripts/count-tests.awk "$log")
     [ "$status" -eq 0 ] || [ "$failing" -gt 0 ] || failing=1
-    count "$passing" "$failing"
+    count "$passing" "$failing" "$left"
 }
 
 sources() {
@@ -111,5 +113,5 @@ echo "== style"
 check clang-format check_format
 [ "$tidy" = no ] || check clang-tidy check_tidy
 
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -3,7 +3,7 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "data/loader.h"
-#include "model/decode.h"
+#include "eval/generate.h"
 #include "train/carry.h"
 #include "train/checkpoint.h"
 
@@ -11,12 +11,7 @@
 #include <omp.h>
 #include <string.h>
 
-enum {
-    LOADER_BATCHES = 4,
-    BATCH_ENTRY_BYTES = 4 * sizeof(int32_t),
-    SAMPLE_CHUNK = 256,
-    FEWEST_ROW_TOKENS = 64
-};
+enum { LOADER_BATCHES = 4, BATCH_ENTRY_BYTES = 4 * sizeof(int32_t), FEWEST_ROW_TOKENS = 64 };
 
 /* Room for what no table holds. */
 static const double UNCOUNTED_SHARE = 0.02;
@@ -65,15 +60,13 @@ static sizes size_parameters(ae_plan *p, const ae_plan_request *r, const ae_para
 }
 
 static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
-    size_t pass = 0, decoder = 0;
+    size_t pass = 0, samples = 0;
     /* where rows carry their state the rows of an evaluation are one long one */
     ae_pass_dims n = {.B = r->carry ? 1 : rows, .T = r->carry ? rows * r->row_tokens : r->row_tokens};
     if (rows > 0) pass = ae_pass_bytes(r->be, r->model, n, false);
     if (rows > 0 && r->carry) pass += ae_decode_state_bytes(r->be, r->model, 1);
-    if (r->samples)
-        decoder =
-            ae_decoder_bytes(r->be, r->model, 1, SAMPLE_CHUNK) + ae_decode_state_bytes(r->be, r->model, 1);
-    return pass > decoder ? pass : decoder;
+    if (r->sample_tokens > 0) samples = ae_generate_bytes(r->be, r->model, 1, r->sample_tokens);
+    return pass > samples ? pass : samples;
 }
 
 /* Weights packed at use; and made again in backward so many lean MLPs, then so many whole blocks beside. */

@@ -18,7 +18,7 @@ typedef struct {
     ptrdiff_t recompute_blocks; /* -1: chosen */
     ptrdiff_t lean_mlps;        /* -1: chosen */
     int64_t heldout_rows;       /* scored between steps; 0: none */
-    bool samples;               /* and text is sampled */
+    ptrdiff_t sample_tokens;    /* of the prompt that text is sampled from; 0: none */
     bool carry;                 /* rows carry their state */
     size_t program_bytes;       /* resident already: code, libraries, opened token sets */
     size_t available_bytes;     /* for what is to come */

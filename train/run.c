@@ -7,6 +7,7 @@
 #include "eval/limits.h"
 #include "model/views.h"
 #include "train/checkpoint.h"
+#include "train/samples.h"
 #include "train/step.h"
 
 #include <dirent.h>
@@ -230,7 +231,7 @@ static ae_status make_plan(ae_run *run) {
         .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute, run->shape.blocks),
         .lean_mlps = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute_mlps, run->shape.blocks),
         .heldout_rows = heldout_rows(run),
-        .samples = run->heldout != NULL && run->tokenizer != NULL && t->sample_tokens > 0,
+        .sample_tokens = run->heldout ? ae_sample_prompt_tokens(run) : 0,
         .carry = t->carry_state,
         .program_bytes = ae_rss_bytes(),
         .available_bytes = available,

@@ -8,6 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* No token is shorter than a byte; a normaliser may put a space before the text. */
+ptrdiff_t ae_sample_prompt_tokens(const ae_run *run) {
+    enum { BOS_AND_SPACE = 4 };
+    const ae_train_keys *t = &run->config->train;
+    if (!run->tokenizer || t->sample_tokens == 0) return 0;
+    return (ptrdiff_t)strlen(t->sample_prompt) + BOS_AND_SPACE;
+}
+
 typedef struct {
     const ae_run *run;
     const volatile sig_atomic_t *stop;
@@ -51,7 +59,7 @@ static ae_status check(void *data) {
 
 ae_status ae_sample_write(const ae_run *run, const volatile sig_atomic_t *stop) {
     const ae_train_keys *t = &run->config->train;
-    if (!run->tokenizer || t->sample_tokens == 0) return AE_OK;
+    if (ae_sample_prompt_tokens(run) == 0) return AE_OK;
     context c = {.run = run, .stop = stop};
     int32_t eos = ae_tokenizer_special(run->tokenizer).eos;
     ae_generation how = {.sampling = {.temperature = t->sample_temperature, .top_k = 0, .top_p = 1},
@@ -59,7 +67,8 @@ ae_status ae_sample_write(const ae_run *run, const volatile sig_atomic_t *stop) 
                          .max_new = t->sample_tokens,
                          .end_ids = &eos,
                          .n_end_ids = eos >= 0,
-                         .batch = 1};
+                         .batch = 1,
+                         .prompt_tokens = ae_sample_prompt_tokens(run)};
     ae_generate_io io = {.next = next_prompt, .done = write_answer, .check = check, .context = &c};
     char *folder = ae_path_join(run->config->run.dir, "samples");
     ae_status st = ae_folder_make(folder);

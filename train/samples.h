@@ -4,6 +4,9 @@
 
 #include <signal.h>
 
+/* How the prompt is read, for ae_generation and for the plan: tokens of its text and <bos> at most, 0 where no samples are written. */
+ptrdiff_t ae_sample_prompt_tokens(const ae_run *run);
+
 /* Writes RUN/samples/step-000123.txt: what the model makes of train.sample_prompt; a function of weights, seed and step. Nothing
  * without a tokenizer or with train.sample_tokens 0; only a warning where the tokenizer has no text for what came (model.vocab beyond
  * its size), or memory or disk are short. Once *stop is not 0 ends with AE_ERR_INTERRUPTED. */

@@ -176,3 +176,54 @@ Test(generate, a_failed_check_ends_the_run) {
     desk_free(d);
     ae_model_free(&m);
 }
+
+/* Memory of the device as it is taken and given back. */
+static struct {
+    ae_status (*alloc)(void **ptr, size_t bytes);
+    void (*release)(void *ptr, size_t bytes);
+    size_t held, most;
+} counted;
+
+static ae_status counting_alloc(void **ptr, size_t bytes) {
+    counted.held += bytes;
+    counted.most = counted.held > counted.most ? counted.held : counted.most;
+    return counted.alloc(ptr, bytes);
+}
+
+static void counting_release(void *ptr, size_t bytes) {
+    counted.held -= bytes;
+    counted.release(ptr, bytes);
+}
+
+/* What a plan counts is what is taken, for the longest prompts and for one whose length is known; the answers are the same. */
+Test(generate, takes_the_memory_that_it_says) {
+    ae_backend be;
+    ae_model m;
+    desk *all[2];
+    open_tiny(&m, &be);
+    counted.alloc = be.alloc;
+    counted.release = be.release;
+    be.alloc = counting_alloc;
+    be.release = counting_release;
+    const ptrdiff_t lengths[] = {0, 13}; /* 13: the longest prompt here */
+    for (int i = 0; i < 2; i++) {
+        const ae_generation how = {.sampling = {0.7, 0, 1},
+                                   .max_new = MAX_NEW,
+                                   .want_logprobs = true,
+                                   .batch = 3,
+                                   .prompt_tokens = lengths[i]};
+        counted.held = counted.most = 0;
+        all[i] = calloc(1, sizeof *all[i]);
+        const ae_generate_io io = {.next = next, .done = done, .check = check, .context = all[i]};
+        cr_assert_eq(ae_generate(&m, NULL, &how, &io), AE_OK, "%s", ae_error_message());
+        const size_t said = ae_generate_bytes(&be, &m.config, 3, lengths[i]);
+        const size_t logits = (size_t)4 * (size_t)m.config.V * sizeof(float); /* on the host */
+        cr_assert_eq(counted.held, 0);
+        const size_t taken = counted.most + logits;
+        cr_assert(taken <= said && said < taken + taken / 100, "%zu taken, %zu said", taken, said);
+    }
+    cr_assert(same(all[0], all[1]));
+    cr_assert_lt(ae_generate_bytes(&be, &m.config, 3, 13), ae_generate_bytes(&be, &m.config, 3, 0));
+    for (int i = 0; i < 2; i++) desk_free(all[i]);
+    ae_model_free(&m);
+}

@@ -244,7 +244,8 @@ static void expect_dots(rig *r, const ae_weight_shape *s, ptrdiff_t M) {
 }
 
 Test(panels, dot_products_of_bfloat16) {
-    if (!ae_machine_has_bf16() || !__builtin_cpu_supports("avx512vnni")) return;
+    if (!ae_machine_has_bf16() || !__builtin_cpu_supports("avx512vnni"))
+        cr_skip_test("no AVX512-BF16 and VNNI on this machine");
     static rig r;
     rig_open(&r, &(rig_choice){.bf16 = 1});
     for (ptrdiff_t M = 1; M <= AE_LINEAR_FEW; M++) {

@@ -1,3 +1,4 @@
+#include "eval/generate.h"
 #include "tests/train/rig.h"
 #include "train/plan.h"
 
@@ -92,7 +93,7 @@ Test(plan, packs_at_use_before_it_computes_twice) {
     r.batch_rows = 1;
     ASSERT_OK(ae_plan_make(&p, &r));
     cr_assert(!p.pack_at_use);
-    if (be.weights != AE_WEIGHT_BF16) return;
+    if (be.weights != AE_WEIGHT_BF16) cr_skip_test("no products of bfloat16 on this machine");
     const size_t all = p.peak_bytes, values = p.values_bytes;
     r.available_bytes = all;
     ASSERT_OK(ae_plan_make(&p, &r));
@@ -106,6 +107,20 @@ Test(plan, packs_at_use_before_it_computes_twice) {
     cr_assert_lt(p.values_bytes, values * 3 / 4);
     cr_assert(p.values_bytes >= needed + largest && p.values_bytes <= needed + largest + 4096,
               "one room for the largest beside what the model has");
+}
+
+/* Short rows of a large model: reading the prompt of a sample takes more than scoring a row. */
+Test(plan, counts_a_sample_as_it_is_generated) {
+    ae_plan_request r = request_for("s100");
+    ae_plan p;
+    r.row_tokens = 64;
+    r.batch_rows = r.heldout_rows = 1;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    const size_t rows_alone = p.evaluation_bytes;
+    r.sample_tokens = 1000;
+    ASSERT_OK(ae_plan_make(&p, &r));
+    cr_assert_eq(p.evaluation_bytes, ae_generate_bytes(&be, &shape, 1, 1000));
+    cr_assert_gt(p.evaluation_bytes, 2 * rows_alone);
 }
 
 /* Where the tokens of a step alone are too many, shorter rows at the same step would not do. */

@@ -1,9 +1,9 @@
 #include "ops/cpu/gemm_bf16.h"
 
 #include "core/machine.h"
+#include "ops/cpu/alone.h"
 
 #include <dnnl.h>
-#include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,11 +295,9 @@ static bool multiply_dense(cache *c, const ae_gemm_args *g) {
 bool ae_gemm_bf16(const ae_gemm_args *g) {
     cache *c = servable(g) ? own_cache() : NULL;
     if (!c) return false;
-    /* For one thread, or else how the library cuts the product would follow their number. */
-    const int threads = omp_get_max_threads();
-    omp_set_num_threads(1);
+    const int before = ae_alone_begin();
     const bool done = g->b.blocked && !g->a.trans ? multiply_dense(c, g) : multiply(c, g);
-    omp_set_num_threads(threads);
+    ae_alone_end(before);
     return done;
 }
 
@@ -312,7 +310,9 @@ static void ask(void) {
     enum { M = 256, N = 512, K = 512 };
     const shape s = {.m = M, .n = N, .k = K, .lda = K, .ldc = N, .alpha = 1, .blocked = true};
     entry e = {0};
+    const int before = ae_alone_begin();
     takes_blocked = ae_machine_has_bf16() && own_cache() && entry_make(&e, &s);
+    ae_alone_end(before);
     entry_free(&e);
 }
 

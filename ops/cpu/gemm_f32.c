@@ -1,6 +1,7 @@
 #include "ops/cpu/gemm_f32.h"
 
 #include "core/dims.h"
+#include "ops/cpu/alone.h"
 
 #include <assert.h>
 #include <dnnl.h>
@@ -74,6 +75,15 @@ static void transposed(const ae_gemm_args *g, float beta, float *room) {
     }
 }
 
+static void multiply(const ae_gemm_args *g, float beta, float *room) {
+    const int before = ae_alone_begin();
+    if (room)
+        transposed(g, beta, room);
+    else
+        call_library(g, beta);
+    ae_alone_end(before);
+}
+
 bool ae_gemm_f32(const ae_gemm_args *g) {
     float *room = NULL;
     const bool turning = g->a.trans && g->n >= TURN_MIN_COLS && g->k > 0;
@@ -82,10 +92,7 @@ bool ae_gemm_f32(const ae_gemm_args *g) {
     const bool filled = g->bias || g->residual;
     const float beta = filled ? 1.0f : g->beta;
     if (filled) fill(g);
-    if (turning)
-        transposed(g, beta, room);
-    else
-        call_library(g, beta);
+    multiply(g, beta, room);
     free(room);
     return true;
 }

@@ -242,20 +242,47 @@ static void expect_same_bits(const made *x, const made *y) {
     cr_assert(memcmp(x->g.c, y->g.c, bytes) == 0);
 }
 
+static void expect_bits(const product *p, const made *one, void run(const ae_gemm_args *)) {
+    seed = 7;
+    made more = make(p);
+    run(&more.g);
+    expect_same_bits(one, &more);
+    made_free(&more);
+}
+
+/* Where no region may be active OpenMP grants one thread, while a library still counts those asked for. */
 static void expect_threads_do_not_matter(product p) {
+    const int levels = omp_get_max_active_levels();
     omp_set_num_threads(1);
     seed = 7;
     made one = make(&p);
     ae_gemm(&one.g);
     for (int threads = 2; threads <= 3; threads++) {
         omp_set_num_threads(threads);
-        seed = 7;
-        made more = make(&p);
-        ae_gemm(&more.g);
-        expect_same_bits(&one, &more);
-        made_free(&more);
+        expect_bits(&p, &one, ae_gemm);
+        omp_set_max_active_levels(0);
+        expect_bits(&p, &one, ae_gemm);
+        omp_set_max_active_levels(levels);
     }
     made_free(&one);
+}
+
+static void expect_calling_thread_suffices(product p) {
+    omp_set_num_threads(1);
+    seed = 7;
+    made one = make(&p);
+    ae_gemm_serial(&one.g);
+    omp_set_num_threads(3);
+    expect_bits(&p, &one, ae_gemm_serial);
+    made_free(&one);
+}
+
+ON_EVERY_ENGINE(serial_products_take_one_thread) {
+    for (unsigned bits = 0; bits < 4; bits++) {
+        product p = {.m = 300, .n = 500, .k = 3000, .alpha = 1, .trans_a = bits & 1, .trans_b = bits & 1};
+        p.a_type = p.b_type = bits & 2 ? AE_ELEM_BF16 : AE_ELEM_F32;
+        expect_calling_thread_suffices(p);
+    }
 }
 
 ON_EVERY_ENGINE(bits_do_not_depend_on_threads) {

@@ -2,10 +2,10 @@
 #include "core/config.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/process.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,18 +125,9 @@ static void end_at_once(int number) {
     _exit(AE_ERR_INTERRUPTED);
 }
 
-/* A signal that the caller has switched off stays off. */
-static void catch_signal(int number) {
-    struct sigaction before, a = {.sa_handler = end_at_once};
-    sigemptyset(&a.sa_mask);
-    if (sigaction(number, NULL, &before) == 0 && before.sa_handler == SIG_IGN) return;
-    sigaction(number, &a, NULL);
-}
-
 int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_IGN);
-    catch_signal(SIGINT);
-    catch_signal(SIGTERM);
+    ae_process_begin();
+    ae_stop_signals_catch(end_at_once, 0, NULL);
     const ae_status st = flush_stdout(run(argc, argv));
     const char *message = ae_error_message();
     ae_log_fresh_line();

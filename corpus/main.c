@@ -1,8 +1,10 @@
 #include "core/file.h"
 #include "core/json.h"
+#include "core/process.h"
 #include "corpus/stories.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +88,8 @@ static ae_status write_stories(const options *o) {
 
 int main(int argc, char **argv) {
     options o = {.bytes = 3000000, .seed = 1};
+    ae_process_begin();
+    signal(SIGPIPE, SIG_DFL); /* `aerie-stories | head` ends without a word */
     ae_status st = parse(argc, argv, &o);
     if (st == AE_OK && o.help)
         fputs(usage, stdout);

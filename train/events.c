@@ -5,6 +5,7 @@
 #include "train/append.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,7 +13,6 @@
 
 /* ---- CRC-32C (Castagnoli), reflected polynomial, by bytes ---- */
 
-enum { EVENT_BYTES = 4096 };
 static const uint32_t POLYNOMIAL = 0x82f63b78u, MASK_DELTA = 0xa282ead8u;
 
 uint32_t ae_crc32c(const void *bytes, size_t n) {
@@ -33,14 +33,22 @@ uint32_t ae_crc32c_masked(const void *bytes, size_t n) {
 /* ---- protobuf ---- */
 
 typedef struct {
-    unsigned char bytes[EVENT_BYTES];
-    size_t n;
+    unsigned char *bytes; /* owned */
+    size_t n, capacity;
+    bool failed; /* no memory for all of it */
 } message;
 
 enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 };
 
 static void put_bytes(message *m, const void *bytes, size_t n) {
-    if (m->n + n > sizeof m->bytes) abort();
+    if (m->n + n > m->capacity) {
+        const size_t capacity = 2 * (m->n + n);
+        unsigned char *grown = realloc(m->bytes, capacity);
+        m->failed |= grown == NULL;
+        if (!grown) return;
+        m->bytes = grown;
+        m->capacity = capacity;
+    }
     memcpy(m->bytes + m->n, bytes, n);
     m->n += n;
 }
@@ -66,7 +74,7 @@ static void put_block(message *m, unsigned field, const void *bytes, size_t n) {
 
 /* Event {double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5}. x86 is little-endian, as the wire. */
 static void start_event(message *m, int64_t step, double wall_time) {
-    m->n = 0;
+    *m = (message){0};
     put_key(m, 1, FIXED64);
     put_bytes(m, &wall_time, sizeof wall_time);
     put_key(m, 2, VARINT);
@@ -75,22 +83,30 @@ static void start_event(message *m, int64_t step, double wall_time) {
 
 /* Summary {repeated Value value = 1}, Value {string tag = 1; float simple_value = 2}. */
 static void put_scalar(message *summary, const char *tag, double x) {
-    message value = {.n = 0};
+    message value = {0};
     float simple = (float)x;
     put_block(&value, 1, tag, strlen(tag));
     put_key(&value, 2, FIXED32);
     put_bytes(&value, &simple, sizeof simple);
     put_block(summary, 1, value.bytes, value.n);
+    summary->failed |= value.failed;
+    free(value.bytes);
 }
 
 /* ---- the file ---- */
 
-static ae_status write_record(ae_events *e, const message *m) {
+/* Frees the message. */
+static ae_status write_record(ae_events *e, message *m) {
+    if (m->failed) {
+        free(m->bytes);
+        return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", e->path);
+    }
     uint64_t length = m->n;
     uint32_t length_crc = ae_crc32c_masked(&length, sizeof length), crc = ae_crc32c_masked(m->bytes, m->n);
     int written = fwrite(&length, sizeof length, 1, e->file) == 1 &&
                   fwrite(&length_crc, sizeof length_crc, 1, e->file) == 1 &&
                   fwrite(m->bytes, m->n, 1, e->file) == 1 && fwrite(&crc, sizeof crc, 1, e->file) == 1;
+    free(m->bytes);
     return ae_append_commit(e->file, e->path, written, &e->offset);
 }
 
@@ -128,10 +144,12 @@ ae_status ae_events_open(ae_events *e, const char *folder, const char *name, int
 
 ae_status ae_events_scalars(ae_events *e, int64_t step, double wall_time, size_t n, const char *const *tags,
                             const double *values) {
-    message event, summary = {.n = 0};
+    message event, summary = {0};
     for (size_t i = 0; i < n; i++) put_scalar(&summary, tags[i], values[i]);
     start_event(&event, step, wall_time);
     put_block(&event, 5, summary.bytes, summary.n);
+    event.failed |= summary.failed;
+    free(summary.bytes);
     return write_record(e, &event);
 }
 

@@ -4,42 +4,30 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "core/log.h"
+#include "core/process.h"
 #include "train/checkpoint.h"
 #include "train/report.h"
 #include "train/samples.h"
 #include "train/step.h"
 
-#include <signal.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* ---- signals ---- */
 
-static volatile sig_atomic_t stop_asked;
+static volatile sig_atomic_t stop_asked, insisted;
 
 static void on_signal(int number) {
     static const char line[] = "\nstopping after this step; once more stops at once, without saving\n";
-    (void)number;
-    if (stop_asked) _exit(AE_ERR_INTERRUPTED);
+    const int before = errno;
+    const bool insists = ae_stop_signal_insists(number);
+    if (insisted && insists) _exit(AE_ERR_INTERRUPTED);
+    insisted |= insists;
+    if (!stop_asked && write(STDERR_FILENO, line, sizeof line - 1) < 0) { /* nobody to tell */
+    }
     stop_asked = 1;
-    if (write(STDERR_FILENO, line, sizeof line - 1) < 0) return; /* nobody to tell */
-}
-
-typedef struct {
-    struct sigaction interrupt, terminate;
-} old_handlers;
-
-static void catch_signals(old_handlers *old) {
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&a.sa_mask);
-    stop_asked = 0;
-    sigaction(SIGINT, &a, &old->interrupt);
-    sigaction(SIGTERM, &a, &old->terminate);
-}
-
-static void release_signals(const old_handlers *old) {
-    sigaction(SIGINT, &old->interrupt, NULL);
-    sigaction(SIGTERM, &old->terminate, NULL);
+    errno = before;
 }
 
 /* ---- saving ---- */
@@ -235,10 +223,17 @@ out:
     return st;
 }
 
-static ae_status interrupted(ae_run *run) {
+/* Nothing is left to do. */
+static bool is_finished(const ae_run *run) {
+    const ae_run_state *s = &run->state;
+    return s->step == run->config->train.steps && (!run->heldout || s->evaluated_step == s->step);
+}
+
+/* A stop that came too late to leave anything undone is none. */
+static ae_status stopped(ae_run *run) {
     ae_status st = save(run);
     if (st == AE_OK) st = all_saved(run);
-    if (st != AE_OK) return st;
+    if (st != AE_OK || is_finished(run)) return st;
     return AE_FAIL(AE_ERR_INTERRUPTED, "stopped at step %lld of %lld, all saved; the same command goes on",
                    (long long)run->state.step, (long long)run->config->train.steps);
 }
@@ -254,17 +249,18 @@ static ae_status all_steps(ae_run *run, ae_progress *bar) {
     AE_TRY(ae_metrics_sync(&run->metrics));
     AE_TRY(ae_events_sync(&run->events));
 out:
-    if (stop_asked && (st == AE_OK || st == AE_ERR_INTERRUPTED)) return interrupted(run);
+    if (st == AE_ERR_INTERRUPTED || (st == AE_OK && stop_asked)) return stopped(run);
     return st;
 }
 
 ae_status ae_loop_run(ae_run *run) {
-    old_handlers old;
+    ae_stop_actions before;
     ae_progress bar;
-    catch_signals(&old);
+    stop_asked = insisted = 0;
+    ae_stop_signals_catch(on_signal, SA_RESTART, &before);
     ae_progress_init(&bar, "train", run->state.step, run->config->train.steps);
     ae_status st = all_steps(run, &bar);
     ae_progress_end(&bar);
-    release_signals(&old);
+    ae_stop_signals_restore(&before);
     return st;
 }

@@ -78,4 +78,11 @@ exec 3>&-
 [ $got = 130 ] || fail "SIGTERM ended with status $got"
 one_line_of_error
 absent stopped.jsonl stopped.jsonl.part-*
+
+run 0 "$aerie" score --model "$tiny" --input "$lines" --output whole.jsonl
+# Streams that the caller closed: nothing that is printed lands in a file, and a result is whole.
+for closed in '2>&-' '>&-' '<&-' '>&- 2>&-' '<&- >&- 2>&-'; do
+    eval '"$aerie" score --model "$tiny" --input "$lines" --output closed.jsonl --force' "$closed" || fail "status $? with $closed"
+    equal closed.jsonl whole.jsonl "closed streams: $closed"
+done
 finish

@@ -100,3 +100,27 @@ Test(events, goes_on_at_the_offset_of_a_checkpoint) {
     cr_assert_eq((size_t)((const char *)last.bytes - bytes) + last.n + 4, n);
     free(bytes);
 }
+
+/* As many numbers as an objective likes. */
+Test(events, an_event_has_no_limit) {
+    enum { N = 1000 };
+    static char names[N][64];
+    const char *tags[N];
+    double values[N];
+    ae_events e;
+    size_t n;
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof names[i], "reward/by_source/number_%d", i);
+        tags[i] = names[i];
+        values[i] = i;
+    }
+    ASSERT_OK(ae_events_open(&e, rig.folder, NULL, 0));
+    ASSERT_OK(ae_events_scalars(&e, 1, 0, N, tags, values));
+    char *bytes = read_events(ae_events_name(&e), &n);
+    const record all = nth_record(bytes, n, 1);
+    cr_assert_gt(all.n, 30000);
+    const float last = N - 1;
+    cr_assert_eq(memcmp(all.bytes + all.n - sizeof last, &last, sizeof last), 0);
+    free(bytes);
+    ae_events_close(&e);
+}

@@ -1,0 +1,38 @@
+#include "core/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <unistd.h>
+
+static const int stop_signals[AE_STOP_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGPWR};
+
+/* The lowest free number is the one that is taken. Where there is no /dev/null, what is there must do: it cannot be written. */
+static void fill_descriptor(int number) {
+    if (fcntl(number, F_GETFD) != -1 || errno != EBADF) return;
+    if (open("/dev/null", O_RDWR) != number && open("/", O_RDONLY | O_DIRECTORY) != number) _exit(1);
+}
+
+void ae_process_begin(void) {
+    for (int number = STDIN_FILENO; number <= STDERR_FILENO; number++) fill_descriptor(number);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+void ae_stop_signals_catch(void (*handler)(int), int flags, ae_stop_actions *before) {
+    struct sigaction a = {.sa_handler = handler, .sa_flags = flags}, old;
+    sigemptyset(&a.sa_mask);
+    for (int i = 0; i < AE_STOP_SIGNALS; i++) {
+        sigaction(stop_signals[i], NULL, &old);
+        if (before != NULL) before->actions[i] = old;
+        if (old.sa_handler != SIG_IGN) sigaction(stop_signals[i], &a, NULL);
+    }
+}
+
+void ae_stop_signals_restore(const ae_stop_actions *before) {
+    for (int i = 0; i < AE_STOP_SIGNALS; i++) sigaction(stop_signals[i], &before->actions[i], NULL);
+}
+
+bool ae_stop_signal_insists(int number) {
+    return number == SIGINT || number == SIGTERM;
+}

@@ -102,7 +102,35 @@ static ae_status read_int(const ae_arg *a, const char *text, int64_t *out) {
     return AE_OK;
 }
 
-static ae_status store(const ae_arg *a, const char *text) {
+/* What a letter behind a backslash stands for, or 0. */
+static char escaped(char letter) {
+    switch (letter) {
+    case 'n':
+        return '\n';
+    case 't':
+        return '\t';
+    case 'r':
+        return '\r';
+    case '\\':
+        return '\\';
+    default:
+        return '\0';
+    }
+}
+
+/* In place, in a word of argv. */
+static void unescape(char *text) {
+    char *to = text;
+    for (const char *c = text; *c; c++) {
+        const char known = *c == '\\' ? escaped(c[1]) : '\0';
+        *to++ = known ? known : *c;
+        c += known != '\0';
+    }
+    *to = '\0';
+}
+
+static ae_status store(const ae_arg *a, char *text) {
+    if (a->escapes) unescape(text);
     switch (a->type) {
     case AE_ARG_INT:
         return read_int(a, text, a->to);
@@ -128,7 +156,7 @@ static ae_status take_words(const ae_arg *a, cursor *c) {
 }
 
 /* `equals` is the value of `--name=value`, or NULL. */
-static ae_status take_flag(const ae_arg *a, const char *equals, cursor *c) {
+static ae_status take_flag(const ae_arg *a, char *equals, cursor *c) {
     if (a->given) *a->given = true;
     if (a->type == AE_ARG_FLAG) {
         if (equals) return AE_FAIL(AE_ERR_USAGE, "--%s takes no value, found '%s'", a->name, equals);
@@ -206,7 +234,7 @@ ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae
     bool only_words = false;
     ae_status st = AE_OK;
     while (c.at < argc && st == AE_OK) {
-        const char *word = argv[c.at++];
+        char *word = argv[c.at++];
         if (only_words || !is_flag(word)) {
             if (!words) note_given(&c, table, n);
             st = words ? list_add(words, word) : stray(&c, table, n, word);

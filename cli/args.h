@@ -48,6 +48,8 @@ typedef struct {
     const char *fallback; /* default as shown in the help; NULL: none shown */
     const char *help;     /* one line */
     bool *given;          /* set to true when the flag is on the command line; may be NULL */
+    bool
+        escapes; /* of a text: \n, \t, \r and \\ are read as in C, since a shell passes them on as they are */
 } ae_arg;
 
 /* Flags that many verbs have: --quiet, --model M, --threads N, --shard-bytes N (which is AE_SHARD_BYTES unless given). */

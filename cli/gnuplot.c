@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,15 +13,19 @@
 
 extern char **environ;
 
-/* Runs gnuplot on the script, its words kept in a file. */
-static ae_status run_gnuplot(const char *script, const char *words) {
+/* What gnuplot reads and writes in its folder. It starts there, so that no path of a user becomes part of a script. */
+static const char SCRIPT[] = "script", PICTURE[] = "picture", WORDS[] = "words";
+
+/* Its words on stderr land in a file. */
+static ae_status run_gnuplot(const char *folder) {
     posix_spawn_file_actions_t actions;
-    char *const args[] = {(char[]){"gnuplot"}, (char[]){"-d"}, (char *)(uintptr_t)script, NULL};
+    char *const args[] = {(char[]){"gnuplot"}, (char[]){"-d"}, (char *)(uintptr_t)SCRIPT, NULL};
     pid_t child = 0;
     int status = 0;
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, folder);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, words, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, WORDS, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     const int error = posix_spawnp(&child, "gnuplot", &actions, NULL, args, environ);
     posix_spawn_file_actions_destroy(&actions);
     if (error == ENOENT)
@@ -29,36 +34,35 @@ static ae_status run_gnuplot(const char *script, const char *words) {
     if (error) return AE_FAIL(AE_ERR_RESOURCE, "gnuplot: cannot be started: %s", strerror(error));
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return AE_OK;
-    char *text = NULL;
+    char *text = NULL, *words = ae_path_join(folder, WORDS);
     size_t n = 0;
-    const ae_status st = ae_file_read(words, &text, &n) == AE_OK ? AE_OK : AE_ERR_DEFECT;
-    ae_fail_at(__FILE__, __LINE__, "gnuplot failed: %.400s", st == AE_OK ? text : "it said nothing");
+    const bool said = ae_file_read(words, &text, &n) == AE_OK;
+    const ae_status st = AE_FAIL(AE_ERR_DEFECT, "gnuplot failed: %.400s", said ? text : "it said nothing");
+    free(words);
     free(text);
-    return AE_ERR_DEFECT;
+    return st;
 }
 
-static void write_terminal(FILE *f, const ae_gnuplot_size *size, ae_picture_kind kind, const char *picture) {
+static void write_terminal(FILE *f, const ae_gnuplot_size *size, ae_picture_kind kind) {
     if (kind == AE_PICTURE_PNG)
         fprintf(f, "set terminal pngcairo size %d,%d font \"Sans,13\"\n", size->width, size->height);
     else
         fprintf(f, "set terminal svg size %d,%d dynamic font \"sans-serif,13\" background \"white\"\n",
                 size->width * 4 / 5, size->height * 4 / 5);
-    fprintf(f, "set output \"%s\"\n", picture);
+    fprintf(f, "set output \"%s\"\n", PICTURE);
 }
 
 static ae_status draw_in(const char *folder, ae_gnuplot_fn *write, const void *what,
                          const ae_gnuplot_size *size, ae_picture_kind kind, char **bytes, size_t *n_bytes) {
-    char *script = ae_path_join(folder, "script"), *picture = ae_path_join(folder, "picture");
-    char *words = ae_path_join(folder, "words");
+    char *script = ae_path_join(folder, SCRIPT), *picture = ae_path_join(folder, PICTURE);
     FILE *f = fopen(script, "we");
-    if (f) write_terminal(f, size, kind, picture);
+    if (f) write_terminal(f, size, kind);
     ae_status st = f ? write(f, what) : ae_output_failed(script);
     if (f && fclose(f) != 0 && st == AE_OK) st = ae_output_failed(script);
-    if (st == AE_OK) st = run_gnuplot(script, words);
+    if (st == AE_OK) st = run_gnuplot(folder);
     if (st == AE_OK) st = ae_file_read(picture, bytes, n_bytes);
     free(script);
     free(picture);
-    free(words);
     return st;
 }
 

@@ -1,7 +1,9 @@
 #include "cli/train_args.h"
 
 #include "core/file.h"
+#include "core/log.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* A second file would change keys of the first unseen. */
@@ -24,10 +26,44 @@ static ae_status find_file(const ae_arg_list *words, const char **file) {
     return AE_OK;
 }
 
+/* A run's own copy of its configuration means that run, wherever its folder was moved or copied. Whether `file` is one; *folder is where it lies. */
+static bool lies_in_run(const char *file, char **folder) {
+    const char *name = ae_path_last(file);
+    *folder = name == file ? strdup(".") : strndup(file, (size_t)(name - file) - (name - file > 1));
+    return *folder && strcmp(name, "config.yaml") == 0 &&
+           (ae_path_has(*folder, "checkpoints") || ae_path_has(*folder, "metrics.jsonl"));
+}
+
+static bool same_folder(const char *a, const char *b) {
+    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
+    const bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
+    free(real_a);
+    free(real_b);
+    return same;
+}
+
+static bool gives_folder(const ae_arg_list *words) {
+    for (size_t i = 0; i < words->n; i++)
+        if (strncmp(words->items[i], "run.dir=", 8) == 0) return true;
+    return false;
+}
+
+static void find_run(ae_train_config *c, const char *file, const ae_arg_list *words) {
+    char *folder = NULL;
+    if (!gives_folder(words) && lies_in_run(file, &folder) && !same_folder(folder, c->run.dir)) {
+        ae_log("run.dir: %s, where %s lies; it was made as %s", folder, file, c->run.dir);
+        free(c->run.dir);
+        c->run.dir = folder;
+        return;
+    }
+    free(folder);
+}
+
 ae_status ae_train_args(ae_train_config *c, const ae_arg_list *words) {
     const char *file = NULL;
     ae_status st = find_file(words, &file);
     if (st == AE_OK && file) st = ae_config_read(&c->table, file);
+    if (st == AE_OK && file) find_run(c, file, words);
     for (size_t i = 0; i < words->n && st == AE_OK; i++)
         if (strchr(words->items[i], '=')) st = ae_config_set(&c->table, words->items[i], "command line");
     return st;

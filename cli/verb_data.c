@@ -24,18 +24,6 @@ static const char prepare_usage[] =
     "*.jsonl.gz\n"
     "holds a document a line; any other is one document, or several with --split-on.";
 
-/* "\n", "\t" and "\\" as written in a shell. Shortens in place. */
-static char *unescape(const char *text) {
-    char *s = strdup(text), *to = s;
-    for (const char *c = text; s && *c; c++) {
-        const char *known = *c == '\\' && c[1] ? strchr("n\nt\tr\r\\\\", c[1]) : NULL;
-        *to++ = known ? known[1] : *c;
-        c += known != NULL;
-    }
-    if (s) *to = '\0';
-    return s;
-}
-
 static ae_status report_json(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
     json_t *v = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "output", o->output,
                           "files", (json_int_t)r->files, "documents", (json_int_t)r->documents,
@@ -83,8 +71,6 @@ static ae_status prepare(ae_prepare_options *o, bool json) {
 static ae_status verb_prepare(int argc, char **argv) {
     ae_prepare_options o = {.text_key = "text", .heldout = 0.1};
     ae_arg_list inputs = {0};
-    const char *split_on = NULL;
-    char *split_text = NULL;
     int64_t threads = 0;
     bool json = false, quiet = false, help = false;
     const ae_arg table[] = {
@@ -110,7 +96,8 @@ static ae_status verb_prepare(int argc, char **argv) {
          .help = "share held out, 0 to 0.5: the last documents, or the end of the one document"},
         {.name = "split-on",
          .type = AE_ARG_TEXT,
-         .to = &split_on,
+         .to = &o.split_on,
+         .escapes = true,
          .help = "what parts the documents of a text file; \\n, \\t and \\\\ are read as in C"},
         {.name = "text-key",
          .type = AE_ARG_TEXT,
@@ -135,11 +122,9 @@ static ae_status verb_prepare(int argc, char **argv) {
         o.inputs = inputs.items;
         o.n_inputs = inputs.n;
         o.threads = (int)threads;
-        o.split_on = split_text = split_on ? unescape(split_on) : NULL;
-        st = split_on && !split_text ? AE_FAIL(AE_ERR_RESOURCE, "out of memory") : prepare(&o, json);
+        st = prepare(&o, json);
     }
 out:
-    free(split_text);
     ae_arg_list_free(&inputs);
     return st;
 }

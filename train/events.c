@@ -137,7 +137,9 @@ ae_status ae_events_open(ae_events *e, const char *folder, const char *name, int
         e->path = ae_path_join(folder, fresh);
     }
     ae_status st = ae_append_open(&e->file, e->path, e->offset);
-    if (st == AE_OK && e->offset == 0) st = write_version(e);
+    const bool is_new = st == AE_OK && e->offset == 0;
+    if (is_new) st = write_version(e);
+    if (is_new && st != AE_OK) remove(e->path);
     if (st != AE_OK) ae_events_close(e);
     return st;
 }

@@ -436,18 +436,25 @@ static ae_status lock_folder(ae_run *run, const char *metrics) {
     return st;
 }
 
-static ae_status open_outputs(ae_run *run) {
+/* What a start has made so far. */
+typedef struct {
+    bool folder, config;
+} made;
+
+static ae_status open_outputs(ae_run *run, made *m) {
     ae_status st = AE_OK;
     const char *dir = run->config->run.dir;
     ae_run_state *s = &run->state;
     char *config = ae_path_join(dir, "config.yaml"), *metrics = ae_path_join(dir, "metrics.jsonl");
     json_t *line = NULL;
+    m->folder = !ae_path_exists(dir);
     AE_TRY(ae_folder_make(dir));
     AE_TRY(lock_folder(run, metrics));
     AE_TRY(keep_metrics(run, metrics));
     AE_TRY(keep_evaluation(run, metrics, &line));
     AE_TRY(ae_metrics_open(&run->metrics, metrics, s->metrics_offset));
     AE_TRY(ae_config_write(&run->config->table, config));
+    m->config = true;
     AE_TRY(ae_checkpoint_clean(dir));
     if (!run->checkpoint) remove_events(dir);
     AE_TRY(ae_events_open(&run->events, dir, s->events_name, s->events_offset));
@@ -461,14 +468,26 @@ out:
     return st;
 }
 
-/* A folder that this start has made is taken back when the start fails; without its lock it belongs to another process. */
+static void remove_from(const char *dir, const char *name) {
+    char *path = ae_path_join(dir, name);
+    remove(path);
+    free(path);
+}
+
+/* By name: whatever else is in the folder somebody has put there meanwhile. */
+static void take_back(const ae_run *run, const made *m) {
+    const char *dir = run->config->run.dir;
+    remove_from(dir, "metrics.jsonl");
+    if (m->config) remove_from(dir, "config.yaml");
+    if (run->events.path) remove(run->events.path);
+    if (m->folder) rmdir(dir);
+}
+
+/* What a first start has made is taken back when the start fails; without its lock the folder belongs to another process. */
 static ae_status make_folder(ae_run *run) {
-    ae_status st = open_outputs(run);
-    if (st == AE_OK || run->kind != AE_RUN_NEW || !run->metrics.file) return st;
-    char *reason = strdup(ae_error_message());
-    ae_folder_remove(run->config->run.dir);
-    if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
-    free(reason);
+    made m = {0};
+    ae_status st = open_outputs(run, &m);
+    if (st != AE_OK && run->kind == AE_RUN_NEW && run->metrics.file) take_back(run, &m);
     return st;
 }
 

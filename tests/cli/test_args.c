@@ -30,7 +30,7 @@ static ae_status parse(parsed *p, const char *line, bool allow_words) {
         {.name = "seed", .type = AE_ARG_INT, .to = &p->size, .help = "any whole number"},
         {.name = "share", .type = AE_ARG_REAL, .to = &p->share, .min = 0, .max = 1, .help = "part"},
         {.name = "input", .type = AE_ARG_WORDS, .to = &p->inputs, .value = "F", .help = "files"},
-        {.name = "stop", .type = AE_ARG_LIST, .to = &p->stops, .help = "texts"},
+        {.name = "stop", .type = AE_ARG_LIST, .to = &p->stops, .escapes = true, .help = "texts"},
     };
     return ae_args_parse(argc, argv, table, sizeof table / sizeof *table, allow_words ? &p->words : NULL,
                          &p->help);
@@ -86,6 +86,14 @@ Test(args, lists_and_words) {
     cr_assert_str_eq(p.stops.items[1], "--y");
     cr_assert_str_eq(p.words.items[1], "two");
     cr_assert_str_eq(p.words.items[2], "--three");
+    release(&p);
+}
+
+Test(args, escapes_are_read_where_a_flag_takes_them) {
+    parsed p = accept("--stop a\\nb --stop=\\t\\\\\\x\\ --output a\\nb");
+    cr_assert_str_eq(p.stops.items[0], "a\nb");
+    cr_assert_str_eq(p.stops.items[1], "\t\\\\x\\");
+    cr_assert_str_eq(p.output, "a\\nb");
     release(&p);
 }
 

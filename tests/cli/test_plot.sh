@@ -76,4 +76,17 @@ absent empty/report.html
 run 2 env PATH=/nonexistent "$aerie" plot first --output none.png
 says "gnuplot"
 absent none.png
+
+# Paths that gnuplot must not read: those of temporary files, and names of runs.
+for odd in 'quo"te' "apo'strophe" '`touch caught`' 'back\\slash' '$(touch caught)' 'per%cent {a}_b^c@d&e' 'new
+line'; do
+    mkdir -p "tmp/$odd"
+    cp -r first "tmp/$odd/$odd"
+    run 0 env TMPDIR="$work/tmp/$odd" "$aerie" plot "tmp/$odd/$odd" first --output odd.svg --force
+    run 0 env TMPDIR="tmp/$odd" "$aerie" plot "tmp/$odd/$odd" --output odd.html --force
+    ls -A "tmp/$odd" | grep -q aerie-plot && fail "a folder is left in $odd"
+done
+absent caught tmp/*/caught
+run 2 env TMPDIR=/nonexistent "$aerie" plot first --output none.svg
+says "/nonexistent"
 finish

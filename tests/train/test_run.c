@@ -4,6 +4,7 @@
 #include "data/prepare.h"
 #include "data/tokenizer.h"
 #include "model/done.h"
+#include "tests/train/at_sync.h"
 #include "tests/train/rig.h"
 #include "train/checkpoint.h"
 #include "train/loop.h"
@@ -540,4 +541,45 @@ Test(run, a_full_disk_leaves_the_newest_checkpoint_and_nothing_half_written) {
     ASSERT_OK(train_rig_run(&rig, "a", "train.steps=8 optim.schedule=constant"));
     ASSERT_OK(train_rig_run(&rig, "b", "train.steps=8 optim.schedule=constant"));
     train_rig_same_checkpoint(&rig, "a", "b", 8);
+}
+
+/* ---- a first start that fails ---- */
+
+static const struct rlimit no_file_grows = {0, RLIM_INFINITY};
+
+/* In the middle of a start. */
+static void fill_disk(void) {
+    setrlimit(RLIMIT_FSIZE, &no_file_grows);
+}
+
+static void put_and_fill_disk(void) {
+    train_rig_at_sync = NULL;
+    ASSERT_OK(ae_file_write(train_rig_path(&rig, "run/precious"), "mine", 4));
+    fill_disk();
+}
+
+static void fail_to_start(void (*in_the_middle)(void)) {
+    struct rlimit old;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    train_rig_at_sync = in_the_middle;
+    ASSERT_FAILS(AE_ERR_RESOURCE, train_rig_run(&rig, "run", ""));
+    train_rig_at_sync = NULL;
+    setrlimit(RLIMIT_FSIZE, &old);
+}
+
+Test(run, a_first_start_that_fails_leaves_no_folder) {
+    fail_to_start(fill_disk);
+    cr_assert_not(exists("run"));
+}
+
+/* The folder was there, empty, and somebody put a file into it meanwhile. */
+Test(run, a_first_start_that_fails_leaves_what_is_not_its_own) {
+    ASSERT_OK(ae_folder_make(train_rig_path(&rig, "run")));
+    fail_to_start(put_and_fill_disk);
+    cr_assert(exists("run/precious"));
+    cr_assert_not(exists("run/config.yaml"));
+    cr_assert_not(exists("run/metrics.jsonl"));
+    remove(train_rig_path(&rig, "run/precious"));
+    ASSERT_OK(train_rig_run(&rig, "run", "train.steps=3"));
 }

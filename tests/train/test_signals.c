@@ -1,4 +1,5 @@
 #include "core/file.h"
+#include "tests/train/at_sync.h"
 #include "tests/train/rig.h"
 #include "train/loop.h"
 
@@ -6,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static train_rig rig;
@@ -18,14 +18,6 @@ static void close_it(void) {
     train_rig_close(&rig);
 }
 TestSuite(signals, .init = open_it, .fini = close_it);
-
-/* Taken instead of the library's: a save syncs its files, and the test sends signals at that moment. */
-static void (*volatile at_sync)(void);
-
-int fsync(int file) {
-    if (at_sync) at_sync();
-    return (int)syscall(SYS_fsync, file);
-}
 
 static const int *numbers; /* sent at the first sync of the loop, 0 at the end */
 static volatile int sent;
@@ -44,9 +36,9 @@ static void expect_saved_stop(const int *all) {
     static const char keys[] = "train.steps=50 train.checkpoint_every=5 train.eval_every=0";
     numbers = all;
     sent = 0;
-    at_sync = send_all;
+    train_rig_at_sync = send_all;
     ASSERT_FAILS(AE_ERR_INTERRUPTED, train_rig_run(&rig, "stopped", keys));
-    at_sync = NULL;
+    train_rig_at_sync = NULL;
     cr_assert(sent > 0);
     cr_assert_lt(train_rig_metric_count(&rig, "stopped"), 50);
     ASSERT_OK(train_rig_run(&rig, "stopped", keys));
@@ -70,7 +62,7 @@ Test(signals, limits_and_power_save) {
 
 Test(signals, a_second_interrupt_ends_at_once, .exit_code = AE_ERR_INTERRUPTED) {
     numbers = (const int[]){SIGINT, SIGINT, 0};
-    at_sync = send_all;
+    train_rig_at_sync = send_all;
     train_rig_run(&rig, "stopped", "train.steps=50 train.checkpoint_every=5");
 }
 
@@ -78,7 +70,7 @@ Test(signals, what_the_caller_ignores_does_not_stop_a_run) {
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     numbers = (const int[]){SIGINT, SIGHUP, 0};
-    at_sync = send_all;
+    train_rig_at_sync = send_all;
     ASSERT_OK(train_rig_run(&rig, "stopped", "train.steps=12"));
     cr_assert(sent > 0);
 }
@@ -92,7 +84,7 @@ static void send_at_the_end(void) {
 }
 
 Test(signals, one_behind_the_last_step_leaves_a_finished_run) {
-    at_sync = send_at_the_end;
+    train_rig_at_sync = send_at_the_end;
     ASSERT_OK(train_rig_run(&rig, "late", "train.steps=12"));
     cr_assert(sent > 0);
 }
@@ -112,7 +104,7 @@ static void send_without_stderr(void) {
 
 /* The call that a signal came into may be about to look at errno. */
 Test(signals, errno_is_kept) {
-    at_sync = send_without_stderr;
+    train_rig_at_sync = send_without_stderr;
     ASSERT_FAILS(AE_ERR_INTERRUPTED,
                  train_rig_run(&rig, "stopped", "train.steps=50 train.checkpoint_every=5"));
     cr_assert_eq(errno_after, EDOM);

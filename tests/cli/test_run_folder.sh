@@ -1,0 +1,49 @@
+#!/bin/sh
+# Where a run lies when it is named by its own config.yaml.
+. "$(dirname "$0")/common.sh"
+export OMP_NUM_THREADS=2
+
+awk 'BEGIN { for (i = 0; i < 400; i++) printf "the %d birds of hill %d sing\n", i * 7 % 99, i % 31 }' >text.txt
+run 0 "$aerie" tokenizer train --input text.txt --output t.model --vocab-size 300
+run 0 "$aerie" data prepare --input text.txt --tokenizer t.model --output set
+run 0 "$aerie" pretrain run.dir=run data.train=set/train.h5 model.width=32 model.recurrent_width=32 model.mlp_width=48 model.heads=2 \
+    model.blocks=3 model.window=16 train.row_tokens=32 train.batch_rows=2 train.steps=2 optim.schedule=constant
+
+has_step() { # RUN STEP
+    [ -e "$1/checkpoints/step-00000$2/DONE" ] || fail "$1 has no checkpoint of step $2"
+}
+
+mkdir elsewhere
+mv run 'elsewhere/moved run'
+run 0 "$aerie" pretrain 'elsewhere/moved run/config.yaml' train.steps=4
+grep -qF "run.dir: elsewhere/moved run, where elsewhere/moved run/config.yaml lies; it was made as run" err || {
+    fail "the folder that was taken is not told"
+    cat err
+}
+has_step 'elsewhere/moved run' 4
+absent run
+
+# A copy goes on in its own folder, and the one that it was made from stays as it is.
+cp -r 'elsewhere/moved run' copy
+run 0 "$aerie" pretrain copy/config.yaml train.steps=5
+has_step copy 5
+absent 'elsewhere/moved run/checkpoints/step-000005'
+
+# From inside, and by another folder's name of the same place: nothing to tell.
+(cd copy && "$aerie" pretrain config.yaml data.train=../set/train.h5 train.steps=6 >../out 2>../err) || fail "from inside: $(cat err)"
+has_step copy 6
+ln -s copy link
+run 0 "$aerie" pretrain link/config.yaml run.dir=link data.train=set/train.h5 train.steps=7
+has_step copy 7
+run 0 "$aerie" pretrain copy/config.yaml train.steps=8
+has_step copy 8
+absent run
+
+# The command line has the last word, and a recipe of one's own is no run.
+run 0 "$aerie" pretrain copy/config.yaml run.dir=other train.steps=1
+has_step other 1
+mkdir recipes
+sed 's/^  dir: .*/  dir: third/' copy/config.yaml >recipes/config.yaml
+run 0 "$aerie" pretrain recipes/config.yaml train.steps=1
+has_step third 1
+finish

@@ -22,7 +22,7 @@ typedef struct {
 } kit;
 
 static ae_attention_dims attention_dims(const kit *k) {
-    return (ae_attention_dims){1, k->T, k->c.N, k->c.G, k->c.H, k->c.W};
+    return (ae_attention_dims){1, k->T, k->c.N, k->c.G, k->c.H, k->c.W, k->be->threads};
 }
 static ae_head_dims head_dims(const kit *k) {
     return (ae_head_dims){k->T, k->c.D, k->c.V, (float)k->c.soft_cap};

@@ -1,7 +1,8 @@
 #include "cli/bench_profile.h"
 
+#include "core/threads.h"
+
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 
 ae_status ae_bench_profile_init(ae_bench_profile *p, const ae_bench *b, int64_t capacity) {
@@ -78,7 +79,7 @@ static bool is_empty_shell(const ae_probe_sum *sum, double step_s) {
 }
 
 static int lines_of(const ae_profiled_step *s, const ae_bench_rates *r, bool sweeps_model, line *lines) {
-    const double threads = omp_get_max_threads();
+    const double threads = ae_threads();
     int n = 0;
     for (int op = 0; op < AE_PROFILE_N_OPS; op++) {
         const ae_probe_sum *sum = &s->sums[op];

@@ -2,9 +2,8 @@
 
 #include "cli/dtype.h"
 #include "core/log.h"
+#include "core/threads.h"
 #include "model/source.h"
-
-#include <omp.h>
 
 static ae_status check_room(const char *path, const ae_model_config *c, const ae_backend *be,
                             int64_t *parameters) {
@@ -52,7 +51,7 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     ae_format_count(count, sizeof count, (double)parameters);
     ae_log("%s: %s parameters in %s, %s, %d threads, %s kernels", source.folder, count,
            ae_weights_name(l->be.weights), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
-           omp_get_max_threads(), l->be.kernels);
+           ae_threads(), l->be.kernels);
 out:
     ae_model_source_free(&source);
     if (st != AE_OK) ae_loaded_close(l);

@@ -4,11 +4,11 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/machine.h"
+#include "core/threads.h"
 #include "model/decode.h"
 #include "model/source.h"
 #include "train/plan.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum { PIECE_ELEMENTS = 1 << 20 };
@@ -44,7 +44,7 @@ static ae_status measure(table *t, const ae_model_config *c, const ae_backend *b
     t->state = ae_decode_state_bytes(be, c, batch);
     t->decoder = ae_decoder_bytes(be, c, batch, AE_PREFILL_CHUNK) + (size_t)(batch * c->V) * sizeof(float);
     t->loading = PIECE_ELEMENTS * (sizeof(float) + sizeof(uint16_t));
-    t->program = ae_rss_bytes() + THREAD_BYTES * (size_t)omp_get_max_threads();
+    t->program = ae_rss_bytes() + THREAD_BYTES * (size_t)ae_threads();
     t->available = ae_memory_available_bytes();
     const size_t use = t->state + t->decoder;
     t->peak = t->program + t->weights + (use > t->loading ? use : t->loading);

@@ -2,12 +2,12 @@
 #include "cli/dtype.h"
 #include "cli/verbs.h"
 #include "core/machine.h"
+#include "core/threads.h"
 #include "eval/limits.h"
 #include "eval/openblas.h"
 #include "model/source.h"
 
 #include <errno.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,12 +78,12 @@ static ae_status tell_machine(ae_bench *b) {
     if (st == AE_OK) st = ae_sgemm_name(AE_SGEMM_ONEDNN, dnnl, sizeof dnnl);
     if (st != AE_OK) return st;
     ae_bench_say(b, "machine    %s, %d threads of %d cores, %.1f GB of memory available", ae_cpu_name(),
-                 omp_get_max_threads(), ae_usable_cores(), (double)ae_memory_available_bytes() / 1e9);
+                 ae_threads(), ae_usable_cores(), (double)ae_memory_available_bytes() / 1e9);
     ae_bench_say(b, "kernels    %s (the machine: up to %s), backend %s", b->be.kernels,
                  ae_isa_name(ae_isa_pick()), b->be.name);
     ae_bench_say(b, "libraries  %s; %s", dnnl, blas);
     ae_bench_put_text(b, "machine.cpu", ae_cpu_name());
-    ae_bench_put(b, "machine.threads", omp_get_max_threads());
+    ae_bench_put(b, "machine.threads", ae_threads());
     ae_bench_put_text(b, "machine.kernels", b->be.kernels);
     ae_bench_put_text(b, "dtype",
                       b->be.compact                  ? ae_weights_name(b->be.weights)

@@ -54,9 +54,6 @@ static void report_text(const ae_prepare_options *o, const ae_prepare_report *r,
 
 static ae_status prepare(ae_prepare_options *o, bool json) {
     ae_prepare_report r;
-    const char *threads = getenv("OMP_NUM_THREADS");
-    const long asked = o->threads == 0 && threads ? strtol(threads, NULL, 10) : 0;
-    if (asked > 0 && asked <= 1024) o->threads = (int)asked;
     ae_interrupt_catch();
     o->check = ae_interrupt_check;
     const double started = ae_now_s();

@@ -4,10 +4,9 @@
 #include "cli/verbs.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/threads.h"
 #include "eval/limits.h"
 #include "train/run.h"
-
-#include <omp.h>
 
 static const char usage[] =
     "aerie plan [CONFIG.yaml] [section.key=value ...] [--json]\n"
@@ -57,7 +56,7 @@ static void print_text(const ae_run *run, const work *w) {
            run->plan.flops_per_token / 1e9, w->step_flops / 1e12, (long long)ae_run_step_tokens(run),
            w->total_flops / 1e12, (long long)run->config->train.steps);
     printf("time        %s a step, %s in all, at %.0f %% of the measured %.0f GFLOP/s of %d threads\n", step,
-           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, omp_get_max_threads());
+           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, ae_threads());
 }
 
 static ae_status print_json(const ae_run *run, const work *w) {

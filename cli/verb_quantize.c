@@ -7,10 +7,10 @@
 #include "cli/weights_size.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/threads.h"
 #include "model/quantize.h"
 #include "model/source.h"
 
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,7 +115,7 @@ static ae_status run(const options *o) {
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
     AE_TRY(check_options(o, &backend));
-    if (o->threads > 0) omp_set_num_threads((int)o->threads);
+    (void)ae_threads_start((int)o->threads);
     if (o->model) {
         AE_TRY(ae_model_source_open(&source, o->model));
         AE_TRY(ae_model_source_verify(&source));

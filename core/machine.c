@@ -1,11 +1,11 @@
 #include "core/machine.h"
 
+#include "core/affinity.h"
 #include "core/log.h"
 
 #include <cpuid.h>
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,10 +155,11 @@ int ae_cgroup_cores(const char *mount, const char *below, int cores) {
 }
 
 static int cores_by_affinity(void) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
-    long n = sysconf(_SC_NPROCESSORS_ONLN); /* more cores than a cpu_set_t holds */
+    ae_affinity a = ae_affinity_read();
+    const int found = a.count;
+    ae_affinity_free(&a);
+    if (found > 0) return found;
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
 }
 

@@ -1,6 +1,7 @@
 #include "data/encode.h"
 
 #include "core/log.h"
+#include "core/threads.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -151,8 +152,7 @@ static void *work_on_blocks(void *arg) {
 static void run_threads(shared *s, int threads) {
     pthread_t *ids = calloc((size_t)threads, sizeof *ids);
     int started = 0;
-    while (ids && started < threads - 1 && pthread_create(&ids[started], NULL, work_on_blocks, s) == 0)
-        started++;
+    while (ids && started < threads - 1 && ae_thread_start(&ids[started], work_on_blocks, s) == 0) started++;
     work_on_blocks(s);
     for (int i = 0; i < started; i++) pthread_join(ids[i], NULL);
     free(ids);

@@ -2,6 +2,7 @@
 
 #include "core/json.h"
 #include "core/rng.h"
+#include "core/threads.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -208,7 +209,7 @@ static ae_status start_thread(ae_loader *l) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&l->thread, NULL, make_batches, l);
+    const int error = ae_thread_start(&l->thread, make_batches, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     l->has_thread = error == 0;
     return error ? AE_FAIL(AE_ERR_RESOURCE, "loader: no thread: %s", strerror(error)) : AE_OK;

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/machine.h"
+#include "core/threads.h"
 #include "data/encode.h"
 #include "data/utf8.h"
 
@@ -250,7 +251,7 @@ ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report
                            .first_held = p.first_held,
                            .cut = p.cut,
                            .text_bytes = p.count.text_bytes,
-                           .threads = o->threads > 0 ? o->threads : ae_usable_cores()};
+                           .threads = ae_threads_start(o->threads)};
     AE_TRY(ae_encode_documents(&e, &p.byte_tokens));
     fill_report(&p, report);
     st = publish(&p);

@@ -24,7 +24,7 @@ typedef struct {
     const char *split_on;  /* NULL: a text file is one document */
     double heldout;        /* share, 0 to 0.5 */
     bool force;
-    int threads;              /* 0: the usable cores */
+    int threads;              /* as core/threads.h */
     ae_status (*check)(void); /* asked now and then (signals), its failure ends the work; may be NULL */
 } ae_prepare_options;
 

@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/machine.h"
+#include "core/threads.h"
 
 #include <immintrin.h>
 #include <omp.h>
@@ -55,7 +56,7 @@ double ae_measure_peak_f32_flops(void) {
     volatile float sink = 0;
     for (int round = 0; round < PEAK_ROUNDS; round++) {
         double sum = 0, start = ae_now_s();
-#pragma omp parallel reduction(+ : sum)
+#pragma omp parallel reduction(+ : sum) num_threads(ae_threads())
         {
             sum += (double)(wide ? fma_avx512(n) : fma_avx2(n));
 #pragma omp single nowait
@@ -94,7 +95,7 @@ static float *big_array(size_t *bytes) {
     if (x == NULL) return NULL;
     madvise(x, *bytes, MADV_HUGEPAGE);
     size_t n = *bytes / sizeof *x;
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_threads())
     for (size_t i = 0; i < n; i++) x[i] = 1;
     return x;
 }
@@ -110,7 +111,7 @@ static double read_rate(const float *x, size_t bytes) {
     for (int round = 0; round < READ_ROUNDS; round++) {
         float sum = 0;
         double start = ae_now_s();
-#pragma omp parallel reduction(+ : sum)
+#pragma omp parallel reduction(+ : sum) num_threads(ae_threads())
         for (size_t k = 0; k < sweeps; k++) sum += read_share(x, bytes / sizeof *x);
         double spent = ae_now_s() - start;
         if (spent < best_s) best_s = spent;
@@ -132,7 +133,7 @@ static double update_rate(float *x, size_t bytes) {
     double best_s = 1e9;
     for (int round = 0; round < READ_ROUNDS; round++) {
         double start = ae_now_s();
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_threads())
         for (size_t k = 0; k < sweeps; k++) update_share(x, bytes / sizeof *x);
         double spent = ae_now_s() - start;
         if (spent < best_s) best_s = spent;

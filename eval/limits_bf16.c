@@ -1,12 +1,13 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/machine.h"
+#include "core/threads.h"
+#include "eval/library_team.h"
 #include "eval/limits.h"
 
 #include <dnnl.h>
 #include <immintrin.h>
 #include <math.h>
-#include <omp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static double best_rate(rate_fn *run, long n) {
     for (int round = 0; round < ROUNDS; round++) {
         double flops = 0;
         const double start = ae_now_s();
-#pragma omp parallel reduction(+ : flops)
+#pragma omp parallel reduction(+ : flops) num_threads(ae_threads())
         flops += run(n);
         const double rate = flops / (ae_now_s() - start);
         if (round > 0 && rate > best) best = rate;
@@ -145,12 +146,14 @@ ae_status ae_measure_bf16_product(ptrdiff_t n, ptrdiff_t rounds, double *seconds
         aligned_alloc(AE_ARENA_ALIGN, (2 * elements + AE_ARENA_ALIGN - 1) / AE_ARENA_ALIGN * AE_ARENA_ALIGN);
     if (!x) return AE_FAIL(AE_ERR_RESOURCE, "product of %td x %td: out of memory", n, n);
     for (size_t i = 0; i < elements; i++) x[i] = (uint16_t)(0x3f00 + i % 61); /* 0.5 and a little more */
+    const ae_library_team before = ae_library_team_begin();
     bool ok = matmul_init(&m, n, x) && multiply(&m);
     for (ptrdiff_t r = 0; ok && r < rounds; r++) {
         const double start = ae_now_s();
         ok = multiply(&m);
         seconds[r] = ae_now_s() - start;
     }
+    ae_library_team_end(before);
     matmul_free(&m);
     free(x);
     return ok ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "bfloat16 product of %td x %td: oneDNN refused it", n, n);

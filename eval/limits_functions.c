@@ -1,5 +1,6 @@
 #include "core/clock.h"
 #include "core/machine.h"
+#include "core/threads.h"
 #include "eval/limits.h"
 #include "ops/cpu/vmath_probe.h"
 
@@ -22,7 +23,7 @@ static void sweep(int which) {
 /* Each thread has its own clock and its own best round: a sweep is short, so that a busy machine lets some through undisturbed. */
 double ae_measure_function_rate(ae_vector_function which) {
     double rate = 0;
-#pragma omp parallel reduction(+ : rate)
+#pragma omp parallel reduction(+ : rate) num_threads(ae_threads())
     {
         double best_s = 1e9;
         for (int round = 0; round < ROUNDS; round++) {

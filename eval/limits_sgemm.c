@@ -1,12 +1,12 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/dims.h"
+#include "eval/library_team.h"
 #include "eval/limits.h"
 #include "eval/openblas.h"
 
 #include <dnnl.h>
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,8 +38,10 @@ ae_status ae_measure_sgemm(ae_sgemm_library library, ptrdiff_t n, ptrdiff_t roun
     float *x = aligned_alloc(AE_ARENA_ALIGN, 3 * elements * sizeof *x);
     if (!x) return AE_FAIL(AE_ERR_RESOURCE, "product of %td x %td: out of memory", n, n);
     for (size_t i = 0; i < 3 * elements; i++) x[i] = (float)(i % 61) / 61 - 0.5f;
-    if (blas) blas->set_num_threads(omp_get_max_threads());
+    const ae_library_team before = ae_library_team_begin();
+    if (blas) blas->set_num_threads(ae_threads());
     time_products(blas, n, x, x + 2 * elements, rounds, seconds);
+    ae_library_team_end(before);
     free(x);
     return AE_OK;
 }

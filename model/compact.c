@@ -1,5 +1,7 @@
 #include "model/compact.h"
 
+#include "core/threads.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +74,7 @@ ae_status ae_compact_read(const ae_compact *c, int64_t first, int64_t n, float *
     if (stored == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", c->file->path);
     AE_TRY(ae_safetensors_read(c->file, c->integers, first * width, n * width, stored));
     AE_TRY(ae_safetensors_read(c->scale_file, c->scales, first * c->groups, n * c->groups, scales));
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_threads())
     for (int64_t r = 0; r < n; r++)
         unpack_row(c, out + r * c->cols, stored + r * width, scales + r * c->groups);
 out:

@@ -163,6 +163,14 @@ static void place_params(ae_model *m) {
     }
 }
 
+/* Each on its own: cut as the updates cut it, so that its parts lie near the threads that sweep over them. */
+static void zero_gradients(const ae_model *m) {
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        const ae_param *p = &m->params.items[i];
+        if (p->grad != NULL) m->be->zero(p->grad, (size_t)p->n * sizeof(float));
+    }
+}
+
 /* Packs into memory, or counts when there is none yet. */
 static size_t pack(ae_model *m) {
     ae_arena a = {.base = m->packed_memory, .capacity = m->packed_bytes};
@@ -195,7 +203,6 @@ static ae_status take_memory(ae_model *m) {
     if (m->training) {
         m->grad_bytes = (size_t)ae_params_padded_elements(&m->params, true) * sizeof(float);
         AE_TRY(be->alloc(&m->grad_memory, m->grad_bytes));
-        be->zero(m->grad_memory, m->grad_bytes);
     }
 out:
     return st;
@@ -222,6 +229,7 @@ ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config
         place_compact(m);
     else
         place_params(m);
+    zero_gradients(m);
     return AE_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/arena.h"
 #include "core/rng.h"
+#include "core/threads.h"
 
 #include <assert.h>
 #include <math.h>
@@ -213,7 +214,7 @@ static void draw_normals(ae_rng r, float std, float out[4]) {
 
 /* Element i is number i % 4 of counter i / 4: any part can be made apart, and by any thread. */
 static void fill_normals(uint64_t seed, uint64_t stream, float std, int64_t first, int64_t n, float *out) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(ae_threads())
     for (int64_t k = first / 4; k < (first + n + 3) / 4; k++) {
         ae_rng r = ae_rng_make(seed, stream);
         float four[4];

@@ -1,5 +1,6 @@
 #include "model/quantize.h"
 
+#include "core/threads.h"
 #include "model/params_match.h"
 #include "model/safetensors_write.h"
 #include "ops/quantize.h"
@@ -97,7 +98,7 @@ static void pack_row(const writer *w, const ae_param *p, int8_t *q, uint8_t *out
 
 static ae_status quantise_rows(const writer *w, const ae_param *p, int64_t rows, uint16_t *scales) {
     bool whole = true;
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_threads())
     for (int64_t r = 0; r < rows; r++) {
         int8_t *q = malloc((size_t)p->cols);
         if (q == NULL) {

@@ -6,6 +6,8 @@
  * W < 0 means no window: every earlier key of the document is seen. */
 typedef struct {
     ptrdiff_t B, T, N, G, H, W;
+    ptrdiff_t
+        rooms; /* threads that scratch has room for, 1 and more: no more work at once. The backend's `threads` */
 } ae_attention_dims;
 
 /* o[t] = sum_s softmax_s(q[t] k[s] / sqrt(H)) v[s] over the keys s of the same document with 0 <= t - s <= W (W + 1 keys).
@@ -26,7 +28,7 @@ typedef void ae_attention_backward_fn(ae_act *dq, ae_act *dk, ae_act *dv, const 
                                       const ae_act *v_ring, const ae_act *o, const ae_f32 *lse,
                                       const ae_i32 *positions, ae_attention_dims n, void *scratch);
 
-/* Bytes of scratch that serve both passes (forward only when `inference`). */
+/* Bytes of scratch that serve both passes (forward only when `inference`) with these dims: the same number of rooms. */
 typedef size_t ae_attention_scratch_bytes_fn(ae_attention_dims n, int inference);
 
 #endif

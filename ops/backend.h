@@ -25,11 +25,13 @@ typedef struct ae_backend {
     ae_weight_type weights; /* of packed weights */
     bool compact;           /* inference keeps weights in that form alone */
     ptrdiff_t group;        /* of compact integers: inputs that share a scale */
+    int threads;            /* that an op may have at work at once where its scratch holds a room for each */
     size_t act_bytes;       /* of one activation */
     bool
         pack_at_use; /* weights that are not used often keep no packed copy: every product packs its own. Set before weights are made */
 
-    /* memory: aligned to 64 bytes; contents are undefined until written */
+    /* memory: aligned to 64 bytes; contents are undefined until written. A tensor that is zeroed before anything else lies near the threads
+     * that sweep over it */
     ae_status (*alloc)(void **ptr, size_t bytes);
     void (*release)(void *ptr, size_t bytes); /* NULL is fine */
     void (*upload)(void *device, const void *host, size_t bytes);
@@ -96,7 +98,7 @@ typedef struct ae_backend {
 } ae_backend;
 
 typedef struct {
-    int threads;            /* 0: OMP_NUM_THREADS, else the usable cores */
+    int threads;            /* as core/threads.h; of the process, the last backend made decides */
     ae_dtype dtype;         /* with compact weights BF16 where products take it (AMX) */
     ae_weight_type weights; /* compact forms for inference; F32 for training of any dtype */
     ptrdiff_t group;        /* of compact integers; 0: 128 of INT8, 64 of INT4 */

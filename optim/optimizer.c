@@ -29,6 +29,14 @@ static void place(ae_optimizer *o) {
     }
 }
 
+/* Each on its own: cut as the updates cut it, so that its parts lie near the threads that sweep over them. */
+static void zero_moments(const ae_optimizer *o) {
+    for (ptrdiff_t i = 0; i < o->n; i++) {
+        o->be->zero(o->moments[i].m, (size_t)o->params[i].n * sizeof(float));
+        o->be->zero(o->moments[i].v, (size_t)o->params[i].n * sizeof(float));
+    }
+}
+
 ae_status ae_optimizer_init(ae_optimizer *o, const ae_backend *be, const ae_adamw_options *options,
                             const ae_optim_param *params, ptrdiff_t n) {
     ae_status st = AE_OK;
@@ -39,8 +47,8 @@ ae_status ae_optimizer_init(ae_optimizer *o, const ae_backend *be, const ae_adam
     if (!o->params || !o->moments) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "optimiser: out of memory"));
     memcpy(o->params, params, count * sizeof *params);
     AE_TRY(be->alloc(&o->memory, o->bytes));
-    be->zero(o->memory, o->bytes);
     place(o);
+    zero_moments(o);
 out:
     if (st != AE_OK) ae_optimizer_free(o);
     return st;

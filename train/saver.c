@@ -1,5 +1,7 @@
 #include "train/saver.h"
 
+#include "core/threads.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -87,7 +89,7 @@ static ae_status start_thread(ae_saver *s) {
     s->written = 0;
     s->busy = true;
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&s->thread, NULL, write_checkpoint, s);
+    const int error = ae_thread_start(&s->thread, write_checkpoint, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     s->has_thread = error == 0;
     if (!error) return AE_OK;

@@ -15,8 +15,8 @@ typedef struct {
     void *attention;      /* the op's own */
 } attention_scratch;
 
-static ae_attention_dims op_dims(const ae_block_dims *n) {
-    return (ae_attention_dims){n->B, n->T, n->N, n->G, n->H, n->W};
+static ae_attention_dims op_dims(const ae_backend *be, const ae_block_dims *n) {
+    return (ae_attention_dims){n->B, n->T, n->N, n->G, n->H, n->W, be->threads};
 }
 
 static attention_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
@@ -35,7 +35,7 @@ static attention_saved saved_in(ae_arena *a, const ae_backend *be, const ae_bloc
 static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T, Q = M * n->N * n->H, G = M * n->G * n->H;
     attention_scratch s = {0};
-    s.attention = ae_arena_take(a, be->attention_scratch_bytes(op_dims(n), n->inference));
+    s.attention = ae_arena_take(a, be->attention_scratch_bytes(op_dims(be, n), n->inference));
     s.z = ae_take_act(a, be, M * n->D);
     if (n->inference) return s;
     /* one after the other: d as activations, z made again, the gradient of z */
@@ -74,7 +74,7 @@ void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, void
     be->rope_apply(s.q, batch->cosines, batch->sines, false, M, n->N, n->H, n->R);
     be->rope_apply(s.k, batch->cosines, batch->sines, false, M, n->G, n->H, n->R);
     be->attention_forward(s.o, s.lse, state ? state->k : NULL, state ? state->v : NULL, s.q, s.k, s.v,
-                          batch->positions, op_dims(n), w.attention);
+                          batch->positions, op_dims(be, n), w.attention);
     be->linear_residual(out, x, s.o, p->o, p->o_bias, M, Q, n->D);
 }
 
@@ -91,7 +91,8 @@ void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const
     be->linear_backward_input(w.d_o, d_out, p->o, false, M, Q, n->D);
     be->linear_backward_weight(g->o, g->o_bias, d_out, s.o, M, Q, n->D);
     be->attention_backward(w.dq, w.dk, w.dv, w.d_o, s.q, s.k, s.v, state ? state->k : NULL,
-                           state ? state->v : NULL, s.o, s.lse, batch->positions, op_dims(n), w.attention);
+                           state ? state->v : NULL, s.o, s.lse, batch->positions, op_dims(be, n),
+                           w.attention);
     be->rope_apply(w.dq, batch->cosines, batch->sines, true, M, n->N, n->H, n->R);
     be->rope_apply(w.dk, batch->cosines, batch->sines, true, M, n->G, n->H, n->R);
 

@@ -8,7 +8,7 @@ ae_act *AE_ROW_NAME(ae_cpu_act_from_f32)(ae_act *room, const ae_f32 *x_, ptrdiff
     enum { CHUNK = 4096, WIDE = 4 };
     ae_elem *to = ae_ma(room);
     const float *x = ae_cf(x_);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t first = 0; first < n; first += CHUNK) {
         const ptrdiff_t last = ae_min(n, first + CHUNK);
         ptrdiff_t i = first;

@@ -1,10 +1,11 @@
 #include "ops/adamw.h"
 
+#include "ops/cpu/memory.h"
 #include "ops/cpu/rows.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/weight.h"
 
-enum { CHUNK = 8192 };
+enum { CHUNK = AE_SWEEP_CHUNK };
 
 static void update(float *w, float *m, float *v, float *g, const ae_adamw_step *s, ptrdiff_t n) {
     const vf b1 = vf_set(s->beta1), b2 = vf_set(s->beta2), c1 = vf_set(1.0f - s->beta1),
@@ -25,14 +26,14 @@ static void update(float *w, float *m, float *v, float *g, const ae_adamw_step *
 
 void AE_ISA_NAME(ae_cpu_adamw)(ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_, ae_adamw_step s, ptrdiff_t n) {
     float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t i = 0; i < n; i += CHUNK) update(w + i, m + i, v + i, g + i, &s, ae_min(CHUNK, n - i));
 }
 
 void AE_ISA_NAME(ae_cpu_adamw_weight)(ae_weight *packed, ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_,
                                       ae_adamw_step s, ptrdiff_t rows, ptrdiff_t cols) {
     float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t r = 0; r < rows; r += AE_WEIGHT_ROWS) {
         const ptrdiff_t n = ae_min(AE_WEIGHT_ROWS, rows - r), i = r * cols;
         update(w + i, m + i, v + i, g + i, &s, n * cols);
@@ -58,7 +59,7 @@ double AE_ISA_NAME(ae_cpu_sum_squares)(const ae_f32 *x_, ptrdiff_t n) {
     enum { SLOTS = 256 };
     const float *x = ae_cf(x_);
     double slot[SLOTS] = {0};
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t s = 0; s < SLOTS; s++)
         for (ptrdiff_t first = s * CHUNK; first < n; first += (ptrdiff_t)SLOTS * CHUNK)
             slot[s] += chunk_squares(x + first, ae_min(CHUNK, n - first));

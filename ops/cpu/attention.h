@@ -62,6 +62,11 @@ typedef struct {
     ptrdiff_t at;        /* first row among [B, T, N] */
 } ae_attn_block;
 
+/* Threads of a region: each has a room. */
+static inline int ae_attn_team(ae_attention_dims n) {
+    return (int)ae_min(n.rooms, ae_team());
+}
+
 /* One thread's own. Tiles for products of float32 are that, made of activations once a block or once a tile. Products of bfloat16 take
  * the activations themselves, and P and dS in that type, in the first half of each row of s and dp. */
 typedef struct {
@@ -106,12 +111,12 @@ static inline ae_attn_room ae_attn_room_of(void *scratch, bool narrow, ae_attent
 }
 /* What lies behind the rooms of all threads. */
 static inline void *ae_attn_behind_rooms(void *scratch, ae_attention_dims n) {
-    return (float *)scratch + (size_t)omp_get_max_threads() * ae_attn_room_floats(n);
+    return (float *)scratch + (size_t)n.rooms * ae_attn_room_floats(n);
 }
 
 /* Superblocks at work at once. Their parts are added in order, so this changes no bits. */
-static inline ptrdiff_t ae_attn_wave(void) {
-    return ae_max(AE_ATTN_WAVE_MIN, omp_get_max_threads());
+static inline ptrdiff_t ae_attn_wave(ae_attention_dims n) {
+    return ae_max(AE_ATTN_WAVE_MIN, n.rooms);
 }
 /* Rows of keys that the queries of a superblock can see, at most. */
 static inline ptrdiff_t ae_attn_span(ae_attention_dims n) {

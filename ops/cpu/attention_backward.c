@@ -144,7 +144,7 @@ void AE_ROW_NAME(ae_cpu_attention_backward)(ae_act *dq, ae_act *dk, ae_act *dv, 
                                             const ae_act *k_ring, const ae_act *v_ring, const ae_act *o,
                                             const ae_f32 *lse, const ae_i32 *positions, ae_attention_dims n,
                                             void *scratch) {
-    const ptrdiff_t wave = ae_attn_wave();
+    const ptrdiff_t wave = ae_attn_wave(n);
     const backward io = {.n = n,
                          .q = ae_ca(q),
                          .k = ae_ca(k),
@@ -165,7 +165,7 @@ void AE_ROW_NAME(ae_cpu_attention_backward)(ae_act *dq, ae_act *dk, ae_act *dv, 
                          .slots = wave + 1,
                          .part = ae_attn_span(n) * n.G * n.H,
                          .scratch = scratch};
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_attn_team(n))
     for (ptrdiff_t first = 0; first < io.supers; first += wave) {
         const ptrdiff_t end = ae_min(first + wave, io.supers);
 #pragma omp for schedule(dynamic)

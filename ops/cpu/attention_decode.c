@@ -108,7 +108,7 @@ static void decode_heads(ae_elem *o, float *lse, const work *w) {
 
 /* Heads that a thread takes together: all of a group where sequences suffice for the threads. The bits do not depend on it. */
 static ptrdiff_t heads_at_once(ae_attention_dims n) {
-    const ptrdiff_t share = ae_ceil_div(n.B * n.N, omp_get_max_threads());
+    const ptrdiff_t share = ae_ceil_div(n.B * n.N, n.rooms);
     return ae_min(AE_ATTN_HEADS_AT_ONCE, ae_min(n.N / n.G, share));
 }
 
@@ -118,7 +118,7 @@ void AE_ROW_NAME(ae_cpu_attention_decode)(ae_elem *o, float *lse, const ae_elem 
                                           ae_attention_dims n) {
     const ptrdiff_t ld = n.G * n.H, of_group = n.N / n.G, most = heads_at_once(n),
                     shares = ae_ceil_div(of_group, most);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_attn_team(n))
     for (ptrdiff_t task = 0; task < n.B * n.G * shares; task++) {
         const ptrdiff_t b = task / (n.G * shares), g = task / shares % n.G, first = task % shares * most,
                         row = b * n.N + g * of_group + first, at = g * n.H;

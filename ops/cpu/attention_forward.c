@@ -5,12 +5,12 @@
 #include <string.h>
 
 size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int inference) {
-    const size_t rooms = (size_t)omp_get_max_threads() * ae_attn_room_floats(n) * sizeof(float);
+    assert(n.rooms > 0);
+    const size_t rooms = (size_t)n.rooms * ae_attn_room_floats(n) * sizeof(float);
     const size_t key = (size_t)(n.G * n.H);
     /* a call with one token is decoding */
-    const size_t scores =
-        n.W > 0 ? (size_t)omp_get_max_threads() * ae_attn_decode_floats(n) * sizeof(float) : 0;
-    const size_t parts = (size_t)(ae_attn_wave() + 1) * 2 * (size_t)ae_attn_span(n) * key * sizeof(float);
+    const size_t scores = n.W > 0 ? (size_t)n.rooms * ae_attn_decode_floats(n) * sizeof(float) : 0;
+    const size_t parts = (size_t)(ae_attn_wave(n) + 1) * 2 * (size_t)ae_attn_span(n) * key * sizeof(float);
     return rooms + (!inference && parts > scores ? parts : scores);
 }
 
@@ -69,7 +69,7 @@ static void forward_sequence(ae_elem *o, float *lse, const ae_elem *queries, con
                              const int32_t *positions, ptrdiff_t b, void *scratch, ae_attention_dims n) {
     const bool narrow = ae_attn_narrow();
     const ptrdiff_t step = ae_attn_queries(n.N, narrow), lanes = ae_attn_lanes(n);
-#pragma omp parallel for collapse(2) schedule(dynamic)
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(ae_attn_team(n))
     for (ptrdiff_t t0 = 0; t0 < n.T; t0 += step) {
         for (ptrdiff_t lane = 0; lane < lanes; lane++) {
             const ae_attn_block q = ae_attn_block_of(n, b, t0, ae_min(step, n.T - t0), lane);
@@ -93,7 +93,7 @@ void AE_ROW_NAME(ae_cpu_attention_forward)(ae_act *o_, ae_f32 *lse_, ae_act *k_r
     const ae_elem *q = ae_ca(q_), *k = ae_ca(k_), *v = ae_ca(v_);
     const int32_t *positions = ae_ci(positions_);
     const ptrdiff_t ld = n.G * n.H;
-    assert(n.N % n.G == 0 && (!k_ring || n.W > 0));
+    assert(n.rooms > 0 && n.N % n.G == 0 && (!k_ring || n.W > 0));
     if (k_ring && n.T == 1) AE_ROW_NAME(ae_cpu_attention_decode)
     (o, lse, k_ring, v_ring, q, k, v, positions, ae_attn_behind_rooms(scratch, n), n);
     for (ptrdiff_t b = 0; b < n.B; b++) {

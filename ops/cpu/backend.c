@@ -2,41 +2,13 @@
 
 #include "ops/compose/compose.h"
 #include "ops/cpu/gemm.h"
+#include "ops/cpu/memory.h"
 #include "ops/cpu/panels.h"
 #include "ops/cpu/table.h"
+#include "ops/cpu/team.h"
 
 #include <dnnl.h>
-#include <immintrin.h>
 #include <malloc.h>
-#include <omp.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
-enum { HUGE_PAGE = 2 << 20 };
-
-static ae_status cpu_alloc(void **ptr, size_t bytes) {
-    const size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
-    const size_t padded = (bytes + align - 1) / align * align;
-    *ptr = aligned_alloc(align, padded ? padded : align);
-    if (!*ptr)
-        return AE_FAIL(AE_ERR_RESOURCE, "out of memory: %.1f MB could not be had", (double)bytes / 1e6);
-    if (bytes >= HUGE_PAGE) (void)madvise(*ptr, padded, MADV_HUGEPAGE); /* advice: without it only slower */
-    return AE_OK;
-}
-
-static void cpu_release(void *ptr, size_t bytes) {
-    (void)bytes;
-    free(ptr);
-}
-
-static void cpu_copy(void *to, const void *from, size_t bytes) {
-    if (bytes) memcpy(to, from, bytes);
-}
-
-static void cpu_zero(void *device, size_t bytes) {
-    if (bytes) memset(device, 0, bytes);
-}
 
 static size_t cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool often) {
     return ae_cpu_weight_bytes(be->weights, rows, cols, be->pack_at_use && !often);
@@ -80,14 +52,6 @@ static void fill_rows(ae_backend *be, ae_isa isa) {
     ae_compose_fill(be);
 }
 
-/* Denormal numbers cost a hundred cycles each (a saturated softmax is full of them) and mean nothing here: every thread takes and gives 0
- * instead. Threads made later inherit the mode. */
-static void flush_denormals(void) {
-    enum { FLUSH_RESULTS = 0x8000, FLUSH_INPUTS = 0x0040 };
-#pragma omp parallel
-    _mm_setcsr(_mm_getcsr() | FLUSH_RESULTS | FLUSH_INPUTS);
-}
-
 ae_dtype ae_dtype_auto(void) {
     const bool has = ae_machine_has_bf16() || ae_machine_has_amx();
     return has && ae_isa_pick() >= AE_ISA_AVX512 ? AE_DTYPE_BF16 : AE_DTYPE_F32;
@@ -118,10 +82,7 @@ static ae_dtype dtype_of(const ae_backend_options *o) {
 ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
     const ae_isa isa = ae_isa_pick();
     const ae_dtype dtype = dtype_of(o);
-    const int threads = o->threads > 0 || getenv("OMP_NUM_THREADS") ? o->threads : ae_usable_cores();
     keep_buffers();
-    if (threads > 0) omp_set_num_threads(threads);
-    flush_denormals();
     *be = (ae_backend){.name = "cpu",
                        .kernels = kernels_name(isa, dtype, ae_products_pick()),
                        .dtype = dtype,
@@ -130,13 +91,14 @@ ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
                        .group = o->group > 0                   ? o->group
                                 : o->weights == AE_WEIGHT_INT8 ? 128
                                                                : 64,
+                       .threads = ae_team_start(o->threads),
                        .act_bytes = dtype == AE_DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float),
-                       .alloc = cpu_alloc,
-                       .release = cpu_release,
-                       .upload = cpu_copy,
-                       .download = cpu_copy,
-                       .zero = cpu_zero,
-                       .copy = cpu_copy,
+                       .alloc = ae_cpu_alloc,
+                       .release = ae_cpu_release,
+                       .upload = ae_cpu_copy,
+                       .download = ae_cpu_copy,
+                       .zero = ae_cpu_zero,
+                       .copy = ae_cpu_copy,
                        .weight_bytes = cpu_weight_bytes,
                        .weight_pack = cpu_weight_pack,
                        .compact_bytes = ae_cpu_panels_bytes,

@@ -10,7 +10,7 @@ void AE_ISA_NAME(ae_cpu_embedding_forward)(ae_f32 *x_, const ae_weight *table_, 
     const ae_cpu_weight *w = ae_cpu_weight_of(table_);
     const float *table = w->master;
     const int32_t *tokens = ae_ci(tokens_);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t m = 0; m < M; m++) {
         if (w->panels) {
             ae_cpu_panels_row(x + m * D, w, tokens[m], scale);
@@ -29,7 +29,7 @@ void AE_ISA_NAME(ae_cpu_embedding_backward)(ae_f32 *dtable_, const ae_f32 *dx_, 
     const float *dx = ae_cf(dx_);
     const int32_t *tokens = ae_ci(tokens_);
     if (!dtable) return;
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_team())
     {
         const ae_share s = ae_share_columns(D);
         for (ptrdiff_t m = 0; m < M; m++) {

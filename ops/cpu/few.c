@@ -123,7 +123,7 @@ void AE_ROW_NAME(ae_cpu_few_rows_residual)(float *out, const float *residual, co
         panels_residual(out, residual, x, w, bias, M);
         return;
     }
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(ae_team())
     for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
         const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
         for (ptrdiff_t m = 0; m < M; m += ROWS) {
@@ -146,7 +146,7 @@ void AE_ROW_NAME(ae_cpu_few_rows)(ae_elem *out, const ae_elem *x, const ae_cpu_w
         panels_few(out, x, w, bias, M);
         return;
     }
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(ae_team())
     for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
         const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
         for (ptrdiff_t m = 0; m < M; m += ROWS) {

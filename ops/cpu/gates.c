@@ -46,7 +46,7 @@ void AE_ROW_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_we
         AE_ROW_NAME(ae_cpu_few_rows)(y, x, ae_cpu_weight_of(w_), bias, M, S, C);
         return;
     }
-#pragma omp parallel for collapse(2)
+#pragma omp parallel for collapse(2) num_threads(ae_team())
     for (ptrdiff_t m = 0; m < M; m += CHUNK) {
         for (ptrdiff_t n = 0; n < N; n++) {
             const ptrdiff_t rows = ae_min(CHUNK, M - m), at = m * C + n * S;
@@ -73,7 +73,7 @@ void AE_ROW_NAME(ae_cpu_gates_backward_input)(ae_act *dx_, const ae_act *dy_, co
     ae_elem *dx = ae_ma(dx_);
     const ae_elem *dy = ae_ca(dy_);
     const ptrdiff_t S = C / N;
-#pragma omp parallel for collapse(2)
+#pragma omp parallel for collapse(2) num_threads(ae_team())
     for (ptrdiff_t m = 0; m < M; m += CHUNK)
         for (ptrdiff_t n = 0; n < N; n++)
             ae_gemm_serial(&(ae_gemm_args){.m = ae_min(CHUNK, M - m),
@@ -93,7 +93,7 @@ void AE_ROW_NAME(ae_cpu_gates_backward_weight)(ae_f32 *dw_, ae_f32 *dbias_, cons
     float *dw = ae_mf(dw_);
     const ae_elem *dy = ae_ca(dy_), *x = ae_ca(x_);
     const ptrdiff_t S = C / N;
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_team())
     {
         if (dbias_) ae_column_sums(ae_mf(dbias_), dy, M, C);
 #pragma omp for schedule(dynamic)

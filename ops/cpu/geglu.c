@@ -34,7 +34,7 @@ void AE_ROW_NAME(ae_cpu_geglu_forward)(ae_act *y_, const ae_act *gate_, const ae
     enum { WIDE = 4 };
     ae_elem *y = ae_ma(y_);
     const ae_elem *gate = ae_ca(gate_), *up = ae_ca(up_);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t first = 0; first < n; first += CHUNK) {
         const ptrdiff_t last = ae_min(n, first + CHUNK);
         ptrdiff_t i = first;
@@ -65,7 +65,7 @@ void AE_ROW_NAME(ae_cpu_geglu_backward)(ae_act *dgate_, ae_act *dup_, ae_act *y_
     enum { WIDE = 2 };
     ae_elem *dgate = ae_ma(dgate_), *dup = ae_ma(dup_), *y = ae_ma(y_);
     const ae_elem *dy = ae_ca(dy_), *gate = ae_ca(gate_), *up = ae_ca(up_);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t first = 0; first < n; first += CHUNK) {
         const ptrdiff_t last = ae_min(n, first + CHUNK);
         ptrdiff_t i = first;

@@ -7,9 +7,9 @@
 #include "ops/cpu/gemm_f32.h"
 #include "ops/cpu/panels.h"
 #include "ops/cpu/product.h"
+#include "ops/cpu/team.h"
 
 #include <assert.h>
-#include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,7 +219,7 @@ static void run_many(const ae_gemm_args *g, ptrdiff_t n) {
         panels[i + 1] = panels[i] + w[i].panels;
         tiles[i + 1] = tiles[i] + w[i].tiles;
     }
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_team())
     {
         if (panels[n] > 0) {
 #pragma omp for schedule(dynamic)
@@ -278,7 +278,7 @@ static void turned_tile(const ae_gemm_args *g, const uint16_t *blocked, ptrdiff_
 
 static void run_slab(const ae_gemm_args *g, uint16_t *blocked) {
     const ptrdiff_t depth = ae_blocked_depth(g->k), rows = turned_rows(g->m);
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_team())
     {
 #pragma omp for schedule(dynamic)
         for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS)
@@ -309,7 +309,7 @@ enum { UNPACKED_FLOATS = 4 << 20, PITCH = 16 };
 static void unpack_blocked(const ae_gemm_args *g, uint16_t *to) {
     const ptrdiff_t depth = ae_blocked_depth(g->k), each = depth * AE_BLOCKED_COLS;
     const ae_cpu_weight *w = g->b.weight;
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS) {
         const ptrdiff_t cols = ae_min(AE_BLOCKED_COLS, g->n - j);
         uint16_t *panel = to + j * depth;
@@ -327,7 +327,7 @@ static void unpack_blocked(const ae_gemm_args *g, uint16_t *to) {
 }
 
 static void unpack_plain(const ae_gemm_args *g, float *to, ptrdiff_t ld) {
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t j = 0; j < g->n; j += AE_PANEL_LANES)
         ae_cpu_panels_unpack(to + j, ld, g->b.weight, g->b.first + j, ae_min(AE_PANEL_LANES, g->n - j), 0,
                              g->k);
@@ -372,7 +372,7 @@ static void run_rounded(const ae_gemm_args *g) {
     const ptrdiff_t depth = ae_blocked_depth(g->k);
     float *room = room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
     uint16_t *blocked = (uint16_t *)(void *)room;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(ae_team())
     for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS)
         ae_blocked_pack(blocked + j * depth, &g->b, g->k, j, ae_min(AE_BLOCKED_COLS, g->n - j));
     ae_gemm_args s = *g;

@@ -64,7 +64,7 @@ static void next_chunk(chunk *c, ptrdiff_t *m, const ae_elem *z, const ae_cpu_we
     c->count = 0;
     for (; *m < n.M && c->count < most; ++*m)
         if (weights[*m] != 0.0f) c->rows[c->count++] = (int32_t)*m;
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t r = 0; r < c->count; r++)
         memcpy(c->z + r * n.D, z + c->rows[r] * n.D, (size_t)n.D * sizeof *z);
     ae_gemm(&(ae_gemm_args){.m = c->count,
@@ -192,7 +192,7 @@ static void scale_acts(ae_elem *x, float by, ptrdiff_t n) {
 }
 
 static void clear_masked(ae_elem *dz, const float *weights, ae_head_dims n) {
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t m = 0; m < n.M; m++)
         if (weights[m] == 0.0f) memset(dz + m * n.D, 0, (size_t)n.D * sizeof *dz);
 }
@@ -208,7 +208,7 @@ static void chunk_gradients(const chunk *c, ae_elem *dz, float *dtable, const ae
                             .b = ae_weight_operand(table, false),
                             .c = c->dz,
                             .ldc = n.D});
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t r = 0; r < c->count; r++) {
         scale_row(dz + c->rows[r] * n.D, c->dz + r * n.D, c->scales[r], n.D);
         if (dtable) scale_acts(c->z + r * n.D, c->scales[r], n.D);
@@ -237,7 +237,7 @@ void AE_ROW_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz, ae_f32 *dtable, con
     for (ptrdiff_t m = 0; m < n.M;) {
         next_chunk(&c, &m, ae_ca(z), ae_cpu_weight_of(table), weights, n);
         if (c.count == 0) break;
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
         for (ptrdiff_t r = 0; r < c.count; r++) {
             const int32_t row = c.rows[r];
             c.scales[r] = loss_row(nll + row, c.d_logits + r * n.V, c.logits + r * n.V, targets[row],
@@ -277,7 +277,7 @@ void AE_ROW_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_l
     chunk c = chunk_in(scratch, n);
     for (ptrdiff_t m = 0; m < n.M;) {
         next_chunk(&c, &m, ae_ca(z_), ae_cpu_weight_of(table_), ae_cf(weights_), n);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
         for (ptrdiff_t r = 0; r < c.count; r++) {
             float *logits = c.logits + r * n.V;
             const int32_t row = c.rows[r];
@@ -297,7 +297,7 @@ void AE_ROW_NAME(ae_cpu_head_logits)(ae_f32 *logits_, const ae_act *z_, const ae
      n.V);
     if (n.cap <= 0) return;
     const ptrdiff_t total = n.M * n.V;
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t first = 0; first < total; first += 4096)
         soft_cap(logits + first, n.cap, ae_min(4096, total - first));
 }

@@ -66,6 +66,6 @@ void AE_ROW_NAME(ae_cpu_linear_backward_weight)(ae_f32 *dw, ae_f32 *dbias, const
                                 .c = ae_mf(dw),
                                 .ldc = I});
     if (!dbias) return;
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_team())
     ae_column_sums(ae_mf(dbias), ae_ca(dy), M, O);
 }

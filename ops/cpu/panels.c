@@ -1,6 +1,7 @@
 #include "ops/cpu/panels.h"
 
 #include "core/simd.h"
+#include "ops/cpu/team.h"
 
 #include <assert.h>
 #include <math.h>
@@ -211,7 +212,7 @@ void ae_cpu_panels_put(ae_weight *w_, ptrdiff_t first, ptrdiff_t n, const float 
     assert(w->parts == 0 ? first % LANES == 0 : first % part_rows == 0 && n % part_rows == 0);
     const ptrdiff_t from = w->parts == 0 ? first / LANES : first / part_rows * each;
     const ptrdiff_t to = w->parts == 0 ? ae_ceil_div(first + n, LANES) : (first + n) / part_rows * each;
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_team())
     {
         const size_t q = (size_t)w->cols, s = (size_t)ae_panel_groups(w);
         char *room = malloc(s * sizeof(uint16_t) + q);

@@ -1,5 +1,6 @@
 #include "core/simd.h"
 #include "ops/cpu/panels.h"
+#include "ops/cpu/team.h"
 
 #include <assert.h>
 #include <omp.h>
@@ -535,7 +536,7 @@ void NAME(ae_cpu_panels_few)(float *out, const float *residual, const float *bia
     const target t = {out, residual, bias, M};
     const prepared p = room_for(w, M);
     const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w);
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_team())
     {
         const ptrdiff_t threads = omp_get_num_threads(), rank = omp_get_thread_num();
         if (w->type == AE_WEIGHT_BF16)

@@ -62,14 +62,14 @@ void AE_ROW_NAME(ae_cpu_rmsnorm_forward)(ae_act *z_, ae_act *kept_, ae_f32 *rstd
     ae_elem *z = ae_ma(z_), *kept = ae_ma(kept_);
     float *rstd = ae_mf(rstd_);
     const float *x = ae_cf(x_);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t m = 0; m < M; m++)
         rstd[m] = forward_row(z + m * D, kept ? kept + m * D : NULL, x + m * D, ae_cf(w_), eps, D);
 }
 
 void AE_ROW_NAME(ae_cpu_rmsnorm_again)(ae_act *z_, const ae_act *kept_, const ae_f32 *rstd_, const ae_f32 *w_,
                                        ptrdiff_t M, ptrdiff_t D) {
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t m = 0; m < M; m++)
         scale_row(ae_ma(z_) + m * D, ae_ca(kept_) + m * D, ae_cf(w_), ae_cf(rstd_)[m], D);
 }
@@ -154,7 +154,7 @@ void AE_ROW_NAME(ae_cpu_rmsnorm_backward)(ae_f32 *dx_, ae_f32 *dw_, const ae_act
     const ae_elem *dz = ae_ca(dz_), *x = ae_ca(x_);
     const float *w = ae_cf(w_), *rstd = ae_cf(rstd_);
     const weight_sums s = sums_for(M, D);
-#pragma omp parallel
+#pragma omp parallel num_threads(ae_team())
     {
 #pragma omp for
         for (ptrdiff_t g = 0; g < s.groups; g++) {

@@ -16,7 +16,7 @@ void AE_ROW_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i
         float *cosines = ae_mf(cosines_) + first, *sines = ae_mf(sines_) + first;
         double frequency[FREQUENCIES];
         for (ptrdiff_t j = 0; j < n; j++) frequency[j] = pow(theta, -2.0 * (double)(first + j) / (double)R);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
         for (ptrdiff_t m = 0; m < M; m++) {
             for (ptrdiff_t j = 0; j < n; j++) {
                 const double angle = (double)positions[m] * frequency[j];
@@ -43,7 +43,7 @@ void AE_ROW_NAME(ae_cpu_rope_apply)(ae_act *x_, const ae_f32 *cosines_, const ae
     const float *cosines = ae_cf(cosines_), *sines = ae_cf(sines_);
     const ptrdiff_t half = R / 2;
     const float sign = inverse ? -1.0f : 1.0f;
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t m = 0; m < M; m++)
         for (ptrdiff_t h = 0; h < heads; h++)
             turn(x + (m * heads + h) * H, cosines + m * half, sines + m * half, sign, half);

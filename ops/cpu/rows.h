@@ -1,6 +1,7 @@
 #ifndef AE_OPS_CPU_ROWS_H
 #define AE_OPS_CPU_ROWS_H
 #include "core/simd.h"
+#include "ops/cpu/team.h"
 #include "ops/types.h"
 
 #include <omp.h>

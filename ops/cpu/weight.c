@@ -3,6 +3,7 @@
 #include "core/simd.h"
 #include "ops/cpu/blocked.h"
 #include "ops/cpu/gemm_bf16.h"
+#include "ops/cpu/team.h"
 
 #include <assert.h>
 
@@ -85,7 +86,7 @@ ae_weight *ae_cpu_weight_pack(void *room, ae_weight_type type, const float *mast
     ae_cpu_weight *w = room;
     *w = (ae_cpu_weight){.type = AE_WEIGHT_F32, .rows = rows, .cols = cols, .data = master, .master = master};
     if (type == AE_WEIGHT_BF16) place_bf16(w, (char *)room + round_up(sizeof *w), at_use);
-#pragma omp parallel for
+#pragma omp parallel for num_threads(ae_team())
     for (ptrdiff_t r = 0; r < rows; r += AE_WEIGHT_ROWS)
         ae_cpu_weight_pack_rows(room, r, ae_min(AE_WEIGHT_ROWS, rows - r));
     return (ae_weight *)room;

@@ -1,5 +1,8 @@
 #include "tests/ops/rig.h"
 
+#include "core/threads.h"
+
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +10,7 @@
 #define STEP 1e-30
 
 /* More than the machine may have: shares of columns and rows come out uneven. Sizes of scratch follow it. */
-enum { THREADS_MAX = 3 };
+enum { THREADS = 3 };
 
 struct criterion_test_params rig_choices(void) {
     static rig_choice choices[] = {{.strict = 0}, {.avx2 = 1}, {.strict = 1}};
@@ -22,7 +25,8 @@ struct criterion_test_params rig_typed_choices(void) {
 }
 
 void rig_open(rig *r, const rig_choice *choice) {
-    const ae_backend_options options = {.threads = 2, .dtype = choice->bf16 ? AE_DTYPE_BF16 : AE_DTYPE_F32};
+    const ae_backend_options options = {.threads = THREADS,
+                                        .dtype = choice->bf16 ? AE_DTYPE_BF16 : AE_DTYPE_F32};
     *r = (rig){.seed = 1, .bf16 = choice->bf16, .every_element = RIG_EVERY_ELEMENT, .floor = RIG_FLOOR};
     if (choice->avx2) cr_assert_eq(setenv("AERIE_ISA", "avx2", 1), 0);
     cr_assert_eq(setenv("AERIE_PRODUCTS", choice->products ? "bf16" : "f32", 1), 0);
@@ -30,7 +34,6 @@ void rig_open(rig *r, const rig_choice *choice) {
         choice->strict ? ae_backend_strict(&r->be, &options) : ae_backend_cpu(&r->be, &options);
     cr_assert_eq(st, AE_OK, "%s", ae_error_message());
     cr_assert_eq(r->be.act_bytes, r->bf16 ? sizeof(uint16_t) : sizeof(float));
-    omp_set_num_threads(THREADS_MAX);
     (void)snprintf(r->label, sizeof r->label, "%s %s", r->be.name, r->be.kernels);
 }
 
@@ -388,38 +391,72 @@ void rig_expect_gradient(rig *r, const char *what, const float *got, const rig_a
     for (int i = 0; i < RIG_DIRECTIONS; i++) expect_direction(r, what, got, input, loss, context, tolerance);
 }
 
-/* How the threads of a run are set. In a nested region, and where OpenMP allows none that is active, it grants one of those asked for. */
-typedef enum { ONE, TWO, THREE, NONE_ACTIVE, NESTED, SETTINGS } setting;
-static const int threads_of[SETTINGS] = {1, 2, 3, 3, 3};
+/* How a run goes: with so many threads; where OpenMP grants one of those asked for, since no region may be active or one is already; and
+ * from a thread beside, to which OpenMP would give other threads, with fewer and more of them than the backend has. */
+typedef struct {
+    int threads;
+    enum { HERE, NONE_ACTIVE, NESTED, BESIDE } how;
+} setting;
+static const setting settings[] = {{1, HERE},   {2, HERE},   {THREADS, HERE},      {THREADS, NONE_ACTIVE},
+                                   {2, NESTED}, {1, BESIDE}, {THREADS + 4, BESIDE}};
 
-static void run_nested(rig *r, rig_run *run, void *context) {
+typedef struct {
+    rig *r;
+    rig_run *run;
+    void *context;
+} call;
+
+static void run_nested(const call *c) {
 #pragma omp parallel num_threads(2)
 #pragma omp single
-    run(r, context);
+    c->run(c->r, c->context);
 }
 
-static void run_with(rig *r, setting s, rig_run *run, void *context) {
+static void run_where_none_is_active(const call *c) {
     const int levels = omp_get_max_active_levels();
-    omp_set_num_threads(threads_of[s]);
-    if (s == NONE_ACTIVE) omp_set_max_active_levels(0);
-    if (s == NESTED)
-        run_nested(r, run, context);
-    else
-        run(r, context);
+    omp_set_max_active_levels(0);
+    c->run(c->r, c->context);
     omp_set_max_active_levels(levels);
-    omp_set_num_threads(THREADS_MAX);
+}
+
+static void *run_beside(void *call_) {
+    const call *c = call_;
+    omp_set_num_threads(THREADS + 2);
+    c->run(c->r, c->context);
+    return NULL;
+}
+
+static void run_with(const setting *s, call *c) {
+    pthread_t thread;
+    ae_threads_set(s->threads);
+    switch (s->how) {
+    case HERE:
+        c->run(c->r, c->context);
+        break;
+    case NONE_ACTIVE:
+        run_where_none_is_active(c);
+        break;
+    case NESTED:
+        run_nested(c);
+        break;
+    case BESIDE:
+        cr_assert_eq(pthread_create(&thread, NULL, run_beside, c), 0);
+        pthread_join(thread, NULL);
+        break;
+    }
+    ae_threads_set(THREADS);
 }
 
 void rig_expect_same_on_threads(rig *r, const char *what, rig_run *run, void *context,
                                 const rig_array *arrays, int n) {
     float *first[16] = {NULL};
     cr_assert(n <= 16);
-    for (setting s = ONE; s < SETTINGS; s++) {
+    for (size_t s = 0; s < COUNT(settings); s++) {
         for (int i = 0; i < n; i++) rig_write(r, &arrays[i]);
-        run_with(r, s, run, context);
+        run_with(&settings[s], &(call){r, run, context});
         for (int i = 0; i < n; i++) {
             float *now = rig_read(r, &arrays[i]);
-            if (s == ONE) first[i] = now;
+            if (s == 0) first[i] = now;
             rig_expect_bits(r, what, now, first[i], arrays[i].n);
         }
     }

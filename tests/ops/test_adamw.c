@@ -1,3 +1,4 @@
+#include "core/threads.h"
 #include "tests/ops/rig.h"
 
 enum { UPDATE, SQUARES };
@@ -88,7 +89,7 @@ ON_EVERY_BACKEND(adamw, sum_of_squares_is_exact_and_independent_of_threads) {
         double want = 0, first = 0;
         for (ptrdiff_t j = 0; j < x.n; j++) want += x.d[j] * x.d[j];
         for (int threads = 1; threads <= 3; threads++) {
-            omp_set_num_threads(threads);
+            ae_threads_set(threads);
             const double got = r->be.sum_squares(x.dev, x.n);
             if (threads == 1) first = got;
             cr_assert(got == first, "%s: %s: %.17g with %d threads, %.17g with 1", r->label, r->where, got,

@@ -10,17 +10,19 @@ static double tolerance(const rig *r, int of) {
 
 /* Small enough for every element: lengths 1 to 11 around windows of 0 to 6; head sizes beside the vector width. */
 static const ae_attention_dims small[] = {
-    {1, 1, 1, 1, 1, 5},  {1, 2, 1, 1, 5, 0},  {2, 3, 2, 1, 4, 1},  {1, 4, 3, 3, 5, 2},  {1, 4, 4, 2, 3, 5},
-    {1, 5, 2, 1, 16, 5}, {1, 6, 2, 1, 17, 5}, {2, 7, 2, 2, 5, 5},  {1, 11, 6, 2, 3, 6}, {1, 7, 2, 1, 8, -1},
-    {3, 3, 2, 1, 7, -1}, {1, 4, 2, 1, 24, 3}, {1, 5, 1, 1, 40, 3}, {1, 4, 3, 1, 5, 3},  {1, 4, 10, 1, 4, 2},
+    {1, 1, 1, 1, 1, 5, 0},  {1, 2, 1, 1, 5, 0, 0},  {2, 3, 2, 1, 4, 1, 0},  {1, 4, 3, 3, 5, 2, 0},
+    {1, 4, 4, 2, 3, 5, 0},  {1, 5, 2, 1, 16, 5, 0}, {1, 6, 2, 1, 17, 5, 0}, {2, 7, 2, 2, 5, 5, 0},
+    {1, 11, 6, 2, 3, 6, 0}, {1, 7, 2, 1, 8, -1, 0}, {3, 3, 2, 1, 7, -1, 0}, {1, 4, 2, 1, 24, 3, 0},
+    {1, 5, 1, 1, 40, 3, 0}, {1, 4, 3, 1, 5, 3, 0},  {1, 4, 10, 1, 4, 2, 0},
 };
 
 /* Around blocks of 64 queries, 256 queries and 256 keys. */
 static const ae_attention_dims large[] = {
-    {1, 63, 2, 1, 5, 7},    {1, 64, 2, 1, 8, 63},    {2, 65, 3, 1, 24, 64},   {1, 127, 2, 2, 16, 65},
-    {1, 129, 2, 1, 17, -1}, {1, 255, 2, 1, 8, 100},  {1, 256, 1, 1, 16, 255}, {1, 257, 4, 2, 5, 256},
-    {2, 258, 2, 1, 8, 30},  {1, 300, 2, 1, 40, 257}, {1, 511, 2, 1, 5, 255},  {1, 513, 2, 1, 8, 300},
-    {1, 520, 1, 1, 8, -1},  {1, 600, 2, 1, 5, 128},  {1, 300, 10, 1, 4, 64},
+    {1, 63, 2, 1, 5, 7, 0},     {1, 64, 2, 1, 8, 63, 0},   {2, 65, 3, 1, 24, 64, 0},
+    {1, 127, 2, 2, 16, 65, 0},  {1, 129, 2, 1, 17, -1, 0}, {1, 255, 2, 1, 8, 100, 0},
+    {1, 256, 1, 1, 16, 255, 0}, {1, 257, 4, 2, 5, 256, 0}, {2, 258, 2, 1, 8, 30, 0},
+    {1, 300, 2, 1, 40, 257, 0}, {1, 511, 2, 1, 5, 255, 0}, {1, 513, 2, 1, 8, 300, 0},
+    {1, 520, 1, 1, 8, -1, 0},   {1, 600, 2, 1, 5, 128, 0}, {1, 300, 10, 1, 4, 64, 0},
 };
 
 typedef struct {
@@ -34,6 +36,7 @@ typedef struct {
 static attention make(rig *r, ae_attention_dims n, rig_layout layout, double scale) {
     rig_next(r, "B %td T %td N %td G %td H %td W %td layout %d", n.B, n.T, n.N, n.G, n.H, n.W, (int)layout);
     const ptrdiff_t M = n.B * n.T, Q = M * n.N * n.H, KV = M * n.G * n.H;
+    n.rooms = r->be.threads; /* the tables say 0 */
     return (attention){n,
                        rig_positions(r, layout, n.B, n.T),
                        rig_act_normal(r, scale, Q),
@@ -81,7 +84,7 @@ static void expect_forward(rig *r, ae_attention_dims n, rig_layout layout) {
     const float *o = rig_read(r, &k.o), *lse = rig_read(r, &k.lse);
     rig_expect(r, "o", o, k.o.d, k.o.n, tolerance(r, FORWARD));
     rig_expect(r, "lse", lse, k.lse.d, k.lse.n, tolerance(r, STORED));
-    k.scratch = rig_device(r, r->be.attention_scratch_bytes(n, 1));
+    k.scratch = rig_device(r, r->be.attention_scratch_bytes(k.n, 1));
     rig_write(r, &k.o);
     forward(r, &k);
     rig_expect_bits(r, "o with scratch for inference", rig_read(r, &k.o), o, k.o.n);
@@ -127,7 +130,7 @@ ON_EVERY_TYPE(attention, large_backward_is_the_complex_step) {
 /* Scores of some hundreds: the softmax neither overflows nor forgets the greatest. */
 ON_EVERY_TYPE(attention, large_scores) {
     static const ae_attention_dims dims[] = {
-        {1, 9, 2, 1, 8, 4}, {1, 300, 2, 1, 8, -1}, {1, 520, 2, 1, 8, 270}};
+        {1, 9, 2, 1, 8, 4, 0}, {1, 300, 2, 1, 8, -1, 0}, {1, 520, 2, 1, 8, 270, 0}};
     for (size_t i = 0; i < COUNT(dims); i++) {
         attention k = make(r, dims[i], RIG_ONE, 12);
         reference(&k);
@@ -143,7 +146,7 @@ ON_EVERY_TYPE(attention, documents_do_not_leak) {
     for (size_t i = 0; i < COUNT(lengths); i++)
         for (int spoilt = 0; spoilt < 3; spoilt++) {
             const ptrdiff_t T = lengths[i], third = T / 3;
-            attention k = make(r, (ae_attention_dims){1, T, 2, 1, 8, T}, RIG_ONE, 1);
+            attention k = make(r, (ae_attention_dims){1, T, 2, 1, 8, T, 0}, RIG_ONE, 1);
             for (ptrdiff_t t = 0; t < T; t++) k.positions.x[t] = (int32_t)(t % third);
             k.positions = rig_numbers(r, k.positions.x, T);
             forward(r, &k);
@@ -188,7 +191,7 @@ static void expect_ring(rig *r, const char *what, const attention *k, const rig_
 
 static void step(rig *r, attention *k, const rig_array *k_ring, const rig_array *v_ring, ptrdiff_t from,
                  ptrdiff_t T, float *o) {
-    const ae_attention_dims n = k->n, part = {n.B, T, n.N, n.G, n.H, n.W};
+    const ae_attention_dims n = k->n, part = {n.B, T, n.N, n.G, n.H, n.W, n.rooms};
     const rig_array q = rig_cut(r, &k->q, n.B, n.T, from, T), keys = rig_cut(r, &k->k, n.B, n.T, from, T);
     const rig_array values = rig_cut(r, &k->v, n.B, n.T, from, T), out = rig_act_output(r, q.n);
     const rig_array lse = rig_output(r, n.B * T * n.N);
@@ -202,7 +205,7 @@ static void step(rig *r, attention *k, const rig_array *k_ring, const rig_array 
 static void expect_in_parts(rig *r, ae_attention_dims n, rig_layout layout, const ptrdiff_t *lengths,
                             size_t count) {
     attention k = make(r, n, layout, 1.5);
-    k.scratch = rig_device(r, r->be.attention_scratch_bytes(n, 1));
+    k.scratch = rig_device(r, r->be.attention_scratch_bytes(k.n, 1));
     const rig_array k_ring = rig_act_output(r, n.B * n.W * n.G * n.H), v_ring = rig_act_output(r, k_ring.n);
     float *o = rig_host(r, (size_t)k.o.n * sizeof *o);
     size_t turn = 0;
@@ -218,11 +221,11 @@ static void expect_in_parts(rig *r, ae_attention_dims n, rig_layout layout, cons
 }
 
 ON_EVERY_TYPE(attention, calls_with_rings_are_one_call) {
-    static const ae_attention_dims dims[] = {{1, 6, 1, 1, 4, 1},
-                                             {2, 14, 2, 1, 5, 4},
-                                             {3, 17, 4, 2, 8, 5},
-                                             {2, 40, 3, 3, 3, 7},
-                                             {1, 100, 10, 1, 16, 33}};
+    static const ae_attention_dims dims[] = {{1, 6, 1, 1, 4, 1, 0},
+                                             {2, 14, 2, 1, 5, 4, 0},
+                                             {3, 17, 4, 2, 8, 5, 0},
+                                             {2, 40, 3, 3, 3, 7, 0},
+                                             {1, 100, 10, 1, 16, 33, 0}};
     for (size_t i = 0; i < COUNT(dims); i++)
         for (rig_layout layout = RIG_ONE; layout < RIG_MIDDLE; layout++) {
             const ptrdiff_t W = dims[i].W;
@@ -238,9 +241,9 @@ ON_EVERY_TYPE(attention, calls_with_rings_are_one_call) {
 
 ON_EVERY_TYPE(attention, long_calls_with_rings_are_one_call) {
     static const ptrdiff_t prefill[] = {257, 1, 64, 300}, blocks[] = {256}, queries[] = {64, 65};
-    expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 300}, RIG_ONE, prefill, 4);
-    expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 256}, RIG_LONG, blocks, 1);
-    expect_in_parts(r, (ae_attention_dims){2, 400, 2, 1, 8, 100}, RIG_LONG, queries, 2);
+    expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 300, 0}, RIG_ONE, prefill, 4);
+    expect_in_parts(r, (ae_attention_dims){1, 700, 2, 1, 8, 256, 0}, RIG_LONG, blocks, 1);
+    expect_in_parts(r, (ae_attention_dims){2, 400, 2, 1, 8, 100, 0}, RIG_LONG, queries, 2);
 }
 
 /* The second part of rows as a call that goes on with the rings of the first. */
@@ -318,7 +321,7 @@ static void expect_continued(rig *r, ae_attention_dims n, rig_layout layout, ptr
 
 ON_EVERY_TYPE(attention, backward_behind_rings_is_the_complex_step) {
     static const ae_attention_dims dims[] = {
-        {1, 6, 1, 1, 4, 1}, {2, 14, 2, 1, 5, 4}, {3, 17, 4, 2, 8, 5}, {2, 30, 3, 3, 3, 7}};
+        {1, 6, 1, 1, 4, 1, 0}, {2, 14, 2, 1, 5, 4, 0}, {3, 17, 4, 2, 8, 5, 0}, {2, 30, 3, 3, 3, 7, 0}};
     for (size_t i = 0; i < COUNT(dims); i++) {
         const ptrdiff_t T = dims[i].T, cuts[] = {1, dims[i].W, dims[i].W + 2, T / 2};
         for (size_t j = 0; j < COUNT(cuts); j++) {
@@ -326,15 +329,15 @@ ON_EVERY_TYPE(attention, backward_behind_rings_is_the_complex_step) {
             expect_continued(r, dims[i], RIG_LONG, cuts[j]);
         }
     }
-    expect_continued(r, (ae_attention_dims){1, 700, 2, 1, 8, 300}, RIG_ONE, 399);
-    expect_continued(r, (ae_attention_dims){2, 600, 2, 1, 8, 100}, RIG_LONG, 259);
+    expect_continued(r, (ae_attention_dims){1, 700, 2, 1, 8, 300, 0}, RIG_ONE, 399);
+    expect_continued(r, (ae_attention_dims){2, 600, 2, 1, 8, 100, 0}, RIG_LONG, 259);
 }
 
 /* A step of decoding, sequences at different places: the bits of each do not depend on how many there are. */
 ON_EVERY_TYPE(attention, a_step_has_the_same_bits_in_any_batch) {
     const ptrdiff_t W = 70;
-    attention k = make(r, (ae_attention_dims){6, 1, 4, 1, 24, W}, RIG_ONE, 1);
-    const int32_t positions[] = {5, 69, 70, 0, 1000, 71};
+    attention k = make(r, (ae_attention_dims){6, 1, 4, 1, 24, W, 0}, RIG_ONE, 1);
+    const int32_t positions[] = {5, 69, 70, 0, 1000, 71, 0};
     k.positions = rig_numbers(r, positions, 6);
     const rig_array k_ring = rig_act_normal(r, 1, 6 * W * 24), v_ring = rig_act_normal(r, 1, 6 * W * 24);
     const float *all = NULL;

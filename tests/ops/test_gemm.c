@@ -1,4 +1,5 @@
 #include "core/machine.h"
+#include "core/threads.h"
 #include "ops/cpu/blocked.h"
 #include "ops/cpu/gemm.h"
 #include "ops/cpu/gemm_bf16.h"
@@ -253,11 +254,12 @@ static void expect_bits(const product *p, const made *one, void run(const ae_gem
 /* Where no region may be active OpenMP grants one thread, while a library still counts those asked for. */
 static void expect_threads_do_not_matter(product p) {
     const int levels = omp_get_max_active_levels();
-    omp_set_num_threads(1);
+    ae_threads_set(1);
     seed = 7;
     made one = make(&p);
     ae_gemm(&one.g);
     for (int threads = 2; threads <= 3; threads++) {
+        ae_threads_set(threads);
         omp_set_num_threads(threads);
         expect_bits(&p, &one, ae_gemm);
         omp_set_max_active_levels(0);

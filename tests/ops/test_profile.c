@@ -128,7 +128,7 @@ ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
                  {two, false, 1 + 2 + 1 + 2 + 3 + 4},
                  {on, false, 1 + 2 + 3 + 4 + 1 + 2},
                  {on, true, 4 + 4 + 4 + 4 + 1 + 2}};
-    const ae_attention_dims n = {1, T, N, 1, H, W};
+    const ae_attention_dims n = {1, T, N, 1, H, W, r->be.threads};
     ae_backend probed;
     ae_backend_profile(&probed, &r->be);
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -203,7 +203,7 @@ Test(profile, work_is_what_the_sizes_say) {
     cr_assert_eq(loss.flops, 3 * 2 * 3 * 8 * 32);
     cr_assert_eq(loss.tanhs, 3 * 32);
     cr_assert_eq(ae_work_head(t, (ae_head_dims){3, 8, 32, 0}, AE_HEAD_LOGITS).tanhs, 0, "no cap");
-    const ae_work back = ae_work_attention(t, (ae_attention_dims){1, 4, 2, 1, 8, 4}, 10, 0, true);
+    const ae_work back = ae_work_attention(t, (ae_attention_dims){1, 4, 2, 1, 8, 4, 1}, 10, 0, true);
     cr_assert_eq(back.flops, 10 * 10 * 2 * 8);
     cr_assert_eq(ae_work_adamw(100).read_bytes + ae_work_adamw(100).written_bytes, 3200);
 }

@@ -1,0 +1,19 @@
+#ifndef AE_CORE_AFFINITY_H
+#define AE_CORE_AFFINITY_H
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The processors that this process may run on. OMP_PROC_BIND, OMP_PLACES and GOMP_CPU_AFFINITY bind the first thread to one place before
+ * main begins: its own affinity is that place then, and what is meant are all places. */
+typedef struct {
+    cpu_set_t *set; /* NULL: not known */
+    size_t bytes;
+    int count;
+} ae_affinity;
+
+bool ae_affinity_is_of_places(void);
+ae_affinity ae_affinity_read(void); /* of the calling thread, or the places */
+void ae_affinity_free(ae_affinity *a);
+
+#endif

@@ -1,0 +1,17 @@
+#ifndef AE_OPS_CPU_MEMORY_H
+#define AE_OPS_CPU_MEMORY_H
+#include "core/status.h"
+
+#include <stddef.h>
+
+/* Memory of the CPU backend. A page lies where the processor is that first writes to it, so that big blocks are zeroed and copied by all
+ * threads, cut as AdamW and the packing of weights cut a tensor of that size: whoever sweeps a part later has it near. */
+ae_status ae_cpu_alloc(void **ptr, size_t bytes);
+void ae_cpu_release(void *ptr, size_t bytes);
+void ae_cpu_zero(void *device, size_t bytes);
+void ae_cpu_copy(void *to, const void *from, size_t bytes); /* nothing overlaps */
+
+/* Elements of float32 that go to one thread together, in sweeps over whole tensors. */
+enum { AE_SWEEP_CHUNK = 8192 };
+
+#endif

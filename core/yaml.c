@@ -7,6 +7,12 @@
 
 enum { DEPTH_MAX = 64 };
 
+/* A document whose nodes become JSON, and how many values that may still be. */
+typedef struct {
+    yaml_document_t *doc;
+    int left;
+} conversion;
+
 /* libyaml gives a mark for its parser and scanner, and only an offset where the bytes are no UTF-8. */
 static int line_of_problem(const yaml_parser_t *parser, const char *text, size_t n) {
     if (parser->error != YAML_READER_ERROR) return (int)parser->problem_mark.line + 1;
@@ -78,13 +84,13 @@ static json_t *scalar_to_json(const yaml_node_t *node) {
     return number != NULL ? number : json_stringn(s, node->data.scalar.length);
 }
 
-static json_t *to_json(yaml_document_t *doc, const yaml_node_t *node, int depth);
+static json_t *to_json(conversion *c, const yaml_node_t *node, int depth);
 
-static json_t *sequence_to_json(yaml_document_t *doc, const yaml_node_t *node, int depth) {
+static json_t *sequence_to_json(conversion *c, const yaml_node_t *node, int depth) {
     json_t *list = json_array();
     const yaml_node_item_t *top = node->data.sequence.items.top;
     for (const yaml_node_item_t *i = node->data.sequence.items.start; i < top; i++) {
-        json_t *value = to_json(doc, yaml_document_get_node(doc, *i), depth + 1);
+        json_t *value = to_json(c, yaml_document_get_node(c->doc, *i), depth + 1);
         if (value == NULL || json_array_append_new(list, value) != 0) {
             json_decref(list);
             return NULL;
@@ -93,13 +99,13 @@ static json_t *sequence_to_json(yaml_document_t *doc, const yaml_node_t *node, i
     return list;
 }
 
-static json_t *mapping_to_json(yaml_document_t *doc, const yaml_node_t *node, int depth) {
+static json_t *mapping_to_json(conversion *c, const yaml_node_t *node, int depth) {
     json_t *map = json_object();
     const yaml_node_pair_t *top = node->data.mapping.pairs.top;
     for (const yaml_node_pair_t *p = node->data.mapping.pairs.start; p < top; p++) {
-        const yaml_node_t *key = yaml_document_get_node(doc, p->key);
+        const yaml_node_t *key = yaml_document_get_node(c->doc, p->key);
         bool usable = key->type == YAML_SCALAR_NODE && json_object_get(map, ae_yaml_text(key)) == NULL;
-        json_t *value = usable ? to_json(doc, yaml_document_get_node(doc, p->value), depth + 1) : NULL;
+        json_t *value = usable ? to_json(c, yaml_document_get_node(c->doc, p->value), depth + 1) : NULL;
         if (value == NULL || json_object_set_new(map, ae_yaml_text(key), value) != 0) {
             json_decref(map);
             return NULL;
@@ -108,20 +114,21 @@ static json_t *mapping_to_json(yaml_document_t *doc, const yaml_node_t *node, in
     return map;
 }
 
-static json_t *to_json(yaml_document_t *doc, const yaml_node_t *node, int depth) {
-    if (depth > DEPTH_MAX) return NULL;
+static json_t *to_json(conversion *c, const yaml_node_t *node, int depth) {
+    if (depth > DEPTH_MAX || c->left-- <= 0) return NULL;
     switch (node->type) {
     case YAML_SCALAR_NODE:
         return scalar_to_json(node);
     case YAML_SEQUENCE_NODE:
-        return sequence_to_json(doc, node, depth);
+        return sequence_to_json(c, node, depth);
     case YAML_MAPPING_NODE:
-        return mapping_to_json(doc, node, depth);
+        return mapping_to_json(c, node, depth);
     default:
         return NULL;
     }
 }
 
 json_t *ae_yaml_to_json(yaml_document_t *doc, const yaml_node_t *node) {
-    return to_json(doc, node, 0);
+    conversion c = {doc, AE_YAML_VALUES_MAX};
+    return to_json(&c, node, 0);
 }

@@ -189,12 +189,28 @@ Test(config, wrong_structure_is_refused) {
     expect_refused("train: {[a]: 5}\n",
                    "run.yaml:1: expected `key: value` inside train, found a list or a map as key");
     expect_refused("train: {}\n---\nmodel: {}\n", "run.yaml:3: expected one YAML document, found a second");
-    expect_refused(
-        "train: {datasets: {a: 1, a: 2}}\n",
-        "train.datasets: expected a value with scalar keys, each once, found something else (run.yaml:1)");
-    expect_refused(
-        "train: {datasets: &x [*x]}\n",
-        "train.datasets: expected a value with scalar keys, each once, found something else (run.yaml:1)");
+    expect_refused("train: {datasets: {a: 1, a: 2}}\n",
+                   "train.datasets: expected a value with scalar keys, each once, and no more than 100000 "
+                   "parts, found something else (run.yaml:1)");
+    expect_refused("train: {datasets: &x [*x]}\n",
+                   "train.datasets: expected a value with scalar keys, each once, and no more than 100000 "
+                   "parts, found something else (run.yaml:1)");
+}
+
+/* Ten lines that stand for 10^9 values; those of a key that is not read cost nothing. */
+Test(config, aliases_of_aliases_are_bounded) {
+    char text[4096] = "train:\n  datasets:\n    - &a0 x\n";
+    for (int i = 1; i < 10; i++) {
+        size_t n = strlen(text);
+        n += (size_t)snprintf(text + n, sizeof text - n, "    - &a%d [", i);
+        for (int k = 0; k < 10; k++) n += (size_t)snprintf(text + n, sizeof text - n, "*a%d,", i - 1);
+        snprintf(text + n, sizeof text - n, "]\n");
+    }
+    expect_refused(text, "train.datasets: expected a value with scalar keys, each once, and no more than "
+                         "100000 parts, found something "
+                         "else (run.yaml:2)");
+    cr_assert_eq(read_text("train: {datasets: [&a x.h5, *a, *a]}\n"), AE_OK, "%s", ae_error_message());
+    cr_assert_str_eq(train.datasets, "[\"x.h5\",\"x.h5\",\"x.h5\"]");
 }
 
 Test(config, what_is_no_yaml_is_refused) {

@@ -51,11 +51,14 @@ static ae_status write_config(const char *folder, const ae_model_config *c, ae_w
     return write_json(folder, "config.json", o);
 }
 
-/* What ends an answer here ends it there: <eos> and <end_of_turn>. */
-static ae_status write_generation(const char *folder, const ae_special_ids *ids) {
+/* What ends an answer here ends it there: <eos>, <end_of_turn>, and what the model's own files name. */
+static ae_status write_generation(const char *folder, const ae_model_config *c, const ae_special_ids *ids) {
+    ae_model_config all = {0};
     json_t *ends = json_array();
-    if (ids->eos >= 0) json_array_append_new(ends, json_integer(ids->eos));
-    if (ids->end_of_turn >= 0) json_array_append_new(ends, json_integer(ids->end_of_turn));
+    if (ids->eos >= 0) ae_model_config_add_end(&all, ids->eos);
+    if (ids->end_of_turn >= 0) ae_model_config_add_end(&all, ids->end_of_turn);
+    for (ptrdiff_t i = 0; i < c->n_ends; i++) ae_model_config_add_end(&all, c->ends[i]);
+    for (ptrdiff_t i = 0; i < all.n_ends; i++) json_array_append_new(ends, json_integer(all.ends[i]));
     if (json_array_size(ends) == 0) {
         json_decref(ends);
         ends = json_null();
@@ -119,7 +122,7 @@ ae_status ae_hf_files_write(const char *folder, const ae_model_config *c, ae_wei
     ae_status st;
     if (t) ids = ae_tokenizer_special(t);
     AE_TRY(write_config(folder, c, type, &ids));
-    AE_TRY(write_generation(folder, &ids));
+    AE_TRY(write_generation(folder, c, &ids));
     if (t) AE_TRY(write_tokenizer(folder, t, &ids));
 out:
     return st;

@@ -116,12 +116,15 @@ static ae_status check(void *context) {
     return ae_interrupt_check();
 }
 
-/* What ends an answer: <eos> and <end_of_turn>. Without a tokenizer only Gemma's <eos>: its other ids may mean anything there. */
+/* What ends an answer: <eos>, <end_of_turn> and what the model's files name. Where there is neither a tokenizer nor such a name Gemma's <eos> is
+ * taken: its other ids may mean anything there. */
 static size_t end_ids(const options *o, const ae_loaded *l, int32_t *ids) {
+    const ae_model_config *c = &l->model.config;
     size_t n = 0;
     if (o->ignore_eos) return 0;
+    for (; n < (size_t)c->n_ends; n++) ids[n] = c->ends[n];
     if (!l->tokenizer) {
-        ids[n++] = GEMMA_EOS;
+        if (n == 0) ids[n++] = GEMMA_EOS;
         return n;
     }
     const ae_special_ids special = ae_tokenizer_special(l->tokenizer);
@@ -149,7 +152,7 @@ static ae_status check_model(const options *o, const ae_loaded *l) {
 
 static ae_status answer_all(desk *d, const ae_loaded *l) {
     const options *o = d->o;
-    int32_t ends[2];
+    int32_t ends[AE_ENDS_MAX + 2];
     const ae_generation how = {.sampling = {o->temperature, o->top_k, o->top_p},
                                .seed = (uint64_t)o->seed,
                                .max_new = o->max_new,
@@ -254,7 +257,7 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
         {.name = "ignore-eos",
          .type = AE_ARG_FLAG,
          .to = &o->ignore_eos,
-         .help = "go on after <eos> and <end_of_turn>"},
+         .help = "go on after <eos>, <end_of_turn> and other ends that the model names"},
         {.name = "no-bos",
          .type = AE_ARG_FLAG,
          .to = &o->no_bos,

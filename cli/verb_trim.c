@@ -130,6 +130,15 @@ out:
 
 /* ---- a model ---- */
 
+/* The ends of answers under their new ids. */
+static void keep_ends(ae_model_config *c, const trim *t) {
+    const ae_model_config *old = &t->source.config;
+    c->n_ends = 0;
+    for (ptrdiff_t i = 0; i < old->n_ends; i++)
+        for (int32_t id = 0; id < t->trimmed.n; id++)
+            if (t->trimmed.old_id[id] == old->ends[i]) ae_model_config_add_end(c, id);
+}
+
 static ae_status fill_folder(void *context, const char *folder) {
     trim *t = context;
     ae_model_config c = t->source.config;
@@ -137,6 +146,7 @@ static ae_status fill_folder(void *context, const char *folder) {
     ae_status st;
     AE_TRY(find_pieces(t));
     c.V = t->trimmed.n;
+    keep_ends(&c, t);
     AE_TRY(ae_hf_files_write(folder, &c, t->type, t->trimmed.tokenizer));
     AE_TRY(ae_model_trim(folder, &(ae_model_trim_request){.config = &t->source.config,
                                                           .tensors = t->source.tensors,

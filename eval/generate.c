@@ -2,6 +2,7 @@
 
 #include "eval/text_stream.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ typedef struct {
     const ae_tokenizer *tokenizer;
     const ae_generation *how;
     const ae_generate_io *io;
+    ae_sampling sampling; /* over the ids that have a piece */
     ae_decoder *decoder;
     ae_decode_state state;
     float *logits, *room; /* [batch, V], [V] */
@@ -114,7 +116,11 @@ static ae_status accept_text(const engine *e, job *j, int32_t id, bool is_last) 
 /* Draws the next token of a job from its logits. */
 static ae_status draw(engine *e, job *j, const float *logits, int32_t *id) {
     double logprob = 0;
-    *id = ae_sample(logits, e->model->config.V, &e->how->sampling, &j->rng, &logprob, e->room);
+    *id = ae_sample(logits, e->model->config.V, &e->sampling, &j->rng, &logprob, e->room);
+    if (isnan(logits[*id]))
+        return AE_FAIL(
+            AE_ERR_INPUT,
+            "answers: the numbers inside the model overflow: its logits are NaN; are these its weights?");
     ae_ids_append(&j->answer.tokens, *id);
     ae_status st = e->how->want_logprobs ? keep_logprob(j, logprob) : AE_OK;
     j->answer.stopped = ends(e->how, *id);
@@ -248,7 +254,8 @@ static void engine_free(engine *e) {
 
 ae_status ae_generate(const ae_model *m, const ae_tokenizer *t, const ae_generation *how,
                       const ae_generate_io *io) {
-    engine e = {.model = m, .tokenizer = t, .how = how, .io = io};
+    engine e = {.model = m, .tokenizer = t, .how = how, .io = io, .sampling = how->sampling};
+    if (t) e.sampling.ids = ae_tokenizer_size(t);
     ae_status st = engine_init(&e);
     while (st == AE_OK) {
         st = refill(&e);

@@ -50,7 +50,8 @@ typedef struct {
 size_t ae_generate_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t batch,
                          ptrdiff_t prompt_tokens);
 
-/* `t` may be NULL: answers then have no text. AE_ERR_RESOURCE when the batch does not fit in memory. */
+/* `t` may be NULL: answers then have no text. Where it has fewer pieces than the model has rows, rows without a piece are never drawn.
+ * AE_ERR_INPUT when logits are no numbers. AE_ERR_RESOURCE when the batch does not fit in memory. */
 ae_status ae_generate(const ae_model *m, const ae_tokenizer *t, const ae_generation *how,
                       const ae_generate_io *io);
 

@@ -86,7 +86,15 @@ ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *posi
     double sum = 0;
     ae_model_score_pass(s->model, s->pass, &batch, &sum, s->nll, s->top, s->top ? s->top_ids : NULL,
                         s->top ? s->top_logprobs : NULL);
-    for (ptrdiff_t t = 0; t < n; t++) s->nll[t] = positions[t + 1] != 0 ? 0 - s->nll[t] : NAN;
+    for (ptrdiff_t t = 0; t < n; t++) {
+        if (!isfinite(s->nll[t]))
+            return AE_FAIL(AE_ERR_INPUT,
+                           "token %td: expected a log-probability, found none: the numbers inside the model "
+                           "overflow; are these its "
+                           "weights?",
+                           t + 1);
+        s->nll[t] = positions[t + 1] != 0 ? 0 - s->nll[t] : NAN;
+    }
     *out = (ae_scores){n, s->nll, s->top_ids, s->top_logprobs};
     return AE_OK;
 }

@@ -19,7 +19,8 @@ typedef struct {
     const float *top_logprobs; /* [n, top] */
 } ae_scores;
 
-/* tokens, positions [T]: positions count from 0 in each document. A sequence whose pass does not fit in memory is AE_ERR_RESOURCE. */
+/* tokens, positions [T]: positions count from 0 in each document. A sequence whose pass does not fit in memory is AE_ERR_RESOURCE;
+ * one with a log-probability that is no number AE_ERR_INPUT. */
 ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *positions, ptrdiff_t T,
                         ae_scores *out);
 

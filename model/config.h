@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-enum { AE_BLOCKS_MAX = 256 };
+enum { AE_BLOCKS_MAX = 256, AE_ENDS_MAX = 16 };
 typedef enum { AE_RECURRENT = 0, AE_ATTENTION = 1 } ae_block_kind;
 
 /* The shape of a model (docs/model.md). All sizes are final: presets and Hugging Face configs fill it, ae_model_config_check holds it. */
@@ -19,6 +19,9 @@ typedef struct {
     double rope_theta, rope_share;        /* 10000, the share of a head that is turned: 0.5 */
     double norm_eps, soft_cap;            /* 1e-6, 30 (0: none) */
     bool scale_embeddings;                /* by sqrt(D) rounded to bfloat16 */
+    /* Ids that end an answer beside those of the tokenizer, where the model's files name some; not part of the shape. */
+    int32_t ends[AE_ENDS_MAX];
+    ptrdiff_t n_ends;
 } ae_model_config;
 
 /* The keys `model.*` (preset and single sizes over it); a size of 0 and a real below 0 mean "as the preset says". */
@@ -43,9 +46,11 @@ extern const size_t ae_n_presets;
 
 /* Preset, then single keys, then the vocabulary of the token set (0: the preset's). Unknown preset: "did you mean". */
 ae_status ae_model_config_resolve(ae_model_config *c, const ae_model_keys *keys, int64_t token_set_vocab);
+/* One more end of an answer, unless it is known or there is no place left for it. */
+void ae_model_config_add_end(ae_model_config *c, int32_t id);
 ae_status ae_model_config_check(const ae_model_config *c, const char *where);
 
-/* config.json of a Hugging Face folder. A field that the model cannot run exactly is refused by its name (docs/model.md). */
+/* config.json of a Hugging Face folder, and the ends of answers, which generation_config.json beside it may name instead. A field that the model cannot run exactly is refused by its name (docs/model.md). */
 ae_status ae_model_config_from_hf(ae_model_config *c, const char *path);
 /* Its quantization_config, of folders that aerie quantize wrote: INT8 or INT4; F32 without one. Another maker's is refused. */
 ae_status ae_quantization_from_hf(ae_weight_type *weights, ptrdiff_t *group, const char *path);

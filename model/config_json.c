@@ -33,6 +33,27 @@ static void pattern_letters(const ae_model_config *c, char letters[AE_BLOCKS_MAX
     letters[c->blocks] = '\0';
 }
 
+static json_t *ends_of(const ae_model_config *c) {
+    json_t *list = json_array();
+    for (ptrdiff_t i = 0; i < c->n_ends; i++) json_array_append_new(list, json_integer(c->ends[i]));
+    return list;
+}
+
+static ae_status read_ends(ae_model_config *c, const json_t *o, const char *where) {
+    const json_t *list = json_object_get(o, "ends"), *id;
+    size_t i;
+    if (list != NULL && !json_is_array(list))
+        return AE_FAIL(AE_ERR_INPUT, "%s: ends: expected a list of ids, found something else", where);
+    json_array_foreach(list, i, id) {
+        const json_int_t value = json_integer_value(id);
+        if (!json_is_integer(id) || value < 0 || value >= c->V)
+            return AE_FAIL(AE_ERR_INPUT, "%s: ends: expected ids below %td, found something else", where,
+                           c->V);
+        ae_model_config_add_end(c, (int32_t)value);
+    }
+    return AE_OK;
+}
+
 ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
     char letters[AE_BLOCKS_MAX + 1];
     pattern_letters(c, letters);
@@ -48,6 +69,7 @@ ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
     }
     failed |= json_object_set_new(o, "pattern", json_string(letters));
     failed |= json_object_set_new(o, "scale_embeddings", json_boolean(c->scale_embeddings));
+    if (c->n_ends > 0) failed |= json_object_set_new(o, "ends", ends_of(c));
     *text = failed == 0 ? ae_json_text(o) : NULL;
     json_decref(o);
     return *text != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "the model's configuration: out of memory");
@@ -81,6 +103,7 @@ static ae_status read_fields(ae_model_config *c, const json_t *o, const char *wh
                        c->blocks);
     AE_TRY(read_pattern(c, o, where));
     AE_TRY(ae_model_config_check(c, where));
+    AE_TRY(read_ends(c, o, where));
 out:
     return st;
 }

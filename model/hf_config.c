@@ -1,6 +1,9 @@
+#include "core/file.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "model/config_check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* config.json of a Hugging Face folder, field by field as docs/model.md lists them. A field that would change the function
@@ -243,6 +246,46 @@ static ae_status refuse_native_values(const source *s, const ae_model_config *c)
     return AE_OK;
 }
 
+/* ---- what ends an answer ---- */
+
+/* An id that the table has no row for is never drawn: it is left out, and told. */
+static void add_end(ae_model_config *c, const json_t *id, const char *path) {
+    const json_int_t value = json_integer_value(id);
+    if (json_is_integer(id) && value >= 0 && value < c->V)
+        ae_model_config_add_end(c, (int32_t)value);
+    else if (!json_is_null(id))
+        ae_warn("%s: eos_token_id: expected ids below %td, found something else, which is left out", path,
+                c->V);
+}
+
+/* eos_token_id: an id, a list of them, or null. */
+static void take_ends(ae_model_config *c, const json_t *root, const char *path) {
+    const json_t *ends = json_object_get(root, "eos_token_id"), *id;
+    size_t i;
+    c->n_ends = 0;
+    if (!json_is_array(ends)) {
+        if (ends != NULL) add_end(c, ends, path);
+        return;
+    }
+    json_array_foreach(ends, i, id) add_end(c, id, path);
+}
+
+/* generation_config.json beside config.json has the last word on it, as in transformers. */
+static ae_status read_ends(ae_model_config *c, const json_t *root, const char *path) {
+    json_t *generation = NULL;
+    char *folder = strndup(path, (size_t)(ae_path_last(path) - path));
+    if (folder == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    char *beside = ae_path_join(*folder != '\0' ? folder : ".", "generation_config.json");
+    take_ends(c, root, path);
+    if (ae_path_exists(beside) && ae_json_load(&generation, beside) != AE_OK)
+        ae_warn("%s; what it says of eos_token_id is left out", ae_error_message());
+    if (json_object_get(generation, "eos_token_id") != NULL) take_ends(c, generation, beside);
+    json_decref(generation);
+    free(beside);
+    free(folder);
+    return AE_OK;
+}
+
 ae_status ae_model_config_from_hf(ae_model_config *c, const char *path) {
     json_t *root = NULL;
     ae_status st = ae_json_load(&root, path);
@@ -263,6 +306,7 @@ ae_status ae_model_config_from_hf(ae_model_config *c, const char *path) {
     AE_TRY(read_optional_sizes(&s, c));
     AE_TRY(refuse_native_values(&s, c));
     AE_TRY(ae_model_config_check_named(c, path, &hf_names));
+    AE_TRY(read_ends(c, root, path));
 out:
     json_decref(root);
     return st;

@@ -61,8 +61,10 @@ static ae_status read_dtype(const char *path, const json_t *o, ae_safetensor *t)
         t->dtype = dtypes[i].type;
         return AE_OK;
     }
-    return AE_FAIL(AE_ERR_INPUT, "%s: %s: dtype: expected F32, BF16, F16, I8 or U8, found %.20s", path,
-                   t->name, name != NULL ? name : "no text");
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "%s: %s: dtype: expected F32, BF16, F16, I8 or U8, found %.20s; save the weights in one of these",
+        path, t->name, name != NULL ? name : "no text");
 }
 
 static ae_status read_shape(const char *path, const json_t *o, ae_safetensor *t) {

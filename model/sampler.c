@@ -148,9 +148,12 @@ static ptrdiff_t draw(const float *logits, ptrdiff_t V, const ae_sampling *how, 
 int32_t ae_sample(const float *logits, ptrdiff_t V, const ae_sampling *how, ae_rng *rng, double *logprob,
                   float *room) {
     assert(V >= 1);
-    const ptrdiff_t best = likeliest(logits, V);
+    const ptrdiff_t n = how->ids > 0 && how->ids < V ? how->ids : V, best = likeliest(logits, n);
     const double top = (double)usable(logits[best]);
-    const ptrdiff_t id = how->temperature > 0 ? draw(logits, V, how, top, rng, room) : best;
-    if (logprob != NULL) *logprob = (double)usable(logits[id]) - log_denominator(logits, V, top);
+    const ptrdiff_t id = how->temperature > 0 ? draw(logits, n, how, top, rng, room) : best;
+    if (logprob != NULL) {
+        const double most = n < V ? (double)usable(logits[likeliest(logits, V)]) : top;
+        *logprob = (double)usable(logits[id]) - log_denominator(logits, V, most);
+    }
     return (int32_t)id;
 }

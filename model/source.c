@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "model/done.h"
 #include "model/params_match.h"
+#include "model/stranger.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -154,26 +155,12 @@ static ae_status open_folder(ae_model_source *s, const char *path) {
         s->folder = NULL;
         return open_run(s, path);
     }
-    return AE_FAIL(AE_ERR_INPUT,
-                   "%s: expected a model: a folder with config.json (Hugging Face), a checkpoint "
-                   "(step-NNN), or a run with checkpoints; found none of them",
-                   path);
+    return ae_no_model(path);
 }
 
 ae_status ae_model_source_open(ae_model_source *s, const char *path) {
     *s = (ae_model_source){0};
-    ae_status st;
-    if (!ae_path_exists(path))
-        st = AE_FAIL(
-            AE_ERR_INPUT,
-            "%s: expected the folder of a run, a checkpoint or a Hugging Face model, found nothing there",
-            path);
-    else if (!ae_path_is_folder(path))
-        st = AE_FAIL(AE_ERR_INPUT,
-                     "%s: expected the folder of a run, a checkpoint or a Hugging Face model, found a file",
-                     path);
-    else
-        st = open_folder(s, path);
+    const ae_status st = ae_path_is_folder(path) ? open_folder(s, path) : ae_no_model(path);
     if (st != AE_OK) ae_model_source_free(s);
     return st;
 }

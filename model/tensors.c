@@ -3,46 +3,31 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "model/compact.h"
-#include "model/google_names.h"
+#include "model/stranger.h"
+#include "model/tensors_set.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Where a tensor of the set lies: in one of the safetensors files, or in the HDF5 file. */
-typedef struct {
-    char *name;
-    const ae_safetensors *file;
-    const ae_safetensor *item;
-    ae_tensor_layout layout; /* in the file */
-    int half;
-} located;
-
-struct ae_tensors {
-    char *path;
-    located *items;
-    size_t n;
-    ae_safetensors *files;
-    size_t n_files;
-    hid_t h5;
-};
-
-static ae_status out_of_memory(const char *path) {
-    return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+void ae_tensors_free_items(ae_located *items, size_t n) {
+    for (size_t i = 0; i < n; i++) free(items[i].name);
+    free(items);
 }
 
-static ae_status make_items(ae_tensors *t, size_t n) {
+ae_status ae_tensors_make_items(ae_tensors *t, size_t n) {
     t->items = calloc(n + 1, sizeof *t->items);
-    return t->items != NULL ? AE_OK : out_of_memory(t->path);
+    return t->items != NULL ? AE_OK : ae_tensors_out_of_memory(t->path);
 }
 
-static ae_status add_item(ae_tensors *t, const char *name, const ae_safetensors *file,
-                          const ae_safetensor *item) {
+ae_status ae_tensors_add_item(ae_tensors *t, const char *name, const ae_safetensors *file,
+                              const ae_safetensor *item) {
     char *copy = strdup(name);
-    if (copy == NULL) return out_of_memory(t->path);
-    t->items[t->n++] = (located){.name = copy, .file = file, .item = item};
+    if (copy == NULL) return ae_tensors_out_of_memory(t->path);
+    t->items[t->n++] = (ae_located){.name = copy, .file = file, .item = item};
     return AE_OK;
 }
 
@@ -54,8 +39,8 @@ static ae_status open_h5(ae_tensors *t, const char *path) {
     ae_status st;
     AE_TRY(ae_h5_open(&t->h5, path));
     AE_TRY(ae_h5_names(t->h5, path, &names, &n));
-    AE_TRY(make_items(t, n));
-    for (size_t i = 0; i < n; i++) AE_TRY(add_item(t, names[i], NULL, NULL));
+    AE_TRY(ae_tensors_make_items(t, n));
+    for (size_t i = 0; i < n; i++) AE_TRY(ae_tensors_add_item(t, names[i], NULL, NULL));
 out:
     ae_h5_free_names(names, n);
     return st;
@@ -63,13 +48,13 @@ out:
 
 static ae_status open_safetensors(ae_tensors *t, const char *path) {
     t->files = calloc(1, sizeof *t->files);
-    if (t->files == NULL) return out_of_memory(path);
+    if (t->files == NULL) return ae_tensors_out_of_memory(path);
     ae_status st = ae_safetensors_open(t->files, path);
     if (st != AE_OK) return st;
     t->n_files = 1;
-    st = make_items(t, t->files->n);
+    st = ae_tensors_make_items(t, t->files->n);
     for (size_t i = 0; st == AE_OK && i < t->files->n; i++)
-        st = add_item(t, t->files->items[i].name, t->files, &t->files->items[i]);
+        st = ae_tensors_add_item(t, t->files->items[i].name, t->files, &t->files->items[i]);
     return st;
 }
 
@@ -122,7 +107,7 @@ ae_status ae_shard_index_read(json_t **files, const char *index) {
 
 ae_status ae_shard_find(char **path, const char *index, const char *file) {
     char *folder = strndup(index, (size_t)(ae_path_last(index) - index));
-    if (folder == NULL) return out_of_memory(index);
+    if (folder == NULL) return ae_tensors_out_of_memory(index);
     *path = ae_path_join(folder, file);
     free(folder);
     if (ae_path_exists(*path)) return AE_OK;
@@ -154,7 +139,7 @@ static ae_status add_sharded(ae_tensors *t, const char *index, const char *name,
     if (item == NULL)
         return AE_FAIL(AE_ERR_INPUT, "%s: weight_map: %.200s: expected in %s, which has no such tensor",
                        index, name, file_name);
-    return add_item(t, name, file, item);
+    return ae_tensors_add_item(t, name, file, item);
 }
 
 static ae_status open_shards(ae_tensors *t, const char *index) {
@@ -162,9 +147,9 @@ static ae_status open_shards(ae_tensors *t, const char *index) {
     ae_status st;
     AE_TRY(ae_shard_index_read(&map, index));
     const size_t n = json_object_size(map);
-    AE_TRY(make_items(t, n));
+    AE_TRY(ae_tensors_make_items(t, n));
     t->files = calloc(n, sizeof *t->files);
-    if (t->files == NULL) AE_TRY(out_of_memory(index));
+    if (t->files == NULL) AE_TRY(ae_tensors_out_of_memory(index));
     const char *name;
     json_t *shard;
     json_object_foreach(map, name, shard) {
@@ -184,49 +169,9 @@ static ae_status open_folder(ae_tensors *t, const char *folder) {
     else if (ae_path_exists(index))
         st = open_shards(t, index);
     else
-        st = AE_FAIL(AE_ERR_INPUT,
-                     "%s: expected model.safetensors or model.safetensors.index.json, found neither", folder);
+        st = ae_no_weights(folder);
     free(index);
     free(single);
-    return st;
-}
-
-/* ---- the names of Google's release ---- */
-
-static ae_status add_once(ae_tensors *t, const located *from, const char *name) {
-    if (ae_tensors_find(t, name) < 0) return add_item(t, name, from->file, from->item);
-    return AE_FAIL(AE_ERR_INPUT, "%s: %.200s: expected this tensor once, found it under two names", t->path,
-                   name);
-}
-
-static ae_status add_renamed(ae_tensors *t, const located *from) {
-    ae_google_tensor to[AE_GOOGLE_NAMES_MAX];
-    const int n = ae_google_tensors(from->name, to);
-    ae_status st = n > 0 ? AE_OK : add_once(t, from, from->name);
-    for (int i = 0; st == AE_OK && i < n; i++) {
-        st = add_once(t, from, to[i].name);
-        if (st != AE_OK) break;
-        t->items[t->n - 1].layout = to[i].layout;
-        t->items[t->n - 1].half = to[i].half;
-    }
-    return st;
-}
-
-static void free_items(located *items, size_t n) {
-    for (size_t i = 0; i < n; i++) free(items[i].name);
-    free(items);
-}
-
-/* From here on the tensors have the names that Hugging Face gave them. */
-static ae_status rename_google(ae_tensors *t) {
-    if (t->h5 >= 0 || ae_tensors_find(t, ae_google_table_name) < 0) return AE_OK;
-    located *items = t->items;
-    const size_t n = t->n;
-    t->n = 0;
-    t->items = NULL;
-    ae_status st = make_items(t, AE_GOOGLE_NAMES_MAX * n);
-    for (size_t i = 0; st == AE_OK && i < n; i++) st = add_renamed(t, &items[i]);
-    free_items(items, n);
     return st;
 }
 
@@ -235,17 +180,18 @@ static ae_status rename_google(ae_tensors *t) {
 ae_status ae_tensors_open(ae_tensors **out, const char *path) {
     ae_tensors *t = calloc(1, sizeof *t);
     *out = NULL;
-    if (t == NULL) return out_of_memory(path);
+    if (t == NULL) return ae_tensors_out_of_memory(path);
     t->h5 = H5I_INVALID_HID;
     t->path = strdup(path);
     ae_status st = AE_OK;
     if (t->path == NULL)
-        st = out_of_memory(path);
+        st = ae_tensors_out_of_memory(path);
     else if (!ae_path_exists(path))
         st = AE_FAIL(AE_ERR_INPUT, "%s: expected a file or folder of weights, found nothing there", path);
     else
         st = ae_path_is_folder(path) ? open_folder(t, path) : open_file(t, path);
-    if (st == AE_OK) st = rename_google(t);
+    if (st == AE_OK) st = ae_tensors_unwrap_names(t);
+    if (st == AE_OK) st = ae_tensors_rename_google(t);
     if (st == AE_OK)
         *out = t;
     else
@@ -255,7 +201,7 @@ ae_status ae_tensors_open(ae_tensors **out, const char *path) {
 
 void ae_tensors_close(ae_tensors *t) {
     if (t == NULL) return;
-    free_items(t->items, t->n);
+    ae_tensors_free_items(t->items, t->n);
     for (size_t i = 0; i < t->n_files; i++) ae_safetensors_close(&t->files[i]);
     if (t->h5 >= 0) (void)ae_h5_close(t->h5, t->path); /* read only: nothing to lose */
     free(t->files);
@@ -278,7 +224,7 @@ ptrdiff_t ae_tensors_find(const ae_tensors *t, const char *name) {
     return -1;
 }
 
-static ae_status find(const ae_tensors *t, const char *name, const located **at) {
+static ae_status find(const ae_tensors *t, const char *name, const ae_located **at) {
     const ptrdiff_t i = ae_tensors_find(t, name);
     if (i < 0)
         return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected this tensor, found none of that name", t->path, name);
@@ -294,14 +240,14 @@ static void format_shape(char *out, size_t bytes, int rank, const int64_t *shape
 }
 
 /* A table may have more rows in the file than are taken. */
-static bool has_shape(const located *at, int rank, const int64_t *shape) {
+static bool has_shape(const ae_located *at, int rank, const int64_t *shape) {
     const ae_safetensor *s = at->item;
     if (s->rank != rank) return false;
     const int from = at->layout == AE_LAYOUT_FIRST_ROWS && s->shape[0] > shape[0] ? 1 : 0;
     return memcmp(s->shape + from, shape + from, (size_t)(rank - from) * sizeof *shape) == 0;
 }
 
-static ae_status expect_shape(const located *at, int rank, const int64_t *shape) {
+static ae_status expect_shape(const ae_located *at, int rank, const int64_t *shape) {
     const ae_safetensor *s = at->item;
     int64_t there[AE_LAYOUT_RANK_MAX];
     const int rank_there = ae_layout_shape(at->layout, rank, shape, there);
@@ -318,10 +264,10 @@ static int64_t count_of(int rank, const int64_t *shape) {
     return n;
 }
 
-static ae_status open_compact(ae_tensors *t, const located *at, int rank, const int64_t *shape,
+static ae_status open_compact(ae_tensors *t, const ae_located *at, int rank, const int64_t *shape,
                               ae_compact *c) {
     char name[300];
-    const located *scales = NULL;
+    const ae_located *scales = NULL;
     snprintf(name, sizeof name, "%s_scale", at->name);
     const ae_status st = find(t, name, &scales);
     if (st != AE_OK) return st;
@@ -330,8 +276,8 @@ static ae_status open_compact(ae_tensors *t, const located *at, int rank, const 
     return ae_compact_open(c, rank, shape);
 }
 
-static ae_status read_integers(ae_tensors *t, const located *at, int rank, const int64_t *shape, int64_t row,
-                               int64_t rows, float *out) {
+static ae_status read_integers(ae_tensors *t, const ae_located *at, int rank, const int64_t *shape,
+                               int64_t row, int64_t rows, float *out) {
     ae_compact c;
     const ae_status st = open_compact(t, at, rank, shape, &c);
     return st == AE_OK && rows > 0 ? ae_compact_read(&c, row, rows, out) : st;
@@ -340,11 +286,11 @@ static ae_status read_integers(ae_tensors *t, const located *at, int rank, const
 enum { TURN = 64 };
 
 /* Rows of a matrix that the file keeps transposed, `all_rows` numbers to a column. */
-static ae_status read_turned(const located *at, const int64_t *shape, int64_t cols, int64_t row, int64_t rows,
-                             float *out) {
+static ae_status read_turned(const ae_located *at, const int64_t *shape, int64_t cols, int64_t row,
+                             int64_t rows, float *out) {
     const int64_t all_rows = shape[0], begin = at->half * all_rows * cols + row;
     float *block = malloc((size_t)(TURN * rows) * sizeof *block + 1);
-    ae_status st = block != NULL ? AE_OK : out_of_memory(at->file->path);
+    ae_status st = block != NULL ? AE_OK : ae_tensors_out_of_memory(at->file->path);
     for (int64_t c = 0; st == AE_OK && rows > 0 && c < cols; c += TURN) {
         const int64_t n = cols - c < TURN ? cols - c : TURN;
         for (int64_t i = 0; st == AE_OK && i < n; i++)
@@ -357,7 +303,7 @@ static ae_status read_turned(const located *at, const int64_t *shape, int64_t co
 }
 
 /* What is not kept as plain numbers in row-major order is read by whole rows. */
-static ae_status read_rows(ae_tensors *t, const located *at, int rank, const int64_t *shape, int64_t row,
+static ae_status read_rows(ae_tensors *t, const ae_located *at, int rank, const int64_t *shape, int64_t row,
                            int64_t rows, float *out) {
     if (at->item == NULL)
         return ae_h5_read_rows(t->h5, t->path, at->name, H5T_NATIVE_FLOAT, rank, shape, row, rows, out);
@@ -366,30 +312,59 @@ static ae_status read_rows(ae_tensors *t, const located *at, int rank, const int
 }
 
 /* Elements may begin and end inside a row. */
-static ae_status read_by_rows(ae_tensors *t, const located *at, int rank, const int64_t *shape, int64_t first,
-                              int64_t n, float *out) {
+static ae_status read_by_rows(ae_tensors *t, const ae_located *at, int rank, const int64_t *shape,
+                              int64_t first, int64_t n, float *out) {
     const int64_t cols = count_of(rank - 1, shape + 1), row = cols > 0 ? first / cols : 0,
                   rows = cols > 0 ? (first + n + cols - 1) / cols - row : 0;
     if (row * cols == first && rows * cols == n) return read_rows(t, at, rank, shape, row, rows, out);
     float *whole = malloc((size_t)(rows * cols) * sizeof *whole);
-    if (whole == NULL) return out_of_memory(t->path);
+    if (whole == NULL) return ae_tensors_out_of_memory(t->path);
     const ae_status st = read_rows(t, at, rank, shape, row, rows, whole);
     if (st == AE_OK) memcpy(out, whole + (first - row * cols), (size_t)n * sizeof *out);
     free(whole);
     return st;
 }
 
-ae_status ae_tensors_read_part(ae_tensors *t, const char *name, int rank, const int64_t *shape, int64_t first,
-                               int64_t n, float *out) {
-    const located *at = NULL;
-    ae_status st = find(t, name, &at);
-    if (st != AE_OK) return st;
+/* An exponent of ones is an infinity or no number. */
+static bool all_finite(const float *x, int64_t n) {
+    const uint32_t exponent = 0x7f800000u;
+    uint32_t bad = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bad |= (bits & exponent) == exponent;
+    }
+    return bad == 0;
+}
+
+static ae_status check_finite(const ae_tensors *t, const ae_located *at, int64_t first, int64_t n,
+                              const float *x) {
+    if (all_finite(x, n)) return AE_OK;
+    int64_t i = 0;
+    while (isfinite(x[i])) i++;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: %s: expected numbers, found %s at element %" PRId64
+                   ": what wrote the file had overflowed or diverged; take an "
+                   "earlier checkpoint",
+                   t->path, at->name, isnan(x[i]) ? "NaN" : "infinity", first + i);
+}
+
+static ae_status read_values(ae_tensors *t, const ae_located *at, int rank, const int64_t *shape,
+                             int64_t first, int64_t n, float *out) {
     if (at->item == NULL || ae_compact_bits(at->item) != 0)
         return read_by_rows(t, at, rank, shape, first, n, out);
-    st = expect_shape(at, rank, shape);
+    const ae_status st = expect_shape(at, rank, shape);
     if (st != AE_OK) return st;
     if (ae_layout_is_turned(at->layout)) return read_by_rows(t, at, rank, shape, first, n, out);
     return ae_safetensors_read(at->file, at->item, at->half * count_of(rank, shape) + first, n, out);
+}
+
+ae_status ae_tensors_read_part(ae_tensors *t, const char *name, int rank, const int64_t *shape, int64_t first,
+                               int64_t n, float *out) {
+    const ae_located *at = NULL;
+    ae_status st = find(t, name, &at);
+    if (st == AE_OK) st = read_values(t, at, rank, shape, first, n, out);
+    return st == AE_OK ? check_finite(t, at, first, n, out) : st;
 }
 
 ae_status ae_tensors_expect(ae_tensors *t, const char *name, int rank, const int64_t *shape) {
@@ -397,14 +372,12 @@ ae_status ae_tensors_expect(ae_tensors *t, const char *name, int rank, const int
 }
 
 ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out) {
-    if (t->h5 >= 0 && ae_tensors_find(t, name) >= 0)
-        return ae_h5_read(t->h5, t->path, name, H5T_NATIVE_FLOAT, rank, shape, out);
     return ae_tensors_read_part(t, name, rank, shape, 0, count_of(rank, shape), out);
 }
 
 ae_status ae_tensors_integers(ae_tensors *t, const char *name, int rank, const int64_t *shape, int *bits,
                               int64_t *group) {
-    const located *at = NULL;
+    const ae_located *at = NULL;
     ae_status st = find(t, name, &at);
     *bits = 0;
     *group = 0;
@@ -416,13 +389,24 @@ ae_status ae_tensors_integers(ae_tensors *t, const char *name, int rank, const i
     return st;
 }
 
+/* Scales are bfloat16. */
+static ae_status check_scales(const ae_tensors *t, const char *name, const uint16_t *scales, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if ((scales[i] & 0x7f80) == 0x7f80)
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: %s_scale: expected numbers, found NaN or infinity; quantise the model again",
+                           t->path, name);
+    return AE_OK;
+}
+
 ae_status ae_tensors_scales(ae_tensors *t, const char *name, const int64_t *shape, int64_t first, int64_t n,
                             uint16_t *out) {
-    const located *at = NULL;
+    const ae_located *at = NULL;
     ae_compact c;
     ae_status st = find(t, name, &at);
     if (st == AE_OK) st = open_compact(t, at, 2, shape, &c);
-    return st == AE_OK ? ae_compact_read_scales(&c, first, n, out) : st;
+    if (st == AE_OK) st = ae_compact_read_scales(&c, first, n, out);
+    return st == AE_OK ? check_scales(t, name, out, n * ((shape[1] + c.group - 1) / c.group)) : st;
 }
 
 bool ae_tensors_is_bf16(const ae_tensors *t, const char *name) {
@@ -444,7 +428,7 @@ ae_status ae_tensors_check_data(const ae_tensors *t, bool *covered) {
 
 enum { PIECE = 1 << 18 };
 
-static ae_status same_values(const located *a, const located *b, float *x, float *y, bool *same) {
+static ae_status same_values(const ae_located *a, const ae_located *b, float *x, float *y, bool *same) {
     ae_status st = AE_OK;
     for (int64_t at = 0; *same && at < a->item->n; at += PIECE) {
         const int64_t n = a->item->n - at < PIECE ? a->item->n - at : PIECE;
@@ -457,7 +441,7 @@ out:
 }
 
 ae_status ae_tensors_same(ae_tensors *t, const char *a, const char *b, bool *same) {
-    const located *x = NULL, *y = NULL;
+    const ae_located *x = NULL, *y = NULL;
     ae_status st = find(t, a, &x);
     if (st == AE_OK) st = find(t, b, &y);
     if (st != AE_OK) return st;
@@ -465,7 +449,7 @@ ae_status ae_tensors_same(ae_tensors *t, const char *a, const char *b, bool *sam
             memcmp(x->item->shape, y->item->shape, sizeof x->item->shape) == 0;
     if (!*same) return AE_OK; /* native files hold every tensor once */
     float *room = malloc(2 * (size_t)PIECE * sizeof *room);
-    if (room == NULL) return out_of_memory(t->path);
+    if (room == NULL) return ae_tensors_out_of_memory(t->path);
     st = same_values(x, y, room, room + PIECE, same);
     free(room);
     return st;

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /* Files of named tensors, read one tensor at a time: safetensors (one file, or shards with an index; F32, BF16, F16) and the HDF5 of
- * native checkpoints. Safetensors with the names of Google's PyTorch release (google_names.h) appear under the Hugging Face ones. Headers are never trusted: offsets, sizes, overlaps, types and shapes are checked before anything is read. */
+ * native checkpoints. Safetensors with the names of Google's PyTorch release (google_names.h) appear under the Hugging Face ones, and so do tensors whose names
+ * a wrapper of PyTorch has lengthened, and a table that stands as lm_head.weight alone. Headers are never trusted: offsets, sizes, overlaps, types and shapes are checked before anything is read. */
 typedef struct ae_tensors ae_tensors;
 
 /* A Hugging Face folder (model.safetensors, or model.safetensors.index.json and its shards) or one .safetensors or .h5 file. */
@@ -28,8 +29,8 @@ ptrdiff_t ae_tensors_count(const ae_tensors *t);
 const char *ae_tensors_name(const ae_tensors *t, ptrdiff_t i);
 ptrdiff_t ae_tensors_find(const ae_tensors *t, const char *name); /* -1 when there is none */
 
-/* Whole tensor as float32. The shape must be the one given: AE_ERR_INPUT names file, tensor, expected, found. A matrix kept in integers
- * (docs/interfaces.md, "Quantised folders") gives the values they stand for. */
+/* Whole tensor as float32. The shape must be the one given: AE_ERR_INPUT names file, tensor, expected, found. Values that
+ * are no numbers (NaN, infinities) are refused by tensor and element. A matrix kept in integers (docs/interfaces.md, "Quantised folders") gives the values they stand for. */
 ae_status ae_tensors_read(ae_tensors *t, const char *name, int rank, const int64_t *shape, float *out);
 /* Elements [first, first + n) of it. */
 ae_status ae_tensors_read_part(ae_tensors *t, const char *name, int rank, const int64_t *shape, int64_t first,

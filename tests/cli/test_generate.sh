@@ -53,4 +53,25 @@ absent none none.part-*
 : >empty
 run 3 "$aerie" generate --model "$tiny" --input empty
 says "empty file"
+
+# Ends that the model's own files name, beside <eos>: with and without generation_config.json, and what export carries on.
+cp -r "$tiny" named
+echo '{"tokens": [2, 9, 13, 40]}' >prompt
+run 0 "$aerie" generate --model named --input prompt --max-new 4 --temperature 0 --ignore-eos
+cp out all
+first=$(list_of tokens <all | head -n 1)
+[ "$first" != 1 ] || fail "the prompt's answer begins with <eos>"
+sed "s/\"eos_token_id\": [0-9]*/\"eos_token_id\": [1, $first]/" "$tiny/config.json" >named/config.json
+run 0 "$aerie" generate --model named --input prompt --max-new 4 --temperature 0
+grep -q "^{\"tokens\":\[$first\],\"finish\":\"stop\"}" out || fail "a list of ends does not end: $(cat out)"
+run 0 "$aerie" export --model named --output exported
+tr -d ' \n' <exported/generation_config.json | grep -q "\"eos_token_id\":\[1,$first\]" || fail "export lost an end"
+run 0 "$aerie" quantize --model named --dtype int8 --output integers
+run 0 "$aerie" generate --model integers --input prompt --max-new 4 --temperature 0 --dtype int8
+grep -q '"finish":"stop"' out || fail "quantize lost an end"
+run 0 "$aerie" generate --model named --input prompt --max-new 4 --temperature 0 --ignore-eos
+equal all out "--ignore-eos ignores all ends"
+echo '{"eos_token_id": 1}' >named/generation_config.json
+run 0 "$aerie" generate --model named --input prompt --max-new 1 --temperature 0
+grep -q '"finish":"length"' out || fail "generation_config.json has no last word"
 finish

@@ -54,7 +54,7 @@ static const int32_t end_id = 1;
 
 static desk *answers(const ae_model *m, ptrdiff_t batch, double temperature, uint64_t seed) {
     desk *d = calloc(1, sizeof *d);
-    const ae_generation how = {.sampling = {temperature, 0, 1},
+    const ae_generation how = {.sampling = {temperature, 0, 1, 0},
                                .seed = seed,
                                .max_new = MAX_NEW,
                                .end_ids = &end_id,
@@ -207,7 +207,7 @@ Test(generate, takes_the_memory_that_it_says) {
     be.release = counting_release;
     const ptrdiff_t lengths[] = {0, 13}; /* 13: the longest prompt here */
     for (int i = 0; i < 2; i++) {
-        const ae_generation how = {.sampling = {0.7, 0, 1},
+        const ae_generation how = {.sampling = {0.7, 0, 1, 0},
                                    .max_new = MAX_NEW,
                                    .want_logprobs = true,
                                    .batch = 3,

@@ -165,3 +165,23 @@ Test(score, sum_and_count_leave_out_masked_and_null_places) {
     ae_scorer_delete(scorer);
     fixture_close(&f);
 }
+
+/* Weights that are numbers and too big: nothing that was counted may be no number. */
+Test(score, numbers_that_overflow_are_no_score) {
+    fixture f;
+    ae_scorer *scorer;
+    ae_scores scores;
+    fixture_open(&f, "tiny");
+    const ae_param *p = ae_params_find(&f.model.params, "model.layers.0.mlp_block.down_proj.weight");
+    float *huge = malloc((size_t)p->n * sizeof *huge);
+    for (int64_t i = 0; i < p->n; i++) huge[i] = i % 2 ? 3e38f : -3e38f;
+    f.be.upload(p->value, huge, (size_t)p->n * sizeof *huge);
+    ae_model_values_changed(&f.model);
+    cr_assert_eq(ae_scorer_new(&scorer, &f.model, 0), AE_OK);
+    cr_assert_eq(ae_scorer_run(scorer, f.tokens, f.positions, f.T, &scores), AE_ERR_INPUT);
+    cr_assert_not_null(strstr(ae_error_message(), "token 1: expected a log-probability"), "%s",
+                       ae_error_message());
+    free(huge);
+    ae_scorer_delete(scorer);
+    fixture_close(&f);
+}

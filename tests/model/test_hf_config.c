@@ -261,3 +261,37 @@ Test(hf_config, what_is_no_config) {
         cr_assert_eq(ae_model_config_from_hf(&c, scratch_write("cut.json", base, n)), AE_ERR_INPUT,
                      "%zu bytes", n);
 }
+
+/* ---- what ends an answer ---- */
+
+static void expect_ends(const char *set, const char *generation, ptrdiff_t n, const int32_t *want) {
+    ae_model_config c, back;
+    char *text = NULL;
+    remove(scratch_path("generation_config.json"));
+    if (generation != NULL) scratch_write("generation_config.json", generation, strlen(generation));
+    c = accepted(set, "");
+    cr_assert_eq(c.n_ends, n, "%s: %td", set, c.n_ends);
+    cr_assert(n == 0 || memcmp(c.ends, want, (size_t)n * sizeof *want) == 0);
+    cr_assert_eq(ae_model_config_to_json(&c, &text), AE_OK);
+    cr_assert_eq(ae_model_config_from_json(&back, text, "model.json"), AE_OK, "%s", ae_error_message());
+    cr_assert(back.n_ends == n && memcmp(back.ends, c.ends, (size_t)n * sizeof *c.ends) == 0,
+              "a checkpoint keeps them");
+    free(text);
+}
+
+Test(hf_config, ends_of_answers_are_an_id_or_a_list) {
+    expect_ends("{\"eos_token_id\": null}", NULL, 0, NULL);
+    expect_ends("{\"eos_token_id\": 1}", NULL, 1, (const int32_t[]){1});
+    expect_ends("{\"eos_token_id\": [1, 7, 1]}", NULL, 2, (const int32_t[]){1, 7});
+    expect_ends("{\"eos_token_id\": [64, -1, 2.5, \"x\", 5]}", NULL, 1, (const int32_t[]){5});
+}
+
+Test(hf_config, generation_config_has_the_last_word_on_ends) {
+    expect_ends("{\"eos_token_id\": 1}", "{\"eos_token_id\": [3, 9]}", 2, (const int32_t[]){3, 9});
+    expect_ends("{\"eos_token_id\": 1}", "{\"eos_token_id\": null}", 0, NULL);
+    expect_ends("{\"eos_token_id\": 1}", "{\"temperature\": 1}", 1, (const int32_t[]){1});
+    ae_model_config c;
+    scratch_write("generation_config.json", "{", 1);
+    cr_assert_eq(read_with(&c, "{\"eos_token_id\": 4}", ""), AE_OK, "it is only warned of");
+    cr_assert(c.n_ends == 1 && c.ends[0] == 4);
+}

@@ -47,34 +47,34 @@ Test(sampler, follows_the_softmax) {
     double seen[V];
     for (int i = 0; i < 3; i++) {
         const double temperature = (double[]){1, 0.5, 3}[i];
-        draw_many(&(ae_sampling){temperature, 0, 1}, seen);
+        draw_many(&(ae_sampling){temperature, 0, 1, 0}, seen);
         expect_only(seen, all, temperature);
     }
 }
 
 Test(sampler, top_k_takes_the_smaller_id_among_equals) {
     double seen[V];
-    draw_many(&(ae_sampling){1, 3, 1}, seen);
+    draw_many(&(ae_sampling){1, 3, 1, 0}, seen);
     expect_only(seen, (const bool[V]){0, 1, 0, 1, 0, 1, 0, 0}, 1);
-    draw_many(&(ae_sampling){1, 1, 1}, seen);
+    draw_many(&(ae_sampling){1, 1, 1, 0}, seen);
     expect_only(seen, (const bool[V]){0, 1}, 1);
-    draw_many(&(ae_sampling){2, 100, 1}, seen);
+    draw_many(&(ae_sampling){2, 100, 1, 0}, seen);
     expect_only(seen, (const bool[V]){1, 1, 1, 1, 1, 1, 1, 1}, 2);
 }
 
 Test(sampler, top_p_takes_the_smallest_set) {
     double seen[V];
     const double first = share(1, 1), two = 2 * first;
-    draw_many(&(ae_sampling){1, 0, first * 0.9}, seen);
+    draw_many(&(ae_sampling){1, 0, first * 0.9, 0}, seen);
     expect_only(seen, (const bool[V]){0, 1}, 1);
-    draw_many(&(ae_sampling){1, 0, first * 1.1}, seen);
+    draw_many(&(ae_sampling){1, 0, first * 1.1, 0}, seen);
     expect_only(seen, (const bool[V]){0, 1, 0, 1}, 1);
-    draw_many(&(ae_sampling){1, 0, two + share(5, 1) * 1.5}, seen);
+    draw_many(&(ae_sampling){1, 0, two + share(5, 1) * 1.5, 0}, seen);
     expect_only(seen, (const bool[V]){0, 1, 0, 1, 0, 1, 0, 1}, 1);
-    draw_many(&(ae_sampling){1, 0, 0}, seen);
+    draw_many(&(ae_sampling){1, 0, 0, 0}, seen);
     expect_only(seen, (const bool[V]){0, 1}, 1);
     /* of the three that top_k leaves, the first two hold more than 0.7 */
-    draw_many(&(ae_sampling){1, 3, 0.7}, seen);
+    draw_many(&(ae_sampling){1, 3, 0.7, 0}, seen);
     expect_only(seen, (const bool[V]){0, 1, 0, 1}, 1);
 }
 
@@ -83,7 +83,7 @@ Test(sampler, greedy_takes_the_smaller_id) {
     const ae_rng before = r;
     double logprob;
     float room[V];
-    cr_assert_eq(ae_sample(logits, V, &(ae_sampling){0, 5, 0.3}, &r, &logprob, room), 1);
+    cr_assert_eq(ae_sample(logits, V, &(ae_sampling){0, 5, 0.3, 0}, &r, &logprob, room), 1);
     cr_assert_float_eq(logprob, log(share(1, 1)), 1e-12);
     cr_assert_eq(r.counter, before.counter);
 }
@@ -92,7 +92,8 @@ Test(sampler, one_token) {
     const float only = -7;
     float room;
     for (int i = 0; i < 4; i++) {
-        const ae_sampling how = ((const ae_sampling[]){{1, 0, 1}, {0, 0, 1}, {0.1, 1, 0.5}, {5, 9, 0}})[i];
+        const ae_sampling how =
+            ((const ae_sampling[]){{1, 0, 1, 0}, {0, 0, 1, 0}, {0.1, 1, 0.5, 0}, {5, 9, 0, 0}})[i];
         ae_rng r = ae_rng_make(2, 2);
         double logprob = 1;
         cr_assert_eq(ae_sample(&only, 1, &how, &r, &logprob, &room), 0);
@@ -110,7 +111,7 @@ Test(sampler, not_finite_logits_are_survived) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (int h = 0; h < 4; h++) {
             const ae_sampling how =
-                ((const ae_sampling[]){{0, 0, 1}, {1, 0, 1}, {1, 2, 0.9}, {1e-30, 0, 0.5}})[h];
+                ((const ae_sampling[]){{0, 0, 1, 0}, {1, 0, 1, 0}, {1, 2, 0.9, 0}, {1e-30, 0, 0.5, 0}})[h];
             ae_rng r = ae_rng_make(3, i);
             double logprob = NAN;
             const int32_t id = ae_sample(rows[i], 3, &how, &r, &logprob, room);
@@ -119,7 +120,7 @@ Test(sampler, not_finite_logits_are_survived) {
         }
     }
     ae_rng r = ae_rng_make(3, 3);
-    cr_assert_eq(ae_sample(rows[0], 3, &(ae_sampling){1e-9, 0, 1}, &r, NULL, room), 1);
+    cr_assert_eq(ae_sample(rows[0], 3, &(ae_sampling){1e-9, 0, 1, 0}, &r, NULL, room), 1);
 }
 
 /* The cut against a sorted list, on many random rows with many ties. */
@@ -141,10 +142,28 @@ Test(sampler, cuts_agree_with_sorting) {
         int64_t ties = 0;
         for (int64_t i = 0; i < k; i++) ties += sorted[i] <= least;
         for (int i = 0; i < 20; i++) {
-            const int32_t id = ae_sample(x, N, &(ae_sampling){50, k, 1}, &r, NULL, room);
+            const int32_t id = ae_sample(x, N, &(ae_sampling){50, k, 1, 0}, &r, NULL, room);
             int64_t earlier = 0;
             for (int32_t v = 0; v < id; v++) earlier += x[v] <= least && x[v] >= least;
             cr_assert(x[id] > least || (x[id] >= least && earlier < ties));
         }
     }
+}
+
+/* Rows of a table beyond its tokenizer: never drawn, however likely, but counted in the log-probability. */
+Test(sampler, ids_without_a_piece_are_never_drawn) {
+    const float x[] = {0.5f, 1, 0.25f, 9, 9};
+    float room[5];
+    double sum = 0, logprob;
+    for (int v = 0; v < 5; v++) sum += exp((double)x[v]);
+    ae_rng r = ae_rng_make(1, 2);
+    const ae_sampling greedy = {.top_p = 1, .ids = 3};
+    cr_assert_eq(ae_sample(x, 5, &greedy, &r, &logprob, room), 1);
+    cr_assert_float_eq(logprob, 1 - log(sum), 1e-12);
+    int seen[3] = {0};
+    for (int i = 0; i < 3000; i++) seen[ae_sample(x, 5, &(ae_sampling){1, 0, 1, 3}, &r, NULL, room)]++;
+    const double three = exp(0.5) + exp(1) + exp(0.25);
+    cr_assert_float_eq(seen[1] / 3000.0, exp(1) / three, 0.04);
+    for (int i = 0; i < 300; i++)
+        cr_assert_lt(ae_sample(x, 5, &(ae_sampling){2, 4, 0.9, 3}, &r, NULL, room), 3);
 }

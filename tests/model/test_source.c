@@ -120,6 +120,34 @@ Test(source, no_model_at_all) {
     refused(scratch_path("step-000004"), "width");
 }
 
+/* What people give where a model is wanted. */
+Test(source, strangers_are_named) {
+    make_folder("adapter");
+    write_text("adapter/adapter_config.json", "{}");
+    write_text("adapter/adapter_model.safetensors", "");
+    refused(scratch_path("adapter"), "found an adapter of PEFT (adapter_config.json); merge it");
+    make_folder("pickled");
+    write_text("pickled/pytorch_model-00001-of-00002.bin", "");
+    refused(scratch_path("pickled"),
+            "found weights as PyTorch pickles them (pytorch_model-00001-of-00002.bin)");
+    write_text("model.gguf", "GGUF....");
+    refused(scratch_path("model.gguf"), "found a GGUF file of llama.cpp");
+    write_text("plain.txt", "text");
+    refused(scratch_path("plain.txt"), "found a file");
+    make_folder("cache/snapshots/0123abc");
+    write_text("cache/snapshots/0123abc/config.json", "{}");
+    refused(scratch_path("cache"), "cache/snapshots/0123abc?");
+    make_folder("above/model");
+    write_text("above/model/config.json", "{}");
+    refused(scratch_path("above"), "did you mean");
+    make_folder("above/other");
+    write_text("above/other/config.json", "{}");
+    refused(scratch_path("above"), "found none of them");
+    make_folder("sets");
+    write_text("sets/train.h5", "");
+    refused(scratch_path("sets"), "found a folder of token sets (train.h5)");
+}
+
 /* ---- what DONE says ---- */
 
 static void with_done(const char *text, const char *says) {

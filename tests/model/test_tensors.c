@@ -1,4 +1,5 @@
 #include "core/h5.h"
+#include "model/safetensors.h"
 #include "model/tensors.h"
 #include "tests/core/scratch.h"
 
@@ -164,18 +165,18 @@ Test(tensors, bfloat16_and_half) {
     const blob b = safetensors("{\"h\":{\"dtype\":\"F16\",\"shape\":[10],\"data_offsets\":[12,32]},"
                                "\"b\":{\"dtype\":\"BF16\",\"shape\":[3,2],\"data_offsets\":[0,12]}}",
                                data, sizeof data);
-    ae_tensors *t = NULL;
-    cr_assert_eq(ae_tensors_open(&t, write_blob(&b, "x.safetensors")), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_tensors_read(t, "b", 2, (const int64_t[]){3, 2}, out), AE_OK);
+    ae_safetensors f;
+    cr_assert_eq(ae_safetensors_open(&f, write_blob(&b, "x.safetensors")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_safetensors_read(&f, ae_safetensors_find(&f, "b"), 0, 6, out), AE_OK);
     cr_assert(out[0] == 1 && out[1] == -3.140625f && out[2] == 0x1p-133f && out[3] == INFINITY &&
               isnan(out[4]));
     cr_assert(out[5] == 0 && signbit(out[5]));
-    cr_assert_eq(ae_tensors_read(t, "h", 1, (const int64_t[]){10}, out), AE_OK);
+    cr_assert_eq(ae_safetensors_read(&f, ae_safetensors_find(&f, "h"), 0, 10, out), AE_OK);
     cr_assert(out[0] == 1 && out[1] == -3.140625f && out[2] == 0x1p-24f && out[3] == INFINITY &&
               isnan(out[4]));
     cr_assert(out[5] == 0 && signbit(out[5]) && out[6] == -1023 * 0x1p-24f && out[7] == 0x1p-14f);
     cr_assert(out[8] == 65504 && out[9] == -INFINITY);
-    ae_tensors_close(t);
+    ae_safetensors_close(&f);
 }
 
 /* Every half against its own arithmetic, in one tensor that needs several pieces. */
@@ -194,9 +195,9 @@ Test(tensors, all_halves_and_many_pieces) {
     }
     cr_assert_eq(fclose(f), 0);
     float *out = malloc((size_t)TIMES * N * sizeof *out);
-    ae_tensors *t = NULL;
-    cr_assert_eq(ae_tensors_open(&t, scratch_path("big.safetensors")), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_tensors_read(t, "h", 2, (const int64_t[]){TIMES, N}, out), AE_OK);
+    ae_safetensors t;
+    cr_assert_eq(ae_safetensors_open(&t, scratch_path("big.safetensors")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_safetensors_read(&t, ae_safetensors_find(&t, "h"), 0, TIMES * N, out), AE_OK);
     for (int i = 0; i < TIMES * N; i++) {
         const int h = i % N, exponent = h >> 10 & 31, fraction = h & 1023;
         const double sign = h >> 15 ? -1 : 1;
@@ -208,7 +209,7 @@ Test(tensors, all_halves_and_many_pieces) {
             sign * (exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25));
         cr_assert((double)out[i] == want, "%x", (unsigned)h);
     }
-    ae_tensors_close(t);
+    ae_safetensors_close(&t);
     free(out);
 }
 
@@ -403,4 +404,96 @@ Test(tensors, damaged_native_files_are_refused) {
         cr_assert_null(t);
     }
     free(bytes);
+}
+
+/* ---- names of others ---- */
+
+/* A set of 2 x 1 tensors with these names, opened. */
+static ae_status open_names(ae_tensors **t, const char *const *names, int n) {
+    char header[2048] = "{";
+    for (int i = 0; i < n; i++) {
+        const size_t used = strlen(header);
+        snprintf(header + used, sizeof header - used,
+                 "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[%d,%d]}", i ? "," : "",
+                 names[i], 8 * i, 8 * i + 8);
+    }
+    strcat(header, "}");
+    float data[16] = {0};
+    for (int i = 0; i < 16; i++) data[i] = (float)i;
+    const blob b = safetensors(header, data, (size_t)n * 8);
+    return ae_tensors_open(t, write_blob(&b, "names.safetensors"));
+}
+
+/* The names that a set of two has afterwards; the second keeps its values. */
+static void expect_names(const char *first, const char *second, const char *want_first,
+                         const char *want_second) {
+    ae_tensors *t = NULL;
+    float x[2];
+    cr_assert_eq(open_names(&t, (const char *const[]){first, second}, 2), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_tensors_count(t), 2);
+    cr_assert(ae_tensors_find(t, want_first) >= 0, "%s", want_first);
+    cr_assert_eq(ae_tensors_read(t, want_second, 1, (const int64_t[]){2}, x), AE_OK, "%s",
+                 ae_error_message());
+    cr_assert(x[0] == 2 && x[1] == 3);
+    ae_tensors_close(t);
+}
+
+#define TABLE "model.embed_tokens.weight"
+#define NORM  "model.final_norm.weight"
+
+Test(tensors, what_wrappers_put_before_all_names_is_taken_away) {
+    expect_names(TABLE, NORM, TABLE, NORM);
+    expect_names("_orig_mod." TABLE, "_orig_mod." NORM, TABLE, NORM);
+    expect_names("module." TABLE, "module." NORM, TABLE, NORM);
+    expect_names("_orig_mod.module." TABLE, "_orig_mod.module." NORM, TABLE, NORM);
+    expect_names("base_model.model." TABLE, "base_model.model." NORM, TABLE, NORM);
+    expect_names("module." TABLE, NORM, "module." TABLE, NORM); /* not all: something else */
+}
+
+Test(tensors, a_model_without_its_head_has_shorter_names) {
+    expect_names("embed_tokens.weight", "final_norm.weight", TABLE, NORM);
+    expect_names("lm_head.weight", "embed_tokens.weight", "lm_head.weight", TABLE);
+}
+
+Test(tensors, a_table_may_stand_under_the_name_of_the_head) {
+    expect_names("lm_head.weight", NORM, TABLE, NORM);
+    expect_names("_orig_mod.lm_head.weight", "_orig_mod." NORM, TABLE, NORM);
+}
+
+Test(tensors, buffers_go_and_adapters_are_named) {
+    ae_tensors *t = NULL;
+    const char *const buffer[] = {TABLE, "model.layers.2.temporal_block.rotary_emb.inv_freq"};
+    cr_assert_eq(open_names(&t, buffer, 2), AE_OK);
+    cr_assert_eq(ae_tensors_count(t), 1);
+    ae_tensors_close(t);
+    const char *const adapter[] = {"base_model.model.model.layers.0.mlp_block.up_proj.lora_A.weight"};
+    cr_assert_eq(open_names(&t, adapter, 1), AE_ERR_INPUT);
+    cr_assert_message("merge_and_unload");
+}
+
+/* ---- what is no number ---- */
+
+static void expect_no_number(const char *type, const void *bytes, size_t size, const char *says) {
+    char header[256];
+    unsigned char data[64] = {0};
+    ae_tensors *t = NULL;
+    float out[6];
+    memcpy(data + 4 * size, bytes, size);
+    snprintf(header, sizeof header, "{\"a\":{\"dtype\":\"%s\",\"shape\":[6],\"data_offsets\":[0,%zu]}}", type,
+             6 * size);
+    const blob b = safetensors(header, data, 6 * size);
+    cr_assert_eq(ae_tensors_open(&t, write_blob(&b, "nan.safetensors")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_tensors_read(t, "a", 1, (const int64_t[]){6}, out), AE_ERR_INPUT);
+    cr_assert_message(says);
+    cr_assert_eq(ae_tensors_read_part(t, "a", 1, (const int64_t[]){6}, 3, 2, out), AE_ERR_INPUT);
+    cr_assert_message(says);
+    cr_assert_eq(ae_tensors_read_part(t, "a", 1, (const int64_t[]){6}, 0, 4, out), AE_OK);
+    ae_tensors_close(t);
+}
+
+Test(tensors, values_that_are_no_numbers_are_refused_by_their_place) {
+    expect_no_number("F32", &(const float){NAN}, 4, "a: expected numbers, found NaN at element 4");
+    expect_no_number("F32", &(const float){-INFINITY}, 4, "a: expected numbers, found infinity at element 4");
+    expect_no_number("BF16", &(const uint16_t){0x7fc0}, 2, "found NaN at element 4");
+    expect_no_number("F16", &(const uint16_t){0x7c00}, 2, "found infinity at element 4");
 }

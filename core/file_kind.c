@@ -1,0 +1,83 @@
+#include "core/file_kind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TAR_MAGIC_AT = 257 };
+
+typedef struct {
+    const char *magic;
+    size_t n;
+    ae_file_kind kind;
+} known;
+
+#define STARTS(text) (text), sizeof(text) - 1
+static const char unpack[] = "unpack it first";
+
+static const known all[] = {
+    {STARTS("GGUF"), {"a GGUF file of llama.cpp", "take the Hugging Face folder that it was made from"}},
+    {STARTS("ggml"), {"a GGML file", "take the Hugging Face folder that it was made from"}},
+    {STARTS("PAR1"),
+     {"a Parquet file", "write its rows as JSON lines (pandas: read_parquet(...).to_json(..., "
+                        "orient=\"records\", lines=True))"}},
+    {STARTS("ARROW1"), {"an Arrow file", "write its rows as JSON lines (datasets: to_json)"}},
+    {STARTS("\x28\xb5\x2f\xfd"),
+     {"a file compressed with zstd", "decompress it (zstd -d) or compress it with gzip"}},
+    {STARTS("\x1f\x8b"), {"a file compressed with gzip", "decompress it (gunzip)"}},
+    {STARTS("BZh"), {"a file compressed with bzip2", "decompress it (bunzip2) or compress it with gzip"}},
+    {STARTS("\xfd"
+            "7zXZ"),
+     {"a file compressed with xz", "decompress it (unxz) or compress it with gzip"}},
+    {STARTS("7z\xbc\xaf\x27\x1c"), {"a 7-Zip archive", unpack}},
+    {STARTS("Rar!"), {"a RAR archive", unpack}},
+    {STARTS("PK\x03\x04"),
+     {"a zip archive (what PyTorch and NumPy save are such)",
+      "of weights: save them as safetensors; else unpack it first"}},
+    {STARTS("\x80\x02"),
+     {"a pickle of Python (as PyTorch saves)", "save weights as safetensors, rows as JSON lines"}},
+    {STARTS("\x80\x04\x95"), {"a pickle of Python", "save weights as safetensors, rows as JSON lines"}},
+    {STARTS("\x93NUMPY"), {"a NumPy array", "write it as JSON lines or as a token set"}},
+    {STARTS("\x89HDF\r\n\x1a\n"),
+     {"an HDF5 file (token sets and checkpoints are such)",
+      "name the text, or give it where a token set or a model is expected"}},
+    {STARTS("%PDF-"), {"a PDF file", "take its text out first (pdftotext)"}},
+    {STARTS("SQLite format 3"), {"an SQLite database", "write its rows as JSON lines"}},
+    {STARTS("\xd0\xcf\x11\xe0"), {"an old Office document", "save it as plain text"}},
+    {STARTS("\x7f"
+            "ELF"),
+     {"a program", "name the file that holds the text"}},
+    {STARTS("version https://git-lfs"),
+     {"a pointer of git-lfs in place of the file", "fetch the file itself (git lfs pull)"}},
+    {STARTS("\xff\xfe\0\0"), {"text in UTF-32", "convert it (iconv -f UTF-32 -t UTF-8)"}},
+    {STARTS("\0\0\xfe\xff"), {"text in UTF-32", "convert it (iconv -f UTF-32 -t UTF-8)"}},
+    {STARTS("\xff\xfe"), {"text in UTF-16", "convert it (iconv -f UTF-16 -t UTF-8)"}},
+    {STARTS("\xfe\xff"), {"text in UTF-16", "convert it (iconv -f UTF-16 -t UTF-8)"}},
+};
+
+/* Eight bytes of a length, then the JSON of its header. */
+static const ae_file_kind safetensors = {"a safetensors file",
+                                         "give the folder that it lies in, with its config.json"};
+static const ae_file_kind tar = {"a tar archive", unpack};
+
+static int is_safetensors(const unsigned char *b, size_t n) {
+    return n >= 10 && b[8] == '{' && (b[9] == '"' || b[9] == '}') && b[4] == 0 && b[5] == 0 && b[6] == 0 &&
+           b[7] == 0;
+}
+
+const ae_file_kind *ae_bytes_kind(const void *bytes, size_t n) {
+    const char *b = bytes;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (n >= all[i].n && memcmp(b, all[i].magic, all[i].n) == 0) return &all[i].kind;
+    if (is_safetensors(bytes, n)) return &safetensors;
+    if (n >= TAR_MAGIC_AT + 5 && memcmp(b + TAR_MAGIC_AT, "ustar", 5) == 0) return &tar;
+    return NULL;
+}
+
+const ae_file_kind *ae_file_kind_of(const char *path) {
+    char start[TAR_MAGIC_AT + 5];
+    FILE *f = fopen(path, "rbe");
+    if (f == NULL) return NULL;
+    const size_t n = fread(start, 1, sizeof start, f);
+    fclose(f);
+    return ae_bytes_kind(start, n);
+}

@@ -1,6 +1,7 @@
 #include "cli/bench.h"
 #include "cli/dtype.h"
 #include "cli/verbs.h"
+#include "core/affinity.h"
 #include "core/machine.h"
 #include "core/threads.h"
 #include "eval/limits.h"
@@ -66,6 +67,7 @@ static ae_status give_openblas_its_kernels(int argc, char **argv) {
     for (int i = 0; i < argc; i++) args[i + 1] = argv[i];
     __builtin_cpu_init();
     setenv("OPENBLAS_CORETYPE", __builtin_cpu_supports("avx512vl") ? "SkylakeX" : "Haswell", 1);
+    ae_affinity_widen();
     execv("/proc/self/exe", (char *const *)(uintptr_t)args);
     free(args);
     return AE_FAIL(AE_ERR_DEFECT, "bench: starting again with OPENBLAS_CORETYPE set failed: %s",

@@ -57,3 +57,10 @@ ae_affinity ae_affinity_read(void) {
     if (a.count == 0) ae_affinity_free(&a);
     return a;
 }
+
+void ae_affinity_widen(void) {
+    if (!ae_affinity_is_of_places()) return;
+    ae_affinity a = ae_affinity_read();
+    if (a.set) (void)sched_setaffinity(0, a.bytes, a.set); /* else with what there is */
+    ae_affinity_free(&a);
+}

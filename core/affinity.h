@@ -16,4 +16,7 @@ bool ae_affinity_is_of_places(void);
 ae_affinity ae_affinity_read(void); /* of the calling thread, or the places */
 void ae_affinity_free(ae_affinity *a);
 
+/* Puts the calling thread on all places: for what it then starts, which would take its one place for all that there is. */
+void ae_affinity_widen(void);
+
 #endif

@@ -397,8 +397,8 @@ typedef struct {
     int threads;
     enum { HERE, NONE_ACTIVE, NESTED, BESIDE } how;
 } setting;
-static const setting settings[] = {{1, HERE},   {2, HERE},   {THREADS, HERE},      {THREADS, NONE_ACTIVE},
-                                   {2, NESTED}, {1, BESIDE}, {THREADS + 4, BESIDE}};
+static const setting settings[] = {{1, HERE},   {THREADS, HERE}, {THREADS, NONE_ACTIVE},
+                                   {2, NESTED}, {2, BESIDE},     {THREADS + 4, BESIDE}};
 
 typedef struct {
     rig *r;

@@ -129,7 +129,7 @@ void rig_expect_gradient(rig *r, const char *what, const float *got, const rig_a
                          void *context, double tolerance);
 double complex rig_dot(const double *weights, const double complex *x, ptrdiff_t n);
 
-/* Runs `run` with 1, 2 and 3 threads, where OpenMP grants fewer, and from another thread; the outputs must have the same bits. `arrays` are written to the device before each run. */
+/* Runs `run` with one thread and with several, where OpenMP grants fewer, and from a thread beside; the outputs must have the same bits. `arrays` are written to the device before each run. */
 typedef void rig_run(rig *r, void *context);
 void rig_expect_same_on_threads(rig *r, const char *what, rig_run *run, void *context,
                                 const rig_array *arrays, int n);

@@ -24,14 +24,24 @@ static const char prepare_usage[] =
     "*.jsonl.gz\n"
     "holds a document a line; any other is one document, or several with --split-on.";
 
+static void warn_of_lost_text(const ae_prepare_report *r) {
+    if (r->unknown_tokens)
+        ae_warn("%lld tokens are <unk>: %lld bytes of the text (%.2g %%) have no piece and are lost; a "
+                "tokenizer with byte fallback, as "
+                "tokenizer train makes, loses none",
+                (long long)r->unknown_tokens, (long long)r->lost_bytes,
+                100 * (double)r->lost_bytes / (double)r->text_bytes);
+}
+
 static ae_status report_json(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
-    json_t *v = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "output", o->output,
-                          "files", (json_int_t)r->files, "documents", (json_int_t)r->documents,
-                          "empty_documents", (json_int_t)r->empty_documents, "text_bytes",
-                          (json_int_t)r->text_bytes, "train_documents", (json_int_t)r->train_documents,
-                          "train_tokens", (json_int_t)r->train_tokens, "heldout_documents",
-                          (json_int_t)r->heldout_documents, "heldout_tokens", (json_int_t)r->heldout_tokens,
-                          "byte_fallback_tokens", (json_int_t)r->byte_fallback_tokens, "seconds", seconds);
+    json_t *v = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "output", o->output, "files",
+        (json_int_t)r->files, "documents", (json_int_t)r->documents, "empty_documents",
+        (json_int_t)r->empty_documents, "text_bytes", (json_int_t)r->text_bytes, "train_documents",
+        (json_int_t)r->train_documents, "train_tokens", (json_int_t)r->train_tokens, "heldout_documents",
+        (json_int_t)r->heldout_documents, "heldout_tokens", (json_int_t)r->heldout_tokens,
+        "byte_fallback_tokens", (json_int_t)r->byte_fallback_tokens, "unknown_tokens",
+        (json_int_t)r->unknown_tokens, "lost_bytes", (json_int_t)r->lost_bytes, "seconds", seconds);
     const ae_status st = v ? ae_json_write_line(v, stdout, "standard output")
                            : AE_FAIL(AE_ERR_USAGE, "--output: expected a name in UTF-8");
     json_decref(v);
@@ -60,6 +70,7 @@ static ae_status prepare(ae_prepare_options *o, bool json) {
     const ae_status st = ae_data_prepare(o, &r);
     if (st != AE_OK) return st;
     const double seconds = ae_now_s() - started;
+    warn_of_lost_text(&r);
     if (json) return report_json(o, &r, seconds);
     report_text(o, &r, seconds);
     return AE_OK;

@@ -21,7 +21,7 @@ typedef struct {
     ae_ids ids;
     part *parts;
     size_t n_parts, capacity;
-    int64_t byte_tokens;
+    ae_encoded_count count;
 } work;
 
 /* What the threads share. A block's number is drawn when it is read; blocks are written by turns of these numbers, and a failure
@@ -32,7 +32,8 @@ typedef struct {
     ae_special_ids special;
     pthread_mutex_t reading, writing;
     pthread_cond_t turn_changed;
-    int64_t blocks_read, turn, text_done, byte_tokens;
+    int64_t blocks_read, turn, text_done;
+    ae_encoded_count count;
     bool read_all;
     ae_status failure;
     char message[2048];
@@ -51,10 +52,25 @@ static ae_status add_part(work *w, part p) {
     return AE_OK;
 }
 
+static ae_status encode_text(const shared *s, work *w, const char *text, size_t n) {
+    const ae_tokenizer *t = s->e->tokenizer;
+    const ptrdiff_t first = w->ids.n;
+    ae_status st = ae_tokenizer_encode(t, text, n, &w->ids);
+    int64_t unknown = 0, lost = 0;
+    for (ptrdiff_t i = first; st == AE_OK && i < w->ids.n; i++) {
+        w->count.byte_tokens += ae_tokenizer_is_byte(t, w->ids.ids[i]);
+        unknown += w->ids.ids[i] == s->special.unk;
+    }
+    if (st == AE_OK && unknown > 0) st = ae_tokenizer_lost_bytes(t, text, n, &lost);
+    w->count.unknown_tokens += unknown;
+    w->count.lost_bytes += lost;
+    return st;
+}
+
 static ae_status encode_part(const shared *s, work *w, const ae_piece *p, bool held, int64_t document_bytes) {
     part out = {.first = w->ids.n, .held = held, .ends = p->ends, .document_bytes = document_bytes};
     if (p->begins) ae_ids_append(&w->ids, s->special.bos);
-    const ae_status st = ae_tokenizer_encode(s->e->tokenizer, w->block.text + p->offset, p->n, &w->ids);
+    const ae_status st = encode_text(s, w, w->block.text + p->offset, p->n);
     if (st != AE_OK) return st;
     if (p->ends) ae_ids_append(&w->ids, s->special.eos);
     out.n = w->ids.n - out.first;
@@ -80,14 +96,12 @@ static ae_status encode_block(const shared *s, work *w) {
     ae_status st = AE_OK;
     w->ids.n = 0;
     w->n_parts = 0;
+    w->count = (ae_encoded_count){0};
     for (size_t i = 0; i < w->block.n_pieces && st == AE_OK; i++) {
         const ae_piece *p = &w->block.pieces[i];
         const bool held = p->document >= s->e->first_held;
         st = s->e->cut ? encode_cut(s, w, p) : encode_part(s, w, p, held, p->at + (int64_t)p->n);
     }
-    w->byte_tokens = 0;
-    for (ptrdiff_t i = 0; i < w->ids.n; i++)
-        w->byte_tokens += ae_tokenizer_is_byte(s->e->tokenizer, w->ids.ids[i]);
     return st;
 }
 
@@ -99,7 +113,9 @@ static ae_status write_parts(shared *s, const work *w) {
         st = ae_token_writer_part(to, w->ids.ids + p->first, NULL, p->n);
         if (st == AE_OK && p->ends) st = ae_token_writer_end_document(to, p->document_bytes);
     }
-    s->byte_tokens += w->byte_tokens;
+    s->count.byte_tokens += w->count.byte_tokens;
+    s->count.unknown_tokens += w->count.unknown_tokens;
+    s->count.lost_bytes += w->count.lost_bytes;
     s->text_done += (int64_t)w->block.n;
     if (w->block.n) ae_progress_show(&s->progress, s->text_done / 1000, "");
     return st;
@@ -158,7 +174,7 @@ static void run_threads(shared *s, int threads) {
     free(ids);
 }
 
-ae_status ae_encode_documents(const ae_encoding *e, int64_t *byte_tokens) {
+ae_status ae_encode_documents(const ae_encoding *e, ae_encoded_count *count) {
     shared s = {.e = e, .special = ae_tokenizer_special(e->tokenizer)};
     ae_status st = ae_documents_open(&s.documents, &e->input);
     if (st != AE_OK) return st;
@@ -173,6 +189,6 @@ ae_status ae_encode_documents(const ae_encoding *e, int64_t *byte_tokens) {
     pthread_mutex_destroy(&s.writing);
     pthread_mutex_destroy(&s.reading);
     ae_documents_close(s.documents);
-    *byte_tokens = s.byte_tokens;
+    *count = s.count;
     return s.failure == AE_OK ? AE_OK : AE_FAIL(s.failure, "%s", s.message);
 }

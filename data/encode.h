@@ -16,6 +16,11 @@ typedef struct {
     int threads;
 } ae_encoding;
 
-ae_status ae_encode_documents(const ae_encoding *e, int64_t *byte_tokens);
+typedef struct {
+    int64_t byte_tokens;                /* pieces of one byte */
+    int64_t unknown_tokens, lost_bytes; /* <unk>, and the text behind them */
+} ae_encoded_count;
+
+ae_status ae_encode_documents(const ae_encoding *e, ae_encoded_count *count);
 
 #endif

@@ -24,7 +24,7 @@ typedef struct {
     char *staging, *train_path, *heldout_path, *staged_train, *staged_heldout;
     bool made_output, made_staging;
     ae_token_writer *train, *heldout;
-    int64_t byte_tokens;
+    ae_encoded_count encoded;
 } preparation;
 
 /* ---- what there is ---- */
@@ -195,7 +195,9 @@ static void fill_report(const preparation *p, ae_prepare_report *r) {
                              .documents = p->count.documents,
                              .empty_documents = p->count.empty_documents,
                              .text_bytes = p->count.text_bytes,
-                             .byte_fallback_tokens = p->byte_tokens,
+                             .byte_fallback_tokens = p->encoded.byte_tokens,
+                             .unknown_tokens = p->encoded.unknown_tokens,
+                             .lost_bytes = p->encoded.lost_bytes,
                              .train_tokens = ae_token_writer_tokens(p->train),
                              .train_documents = ae_token_writer_documents(p->train)};
     if (!p->heldout) return;
@@ -252,7 +254,7 @@ ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report
                            .cut = p.cut,
                            .text_bytes = p.count.text_bytes,
                            .threads = ae_threads_start(o->threads)};
-    AE_TRY(ae_encode_documents(&e, &p.byte_tokens));
+    AE_TRY(ae_encode_documents(&e, &p.encoded));
     fill_report(&p, report);
     st = publish(&p);
 out:

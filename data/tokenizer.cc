@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <memory>
 #include <new>
+#include <poll.h>
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 #include <string>
@@ -18,6 +19,7 @@
 
 extern "C" {
 #include "core/file.h"
+#include "core/file_kind.h"
 #include "core/status.h"
 }
 #include "data/documents.h"
@@ -246,7 +248,7 @@ class Sentences final : public sp::SentenceIterator {
         if (done_) return;
         size_t n = 1;
         const bool lines = is_line_end(s_[0]);
-        while (n < rest_ && is_line_end(s_[n]) == lines && !parting(n) &&
+        while (n <= kSentenceBytes && n < rest_ && is_line_end(s_[n]) == lines && !parting(n) &&
                !is_control_text(s_ + n - 1, rest_ - n + 1))
             n++;
         if (n > kSentenceBytes) n = ae_text_edge(s_, kSentenceBytes);
@@ -335,18 +337,22 @@ struct Trained {
     _exit(0);
 }
 
-/* Until the child has closed its end; a signal may end it and the waiting. */
+/* Until the child has closed its end; a signal may end it and the waiting. It may come when nobody waits, so the wait is never long. */
 ae_status receive_all(int from, pid_t child, ae_status (*check)(void), std::string *answer) {
+    constexpr int kWaitMs = 200;
     char part[1 << 14];
-    ssize_t got;
-    while ((got = read(from, part, sizeof part)) > 0 || (got < 0 && errno == EINTR)) {
+    for (;;) {
+        struct pollfd end = {from, POLLIN, 0};
+        const bool ready = poll(&end, 1, kWaitMs) > 0;
+        const ae_status st = check ? check() : AE_OK;
+        if (st != AE_OK) {
+            kill(child, SIGKILL);
+            return st;
+        }
+        const ssize_t got = ready ? read(from, part, sizeof part) : 0;
         if (got > 0) answer->append(part, static_cast<size_t>(got));
-        const ae_status st = got < 0 && check ? check() : AE_OK;
-        if (st == AE_OK) continue;
-        kill(child, SIGKILL);
-        return st;
+        if (ready && (got == 0 || (got < 0 && errno != EINTR))) return AE_OK;
     }
-    return AE_OK;
 }
 
 /* In a process of its own, since the trainer ends its process over texts that it did not expect. */
@@ -423,6 +429,33 @@ ae_status train_on(const ae_tokenizer_training *a, const char *text, size_t n) {
     return st == AE_OK ? ae_file_write(a->output, t.model.data(), t.model.size()) : st;
 }
 
+/* What the library says of a model that it does not take, without the place in its own source. */
+std::string reason_of(const sp::util::Status &status) {
+    std::string s = one_line(status.ToString());
+    if (s.compare(0, 10, "Internal: ") == 0) s = s.substr(10);
+    const size_t place = s.find(") [");
+    if (place != std::string::npos) s = s.substr(place + 2);
+    return s;
+}
+
+ae_status load(ae_tokenizer *t, const char *where) {
+    const ae_file_kind *kind = ae_bytes_kind(t->bytes.data(), t->bytes.size());
+    if (kind)
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected a sentencepiece model, found %s; %s", where, kind->name,
+                       kind->hint);
+    if (t->bytes.empty())
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected a sentencepiece model, found an empty file", where);
+    const sp::util::Status status = t->processor.LoadFromSerializedProto(t->bytes);
+    if (!status.ok())
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected a sentencepiece model, found something else or a part of one (the "
+                       "library says: %s)",
+                       where, reason_of(status).c_str());
+    if (t->processor.GetPieceSize() < 1)
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected a sentencepiece model, found one without pieces", where);
+    return AE_OK;
+}
+
 } // namespace
 
 extern "C" {
@@ -436,10 +469,8 @@ ae_status ae_tokenizer_from_bytes(ae_tokenizer **tokenizer, const void *bytes, s
     try {
         std::unique_ptr<ae_tokenizer> t(new ae_tokenizer);
         t->bytes.assign(static_cast<const char *>(bytes), n);
-        if (n == 0 || !t->processor.LoadFromSerializedProto(t->bytes).ok() || t->processor.GetPieceSize() < 1)
-            return AE_FAIL(AE_ERR_INPUT,
-                           "%s: expected a sentencepiece model, found something else or a part of one",
-                           where);
+        const ae_status st = load(t.get(), where);
+        if (st != AE_OK) return st;
         t->hash = ae_fnv(AE_FNV_START, bytes, n);
         t->serial = next_serial();
         t->wordwise = is_wordwise(t->processor);
@@ -517,6 +548,21 @@ ae_status ae_tokenizer_encode(const ae_tokenizer *t, const char *text, size_t n,
     } catch (const std::bad_alloc &) {
         return AE_FAIL(AE_ERR_RESOURCE, "encoding: out of memory for %zu bytes of text", n);
     }
+}
+
+ae_status ae_tokenizer_lost_bytes(const ae_tokenizer *t, const char *text, size_t n, int64_t *lost) {
+    *lost = 0;
+    try {
+        std::vector<std::string> pieces;
+        const sp::util::Status status = t->processor.Encode(absl::string_view(text, n), &pieces);
+        if (!status.ok()) return AE_FAIL(AE_ERR_DEFECT, "encoding: %s", one_line(status.ToString()).c_str());
+        for (const std::string &piece : pieces)
+            if (t->processor.IsUnknown(t->processor.PieceToId(piece)))
+                *lost += static_cast<int64_t>(piece.size());
+    } catch (const std::bad_alloc &) {
+        return AE_FAIL(AE_ERR_RESOURCE, "encoding: out of memory for %zu bytes of text", n);
+    }
+    return AE_OK;
 }
 
 void ae_ids_append(ae_ids *a, int32_t id) {

@@ -46,6 +46,8 @@ typedef struct {
 } ae_ids;
 /* Text that is not UTF-8 is AE_ERR_INPUT. */
 ae_status ae_tokenizer_encode(const ae_tokenizer *t, const char *text, size_t n, ae_ids *out);
+/* Bytes of text that have no piece and become <unk>: lost, since <unk> stands for anything. 0 with byte fallback. */
+ae_status ae_tokenizer_lost_bytes(const ae_tokenizer *t, const char *text, size_t n, int64_t *lost);
 void ae_ids_append(ae_ids *a, int32_t id);
 void ae_ids_free(ae_ids *a);
 

@@ -72,6 +72,37 @@ prints '      2  <bos>'
 run 0 "$aerie" tokenizer inspect --tokenizer t.model --json
 prints '"special":{"pad":0,"eos":1,"bos":2,"unk":3,"start_of_turn":4,"end_of_turn":5}'
 
+# A model that the library does not take: its own reason. Other files by their name.
+head -c 3000 t.model >cut.model
+run 3 "$aerie" tokenizer inspect cut.model
+says 'cut.model: expected a sentencepiece model, found something else or a part of one (the library says:'
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n' >pointer.model
+run 3 "$aerie" tokenizer inspect pointer.model
+says 'found a pointer of git-lfs in place of the file; fetch the file itself'
+
+# Text that becomes <unk> is lost, and told.
+"$3" plain.model '--vocab_size=60 --model_type=bpe' corpus.txt || fail "no odd model"
+printf 'the birds \360\237\230\200\360\237\230\200 sing \316\251\n' >lost.txt
+run 0 "$aerie" data prepare --input lost.txt --tokenizer plain.model --output lost --heldout 0 --json
+prints '"unknown_tokens":2,"lost_bytes":10,'
+grep -q 'warning: 2 tokens are <unk>: 10 bytes of the text' err || fail "lost text is not told"
+run 0 "$aerie" data prepare --input lost.txt --tokenizer t.model --output kept --heldout 0 --json
+prints '"unknown_tokens":0,"lost_bytes":0,'
+
+# One long line takes no longer than many short ones; it took minutes with its square.
+awk 'BEGIN { for (i = 0; i < 320000; i++) printf "the %d birds of the hill sing %d songs to a river ", i % 997, i % 89 }' >long.txt
+run 0 timeout 100 "$aerie" tokenizer train --input long.txt --output long.model --vocab-size 320
+
+# A signal ends the training at once, and leaves nothing.
+"$aerie" tokenizer train --input long.txt --output stopped.model --vocab-size 320 --kind unigram >out 2>err &
+pid=$!
+sleep 0.3
+kill -TERM $pid
+wait $pid
+got=$?
+[ $got = 130 ] || fail "SIGTERM ended with status $got"
+absent stopped.model stopped.model.part-*
+
 run 2 "$aerie" tokenizer encod
 says 'did you mean encode?'
 for part in train encode decode inspect trim; do

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what is needed, builds, and runs every test: optimised, then under the sanitizers, then the style checks.
+# Installs what is needed, builds, and runs every test: optimised, some again with other settings of OpenMP, then under the sanitizers, then
+# the style checks.
 # The last line is "N passed, N failed, N skipped": skipped is what this machine cannot run. Exit status 0 only when nothing failed.
 # usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--transformers PYTHON]
 #   --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;  --kills: a run killed N times (200) ends like the one left
@@ -63,8 +64,18 @@ check() { # NAME COMMAND...: one more test
     fi
 }
 
+run_tests() { # PRESET CTEST-OPTION...
+    local preset=$1 log=build/$1/Testing/Temporary/LastTest.log passing failing left status=0
+    shift
+    : >"$log"
+    ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure "$@" || status=1
+    read -r passing failing left < <(awk -f scripts/count-tests.awk "$log")
+    [ "$status" -eq 0 ] && [ "$passing" -gt 0 ] || [ "$failing" -gt 0 ] || failing=1
+    count "$passing" "$failing" "$left"
+}
+
 build_and_test() { # PRESET CMAKE-OPTION...
-    local preset=$1 log passing failing left status=0
+    local preset=$1
     shift
     echo "== $preset"
     if ! cmake --preset "$preset" "$@" >"$build_log" || ! cmake --build --preset "$preset" >>"$build_log"; then
@@ -73,11 +84,15 @@ build_and_test() { # PRESET CMAKE-OPTION...
         count 0 1
         return
     fi
-    ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure || status=1
-    log=build/$preset/Testing/Temporary/LastTest.log
-    read -r passing failing left < <(awk -f scripts/count-tests.awk "$log")
-    [ "$status" -eq 0 ] || [ "$failing" -gt 0 ] || failing=1
-    count "$passing" "$failing" "$left"
+    run_tests "$preset"
+}
+
+# Where OpenMP is told from outside to grant fewer threads than are asked for, or to bind them to places.
+test_with() { # SETTING
+    echo "== release, $1"
+    export "${1?}"
+    run_tests release -L openmp
+    unset "${1%%=*}"
 }
 
 sources() {
@@ -104,6 +119,7 @@ check_damage() {
 
 scripts/install-packages.sh || exit $?
 build_and_test release -DAERIE_TESTS=ON -DAERIE_WERROR=ON
+for setting in OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true OMP_PROC_BIND=true; do test_with "$setting"; done
 [ "$fast" = yes ] || build_and_test asan
 [ -z "$transformers" ] ||
     check transformers "$transformers" scripts/check-transformers.py build/release/cli/aerie

@@ -4,6 +4,8 @@
 #include "core/log.h"
 #include "core/machine.h"
 
+#include <ctype.h>
+#include <math.h>
 #include <omp.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -11,7 +13,8 @@
 #include <string.h>
 
 /* SPARE: a loader and a saver want to start, too. MANY: so many to a core are told of. */
-enum { THREADS_MAX = 1024, SPARE = 2, MANY = 2 };
+enum { THREADS_MAX = 1024, SPARE = 2, MANY = 2, STACK_LEAST = 512 << 10 };
+#define STACK_MOST 0x1p62
 
 static atomic_int chosen;
 static atomic_flag told_of_list = ATOMIC_FLAG_INIT, told_of_many = ATOMIC_FLAG_INIT,
@@ -57,38 +60,77 @@ static int grantable(int n) {
     return n < limit ? n : limit;
 }
 
+size_t ae_threads_stack_bytes(const char *text) {
+    static const char units[] = "bkmg";
+    char *end;
+    const double n = strtod(text, &end);
+    end += strspn(end, " \t\n");
+    const char *unit = *end ? strchr(units, tolower((unsigned char)*end)) : units + 1;
+    if (*end) end += 1 + strspn(end + 1, " \t\n");
+    if (!unit || *end || !(n > 0) || strchr(text, '.')) return 0;
+    const double bytes = ldexp(n, 10 * (int)(unit - units));
+    return bytes < STACK_MOST ? (size_t)bytes : (size_t)STACK_MOST;
+}
+
+/* What OpenMP gives to each of its threads: by the first of these that is a size, else as the system does. */
+static size_t stack_bytes(void) {
+    static const char *const names[] = {"OMP_STACKSIZE", "GOMP_STACKSIZE"};
+    pthread_attr_t attributes;
+    size_t bytes = 0;
+    for (int i = 0; i < 2 && bytes == 0; i++) {
+        const char *text = getenv(names[i]);
+        if (text) bytes = ae_threads_stack_bytes(text);
+    }
+    if (bytes > 0 || pthread_attr_init(&attributes) != 0) return bytes;
+    pthread_attr_getstacksize(&attributes, &bytes);
+    pthread_attr_destroy(&attributes);
+    return bytes;
+}
+
 static void *wait_at(void *gate) {
     pthread_mutex_lock(gate);
     pthread_mutex_unlock(gate);
     return NULL;
 }
 
-/* How many of n threads start beside this one. They are all there at once. */
-static int startable(int n) {
+/* How many of n threads with such stacks start beside this one. They are all there at once. */
+static int startable(int n, size_t stack) {
+    pthread_attr_t attributes;
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     pthread_t *threads = malloc((size_t)n * sizeof *threads);
-    if (!threads) return n;
+    if (!threads || pthread_attr_init(&attributes) != 0) {
+        free(threads);
+        return n;
+    }
     int made = 0;
+    const bool has_stack = pthread_attr_setstacksize(&attributes, stack) == 0;
     pthread_mutex_lock(&gate);
-    while (made < n && ae_thread_start(&threads[made], wait_at, &gate) == 0) made++;
+    while (has_stack && made < n && pthread_create(&threads[made], &attributes, wait_at, &gate) == 0) made++;
     pthread_mutex_unlock(&gate);
     for (int i = 0; i < made; i++) pthread_join(threads[i], NULL);
+    pthread_attr_destroy(&attributes);
     pthread_mutex_destroy(&gate);
     free(threads);
     return made;
 }
 
-/* OpenMP ends the process where a thread does not start. */
+/* OpenMP ends the process where a thread does not start; and one whose stack is too small ends it later. */
 static int started(int n) {
     if (n == 1) return n;
-    const int wanted = n - 1 + SPARE, made = startable(wanted);
+    const size_t stack = stack_bytes();
+    const int wanted = n - 1 + SPARE, made = stack < STACK_LEAST ? 0 : startable(wanted, stack);
     if (made == wanted) return n;
     const int left = made > SPARE ? made - SPARE + 1 : 1;
-    if (!atomic_flag_test_and_set(&told_of_start))
+    if (atomic_flag_test_and_set(&told_of_start)) return left;
+    if (stack < STACK_LEAST)
+        ae_warn("threads: expected %d kB of stack for each, found %zu (OMP_STACKSIZE, ulimit -s); going on "
+                "with one",
+                STACK_LEAST >> 10, stack >> 10);
+    else
         ae_warn("threads: %d are wanted, and the system lets %d start beside the first and %d helpers "
                 "(ulimit -u, "
-                "a container's limit of tasks, memory for stacks); going on with %d",
-                n, left - 1, SPARE, left);
+                "a container's limit of tasks, memory for stacks of %zu kB); going on with %d",
+                n, left - 1, SPARE, stack >> 10, left);
     return left;
 }
 

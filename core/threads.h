@@ -1,6 +1,7 @@
 #ifndef AE_CORE_THREADS_H
 #define AE_CORE_THREADS_H
 #include <pthread.h>
+#include <stddef.h>
 
 /* How many threads work is shared among: one number for the process, since its cores are the process's, whichever thread calls and
  * however many backends there are. Every parallel region says num_threads(ae_threads()); what OpenMP itself keeps holds for one calling
@@ -8,13 +9,16 @@
 int ae_threads(void); /* at least 1; where nothing has set it, as ae_threads_start(0) does */
 
 /* Sets it, and gives it: `asked`, or of 0 the first number of OMP_NUM_THREADS, else the usable cores; but no more than OpenMP grants at
- * most (OMP_THREAD_LIMIT) and than the system lets start, which it tries. Warns, once, of threads that do not start, of many more than
- * there are cores, and of an OMP_NUM_THREADS that is no list of numbers. */
+ * most (OMP_THREAD_LIMIT) and than the system lets start with the stacks of OMP_STACKSIZE, which it tries. Warns, once, of threads that do
+ * not start, of many more than there are cores, and of an OMP_NUM_THREADS that is no list of numbers. */
 int ae_threads_start(int asked);
 void ae_threads_set(int n); /* to just that */
 
 /* The first of a list of numbers from 1 to 1024, "4" or "4,2"; 0 where it is none. */
 int ae_threads_in_list(const char *list);
+
+/* The bytes that a setting of OMP_STACKSIZE means, "512", "512K", "64 m" or "1G"; 0 where it is none. */
+size_t ae_threads_stack_bytes(const char *setting);
 
 /* pthread_create, for a thread of our own: on every processor that the process may use, where it would inherit the one place that
  * OMP_PROC_BIND has given to the thread that makes it. */

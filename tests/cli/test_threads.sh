@@ -85,4 +85,13 @@ score OMP_NUM_THREADS=$((2 * cores + 1))
 warnings 1 "threads: $((2 * cores + 1)) on $cores usable cores"
 equal all out "many threads"
 
+
+# Threads that cannot be.
+for size in 64K 100000G; do
+    score OMP_STACKSIZE=$size OMP_NUM_THREADS=2
+    equal all out "OMP_STACKSIZE=$size"
+    expect 1 "OMP_STACKSIZE=$size"
+    warnings 1 threads:
+done
+
 finish

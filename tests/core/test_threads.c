@@ -29,10 +29,32 @@ Test(threads, lists_are_those_of_openmp) {
         cr_assert_eq(ae_threads_in_list(cases[i].list), cases[i].first, "\"%s\"", cases[i].list);
 }
 
+Test(threads, sizes_of_stacks_are_those_of_openmp) {
+    static const struct {
+        const char *setting;
+        size_t bytes;
+    } cases[] = {{"512", 512 << 10}, {"512k", 512 << 10}, {" 64 M ", 64 << 20},
+                 {"1G", 1 << 30},    {"4096B", 4096},     {"", 0},
+                 {"M", 0},           {"-1", 0},           {"1.5M", 0},
+                 {"1T", 0},          {"1MM", 0},          {"1000000000000G", (size_t)1 << 62}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_assert_eq(ae_threads_stack_bytes(cases[i].setting), cases[i].bytes, "\"%s\"", cases[i].setting);
+}
+
 /* What OpenMP gives at most: the tests run under limits, too. */
 static int at_most(int n) {
     if (omp_get_max_active_levels() < 1) return 1;
     return n < omp_get_thread_limit() ? n : omp_get_thread_limit();
+}
+
+Test(threads, stack_that_is_too_small_or_too_big_leaves_one) {
+    static const char *const settings[] = {"64", "100000G"};
+    for (int i = 0; i < 2; i++) {
+        setenv("OMP_STACKSIZE", settings[i], 1);
+        cr_assert_eq(ae_threads_start(2), 1, "%s", settings[i]);
+    }
+    setenv("OMP_STACKSIZE", "4M", 1);
+    cr_assert_eq(ae_threads_start(2), at_most(2));
 }
 
 Test(threads, number_is_that_of_the_environment_or_the_cores) {

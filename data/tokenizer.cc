@@ -13,6 +13,7 @@
 #include <string>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <unistd.h>
 #include <unordered_map>
 #include <vector>
@@ -319,16 +320,28 @@ struct Trained {
     std::string why;
 };
 
-/* In the child: sends 'M' and the model or 'E' and the reason, and ends. */
+/* 'M' and the model, 'E' and why there is none, or 'R' and what the machine lacks. */
+std::string train(const Options &options, const char *text, size_t n) {
+    try {
+        Sentences sentences(text, n);
+        std::string model;
+        const sp::util::Status status = sp::SentencePieceTrainer::Train(options, &sentences, &model);
+        return status.ok() ? "M" + model : "E" + one_line(status.ToString());
+    } catch (const std::bad_alloc &) {
+        return "Rout of memory; use a smaller sample than " + std::to_string(n) + " bytes";
+    } catch (const std::system_error &e) {
+        return "R" + std::to_string(kTrainThreads) + " threads do not start: " + one_line(e.what()) +
+               "; raise the limit (ulimit -u, ulimit -v)";
+    }
+}
+
+/* In the child: sends what came of it, and ends. */
 [[noreturn]] void train_and_send(const Options &options, const char *text, size_t n, int to) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(nowhere, STDOUT_FILENO);
     dup2(nowhere, STDERR_FILENO);
-    Sentences sentences(text, n);
-    std::string model;
-    const sp::util::Status status = sp::SentencePieceTrainer::Train(options, &sentences, &model);
-    const std::string answer = status.ok() ? "M" + model : "E" + one_line(status.ToString());
+    const std::string answer = train(options, text, n);
     for (size_t at = 0; at < answer.size();) {
         const ssize_t sent = write(to, answer.data() + at, answer.size() - at);
         if (sent <= 0) _exit(1);
@@ -378,6 +391,8 @@ ae_status train_apart(const Options &options, const char *text, size_t n, ae_sta
             "tokenizer training: killed, most likely for lack of memory; use a smaller sample than %zu bytes",
             n);
     const bool done = WIFEXITED(status) && WEXITSTATUS(status) == 0 && !answer.empty();
+    if (done && answer[0] == 'R')
+        return AE_FAIL(AE_ERR_RESOURCE, "tokenizer training: %s", answer.c_str() + 1);
     if (done) (answer[0] == 'M' ? out->model : out->why) = answer.substr(1);
     if (!done) out->why = "the trainer broke off";
     return AE_OK;

@@ -1,6 +1,7 @@
 #include "cli/args.h"
 #include "cli/data_show.h"
 #include "cli/interrupt.h"
+#include "cli/text_flags.h"
 #include "cli/verbs.h"
 #include "core/clock.h"
 #include "core/json.h"
@@ -20,9 +21,9 @@ enum { READ_TOKENS = 1 << 16 };
 
 static const char prepare_usage[] =
     "aerie data prepare --input F... --tokenizer M --output DIR [--flags]\n\n"
-    "Writes DIR/train.h5 and DIR/heldout.h5: <bos> text <eos> for each document. A file *.jsonl or "
-    "*.jsonl.gz\n"
-    "holds a document a line; any other is one document, or several with --split-on.";
+    "Writes DIR/train.h5 and DIR/heldout.h5: <bos> text <eos> for each document. JSON lines (.jsonl, .ndjson "
+    "or .json, each with\n"
+    "or without .gz) hold a document a line; any other file is one document, or several with --split-on.";
 
 static void warn_of_lost_text(const ae_prepare_report *r) {
     if (r->unknown_tokens)
@@ -34,14 +35,15 @@ static void warn_of_lost_text(const ae_prepare_report *r) {
 }
 
 static ae_status report_json(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
-    json_t *v = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "output", o->output, "files",
-        (json_int_t)r->files, "documents", (json_int_t)r->documents, "empty_documents",
-        (json_int_t)r->empty_documents, "text_bytes", (json_int_t)r->text_bytes, "train_documents",
-        (json_int_t)r->train_documents, "train_tokens", (json_int_t)r->train_tokens, "heldout_documents",
-        (json_int_t)r->heldout_documents, "heldout_tokens", (json_int_t)r->heldout_tokens,
-        "byte_fallback_tokens", (json_int_t)r->byte_fallback_tokens, "unknown_tokens",
-        (json_int_t)r->unknown_tokens, "lost_bytes", (json_int_t)r->lost_bytes, "seconds", seconds);
+    json_t *v = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:f}", "output",
+                          o->output, "files", (json_int_t)r->files, "documents", (json_int_t)r->documents,
+                          "empty_documents", (json_int_t)r->empty_documents, "text_bytes",
+                          (json_int_t)r->text_bytes, "train_documents", (json_int_t)r->train_documents,
+                          "train_tokens", (json_int_t)r->train_tokens, "heldout_documents",
+                          (json_int_t)r->heldout_documents, "heldout_tokens", (json_int_t)r->heldout_tokens,
+                          "byte_fallback_tokens", (json_int_t)r->byte_fallback_tokens, "unknown_tokens",
+                          (json_int_t)r->unknown_tokens, "lost_bytes", (json_int_t)r->lost_bytes, "bad_lines",
+                          ae_bad_lines_json(&r->bad), "seconds", seconds);
     const ae_status st = v ? ae_json_write_line(v, stdout, "standard output")
                            : AE_FAIL(AE_ERR_USAGE, "--output: expected a name in UTF-8");
     json_decref(v);
@@ -67,17 +69,21 @@ static ae_status prepare(ae_prepare_options *o, bool json) {
     ae_interrupt_catch();
     o->check = ae_interrupt_check;
     const double started = ae_now_s();
-    const ae_status st = ae_data_prepare(o, &r);
-    if (st != AE_OK) return st;
+    ae_status st = ae_data_prepare(o, &r);
     const double seconds = ae_now_s() - started;
-    warn_of_lost_text(&r);
-    if (json) return report_json(o, &r, seconds);
-    report_text(o, &r, seconds);
-    return AE_OK;
+    if (st == AE_OK) {
+        ae_bad_lines_tell(&r.bad);
+        warn_of_lost_text(&r);
+    }
+    if (st == AE_OK && json) st = report_json(o, &r, seconds);
+    if (st == AE_OK && !json) report_text(o, &r, seconds);
+    ae_bad_lines_free(&r.bad);
+    return st;
 }
 
 static ae_status verb_prepare(int argc, char **argv) {
     ae_prepare_options o = {.text_key = "text", .heldout = 0.1};
+    ae_text_flags text = AE_TEXT_FLAGS;
     ae_arg_list inputs = {0};
     int64_t threads = 0;
     bool json = false, quiet = false, help = false;
@@ -113,6 +119,8 @@ static ae_status verb_prepare(int argc, char **argv) {
          .value = "KEY",
          .fallback = "text",
          .help = "the JSONL field that holds the text"},
+        ae_arg_format(&text),
+        ae_arg_bad_lines(&text),
         ae_arg_threads(&threads),
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace token sets that exist"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "the report as JSON"},
@@ -126,6 +134,7 @@ static ae_status verb_prepare(int argc, char **argv) {
         AE_TRY(ae_args_require(table, n, "input", inputs.n == 0));
         AE_TRY(ae_args_require(table, n, "tokenizer", !o.tokenizer));
         AE_TRY(ae_args_require(table, n, "output", !o.output));
+        AE_TRY(ae_text_flags_parse(&text, &o.format, &o.skip_bad));
         ae_log_quiet(quiet);
         o.inputs = inputs.items;
         o.n_inputs = inputs.n;

@@ -1,10 +1,11 @@
 #include "cli/args.h"
 #include "cli/interrupt.h"
 #include "cli/results.h"
+#include "cli/text_flags.h"
 #include "cli/verbs.h"
 #include "core/file.h"
-#include "core/json.h"
 #include "core/log.h"
+#include "data/json_line.h"
 #include "data/tokenizer.h"
 
 #include <ctype.h>
@@ -50,7 +51,9 @@ static ae_status train_checked(const ae_tokenizer_training *a, bool force, bool 
 }
 
 static ae_status verb_train(int argc, char **argv) {
-    ae_tokenizer_training a = {.kind = "bpe", .text_key = "text"};
+    ae_bad_lines bad = {0};
+    ae_tokenizer_training a = {.kind = "bpe", .text_key = "text", .bad = &bad};
+    ae_text_flags text = AE_TEXT_FLAGS;
     ae_arg_list inputs = {0};
     int64_t vocab_size = 0, sample = 256000000, seed = 1;
     bool force = false, json = false, quiet = false, help = false;
@@ -83,6 +86,8 @@ static ae_status verb_train(int argc, char **argv) {
          .value = "KEY",
          .fallback = "text",
          .help = "the JSONL field that holds the text"},
+        ae_arg_format(&text),
+        ae_arg_bad_lines(&text),
         {.name = "sample-bytes",
          .type = AE_ARG_INT,
          .to = &sample,
@@ -107,6 +112,7 @@ static ae_status verb_train(int argc, char **argv) {
         AE_TRY(ae_args_require(table, n, "input", inputs.n == 0));
         AE_TRY(ae_args_require(table, n, "output", !a.output));
         AE_TRY(ae_args_require(table, n, "vocab-size", vocab_size == 0));
+        AE_TRY(ae_text_flags_parse(&text, &a.format, &a.skip_bad));
         ae_log_quiet(quiet);
         a.inputs = inputs.items;
         a.n_inputs = inputs.n;
@@ -115,8 +121,10 @@ static ae_status verb_train(int argc, char **argv) {
         a.seed = (uint64_t)seed;
         a.check = ae_interrupt_check;
         st = train_checked(&a, force, json);
+        if (st == AE_OK) ae_bad_lines_tell(&bad);
     }
 out:
+    ae_bad_lines_free(&bad);
     ae_arg_list_free(&inputs);
     return st;
 }
@@ -183,8 +191,10 @@ static ae_status parse_plain_ids(const char *line, const char *where, ae_ids *id
 
 /* [ids] or {"tokens": [ids]} */
 static ae_status parse_json_ids(const char *line, size_t n, const char *where, ae_ids *ids) {
+    static const char *const key = "tokens";
     json_t *root = NULL;
-    ae_status st = ae_json_parse(&root, line, n, where);
+    ae_status st =
+        line[0] == '{' ? ae_json_line(&root, line, n, &key, 1, where) : ae_json_parse(&root, line, n, where);
     if (st != AE_OK) return st;
     const json_t *list = json_is_array(root) ? root : json_object_get(root, "tokens");
     if (!json_is_array(list))

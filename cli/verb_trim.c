@@ -47,7 +47,10 @@ static ae_status find_pieces(trim *t) {
     const char *where = o->model ? t->source.tokenizer : o->tokenizer;
     const ae_trim_request r = {.tokenizer = t->tokenizer,
                                .where = where,
-                               .input = {o->inputs.items, o->inputs.n, o->text_key, NULL, ae_interrupt_check},
+                               .input = {.inputs = o->inputs.items,
+                                         .n_inputs = o->inputs.n,
+                                         .text_key = o->text_key,
+                                         .check = ae_interrupt_check},
                                .min_count = o->min_count,
                                .keep = o->keep};
     return ae_trim(&t->trimmed, &r);

@@ -48,7 +48,8 @@ void ae_file_uncache(const char *path);
  * for one that may not be written. For writers of their own, over FILE. */
 ae_status ae_output_failed(const char *path);
 
-/* Lines and blocks of a plain or gzip file; "-" is standard input. */
+/* Lines and blocks of text in a plain or gzip file, told by its first bytes and not by its name; "-" is standard input. A byte order mark at the
+ * start is left out; what begins like another kind of file (core/file_kind.h) is AE_ERR_INPUT, by its name. */
 typedef struct ae_reader ae_reader;
 ae_status ae_reader_open(ae_reader **r, const char *path);
 /* The next line without its end ("\n" or "\r\n"), valid until the next call and with a NUL
@@ -57,6 +58,8 @@ ae_status ae_reader_open(ae_reader **r, const char *path);
 ae_status ae_reader_line(ae_reader *r, char **line, size_t *n);
 /* Up to `n` bytes into `buf`; *got is 0 at the end. */
 ae_status ae_reader_read(ae_reader *r, void *buf, size_t n, size_t *got);
+/* What comes next, up to `wanted` bytes, without taking it; *bytes is valid until the next call. */
+ae_status ae_reader_peek(ae_reader *r, size_t wanted, const char **bytes, size_t *n);
 int64_t ae_reader_line_number(const ae_reader *r); /* of the line last returned, from 1 */
 int64_t
 ae_reader_offset(const ae_reader *r); /* bytes of the file consumed so far (compressed, where it is) */

@@ -49,7 +49,9 @@ ae_status ae_json_load(json_t **root, const char *path) {
     *root = NULL;
     ae_status st = ae_file_read(path, &text, &n);
     if (st != AE_OK) return st;
-    st = ae_json_parse(root, text, n, path);
+    const size_t mark =
+        n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* as Windows tools write it */
+    st = ae_json_parse(root, text + mark, n - mark, path);
     free(text);
     if (st != AE_OK || json_is_object(*root)) return st;
     st = AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found %s", path, type_name(*root));

@@ -1,4 +1,5 @@
 #include "core/file.h"
+#include "core/file_kind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@ struct ae_reader {
     char *name, *buffer;
     size_t begin, end, capacity;
     int64_t lines, returned_bytes;
-    bool at_end;
+    bool at_end, started;
 };
 
 /* Whether what comes through a pipe is gzip: its first two bytes are looked at and stay there. Only zlib reads such a pipe; it waits
@@ -136,6 +137,33 @@ static ae_status fill(ae_reader *r) {
     return st;
 }
 
+/* A byte order mark, as Windows tools write it, is no part of the text. Only as much is read as could still be one: a line that is shorter is
+ * handed out as it comes. */
+static ae_status start(ae_reader *r) {
+    static const char mark[] = "\xef\xbb\xbf";
+    const size_t n = sizeof mark - 1;
+    ae_status st = AE_OK;
+    if (r->started) return AE_OK;
+    r->started = true;
+    while (st == AE_OK && !r->at_end && r->end < n && memcmp(r->buffer, mark, r->end) == 0) st = fill(r);
+    if (st != AE_OK) return st;
+    if (r->end >= n && memcmp(r->buffer, mark, n) == 0) {
+        r->begin = n;
+        r->returned_bytes = (int64_t)n;
+    }
+    const ae_file_kind *kind = ae_bytes_kind(r->buffer + r->begin, r->end - r->begin);
+    if (kind == NULL) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected text, found %s; %s", r->name, kind->name, kind->hint);
+}
+
+ae_status ae_reader_peek(ae_reader *r, size_t wanted, const char **bytes, size_t *n) {
+    ae_status st = start(r);
+    while (st == AE_OK && !r->at_end && r->end - r->begin < wanted) st = fill(r);
+    *bytes = r->buffer + r->begin;
+    *n = r->end - r->begin < wanted ? r->end - r->begin : wanted;
+    return st;
+}
+
 static void take_line(ae_reader *r, size_t length, bool ended, char **line, size_t *n) {
     char *text = r->buffer + r->begin;
     size_t taken = ended ? length + 1 : length;
@@ -152,6 +180,8 @@ ae_status ae_reader_line(ae_reader *r, char **line, size_t *n) {
     size_t seen = 0;
     *line = NULL;
     *n = 0;
+    ae_status st = start(r);
+    if (st != AE_OK) return st;
     for (;;) {
         size_t have = r->end - r->begin;
         char *start = r->buffer + r->begin;
@@ -165,17 +195,19 @@ ae_status ae_reader_line(ae_reader *r, char **line, size_t *n) {
             return AE_OK;
         }
         seen = have;
-        ae_status st = fill(r);
+        st = fill(r);
         if (st != AE_OK) return st;
     }
 }
 
 ae_status ae_reader_read(ae_reader *r, void *buf, size_t n, size_t *got) {
+    *got = 0;
+    ae_status st = start(r);
+    if (st != AE_OK) return st;
     size_t have = r->end - r->begin;
     *got = have < n ? have : n;
     memcpy(buf, r->buffer + r->begin, *got);
     r->begin += *got;
-    ae_status st = AE_OK;
     while (st == AE_OK && *got < n && !r->at_end) {
         size_t more = 0;
         st = read_some(r, (char *)buf + *got, n - *got, &more);

@@ -1,12 +1,14 @@
 #include "data/documents.h"
 
 #include "core/file.h"
-#include "core/json.h"
+#include "data/json_line.h"
 #include "data/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 /* Of a text file, hold |-- taken --| begin -- read ahead -- end |; of a JSONL file the text of the current line. */
 struct ae_documents {
@@ -85,18 +87,20 @@ static int64_t count_lines(const char *s, size_t n) {
     return lines;
 }
 
-static ae_status check_utf8(const ae_documents *d, const char *s, size_t n) {
+/* `s` lies `behind` bytes behind what was taken; lines before it are counted from there. */
+static ae_status check_utf8(const ae_documents *d, const char *s, size_t n, size_t behind) {
     const size_t valid = ae_utf8_prefix(s, n);
     if (valid == n) return AE_OK;
     return AE_FAIL(
         AE_ERR_INPUT,
         "%s:%lld: expected UTF-8 text, found byte 0x%02X at offset %lld; convert the file to UTF-8",
-        ae_reader_name(d->reader), (long long)(d->taken_lines + count_lines(s, valid) + 1),
-        (unsigned)(unsigned char)s[valid], (long long)(d->taken_bytes + (int64_t)valid));
+        ae_reader_name(d->reader), (long long)(d->taken_lines + count_lines(s - behind, behind + valid) + 1),
+        (unsigned)(unsigned char)s[valid], (long long)(d->taken_bytes + (int64_t)(behind + valid)));
 }
 
-static void take(ae_documents *d, size_t n) {
-    d->taken_lines += count_lines(d->hold + d->begin, n);
+/* `lines`: ends of lines among the n bytes. */
+static void take(ae_documents *d, size_t n, int64_t lines) {
+    d->taken_lines += lines;
     d->taken_bytes += (int64_t)n;
     d->begin += n;
 }
@@ -135,6 +139,38 @@ static ae_status find_piece_end(ae_documents *d, size_t *n, bool *ends) {
     }
 }
 
+/* ---- malformed lines ---- */
+
+void ae_bad_lines_free(ae_bad_lines *b) {
+    for (int i = 0; i < AE_BAD_LINES_TOLD; i++) free(b->first[i]);
+    *b = (ae_bad_lines){0};
+}
+
+/* What the last failure said, of a line that is left out. */
+static void note_bad_line(const ae_documents *d) {
+    ae_bad_lines *bad = d->o.bad;
+    if (!bad) return;
+    if (bad->n < AE_BAD_LINES_TOLD) bad->first[bad->n] = strdup(ae_error_message());
+    bad->n++;
+}
+
+/* Of a piece of n bytes the lines that are UTF-8, moved together; how many bytes they are. A line that is cut by the piece's ends loses that part. */
+static size_t drop_bad_lines(ae_documents *d, char *s, size_t n) {
+    size_t kept = 0;
+    for (size_t at = 0; at < n;) {
+        const char *end = memchr(s + at, '\n', n - at);
+        const size_t length = end ? (size_t)(end - (s + at)) + 1 : n - at;
+        if (check_utf8(d, s + at, length, at) == AE_OK) {
+            memmove(s + kept, s + at, length);
+            kept += length;
+        } else {
+            note_bad_line(d);
+        }
+        at += length;
+    }
+    return kept;
+}
+
 static ae_status step_text(ae_documents *d, ae_block *b) {
     size_t n = 0;
     bool ends = false;
@@ -146,39 +182,58 @@ static ae_status step_text(ae_documents *d, ae_block *b) {
         return AE_FAIL(AE_ERR_INPUT, "%s: expected text, found an empty file", ae_reader_name(d->reader));
     d->file_done = ends && !at_split;
     if (nothing) return AE_OK;
-    st = check_utf8(d, d->hold + d->begin, n);
-    if (st == AE_OK) st = add_piece(d, b, d->hold + d->begin, n, ends);
-    take(d, n + (at_split ? d->split_bytes : 0));
+    char *text = d->hold + d->begin;
+    const size_t taken = n + (at_split ? d->split_bytes : 0);
+    const int64_t lines = count_lines(text, taken);
+    st = check_utf8(d, text, n, 0);
+    if (st == AE_ERR_INPUT && d->o.skip_bad) {
+        n = drop_bad_lines(d, text, n);
+        st = AE_OK;
+    }
+    if (st == AE_OK) st = add_piece(d, b, text, n, ends);
+    take(d, taken, lines);
     return st;
 }
 
-static ae_status next_json_line(ae_documents *d) {
-    char *text = NULL;
-    size_t n = 0;
-    do {
-        const ae_status st = ae_reader_line(d->reader, &text, &n);
-        if (st != AE_OK) return st;
-    } while (text && ae_text_is_blank(text, n));
-    d->file_done = text == NULL;
-    if (!text) {
-        if (ae_reader_line_number(d->reader) > 0) return AE_OK;
-        return AE_FAIL(AE_ERR_INPUT, "%s: expected JSON lines, found an empty file",
-                       ae_reader_name(d->reader));
-    }
+/* The text of one line. */
+static ae_status take_json_line(ae_documents *d, const char *text, size_t n) {
     char where[4096];
     snprintf(where, sizeof where, "%s:%lld", ae_reader_name(d->reader),
              (long long)ae_reader_line_number(d->reader));
-    const ae_status st = ae_json_parse(&d->line, text, n, where);
+    const ae_status st = ae_json_line(&d->line, text, n, &d->o.text_key, 1, where);
     if (st != AE_OK) return st;
     const json_t *value = json_object_get(d->line, d->o.text_key);
-    if (!json_is_string(value))
-        return AE_FAIL(
+    if (!json_is_string(value)) {
+        const ae_status bad = AE_FAIL(
             AE_ERR_INPUT,
             "%s: expected an object with text in the field '%s', found %s; --text-key names the field", where,
             d->o.text_key, value ? "something else there" : "no such field");
+        json_decref(d->line);
+        d->line = NULL;
+        return bad;
+    }
     d->rest = json_string_value(value);
     d->rest_bytes = json_string_length(value);
     return AE_OK;
+}
+
+static ae_status next_json_line(ae_documents *d) {
+    for (;;) {
+        char *text = NULL;
+        size_t n = 0;
+        ae_status st = ae_reader_line(d->reader, &text, &n);
+        if (st != AE_OK) return st;
+        d->file_done = text == NULL;
+        if (text && ae_text_is_blank(text, n)) continue;
+        if (text) st = take_json_line(d, text, n);
+        if (st == AE_ERR_INPUT && d->o.skip_bad) {
+            note_bad_line(d);
+            continue;
+        }
+        if (text || ae_reader_line_number(d->reader) > 0) return st;
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected JSON lines, found an empty file",
+                       ae_reader_name(d->reader));
+    }
 }
 
 static ae_status step_jsonl(ae_documents *d, ae_block *b) {
@@ -198,21 +253,78 @@ static ae_status step_jsonl(ae_documents *d, ae_block *b) {
     return st;
 }
 
-static bool ends_with(const char *s, const char *tail) {
-    const size_t n = strlen(s), m = strlen(tail);
-    return n >= m && strcmp(s + n - m, tail) == 0;
+/* ---- what a file is ---- */
+
+ae_status ae_text_format_parse(const char *name, ae_text_format *format) {
+    static const char *const names[] = {"auto", "text", "jsonl"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *format = (ae_text_format)i;
+            return AE_OK;
+        }
+    return AE_FAIL(AE_ERR_USAGE, "--format: expected auto, text or jsonl, found '%s'", name);
+}
+
+static bool ends_with(const char *s, size_t n, const char *tail) {
+    const size_t m = strlen(tail);
+    return n >= m && strncasecmp(s + n - m, tail, m) == 0;
+}
+
+static bool named_jsonl(const char *path) {
+    size_t n = strlen(path);
+    if (ends_with(path, n, ".gz")) n -= strlen(".gz");
+    return ends_with(path, n, ".jsonl") || ends_with(path, n, ".ndjson") || ends_with(path, n, ".json");
+}
+
+/* Whether the first line is an object with text under the key, as people leave JSON lines under any name. */
+static ae_status begins_like_jsonl(const ae_documents *d, bool *does) {
+    const char *bytes = NULL;
+    size_t n = 0;
+    json_t *object = NULL;
+    ae_status st = ae_reader_peek(d->reader, AE_BLOCK_BYTES, &bytes, &n);
+    *does = false;
+    if (st != AE_OK || n == 0 || *bytes != '{') return st;
+    const char *end = memchr(bytes, '\n', n);
+    if (ae_json_line(&object, bytes, end ? (size_t)(end - bytes) : n, &d->o.text_key, 1, "") == AE_OK)
+        *does = json_is_string(json_object_get(object, d->o.text_key));
+    json_decref(object);
+    return AE_OK;
+}
+
+static ae_status refuse_list(const ae_documents *d, const char *path) {
+    const char *bytes = NULL;
+    size_t n = 0;
+    const ae_status st = ae_reader_peek(d->reader, 1, &bytes, &n);
+    if (st != AE_OK || n == 0 || *bytes != '[') return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected an object a line, found a JSON list; write each of its entries on a line of "
+                   "its own (jq -c '.[]')",
+                   path);
+}
+
+static ae_status find_format(ae_documents *d, const char *path) {
+    bool does = false;
+    d->is_jsonl = d->o.format == AE_FORMAT_JSONL || (d->o.format == AE_FORMAT_AUTO && named_jsonl(path));
+    if (d->is_jsonl) return refuse_list(d, path);
+    if (d->o.format == AE_FORMAT_TEXT) return AE_OK;
+    const ae_status st = begins_like_jsonl(d, &does);
+    if (st != AE_OK || !does) return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected text, found JSON lines with the field '%s'; give --format jsonl to read "
+                   "them as such, or --format text "
+                   "to keep the braces",
+                   path, d->o.text_key);
 }
 
 static ae_status open_next(ae_documents *d) {
     const char *path = d->o.inputs[d->next_input];
-    const ae_status st = ae_reader_open(&d->reader, path);
+    ae_status st = ae_reader_open(&d->reader, path);
     if (st != AE_OK) return st;
     d->next_input++;
-    d->is_jsonl = ends_with(path, ".jsonl") || ends_with(path, ".jsonl.gz");
     d->file_done = d->read_all = false;
     d->begin = d->end = 0;
     d->taken_bytes = d->taken_lines = 0;
-    return AE_OK;
+    return find_format(d, path);
 }
 
 static void close_file(ae_documents *d) {
@@ -221,11 +333,19 @@ static void close_file(ae_documents *d) {
     d->reader = NULL;
 }
 
+/* Standard input, pipes and devices. */
+static bool is_read_once(const char *path) {
+    struct stat s;
+    if (strcmp(path, "-") == 0) return true;
+    return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+}
+
 ae_status ae_documents_open(ae_documents **documents, const ae_documents_options *o) {
     *documents = NULL;
     for (size_t i = 0; i < o->n_inputs; i++)
-        if (strcmp(o->inputs[i], "-") == 0)
-            return AE_FAIL(AE_ERR_USAGE, "-: the input is read more than once; save it to a file first");
+        if (is_read_once(o->inputs[i]))
+            return AE_FAIL(AE_ERR_USAGE, "%s: the input is read more than once; save it to a file first",
+                           o->inputs[i]);
     const size_t split_bytes = o->split_on ? strlen(o->split_on) : 0;
     if (split_bytes > AE_BLOCK_BYTES / 2)
         return AE_FAIL(AE_ERR_USAGE, "split mark: expected at most %d bytes, found %zu", AE_BLOCK_BYTES / 2,

@@ -10,9 +10,9 @@
 extern "C" {
 #endif
 
-/* The documents of text and JSONL files (plain or .gz), read in blocks of whole pieces. A file whose name ends in .jsonl or
- * .jsonl.gz holds one document a line, in the string field `text_key`; any other file is one document, or several with
- * `split_on` between them. Text is valid UTF-8 and kept to the byte; documents of nothing but whitespace are left out and
+/* The documents of text and JSONL files (plain or gzip), read in blocks of whole pieces. JSON lines hold one document a line, in the string field
+ * `text_key`; any other file is one document, or several with `split_on` between them. A file is JSON lines when its name says so (.jsonl, .ndjson or
+ * .json, in any case, with or without .gz); one of another name that begins like JSON lines with that field is refused, unless `format` decides. Text is valid UTF-8 and kept to the byte; documents of nothing but whitespace are left out and
  * counted; blank lines of JSONL are passed over. A big document comes in pieces, cut as ae_text_edge says, so that nothing bigger than a
  * line of JSONL is ever held. Blocks depend on the input alone. */
 
@@ -33,12 +33,27 @@ typedef struct {
 } ae_block;
 void ae_block_free(ae_block *b);
 
+typedef enum { AE_FORMAT_AUTO, AE_FORMAT_TEXT, AE_FORMAT_JSONL } ae_text_format;
+/* What --format names: auto, text or jsonl. */
+ae_status ae_text_format_parse(const char *name, ae_text_format *format);
+
+/* Lines that were left out, and the first of them: "scraped.jsonl:17: expected ...". */
+enum { AE_BAD_LINES_TOLD = 10 };
+typedef struct {
+    int64_t n;
+    char *first[AE_BAD_LINES_TOLD]; /* NULL behind the last */
+} ae_bad_lines;
+void ae_bad_lines_free(ae_bad_lines *b);
+
 typedef struct {
     const char *const *inputs;
     size_t n_inputs;
     const char *text_key;     /* NULL: "text" */
     const char *split_on;     /* NULL: a text file is one document */
     ae_status (*check)(void); /* asked before every block, its failure ends the reading; may be NULL */
+    ae_text_format format;
+    bool skip_bad;     /* lines that are malformed are left out; else the first is AE_ERR_INPUT */
+    ae_bad_lines *bad; /* where they are told, with skip_bad; may be NULL */
 } ae_documents_options;
 
 typedef struct {

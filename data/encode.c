@@ -188,7 +188,10 @@ ae_status ae_encode_documents(const ae_encoding *e, ae_encoded_count *count) {
     pthread_cond_destroy(&s.turn_changed);
     pthread_mutex_destroy(&s.writing);
     pthread_mutex_destroy(&s.reading);
+    const ae_documents_count read = ae_documents_counted(s.documents);
     ae_documents_close(s.documents);
     *count = s.count;
+    count->documents = read.documents;
+    count->text_bytes = read.text_bytes;
     return s.failure == AE_OK ? AE_OK : AE_FAIL(s.failure, "%s", s.message);
 }

@@ -17,6 +17,7 @@ typedef struct {
 } ae_encoding;
 
 typedef struct {
+    int64_t documents, text_bytes;
     int64_t byte_tokens;                /* pieces of one byte */
     int64_t unknown_tokens, lost_bytes; /* <unk>, and the text behind them */
 } ae_encoded_count;

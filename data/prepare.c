@@ -25,6 +25,7 @@ typedef struct {
     bool made_output, made_staging;
     ae_token_writer *train, *heldout;
     ae_encoded_count encoded;
+    int64_t bad_lines;
 } preparation;
 
 /* ---- what there is ---- */
@@ -89,6 +90,8 @@ static ae_status find_cut(preparation *p) {
 
 static ae_status count_input(preparation *p) {
     ae_status st = visit_blocks(&p->input, NULL, NULL, &p->count);
+    p->bad_lines = p->input.bad->n;
+    p->input.bad = NULL; /* told in the first pass */
     if (st != AE_OK) return st;
     const int64_t n = p->count.documents;
     if (n == 0) return AE_FAIL(AE_ERR_INPUT, "%s: expected documents with text, found none", p->o->inputs[0]);
@@ -168,13 +171,14 @@ static char *manifest(const preparation *p, const char *name, const ae_token_wri
     char hash[32];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ae_tokenizer_hash(p->tokenizer));
     json_t *root = json_pack(
-        "{s:s, s:s, s:O, s:{s:s, s:s?, s:f}, s:{s:s, s:s, s:i}, s:{s:I, s:I}, s:{s:I, s:I, s:I}}", "made_by",
-        "aerie " AERIE_VERSION, "part", name, "sources", p->sources, "options", "text_key", p->input.text_key,
-        "split_on", p->input.split_on, "heldout", p->o->heldout, "tokenizer", "path", p->o->tokenizer, "hash",
-        hash, "vocab_size", (int)ae_tokenizer_size(p->tokenizer), "counts", "documents",
-        (json_int_t)ae_token_writer_documents(w), "tokens", (json_int_t)ae_token_writer_tokens(w), "input",
-        "documents", (json_int_t)p->count.documents, "empty_documents", (json_int_t)p->count.empty_documents,
-        "text_bytes", (json_int_t)p->count.text_bytes);
+        "{s:s, s:s, s:O, s:{s:s, s:s?, s:f}, s:{s:s, s:s, s:i}, s:{s:I, s:I}, s:{s:I, s:I, s:I, s:I}}",
+        "made_by", "aerie " AERIE_VERSION, "part", name, "sources", p->sources, "options", "text_key",
+        p->input.text_key, "split_on", p->input.split_on, "heldout", p->o->heldout, "tokenizer", "path",
+        p->o->tokenizer, "hash", hash, "vocab_size", (int)ae_tokenizer_size(p->tokenizer), "counts",
+        "documents", (json_int_t)ae_token_writer_documents(w), "tokens",
+        (json_int_t)ae_token_writer_tokens(w), "input", "documents", (json_int_t)p->count.documents,
+        "empty_documents", (json_int_t)p->count.empty_documents, "text_bytes",
+        (json_int_t)p->count.text_bytes, "bad_lines", (json_int_t)p->bad_lines);
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     return text;
@@ -191,7 +195,8 @@ static ae_status finish_one(const preparation *p, const char *name, ae_token_wri
 }
 
 static void fill_report(const preparation *p, ae_prepare_report *r) {
-    *r = (ae_prepare_report){.files = (int64_t)p->o->n_inputs,
+    *r = (ae_prepare_report){.bad = r->bad,
+                             .files = (int64_t)p->o->n_inputs,
                              .documents = p->count.documents,
                              .empty_documents = p->count.empty_documents,
                              .text_bytes = p->count.text_bytes,
@@ -239,7 +244,11 @@ ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report
                                .n_inputs = o->n_inputs,
                                .text_key = o->text_key ? o->text_key : "text",
                                .split_on = o->split_on,
-                               .check = o->check}};
+                               .check = o->check,
+                               .format = o->format,
+                               .skip_bad = o->skip_bad,
+                               .bad = &report->bad}};
+    *report = (ae_prepare_report){0};
     ae_status st = AE_OK;
     AE_TRY(check_options(&p));
     AE_TRY(open_tokenizer(&p));
@@ -255,6 +264,11 @@ ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report
                            .text_bytes = p.count.text_bytes,
                            .threads = ae_threads_start(o->threads)};
     AE_TRY(ae_encode_documents(&e, &p.encoded));
+    if (p.encoded.documents != p.count.documents || p.encoded.text_bytes != p.count.text_bytes)
+        AE_TRY(AE_FAIL(AE_ERR_INPUT,
+                       "input: expected the %lld documents that were counted, found %lld: a file changed "
+                       "while it was read; run it again",
+                       (long long)p.count.documents, (long long)p.encoded.documents));
     fill_report(&p, report);
     st = publish(&p);
 out:

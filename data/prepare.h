@@ -1,6 +1,6 @@
 #ifndef AE_DATA_PREPARE_H
 #define AE_DATA_PREPARE_H
-#include "core/status.h"
+#include "data/documents.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,6 +24,8 @@ typedef struct {
     const char *split_on;  /* NULL: a text file is one document */
     double heldout;        /* share, 0 to 0.5 */
     bool force;
+    ae_text_format format;
+    bool skip_bad;            /* malformed lines are left out, and counted */
     int threads;              /* as core/threads.h */
     ae_status (*check)(void); /* asked now and then (signals), its failure ends the work; may be NULL */
 } ae_prepare_options;
@@ -32,6 +34,7 @@ typedef struct {
     int64_t files, documents, empty_documents, text_bytes, train_tokens, heldout_tokens, byte_fallback_tokens;
     int64_t unknown_tokens, lost_bytes; /* <unk>, and the bytes of text behind them */
     int64_t train_documents, heldout_documents;
+    ae_bad_lines bad; /* the caller frees it */
 } ae_prepare_report;
 
 ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report);

@@ -75,9 +75,11 @@ ae_status ae_documents_sample(const ae_documents_options *o, int64_t bytes, uint
     ae_status st = AE_OK;
     *text = NULL;
     *n = 0;
+    ae_documents_options again = *o;
+    again.bad = NULL; /* told in the first pass */
     AE_TRY(count_text(o, &total));
     s.share = total <= bytes ? 1 : (double)bytes / (double)total;
-    AE_TRY(ae_documents_open(&d, o));
+    AE_TRY(ae_documents_open(&d, &again));
     do {
         AE_TRY(ae_documents_next(d, &block));
         for (size_t i = 0; i < block.n_pieces; i++)

@@ -625,7 +625,8 @@ ae_status ae_tokenizer_train(const ae_tokenizer_training *a) {
         return AE_FAIL(AE_ERR_USAGE,
                        "vocabulary size: expected more than %d (bytes and control tokens), found %d",
                        kLeastPieces, a->vocab_size);
-    const ae_documents_options input = {a->inputs, a->n_inputs, a->text_key, nullptr, a->check};
+    const ae_documents_options input = {a->inputs, a->n_inputs, a->text_key, nullptr,
+                                        a->check,  a->format,   a->skip_bad, a->bad};
     char *text = nullptr;
     size_t n = 0;
     ae_status st = ae_documents_sample(&input, a->sample_bytes, a->seed, &text, &n);

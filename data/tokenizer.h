@@ -1,6 +1,7 @@
 #ifndef AE_DATA_TOKENIZER_H
 #define AE_DATA_TOKENIZER_H
 #include "core/status.h"
+#include "data/documents.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,6 +66,9 @@ typedef struct {
     int64_t sample_bytes; /* at most this much text is used, spread evenly over the input */
     uint64_t seed;
     ae_status (*check)(void); /* asked now and then (signals), its failure ends the work; may be NULL */
+    ae_text_format format;
+    bool skip_bad; /* as in data/documents.h */
+    ae_bad_lines *bad;
 } ae_tokenizer_training;
 /* Deterministic for the same input, arguments and seed. */
 ae_status ae_tokenizer_train(const ae_tokenizer_training *a);

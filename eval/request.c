@@ -1,5 +1,7 @@
 #include "eval/request.h"
 
+#include "data/json_line.h"
+
 #include <string.h>
 
 static const char *kind_of(const json_t *v) {
@@ -23,16 +25,14 @@ static const char *kind_of(const json_t *v) {
     }
 }
 
+/* All that a request may have; other fields of a line are nobody's business. */
+static const char *const keys[] = {"text", "prompt", "tokens", "positions", "loss_mask"};
+
 ae_status ae_request_parse(json_t **object, const char *line, size_t n, const char *where) {
     *object = NULL;
     if (n == strspn(line, " \t"))
         return AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found an empty line", where);
-    const ae_status st = ae_json_parse(object, line, n, where);
-    if (st != AE_OK || json_is_object(*object)) return st;
-    const char *kind = kind_of(*object);
-    json_decref(*object);
-    *object = NULL;
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found %s", where, kind);
+    return ae_json_line(object, line, n, keys, sizeof keys / sizeof *keys, where);
 }
 
 /* The list under `key` holds n entries. */

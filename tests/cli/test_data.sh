@@ -72,6 +72,29 @@ run 2 "$aerie" data prepare --input book.txt --tokenizer t.model --output book.t
 says 'book.txt'
 absent x
 
+# One bad line of many: left out when asked, told in the report, in JSON and in the set.
+printf '{"text": "one bird", "id": 18446744073709551615}\n{"text": "half \\udcb2"}\n{"text": "two birds", "score": NaN}\n' >scraped.jsonl
+run 3 "$aerie" data prepare --input scraped.jsonl --tokenizer t.model --output x
+says 'scraped.jsonl:2: text: expected characters, found \udcb2, half of a surrogate pair'
+run 0 "$aerie" data prepare --input scraped.jsonl --tokenizer t.model --output scraped --bad-lines skip --json
+prints '"documents":2,'
+prints '"bad_lines":{"count":1,"first":["scraped.jsonl:2: text: expected characters'
+grep -q '^warning: 1 bad lines are left out:' err || fail "bad lines are not told"
+grep -aq '"bad_lines":1' scraped/train.h5 || fail "the set does not say what was left out"
+run 2 "$aerie" data prepare --input scraped.jsonl --tokenizer t.model --output y --bad-lines drop
+says '--bad-lines: expected error or skip'
+cp docs.jsonl docs.txt
+run 3 "$aerie" data prepare --input docs.txt --tokenizer t.model --output y
+says 'give --format jsonl'
+run 0 "$aerie" data prepare --input docs.txt --tokenizer t.model --output y --format jsonl
+run 2 "$aerie" data prepare --input docs.txt --tokenizer t.model --output z --format json
+says '--format: expected auto, text or jsonl'
+mkfifo pipe
+run 2 "$aerie" data prepare --input pipe --tokenizer t.model --output z
+says 'pipe: the input is read more than once'
+run 0 "$aerie" tokenizer train --input scraped.jsonl --output s.model --vocab-size 275 --bad-lines skip
+grep -q '^warning: 1 bad lines are left out:' err || fail "bad lines are not told"
+
 head -c 3000 book/train.h5 >cut.h5
 run 3 "$aerie" data validate book/heldout.h5 cut.h5
 says 'cut.h5: '

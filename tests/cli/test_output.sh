@@ -26,7 +26,7 @@ run 0 "$aerie" score --model "$tiny" --input "$lines" --output new/folder/x
 grep -q logprobs new/folder/x || fail "folders on the way are not made"
 printf '{"tokens": [1, 2]}\nnonsense\n' >bad
 run 3 "$aerie" score --model "$tiny" --input bad --output y
-says "bad:2: expected JSON, found an error at column 8"
+says "bad:2: expected JSON, found an error at column 1: expected a value"
 absent y
 echo '{"tokens": [1, 2]}' >prompts
 run 4 "$aerie" generate --model "$tiny" --input prompts --max-new 2 --output /dev/full

@@ -18,7 +18,8 @@ static void expect_kind(const void *bytes, size_t n, const char *name) {
 
 Test(file_kind, files_of_the_field_are_named) {
     expect_kind("GGUF\3\0\0\0", 8, "GGUF");
-    expect_kind("PAR1....", 8, "Parquet");
+    expect_kind("PAR1\x15\4\x15.", 8, "Parquet");
+    expect_kind("BZh91AY&SY\xb6\5", 12, "bzip2");
     expect_kind("\x28\xb5\x2f\xfd....", 8, "zstd");
     expect_kind("\x1f\x8b\x08.....", 8, "gzip");
     expect_kind("PK\3\4....", 8, "zip");
@@ -40,6 +41,8 @@ Test(file_kind, text_and_little_are_nothing_special) {
     expect_kind("G", 1, NULL);
     expect_kind("{\"text\": \"PAR1\"}", 16, NULL);
     expect_kind("The quick brown fox", 19, NULL);
+    expect_kind("PAR1 was the first of the series\n", 33, NULL);
+    expect_kind("GGUF and GGML are formats", 25, NULL);
     expect_kind("\xc3\xa9t\xc3\xa9", 5, NULL);
     cr_assert_null(ae_file_kind_of("/nowhere/at/all"));
 }

@@ -170,7 +170,7 @@ Test(documents, malformed_input_is_named) {
     refuse("f.jsonl", "{\"text\": \"a\"}\n\n{\"txt\": \"a\"}\n", 29,
            "f.jsonl:3: expected an object with text in the field 'text'");
     refuse("n.jsonl", "{\"text\": 7}\n", 12, "n.jsonl:1: expected an object with text in the field 'text'");
-    refuse("l.jsonl", "[1]\n", 4, "l.jsonl:1: expected an object with text");
+    refuse("l.jsonl", "[1]\n", 4, "l.jsonl: expected an object a line, found a JSON list");
     refuse("u.jsonl", "{\"text\": \"\xFF\"}\n", 14, "u.jsonl:1: expected JSON");
     text_buffer t = long_text(0);
     t.s[3 * AE_BLOCK_BYTES] = '\xFE';
@@ -183,6 +183,84 @@ Test(documents, malformed_input_is_named) {
     memset(t.s, 0x80, t.n);
     refuse("bad.txt", t.s, t.n, "bad.txt:1: expected UTF-8 text, found byte 0x80 at offset 0");
     free(t.s);
+}
+
+/* What is left of a file when bad lines are left out, and what is told of them. */
+static void expect_skipped(const char *name, const char *bytes, size_t n, const char *const *texts,
+                           int64_t n_texts, int64_t bad_lines, const char *first) {
+    static collected c;
+    ae_bad_lines bad = {0};
+    const char *path = scratch_write(name, bytes, n);
+    const ae_documents_options o = {.inputs = &path, .n_inputs = 1, .skip_bad = true, .bad = &bad};
+    expect(&o, texts, n_texts);
+    ae_bad_lines_free(&bad);
+    cr_assert_eq(collect(&c, &o), AE_OK, "%s", ae_error_message());
+    collected_free(&c);
+    cr_assert_eq(bad.n, bad_lines);
+    cr_assert(strstr(bad.first[0], first), "%s", bad.first[0]);
+    cr_assert_eq(bad.first[1] != NULL, bad_lines > 1);
+    ae_bad_lines_free(&bad);
+}
+
+Test(documents, bad_lines_are_left_out_when_asked) {
+    static const char lines[] =
+        "{\"text\": \"one\"}\n{\"text\": \"tw\n\n{\"text\": 3}\n{\"text\": \"four\"}\nnothing\n";
+    static const char text[] = "first\nnot \xFF\nthird\n\xFE";
+    expect_skipped("s.jsonl", lines, sizeof lines - 1, (const char *const[]){"one", "four"}, 2, 3,
+                   "s.jsonl:2: expected JSON");
+    expect_skipped("s.txt", text, sizeof text - 1, (const char *const[]){"first\nthird\n"}, 1, 2,
+                   "s.txt:2: expected UTF-8 text, found byte 0xFF at offset 10");
+}
+
+Test(documents, only_the_first_bad_lines_are_told) {
+    char lines[2048] = "";
+    for (int i = 0; i < 40; i++) strcat(lines, i % 2 ? "{\"text\": \"a\"}\n" : "bad\n");
+    const char *path = scratch_write("many.jsonl", lines, strlen(lines));
+    ae_bad_lines bad = {0};
+    static collected c;
+    cr_assert_eq(
+        collect(&c, &(ae_documents_options){.inputs = &path, .n_inputs = 1, .skip_bad = true, .bad = &bad}),
+        AE_OK);
+    collected_free(&c);
+    cr_assert_eq(bad.n, 20);
+    cr_assert(strstr(bad.first[9], "many.jsonl:19: "));
+    ae_bad_lines_free(&bad);
+}
+
+/* JSON lines under the names that people give them, and under none. */
+Test(documents, json_lines_are_known_by_their_names) {
+    static const char line[] = "{\"text\": \"one\"}\n";
+    static const char *const names[] = {"a.jsonl", "a.JSONL",    "a.ndjson",
+                                        "a.json",  "b.jsonl.gz", "b.json.GZ"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = i < 4 ? scratch_write(names[i], line, sizeof line - 1)
+                                 : write_gz(names[i], line, sizeof line - 1);
+        expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1}, (const char *const[]){"one"}, 1);
+    }
+    refuse("a.txt", line, sizeof line - 1,
+           "a.txt: expected text, found JSON lines with the field 'text'; give --format jsonl");
+    refuse("list.json", "[\n{\"text\": \"one\"}\n]\n", 21,
+           "list.json: expected an object a line, found a JSON list");
+    const char *path = scratch_write("a.txt", line, sizeof line - 1);
+    expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1, .format = AE_FORMAT_JSONL},
+           (const char *const[]){"one"}, 1);
+    expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1, .format = AE_FORMAT_TEXT},
+           (const char *const[]){line}, 1);
+    path = scratch_write("c.txt", "{braces} and text\n", 18);
+    expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1},
+           (const char *const[]){"{braces} and text\n"}, 1);
+}
+
+Test(documents, a_byte_order_mark_is_no_text) {
+    const char *path = scratch_write("m.txt", "\xef\xbb\xbfone \xef\xbb\xbf two", 14);
+    expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1},
+           (const char *const[]){"one \xef\xbb\xbf two"}, 1);
+    path = scratch_write("m.jsonl", "\xef\xbb\xbf{\"text\": \"one\"}\r\n", 20);
+    expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1}, (const char *const[]){"one"}, 1);
+    path = write_gz("m.gz", "\xef\xbb\xbfone", 6);
+    expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1}, (const char *const[]){"one"}, 1);
+    refuse("w.txt", "\xff\xfeo\0n\0", 6, "w.txt: expected text, found text in UTF-16; convert it");
+    refuse("z.jsonl", "\x28\xb5\x2f\xfd    ", 8, "z.jsonl: expected text, found a file compressed with zstd");
 }
 
 Test(documents, missing_and_cut_files_are_named) {

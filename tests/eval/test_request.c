@@ -28,7 +28,7 @@ Test(request, lines_that_are_no_objects_are_refused) {
     refuse_parse("", "empty line");
     refuse_parse(" \t", "empty line");
     refuse_parse("[1]", "found a list");
-    refuse_parse("3", "found a whole number");
+    refuse_parse("3", "found a number");
     refuse_parse("{\"tokens\": [1]", "expected JSON");
     refuse_parse("{\"text\": \"\xff\"}", "UTF-8");
 }

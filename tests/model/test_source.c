@@ -130,7 +130,7 @@ Test(source, strangers_are_named) {
     write_text("pickled/pytorch_model-00001-of-00002.bin", "");
     refused(scratch_path("pickled"),
             "found weights as PyTorch pickles them (pytorch_model-00001-of-00002.bin)");
-    write_text("model.gguf", "GGUF....");
+    write_text("model.gguf", "GGUF\3");
     refused(scratch_path("model.gguf"), "found a GGUF file of llama.cpp");
     write_text("plain.txt", "text");
     refused(scratch_path("plain.txt"), "found a file");

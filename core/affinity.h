@@ -16,6 +16,10 @@ bool ae_affinity_is_of_places(void);
 ae_affinity ae_affinity_read(void); /* of the calling thread, or the places */
 void ae_affinity_free(ae_affinity *a);
 
+/* How many threads OpenMP can start: it ends the process where one's place has no processor that is there (GOMP_CPU_AFFINITY=0-63 on a
+ * smaller machine), and it takes places in order, but for "spread". INT_MAX where all places are good. */
+int ae_affinity_most_threads(void);
+
 /* Puts the calling thread on all places: for what it then starts, which would take its one place for all that there is. */
 void ae_affinity_widen(void);
 

@@ -18,7 +18,7 @@ enum { THREADS_MAX = 1024, SPARE = 2, MANY = 2, STACK_LEAST = 512 << 10 };
 
 static atomic_int chosen;
 static atomic_flag told_of_list = ATOMIC_FLAG_INIT, told_of_many = ATOMIC_FLAG_INIT,
-                   told_of_start = ATOMIC_FLAG_INIT;
+                   told_of_start = ATOMIC_FLAG_INIT, told_of_places = ATOMIC_FLAG_INIT;
 
 /* ---- what is asked for ---- */
 
@@ -56,8 +56,13 @@ static int by_environment(int cores) {
 
 static int grantable(int n) {
     if (omp_get_max_active_levels() < 1) return 1;
-    const int limit = omp_get_thread_limit();
-    return n < limit ? n : limit;
+    const int limit = omp_get_thread_limit(), bindable = ae_affinity_most_threads();
+    if (n > limit) n = limit;
+    if (n > bindable && !atomic_flag_test_and_set(&told_of_places))
+        ae_warn("threads: OpenMP was given places without usable processors (OMP_PLACES, GOMP_CPU_AFFINITY); "
+                "going on with %d of %d",
+                bindable, n);
+    return n < bindable ? n : bindable;
 }
 
 size_t ae_threads_stack_bytes(const char *text) {

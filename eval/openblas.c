@@ -1,9 +1,9 @@
 #include "eval/openblas.h"
 
 #include "core/machine.h"
-#include "core/threads.h"
 
 #include <dlfcn.h>
+#include <omp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,19 +13,20 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ae_openblas loaded;
 static void *handle;
 
-/* Only a limit of this process counts: without one the kernel gives address space freely. */
+/* Only a limit of this process counts: without one the kernel gives address space freely. The library takes room for as many threads as
+ * OpenMP says, whatever we use. */
 static ae_status check_room(void) {
     enum { MB_A_THREAD = 128 };
     struct rlimit space;
     if (getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur == RLIM_INFINITY) return AE_OK;
-    const size_t wanted = (size_t)MB_A_THREAD * ((size_t)ae_threads() + 1) << 20;
+    const size_t wanted = (size_t)MB_A_THREAD * ((size_t)omp_get_max_threads() + 1) << 20;
     const size_t there = ae_memory_available_bytes();
     if (there >= wanted) return AE_OK;
     return AE_FAIL(
         AE_ERR_RESOURCE,
         "OpenBLAS, the yardstick: expected %zu MB of address space for %d threads, found %zu; raise "
         "the limit (ulimit -v) or take fewer threads",
-        wanted >> 20, ae_threads(), there >> 20);
+        wanted >> 20, omp_get_max_threads(), there >> 20);
 }
 
 static ae_status find(void *function, const char *name) {

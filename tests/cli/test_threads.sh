@@ -61,6 +61,11 @@ for setting in OMP_PROC_BIND=true OMP_PROC_BIND=close OMP_PROC_BIND=spread OMP_P
     equal all out "$setting"
     expect "$cores" "$setting"
 done
+score GOMP_CPU_AFFINITY=0-1023
+equal all out "processors that are not there"
+[ "$(count)" -le "$cores" ] || fail "more threads than there are processors: $(count)"
+score GOMP_CPU_AFFINITY=0-1023 OMP_NUM_THREADS=1000
+warnings 1 "threads: OpenMP was given places without usable processors"
 score OMP_PROC_BIND=close OMP_PLACES=threads OMP_NUM_THREADS=1
 expect 1 "bound, and one asked for"
 score OMP_PROC_BIND=false OMP_PLACES=threads

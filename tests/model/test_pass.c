@@ -3,6 +3,8 @@
 #include "tests/model/rig.h"
 
 #include <math.h>
+#include <omp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,42 +238,91 @@ static const ae_model_config middling = {.V = 500,
                                          .soft_cap = 30,
                                          .scale_embeddings = true};
 
-static float *middling_bits(int threads, double *sum, float **logits) {
+typedef struct {
+    double sum;
+    float *logits, *gradients;
+} results;
+
+typedef struct {
+    ae_model *m;
+    ae_pass *p;
+    const ae_micro_batch *b;
+    results r;
+} training;
+
+static void *train_once(void *training_) {
+    training *t = training_;
+    t->r.sum = rig_train(t->m, t->p, t->b, 1);
+    t->r.logits = rig_logits(t->m, t->b);
+    return NULL;
+}
+
+/* Where OpenMP would give the calling thread another number of threads. */
+static void *train_beside(void *training_) {
+    omp_set_num_threads(7);
+    return train_once(training_);
+}
+
+/* The pass runs on a thread of its own once another backend has been made, with more threads. */
+static void run_beside(training *t) {
+    ae_backend other;
+    pthread_t thread;
+    cr_assert_eq(ae_backend_cpu(&other, &(ae_backend_options){.threads = 9}), AE_OK);
+    cr_assert_eq(pthread_create(&thread, NULL, train_beside, t), 0);
+    pthread_join(thread, NULL);
+}
+
+static results middling_results(int threads, bool beside) {
     ae_model m;
     cr_assert_eq(ae_model_config_check(&middling, "test"), AE_OK, "%s", ae_error_message());
     cr_assert_eq(ae_model_init(&m, rig_backend(RIG_CPU_BEST, threads), &middling, true), AE_OK);
     cr_assert_eq(ae_model_set_initial(&m, 1), AE_OK);
     rig_batch b = rig_batch_random(3, 301, m.config.V, 8);
     const ae_micro_batch whole = rig_rows(&b, 0, 3);
-    ae_pass *p = rig_pass(&m, 3, 301, 0, true);
-    *sum = rig_train(&m, p, &whole, 1);
-    *logits = rig_logits(&m, &whole);
-    float *g = rig_gradients(&m);
-    ae_pass_delete(p);
+    training t = {.m = &m, .p = rig_pass(&m, 3, 301, 0, true), .b = &whole};
+    if (beside)
+        run_beside(&t);
+    else
+        train_once(&t);
+    t.r.gradients = rig_gradients(&m);
+    ae_pass_delete(t.p);
     rig_batch_free(&b);
     ae_model_free(&m);
-    return g;
+    return t.r;
+}
+
+static void results_free(results *r) {
+    free(r->logits);
+    free(r->gradients);
+}
+
+static void expect_the_same(const results *one, const results *other) {
+    ae_params table;
+    cr_assert_eq(ae_params_init(&table, &middling), AE_OK);
+    cr_assert_float_eq(one->sum, other->sum, 0);
+    cr_assert(isfinite(one->sum) && one->sum > 0);
+    cr_assert_arr_eq(one->logits, other->logits, (size_t)3 * 301 * 500 * sizeof(float));
+    for (ptrdiff_t i = 0; i < table.n; i++) {
+        const ae_param *p = &table.items[i];
+        cr_assert_eq(
+            memcmp(one->gradients + p->offset, other->gradients + p->offset, (size_t)p->n * sizeof(float)), 0,
+            "%s", p->name);
+    }
+    ae_params_free(&table);
 }
 
 Test(pass, one_and_two_threads_give_the_same_bits) {
-    double one_sum = NAN, two_sum = NAN;
-    float *one_logits, *two_logits;
-    float *one = middling_bits(1, &one_sum, &one_logits), *two = middling_bits(2, &two_sum, &two_logits);
-    ae_params table;
-    cr_assert_eq(ae_params_init(&table, &middling), AE_OK);
-    cr_assert_float_eq(one_sum, two_sum, 0);
-    cr_assert(isfinite(one_sum) && one_sum > 0);
-    cr_assert_arr_eq(one_logits, two_logits, (size_t)3 * 301 * 500 * sizeof(float));
-    for (ptrdiff_t i = 0; i < table.n; i++) {
-        const ae_param *p = &table.items[i];
-        cr_assert_eq(memcmp(one + p->offset, two + p->offset, (size_t)p->n * sizeof(float)), 0, "%s",
-                     p->name);
-    }
-    ae_params_free(&table);
-    free(one);
-    free(two);
-    free(one_logits);
-    free(two_logits);
+    results one = middling_results(1, false), two = middling_results(2, false);
+    expect_the_same(&one, &two);
+    results_free(&one);
+    results_free(&two);
+}
+
+Test(pass, runs_on_another_thread_beside_another_backend) {
+    results one = middling_results(1, false), two = middling_results(2, true);
+    expect_the_same(&one, &two);
+    results_free(&one);
+    results_free(&two);
 }
 
 Test(pass, smaller_batches_fit_a_bigger_pass) {

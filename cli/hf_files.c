@@ -3,7 +3,9 @@
 #include "cli/output_folder.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "data/tokenizer.h"
+#include "data/tokenizer_json.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -88,16 +90,18 @@ static void set_piece(json_t *o, const char *key, const ae_tokenizer *t, int32_t
     if (id >= 0) json_object_set_new(o, key, json_string(ae_tokenizer_piece(t, id)));
 }
 
-static json_t *tokenizer_config(const ae_tokenizer *t, const ae_special_ids *ids) {
-    json_t *o = json_pack("{s:s, s:b, s:b, s:b, s:b, s:o}", "tokenizer_class", "GemmaTokenizer",
-                          "add_bos_token", 1, "add_eos_token", 0, "clean_up_tokenization_spaces", 0,
+/* `own_rules`: of tokenizer.json beside it, which a class of its own would not read. */
+static json_t *tokenizer_config(const ae_tokenizer *t, const ae_special_ids *ids, bool own_rules) {
+    json_t *o = json_pack("{s:s, s:b, s:b, s:b, s:b, s:o}", "tokenizer_class",
+                          own_rules ? "PreTrainedTokenizerFast" : "GemmaTokenizer", "add_bos_token", 1,
+                          "add_eos_token", 0, "clean_up_tokenization_spaces", 0,
                           "spaces_between_special_tokens", 0, "added_tokens_decoder", control_tokens(t, ids));
     set_piece(o, "bos_token", t, ids->bos);
     set_piece(o, "eos_token", t, ids->eos);
     set_piece(o, "pad_token", t, ids->pad);
     set_piece(o, "unk_token", t, ids->unk);
     /* GemmaTokenizer would give a missing one an id behind the table. */
-    if (ae_tokenizer_id(t, "<mask>") < 0) json_object_set_new(o, "mask_token", json_null());
+    if (!own_rules && ae_tokenizer_id(t, "<mask>") < 0) json_object_set_new(o, "mask_token", json_null());
     if (ids->start_of_turn < 0 || ids->end_of_turn < 0) return o;
     json_object_set_new(o, "additional_special_tokens",
                         json_pack("[s, s]", ae_tokenizer_piece(t, ids->start_of_turn),
@@ -106,12 +110,30 @@ static json_t *tokenizer_config(const ae_tokenizer *t, const ae_special_ids *ids
     return o;
 }
 
+/* tokenizer.json: transformers would take the model for one of Gemma's kind. */
+static ae_status write_rules(const char *folder, const ae_tokenizer *t) {
+    char *path = ae_path_join(folder, "tokenizer.json"), *text = NULL;
+    const char *approximate = NULL;
+    ae_status st = ae_tokenizer_json(t, &text, &approximate);
+    if (st == AE_OK) st = ae_file_write(path, text, strlen(text));
+    if (st == AE_OK && approximate)
+        ae_warn("tokenizer.json: transformers differs in %s; ids of other text are the same", approximate);
+    free(text);
+    free(path);
+    return st;
+}
+
 static ae_status write_tokenizer(const char *folder, const ae_tokenizer *t, const ae_special_ids *ids) {
     char *path = ae_path_join(folder, "tokenizer.model");
     size_t n = 0;
+    bool own_rules = false;
     const void *bytes = ae_tokenizer_bytes(t, &n);
-    ae_status st = ae_file_write(path, bytes, n);
-    if (st == AE_OK) st = write_json(folder, "tokenizer_config.json", tokenizer_config(t, ids));
+    ae_status st;
+    AE_TRY(ae_tokenizer_needs_json(t, &own_rules));
+    if (own_rules) AE_TRY(write_rules(folder, t));
+    AE_TRY(ae_file_write(path, bytes, n));
+    AE_TRY(write_json(folder, "tokenizer_config.json", tokenizer_config(t, ids, own_rules)));
+out:
     free(path);
     return st;
 }

@@ -22,7 +22,7 @@ static const char usage[] =
 typedef struct {
     const char *model, *output, *dtype;
     int64_t shard_bytes;
-    bool force, quiet;
+    bool no_tokenizer, force, quiet;
 } options;
 
 typedef struct {
@@ -79,11 +79,11 @@ static ae_status run(const options *o) {
     AE_TRY(parse_type(o->dtype, &j.type));
     AE_TRY(ae_model_source_open(&source, o->model));
     AE_TRY(ae_model_source_verify(&source));
-    if (source.tokenizer) AE_TRY(ae_tokenizer_open(&j.tokenizer, source.tokenizer));
+    if (source.tokenizer && !o->no_tokenizer) AE_TRY(ae_tokenizer_open(&j.tokenizer, source.tokenizer));
     AE_TRY(write_folder(&j));
     ae_weights_size(o->output, size, sizeof size);
     ae_log("%s: %s in %s, %s a tokenizer, %s", o->output, source.folder, o->dtype,
-           source.tokenizer ? "with" : "without", size);
+           j.tokenizer ? "with" : "without", size);
 out:
     ae_tokenizer_delete(j.tokenizer);
     ae_model_source_free(&source);
@@ -107,6 +107,10 @@ ae_status ae_verb_export(int argc, char **argv) {
          .fallback = "f32",
          .help = "of all tensors; bf16 rounds to the nearest"},
         ae_arg_shard_bytes(&o.shard_bytes),
+        {.name = "no-tokenizer",
+         .type = AE_ARG_FLAG,
+         .to = &o.no_tokenizer,
+         .help = "leave it out, where transformers cannot be told of its kind"},
         {.name = "force",
          .type = AE_ARG_FLAG,
          .to = &o.force,

@@ -4,8 +4,16 @@
 #include <string.h>
 
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
-enum { MODEL_PIECE = 1, MODEL_TRAINER = 2, MODEL_SELF_TEST = 4 };
-enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_KIND = 3, TRAINER_TYPE = 3, TYPE_BPE = 2 };
+enum {
+    MODEL_PIECE = 1,
+    MODEL_TRAINER = 2,
+    MODEL_NORMALIZER = 3,
+    MODEL_SELF_TEST = 4,
+    MODEL_DENORMALIZER = 5
+};
+enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_KIND = 3 };
+enum { TRAINER_TYPE = 3, TRAINER_SPACE_BEHIND = 24, TRAINER_BYTE_FALLBACK = 35 };
+enum { NORMALIZER_CHARSMAP = 2, NORMALIZER_PREFIX = 3, NORMALIZER_FOLDS = 4, NORMALIZER_MARKS = 5 };
 
 /* ---- fields of a message ---- */
 
@@ -93,9 +101,38 @@ static bool read_trainer(ae_pieces *p, const field *whole) {
     field f;
     while (c.at < c.end) {
         if (!take_field(&c, &f)) return false;
-        if (f.number == TRAINER_TYPE && f.wire == VARINT) p->bpe = f.value == TYPE_BPE;
+        if (f.wire != VARINT) continue;
+        if (f.number == TRAINER_TYPE) p->rules.kind = (ae_tokenizer_kind)f.value;
+        if (f.number == TRAINER_SPACE_BEHIND) p->rules.space_behind = f.value != 0;
+        if (f.number == TRAINER_BYTE_FALLBACK) p->rules.byte_fallback = f.value != 0;
+    }
+    p->bpe = p->rules.kind == AE_TOKENIZER_BPE;
+    return true;
+}
+
+static bool read_normalizer(ae_tokenizer_rules *r, const field *whole) {
+    cursor c = {whole->bytes, whole->bytes + whole->n};
+    field f;
+    while (c.at < c.end) {
+        if (!take_field(&c, &f)) return false;
+        if (f.number == NORMALIZER_CHARSMAP && f.wire == BYTES && f.n > 0) {
+            r->charsmap = f.bytes;
+            r->charsmap_bytes = f.n;
+        }
+        if (f.wire != VARINT) continue;
+        if (f.number == NORMALIZER_PREFIX) r->prefix = f.value != 0;
+        if (f.number == NORMALIZER_FOLDS) r->folds_spaces = f.value != 0;
+        if (f.number == NORMALIZER_MARKS) r->marks_spaces = f.value != 0;
     }
     return true;
+}
+
+/* Only whether it does anything. */
+static bool read_denormalizer(ae_tokenizer_rules *r, const field *whole) {
+    ae_tokenizer_rules back = {0};
+    const bool well = read_normalizer(&back, whole);
+    r->rewrites_decoded = back.charsmap != NULL;
+    return well;
 }
 
 static ae_status add_piece(ae_pieces *p, size_t *capacity, ae_sentence_piece piece, const char *where) {
@@ -111,6 +148,8 @@ static ae_status add_piece(ae_pieces *p, size_t *capacity, ae_sentence_piece pie
 
 ae_status ae_pieces_read(ae_pieces *p, const void *bytes, size_t n, const char *where) {
     *p = (ae_pieces){.bytes = bytes, .n_bytes = n};
+    p->rules = (ae_tokenizer_rules){
+        .kind = AE_TOKENIZER_UNIGRAM, .prefix = true, .folds_spaces = true, .marks_spaces = true};
     cursor c = {p->bytes, p->bytes + n};
     size_t capacity = 0;
     bool well = true;
@@ -120,6 +159,9 @@ ae_status ae_pieces_read(ae_pieces *p, const void *bytes, size_t n, const char *
         field f;
         well = take_field(&c, &f);
         if (well && f.number == MODEL_TRAINER && f.wire == BYTES) well = read_trainer(p, &f);
+        if (well && f.number == MODEL_NORMALIZER && f.wire == BYTES) well = read_normalizer(&p->rules, &f);
+        if (well && f.number == MODEL_DENORMALIZER && f.wire == BYTES)
+            well = read_denormalizer(&p->rules, &f);
         if (!well || f.number != MODEL_PIECE || f.wire != BYTES) continue;
         ae_sentence_piece piece = {.offset = (size_t)(start - p->bytes), .bytes = (size_t)(c.at - start)};
         well = read_piece(&piece, &f);

@@ -26,12 +26,33 @@ typedef struct {
     size_t offset, bytes; /* of the whole field in the file */
 } ae_sentence_piece;
 
+typedef enum {
+    AE_TOKENIZER_UNIGRAM = 1,
+    AE_TOKENIZER_BPE,
+    AE_TOKENIZER_WORD,
+    AE_TOKENIZER_CHAR
+} ae_tokenizer_kind;
+
+/* What the file says beside its pieces of how text becomes them. */
+typedef struct {
+    ae_tokenizer_kind kind;
+    bool byte_fallback;   /* characters without a piece become bytes, else <unk> */
+    bool space_behind;    /* a space belongs to the word before it */
+    bool prefix;          /* a space is put before the text */
+    bool folds_spaces;    /* runs of spaces become one, those at the ends none */
+    bool marks_spaces;    /* a space is U+2581 in pieces */
+    const void *charsmap; /* normal forms as the library compiles them; NULL: text stays as it is */
+    size_t charsmap_bytes;
+    bool rewrites_decoded; /* decoded text is rewritten too */
+} ae_tokenizer_rules;
+
 typedef struct {
     const unsigned char *bytes; /* borrowed */
     size_t n_bytes;
     ae_sentence_piece *items; /* by id */
     int32_t n;
     bool bpe; /* merged by score; else the likeliest split is taken */
+    ae_tokenizer_rules rules;
 } ae_pieces;
 
 /* AE_ERR_INPUT for bytes that are no sentencepiece model. `bytes` must stay. */

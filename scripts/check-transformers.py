@@ -3,20 +3,23 @@
 
 usage: check-transformers.py AERIE [FIXTURES]
 
-Needs torch, transformers, jinja2 and safetensors. The chat template that `aerie export` writes must render dialogues as
+Needs torch, transformers, jinja2, safetensors, sentencepiece and protobuf. Exported tokenizers of several kinds must give the same
+ids there. The chat template that `aerie export` writes must render dialogues as
 docs/interfaces.md says. Folders that transformers saved with random weights (F32 and BF16, one file and sharded) must score and
 continue here as there; so must, there, folders that `aerie export` wrote. Documents are no longer than the window, where the two
 agree by definition. Prints one line a case and "passed"; exit status 1 when something differs.
 """
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 
 import jinja2
+import sentencepiece
 import torch
-from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM
+from transformers import AutoTokenizer, RecurrentGemmaConfig, RecurrentGemmaForCausalLM
 from transformers.utils.chat_template_utils import render_jinja_template
 
 LIMIT = 2e-4  # on log-probabilities
@@ -180,6 +183,48 @@ def check_template(aerie, work):
     return good and refused
 
 
+GEMMA = dict(pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>", byte_fallback=True,
+             add_dummy_prefix=False, remove_extra_whitespaces=False, normalization_rule_name="identity", split_digits=True, vocab_size=600)
+SYMBOLS = ["<start_of_turn>", "<end_of_turn>", "\n", "\n\n", *("\u2581" * i for i in range(2, 6)), "<td>", "New\u2581York"]
+TOKENIZERS = {  # how sentencepiece is asked for them
+    "BPE": dict(GEMMA, model_type="bpe"),
+    "unigram": dict(GEMMA, model_type="unigram"),
+    "sentencepiece's defaults": dict(vocab_size=300),
+    "sentencepiece's defaults, BPE": dict(vocab_size=300, model_type="bpe"),
+    "user-defined symbols, BPE": dict(GEMMA, model_type="bpe", user_defined_symbols=SYMBOLS),
+    "user-defined symbols, unigram": dict(GEMMA, model_type="unigram", user_defined_symbols=SYMBOLS),
+    "words across spaces": dict(GEMMA, model_type="unigram", split_by_whitespace=False),
+}
+LINES = ["", "The 12th owl sees 3 mice.", "  two  spaces ", "x\ty", "caf\u00e9 12345", "\U0001F600 hi", "NEW LINE", "<td>New York</td> <0x41>",
+         "\u65e5\u672c\u8a9e", "\u00a0\u3000wide", "a" * 300]
+
+
+def check_tokenizer(aerie, name, options, work):
+    """Ids of an exported tokenizer in transformers, line by line, and what each decodes to."""
+    folder = os.path.join(work, f"tokenizer-{len(os.listdir(work))}")
+    source, text = os.path.join(folder, "source"), os.path.join(folder, "text")
+    sentences = [f"The {i}th owl of New York sees {i * 7 % 31} mice and takes {i % 5}; {i * i} more hide." for i in range(400)]
+    make_model(0, vocab_size=600).save_pretrained(source)
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(sentences), model_prefix=os.path.join(folder, "m"),
+                                             hard_vocab_limit=False, minloglevel=5, **options)
+    os.rename(os.path.join(folder, "m.model"), os.path.join(source, "tokenizer.model"))
+    subprocess.run([aerie, "export", "--model", source, "--output", os.path.join(folder, "out"), "--quiet"], check=True,
+                   capture_output=True)
+    rng = random.Random(1)
+    words = " ".join(sentences)
+    lines = LINES + [words[k:k + rng.randrange(1, 80)] for k in (rng.randrange(len(words)) for _ in range(300))]
+    lines += ["".join(rng.choice("ab.,'0 -\u00e9\U0001F600<>x") for _ in range(rng.randrange(1, 25))) for _ in range(300)]
+    with open(text, "w") as f:
+        f.write("".join(line + "\n" for line in lines))
+    done = subprocess.run([aerie, "tokenizer", "encode", "--tokenizer", os.path.join(source, "tokenizer.model"), "--input", text],
+                          capture_output=True, text=True, check=True)
+    theirs = AutoTokenizer.from_pretrained(os.path.join(folder, "out"))
+    ours = [[int(i) for i in line.split()] for line in done.stdout.split("\n")[:-1]]
+    differ = sum(ids != theirs(line, add_special_tokens=False)["input_ids"] for line, ids in zip(lines, ours, strict=True))
+    print(f"{'FAIL' if differ else 'ok  '} tokenizer, {name}: {len(lines)} lines, {differ} differ")
+    return differ == 0
+
+
 def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
@@ -188,6 +233,8 @@ def main():
     fixtures = sys.argv[2] if len(sys.argv) > 2 else os.path.join(os.path.dirname(__file__), "..", "tests", "fixtures")
     with tempfile.TemporaryDirectory() as work:
         good = check_template(aerie, work)
+        for name, options in TOKENIZERS.items():
+            good &= check_tokenizer(aerie, name, options, work)
         good &= check_import(aerie, work)
         for name in ("tiny", "window", "hawk", "attention"):
             good &= check_export(aerie, os.path.join(fixtures, name), name, work)

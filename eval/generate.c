@@ -45,11 +45,12 @@ static void job_delete(job *j) {
     free(j);
 }
 
-static ae_status job_new(job **out, const engine *e) {
+static ae_status job_new(job **out, const engine *e, const ae_ids *prompt) {
     job *j = *out = calloc(1, sizeof *j);
     if (!j) return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
     j->rng = ae_rng_make(e->how->seed, (uint64_t)e->taken);
     ae_text_stream_init(&j->stream, e->tokenizer);
+    if (e->tokenizer) ae_text_stream_follow(&j->stream, prompt->ids, prompt->n);
     return AE_OK;
 }
 
@@ -146,7 +147,7 @@ static ae_status deliver(engine *e) {
 /* Reads the prompt into the free place behind the active ones, and draws its first token. */
 static ae_status start(engine *e, const ae_ids *prompt) {
     job *j;
-    ae_status st = job_new(&j, e);
+    ae_status st = job_new(&j, e, prompt);
     if (st != AE_OK) return st;
     e->jobs[e->taken++ % e->ahead] = j;
     const ptrdiff_t b = e->n_active;

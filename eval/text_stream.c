@@ -1,6 +1,7 @@
 #include "eval/text_stream.h"
 
 #include "core/dims.h"
+#include "data/utf8.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,8 +10,19 @@
 /* A character has at most 4 bytes, each a token of its own: what waits longer will not become one. */
 enum { WAITING_MAX = 8 };
 
+/* Of a prompt: enough to find a token with text among control tokens. */
+enum { CONTEXT_MAX = 64 };
+
 void ae_text_stream_init(ae_text_stream *s, const ae_tokenizer *t) {
     *s = (ae_text_stream){.tokenizer = t};
+}
+
+/* Ids that have no piece, of a table larger than the tokenizer, end what can be decoded. */
+void ae_text_stream_follow(ae_text_stream *s, const int32_t *ids, ptrdiff_t n) {
+    ptrdiff_t first = n;
+    while (first > 0 && n - first < CONTEXT_MAX && ids[first - 1] < ae_tokenizer_size(s->tokenizer)) first--;
+    for (ptrdiff_t i = first; i < n; i++) ae_ids_append(&s->window, ids[i]);
+    s->context = s->window.n;
 }
 
 void ae_text_stream_free(ae_text_stream *s) {
@@ -38,12 +50,24 @@ static bool ends_in_half_character(const char *text, size_t n) {
     return n >= 3 && memcmp(text + n - 3, "\xEF\xBF\xBD", 3) == 0;
 }
 
-/* The tokens that were new become the context of the next ones: decoding depends on the neighbour to the left (a leading space is
- * dropped at the very start only). */
-static void slide(ae_text_stream *s) {
+/* The tokens that were new become the context of the next ones: decoding depends on the neighbour to the left, and drops a leading space at the
+ * very start. So tokens of nothing but spaces are no context alone, and those before them stay. */
+static void slide(ae_text_stream *s, bool only_spaces) {
     const ptrdiff_t fresh = s->window.n - s->context;
+    if (only_spaces) {
+        s->context = s->window.n;
+        return;
+    }
     memmove(s->window.ids, s->window.ids + s->context, (size_t)fresh * sizeof *s->window.ids);
     s->window.n = s->context = fresh;
+}
+
+/* Where the two begin to differ, at a character: the end of `before`, unless that ends in half a character that `after` has whole. */
+static size_t shared_bytes(const char *before, size_t n_before, const char *after, size_t n_after) {
+    size_t n = 0;
+    while (n < n_before && n < n_after && before[n] == after[n]) n++;
+    while (n > 0 && n < n_after && ((unsigned char)after[n] & 0xc0) == 0x80) n--;
+    return n;
 }
 
 static ae_status flush(ae_text_stream *s, bool all) {
@@ -52,11 +76,12 @@ static ae_status flush(ae_text_stream *s, bool all) {
     ae_status st;
     AE_TRY(ae_tokenizer_decode(s->tokenizer, s->window.ids, s->context, &before, &n_before));
     AE_TRY(ae_tokenizer_decode(s->tokenizer, s->window.ids, s->window.n, &after, &n_after));
-    if (n_after <= n_before) goto out; /* a control token adds nothing */
+    const size_t shared = shared_bytes(before, n_before, after, n_after);
+    if (n_after <= shared) goto out; /* a control token adds nothing */
     const bool patient = !all && s->window.n - s->context < WAITING_MAX;
     if (patient && ends_in_half_character(after, n_after)) goto out;
-    AE_TRY(append(s, after + n_before, n_after - n_before));
-    slide(s);
+    AE_TRY(append(s, after + shared, n_after - shared));
+    slide(s, ae_text_is_blank(after + shared, n_after - shared));
 out:
     free(before);
     free(after);

@@ -129,3 +129,72 @@ Test(text_stream, what_may_become_a_stop_string_waits) {
     cr_assert_eq(ae_text_maybe_stop("e", 1, stops, 2), 1);
     cr_assert_eq(ae_text_maybe_stop("", 0, stops, 2), 0);
 }
+
+/* A model with sentencepiece's own defaults: a space in front of every text, which decoding drops again. */
+static ae_tokenizer *prefixing_tokenizer(void) {
+    char folder[] = "/tmp/aerie-stream-XXXXXX", command[1024];
+    cr_assert_not_null(mkdtemp(folder));
+    char *input = ae_path_join(folder, "text"), *output = ae_path_join(folder, "t.model");
+    ae_tokenizer *t = NULL;
+    FILE *f = fopen(input, "w");
+    for (int i = 0; i < 200; i++) fprintf(f, "the bird %d sings to the hill\n", i);
+    cr_assert_eq(fclose(f), 0);
+    snprintf(command, sizeof command, "%s %s '--model_type=bpe --vocab_size=400 --byte_fallback=true' %s",
+             ODD_MODEL, output, input);
+    cr_assert_eq(system(command), 0);
+    cr_assert_eq(ae_tokenizer_open(&t, output), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_folder_remove(folder), AE_OK);
+    free(input);
+    free(output);
+    return t;
+}
+
+/* The text of `all` behind the first `n` of them is what they decode to together, less what the first do. */
+static void check_seam(const ae_tokenizer *t, const ae_ids *all, ptrdiff_t n) {
+    char *whole = NULL, *prompt = NULL;
+    size_t n_whole, n_prompt;
+    ae_text_stream s;
+    cr_assert_eq(ae_tokenizer_decode(t, all->ids, all->n, &whole, &n_whole), AE_OK);
+    cr_assert_eq(ae_tokenizer_decode(t, all->ids, n, &prompt, &n_prompt), AE_OK);
+    ae_text_stream_init(&s, t);
+    ae_text_stream_follow(&s, all->ids, n);
+    for (ptrdiff_t i = n; i < all->n; i++) cr_assert_eq(ae_text_stream_push(&s, all->ids[i]), AE_OK);
+    cr_assert_eq(ae_text_stream_finish(&s), AE_OK);
+    if (memcmp(whole, prompt, n_prompt) == 0)
+        cr_assert_str_eq(s.text, whole + n_prompt, "%td of %s", n, whole);
+    ae_text_stream_free(&s);
+    free(whole);
+    free(prompt);
+}
+
+Test(text_stream, an_answer_is_what_follows_its_prompt) {
+    ae_tokenizer *all[] = {small_tokenizer(), prefixing_tokenizer()};
+    for (int k = 0; k < 2; k++) {
+        ae_ids ids = {0};
+        ae_ids_append(&ids, ae_tokenizer_special(all[k]).bos);
+        const char *text = "the bird sings to the hill h\xC3\xB6he \xF0\x9F\x98\x80 the the";
+        cr_assert_eq(ae_tokenizer_encode(all[k], text, strlen(text), &ids), AE_OK);
+        const int32_t space = ae_tokenizer_id(all[k], "\xE2\x96\x81"), word = ids.ids[1];
+        for (int i = 0; i < 3; i++) ae_ids_append(&ids, space);
+        ae_ids_append(&ids, word);
+        for (ptrdiff_t n = 1; n <= ids.n; n++) check_seam(all[k], &ids, n);
+        ae_ids_free(&ids);
+        ae_tokenizer_delete(all[k]);
+    }
+}
+
+/* Bytes of one character on both sides of the seam. */
+Test(text_stream, a_character_may_begin_in_the_prompt) {
+    ae_tokenizer *t = small_tokenizer();
+    ae_text_stream s;
+    const int32_t ids[] = {byte_id(t, 'x'), byte_id(t, 0xF0), byte_id(t, 0x9F)};
+    ae_text_stream_init(&s, t);
+    ae_text_stream_follow(&s, ids, 3);
+    cr_assert_eq(ae_text_stream_push(&s, byte_id(t, 0x98)), AE_OK);
+    cr_assert_eq(ae_text_stream_push(&s, byte_id(t, 0x80)), AE_OK);
+    cr_assert_eq(ae_text_stream_push(&s, byte_id(t, '!')), AE_OK);
+    cr_assert_eq(ae_text_stream_finish(&s), AE_OK);
+    cr_assert_str_eq(s.text, "\xF0\x9F\x98\x80!");
+    ae_text_stream_free(&s);
+    ae_tokenizer_delete(t);
+}

@@ -1,6 +1,7 @@
 #include "cli/output_folder.h"
 
 #include "core/file.h"
+#include "core/lock.h"
 #include "core/log.h"
 
 #include <dirent.h>
@@ -128,14 +129,16 @@ static char *beside(const char *output, const char *suffix) {
 }
 
 ae_status ae_output_folder_write(const ae_output_folder *f) {
-    char *output = ae_path_join("", f->output);
-    for (size_t n = strlen(output); n > 1 && output[n - 1] == '/'; n--) output[n - 1] = '\0';
-    char *aside = beside(output, ".part"), *before = beside(output, ".before");
+    char *named = ae_path_join("", f->output), *output = NULL, *aside = NULL, *before = NULL;
+    for (size_t n = strlen(named); n > 1 && named[n - 1] == '/'; n--) named[n - 1] = '\0';
     bool half =
         false; /* what stands aside is ours and half-written: it goes; what is whole stays, whatever is in its way */
     int lock = 0;
-    ae_status st = check_name(output);
-    if (st != AE_OK) goto out;
+    ae_status st;
+    AE_TRY(check_name(named));
+    AE_TRY(ae_path_follow(&output, named)); /* a link stays, and its folder is replaced */
+    aside = beside(output, ".part");
+    before = beside(output, ".before");
     if (!aside || !before) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
     AE_TRY(lock_aside(aside, &lock));
     AE_TRY(check_place(f, output, aside, before));
@@ -151,6 +154,7 @@ out:
     free(before);
     free(aside);
     free(output);
+    free(named);
     return st;
 }
 

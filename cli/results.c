@@ -8,10 +8,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Nothing is there, but for a link that leads nowhere. */
+static ae_status check_absent(const char *path) {
+    char *real;
+    ae_status st = ae_path_follow(&real, path);
+    if (st == AE_OK) st = ae_folder_check(path);
+    free(real);
+    return st;
+}
+
 ae_status ae_results_check(const char *path, bool force, bool *is_device) {
     struct stat s;
     *is_device = false;
-    if (stat(path, &s) != 0) return ae_folder_check(path);
+    if (stat(path, &s) != 0) return check_absent(path);
     if (S_ISDIR(s.st_mode))
         return AE_FAIL(AE_ERR_USAGE, "%s: expected the name of a file, found a folder", path);
     *is_device = !S_ISREG(s.st_mode);
@@ -27,11 +36,12 @@ ae_status ae_results_check_file(const char *path, bool force) {
 }
 
 static ae_status name_aside(ae_results *r, const char *path) {
-    const size_t n = strlen(path) + 32;
-    r->path = strdup(path);
+    const ae_status st = ae_path_follow(&r->path, path);
+    const size_t n = st == AE_OK ? strlen(r->path) + 32 : 0;
     r->aside = malloc(n);
-    if (!r->path || !r->aside) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    snprintf(r->aside, n, "%s.part-%ld", path, (long)getpid());
+    if (st != AE_OK) return st;
+    if (!r->aside) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    snprintf(r->aside, n, "%s.part-%ld", r->path, (long)getpid());
     return AE_OK;
 }
 

@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -75,6 +74,15 @@ static ae_status input_failed(const char *path) {
     if (error == EISDIR) return AE_FAIL(AE_ERR_INPUT, "%s: expected a file, found a folder", path);
     if (error == ENOMEM) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     return AE_FAIL(AE_ERR_INPUT, "%s: expected a readable file, found: %s", path, strerror(error));
+}
+
+ae_status ae_path_follow(char **real, const char *path) {
+    struct stat s;
+    const bool is_link = lstat(path, &s) == 0 && S_ISLNK(s.st_mode);
+    *real = is_link ? realpath(path, NULL) : strdup(path);
+    if (*real != NULL) return AE_OK;
+    if (!is_link || errno == ENOMEM) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    return AE_FAIL(AE_ERR_USAGE, "%s: a link that leads nowhere; remove it, or name the place itself", path);
 }
 
 /* What stands before the last slash; NULL without one. The caller frees it. */
@@ -175,30 +183,6 @@ ae_status ae_folder_remove(const char *path) {
     return AE_FAIL(AE_ERR_USAGE, "%s: cannot be removed: %s", path, strerror(errno));
 }
 
-/* Descriptors 0 to 2 are left alone, so that 0 is none. */
-static int open_folder(const char *path) {
-    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int high = fd >= 0 && fd < 3 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
-    if (high != fd) close(fd);
-    return high;
-}
-
-ae_status ae_folder_lock(int *lock, const char *path) {
-    struct stat held, there;
-    *lock = 0;
-    const int fd = open_folder(path);
-    if (fd < 0) return ae_output_failed(path);
-    const bool busy = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    const bool moved = fstat(fd, &held) != 0 || stat(path, &there) != 0 || held.st_ino != there.st_ino;
-    if (!busy && !moved) {
-        *lock = fd;
-        return AE_OK;
-    }
-    close(fd);
-    return AE_FAIL(AE_ERR_USAGE,
-                   "%s: another process is writing there; wait for its end, or choose another place", path);
-}
-
 /* Reads to the end whatever stat says: sizes of pipes and of /proc are not known before. */
 static ae_status read_all(int fd, const char *path, char **bytes, size_t *n, size_t expected) {
     size_t capacity = expected + 1;
@@ -295,9 +279,18 @@ static ae_status write_aside(const char *path, const void *bytes, size_t n) {
     return st;
 }
 
+/* A link stays one: what it leads to is replaced. */
+static ae_status replace_file(const char *path, const void *bytes, size_t n) {
+    char *real;
+    ae_status st = ae_path_follow(&real, path);
+    if (st == AE_OK) st = write_aside(real, bytes, n);
+    free(real);
+    return st;
+}
+
 ae_status ae_file_write(const char *path, const void *bytes, size_t n) {
     struct stat s;
-    if (stat(path, &s) != 0 || S_ISREG(s.st_mode)) return write_aside(path, bytes, n);
+    if (stat(path, &s) != 0 || S_ISREG(s.st_mode)) return replace_file(path, bytes, n);
     if (S_ISDIR(s.st_mode))
         return AE_FAIL(AE_ERR_USAGE, "%s: expected a file to write, found a folder", path);
     int fd = open(path, O_WRONLY | O_CLOEXEC); /* a pipe or a device cannot be replaced */

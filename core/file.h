@@ -15,6 +15,9 @@ const char *
 ae_path_last(const char *path); /* into `path`: behind its last slash; all of it when nothing is there */
 int64_t ae_file_size(const char *path); /* -1 when there is none */
 
+/* Where a link leads, else the path itself; the caller frees *real. AE_ERR_USAGE for a link that leads nowhere. */
+ae_status ae_path_follow(char **real, const char *path);
+
 /* Folder and its parents; fine when it exists. AE_ERR_USAGE when it cannot be made. */
 ae_status ae_folder_make(const char *path);
 /* The folder of a file that is to be written, and its parents. */
@@ -25,13 +28,9 @@ ae_status ae_folder_check(const char *path);
 ae_status ae_folder_remove(const char *path);
 /* What is below it only. */
 ae_status ae_folder_empty(const char *path);
-/* The lock of a folder, held until *lock is closed or the process ends: AE_ERR_USAGE, and *lock 0, when another has it. Where folders have no
- * locks there is none in the way. */
-ae_status ae_folder_lock(int *lock, const char *path);
-
 /* Whole file with a NUL behind it (caller frees). Missing: AE_ERR_INPUT. */
 ae_status ae_file_read(const char *path, char **bytes, size_t *n);
-/* Writes aside, fsyncs, renames into place, fsyncs the folder. A full disk is AE_ERR_RESOURCE and leaves nothing behind. */
+/* Writes aside, fsyncs, renames into place, fsyncs the folder; a link is followed. A full disk is AE_ERR_RESOURCE and leaves nothing behind. */
 ae_status ae_file_write(const char *path, const void *bytes, size_t n);
 /* fsync of a file or folder by path. */
 ae_status ae_path_sync(const char *path);

@@ -27,9 +27,11 @@ static ae_status open_file(hid_t *file, const char *path) {
         return AE_FAIL(
             AE_ERR_INPUT,
             "%s: expected a whole HDF5 file, found a damaged one, over which the HDF5 library fails", path);
-    *file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (*file >= 0) return AE_OK;
-    return ae_h5_open_failed(path);
+    const hid_t access = ae_h5_access();
+    *file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    const ae_status st = *file >= 0 ? AE_OK : ae_h5_open_failed(path);
+    H5Pclose(access);
+    return st;
 }
 
 ae_status ae_h5_open(hid_t *file, const char *path) {
@@ -41,7 +43,7 @@ ae_status ae_h5_open(hid_t *file, const char *path) {
  * mean something else or crash the library. */
 ae_status ae_h5_create(hid_t *file, const char *path) {
     ae_h5_enter();
-    hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = ae_h5_access();
     H5Pset_obj_track_times(creation, false); /* the same contents are the same bytes */
     H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
     *file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
@@ -397,6 +399,38 @@ static ae_status create_set(hid_t *set, hid_t file, const char *path, const char
     return *set >= 0 ? AE_OK : ae_h5_write_failed(path, name);
 }
 
+static ae_status write_rows(hid_t set, const char *path, const char *name, hid_t type, int rank,
+                            const hsize_t *dims, hsize_t first, hsize_t rows, const void *x) {
+    hsize_t start[RANK_MAX] = {first}, count[RANK_MAX];
+    for (int i = 0; i < rank; i++) count[i] = i == 0 ? rows : dims[i];
+    const hid_t space = H5Dget_space(set), memory = H5Screate_simple(rank, count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    const bool written = H5Dwrite(set, type, memory, space, H5P_DEFAULT, x) >= 0;
+    H5Sclose(memory);
+    H5Sclose(space);
+    return written ? AE_OK : ae_h5_write_failed(path, name);
+}
+
+/* The library has one lock, and a slow disk holds whoever has it: between pieces of some megabytes it goes to whoever waits, as the loader of a run
+ * does while a checkpoint is written. */
+static ae_status write_pieces(hid_t set, const char *path, const char *name, hid_t type, int rank,
+                              const hsize_t *dims, const void *x) {
+    enum { PIECE_BYTES = 4 << 20 };
+    size_t row_bytes = H5Tget_size(type);
+    if (rank == 0)
+        return H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0 ? AE_OK
+                                                                          : ae_h5_write_failed(path, name);
+    for (int i = 1; i < rank; i++) row_bytes *= (size_t)dims[i];
+    const hsize_t each = row_bytes > 0 && row_bytes < PIECE_BYTES ? PIECE_BYTES / row_bytes : 1;
+    ae_status st = AE_OK;
+    for (hsize_t row = 0; row < dims[0] && st == AE_OK; row += each) {
+        const hsize_t rows = dims[0] - row < each ? dims[0] - row : each;
+        st = write_rows(set, path, name, type, rank, dims, row, rows, (const char *)x + row * row_bytes);
+        ae_h5_yield();
+    }
+    return st;
+}
+
 static ae_status write_whole(hid_t file, const char *path, const char *name, hid_t type, int rank,
                              const int64_t *shape, const void *x) {
     hsize_t dims[RANK_MAX];
@@ -408,7 +442,7 @@ static ae_status write_whole(hid_t file, const char *path, const char *name, hid
     space = H5Screate_simple(rank, dims, NULL);
     layout = H5Pcreate(H5P_DATASET_CREATE);
     AE_TRY(create_set(&set, file, path, name, type, space, layout));
-    if (H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) < 0) st = ae_h5_write_failed(path, name);
+    st = write_pieces(set, path, name, type, rank, dims, x);
 out:
     if (H5Dclose(set) < 0 && set >= 0 && st == AE_OK) st = ae_h5_write_failed(path, name);
     H5Pclose(layout);

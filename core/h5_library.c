@@ -5,11 +5,20 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static pthread_mutex_t lock;
+/* One lock for the library, which goes in the order of asking: a writer that lets go between its pieces would else take it again before whoever
+ * waits has woken up. It may be taken again by whoever has it. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    uint64_t next, serving;
+    pthread_t owner;
+    int depth; /* 0: nobody has it */
+} turn = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 static bool is_half_open; /* something could not be written: what the library holds for it is lost */
 
 /* A file whose closing failed stays half-open inside the library, which then crashes while it cleans up at exit. Before main,
@@ -41,26 +50,52 @@ static ptrdiff_t count_handles(void) {
 }
 
 static void start_library(void) {
-    pthread_mutexattr_t attr;
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&lock, &attr);
-    pthread_mutexattr_destroy(&attr);
     H5open();
     next_loose(first_loose);
+}
+
+static void take_turn(void) {
+    pthread_mutex_lock(&turn.mutex);
+    if (turn.depth == 0 || !pthread_equal(turn.owner, pthread_self())) {
+        const uint64_t mine = turn.next++;
+        while (turn.serving != mine) pthread_cond_wait(&turn.changed, &turn.mutex);
+        turn.owner = pthread_self();
+    }
+    turn.depth++;
+    pthread_mutex_unlock(&turn.mutex);
+}
+
+static void pass_turn(void) {
+    pthread_mutex_lock(&turn.mutex);
+    if (--turn.depth == 0) {
+        turn.serving++;
+        pthread_cond_broadcast(&turn.changed);
+    }
+    pthread_mutex_unlock(&turn.mutex);
+}
+
+void ae_h5_yield(void) {
+    pass_turn();
+    take_turn();
+}
+
+hid_t ae_h5_access(void) {
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_file_locking(access, false, true);
+    return access;
 }
 
 void ae_h5_enter(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     static _Thread_local bool is_silent; /* a library built for threads has an error stack for each */
     pthread_once(&once, start_library);
-    pthread_mutex_lock(&lock);
+    take_turn();
     if (!is_silent) H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     is_silent = true;
 }
 
 ae_status ae_h5_leave(ae_status st) {
-    pthread_mutex_unlock(&lock);
+    pass_turn();
     return st;
 }
 
@@ -76,9 +111,8 @@ ptrdiff_t ae_h5_handles(void) {
 /* A leak checker cannot tell what we forgot from what the library keeps, so the end of a checked program asks. */
 #ifdef __SANITIZE_ADDRESS__
 __attribute__((destructor)) static void expect_no_handles(void) {
-    if (first_loose[0] == 0 || is_half_open || pthread_mutex_trylock(&lock) != 0) return;
+    if (first_loose[0] == 0 || is_half_open || turn.depth != 0) return;
     const ptrdiff_t n = count_handles();
-    pthread_mutex_unlock(&lock);
     if (n == 0) return;
     fprintf(stderr, "SUMMARY: handle Sanitizer: %td HDF5 handles are still open\n", n);
     abort();

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/lock.h"
 #include "core/machine.h"
 #include "core/threads.h"
 #include "data/encode.h"
@@ -23,6 +24,7 @@ typedef struct {
     json_t *sources;
     char *staging, *train_path, *heldout_path, *staged_train, *staged_heldout;
     bool made_output, made_staging;
+    int lock; /* of the output */
     ae_token_writer *train, *heldout;
     ae_encoded_count encoded;
     int64_t bad_lines;
@@ -152,12 +154,22 @@ static ae_status open_tokenizer(preparation *p) {
                    p->o->tokenizer);
 }
 
+/* Of two processes that write one folder the second is refused before it looks at what the first has made so far. */
+static ae_status take_output(preparation *p) {
+    ae_status st;
+    p->made_output = !ae_path_exists(p->o->output);
+    AE_TRY(ae_folder_make(p->o->output));
+    AE_TRY(ae_folder_lock(&p->lock, p->o->output));
+    AE_TRY(check_absent(p, p->train_path));
+    AE_TRY(check_absent(p, p->heldout_path));
+out:
+    return st;
+}
+
 static ae_status open_output(preparation *p) {
     ae_token_set_info info = {.vocab_size = ae_tokenizer_size(p->tokenizer)};
     info.tokenizer = ae_tokenizer_bytes(p->tokenizer, &info.tokenizer_bytes);
     ae_status st = AE_OK;
-    p->made_output = !ae_path_exists(p->o->output);
-    AE_TRY(ae_folder_make(p->o->output));
     if (ae_path_exists(p->staging)) AE_TRY(ae_folder_remove(p->staging));
     AE_TRY(ae_folder_make(p->staging));
     p->made_staging = true;
@@ -228,7 +240,8 @@ static void release(preparation *p) {
     ae_token_writer_abandon(p->train);
     ae_token_writer_abandon(p->heldout);
     if (p->made_staging) ae_folder_remove(p->staging);
-    if (p->made_output) rmdir(p->o->output);
+    if (p->made_output && p->lock) rmdir(p->o->output);
+    if (p->lock) close(p->lock);
     ae_tokenizer_delete(p->tokenizer);
     json_decref(p->sources);
     free(p->staging);
@@ -252,6 +265,7 @@ ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report
     ae_status st = AE_OK;
     AE_TRY(check_options(&p));
     AE_TRY(open_tokenizer(&p));
+    AE_TRY(take_output(&p));
     AE_TRY(count_input(&p));
     AE_TRY(describe_sources(&p));
     AE_TRY(open_output(&p));

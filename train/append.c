@@ -1,14 +1,18 @@
 #include "train/append.h"
 
 #include "core/file.h"
+#include "core/lock.h"
+#include "core/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 static ae_status take_lock(FILE *file, const char *path) {
-    if (flock(fileno(file), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return AE_OK;
+    const ae_lock_state state = ae_lock_file(fileno(file));
+    if (state == AE_LOCK_NONE)
+        ae_warn("%s: this file system has no locks; see to it that no second process writes this run", path);
+    if (state != AE_LOCK_BUSY) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE,
                    "%s: another process is writing this run; wait for its end or choose another "
                    "run.dir",

@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include "core/file.h"
+#include "core/lock.h"
 #include "core/log.h"
 #include "core/machine.h"
 #include "data/hash.h"

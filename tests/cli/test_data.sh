@@ -95,6 +95,15 @@ says 'pipe: the input is read more than once'
 run 0 "$aerie" tokenizer train --input scraped.jsonl --output s.model --vocab-size 275 --bad-lines skip
 grep -q '^warning: 1 bad lines are left out:' err || fail "bad lines are not told"
 
+# Of two that write one folder the second is refused, and touches nothing of the first one's.
+mkdir -p taken/.partial
+echo half >taken/.partial/train.h5
+run 2 flock -n taken "$aerie" data prepare --input book.txt --tokenizer t.model --output taken
+says 'taken: another process is writing there'
+[ "$(cat taken/.partial/train.h5)" = half ] || fail "the first one's partial file was touched"
+run 0 "$aerie" data prepare --input book.txt --tokenizer t.model --output taken
+absent taken/.partial
+
 head -c 3000 book/train.h5 >cut.h5
 run 3 "$aerie" data validate book/heldout.h5 cut.h5
 says 'cut.h5: '

@@ -16,6 +16,29 @@ run 2 "$aerie" score --model "$tiny" --input mine.jsonl --output ./mine.jsonl --
 says "--output: ./mine.jsonl is the file of --input too"
 equal mine.jsonl "$lines"
 
+# A link is followed, and stays one; one that leads nowhere is refused before any work.
+echo old >target.jsonl
+ln -s target.jsonl link.jsonl
+run 2 "$aerie" score --model "$tiny" --input "$lines" --output link.jsonl
+says "link.jsonl: exists already"
+run 0 "$aerie" score --model "$tiny" --input "$lines" --output link.jsonl --force
+[ -L link.jsonl ] || fail "the link was replaced"
+grep -q logprobs target.jsonl || fail "what the link leads to is not written"
+ln -s nowhere dangling
+run 2 "$aerie" score --model "$tiny" --input "$lines" --output dangling
+says "dangling: a link that leads nowhere"
+run 2 "$aerie" export --model "$tiny" --output dangling
+says "dangling: a link that leads nowhere"
+mkdir real
+ln -s real hf
+run 0 "$aerie" export --model "$tiny" --output hf
+[ -L hf ] && [ -f real/config.json ] || fail "export does not follow a link to an empty folder"
+run 2 "$aerie" export --model "$tiny" --output hf
+says "exists already"
+run 0 "$aerie" export --model "$tiny" --output hf --force
+[ -L hf ] && [ -f real/config.json ] || fail "--force replaces the link"
+absent real.part real.before hf.part hf.before nowhere
+
 mkdir folder
 run 2 "$aerie" score --model "$tiny" --input "$lines" --output folder
 says "found a folder"

@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 TestSuite(h5, .init = scratch_make, .fini = scratch_remove);
 
@@ -394,4 +396,56 @@ Test(h5, threads_may_read_one_file) {
     cr_assert_eq(r[0].status, AE_OK);
     cr_assert_eq(r[1].status, AE_OK);
     cr_assert_eq(ae_h5_close(f, path), AE_OK);
+}
+
+/* ---- one lock for all ---- */
+
+static volatile bool slow_disk;
+
+/* Taken instead of the library's. */
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) {
+    if (slow_disk && n > 1 << 20) usleep(20000);
+    return syscall(SYS_pwrite64, fd, bytes, n, at);
+}
+
+enum { SLOW_PIECES = 16, SLOW_FLOATS = SLOW_PIECES << 20 };
+static volatile bool writing;
+
+static void *write_slowly(void *x) {
+    hid_t file;
+    cr_assert_eq(ae_h5_create(&file, scratch_path("slow.h5")), AE_OK);
+    cr_assert_eq(ae_h5_write(file, "slow.h5", "x", H5T_NATIVE_FLOAT, 2,
+                             (const int64_t[]){1 << 10, SLOW_PIECES << 10}, x),
+                 AE_OK);
+    writing = false;
+    cr_assert_eq(ae_h5_close(file, "slow.h5"), AE_OK);
+    return NULL;
+}
+
+/* A loader reads while a checkpoint is written: it has its turn behind each piece, not behind the whole tensor. */
+Test(h5, readers_come_between_the_pieces_of_a_writer) {
+    float *x = malloc((size_t)SLOW_FLOATS * sizeof *x), *y = malloc((size_t)SLOW_FLOATS * sizeof *y);
+    pthread_t writer;
+    hid_t other;
+    int turns = 0;
+    for (int i = 0; i < SLOW_FLOATS; i++) x[i] = (float)(i % 1000003);
+    cr_assert_eq(ae_h5_create(&other, scratch_path("other.h5")), AE_OK);
+    slow_disk = writing = true;
+    cr_assert_eq(pthread_create(&writer, NULL, write_slowly, x), 0);
+    for (; writing; turns++) {
+        usleep(1000);
+        (void)ae_h5_has(other, "nothing");
+    }
+    pthread_join(writer, NULL);
+    slow_disk = false;
+    cr_assert_gt(turns, SLOW_PIECES / 2, "%d", turns);
+    cr_assert_eq(ae_h5_close(other, "other.h5"), AE_OK);
+    cr_assert_eq(ae_h5_open(&other, scratch_path("slow.h5")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_h5_read(other, "slow.h5", "x", H5T_NATIVE_FLOAT, 2,
+                            (const int64_t[]){1 << 10, SLOW_PIECES << 10}, y),
+                 AE_OK);
+    cr_assert_eq(memcmp(x, y, (size_t)SLOW_FLOATS * sizeof *x), 0);
+    cr_assert_eq(ae_h5_close(other, "slow.h5"), AE_OK);
+    free(x);
+    free(y);
 }

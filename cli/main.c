@@ -109,7 +109,7 @@ static bool stdout_has_no_reader(void) {
 
 /* What was written last may fail only here. */
 static ae_status flush_stdout(ae_status st) {
-    errno = EIO; /* for a failure that came before */
+    errno = ae_stdout_is_closed() ? EBADF : EIO; /* for a failure that came before */
     const bool failed = fflush(stdout) != 0 || ferror(stdout);
     if (!failed) return st;
     if (stdout_has_no_reader()) return st == AE_ERR_RESOURCE || st == AE_ERR_USAGE ? AE_OK : st;

@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/process.h"
 #include "data/documents.h"
 #include "data/prepare.h"
 #include "data/token_set.h"
@@ -75,8 +76,9 @@ static ae_status prepare(ae_prepare_options *o, bool json) {
         ae_bad_lines_tell(&r.bad);
         warn_of_lost_text(&r);
     }
-    if (st == AE_OK && json) st = report_json(o, &r, seconds);
-    if (st == AE_OK && !json) report_text(o, &r, seconds);
+    const bool tells = st == AE_OK && !ae_stdout_is_closed();
+    if (tells && json) st = report_json(o, &r, seconds);
+    if (tells && !json) report_text(o, &r, seconds);
     ae_bad_lines_free(&r.bad);
     return st;
 }

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/process.h"
 #include "data/trim.h"
 #include "model/params.h"
 #include "model/source.h"
@@ -74,7 +75,7 @@ static ae_status report_json(const trim *t) {
         json_object_set_new(o, "parameters_after", json_integer(t->parameters - saved));
         json_object_set_new(o, "bytes_saved", json_integer(saved * t->bytes_each));
     }
-    const ae_status st = ae_json_write_line(o, stdout, "standard output");
+    const ae_status st = ae_stdout_is_closed() ? AE_OK : ae_json_write_line(o, stdout, "standard output");
     json_decref(o);
     return st;
 }

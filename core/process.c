@@ -8,15 +8,21 @@
 static const int stop_signals[AE_STOP_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGPWR};
 
 /* The lowest free number is the one that is taken. Where there is no /dev/null, what is there must do: it cannot be written. */
-static void fill_descriptor(int number) {
+static void fill_descriptor(int number, int mode) {
     if (fcntl(number, F_GETFD) != -1 || errno != EBADF) return;
-    if (open("/dev/null", O_RDWR) != number && open("/", O_RDONLY | O_DIRECTORY) != number) _exit(1);
+    if (open("/dev/null", mode) != number && open("/", O_RDONLY | O_DIRECTORY) != number) _exit(1);
 }
 
 void ae_process_begin(void) {
-    for (int number = STDIN_FILENO; number <= STDERR_FILENO; number++) fill_descriptor(number);
+    fill_descriptor(STDIN_FILENO, O_WRONLY);
+    fill_descriptor(STDOUT_FILENO, O_RDONLY);
+    fill_descriptor(STDERR_FILENO, O_RDWR);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+}
+
+bool ae_stdout_is_closed(void) {
+    return (fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
 void ae_stop_signals_catch(void (*handler)(int), int flags, ae_stop_actions *before) {

@@ -6,8 +6,12 @@
 /* What a program owes the system it runs on. */
 
 /* First of all in main. Descriptors 0 to 2 that the caller has closed are opened on /dev/null, or the next files would get their numbers and
- * what is printed would land in them. SIGPIPE and SIGXFSZ are switched off: writing fails with EPIPE and EFBIG (ulimit -f) instead. */
+ * what is printed would land in them; reading of such an input and writing of results to such an output fail with EBADF, messages are lost.
+ * SIGPIPE and SIGXFSZ are switched off: writing fails with EPIPE and EFBIG (ulimit -f) instead. */
 void ae_process_begin(void);
+
+/* Whether the caller has closed standard output. A report on what went into files is then left out; results fail. */
+bool ae_stdout_is_closed(void);
 
 /* The signals that ask a program to stop: SIGINT (Ctrl-C) and SIGTERM, SIGHUP (a closed terminal), SIGUSR1, SIGUSR2 and SIGXCPU (the warning of a
  * scheduler and of a limit), SIGPWR (the mains are gone). */

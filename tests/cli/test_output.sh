@@ -108,4 +108,24 @@ for closed in '2>&-' '>&-' '<&-' '>&- 2>&-' '<&- >&- 2>&-'; do
     eval '"$aerie" score --model "$tiny" --input "$lines" --output closed.jsonl --force' "$closed" || fail "status $? with $closed"
     equal closed.jsonl whole.jsonl "closed streams: $closed"
 done
+seq 1 400 >text
+run 0 "$aerie" tokenizer train --input text --output t.model --vocab-size 273
+eval '"$aerie" data prepare --input text --tokenizer t.model --output prepared --heldout 0 >&-' || fail "a report that nobody hears is no failure: status $?"
+run 0 "$aerie" data validate prepared/train.h5
+# But results that are lost are a failure, and so is an input that is not there.
+lost() {
+    want=$1
+    shift
+    eval '"$aerie" '"$* 2>err"
+    got=$?
+    [ $got = "$want" ] || fail "status $got, expected $want: $*"
+    says "Bad file descriptor"
+}
+lost 2 'score --model "$tiny" --input "$lines" --quiet >&-'
+lost 2 'generate --model "$tiny" --input prompts --max-new 2 --quiet >&-'
+lost 2 'tokenizer encode --tokenizer t.model --input text >&-'
+lost 2 'inspect "$tiny" >&-'
+lost 2 '--version >&-'
+lost 3 'score --model "$tiny" --input - --quiet <&-'
+lost 3 'tokenizer encode --tokenizer t.model <&-'
 finish

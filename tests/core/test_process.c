@@ -46,7 +46,7 @@ Test(process, only_a_person_insists) {
               !ae_stop_signal_insists(SIGXCPU));
 }
 
-/* In a child, which has no output to lose. 0 when its next file gets a number above 2. */
+/* In a child, which has no output to lose. 0 when its next file gets a number above 2, and reading and writing fail where results would be lost. */
 static int file_after(bool in, bool out, bool err) {
     const pid_t child = fork();
     if (child == 0) {
@@ -55,8 +55,10 @@ static int file_after(bool in, bool out, bool err) {
         if (err) close(2);
         ae_process_begin();
         const int file = open("/dev/null", O_RDWR);
-        const bool written = write(1, "", 1) == 1 || !out;
-        _exit(file > 2 && written ? 0 : 1);
+        char byte = 0;
+        const bool told =
+            (!in || read(0, &byte, 1) < 0) && (!out || write(1, "", 1) < 0) && (!err || write(2, "", 1) == 1);
+        _exit(file > 2 && told && ae_stdout_is_closed() == out ? 0 : 1);
     }
     int status = -1;
     cr_assert_eq(waitpid(child, &status, 0), child);

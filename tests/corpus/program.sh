@@ -43,3 +43,8 @@ refused --size 3M
 status=0
 "$stories" --bytes 300k >/dev/full 2>"$folder/err" || status=$?
 [ "$status" -eq 4 ] || fail "expected status 4 on a full disk, found $status"
+for form in "" --text; do
+    status=0
+    "$stories" --bytes 1k $form >&- 2>"$folder/err" || status=$?
+    [ "$status" -eq 2 ] || fail "expected status 2 with a closed standard output, found $status"
+done

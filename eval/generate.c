@@ -153,6 +153,8 @@ static ae_status start(engine *e, const ae_ids *prompt) {
     const ptrdiff_t b = e->n_active;
     ae_decode_state_reset(&e->state, b);
     ae_decoder_prefill(e->decoder, &e->state, b, prompt->ids, prompt->n, e->logits, NULL);
+    st = e->model->be->failure();
+    if (st != AE_OK) return st;
     st = draw(e, j, e->logits, &e->tokens[b]);
     if (st == AE_OK && !j->finished) e->active[e->n_active++] = j;
     return st;
@@ -195,6 +197,7 @@ static ae_status step(engine *e) {
     ae_status st = e->io->check(e->io->context);
     if (st != AE_OK) return st;
     ae_decoder_step(e->decoder, &e->state, e->tokens, e->n_active, e->logits);
+    st = e->model->be->failure();
     for (ptrdiff_t b = 0; st == AE_OK && b < e->n_active; b++)
         st = draw(e, e->active[b], e->logits + b * e->model->config.V, &e->tokens[b]);
     for (ptrdiff_t b = e->n_active - 1; b >= 0; b--)

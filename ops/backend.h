@@ -39,6 +39,10 @@ typedef struct ae_backend {
     void (*zero)(void *device, size_t bytes);
     void (*copy)(void *to, const void *from, size_t bytes); /* device to device */
 
+    /* ops return nothing. One that could not be done, for want of scratch, leaves its results undefined, and what reads them next asks here: the
+     * first failure since the last call, AE_ERR_RESOURCE. Before a result leaves the device's world: an update, a score, an answer */
+    ae_status (*failure)(void);
+
     /* x as activations: x itself where both types are the same, else converted into `room` */
     ae_act *(*act_from_f32)(ae_act *room, const ae_f32 *x, ptrdiff_t n);
     /* the form that products take, in `weight_bytes` of room beside the float32 master; to be packed again when the master changed.

@@ -167,7 +167,7 @@ static ae_status guard(ae_run *run, const ae_step_result *r, const ae_batch *b) 
 }
 
 /* Where rows carry their state, it is moved on; a step that did not come out finite leaves none. */
-static ae_step_result train_on(ae_run *run, const ae_batch *batch) {
+static ae_status train_on(ae_run *run, const ae_batch *batch, ae_step_result *r) {
     const ae_schedule schedule = ae_train_schedule(run->config);
     const double lr = ae_schedule_lr(&schedule, run->state.step + 1);
     const bool carries = run->config->train.carry_state;
@@ -175,9 +175,11 @@ static ae_step_result train_on(ae_run *run, const ae_batch *batch) {
     if (carries) own = ae_carry_begin(&run->carry, batch);
     const double loss = ae_step_gradients_on(&run->model, run->pass, &own, run->plan.micro_rows,
                                              carries ? &run->carry.past : NULL, NULL);
-    const ae_step_result r = ae_step_update(&run->optimizer, loss, lr);
-    if (carries) ae_carry_end(&run->carry, !r.skipped || batch->n_targets == 0);
-    return r;
+    const ae_status st = run->be.failure(); /* nothing of such a step goes into the weights */
+    if (st != AE_OK) return st;
+    *r = ae_step_update(&run->optimizer, loss, lr);
+    if (carries) ae_carry_end(&run->carry, !r->skipped || batch->n_targets == 0);
+    return run->be.failure();
 }
 
 static ae_status one_step(ae_run *run, ae_progress *bar) {
@@ -187,7 +189,8 @@ static ae_status one_step(ae_run *run, ae_progress *bar) {
     ae_run_state *s = &run->state;
     double start = ae_now_s();
     AE_TRY(ae_loader_next(run->loader, &batch));
-    ae_step_result r = train_on(run, batch);
+    ae_step_result r;
+    AE_TRY(train_on(run, batch, &r));
     double seconds = ae_now_s() - start;
     s->step++;
     s->tokens += batch->n_tokens;

@@ -95,6 +95,7 @@ ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
                        .act_bytes = dtype == AE_DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float),
                        .alloc = ae_cpu_alloc,
                        .release = ae_cpu_release,
+                       .failure = ae_cpu_failure,
                        .upload = ae_cpu_copy,
                        .download = ae_cpu_copy,
                        .zero = ae_cpu_zero,

@@ -2,6 +2,7 @@
 
 #include "core/machine.h"
 #include "ops/cpu/act.h"
+#include "ops/cpu/memory.h"
 #include "ops/cpu/panels.h"
 
 #include <assert.h>
@@ -79,15 +80,14 @@ static void panels(float *out, const float *residual, const float *bias, const f
 
 #ifdef AE_ACT_BF16
 static float *take(ptrdiff_t n) {
-    float *room = malloc((size_t)n * sizeof *room);
-    if (!room) abort(); /* a product has no way to fail; the plan has left room for this */
-    return room;
+    return ae_cpu_room(_Alignof(float), (size_t)n * sizeof(float));
 }
 
 static void panels_residual(float *out, const float *residual, const ae_elem *x, const ae_cpu_weight *w,
                             const float *bias, ptrdiff_t M) {
     const ptrdiff_t n = M * w->cols * ae_panel_parts(w);
     float *room = take(n);
+    if (!room) return;
     for (ptrdiff_t i = 0; i < n; i += VF) vf_store_n(room + i, va_load_n(x + i, n - i), n - i);
     panels(out, residual, bias, room, w, M);
     free(room);
@@ -97,6 +97,7 @@ static void panels_few(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, c
                        ptrdiff_t M) {
     const ptrdiff_t n = M * w->rows;
     float *room = take(n);
+    if (!room) return;
     panels_residual(room, NULL, x, w, bias, M);
     for (ptrdiff_t i = 0; i < n; i += VF) va_store_n(out + i, vf_load_n(room + i, n - i), n - i);
     free(room);

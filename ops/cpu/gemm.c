@@ -5,6 +5,7 @@
 #include "ops/cpu/blocked.h"
 #include "ops/cpu/gemm_bf16.h"
 #include "ops/cpu/gemm_f32.h"
+#include "ops/cpu/memory.h"
 #include "ops/cpu/panels.h"
 #include "ops/cpu/product.h"
 #include "ops/cpu/team.h"
@@ -57,17 +58,23 @@ ae_products ae_products_chosen(void) {
     return chosen.products;
 }
 
-/* Scratch of this thread, kept from call to call: | its floats, in a line of their own | the floats |. */
+/* Scratch of this thread, kept from call to call: | its floats, in a line of their own | the floats |. NULL: none is to be had, which the backend
+ * tells (ops/cpu/memory.h). */
 static float *room_of(pthread_key_t key, ptrdiff_t floats) {
     enum { HEADER = 64 };
     char *room = pthread_getspecific(key);
     if (room && *(ptrdiff_t *)(void *)room >= floats) return (float *)(void *)(room + HEADER);
     free(room);
+    (void)pthread_setspecific(key, NULL); /* what has a place keeps it */
     const size_t bytes = (size_t)floats * sizeof(float) + HEADER,
                  padded = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    room = aligned_alloc(HUGE_PAGE, padded);
-    if (!room || pthread_setspecific(key, room) != 0)
-        abort();                                /* a product cannot fail; the plan has left room for this */
+    room = ae_cpu_room(HUGE_PAGE, padded);
+    if (room && pthread_setspecific(key, room) != 0) {
+        free(room);
+        room = NULL;
+        ae_cpu_note_failure(padded);
+    }
+    if (!room) return NULL;
     (void)madvise(room, padded, MADV_HUGEPAGE); /* advice: without it only slower */
     *(ptrdiff_t *)(void *)room = (ptrdiff_t)((padded - HEADER) / sizeof(float));
     return (float *)(void *)(room + HEADER);
@@ -90,8 +97,8 @@ static void product(const ae_gemm_args *g, const float *packed) {
     const engine e = engine_of(g);
     const int64_t part = ae_probe_part_begin();
     const bool done = e == LIBRARY_BF16 ? ae_gemm_bf16(g) : e == LIBRARY_F32 && ae_gemm_f32(g);
-    if (!done)
-        chosen.kernels->product(g, packed, room_of(chosen.tile_room, chosen.kernels->room(g->m, g->n)));
+    float *room = done ? NULL : room_of(chosen.tile_room, chosen.kernels->room(g->m, g->n));
+    if (room) chosen.kernels->product(g, packed, room);
     ae_probe_part_end(part);
 }
 
@@ -264,6 +271,7 @@ static ptrdiff_t turned_rows(ptrdiff_t m) {
 static void turned_tile(const ae_gemm_args *g, const uint16_t *blocked, ptrdiff_t i, ptrdiff_t rows) {
     const ptrdiff_t depth = ae_blocked_depth(g->k);
     uint16_t *a = (uint16_t *)(void *)room_of(chosen.part_room, depth * rows / 2);
+    if (!a) return;
     ae_gemm_args s = *g;
     s.m = ae_min(rows, g->m - i);
     s.k = depth;
@@ -291,6 +299,7 @@ static void run_slab(const ae_gemm_args *g, uint16_t *blocked) {
 static void run_turned(const ae_gemm_args *g) {
     const ptrdiff_t depth = slab_depth(g);
     uint16_t *blocked = (uint16_t *)(void *)room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    if (!blocked) return;
     for (ptrdiff_t p = 0; p < g->k; p += depth) {
         ae_gemm_args s = *g;
         s.k = ae_min(depth, g->k - p);
@@ -320,6 +329,7 @@ static void unpack_blocked(const ae_gemm_args *g, uint16_t *to) {
             continue;
         }
         float *wide = room_of(chosen.tile_room, g->k * AE_BLOCKED_COLS);
+        if (!wide) continue;
         const ae_gemm_operand b = ae_operand(AE_ELEM_F32, wide, AE_BLOCKED_COLS, false);
         ae_cpu_panels_unpack(wide, AE_BLOCKED_COLS, w, g->b.first + j, cols, 0, g->k);
         ae_blocked_pack(panel, &b, g->k, 0, cols);
@@ -349,6 +359,7 @@ static void run_unpacked(const ae_gemm_args *g) {
                     fit = ae_max(1, (UNPACKED_FLOATS / k - PITCH) / AE_BLOCKED_COLS) * AE_BLOCKED_COLS,
                     cols = ae_min(fit, ae_blocked_cols(g->n));
     float *room = room_of(chosen.turned_room, k * (cols + PITCH));
+    if (!room) return;
     for (ptrdiff_t j = 0; j < g->n; j += cols) {
         ae_gemm_args s = *g;
         s.n = ae_min(cols, g->n - j);
@@ -371,6 +382,7 @@ static void run_unpacked(const ae_gemm_args *g) {
 static void run_rounded(const ae_gemm_args *g) {
     const ptrdiff_t depth = ae_blocked_depth(g->k);
     float *room = room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    if (!room) return;
     uint16_t *blocked = (uint16_t *)(void *)room;
 #pragma omp parallel for schedule(dynamic) num_threads(ae_team())
     for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS)

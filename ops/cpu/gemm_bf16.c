@@ -2,6 +2,7 @@
 
 #include "core/machine.h"
 #include "ops/cpu/alone.h"
+#include "ops/cpu/memory.h"
 
 #include <dnnl.h>
 #include <pthread.h>
@@ -199,7 +200,7 @@ static bool reserve(room *r, size_t bytes) {
     if (bytes <= r->bytes) return true;
     free(r->at);
     r->bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    r->at = aligned_alloc(ALIGN, r->bytes);
+    r->at = ae_cpu_room(ALIGN, r->bytes);
     if (!r->at) r->bytes = 0;
     return r->at != NULL;
 }

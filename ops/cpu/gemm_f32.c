@@ -2,6 +2,7 @@
 
 #include "core/dims.h"
 #include "ops/cpu/alone.h"
+#include "ops/cpu/memory.h"
 
 #include <assert.h>
 #include <dnnl.h>
@@ -28,8 +29,8 @@ static void fill(const ae_gemm_args *g) {
 static void call_library(const ae_gemm_args *g, float beta) {
     const dnnl_status_t st = dnnl_sgemm(g->a.trans ? 'T' : 'N', g->b.trans ? 'T' : 'N', g->m, g->n, g->k,
                                         g->alpha, g->a.at, g->a.ld, g->b.at, g->b.ld, beta, g->c, g->ldc);
-    assert(st == dnnl_success);
-    (void)st;
+    assert(st != dnnl_invalid_arguments);
+    if (st != dnnl_success) ae_cpu_note_failure(0); /* its packing buffers */
 }
 
 /* to[j][i] = from[i][j] for an 8 x 8 block: pairs, quads, halves. */
@@ -87,8 +88,8 @@ static void multiply(const ae_gemm_args *g, float beta, float *room) {
 bool ae_gemm_f32(const ae_gemm_args *g) {
     float *room = NULL;
     const bool turning = g->a.trans && g->n >= TURN_MIN_COLS && g->k > 0;
-    if (turning) room = malloc((size_t)(g->m * ae_min(TURN_ROWS, g->k)) * sizeof *room);
-    if (turning && !room) return false;
+    if (turning) room = ae_cpu_room(_Alignof(float), (size_t)(g->m * ae_min(TURN_ROWS, g->k)) * sizeof *room);
+    if (turning && !room) return true; /* not done, and noted: other kernels would give other bits */
     const bool filled = g->bias || g->residual;
     const float beta = filled ? 1.0f : g->beta;
     if (filled) fill(g);

@@ -2,6 +2,7 @@
 
 #include "ops/cpu/team.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +23,37 @@ ae_status ae_cpu_alloc(void **ptr, size_t bytes) {
 void ae_cpu_release(void *ptr, size_t bytes) {
     (void)bytes;
     free(ptr);
+}
+
+atomic_long ae_cpu_rooms_left = -1;
+
+static atomic_size_t failed_bytes; /* of the first room that was not to be had; 0: none */
+
+void ae_cpu_note_failure(size_t bytes) {
+    size_t none = 0;
+    atomic_compare_exchange_strong(&failed_bytes, &none, bytes > 0 ? bytes : 1);
+}
+
+static bool is_refused(void) {
+    long left = atomic_load(&ae_cpu_rooms_left);
+    while (left > 0 && !atomic_compare_exchange_weak(&ae_cpu_rooms_left, &left, left - 1)) {
+    }
+    return left == 0;
+}
+
+void *ae_cpu_room(size_t align, size_t bytes) {
+    const size_t padded = (bytes + align - 1) / align * align;
+    void *room = is_refused() ? NULL : aligned_alloc(align, padded > 0 ? padded : align);
+    if (!room) ae_cpu_note_failure(bytes);
+    return room;
+}
+
+ae_status ae_cpu_failure(void) {
+    const size_t bytes = atomic_exchange(&failed_bytes, 0);
+    if (bytes == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_RESOURCE,
+                   "out of memory: %.1f MB of scratch could not be had in the middle of a pass",
+                   (double)bytes / 1e6);
 }
 
 static size_t chunk_at(size_t first, size_t bytes) {

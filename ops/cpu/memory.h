@@ -2,6 +2,7 @@
 #define AE_OPS_CPU_MEMORY_H
 #include "core/status.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 /* Memory of the CPU backend. A page lies where the processor is that first writes to it, so that big blocks are zeroed and copied by all
@@ -10,6 +11,15 @@ ae_status ae_cpu_alloc(void **ptr, size_t bytes);
 void ae_cpu_release(void *ptr, size_t bytes);
 void ae_cpu_zero(void *device, size_t bytes);
 void ae_cpu_copy(void *to, const void *from, size_t bytes); /* nothing overlaps */
+
+/* Scratch of an op, for free(); NULL when there is none. An op returns nothing: it then leaves undone what needs the scratch, and the backend tells
+ * of the first such failure when it is asked. From any thread. */
+void *ae_cpu_room(size_t align, size_t bytes);
+/* The row `failure` of the backend. */
+ae_status ae_cpu_failure(void);
+void ae_cpu_note_failure(size_t bytes);
+/* For tests: so many more rooms are to be had; below 0: as many as there is memory for. */
+extern atomic_long ae_cpu_rooms_left;
 
 /* Elements of float32 that go to one thread together, in sweeps over whole tensors. */
 enum { AE_SWEEP_CHUNK = 8192 };

@@ -1,6 +1,7 @@
 #include "ops/cpu/panels.h"
 
 #include "core/simd.h"
+#include "ops/cpu/memory.h"
 #include "ops/cpu/team.h"
 
 #include <assert.h>
@@ -215,12 +216,12 @@ void ae_cpu_panels_put(ae_weight *w_, ptrdiff_t first, ptrdiff_t n, const float 
 #pragma omp parallel num_threads(ae_team())
     {
         const size_t q = (size_t)w->cols, s = (size_t)ae_panel_groups(w);
-        char *room = malloc(s * sizeof(uint16_t) + q);
-        if (!room) abort(); /* a few kilobytes */
-        const filler f = {w, values, scales, (int8_t *)room + s * sizeof(uint16_t), (uint16_t *)(void *)room};
+        char *room = ae_cpu_room(_Alignof(uint16_t), s * sizeof(uint16_t) + q);
+        const filler f = {w, values, scales, room ? (int8_t *)room + s * sizeof(uint16_t) : NULL,
+                          (uint16_t *)(void *)room};
 #pragma omp for
         for (ptrdiff_t panel = from; panel < to; panel++)
-            put_panel(&f, panel, panel / each * part_rows + panel % each * LANES - first);
+            if (room) put_panel(&f, panel, panel / each * part_rows + panel % each * LANES - first);
         free(room);
     }
 }

@@ -1,4 +1,5 @@
 #include "core/simd.h"
+#include "ops/cpu/memory.h"
 #include "ops/cpu/panels.h"
 #include "ops/cpu/team.h"
 
@@ -178,8 +179,8 @@ static prepared room_for(const ae_cpu_weight *w, ptrdiff_t M) {
     const ptrdiff_t rows = padded_rows(M), parts = ae_panel_parts(w),
                     elements = parts * rows * entries(w, ae_panel_cols(w)),
                     scales = parts * rows * ae_panel_groups(w);
-    int32_t *x = malloc((size_t)(elements + 2 * scales) * sizeof *x);
-    if (!x) abort(); /* a product has no way to fail; the plan has left room for this */
+    int32_t *x = ae_cpu_room(_Alignof(int32_t), (size_t)(elements + 2 * scales) * sizeof *x);
+    if (!x) return (prepared){0};
     return (prepared){
         .x = x, .scales = (float *)(void *)(x + elements), .offsets = x + elements + scales, .rows = rows};
 }
@@ -535,6 +536,7 @@ void NAME(ae_cpu_panels_few)(float *out, const float *residual, const float *bia
     if (M <= 0) return;
     const target t = {out, residual, bias, M};
     const prepared p = room_for(w, M);
+    if (!p.x) return;
     const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w);
 #pragma omp parallel num_threads(ae_team())
     {

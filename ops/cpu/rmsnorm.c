@@ -1,6 +1,7 @@
 #include "ops/rmsnorm.h"
 
 #include "ops/cpu/act.h"
+#include "ops/cpu/memory.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/vmath.h"
 
@@ -127,8 +128,10 @@ typedef struct {
 static weight_sums sums_for(ptrdiff_t M, ptrdiff_t D) {
     weight_sums s = {.D = D, .rows = ae_max(GROUP_ROWS_MIN, ae_ceil_div(M, GROUPS_MAX))};
     s.groups = ae_ceil_div(M, s.rows);
-    s.total = calloc((size_t)(s.groups * D + 1), sizeof *s.total + sizeof *s.part);
-    if (!s.total) abort(); /* an op has no way to fail; the plan has left room for this */
+    const size_t bytes = (size_t)(s.groups * D + 1) * (sizeof *s.total + sizeof *s.part);
+    s.total = ae_cpu_room(_Alignof(double), bytes);
+    if (!s.total) return s;
+    memset(s.total, 0, bytes);
     s.part = (float *)(void *)(s.total + s.groups * D);
     return s;
 }
@@ -154,6 +157,7 @@ void AE_ROW_NAME(ae_cpu_rmsnorm_backward)(ae_f32 *dx_, ae_f32 *dw_, const ae_act
     const ae_elem *dz = ae_ca(dz_), *x = ae_ca(x_);
     const float *w = ae_cf(w_), *rstd = ae_cf(rstd_);
     const weight_sums s = sums_for(M, D);
+    if (!s.total) return;
 #pragma omp parallel num_threads(ae_team())
     {
 #pragma omp for

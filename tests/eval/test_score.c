@@ -1,6 +1,7 @@
 #include "core/h5.h"
 #include "eval/score.h"
 #include "model/source.h"
+#include "ops/cpu/memory.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -182,6 +183,22 @@ Test(score, numbers_that_overflow_are_no_score) {
     cr_assert_not_null(strstr(ae_error_message(), "token 1: expected a log-probability"), "%s",
                        ae_error_message());
     free(huge);
+    ae_scorer_delete(scorer);
+    fixture_close(&f);
+}
+
+/* Scratch that is not to be had is no score, and the next line has its own again. */
+Test(score, without_scratch_there_is_no_score) {
+    fixture f;
+    ae_scorer *scorer;
+    ae_scores scores;
+    fixture_open(&f, "tiny");
+    cr_assert_eq(ae_scorer_new(&scorer, &f.model, 0), AE_OK);
+    ae_cpu_rooms_left = 0;
+    cr_assert_eq(ae_scorer_run(scorer, f.tokens, f.positions, f.T, &scores), AE_ERR_RESOURCE);
+    ae_cpu_rooms_left = -1;
+    cr_assert_eq(ae_scorer_run(scorer, f.tokens, f.positions, f.T, &scores), AE_OK, "%s", ae_error_message());
+    cr_assert(isfinite(scores.logprobs[0]));
     ae_scorer_delete(scorer);
     fixture_close(&f);
 }

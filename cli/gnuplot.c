@@ -71,9 +71,9 @@ ae_status ae_gnuplot_draw(ae_gnuplot_fn *write, const void *what, const ae_gnupl
     const char *where = getenv("TMPDIR");
     char *folder = ae_path_join(where && *where ? where : "/tmp", "aerie-plot-XXXXXX");
     *bytes = NULL;
-    ae_status st =
-        mkdtemp(folder) ? draw_in(folder, write, what, size, kind, bytes, n_bytes) : ae_output_failed(folder);
-    ae_folder_remove(folder);
+    const bool made = mkdtemp(folder) != NULL;
+    ae_status st = made ? draw_in(folder, write, what, size, kind, bytes, n_bytes) : ae_output_failed(folder);
+    if (made) ae_folder_remove(folder);
     free(folder);
     return st;
 }

@@ -1,6 +1,7 @@
 #include "cli/plot.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "data/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -114,7 +115,7 @@ static ae_status read_lines(ae_run_curves *r, ae_reader *in) {
     }
 }
 
-/* The last part of a path, without what gnuplot would read as its own. */
+/* The last part of a path, without what gnuplot would read as its own and what is no UTF-8, which pictures and reports are in. */
 static char *label_of(const char *folder) {
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/') n--;
@@ -122,7 +123,10 @@ static char *label_of(const char *folder) {
     while (from > 0 && folder[from - 1] != '/') from--;
     char *name = strndup(folder + from, n - from);
     for (char *c = name; c && *c; c++)
-        if ((unsigned char)*c < ' ' || strchr("\"\\`$'", *c)) *c = '_';
+        if ((unsigned char)*c < ' ' || *c == 0x7f || strchr("\"\\`$'", *c)) *c = '_';
+    size_t valid = 0;
+    while (name && (valid += ae_utf8_prefix(name + valid, strlen(name + valid)), name[valid]))
+        name[valid] = '_';
     return name;
 }
 

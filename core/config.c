@@ -294,7 +294,8 @@ static ae_status set_tree(const value_at *at, yaml_document_t *doc, const yaml_n
     if (node == NULL || ae_yaml_is_null(node)) return set_owned(at, strdup(""));
     json_t *value = ae_yaml_to_json(doc, node);
     if (value == NULL)
-        return refused(at, "a value with scalar keys, each once, and no more than 100000 parts",
+        return refused(at,
+                       "a value with scalar keys, each once, and no more than 100000 parts and 16 MB of text",
                        "something else");
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     json_decref(value);

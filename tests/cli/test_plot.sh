@@ -89,4 +89,14 @@ done
 absent caught tmp/*/caught
 run 2 env TMPDIR=/nonexistent "$aerie" plot first --output none.svg
 says "/nonexistent"
+run 2 env TMPDIR=/dev/null "$aerie" plot first --output none.svg
+says "expected a place that can be written, found: Not a directory"
+# Names from other days are no UTF-8, pictures and reports are.
+latin=$(printf 'caf\351\303\251')
+cp -r first "$latin"
+for kind in svg html; do
+    run 0 "$aerie" plot "$latin" first --output latin.$kind
+    iconv -f UTF-8 -t UTF-8 latin.$kind >/dev/null || fail "latin.$kind is no UTF-8"
+    grep -q 'caf_é' latin.$kind || fail "latin.$kind lacks the run's name"
+done
 finish

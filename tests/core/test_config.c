@@ -191,10 +191,10 @@ Test(config, wrong_structure_is_refused) {
     expect_refused("train: {}\n---\nmodel: {}\n", "run.yaml:3: expected one YAML document, found a second");
     expect_refused("train: {datasets: {a: 1, a: 2}}\n",
                    "train.datasets: expected a value with scalar keys, each once, and no more than 100000 "
-                   "parts, found something else (run.yaml:1)");
+                   "parts and 16 MB of text, found something else (run.yaml:1)");
     expect_refused("train: {datasets: &x [*x]}\n",
                    "train.datasets: expected a value with scalar keys, each once, and no more than 100000 "
-                   "parts, found something else (run.yaml:1)");
+                   "parts and 16 MB of text, found something else (run.yaml:1)");
 }
 
 /* Ten lines that stand for 10^9 values; those of a key that is not read cost nothing. */
@@ -207,10 +207,41 @@ Test(config, aliases_of_aliases_are_bounded) {
         snprintf(text + n, sizeof text - n, "]\n");
     }
     expect_refused(text, "train.datasets: expected a value with scalar keys, each once, and no more than "
-                         "100000 parts, found something "
+                         "100000 parts and 16 MB of text, found something "
                          "else (run.yaml:2)");
     cr_assert_eq(read_text("train: {datasets: [&a x.h5, *a, *a]}\n"), AE_OK, "%s", ae_error_message());
     cr_assert_str_eq(train.datasets, "[\"x.h5\",\"x.h5\",\"x.h5\"]");
+}
+
+/* A text of 100 kB that a hundred thousand aliases could stand for. */
+Test(config, aliases_of_long_texts_are_bounded) {
+    enum { LONG = 100000, TIMES = 200 };
+    char *text = calloc(LONG + 8 * TIMES + 100, 1);
+    strcpy(text, "train: {datasets: [&a \"");
+    memset(text + strlen(text), 'x', LONG);
+    strcat(text, "\"");
+    for (int i = 0; i < TIMES; i++) strcat(text, ", *a");
+    strcat(text, "]}\n");
+    expect_refused(
+        text, "train.datasets: expected a value with scalar keys, each once, and no more than 100000 parts "
+              "and 16 MB of text, found something else (run.yaml:1)");
+    free(text);
+}
+
+/* 100 kB of brackets took half a minute. */
+Test(config, deep_nesting_is_refused_at_once, .timeout = 5) {
+    enum { DEEP = 200000 };
+    char *text = calloc(DEEP + 100, 1);
+    strcpy(text, "# deep\ntrain: {datasets: ");
+    memset(text + strlen(text), '[', DEEP);
+    expect_refused(text,
+                   "run.yaml:2: expected lists and maps no more than 66 deep in each other, found more");
+    free(text);
+    char fits[512] = "train: {datasets: ";
+    for (int i = 0; i < 64; i++) strcat(fits, "[");
+    for (int i = 0; i < 64; i++) strcat(fits, "]");
+    strcat(fits, "}\n");
+    cr_assert_eq(read_text(fits), AE_OK, "%s", ae_error_message());
 }
 
 Test(config, what_is_no_yaml_is_refused) {

@@ -5,13 +5,14 @@
 #include "train/checkpoint.h"
 
 #include <dirent.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- the folder ---- */
 
-/* metrics.jsonl comes first into a run's folder, for its lock: a start that was killed then has left it, empty. */
+/* metrics.jsonl comes first into a run's folder, for its lock, and config.yaml next, aside at first: a start that was killed then has left them. */
 static bool is_empty_metrics(const char *dir, const char *name) {
     if (strcmp(name, "metrics.jsonl") != 0) return false;
     char *path = ae_path_join(dir, name);
@@ -20,12 +21,16 @@ static bool is_empty_metrics(const char *dir, const char *name) {
     return is_empty;
 }
 
+bool ae_run_is_partial_config(const char *name) {
+    return fnmatch("config.yaml.*.part", name, 0) == 0;
+}
+
 static bool holds_nothing(const char *dir) {
     DIR *d = opendir(dir);
     size_t entries = 0;
     for (struct dirent *e; d && (e = readdir(d)) != NULL;)
-        entries +=
-            strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && !is_empty_metrics(dir, e->d_name);
+        entries += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+                   !is_empty_metrics(dir, e->d_name) && !ae_run_is_partial_config(e->d_name);
     if (d) closedir(d);
     return entries == 0;
 }

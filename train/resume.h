@@ -15,6 +15,8 @@ typedef enum {
 /* `checkpoint` (caller frees) is the folder to go on from, or NULL. A folder with something else in it is AE_ERR_USAGE,
  * one with damaged checkpoints only AE_ERR_INPUT. */
 ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint);
+/* Whether a file of a run's folder is a config.yaml that was not written to its end. */
+bool ae_run_is_partial_config(const char *name);
 
 /* What decides the order and content of the rows besides the keys: hashes of the sets, weights and phases (JSON, caller frees). Paths
  * are no part of it: a set may move. */

@@ -360,10 +360,11 @@ void ae_run_mark_best(ae_run *run) {
 }
 
 /* Events of a start that never reached a checkpoint would stand beside those of this one. */
-static void remove_events(const char *dir) {
+static void remove_left(const char *dir, bool with_events) {
     DIR *d = opendir(dir);
     for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        if (strncmp(e->d_name, "events.out.tfevents.", 20) != 0) continue;
+        const bool is_events = strncmp(e->d_name, "events.out.tfevents.", 20) == 0;
+        if (!(is_events && with_events) && !ae_run_is_partial_config(e->d_name)) continue;
         char *path = ae_path_join(dir, e->d_name);
         remove(path);
         free(path);
@@ -457,7 +458,7 @@ static ae_status open_outputs(ae_run *run, made *m) {
     AE_TRY(ae_config_write(&run->config->table, config));
     m->config = true;
     AE_TRY(ae_checkpoint_clean(dir));
-    if (!run->checkpoint) remove_events(dir);
+    remove_left(dir, !run->checkpoint);
     AE_TRY(ae_events_open(&run->events, dir, s->events_name, s->events_offset));
     AE_TRY(ae_run_state_set(&s->events_name, ae_events_name(&run->events)));
     AE_TRY(note_evaluation(run, line));

@@ -303,6 +303,16 @@ Test(run, a_start_killed_at_its_first_file_starts_again) {
     ASSERT_SAYS("found other files");
 }
 
+/* config.yaml is written aside first. */
+Test(run, a_start_killed_at_its_second_file_starts_again) {
+    ASSERT_OK(ae_folder_make(train_rig_path(&rig, "a")));
+    fclose(fopen(train_rig_path(&rig, "a/metrics.jsonl"), "w"));
+    fclose(fopen(train_rig_path(&rig, "a/config.yaml.4711-0.part"), "w"));
+    ASSERT_OK(train_rig_run(&rig, "a", "train.steps=1 optim.schedule=constant"));
+    cr_assert(exists("a/checkpoints/step-000001/DONE"));
+    cr_assert(!exists("a/config.yaml.4711-0.part"));
+}
+
 Test(run, keeps_the_newest_checkpoints) {
     ASSERT_OK(train_rig_run(&rig, "a", "train.checkpoint_every=2 train.keep=2"));
     cr_assert(exists("a/checkpoints/step-000012/DONE"));

@@ -1,19 +1,37 @@
 #include "core/status.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MESSAGE_BYTES = 4096 };
+enum { MESSAGE_BYTES = 4096, TAIL_BYTES = 1024 };
 
 static _Thread_local char message[MESSAGE_BYTES];
 
+static bool begins_character(char c) {
+    return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+/* Of a message that is too long the middle is left out: its end says what was found and what to do. */
+static void keep_ends(const char *text, size_t n) {
+    static const char cut[] = " ... ";
+    size_t head = MESSAGE_BYTES - TAIL_BYTES - sizeof cut, tail = n - TAIL_BYTES;
+    while (head > 0 && !begins_character(text[head])) head--;
+    while (tail < n && !begins_character(text[tail])) tail++;
+    snprintf(message, sizeof message, "%.*s%s%s", (int)head, text, cut, text + tail);
+}
+
 /* The message is one line whatever a file name or a parser put into it. */
 static void keep(const char *text) {
-    size_t n = strnlen(text, MESSAGE_BYTES - 1);
-    for (size_t i = 0; i < n; i++) message[i] = (unsigned char)text[i] < ' ' ? ' ' : text[i];
-    message[n] = '\0';
+    const size_t n = strlen(text);
+    if (n < MESSAGE_BYTES)
+        memcpy(message, text, n + 1);
+    else
+        keep_ends(text, n);
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < ' ') *c = ' ';
 }
 
 static size_t append_place(char *text, size_t n, const char *file, int line) {
@@ -23,14 +41,20 @@ static size_t append_place(char *text, size_t n, const char *file, int line) {
 }
 
 void ae_fail_at(const char *file, int line, const char *fmt, ...) {
-    char text[MESSAGE_BYTES]; /* apart, because an argument may be the message itself */
-    va_list args;
+    char text[MESSAGE_BYTES], *whole = NULL; /* apart, because an argument may be the message itself */
+    va_list args, again;
     va_start(args, fmt);
+    va_copy(again, args);
     int n = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
     if (n < 0) n = 0;
-    if (n < MESSAGE_BYTES) append_place(text, (size_t)n, file, line);
-    keep(text);
+    if (n < MESSAGE_BYTES)
+        append_place(text, (size_t)n, file, line);
+    else if ((whole = malloc((size_t)n + 1)) != NULL)
+        vsnprintf(whole, (size_t)n + 1, fmt, again);
+    keep(whole != NULL ? whole : text);
+    free(whole);
+    va_end(again);
+    va_end(args);
 }
 
 void ae_fail_prefix(const char *fmt, ...) {

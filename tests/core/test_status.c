@@ -45,6 +45,10 @@ Test(status, message_is_one_line_and_bounded) {
     ae_fail_at("f", 1, "%s", longer);
     cr_assert_gt(strlen(ae_error_message()), 1000);
     cr_assert_lt(strlen(ae_error_message()), 5000);
+    ae_fail_at("f", 1, "%s\xc3\xa9%s: expected a folder", longer, longer + 9000);
+    const size_t n = strlen(ae_error_message());
+    cr_assert_lt(n, 5000);
+    cr_assert_str_eq(ae_error_message() + n - 21, "xxx: expected a folder" + 1, "the end is kept");
     for (int i = 0; i < 3; i++) ae_fail_prefix("%s", longer);
     cr_assert_lt(strlen(ae_error_message()), 5000);
 }

@@ -104,7 +104,7 @@ static ae_status take_line(ae_run_curves *r, const char *text, size_t n, const c
 static ae_status read_lines(ae_run_curves *r, ae_reader *in) {
     ae_status bad = AE_OK;
     for (;;) {
-        char *line = NULL, where[4096];
+        char *line = NULL, where[AE_WHERE_BYTES];
         size_t n = 0;
         const ae_status st = ae_reader_line(in, &line, &n);
         if (st != AE_OK) return st;

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { GEMMA_EOS = 1, PROMPT_WHERE_BYTES = 512 };
+enum { GEMMA_EOS = 1 };
 
 static const char usage[] =
     "aerie generate --model M (--prompt STR | --input F.jsonl|-) [--output F|-] [--flags]\n\n"
@@ -45,7 +45,7 @@ typedef struct {
 } desk;
 
 static ae_status next_line(desk *d, ae_ids *prompt, bool *more) {
-    char *line = NULL, where[PROMPT_WHERE_BYTES];
+    char *line = NULL, where[AE_WHERE_BYTES];
     size_t n = 0;
     json_t *request = NULL;
     ae_status st = ae_reader_line(d->in, &line, &n);

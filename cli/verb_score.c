@@ -31,7 +31,7 @@ static ae_status score_lines(const options *o, const ae_loaded *l, ae_scorer *sc
     bar.unit = "line";
     ae_status st = AE_OK;
     for (;;) {
-        char *line = NULL, where[512];
+        char *line = NULL, where[AE_WHERE_BYTES];
         size_t n = 0;
         json_t *request = NULL, *answer = NULL;
         st = ae_reader_line(in, &line, &n);

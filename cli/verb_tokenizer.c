@@ -242,7 +242,7 @@ static ae_status each_line(const line_options *o, line_function *convert) {
     ae_reader *in = NULL;
     ae_results out = {0};
     ae_status st;
-    char *line = NULL, where[4096];
+    char *line = NULL, where[AE_WHERE_BYTES];
     size_t n = 0;
     ae_interrupt_catch();
     AE_TRY(ae_tokenizer_open(&t, o->tokenizer));

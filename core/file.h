@@ -2,6 +2,7 @@
 #define AE_CORE_FILE_H
 #include "core/status.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,6 +61,8 @@ ae_status ae_reader_read(ae_reader *r, void *buf, size_t n, size_t *got);
 /* What comes next, up to `wanted` bytes, without taking it; *bytes is valid until the next call. */
 ae_status ae_reader_peek(ae_reader *r, size_t wanted, const char **bytes, size_t *n);
 int64_t ae_reader_line_number(const ae_reader *r); /* of the line last returned, from 1 */
+/* Room for "FILE:LINE" of any file that can be opened. */
+enum { AE_WHERE_BYTES = PATH_MAX + 32 };
 int64_t
 ae_reader_offset(const ae_reader *r); /* bytes of the file consumed so far (compressed, where it is) */
 const char *ae_reader_name(const ae_reader *r);

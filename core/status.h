@@ -13,6 +13,9 @@ typedef enum {
     AE_ERR_INTERRUPTED = 130, /* SIGINT or SIGTERM */
 } ae_status;
 
+/* Room for any message, for who hands one to another thread. */
+enum { AE_MESSAGE_BYTES = 4096 };
+
 /* Keeps one line for this thread: file or field, expected, found, remedy; of one above 4 kB the two ends. Never prints. The place in the source is kept
  * apart and shown only when AERIE_DEBUG is set. */
 void ae_fail_at(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -197,7 +197,7 @@ static ae_status step_text(ae_documents *d, ae_block *b) {
 
 /* The text of one line. */
 static ae_status take_json_line(ae_documents *d, const char *text, size_t n) {
-    char where[4096];
+    char where[AE_WHERE_BYTES];
     snprintf(where, sizeof where, "%s:%lld", ae_reader_name(d->reader),
              (long long)ae_reader_line_number(d->reader));
     const ae_status st = ae_json_line(&d->line, text, n, &d->o.text_key, 1, where);

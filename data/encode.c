@@ -36,7 +36,7 @@ typedef struct {
     ae_encoded_count count;
     bool read_all;
     ae_status failure;
-    char message[2048];
+    char message[AE_MESSAGE_BYTES];
     ae_progress progress;
 } shared;
 

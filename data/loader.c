@@ -34,7 +34,7 @@ struct ae_loader {
     int64_t made, handed; /* under the lock, like all below */
     bool stop;
     ae_status failure;
-    char message[1024];
+    char message[AE_MESSAGE_BYTES];
 };
 
 static const ae_phase *phase_at(const ae_mixture *m, int64_t step) {

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/json.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,7 @@ out:
 
 static ae_status read_number(const json_t *entry, const char *name, const char *key, const char *path,
                              int64_t most, int64_t *out) {
-    char where[512];
+    char where[PATH_MAX + 128];
     snprintf(where, sizeof where, "%s: %.100s", path, name);
     const ae_status st = ae_json_int(entry, key, where, out);
     if (st != AE_OK || (*out >= 0 && *out <= most)) return st;

@@ -18,7 +18,7 @@ struct ae_saver {
     ptrdiff_t written; /* parameters that may change; under the lock, like all below */
     bool busy;
     ae_status failure;
-    char message[4096];
+    char message[AE_MESSAGE_BYTES];
 };
 
 static void set_written(ae_saver *s, ptrdiff_t n) {

@@ -51,6 +51,14 @@ printf '{"tokens": [1, 2]}\nnonsense\n' >bad
 run 3 "$aerie" score --model "$tiny" --input bad --output y
 says "bad:2: expected JSON, found an error at column 1: expected a value"
 absent y
+# However long the path is, the line's number is told.
+deep=$(printf '%0200d/%0200d/%0200d' 0 0 0)
+mkdir -p "$deep"
+mv bad "$deep"
+run 3 "$aerie" score --model "$tiny" --input "$deep/bad" --output y
+says "bad:2: expected JSON"
+run 3 "$aerie" generate --model "$tiny" --input "$deep/bad" --output y
+says "bad:2: expected JSON"
 echo '{"tokens": [1, 2]}' >prompts
 run 4 "$aerie" generate --model "$tiny" --input prompts --max-new 2 --output /dev/full
 says "no space left"

@@ -1,9 +1,11 @@
 #include "cli/gnuplot.h"
 
+#include "cli/interrupt.h"
 #include "core/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -32,7 +34,9 @@ static ae_status run_gnuplot(const char *folder) {
         return AE_FAIL(AE_ERR_USAGE,
                        "gnuplot: expected the program in PATH, found none; install it (Debian: gnuplot-nox)");
     if (error) return AE_FAIL(AE_ERR_RESOURCE, "gnuplot: cannot be started: %s", strerror(error));
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        if (ae_interrupt_check() != AE_OK) kill(child, SIGTERM);
+    if (ae_interrupt_check() != AE_OK) return AE_ERR_INTERRUPTED;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return AE_OK;
     char *text = NULL, *words = ae_path_join(folder, WORDS);
     size_t n = 0;
@@ -71,6 +75,7 @@ ae_status ae_gnuplot_draw(ae_gnuplot_fn *write, const void *what, const ae_gnupl
     const char *where = getenv("TMPDIR");
     char *folder = ae_path_join(where && *where ? where : "/tmp", "aerie-plot-XXXXXX");
     *bytes = NULL;
+    ae_interrupt_catch(); /* what is in the folder goes, and so does gnuplot */
     const bool made = mkdtemp(folder) != NULL;
     ae_status st = made ? draw_in(folder, write, what, size, kind, bytes, n_bytes) : ae_output_failed(folder);
     if (made) ae_folder_remove(folder);

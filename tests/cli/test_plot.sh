@@ -91,6 +91,22 @@ run 2 env TMPDIR=/nonexistent "$aerie" plot first --output none.svg
 says "/nonexistent"
 run 2 env TMPDIR=/dev/null "$aerie" plot first --output none.svg
 says "expected a place that can be written, found: Not a directory"
+# A signal takes gnuplot and the folder along.
+mkdir bin waits
+printf '#!/bin/sh\necho $$ >"$TMPDIR/started"\nexec sleep 60\n' >bin/gnuplot
+chmod +x bin/gnuplot
+TMPDIR=$work/waits PATH=$work/bin:$PATH "$aerie" plot first --output none.svg >out 2>err &
+pid=$!
+i=0
+while [ ! -s waits/started ] && [ $i -lt 200 ]; do sleep 0.1; i=$((i + 1)); done
+kill -TERM $pid
+wait $pid
+got=$?
+[ $got = 130 ] || fail "SIGTERM ended with status $got"
+says "stopped by SIGTERM"
+kill -0 "$(cat waits/started)" 2>/dev/null && fail "gnuplot goes on"
+ls waits | grep -q aerie-plot && fail "a folder is left"
+absent none.svg
 # Names from other days are no UTF-8, pictures and reports are.
 latin=$(printf 'caf\351\303\251')
 cp -r first "$latin"

@@ -63,7 +63,7 @@ static bool stderr_is_terminal(void) {
 static size_t line_columns(void) {
     struct winsize size = {0};
     if (isatty(STDERR_FILENO) != 1) return LINE_BYTES;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 79;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 79;
     return size.ws_col - 1U;
 }
 

@@ -166,6 +166,8 @@ Test(log, what_matters_least_leaves_a_narrow_terminal_first) {
         {50, "train  50%  100/200  0:50 left  loss 5.1601"},
         {36, "train  50%  100/200  0:50 left"},
         {22, "train  50%  100/200  "},
+        {12, "train  50% "},
+        {6, "train"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         cr_assert_str_eq(line_on(cases[i].columns), cases[i].line, "%hu columns: %s", cases[i].columns,

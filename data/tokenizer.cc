@@ -406,18 +406,22 @@ int least_size(const std::string &why) {
 }
 
 /* Pieces that this text gives when as many may be had as there are; 0 when that cannot be found out. */
-int most_pieces(const ae_tokenizer_training *a, Options options, const char *text, size_t n) {
+ae_status most_pieces(const ae_tokenizer_training *a, Options options, const char *text, size_t n,
+                      int *most) {
     Trained t;
     sp::SentencePieceProcessor p;
     options["hard_vocab_limit"] = "false";
-    const bool trained =
-        train_apart(options, text, n, a->check, &t) == AE_OK && p.LoadFromSerializedProto(t.model).ok();
-    return trained ? p.GetPieceSize() : 0;
+    const ae_status st = train_apart(options, text, n, a->check, &t);
+    *most = st == AE_OK && p.LoadFromSerializedProto(t.model).ok() ? p.GetPieceSize() : 0;
+    return st;
 }
 
 ae_status training_failed(const ae_tokenizer_training *a, const Options &options, const char *text, size_t n,
                           const std::string &why) {
-    const int least = least_size(why), most = least ? 0 : most_pieces(a, options, text, n);
+    const int least = least_size(why);
+    int most = 0;
+    const ae_status st = least ? AE_OK : most_pieces(a, options, text, n, &most);
+    if (st != AE_OK) return st;
     if (least)
         return AE_FAIL(AE_ERR_USAGE,
                        "vocabulary size: expected at least %d (bytes, control tokens, characters), found %d",

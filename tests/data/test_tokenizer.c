@@ -306,6 +306,26 @@ Test(tokenizer, training_refuses_what_cannot_be) {
                     "small.txt:1: expected UTF-8 text, found byte 0xC3 at offset 3");
 }
 
+static int checks_left;
+
+static ae_status stop_after_some(void) {
+    return checks_left-- > 0 ? AE_OK : AE_FAIL(AE_ERR_INTERRUPTED, "stopped");
+}
+
+/* Whatever was at work then: also the second training, which looks for the size that would do. */
+Test(tokenizer, a_stop_is_told_as_one) {
+    static const char small[] = "the cat and the dog and the bird\nand the cat again 12\n";
+    const char *input = scratch_write("small.txt", small, strlen(small));
+    ae_tokenizer_training a = training(&input, scratch_path("small.model"), "bpe", 5000);
+    a.check = stop_after_some;
+    for (int after = 0;; after++) {
+        checks_left = after;
+        const ae_status st = ae_tokenizer_train(&a);
+        if (checks_left >= 0) break;
+        cr_assert_eq(st, AE_ERR_INTERRUPTED, "after %d: %s", after, ae_error_message());
+    }
+}
+
 /* The size named in the refusal is one that works. */
 Test(tokenizer, a_text_too_small_names_the_size_it_gives) {
     static const char small[] = "the cat and the dog and the bird\nand the cat again 12\n";

@@ -47,7 +47,7 @@ static ae_status trainee_init(trainee *t, const ae_bench *b, const ae_plan *plan
     const ae_pass_dims dims = {.B = plan->micro_rows,
                                .T = b->row_tokens,
                                .recompute_blocks = plan->recompute_blocks,
-                               .lean_mlps = plan->lean_mlps};
+                               .recompute_mlps = plan->recompute_mlps};
     ae_status st;
     AE_TRY(ae_model_init(&t->model, &b->be, &b->config, true));
     AE_TRY(ae_model_set_initial(&t->model, 1));
@@ -109,7 +109,7 @@ static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
                                      .batch_rows = b->batch,
                                      .micro_rows = b->micro_rows,
                                      .recompute_blocks = b->recompute,
-                                     .lean_mlps = b->recompute_mlps,
+                                     .recompute_mlps = b->recompute_mlps,
                                      .program_bytes = ae_rss_bytes(),
                                      .available_bytes = available,
                                      .limit = limited ? "--memory-gb" : NULL};
@@ -175,10 +175,10 @@ ae_status ae_bench_train(ae_bench *b) {
     ae_bench_say(
         b,
         "training   %s, %td rows of %td tokens, micro-batches of %td, %td MLPs and %td blocks recomputed%s",
-        b->shape, (ptrdiff_t)b->batch, (ptrdiff_t)b->row_tokens, plan.micro_rows, plan.lean_mlps,
+        b->shape, (ptrdiff_t)b->batch, (ptrdiff_t)b->row_tokens, plan.micro_rows, plan.recompute_mlps,
         plan.recompute_blocks, plan.pack_at_use ? ", weights packed at each use" : "");
     ae_bench_put(b, "pack_at_use", plan.pack_at_use);
-    ae_bench_put(b, "recompute_mlps", (double)plan.lean_mlps);
+    ae_bench_put(b, "recompute_mlps", (double)plan.recompute_mlps);
     ae_bench_put(b, "recompute_blocks", (double)plan.recompute_blocks);
     ae_bench_put_text(b, "shape", b->shape);
     ae_bench_put(b, "row_tokens", (double)b->row_tokens);

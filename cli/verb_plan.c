@@ -71,7 +71,7 @@ static ae_status print_json(const ae_run *run, const work *w) {
     json_t *root =
         json_pack("{s:I, s:b, s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f}", "parameters",
                   (json_int_t)p->parameters, "pack_at_use", (int)p->pack_at_use, "recompute_mlps",
-                  (json_int_t)p->lean_mlps, "micro_rows", (json_int_t)p->micro_rows, "recompute_blocks",
+                  (json_int_t)p->recompute_mlps, "micro_rows", (json_int_t)p->micro_rows, "recompute_blocks",
                   (json_int_t)p->recompute_blocks, "memory_bytes", memory, "flops_per_token",
                   p->flops_per_token, "step_flops", w->step_flops, "total_flops", w->total_flops,
                   "peak_flops_per_s", w->peak_flops, "step_s", w->step_s, "total_s", w->total_s);

@@ -111,14 +111,14 @@ static ae_status add_rows(ae_perplexity *r, const ae_perplexity_plan *p, const a
     double nats = 0;
     int64_t targets = count_targets(batch->weights, rows * p->T);
     if (targets == 0 && !p->carry) return AE_OK;
-    const ae_past past = {.before = state, .after = state};
+    const ae_carried_rows carried = {.before = state, .after = state};
     ae_micro_batch b = {.tokens = batch->tokens,
                         .targets = batch->targets,
                         .positions = batch->positions,
                         .weights = batch->weights,
                         .B = rows,
                         .T = p->T,
-                        .past = p->carry ? &past : NULL};
+                        .carried = p->carry ? &carried : NULL};
     ae_model_score_pass(m, pass, &b, &nats, NULL, 0, NULL, NULL);
     r->nats += nats;
     r->targets += targets;

@@ -1,7 +1,7 @@
 #ifndef AE_EVAL_PERPLEXITY_H
 #define AE_EVAL_PERPLEXITY_H
 #include "data/token_set.h"
-#include "model/model.h"
+#include "model/pass.h"
 
 #include <signal.h>
 #include <stdbool.h>

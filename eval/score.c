@@ -1,5 +1,7 @@
 #include "eval/score.h"
 
+#include "model/pass.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,5 @@
+#include "model/pass.h"
+
 #include "core/arena.h"
 #include "model/decode.h"
 #include "model/views.h"
@@ -57,11 +59,11 @@ static void take_batch(ae_pass *p, ae_arena *a, const ae_model_config *c, ptrdif
     p->sines = attends ? take_f32(a, angles) : NULL;
 }
 
-/* The sizes for block i of a training pass, with what it makes again in backward. */
-static ae_block_dims lean_dims(const ae_pass *p, const ae_block_dims *n, ptrdiff_t i) {
+/* The sizes for block i of a training pass, with what backward recomputes. */
+static ae_block_dims block_dims(const ae_pass *p, const ae_block_dims *n, ptrdiff_t i) {
     ae_block_dims d = *n;
-    if (!ae_stream_needed(p->be)) d.lean |= AE_LEAN_RECURRENT;
-    if (i < p->dims.lean_mlps) d.lean |= AE_LEAN_MLP;
+    if (!ae_stream_needed(p->be)) d.recompute |= AE_RECOMPUTE_GATES;
+    if (i < p->dims.recompute_mlps) d.recompute |= AE_RECOMPUTE_MLP;
     return d;
 }
 
@@ -83,10 +85,10 @@ static void take_training_blocks(ae_pass *p, ae_arena *a, const ae_backend *be, 
         if (again || needed) b->x = take_f32(a, stream);
         if (again) continue;
         const ae_block_kind kind = c->pattern[i] == AE_ATTENTION ? AE_ATTENTION : AE_RECURRENT;
-        const ae_block_dims lean = lean_dims(p, n, i);
+        const ae_block_dims own = block_dims(p, n, i);
         if (needed) b->mid = take_f32(a, stream);
-        b->temporal_saved = ae_arena_take(a, ae_model_temporal_saved_bytes(be, kind, &lean));
-        b->mlp_saved = ae_arena_take(a, be->mlp_saved_bytes(be, &lean));
+        b->temporal_saved = ae_arena_take(a, ae_model_temporal_saved_bytes(be, kind, &own));
+        b->mlp_saved = ae_arena_take(a, be->mlp_saved_bytes(be, &own));
     }
     p->x_last = needed ? take_f32(a, stream) : shared.x;
     p->kept = needed ? NULL : ae_arena_take(a, (size_t)stream * be->act_bytes);
@@ -110,8 +112,8 @@ static void take_scratch(ae_pass *p, ae_arena *a, const ae_backend *be, const ae
                          const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T;
     const size_t mark = ae_arena_mark(a), act_bytes = (size_t)(M * c->D) * be->act_bytes;
-    const ae_block_dims lean = lean_dims(p, n, 0); /* block 0 is among the leanest, which need most scratch */
-    p->scratch = ae_arena_take(a, ae_model_most_block_bytes(be, c, p->training ? &lean : n).scratch);
+    const ae_block_dims first = block_dims(p, n, 0); /* recomputes most, which needs most scratch */
+    p->scratch = ae_arena_take(a, ae_model_most_block_bytes(be, c, p->training ? &first : n).scratch);
     ae_arena_rewind(a, mark);
     p->z = ae_arena_take(a, act_bytes);
     p->dz = p->training ? ae_arena_take(a, act_bytes) : NULL;
@@ -133,7 +135,7 @@ static void take_memory(ae_pass *p, ae_arena *a, const ae_backend *be, const ae_
 
 static ae_pass_dims clamped(ae_pass_dims n, const ae_model_config *c, bool training) {
     n.recompute_blocks = training ? ae_max(0, ae_min(n.recompute_blocks, c->blocks)) : 0;
-    n.lean_mlps = training ? ae_max(0, ae_min(n.lean_mlps, c->blocks)) : 0;
+    n.recompute_mlps = training ? ae_max(0, ae_min(n.recompute_mlps, c->blocks)) : 0;
     return n;
 }
 
@@ -209,25 +211,26 @@ static block_state state_of(const ae_decode_state *s, ptrdiff_t block, ptrdiff_t
 
 /* The ops replace a state by the next one; `before` stays for backward, and for running forward again. */
 static void forward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all,
-                          const ae_past *past) {
+                          const ae_carried_rows *carried) {
     const block_memory *b = &p->blocks[i];
-    const ae_block_dims dims = lean_dims(p, all, i), *n = &dims;
+    const ae_block_dims dims = block_dims(p, all, i), *n = &dims;
     const ae_block_batch batch = {p->positions, p->cosines, p->sines};
     const ae_block_room room = {b->temporal_saved, b->mlp_saved, p->scratch};
     block_state s;
-    if (past != NULL) {
-        s = state_of(past->after, i, past->first);
-        if (past->before != past->after)
-            ae_decode_state_copy_block(past->after, past->first, past->before, past->first, i, n->B);
+    if (carried != NULL) {
+        s = state_of(carried->after, i, carried->first);
+        if (carried->before != carried->after)
+            ae_decode_state_copy_block(carried->after, carried->first, carried->before, carried->first, i,
+                                       n->B);
     }
-    ae_model_block_forward(m, i, output_of(p, m, i), b->mid, b->x, past != NULL ? &s.recurrent : NULL,
-                           past != NULL ? &s.attention : NULL, &batch, n, &room);
+    ae_model_block_forward(m, i, output_of(p, m, i), b->mid, b->x, carried != NULL ? &s.recurrent : NULL,
+                           carried != NULL ? &s.attention : NULL, &batch, n, &room);
 }
 
-static void advance(const ae_past *past, const ae_micro_batch *b) {
-    assert(past->first >= 0 && past->first + b->B <= past->after->B);
+static void advance(const ae_carried_rows *carried, const ae_micro_batch *b) {
+    assert(carried->first >= 0 && carried->first + b->B <= carried->after->B);
     for (ptrdiff_t row = 0; row < b->B; row++)
-        past->after->positions[past->first + row] = b->positions[(row + 1) * b->T - 1] + 1;
+        carried->after->positions[carried->first + row] = b->positions[(row + 1) * b->T - 1] + 1;
 }
 
 /* Up to the normed last stream, which the head takes. */
@@ -238,8 +241,8 @@ static void forward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     upload_batch(p, c, b);
     p->be->embedding_forward(p->blocks[0].x, m->views->table->packed, p->tokens, ae_model_embedding_scale(c),
                              M, c->D);
-    for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(p, m, i, &n, b->past);
-    if (b->past != NULL) advance(b->past, b);
+    for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(p, m, i, &n, b->carried);
+    if (b->carried != NULL) advance(b->carried, b);
     p->be->rmsnorm_forward(p->z, p->kept, p->rstd, p->x_last, m->views->final_norm->value, (float)c->norm_eps,
                            M, c->D);
 }
@@ -247,23 +250,23 @@ static void forward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
 /* ---- backward ---- */
 
 static void backward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all,
-                           const ae_past *past) {
+                           const ae_carried_rows *carried) {
     const ae_backend *be = p->be;
     const block_memory *b = &p->blocks[i];
     const ae_block_view *v = &m->views->blocks[i];
     const ae_block_batch batch = {p->positions, p->cosines, p->sines};
-    const ae_block_dims dims = lean_dims(p, all, i), *n = &dims;
+    const ae_block_dims dims = block_dims(p, all, i), *n = &dims;
     /* writes the same bits over the output, which nobody reads any more */
-    if (i < p->dims.recompute_blocks) forward_block(p, m, i, all, past);
+    if (i < p->dims.recompute_blocks) forward_block(p, m, i, all, carried);
     block_state s;
-    if (past != NULL) s = state_of(past->before, i, past->first);
+    if (carried != NULL) s = state_of(carried->before, i, carried->first);
     be->mlp_backward(be, p->d, &v->mlp.g, b->mlp_saved, b->mid, &v->mlp.p, n, p->scratch);
     if (v->kind == AE_ATTENTION)
         be->attention_block_backward(be, p->d, &v->attention.g, b->temporal_saved, b->x, &v->attention.p,
-                                     past != NULL ? &s.attention : NULL, &batch, n, p->scratch);
+                                     carried != NULL ? &s.attention : NULL, &batch, n, p->scratch);
     else
         be->recurrent_backward(be, p->d, &v->recurrent.g, b->temporal_saved, b->x, &v->recurrent.p,
-                               past != NULL ? &s.recurrent : NULL, &batch, n, p->scratch);
+                               carried != NULL ? &s.recurrent : NULL, &batch, n, p->scratch);
 }
 
 static void backward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
@@ -274,7 +277,7 @@ static void backward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     const ae_act *kept = p->kept != NULL ? p->kept : p->be->act_from_f32(NULL, p->x_last, 0);
     p->be->zero(p->d, (size_t)(M * c->D) * sizeof(float));
     p->be->rmsnorm_backward(p->d, v->final_norm->grad, p->dz, kept, v->final_norm->value, p->rstd, M, c->D);
-    for (ptrdiff_t i = c->blocks - 1; i >= 0; i--) backward_block(p, m, i, &n, b->past);
+    for (ptrdiff_t i = c->blocks - 1; i >= 0; i--) backward_block(p, m, i, &n, b->carried);
     if (v->table->grad != NULL)
         p->be->embedding_backward(v->table->grad, p->d, p->tokens, ae_model_embedding_scale(c), M, c->D);
 }
@@ -294,7 +297,7 @@ static double fetch_nll(const ae_pass *p, const ae_micro_batch *b, float *nll) {
 
 void ae_model_train_pass(ae_model *m, ae_pass *p, const ae_micro_batch *b, float grad_scale, double *nll_sum,
                          float *nll) {
-    assert(p->training && m->training && (b->past == NULL || b->past->before != b->past->after));
+    assert(p->training && m->training && (b->carried == NULL || b->carried->before != b->carried->after));
     const ae_model_views *v = m->views;
     forward(p, m, b);
     p->be->head_loss(p->nll, p->dz, v->table->grad, p->z, v->table->packed, p->targets, p->weights,

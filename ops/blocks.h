@@ -7,8 +7,8 @@
 struct ae_backend;
 
 enum {
-    AE_LEAN_RECURRENT = 1, /* convolution and gates: cheap */
-    AE_LEAN_MLP = 2        /* gate and up: two of the nine products of a training step */
+    AE_RECOMPUTE_GATES = 1, /* convolution and gates: cheap */
+    AE_RECOMPUTE_MLP = 2    /* gate and up: two of the nine products of a training step */
 };
 
 /* The composite rows: whole residual branches, out = x + f(rmsnorm(x)). A plain backend composes them from the smaller rows
@@ -29,8 +29,8 @@ typedef struct {
     ptrdiff_t W, K;    /* attention window (< 0: none), taps */
     ptrdiff_t R;       /* elements of a head that RoPE turns */
     float norm_eps;
-    bool inference; /* no backward will follow */
-    unsigned lean;  /* AE_LEAN_*: what is made again in backward instead of kept; the same bits */
+    bool inference;     /* no backward will follow */
+    unsigned recompute; /* AE_RECOMPUTE_*: backward recomputes it instead of keeping it; the same bits */
 } ae_block_dims;
 
 /* What a batch carries to every block. */

@@ -50,7 +50,7 @@ ae_batch ae_carry_begin(ae_carry *c, const ae_batch *batch) {
         count_from_base(c->positions + row * b.T, batch->positions + row * b.T, b.T, before->positions[row],
                         &c->bases[row]);
     b.positions = c->positions;
-    c->past = (ae_past){.before = before, .after = &c->states[1 - c->now]};
+    c->rows = (ae_carried_rows){.before = before, .after = &c->states[1 - c->now]};
     return b;
 }
 

@@ -2,6 +2,7 @@
 #define AE_TRAIN_CARRY_H
 #include "data/loader.h"
 #include "model/decode.h"
+#include "model/pass.h"
 
 /* What rows carry from step to step (train.carry_state): row b of a step goes on from the state that row b of the step before left, so
  * that a document longer than a row keeps its past. There are two states, since backward starts from the one that forward found.
@@ -13,12 +14,12 @@ typedef struct {
     int now;                   /* the one that the next step starts from */
     int32_t *bases;     /* [B] where the open document of a row counts from: 0 unless its state was lost */
     int32_t *positions; /* [B, T] of the step at work, as the states count them */
-    ae_past past;
+    ae_carried_rows rows;
 } ae_carry;
 
 /* Host and device. */
 size_t ae_carry_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t T);
-/* All rows without a past. */
+/* All rows start empty. */
 ae_status ae_carry_init(ae_carry *c, const ae_model *m, ptrdiff_t B, ptrdiff_t T);
 void ae_carry_free(ae_carry *c);
 

@@ -174,7 +174,7 @@ static ae_status train_on(ae_run *run, const ae_batch *batch, ae_step_result *r)
     ae_batch own = *batch;
     if (carries) own = ae_carry_begin(&run->carry, batch);
     const double loss = ae_step_gradients_on(&run->model, run->pass, &own, run->plan.micro_rows,
-                                             carries ? &run->carry.past : NULL, NULL);
+                                             carries ? &run->carry.rows : NULL, NULL);
     const ae_status st = run->be.failure(); /* nothing of such a step goes into the weights */
     if (st != AE_OK) return st;
     *r = ae_step_update(&run->optimizer, loss, lr);

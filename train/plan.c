@@ -5,6 +5,7 @@
 #include "core/threads.h"
 #include "data/loader.h"
 #include "eval/generate.h"
+#include "model/pass.h"
 #include "train/carry.h"
 #include "train/checkpoint.h"
 
@@ -69,21 +70,22 @@ static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     return pass > samples ? pass : samples;
 }
 
-/* Weights packed at use; and made again in backward so many lean MLPs, then so many whole blocks beside. */
+/* Weights packed at use; MLPs that recompute gate and up; blocks that recompute everything. */
 typedef struct {
     bool pack_at_use;
-    ptrdiff_t lean_mlps, recompute_blocks;
-} thrift;
+    ptrdiff_t recompute_mlps, recompute_blocks;
+} memory_choice;
 
 /* Sizes that follow from the choices; whether all of it fits. */
-static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t micro_rows, thrift t) {
+static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t micro_rows,
+                 memory_choice t) {
     ae_pass_dims n = {.B = micro_rows,
                       .T = r->row_tokens,
                       .recompute_blocks = t.recompute_blocks,
-                      .lean_mlps = t.lean_mlps};
+                      .recompute_mlps = t.recompute_mlps};
     p->micro_rows = micro_rows;
     p->recompute_blocks = t.recompute_blocks;
-    p->lean_mlps = t.lean_mlps;
+    p->recompute_mlps = t.recompute_mlps;
     p->pack_at_use = t.pack_at_use;
     p->values_bytes = s->values_bytes[t.pack_at_use];
     p->pass_bytes = ae_pass_bytes(r->be, r->model, n, true);
@@ -103,7 +105,7 @@ static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t
 /* ---- choices ---- */
 
 /* Even splits of the batch, from the largest allowed down. */
-static bool choose_rows(ae_plan *p, const ae_plan_request *r, const sizes *s, thrift t) {
+static bool choose_rows(ae_plan *p, const ae_plan_request *r, const sizes *s, memory_choice t) {
     ptrdiff_t most = ae_min(r->batch_rows, ae_max(1, AE_PLAN_MICRO_TOKENS / r->row_tokens));
     for (ptrdiff_t parts = ae_ceil_div(r->batch_rows, most), before = 0; parts <= r->batch_rows; parts++) {
         ptrdiff_t rows = ae_ceil_div(r->batch_rows, parts);
@@ -113,23 +115,24 @@ static bool choose_rows(ae_plan *p, const ae_plan_request *r, const sizes *s, th
     return false;
 }
 
-/* The level-th of what may be chosen, from the quickest to the leanest; what the request fixes stays. */
-static thrift thrift_of(const ae_plan_request *r, bool packs, ptrdiff_t level) {
+/* The level-th of what may be chosen, from the quickest to the smallest; what the request fixes stays. */
+static memory_choice choice_of(const ae_plan_request *r, bool packs, ptrdiff_t level) {
     const bool at_use = packs && level > 0;
     level -= at_use;
     const ptrdiff_t blocks = r->model->blocks;
-    const bool free_mlps = r->lean_mlps < 0;
-    const ptrdiff_t mlps = free_mlps ? ae_min(level, blocks) : r->lean_mlps;
+    const bool free_mlps = r->recompute_mlps < 0;
+    const ptrdiff_t mlps = free_mlps ? ae_min(level, blocks) : r->recompute_mlps;
     const ptrdiff_t more = free_mlps ? ae_max(0, level - blocks) : level;
-    return (thrift){at_use, mlps, r->recompute_blocks < 0 ? ae_min(more, blocks) : r->recompute_blocks};
+    return (memory_choice){at_use, mlps,
+                           r->recompute_blocks < 0 ? ae_min(more, blocks) : r->recompute_blocks};
 }
 
 static bool choose(ae_plan *p, const ae_plan_request *r, const sizes *s) {
-    const ptrdiff_t free_choices = (r->lean_mlps < 0) + (r->recompute_blocks < 0);
+    const ptrdiff_t free_choices = (r->recompute_mlps < 0) + (r->recompute_blocks < 0);
     const bool packs = s->values_bytes[true] < s->values_bytes[false];
-    if (r->micro_rows == 0 && choose_rows(p, r, s, thrift_of(r, packs, 0))) return true;
+    if (r->micro_rows == 0 && choose_rows(p, r, s, choice_of(r, packs, 0))) return true;
     for (ptrdiff_t level = 0; level <= packs + free_choices * r->model->blocks; level++)
-        if (fits(p, r, s, ae_max(1, r->micro_rows), thrift_of(r, packs, level))) return true;
+        if (fits(p, r, s, ae_max(1, r->micro_rows), choice_of(r, packs, level))) return true;
     return false;
 }
 
@@ -147,16 +150,16 @@ static bool shorten(ae_plan *trial, ae_plan_request *r, const sizes *s, bool kee
 static void find_remedy(const ae_plan *p, const ae_plan_request *r, const sizes *s, char *out, size_t n) {
     ae_plan trial = *p;
     ae_plan_request freer = *r;
-    freer.recompute_blocks = freer.lean_mlps = -1;
+    freer.recompute_blocks = freer.recompute_mlps = -1;
     if (choose(&trial, &freer, s)) {
         snprintf(out, n, "train.recompute=%td train.recompute_mlps=%td would fit", trial.recompute_blocks,
-                 trial.lean_mlps);
+                 trial.recompute_mlps);
         return;
     }
     freer.micro_rows = 0;
     if (choose(&trial, &freer, s)) {
         snprintf(out, n, "train.micro_rows=%td train.recompute=%td train.recompute_mlps=%td would fit",
-                 trial.micro_rows, trial.recompute_blocks, trial.lean_mlps);
+                 trial.micro_rows, trial.recompute_blocks, trial.recompute_mlps);
         return;
     }
     ae_plan_request fewer = freer;
@@ -218,7 +221,7 @@ void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out) {
     row(out, "gradients", p->gradients_bytes, "");
     row(out, "optimiser", p->optimizer_bytes, "");
     snprintf(note, sizeof note, "%td x %td tokens, of %td blocks %td recomputed, %td MLPs", p->micro_rows,
-             r->row_tokens, r->model->blocks, p->recompute_blocks, p->lean_mlps);
+             r->row_tokens, r->model->blocks, p->recompute_blocks, p->recompute_mlps);
     row(out, "activations and workspace", p->pass_bytes, note);
     row(out, "loader", p->loader_bytes, "");
     if (p->carry_bytes > 0) row(out, "carried states", p->carry_bytes, "");

@@ -6,9 +6,8 @@
 #include <stdio.h>
 
 /* What a run will need, before it starts: a memory table whose sum is the predicted peak of resident memory, FLOPs, and the
- * choices that trade memory for time: rows of a micro-batch, weights packed for each product instead of once a step, MLPs that make their
- * gate and up projections again in backward (lean), and whole blocks that run forward again there. None but the first changes a bit of
- * the result. */
+ * choices that trade memory for time: rows of a micro-batch, weights packed for each product instead of once a step, MLPs that recompute
+ * gate and up in backward, and whole blocks that do. None but the first changes a bit of the result. */
 
 typedef struct {
     const ae_backend *be;
@@ -16,7 +15,7 @@ typedef struct {
     ptrdiff_t row_tokens, batch_rows;
     ptrdiff_t micro_rows;       /* 0: chosen */
     ptrdiff_t recompute_blocks; /* -1: chosen */
-    ptrdiff_t lean_mlps;        /* -1: chosen */
+    ptrdiff_t recompute_mlps;   /* -1: chosen */
     int64_t heldout_rows;       /* scored between steps; 0: none */
     ptrdiff_t sample_tokens;    /* of the prompt that text is sampled from; 0: none */
     bool carry;                 /* rows carry their state */
@@ -26,7 +25,7 @@ typedef struct {
 } ae_plan_request;
 
 typedef struct {
-    ptrdiff_t micro_rows, recompute_blocks, lean_mlps;
+    ptrdiff_t micro_rows, recompute_blocks, recompute_mlps;
     bool pack_at_use;          /* for the backend, before the model is made */
     ptrdiff_t evaluation_rows; /* of a pass that only scores */
     int64_t parameters;        /* elements */

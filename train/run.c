@@ -230,7 +230,7 @@ static ae_status make_plan(ae_run *run) {
         .batch_rows = (ptrdiff_t)t->batch_rows,
         .micro_rows = wanted_micro_rows(run),
         .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute, run->shape.blocks),
-        .lean_mlps = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute_mlps, run->shape.blocks),
+        .recompute_mlps = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute_mlps, run->shape.blocks),
         .heldout_rows = heldout_rows(run),
         .sample_tokens = run->heldout ? ae_sample_prompt_tokens(run) : 0,
         .carry = t->carry_state,
@@ -317,7 +317,7 @@ static ae_status make_memory(ae_run *run) {
     ae_pass_dims n = {.B = run->plan.micro_rows,
                       .T = (ptrdiff_t)run->config->train.row_tokens,
                       .recompute_blocks = run->plan.recompute_blocks,
-                      .lean_mlps = run->plan.lean_mlps};
+                      .recompute_mlps = run->plan.recompute_mlps};
     AE_TRY(ae_model_init(&run->model, &run->be, &run->shape, true));
     AE_TRY(ae_pass_new(&run->pass, &run->model, n, true));
     AE_TRY(make_weights(run));

@@ -36,13 +36,13 @@ double ae_step_gradients(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrd
 }
 
 double ae_step_gradients_on(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows,
-                            const ae_past *past, float *nll) {
-    if (batch->n_targets == 0 && !past) return (double)NAN;
+                            const ae_carried_rows *carried, float *nll) {
+    if (batch->n_targets == 0 && !carried) return (double)NAN;
     double sum = 0, count = batch->n_targets > 0 ? (double)batch->n_targets : 1;
     for (ptrdiff_t row = 0; row < batch->B; row += micro_rows) {
         ptrdiff_t rows = ae_min(micro_rows, batch->B - row), at = row * batch->T;
-        if (!past && !has_targets(batch->weights + at, rows * batch->T)) continue;
-        ae_past own = past ? *past : (ae_past){0};
+        if (!carried && !has_targets(batch->weights + at, rows * batch->T)) continue;
+        ae_carried_rows own = carried ? *carried : (ae_carried_rows){0};
         own.first += row;
         ae_micro_batch b = {.tokens = batch->tokens + at,
                             .targets = batch->targets + at,
@@ -50,7 +50,7 @@ double ae_step_gradients_on(ae_model *m, ae_pass *pass, const ae_batch *batch, p
                             .weights = batch->weights + at,
                             .B = rows,
                             .T = batch->T,
-                            .past = past ? &own : NULL};
+                            .carried = carried ? &own : NULL};
         double part = 0;
         ae_model_train_pass(m, pass, &b, (float)(1 / count), &part, nll ? nll + at : NULL);
         sum += part;

@@ -1,7 +1,7 @@
 #ifndef AE_TRAIN_STEP_H
 #define AE_TRAIN_STEP_H
 #include "data/loader.h"
-#include "model/model.h"
+#include "model/pass.h"
 #include "optim/optimizer.h"
 
 #include <stdbool.h>
@@ -15,9 +15,9 @@ ae_status ae_step_optim_params(const ae_model *m, ae_optim_param **params, ptrdi
 /* Adds the gradients of the batch's mean loss to those of the model, `micro_rows` rows at a time (those without targets cost nothing),
  * and returns that loss: NaN for a batch without targets, which leaves the gradients alone. nll ([B, T], 0 where masked) may be NULL. */
 double ae_step_gradients(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows, float *nll);
-/* The same for rows that go on from `past`, of all rows of the batch; every row runs, whether it has targets or not. */
+/* The same for rows that go on from `carried`, of all rows of the batch; every row runs, whether it has targets or not. */
 double ae_step_gradients_on(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows,
-                            const ae_past *past, float *nll);
+                            const ae_carried_rows *carried, float *nll);
 
 typedef struct {
     double loss;      /* before the update */

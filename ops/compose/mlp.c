@@ -7,15 +7,15 @@ enum { ROWS = 2048 };
 typedef struct {
     ae_f32 *rstd;      /* [M] */
     ae_act *kept;      /* [M, D] */
-    ae_act *z;         /* [M, D]; where lean: the projections made again start from the very same bits */
-    ae_act *gate, *up; /* [M, E]; NULL where lean */
+    ae_act *z;         /* [M, D]; where gate and up are recomputed: from the same bits */
+    ae_act *gate, *up; /* [M, E]; NULL where recomputed */
 } mlp_saved;
 
 /* Of ROWS rows at most. */
 typedef struct {
     ae_act *z, *dz;    /* [., D] */
     ae_act *y;         /* [., E]: forward gelu(gate) up, backward its gradient */
-    ae_act *gate, *up; /* [., E], where lean */
+    ae_act *gate, *up; /* [., E], where recomputed */
     ae_act *converted; /* [., D] */
 } mlp_scratch;
 
@@ -26,13 +26,13 @@ typedef struct {
     ae_act *kept, *z, *gate, *up;
 } mlp_part;
 
-static bool is_lean(const ae_block_dims *n) {
-    return n->inference || (n->lean & AE_LEAN_MLP);
+static bool recomputes(const ae_block_dims *n) {
+    return n->inference || (n->recompute & AE_RECOMPUTE_MLP);
 }
 
-/* A float32 z is made again to the bit. */
+/* A float32 z is recomputed to the bit. */
 static bool keeps_z(const ae_backend *be, const ae_block_dims *n) {
-    return !n->inference && is_lean(n) && !ae_stream_needed(be);
+    return !n->inference && recomputes(n) && !ae_stream_needed(be);
 }
 
 static mlp_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
@@ -41,7 +41,7 @@ static mlp_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims
     s.rstd = ae_take_f32(a, M);
     s.kept = ae_take_kept(a, be, n);
     if (keeps_z(be, n)) s.z = ae_take_act(a, be, M * n->D);
-    if (is_lean(n)) return s;
+    if (recomputes(n)) return s;
     s.gate = ae_take_act(a, be, M * n->E);
     s.up = ae_take_act(a, be, M * n->E);
     return s;
@@ -52,12 +52,12 @@ static mlp_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_
     mlp_scratch s = {0};
     s.z = ae_take_act(a, be, M * n->D);
     s.y = ae_take_act(a, be, M * n->E);
-    if (is_lean(n)) {
+    if (recomputes(n)) {
         s.gate = ae_take_act(a, be, M * n->E);
         s.up = ae_take_act(a, be, M * n->E);
     }
     if (n->inference) return s;
-    s.dz = s.z; /* z is made again before the gradient of it */
+    s.dz = s.z; /* z is recomputed before its gradient */
     s.converted = ae_take_conversion(a, be, M * n->D);
     return s;
 }
@@ -76,14 +76,14 @@ size_t ae_mlp_scratch_bytes_composed(const ae_backend *be, const ae_block_dims *
 
 static mlp_part part_of(const ae_backend *be, const mlp_saved *s, const mlp_scratch *w,
                         const ae_block_dims *n, ptrdiff_t first) {
-    const bool lean = is_lean(n);
+    const bool own = recomputes(n);
     return (mlp_part){.first = first,
                       .rows = ae_min(ROWS, n->B * n->T - first),
                       .rstd = ae_f32_at(s->rstd, first),
                       .kept = s->kept ? ae_act_at(be, s->kept, first * n->D) : NULL,
                       .z = s->z ? ae_act_at(be, s->z, first * n->D) : w->z,
-                      .gate = lean ? w->gate : ae_act_at(be, s->gate, first * n->E),
-                      .up = lean ? w->up : ae_act_at(be, s->up, first * n->E)};
+                      .gate = own ? w->gate : ae_act_at(be, s->gate, first * n->E),
+                      .up = own ? w->up : ae_act_at(be, s->up, first * n->E)};
 }
 
 static void project(const ae_backend *be, const mlp_part *s, const ae_mlp_params *p, const ae_block_dims *n) {
@@ -113,7 +113,7 @@ static void backward_part(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g
     const ptrdiff_t M = s->rows;
     const ae_act *d_out = be->act_from_f32(w->converted, d, M * n->D);
     be->rmsnorm_again(w->z, kept, s->rstd, p->norm, M, n->D);
-    if (is_lean(n)) project(be, s, p, n);
+    if (recomputes(n)) project(be, s, p, n);
     be->linear_backward_input(w->y, d_out, p->down, false, M, n->E, n->D);
     /* In place: gate becomes its gradient, y (the gradient of the product) becomes up's, up becomes the product itself. */
     be->geglu_backward(s->gate, w->y, s->up, w->y, s->gate, s->up, M * n->E);

@@ -6,7 +6,7 @@ typedef struct {
     ae_act *kept;      /* [M, D] */
     ae_act *y, *x, *h; /* [M, C]: linear_y and linear_x of z, scan */
     ae_act *u, *gate_i,
-        *gate_r; /* [M, C]: convolution of x, gate pre-activations; NULL where lean, then scratch has them */
+        *gate_r; /* [M, C]: convolution of x, gate pre-activations; NULL where recomputed: scratch has them */
 } recurrent_saved;
 
 typedef struct {
@@ -14,11 +14,11 @@ typedef struct {
     ae_act *product, *du, *dh;   /* [M, C]: gelu(y) h; forward uses only the first */
     ae_act *u, *gate_i, *gate_r; /* [M, C] */
     ae_act *converted;           /* [M, D] */
-    ae_f32 *conv_state;          /* [B, K-1, C], for the convolution of a lean block made again */
+    ae_f32 *conv_state;          /* [B, K-1, C], a copy for recomputing the convolution */
 } recurrent_scratch;
 
-static bool is_lean(const ae_block_dims *n) {
-    return !n->inference && (n->lean & AE_LEAN_RECURRENT);
+static bool recomputes(const ae_block_dims *n) {
+    return !n->inference && (n->recompute & AE_RECOMPUTE_GATES);
 }
 
 static recurrent_saved saved_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
@@ -29,21 +29,21 @@ static recurrent_saved saved_in(ae_arena *a, const ae_backend *be, const ae_bloc
     s.y = ae_take_act(a, be, M * n->C);
     s.x = ae_take_act(a, be, M * n->C);
     s.h = ae_take_act(a, be, M * n->C);
-    if (is_lean(n)) return s;
+    if (recomputes(n)) return s;
     s.u = ae_take_act(a, be, M * n->C);
     s.gate_i = ae_take_act(a, be, M * n->C);
     s.gate_r = ae_take_act(a, be, M * n->C);
     return s;
 }
 
-/* What a lean block has in scratch takes its place among the saved. */
+/* Recomputed tensors lie in scratch; `s` points at them there. */
 static recurrent_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n,
                                     recurrent_saved *s) {
     const ptrdiff_t M = n->B * n->T;
     recurrent_scratch w = {0};
     w.z = ae_take_act(a, be, M * n->D);
     w.product = ae_take_act(a, be, M * n->C);
-    if (is_lean(n)) {
+    if (recomputes(n)) {
         s->u = ae_take_act(a, be, M * n->C);
         s->gate_i = ae_take_act(a, be, M * n->C);
         s->gate_r = ae_take_act(a, be, M * n->C);
@@ -71,7 +71,7 @@ size_t ae_recurrent_scratch_bytes_composed(const ae_backend *be, const ae_block_
     return a.high;
 }
 
-/* u and the gates' pre-activations, from x: in forward, and in backward of a lean block. */
+/* u and the gates' pre-activations, from x: in forward, and in backward where they are recomputed. */
 static void make_gates(const ae_backend *be, const recurrent_saved *s, const ae_recurrent_params *p,
                        ae_f32 *conv_state, const ae_block_batch *batch, const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T;
@@ -82,9 +82,9 @@ static void make_gates(const ae_backend *be, const recurrent_saved *s, const ae_
 }
 
 /* The convolution replaces its state, so it is given a copy. */
-static void make_gates_again(const ae_backend *be, const recurrent_saved *s, const recurrent_scratch *w,
-                             const ae_recurrent_params *p, const ae_recurrent_state *state,
-                             const ae_block_batch *batch, const ae_block_dims *n) {
+static void recompute_gates(const ae_backend *be, const recurrent_saved *s, const recurrent_scratch *w,
+                            const ae_recurrent_params *p, const ae_recurrent_state *state,
+                            const ae_block_batch *batch, const ae_block_dims *n) {
     if (state) be->copy(w->conv_state, state->conv, (size_t)(n->B * (n->K - 1) * n->C) * sizeof(float));
     make_gates(be, s, p, state ? w->conv_state : NULL, batch, n);
 }
@@ -115,7 +115,7 @@ void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_re
     const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
     const ptrdiff_t M = n->B * n->T;
     const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
-    if (is_lean(n)) make_gates_again(be, &s, &w, p, state, batch, n);
+    if (recomputes(n)) recompute_gates(be, &s, &w, p, state, batch, n);
 
     be->linear_backward_input(w.dh, d_out, p->linear_out, false, M, n->C, n->D);
     be->geglu_backward(s.y, w.dh, w.product, w.dh, s.y, s.h, M * n->C); /* y becomes its gradient */

@@ -1,6 +1,6 @@
 #ifndef AE_TESTS_MODEL_RIG_H
 #define AE_TESTS_MODEL_RIG_H
-#include "model/model.h"
+#include "model/pass.h"
 
 #include <criterion/criterion.h>
 

@@ -120,18 +120,18 @@ static float *gradients_with(size_t number, const way *w, double *sum) {
 }
 
 /* What is made again in backward, when weights are packed, and the number of threads change no bit. */
-ParameterizedTestParameters(bf16, thrift_and_threads_change_no_bit) {
+ParameterizedTestParameters(bf16, memory_choices_and_threads_change_no_bit) {
     static size_t numbers[FIXTURES * KINDS];
     for (size_t i = 0; i < FIXTURES * KINDS; i++) numbers[i] = i;
     return cr_make_param_array(size_t, numbers, FIXTURES * KINDS);
 }
-ParameterizedTest(size_t *number, bf16, thrift_and_threads_change_no_bit) {
+ParameterizedTest(size_t *number, bf16, memory_choices_and_threads_change_no_bit) {
     static const way ways[] = {{.threads = 1},
                                {.threads = 3},
                                {.threads = 2, .pack_at_use = true},
-                               {2, false, {.lean_mlps = 2}},
+                               {2, false, {.recompute_mlps = 2}},
                                {2, false, {.recompute_blocks = 2}},
-                               {1, true, {.lean_mlps = 9, .recompute_blocks = 1}}};
+                               {1, true, {.recompute_mlps = 9, .recompute_blocks = 1}}};
     double sum = NAN;
     float *want = gradients_with(*number, &(way){.threads = 2}, &sum);
     ae_model m;

@@ -281,9 +281,9 @@ ON_EVERY_BACKEND(blocks, backward_is_the_complex_step) {
     each_way(r, expect_backward);
 }
 
-/* Rows that go on from a state; a lean block makes its convolution again from it. */
-static void expect_backward_from_a_state(rig *r, ae_block_dims n, unsigned lean) {
-    n.lean = lean;
+/* Rows that go on from a state; a block that recomputes starts its convolution from it. */
+static void expect_backward_from_a_state(rig *r, ae_block_dims n, unsigned recompute) {
+    n.recompute = recompute;
     branch k = make(r, RECURRENT, n, RIG_MIDDLE);
     k.h0 = rig_normal(r, 1, n.B * n.C);
     k.inputs0 = rig_normal(r, 1, n.B * (n.K - 1) * n.C);
@@ -301,7 +301,7 @@ ON_EVERY_BACKEND(blocks, backward_from_a_state_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(dims); i++) {
         if (dims[i].T > 100) continue;
         expect_backward_from_a_state(r, dims[i], 0);
-        expect_backward_from_a_state(r, dims[i], AE_LEAN_RECURRENT);
+        expect_backward_from_a_state(r, dims[i], AE_RECOMPUTE_GATES);
     }
 }
 

@@ -120,7 +120,7 @@ static void expect_positions(const ae_batch *b, const int32_t *want) {
 /* What a pass would leave. */
 static void advance(ae_carry *c, const ae_batch *b, bool finite) {
     for (ptrdiff_t row = 0; row < b->B; row++)
-        c->past.after->positions[row] = b->positions[(row + 1) * b->T - 1] + 1;
+        c->rows.after->positions[row] = b->positions[(row + 1) * b->T - 1] + 1;
     ae_carry_end(c, finite);
 }
 

@@ -17,7 +17,7 @@ static ae_plan_request request_for(const char *preset) {
                              .row_tokens = 2048,
                              .batch_rows = 16,
                              .recompute_blocks = -1,
-                             .lean_mlps = -1,
+                             .recompute_mlps = -1,
                              .heldout_rows = 100,
                              .available_bytes = (size_t)1 << 40};
 }
@@ -63,8 +63,8 @@ Test(plan, gives_up_rows_first_and_then_recomputes) {
         cr_assert_leq(p.peak_bytes, room);
         cr_assert_leq(p.micro_rows, rows);
         cr_assert_geq(p.recompute_blocks, blocks);
-        cr_assert(p.lean_mlps == 0 || p.micro_rows == 1);
-        cr_assert(p.recompute_blocks == 0 || p.lean_mlps == r.model->blocks, "the cheaper way first");
+        cr_assert(p.recompute_mlps == 0 || p.micro_rows == 1);
+        cr_assert(p.recompute_blocks == 0 || p.recompute_mlps == r.model->blocks, "the cheaper way first");
         rows = p.micro_rows;
         blocks = p.recompute_blocks;
     }
@@ -77,11 +77,11 @@ Test(plan, keeps_what_was_asked_for) {
     ae_plan p;
     r.micro_rows = 3;
     r.recompute_blocks = 2;
-    r.lean_mlps = 1;
+    r.recompute_mlps = 1;
     ASSERT_OK(ae_plan_make(&p, &r));
     cr_assert_eq(p.micro_rows, 3);
     cr_assert_eq(p.recompute_blocks, 2);
-    cr_assert_eq(p.lean_mlps, 1);
+    cr_assert_eq(p.recompute_mlps, 1);
 }
 
 /* A copy of the weights in bfloat16 is the first that a run can do without. */
@@ -98,7 +98,7 @@ Test(plan, packs_at_use_before_it_computes_twice) {
     r.available_bytes = all;
     ASSERT_OK(ae_plan_make(&p, &r));
     cr_assert(p.pack_at_use);
-    cr_assert_eq(p.lean_mlps, 0);
+    cr_assert_eq(p.recompute_mlps, 0);
     be.pack_at_use = true;
     ae_model m;
     ASSERT_OK(ae_model_init(&m, &be, &shape, true));
@@ -140,7 +140,7 @@ Test(plan, refuses_with_what_would_fit) {
     ae_plan_request r = request_for("s23");
     ae_plan p;
     r.micro_rows = 16;
-    r.recompute_blocks = r.lean_mlps = 0;
+    r.recompute_blocks = r.recompute_mlps = 0;
     ASSERT_OK(ae_plan_make(&p, &r));
     r.available_bytes = p.peak_bytes / 2;
     ASSERT_FAILS(AE_ERR_RESOURCE, ae_plan_make(&p, &r));
@@ -151,7 +151,7 @@ Test(plan, refuses_with_what_would_fit) {
     if (rows) r.micro_rows = atol(strchr(rows, '=') + 1);
     cr_assert(blocks && mlps);
     r.recompute_blocks = atol(strchr(blocks, '=') + 1);
-    r.lean_mlps = atol(strchr(mlps, '=') + 1);
+    r.recompute_mlps = atol(strchr(mlps, '=') + 1);
     ASSERT_OK(ae_plan_make(&p, &r));
 }
 

@@ -12,7 +12,7 @@ enum { ROWS = 3, WHOLE = 40, CUT = 17, REST = WHOLE - CUT };
 typedef struct {
     ae_model m;
     rig_batch whole, halves[2];
-    ae_decode_state states[3]; /* before the first half, between, behind */
+    ae_decode_state states[3]; /* before the first half, between the two, after the second */
 } split;
 
 static rig_batch half_of(const rig_batch *b, ptrdiff_t from, ptrdiff_t T) {
@@ -49,10 +49,10 @@ static void train_halves(split *s, ae_pass *p, ptrdiff_t rows, double sums[2], f
     for (int i = 0; i < 2; i++) {
         sums[i] = 0;
         for (ptrdiff_t at = 0; at < ROWS; at += rows) {
-            const ae_past past = {&s->states[i], &s->states[i + 1], at};
+            const ae_carried_rows carried = {&s->states[i], &s->states[i + 1], at};
             ae_micro_batch b = rig_rows(&s->halves[i], at, ae_min(rows, ROWS - at));
             double sum = NAN;
-            b.past = &past;
+            b.carried = &carried;
             ae_model_train_pass(&s->m, p, &b, 1, &sum, nll ? nll[i] + at * b.T : NULL);
             sums[i] += sum;
         }
@@ -61,7 +61,7 @@ static void train_halves(split *s, ae_pass *p, ptrdiff_t rows, double sums[2], f
 
 static const rig_backend_kind kinds[] = {RIG_CPU_BEST, RIG_CPU_AVX2, RIG_STRICT};
 
-Test(past, two_halves_are_the_row_they_were_cut_from) {
+Test(carried, two_halves_are_the_row_they_were_cut_from) {
     static const char *const fixtures[] = {"tiny", "window", "hawk", "attention"};
     for (size_t k = 0; k < 3; k++)
         for (size_t f = 0; f < 4; f++) {
@@ -88,7 +88,7 @@ Test(past, two_halves_are_the_row_they_were_cut_from) {
 }
 
 /* A state belongs to its row; recomputed blocks start from it again. */
-Test(past, micro_batches_and_recomputing_give_the_same_gradient) {
+Test(carried, micro_batches_and_recomputing_give_the_same_gradient) {
     split s;
     double sums[2], again[2];
     open_split(&s, rig_backend(RIG_STRICT, 2), "tiny", 11);
@@ -130,16 +130,16 @@ static void move_values(ae_model *m, const float *direction, double by) {
 }
 
 static double loss_of_rest(split *s, ae_pass *p) {
-    const ae_past past = {&s->states[1], &s->states[2], 0};
+    const ae_carried_rows carried = {&s->states[1], &s->states[2], 0};
     ae_micro_batch b = rig_rows(&s->halves[1], 0, ROWS);
     double sum = NAN;
-    b.past = &past;
+    b.carried = &carried;
     ae_model_score_pass(&s->m, p, &b, &sum, NULL, 0, NULL, NULL);
     return sum;
 }
 
 /* The second half's loss along its gradient, the state between held still: truncated backpropagation is its derivative. */
-Test(past, the_gradient_is_that_of_a_loss_whose_state_stands_still) {
+Test(carried, the_gradient_is_that_of_a_loss_whose_state_stands_still) {
     static const char *const fixtures[] = {"tiny", "window", "attention"};
     for (size_t f = 0; f < 3; f++) {
         split s;
@@ -148,9 +148,9 @@ Test(past, the_gradient_is_that_of_a_loss_whose_state_stands_still) {
         ae_pass *p = rig_pass(&s.m, ROWS, WHOLE, 0, true);
         train_halves(&s, p, ROWS, sums, NULL);
         rig_clear_gradients(&s.m);
-        const ae_past past = {&s.states[1], &s.states[2], 0};
+        const ae_carried_rows carried = {&s.states[1], &s.states[2], 0};
         ae_micro_batch b = rig_rows(&s.halves[1], 0, ROWS);
-        b.past = &past;
+        b.carried = &carried;
         ae_model_train_pass(&s.m, p, &b, 1, &sums[1], NULL);
         float *g = rig_gradients(&s.m);
         for (size_t i = 0; i < s.m.grad_bytes / sizeof *g; i++) squares += (double)g[i] * (double)g[i];

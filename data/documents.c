@@ -276,26 +276,55 @@ static bool named_jsonl(const char *path) {
     return ends_with(path, n, ".jsonl") || ends_with(path, n, ".ndjson") || ends_with(path, n, ".json");
 }
 
+/* The next `wanted` bytes of the file without the white space they begin with; *all: the file ends with them. */
+static ae_status peek_first(const ae_documents *d, size_t wanted, const char **first, size_t *n, bool *all) {
+    const char *bytes = NULL;
+    size_t got = 0, blank = 0;
+    const ae_status st = ae_reader_peek(d->reader, wanted, &bytes, &got);
+    if (st != AE_OK) return st;
+    while (blank < got && ae_text_is_blank(bytes + blank, 1)) blank++;
+    *first = bytes + blank;
+    *n = got - blank;
+    *all = got < wanted;
+    return AE_OK;
+}
+
+/* The first line that is not blank, where it is JSON or begins like it; else *n is 0. Such a line is held whole, as readers of JSON lines do. */
+static ae_status peek_json_line(const ae_documents *d, const char **line, size_t *n) {
+    for (size_t wanted = AE_BLOCK_BYTES;; wanted *= 2) {
+        bool all = false;
+        const ae_status st = peek_first(d, wanted, line, n, &all);
+        if (st != AE_OK) return st;
+        if (*n == 0 || **line != '{') break;
+        const char *end = memchr(*line, '\n', *n);
+        if (end) *n = (size_t)(end - *line);
+        if (end || all) return AE_OK;
+        if (!ae_json_line_goes_on(*line, *n)) break;
+    }
+    *n = 0;
+    return AE_OK;
+}
+
 /* Whether the first line is an object with text under the key, as people leave JSON lines under any name. */
 static ae_status begins_like_jsonl(const ae_documents *d, bool *does) {
-    const char *bytes = NULL;
+    const char *line = NULL;
     size_t n = 0;
     json_t *object = NULL;
-    ae_status st = ae_reader_peek(d->reader, AE_BLOCK_BYTES, &bytes, &n);
     *does = false;
-    if (st != AE_OK || n == 0 || *bytes != '{') return st;
-    const char *end = memchr(bytes, '\n', n);
-    if (ae_json_line(&object, bytes, end ? (size_t)(end - bytes) : n, &d->o.text_key, 1, "") == AE_OK)
+    const ae_status st = peek_json_line(d, &line, &n);
+    if (st != AE_OK || n == 0) return st;
+    if (ae_json_line(&object, line, n, &d->o.text_key, 1, "") == AE_OK)
         *does = json_is_string(json_object_get(object, d->o.text_key));
     json_decref(object);
     return AE_OK;
 }
 
 static ae_status refuse_list(const ae_documents *d, const char *path) {
-    const char *bytes = NULL;
+    const char *first = NULL;
     size_t n = 0;
-    const ae_status st = ae_reader_peek(d->reader, 1, &bytes, &n);
-    if (st != AE_OK || n == 0 || *bytes != '[') return st;
+    bool all = false;
+    const ae_status st = peek_first(d, AE_BLOCK_BYTES, &first, &n, &all);
+    if (st != AE_OK || n == 0 || *first != '[') return st;
     return AE_FAIL(AE_ERR_INPUT,
                    "%s: expected an object a line, found a JSON list; write each of its entries on a line of "
                    "its own (jq -c '.[]')",

@@ -12,7 +12,8 @@ extern "C" {
 
 /* The documents of text and JSONL files (plain or gzip), read in blocks of whole pieces. JSON lines hold one document a line, in the string field
  * `text_key`; any other file is one document, or several with `split_on` between them. A file is JSON lines when its name says so (.jsonl, .ndjson or
- * .json, in any case, with or without .gz); one of another name that begins like JSON lines with that field is refused, unless `format` decides. Text is valid UTF-8 and kept to the byte; documents of nothing but whitespace are left out and
+ * .json, in any case, with or without .gz); one of another name whose first
+ * line, blank ones left out, is an object with that field is refused, unless `format` decides. Text is valid UTF-8 and kept to the byte; documents of nothing but whitespace are left out and
  * counted; blank lines of JSONL are passed over. A big document comes in pieces, cut as ae_text_edge says, so that nothing bigger than a
  * line of JSONL is ever held. Blocks depend on the input alone. */
 

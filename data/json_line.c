@@ -2,7 +2,6 @@
 
 #include "data/utf8.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -277,6 +276,12 @@ static ae_status check_line(const char *line, size_t n, const char *where) {
     }
     if (*first == '{') return AE_OK;
     return AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found %s", where, kind_at(first));
+}
+
+bool ae_json_line_goes_on(const char *line, size_t n) {
+    enum { WORD_BYTES = 8 }; /* a literal that is cut is wrong from its first letter on */
+    cursor c = {line, line, line + n, NULL};
+    return !skip_value(&c, 0) && c.end - c.at <= WORD_BYTES;
 }
 
 ae_status ae_json_line(json_t **object, const char *line, size_t n, const char *const *keys, size_t n_keys,

@@ -2,6 +2,7 @@
 #define AE_DATA_JSON_LINE_H
 #include "core/json.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* One line of JSON, an object, of which only some fields matter: the others may hold what JSON libraries refuse (whole numbers of more than 63
@@ -13,5 +14,8 @@
  * that nothing here can hold. */
 ae_status ae_json_line(json_t **object, const char *line, size_t n, const char *const *keys, size_t n_keys,
                        const char *where);
+
+/* Whether the n bytes may be the beginning of such a line: nothing in them is wrong but that they end. */
+bool ae_json_line_goes_on(const char *line, size_t n);
 
 #endif

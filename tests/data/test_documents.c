@@ -251,6 +251,29 @@ Test(documents, json_lines_are_known_by_their_names) {
            (const char *const[]){"{braces} and text\n"}, 1);
 }
 
+/* Under a name that tells nothing the first line decides, whatever stands before it and however long it is. */
+Test(documents, json_lines_of_another_name_are_known_by_their_first_line) {
+    static const char *const early[] = {"\n{\"text\": \"one\"}\n", " \t{\"text\": \"one\"}\n",
+                                        "\r\n\n {\"text\": \"one\"}"};
+    for (size_t i = 0; i < sizeof early / sizeof *early; i++)
+        refuse("a.txt", early[i], strlen(early[i]), "a.txt: expected text, found JSON lines");
+    text_buffer t = {0};
+    text_add(&t, "\n {\"id\": \"", 10);
+    while (t.n < 3 * AE_BLOCK_BYTES) text_add(&t, "long ", 5);
+    const size_t n_cut = t.n;
+    text_add(&t, "\", \"text\": \"one\"}\n", 18);
+    refuse("long.txt", t.s, t.n, "long.txt: expected text, found JSON lines");
+    const char *path = scratch_write("cut.txt", t.s, n_cut);
+    t.s[n_cut] = '\0';
+    expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1}, (const char *const[]){t.s}, 1);
+    free(t.s);
+}
+
+Test(documents, a_list_is_known_after_white_space) {
+    static const char list[] = "\n  [\n{\"text\": \"one\"}\n]\n";
+    refuse("list.json", list, sizeof list - 1, "list.json: expected an object a line, found a JSON list");
+}
+
 Test(documents, a_byte_order_mark_is_no_text) {
     const char *path = scratch_write("m.txt", "\xef\xbb\xbfone \xef\xbb\xbf two", 14);
     expect(&(ae_documents_options){.inputs = &path, .n_inputs = 1},

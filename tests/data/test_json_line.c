@@ -112,6 +112,19 @@ Test(json_line, depth_is_bounded) {
     free(line);
 }
 
+static void go_on(const char *line, bool does) {
+    cr_assert_eq(ae_json_line_goes_on(line, strlen(line)), does, "%s", line);
+}
+
+Test(json_line, a_whole_or_wrong_line_does_not_go_on) {
+    go_on(" {\"a\": [1, 2", true);
+    go_on("{\"a\": \"x\\u00", true);
+    go_on("{\"a\": 1}", false);
+    go_on("{braces} and text that is long enough", false);
+    go_on("{\"a\": \"control \001 characters\", \"b\": 1", false);
+    go_on("{\"a\": trees that are no literal", false);
+}
+
 /* Every cut of a sound line is refused, without a look behind its end. */
 Test(json_line, cut_lines_are_refused) {
     static const char line[] =
@@ -121,6 +134,7 @@ Test(json_line, cut_lines_are_refused) {
         char *cut = malloc(n + 1);
         memcpy(cut, line, n);
         cr_assert_eq(ae_json_line(&o, cut, n, wanted, 2, "F:1"), AE_ERR_INPUT, "%zu", n);
+        cr_assert(ae_json_line_goes_on(cut, n), "%zu", n);
         free(cut);
     }
     json_decref(accept(line));

@@ -49,9 +49,9 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     warn_of_rows(l->tokenizer, &source);
     AE_TRY(ae_model_open_source(&l->model, &l->be, &source, false));
     ae_format_count(count, sizeof count, (double)parameters);
-    ae_log("%s: %s parameters in %s, %s, %d threads, %s kernels", source.folder, count,
+    ae_log("%s: %s parameters in %s, %s, %d %s, %s kernels", source.folder, count,
            ae_weights_name(l->be.weights), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
-           ae_threads(), l->be.kernels);
+           ae_threads(), ae_threads() == 1 ? "thread" : "threads", l->be.kernels);
 out:
     ae_model_source_free(&source);
     if (st != AE_OK) ae_loaded_close(l);

@@ -79,8 +79,9 @@ static ae_status tell_machine(ae_bench *b) {
     ae_status st = ae_sgemm_name(AE_SGEMM_OPENBLAS, blas, sizeof blas);
     if (st == AE_OK) st = ae_sgemm_name(AE_SGEMM_ONEDNN, dnnl, sizeof dnnl);
     if (st != AE_OK) return st;
-    ae_bench_say(b, "machine    %s, %d threads of %d cores, %.1f GB of memory available", ae_cpu_name(),
-                 ae_threads(), ae_usable_cores(), (double)ae_memory_available_bytes() / 1e9);
+    ae_bench_say(b, "machine    %s, %d %s of %d cores, %.1f GB of memory available", ae_cpu_name(),
+                 ae_threads(), ae_threads() == 1 ? "thread" : "threads", ae_usable_cores(),
+                 (double)ae_memory_available_bytes() / 1e9);
     ae_bench_say(b, "kernels    %s (the machine: up to %s), backend %s", b->be.kernels,
                  ae_isa_name(ae_isa_pick()), b->be.name);
     ae_bench_say(b, "libraries  %s; %s", dnnl, blas);

@@ -55,8 +55,9 @@ static void print_text(const ae_run *run, const work *w) {
     printf("work        %.3g GFLOPs a token, %.3g TFLOPs a step of %lld tokens, %.3g TFLOPs in %lld steps\n",
            run->plan.flops_per_token / 1e9, w->step_flops / 1e12, (long long)ae_run_step_tokens(run),
            w->total_flops / 1e12, (long long)run->config->train.steps);
-    printf("time        %s a step, %s in all, at %.0f %% of the measured %.0f GFLOP/s of %d threads\n", step,
-           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, ae_threads());
+    printf("time        %s a step, %s in all, at %.0f %% of the measured %.0f GFLOP/s of %d %s\n", step,
+           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, ae_threads(),
+           ae_threads() == 1 ? "thread" : "threads");
 }
 
 static ae_status print_json(const ae_run *run, const work *w) {

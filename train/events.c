@@ -41,6 +41,7 @@ typedef struct {
 enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 };
 
 static void put_bytes(message *m, const void *bytes, size_t n) {
+    if (n == 0) return; /* from no memory at all */
     if (m->n + n > m->capacity) {
         const size_t capacity = 2 * (m->n + n);
         unsigned char *grown = realloc(m->bytes, capacity);

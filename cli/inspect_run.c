@@ -2,6 +2,7 @@
 #include "core/file.h"
 #include "model/done.h"
 #include "model/source.h"
+#include "train/pretrain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,16 +10,13 @@
 
 /* ---- a checkpoint's DONE ---- */
 
-/* What belongs to a checkpoint and is not listed. */
-static ae_status note_unlisted(ae_inspection *i, ae_done *d, const char *folder) {
+/* Files that belong to a checkpoint and are not listed. */
+static ae_status note_unlisted(ae_inspection *i, ae_done *d, const char *folder,
+                               const ae_checkpoint_name *names) {
     ae_status st = AE_OK;
-    for (size_t k = 0; k < sizeof ae_done_required / sizeof *ae_done_required; k++)
-        if (!ae_done_lists(d, ae_done_required[k]))
-            AE_TRY(ae_inspect_note(i, ae_done_check(d, folder, ae_done_required[k], false, false)));
-    for (size_t k = 0; k < sizeof ae_done_optional / sizeof *ae_done_optional; k++)
-        if (!ae_done_lists(d, ae_done_optional[k]))
-            AE_TRY(ae_inspect_note(i, ae_done_check(d, folder, ae_done_optional[k], true, false)));
-out:
+    for (; names->name && st == AE_OK; names++)
+        if (!ae_done_lists(d, names->name))
+            st = ae_inspect_note(i, ae_done_check(d, folder, names->name, names->optional, false));
     return st;
 }
 
@@ -28,11 +26,12 @@ static ae_status check_done(ae_inspection *i, const char *folder, bool list, boo
     *weights = true;
     ae_status st = ae_inspect_note(i, ae_done_read(&d, folder));
     if (st != AE_OK || !d.files) return st;
-    AE_TRY(note_unlisted(i, &d, folder));
+    AE_TRY(note_unlisted(i, &d, folder, ae_pretrain_files));
+    AE_TRY(note_unlisted(i, &d, folder, ae_checkpoint_engine_files));
     for (size_t k = 0; k < d.n; k++) {
         ae_done_file *f = &d.files[k];
         ae_done_look(f, folder, !i->quick);
-        if (strcmp(f->name, ae_done_required[0]) == 0) *weights = f->whole;
+        if (strcmp(f->name, "weights.h5") == 0) *weights = f->whole;
         AE_TRY(ae_inspect_note(i, ae_done_fault(f, folder)));
         if (!list) continue;
         ae_inspect_add_file(i, f->name, f->bytes, !i->quick && f->bytes == f->want_bytes, f->crc, &f->whole);

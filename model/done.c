@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const ae_done_required[5] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml",
-                                         "state.json"};
-const char *const ae_done_optional[2] = {"tokenizer.model", "carry.h5"};
-
 /* ---- writing ---- */
 
 /* Nobody reads it soon, so its pages go: the next save finds them free instead of asking the machine for new ones. */

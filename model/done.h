@@ -38,7 +38,4 @@ ae_status ae_done_fault(const ae_done_file *f, const char *folder);
 /* Whether FOLDER/name is listed and as DONE says: AE_ERR_INPUT where not. `optional`: it may be absent from both. */
 ae_status ae_done_check(ae_done *d, const char *folder, const char *name, bool optional, bool thorough);
 
-/* What every checkpoint of a run holds, and what it may hold; not one of them may be missing in DONE where it is there. */
-extern const char *const ae_done_required[5], *const ae_done_optional[2];
-
 #endif

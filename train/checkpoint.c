@@ -23,22 +23,30 @@ size_t ae_checkpoint_bytes(const ae_params *params) {
 
 /* ---- DONE ---- */
 
-/* Every file that belongs to a checkpoint is listed, and every file that is listed is as it was. */
-static ae_status agree(ae_done *d, const char *folder, bool thorough) {
+const ae_checkpoint_name ae_checkpoint_engine_files[] = {
+    {"optimizer.h5", false}, {"config.yaml", false}, {"state.json", false}, {NULL, false}};
+
+static ae_status check_names(ae_done *d, const char *folder, const ae_checkpoint_name *names) {
     ae_status st = AE_OK;
-    for (size_t i = 0; i < sizeof ae_done_required / sizeof *ae_done_required; i++)
-        AE_TRY(ae_done_check(d, folder, ae_done_required[i], false, false));
-    for (size_t i = 0; i < sizeof ae_done_optional / sizeof *ae_done_optional; i++)
-        AE_TRY(ae_done_check(d, folder, ae_done_optional[i], true, false));
+    for (; names->name && st == AE_OK; names++)
+        st = ae_done_check(d, folder, names->name, names->optional, false);
+    return st;
+}
+
+/* Every file that belongs to a checkpoint is listed, and every file that is listed is as it was. */
+static ae_status agree(ae_done *d, const char *folder, const ae_checkpoint_name *names, bool thorough) {
+    ae_status st = AE_OK;
+    AE_TRY(check_names(d, folder, names));
+    AE_TRY(check_names(d, folder, ae_checkpoint_engine_files));
     for (size_t i = 0; i < d->n; i++) AE_TRY(ae_done_check(d, folder, d->files[i].name, false, thorough));
 out:
     return st;
 }
 
-static ae_status verify(const char *folder, bool thorough) {
+static ae_status verify(const char *folder, const ae_checkpoint_name *names, bool thorough) {
     ae_done d;
     ae_status st = ae_done_read(&d, folder);
-    if (st == AE_OK) st = agree(&d, folder, thorough);
+    if (st == AE_OK) st = agree(&d, folder, names, thorough);
     ae_done_free(&d);
     return st;
 }
@@ -55,12 +63,13 @@ static bool has_done(const char *folder) {
 }
 
 /* AE_ERR_INPUT says that a checkpoint is damaged, other failures say nothing about it. */
-static ae_status consider(char **folder, const char *path, bool thorough, size_t *damaged) {
+static ae_status consider(char **folder, const char *path, const ae_checkpoint_name *names, bool thorough,
+                          size_t *damaged) {
     if (!has_done(path)) {
         ae_warn("%s: has no DONE: its writing was cut off; the checkpoint is passed over", path);
         return AE_OK;
     }
-    const ae_status st = verify(path, thorough);
+    const ae_status st = verify(path, names, thorough);
     if (st == AE_ERR_RESOURCE) return st;
     if (st != AE_OK) {
         ae_warn("%s; the checkpoint is passed over", ae_error_message());
@@ -71,14 +80,15 @@ static ae_status consider(char **folder, const char *path, bool thorough, size_t
     return *folder ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
 }
 
-ae_status ae_checkpoint_newest(const char *run, bool thorough, char **folder) {
+ae_status ae_checkpoint_newest(const char *run, const ae_checkpoint_name *files, bool thorough,
+                               char **folder) {
     ae_checkpoint_list l;
     size_t damaged = 0;
     *folder = NULL;
     ae_status st = ae_checkpoint_list_steps(&l, run);
     for (size_t i = l.n; st == AE_OK && i-- > 0 && !*folder;) {
         char *path = ae_checkpoint_path(run, l.steps[i]);
-        st = consider(folder, path, thorough, &damaged);
+        st = consider(folder, path, files, thorough, &damaged);
         free(path);
     }
     ae_checkpoint_list_free(&l);
@@ -158,86 +168,121 @@ void ae_checkpoint_prune(const char *run, int64_t step, const ae_checkpoint_keep
 
 /* ---- saving ---- */
 
-static ae_status write_text(const char *folder, const char *name, const void *bytes, size_t n) {
-    char *path = ae_path_join(folder, name);
-    ae_status st = ae_file_write(path, bytes, n);
-    free(path);
-    return st;
-}
-
-/* What is small. */
-static ae_status write_rest(ae_checkpoint_job *j, const ae_checkpoint_parts *p) {
-    ae_status st = AE_OK;
-    const char **names = j->names;
-    char *paths[7] = {NULL}, *model = NULL;
-    for (j->n = 0; j->n < 5; j->n++) names[j->n] = ae_done_required[j->n];
-    if (p->tokenizer) names[j->n++] = ae_done_optional[0];
-    if (p->carry) names[j->n++] = ae_done_optional[1];
-    for (size_t i = 0; i < j->n; i++) paths[i] = ae_path_join(j->partial, names[i]);
-    AE_TRY(ae_model_config_to_json(&p->model->config, &model));
-    AE_TRY(write_text(j->partial, names[2], model, strlen(model)));
-    AE_TRY(ae_config_write(p->config, paths[3]));
-    AE_TRY(ae_run_state_write(p->state, paths[4]));
-    if (p->tokenizer) AE_TRY(write_text(j->partial, names[5], p->tokenizer, p->tokenizer_bytes));
-    if (p->carry) AE_TRY(ae_carry_save(p->carry, paths[j->n - 1]));
-out:
-    for (size_t i = 0; i < j->n; i++) free(paths[i]);
-    free(model);
-    return st;
-}
-
-/* A parameter may change once it stands in both files: weights come first as a whole. */
-static ae_status write_tensors(const ae_checkpoint_job *j, ae_optimizer_call written) {
-    ae_status st = AE_OK;
-    char *weights = ae_path_join(j->partial, j->names[0]), *moments = ae_path_join(j->partial, j->names[1]);
-    AE_TRY(ae_model_save(j->model, weights));
-    AE_TRY(ae_optimizer_save(&j->optimizer, moments, written));
-out:
-    free(weights);
-    free(moments);
-    return st;
-}
-
-/* The reason is what counts, not what the cleaning says. */
-static void give_up(const ae_checkpoint_job *j) {
-    char *reason = strdup(ae_error_message());
-    ae_folder_remove(j->partial);
-    if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
-    free(reason);
-}
-
-ae_status ae_checkpoint_begin(ae_checkpoint_job *j, const char *run, const ae_checkpoint_parts *parts,
+ae_status ae_checkpoint_begin(ae_checkpoint_job *j, const char *run, int64_t step,
                               const ae_checkpoint_keep *keep) {
     ae_status st = AE_OK;
-    *j = (ae_checkpoint_job){
-        .step = parts->state->step, .keep = *keep, .model = parts->model, .optimizer = *parts->optimizer};
-    j->folder = ae_checkpoint_path(run, j->step);
-    j->run = strdup(run);
+    *j = (ae_checkpoint_job){.step = step, .keep = *keep, .folder = ae_checkpoint_path(run, step)};
     const size_t n = strlen(j->folder) + sizeof PARTIAL;
+    j->run = strdup(run);
     j->partial = malloc(n);
     if (!j->run || !j->partial) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", j->folder);
     snprintf(j->partial, n, "%s%s", j->folder, PARTIAL);
     AE_TRY(ae_folder_remove(j->partial));
     AE_TRY(ae_folder_make(j->partial));
-    AE_TRY(write_rest(j, parts));
 out:
-    if (st != AE_OK) give_up(j);
     return st;
 }
 
-ae_status ae_checkpoint_write(const ae_checkpoint_job *j, ae_optimizer_call written) {
+ae_status ae_checkpoint_add_later(ae_checkpoint_job *j, const char *name, ae_checkpoint_writer *write,
+                                  void *context) {
+    ae_checkpoint_file *grown = realloc(j->files, (j->n + 1) * sizeof *grown);
+    if (grown) j->files = grown;
+    char *copy = grown ? strdup(name) : NULL;
+    if (!copy) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", j->folder);
+    j->files[j->n++] = (ae_checkpoint_file){copy, write, context};
+    return AE_OK;
+}
+
+static ae_status write_file(const ae_checkpoint_job *j, const ae_checkpoint_file *f) {
+    char *path = ae_path_join(j->partial, f->name);
+    const ae_status st = f->write(f->context, path);
+    free(path);
+    return st;
+}
+
+ae_status ae_checkpoint_add(ae_checkpoint_job *j, const char *name, ae_checkpoint_writer *write,
+                            void *context) {
+    ae_status st = ae_checkpoint_add_later(j, name, write, context);
+    if (st != AE_OK) return st;
+    ae_checkpoint_file *f = &j->files[j->n - 1];
+    st = write_file(j, f);
+    f->write = NULL;
+    return st;
+}
+
+typedef struct {
+    const void *bytes;
+    size_t n;
+} text;
+
+static ae_status write_text(void *context, const char *path) {
+    const text *t = context;
+    return ae_file_write(path, t->bytes, t->n);
+}
+
+ae_status ae_checkpoint_add_bytes(ae_checkpoint_job *j, const char *name, const void *bytes, size_t n) {
+    text t = {bytes, n};
+    return ae_checkpoint_add(j, name, write_text, &t);
+}
+
+/* A parameter may change once it stands in every file: the moments come last, one parameter after another. */
+static ae_status write_tensors(const ae_checkpoint_job *j, ae_optimizer_call written) {
+    ae_status st = AE_OK;
+    char *moments = ae_path_join(j->partial, "optimizer.h5");
+    for (size_t i = 0; i < j->n; i++)
+        if (j->files[i].write) AE_TRY(write_file(j, &j->files[i]));
+    AE_TRY(ae_optimizer_save(&j->optimizer, moments, written));
+out:
+    free(moments);
+    return st;
+}
+
+/* DONE lists these files in this order, and what else there is behind them. */
+static const char *const listed_first[] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml",
+                                           "state.json"};
+enum { N_FIRST = sizeof listed_first / sizeof *listed_first };
+
+static size_t place_of(const char *name) {
+    size_t place = 0;
+    while (place < N_FIRST && strcmp(listed_first[place], name) != 0) place++;
+    return place;
+}
+
+static ae_status write_done(ae_checkpoint_job *j) {
+    ae_status st = ae_checkpoint_add_later(j, "optimizer.h5", NULL, NULL);
+    const char **names = st == AE_OK ? calloc(j->n, sizeof *names) : NULL;
+    size_t n = 0;
+    if (st == AE_OK && !names) st = AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", j->folder);
+    for (size_t place = 0; names && place <= N_FIRST; place++)
+        for (size_t i = 0; i < j->n; i++)
+            if (place_of(j->files[i].name) == place) names[n++] = j->files[i].name;
+    if (st == AE_OK) st = ae_done_write(j->partial, names, n);
+    free(names);
+    return st;
+}
+
+ae_status ae_checkpoint_write(ae_checkpoint_job *j, ae_optimizer_call written) {
     ae_status st = AE_OK;
     AE_TRY(write_tensors(j, written));
-    AE_TRY(ae_done_write(j->partial, j->names, j->n));
+    AE_TRY(write_done(j));
     AE_TRY(ae_folder_remove(j->folder)); /* there only if it is damaged */
     AE_TRY(ae_path_rename(j->partial, j->folder));
     ae_checkpoint_prune(j->run, j->step, &j->keep);
 out:
-    if (st != AE_OK) give_up(j);
+    if (st != AE_OK) ae_checkpoint_give_up(j);
     return st;
 }
 
+void ae_checkpoint_give_up(const ae_checkpoint_job *j) {
+    char *reason = strdup(ae_error_message());
+    if (j->partial) ae_folder_remove(j->partial);
+    if (reason) ae_fail_at(__FILE__, __LINE__, "%s", reason);
+    free(reason);
+}
+
 void ae_checkpoint_job_free(ae_checkpoint_job *j) {
+    for (size_t i = 0; i < j->n; i++) free(j->files[i].name);
+    free(j->files);
     free(j->run);
     free(j->folder);
     free(j->partial);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- signals ---- */
@@ -41,7 +42,51 @@ static void mark_best(ae_run *run) {
     ae_run_mark_best(run);
 }
 
-/* Starts to; a thread writes while the run goes on. */
+static ae_status write_weights(void *run, const char *path) {
+    return ae_model_save(&((ae_run *)run)->model, path);
+}
+
+static ae_status write_config(void *run, const char *path) {
+    return ae_config_write(&((ae_run *)run)->config->table, path);
+}
+
+static ae_status write_state(void *run, const char *path) {
+    return ae_run_state_write(&((ae_run *)run)->state, path);
+}
+
+static ae_status write_carry(void *run, const char *path) {
+    return ae_carry_save(&((ae_run *)run)->carry, path);
+}
+
+static ae_status add_files(ae_run *run, ae_checkpoint_job *job) {
+    ae_status st = AE_OK;
+    char *shape = NULL;
+    size_t n = 0;
+    const void *tokenizer = run->tokenizer ? ae_tokenizer_bytes(run->tokenizer, &n) : NULL;
+    AE_TRY(ae_checkpoint_add_later(job, "weights.h5", write_weights, run));
+    AE_TRY(ae_model_config_to_json(&run->shape, &shape));
+    AE_TRY(ae_checkpoint_add_bytes(job, "model.json", shape, strlen(shape)));
+    AE_TRY(ae_checkpoint_add(job, "config.yaml", write_config, run));
+    AE_TRY(ae_checkpoint_add(job, "state.json", write_state, run));
+    if (tokenizer) AE_TRY(ae_checkpoint_add_bytes(job, "tokenizer.model", tokenizer, n));
+    if (run->config->train.carry_state) AE_TRY(ae_checkpoint_add(job, "carry.h5", write_carry, run));
+out:
+    free(shape);
+    return st;
+}
+
+/* What is small is written here, the rest by a thread while the run goes on. */
+static ae_status start_checkpoint(ae_run *run) {
+    ae_checkpoint_job job;
+    const ae_checkpoint_keep keep = ae_run_keep(run);
+    ae_status st = ae_checkpoint_begin(&job, run->config->run.dir, run->state.step, &keep);
+    if (st == AE_OK) st = add_files(run, &job);
+    if (st == AE_OK) return ae_saver_start(run->saver, &job);
+    ae_checkpoint_give_up(&job);
+    ae_checkpoint_job_free(&job);
+    return st;
+}
+
 static ae_status save(ae_run *run) {
     ae_status st = AE_OK;
     ae_run_state *s = &run->state;
@@ -55,12 +100,7 @@ static ae_status save(ae_run *run) {
     free(s->loader);
     s->loader = NULL;
     AE_TRY(ae_loader_position(run->loader, &s->loader));
-    ae_checkpoint_parts parts = {
-        .model = &run->model, .optimizer = &run->optimizer, .state = s, .config = &run->config->table};
-    if (run->config->train.carry_state) parts.carry = &run->carry;
-    if (run->tokenizer) parts.tokenizer = ae_tokenizer_bytes(run->tokenizer, &parts.tokenizer_bytes);
-    const ae_checkpoint_keep keep = ae_run_keep(run);
-    AE_TRY(ae_saver_start(run->saver, run->config->run.dir, &parts, &keep));
+    AE_TRY(start_checkpoint(run));
     run->saved_step = s->step;
 out:
     return st;

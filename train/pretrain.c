@@ -7,6 +7,12 @@
 #include "train/report.h"
 #include "train/run.h"
 
+const ae_checkpoint_name ae_pretrain_files[] = {{"weights.h5", false},
+                                                {"model.json", false},
+                                                {"tokenizer.model", true},
+                                                {"carry.h5", true},
+                                                {NULL, false}};
+
 static void tell_start(const ae_run *run) {
     const ae_train_config *c = run->config;
     if (run->checkpoint && run->state.step == c->train.steps) {

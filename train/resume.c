@@ -2,7 +2,6 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "train/checkpoint.h"
 
 #include <dirent.h>
 #include <fnmatch.h>
@@ -35,7 +34,8 @@ static bool holds_nothing(const char *dir) {
     return entries == 0;
 }
 
-ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint) {
+ae_status ae_run_inspect(const char *dir, const ae_checkpoint_name *files, ae_run_kind *kind,
+                         char **checkpoint) {
     *checkpoint = NULL;
     *kind = AE_RUN_NEW;
     if (!ae_path_exists(dir)) return AE_OK;
@@ -51,7 +51,7 @@ ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint) 
             "run.dir: %s: expected a run (config.yaml) or an empty folder, found other files; choose "
             "another folder",
             dir);
-    ae_status st = ae_checkpoint_newest(dir, true, checkpoint);
+    ae_status st = ae_checkpoint_newest(dir, files, true, checkpoint);
     *kind = *checkpoint ? AE_RUN_RESUME : AE_RUN_RESTART;
     return st;
 }

@@ -1,6 +1,7 @@
 #ifndef AE_TRAIN_RESUME_H
 #define AE_TRAIN_RESUME_H
 #include "data/loader.h"
+#include "train/checkpoint.h"
 #include "train/override.h"
 #include "train/state.h"
 
@@ -12,9 +13,10 @@ typedef enum {
     AE_RUN_RESUME
 } ae_run_kind;
 
-/* `checkpoint` (caller frees) is the folder to go on from, or NULL. A folder with something else in it is AE_ERR_USAGE,
- * one with damaged checkpoints only AE_ERR_INPUT. */
-ae_status ae_run_inspect(const char *dir, ae_run_kind *kind, char **checkpoint);
+/* `checkpoint` (caller frees) is the folder to go on from, or NULL; `files` as of ae_checkpoint_newest. A folder with something else in it
+ * is AE_ERR_USAGE, one with damaged checkpoints only AE_ERR_INPUT. */
+ae_status ae_run_inspect(const char *dir, const ae_checkpoint_name *files, ae_run_kind *kind,
+                         char **checkpoint);
 /* Whether a file of a run's folder is a config.yaml that was not written to its end. */
 bool ae_run_is_partial_config(const char *name);
 

@@ -8,6 +8,7 @@
 #include "eval/limits.h"
 #include "model/views.h"
 #include "train/checkpoint.h"
+#include "train/pretrain.h"
 #include "train/samples.h"
 #include "train/step.h"
 
@@ -259,7 +260,7 @@ ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder
     run->config = config;
     run->saved_step = -1;
     AE_TRY(ae_override_check(config));
-    if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, &run->kind, &run->checkpoint));
+    if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, ae_pretrain_files, &run->kind, &run->checkpoint));
     const ae_backend_options options = {.threads = (int)config->train.threads,
                                         .dtype = ae_train_dtype(config)};
     AE_TRY(ae_backend_cpu(&run->be, &options));
@@ -427,7 +428,8 @@ static ae_status lock_folder(ae_run *run, const char *metrics) {
     ae_status st = run->lock ? AE_OK : ae_folder_lock(&run->lock, run->config->run.dir);
     if (st != AE_OK || run->metrics.file) return st;
     st = ae_metrics_lock(&run->metrics, metrics, true);
-    if (st == AE_OK && run->kind == AE_RUN_NEW) st = ae_run_inspect(run->config->run.dir, &kind, &checkpoint);
+    if (st == AE_OK && run->kind == AE_RUN_NEW)
+        st = ae_run_inspect(run->config->run.dir, ae_pretrain_files, &kind, &checkpoint);
     free(checkpoint);
     if (st == AE_OK && kind != AE_RUN_NEW)
         st = AE_FAIL(AE_ERR_USAGE,

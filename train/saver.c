@@ -97,14 +97,15 @@ static ae_status start_thread(ae_saver *s) {
     return AE_FAIL(AE_ERR_RESOURCE, "saver of checkpoints: no thread: %s", strerror(error));
 }
 
-ae_status ae_saver_start(ae_saver *s, const char *run, const ae_checkpoint_parts *parts,
-                         const ae_checkpoint_keep *keep) {
-    ae_status st = AE_OK;
-    AE_TRY(ae_saver_wait(s));
-    AE_TRY(ae_checkpoint_begin(&s->job, run, parts, keep));
-    AE_TRY(start_thread(s));
-out:
-    if (st != AE_OK) ae_checkpoint_job_free(&s->job);
+ae_status ae_saver_start(ae_saver *s, ae_checkpoint_job *job) {
+    ae_status st = ae_saver_wait(s);
+    s->job = *job;
+    *job = (ae_checkpoint_job){0};
+    s->job.optimizer = *s->optimizer;
+    if (st == AE_OK) st = start_thread(s);
+    if (st == AE_OK) return st;
+    ae_checkpoint_give_up(&s->job);
+    ae_checkpoint_job_free(&s->job);
     return st;
 }
 

@@ -9,9 +9,9 @@ typedef struct ae_saver ae_saver;
 
 /* `optimizer` is told to wait; it must outlive the saver or be freed together with it. */
 ae_status ae_saver_new(ae_saver **s, ae_optimizer *optimizer);
-/* Waits for the save under way; what that one failed with becomes the failure of this call. */
-ae_status ae_saver_start(ae_saver *s, const char *run, const ae_checkpoint_parts *parts,
-                         const ae_checkpoint_keep *keep);
+/* Takes over a job to which all files were added, and starts to write what was added for later. Waits for the save under way; the failure of
+ * that one becomes the failure of this call. */
+ae_status ae_saver_start(ae_saver *s, ae_checkpoint_job *job);
 /* The failure of the last save, once; AE_OK while it is under way. */
 ae_status ae_saver_check(ae_saver *s);
 /* The same, at its end. */

@@ -13,6 +13,8 @@
 #include "train/checkpoint.h"
 #include "train/config.h"
 #include "train/metrics.h"
+#include "train/pretrain.h"
+#include "train/state.h"
 
 #include <fcntl.h>
 #include <glob.h>
@@ -89,7 +91,7 @@ out:
 static ae_status newest_in_silence(const char *run, char **folder) {
     const int kept = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(null, STDERR_FILENO);
-    const ae_status st = ae_checkpoint_newest(run, true, folder);
+    const ae_status st = ae_checkpoint_newest(run, ae_pretrain_files, true, folder);
     dup2(kept, STDERR_FILENO);
     close(kept);
     close(null);

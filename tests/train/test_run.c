@@ -269,7 +269,7 @@ Test(run, a_damaged_checkpoint_is_passed_over) {
     fputc(fgetc(f) ^ 1, f);
     fclose(f);
     char *newest = NULL;
-    ASSERT_OK(ae_checkpoint_newest(train_rig_path(&rig, "hurt"), true, &newest));
+    ASSERT_OK(ae_checkpoint_newest(train_rig_path(&rig, "hurt"), ae_pretrain_files, true, &newest));
     cr_assert_not_null(strstr(newest, "step-000008"));
     free(newest);
     ASSERT_OK(train_rig_run(&rig, "hurt", ""));
@@ -498,7 +498,9 @@ static void poison(const char *run) {
     cr_assert_geq(H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, bad), 0);
     H5Dclose(set);
     H5Fclose(file);
-    ASSERT_OK(ae_done_write(folder, ae_done_required, sizeof ae_done_required / sizeof *ae_done_required));
+    static const char *const files[] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml",
+                                        "state.json"};
+    ASSERT_OK(ae_done_write(folder, files, sizeof files / sizeof *files));
     free(path);
     free(folder);
 }

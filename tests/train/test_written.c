@@ -54,24 +54,18 @@ static void close_it(void) {
 
 TestSuite(written, .init = open_it, .fini = close_it);
 
+static ae_status write_weights(void *model, const char *path) {
+    return ae_model_save(model, path);
+}
+
 /* Tensors alone: what else belongs to a checkpoint is written before. */
 static void save(const char *name, ae_optimizer_call written) {
-    const char *run = train_rig_path(&r.folder, name);
-    char *folder = ae_checkpoint_path(run, 1);
-    ae_checkpoint_job job = {.run = strdup(run),
-                             .folder = folder,
-                             .partial = strdup(train_rig_path(&r.folder, "partial")),
-                             .step = 1,
-                             .model = &r.model,
-                             .optimizer = r.optimizer,
-                             .names = {"weights.h5", "optimizer.h5"},
-                             .n = 2};
-    char *all = ae_path_join(run, "checkpoints");
-    ASSERT_OK(ae_folder_make(all));
-    ASSERT_OK(ae_folder_make(job.partial));
+    ae_checkpoint_job job;
+    ASSERT_OK(ae_checkpoint_begin(&job, train_rig_path(&r.folder, name), 1, &(ae_checkpoint_keep){0}));
+    ASSERT_OK(ae_checkpoint_add_later(&job, "weights.h5", write_weights, &r.model));
+    job.optimizer = r.optimizer;
     ASSERT_OK(ae_checkpoint_write(&job, written));
     ae_checkpoint_job_free(&job);
-    free(all);
 }
 
 /* An update as early as is allowed. */

@@ -85,7 +85,7 @@ static json_t *answer_of(const ae_answer *a) {
             json_array_append_new(logprobs, ae_json_number((double)a->logprobs[i]));
         json_object_set_new(answer, "logprobs", logprobs);
     }
-    json_object_set_new(answer, "finish", json_string(a->stopped ? "stop" : "length"));
+    json_object_set_new(answer, "finish", json_string(a->end == AE_ANSWER_STOPPED ? "stop" : "length"));
     return answer;
 }
 
@@ -153,14 +153,14 @@ static ae_status check_model(const options *o, const ae_loaded *l) {
 static ae_status answer_all(desk *d, const ae_loaded *l) {
     const options *o = d->o;
     int32_t ends[AE_ENDS_MAX + 2];
-    const ae_generation how = {.sampling = {o->temperature, o->top_k, o->top_p},
-                               .seed = (uint64_t)o->seed,
-                               .max_new = o->max_new,
-                               .stops = o->stops.items,
-                               .n_stops = o->stops.n,
-                               .end_ids = ends,
-                               .n_end_ids = end_ids(o, l, ends),
-                               .want_logprobs = o->logprobs,
+    const ae_generation how = {.each = {.sampling = {o->temperature, o->top_k, o->top_p},
+                                        .seed = (uint64_t)o->seed,
+                                        .max_new = o->max_new,
+                                        .stops = o->stops.items,
+                                        .n_stops = o->stops.n,
+                                        .end_ids = ends,
+                                        .n_end_ids = end_ids(o, l, ends),
+                                        .want_logprobs = o->logprobs},
                                .batch = d->in ? o->batch : 1};
     const ae_generate_io io = {next_prompt, take_answer, d->wants_text ? show_piece : NULL, check, d};
     ae_progress_init(&d->bar, "generate", 0, 0);

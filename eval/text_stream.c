@@ -13,6 +13,9 @@ enum { WAITING_MAX = 8 };
 /* Of a prompt: enough to find a token with text among control tokens. */
 enum { CONTEXT_MAX = 64 };
 
+/* Tokens that add no text but spaces pile up behind the anchor: beyond PILE_MAX of them the last PILE_KEPT stay. */
+enum { PILE_MAX = 64, PILE_KEPT = 2 * WAITING_MAX };
+
 void ae_text_stream_init(ae_text_stream *s, const ae_tokenizer *t) {
     *s = (ae_text_stream){.tokenizer = t};
 }
@@ -22,7 +25,7 @@ void ae_text_stream_follow(ae_text_stream *s, const int32_t *ids, ptrdiff_t n) {
     ptrdiff_t first = n;
     while (first > 0 && n - first < CONTEXT_MAX && ids[first - 1] < ae_tokenizer_size(s->tokenizer)) first--;
     for (ptrdiff_t i = first; i < n; i++) ae_ids_append(&s->window, ids[i]);
-    s->context = s->window.n;
+    s->context = s->anchor = s->window.n;
 }
 
 void ae_text_stream_free(ae_text_stream *s) {
@@ -50,7 +53,7 @@ static bool ends_in_half_character(const char *text, size_t n) {
     return n >= 3 && memcmp(text + n - 3, "\xEF\xBF\xBD", 3) == 0;
 }
 
-/* The tokens that were new become the context of the next ones: decoding depends on the neighbour to the left, and drops a leading space at the
+/* The tokens that were new become the context of the next ones: decoding depends on the neighbour to the left, and drops leading spaces at the
  * very start. So tokens of nothing but spaces are no context alone, and those before them stay. */
 static void slide(ae_text_stream *s, bool only_spaces) {
     const ptrdiff_t fresh = s->window.n - s->context;
@@ -59,7 +62,19 @@ static void slide(ae_text_stream *s, bool only_spaces) {
         return;
     }
     memmove(s->window.ids, s->window.ids + s->context, (size_t)fresh * sizeof *s->window.ids);
-    s->window.n = s->context = fresh;
+    s->window.n = s->context = s->anchor = fresh;
+}
+
+/* Takes tokens out from behind the anchor: with it in front, a text has begun with and without them. Where no text has begun, the first few
+ * become the anchor: one of them may be the space that decoding drops. */
+static void thin_out(ae_text_stream *s) {
+    if (s->window.n <= s->anchor + PILE_MAX) return;
+    if (s->anchor == 0) s->anchor = PILE_KEPT;
+    const ptrdiff_t dropped = s->window.n - PILE_KEPT - s->anchor;
+    int32_t *behind = s->window.ids + s->anchor;
+    memmove(behind, behind + dropped, PILE_KEPT * sizeof *behind);
+    s->window.n -= dropped;
+    s->context = ae_max(s->anchor, s->context - dropped);
 }
 
 /* Where the two begin to differ, at a character: the end of `before`, unless that ends in half a character that `after` has whole. */
@@ -90,7 +105,9 @@ out:
 
 ae_status ae_text_stream_push(ae_text_stream *s, int32_t id) {
     ae_ids_append(&s->window, id);
-    return flush(s, false);
+    const ae_status st = flush(s, false);
+    thin_out(s);
+    return st;
 }
 
 ae_status ae_text_stream_finish(ae_text_stream *s) {

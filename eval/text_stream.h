@@ -10,7 +10,8 @@ typedef struct {
     const ae_tokenizer *tokenizer; /* borrowed */
     ae_ids window;                 /* context, then tokens whose text is not out yet */
     ptrdiff_t context;
-    char *text; /* all text so far, NUL behind it */
+    ptrdiff_t anchor; /* so many tokens of the context, from the first, say that a text has begun */
+    char *text;       /* all text so far, NUL behind it */
     size_t n, capacity;
 } ae_text_stream;
 

@@ -62,11 +62,11 @@ ae_status ae_sample_write(const ae_run *run, const volatile sig_atomic_t *stop) 
     if (ae_sample_prompt_tokens(run) == 0) return AE_OK;
     context c = {.run = run, .stop = stop};
     int32_t eos = ae_tokenizer_special(run->tokenizer).eos;
-    ae_generation how = {.sampling = {.temperature = t->sample_temperature, .top_k = 0, .top_p = 1},
-                         .seed = run->state.seed + (uint64_t)run->state.step,
-                         .max_new = t->sample_tokens,
-                         .end_ids = &eos,
-                         .n_end_ids = eos >= 0,
+    ae_generation how = {.each = {.sampling = {.temperature = t->sample_temperature, .top_k = 0, .top_p = 1},
+                                  .seed = run->state.seed + (uint64_t)run->state.step,
+                                  .max_new = t->sample_tokens,
+                                  .end_ids = &eos,
+                                  .n_end_ids = eos >= 0},
                          .batch = 1,
                          .prompt_tokens = ae_sample_prompt_tokens(run)};
     ae_generate_io io = {.next = next_prompt, .done = write_answer, .check = check, .context = &c};

@@ -35,7 +35,7 @@ static ae_status done(void *context, const ae_answer *a) {
     cr_assert_null(a->text);
     for (ptrdiff_t k = 0; k < a->tokens.n; k++) ae_ids_append(&d->tokens[i], a->tokens.ids[k]);
     memcpy(d->logprobs[i], a->logprobs, (size_t)a->tokens.n * sizeof(float));
-    d->stopped[i] = a->stopped;
+    d->stopped[i] = a->end == AE_ANSWER_STOPPED;
     return AE_OK;
 }
 
@@ -54,12 +54,12 @@ static const int32_t end_id = 1;
 
 static desk *answers(const ae_model *m, ptrdiff_t batch, double temperature, uint64_t seed) {
     desk *d = calloc(1, sizeof *d);
-    const ae_generation how = {.sampling = {temperature, 0, 1, 0},
-                               .seed = seed,
-                               .max_new = MAX_NEW,
-                               .end_ids = &end_id,
-                               .n_end_ids = 1,
-                               .want_logprobs = true,
+    const ae_generation how = {.each = {.sampling = {temperature, 0, 1, 0},
+                                        .seed = seed,
+                                        .max_new = MAX_NEW,
+                                        .end_ids = &end_id,
+                                        .n_end_ids = 1,
+                                        .want_logprobs = true},
                                .batch = batch};
     const ae_generate_io io = {.next = next, .done = done, .check = check, .context = d};
     cr_assert_eq(ae_generate(m, NULL, &how, &io), AE_OK, "%s", ae_error_message());
@@ -150,7 +150,8 @@ Test(generate, a_bad_prompt_ends_the_run_behind_the_answers_before_it) {
     ae_backend be;
     ae_model m;
     open_tiny(&m, &be);
-    const ae_generation how = {.sampling = {1, 0, 1}, .max_new = 5, .want_logprobs = true, .batch = 4};
+    const ae_generation how = {.each = {.sampling = {1, 0, 1}, .max_new = 5, .want_logprobs = true},
+                               .batch = 4};
     for (int bad = 1; bad <= PROMPTS; bad += 5) {
         desk *d = calloc(1, sizeof *d);
         d->bad = bad;
@@ -169,7 +170,8 @@ Test(generate, a_failed_check_ends_the_run) {
     open_tiny(&m, &be);
     desk *d = calloc(1, sizeof *d);
     d->stop_after = 3;
-    const ae_generation how = {.sampling = {1, 0, 1}, .max_new = 5, .want_logprobs = true, .batch = 4};
+    const ae_generation how = {.each = {.sampling = {1, 0, 1}, .max_new = 5, .want_logprobs = true},
+                               .batch = 4};
     const ae_generate_io io = {.next = next, .done = done, .check = check, .context = d};
     cr_assert_eq(ae_generate(&m, NULL, &how, &io), AE_ERR_INTERRUPTED);
     cr_assert(d->answers >= 3 && d->answers < PROMPTS);
@@ -207,11 +209,10 @@ Test(generate, takes_the_memory_that_it_says) {
     be.release = counting_release;
     const ptrdiff_t lengths[] = {0, 13}; /* 13: the longest prompt here */
     for (int i = 0; i < 2; i++) {
-        const ae_generation how = {.sampling = {0.7, 0, 1, 0},
-                                   .max_new = MAX_NEW,
-                                   .want_logprobs = true,
-                                   .batch = 3,
-                                   .prompt_tokens = lengths[i]};
+        const ae_generation how = {
+            .each = {.sampling = {0.7, 0, 1, 0}, .max_new = MAX_NEW, .want_logprobs = true},
+            .batch = 3,
+            .prompt_tokens = lengths[i]};
         counted.held = counted.most = 0;
         all[i] = calloc(1, sizeof *all[i]);
         const ae_generate_io io = {.next = next, .done = done, .check = check, .context = all[i]};

@@ -33,6 +33,25 @@ static ae_tokenizer *small_tokenizer(void) {
     return t;
 }
 
+/* A model with sentencepiece's own defaults: a space in front of every text, which decoding drops again. */
+static ae_tokenizer *prefixing_tokenizer(void) {
+    char folder[] = "/tmp/aerie-stream-XXXXXX", command[1024];
+    cr_assert_not_null(mkdtemp(folder));
+    char *input = ae_path_join(folder, "text"), *output = ae_path_join(folder, "t.model");
+    ae_tokenizer *t = NULL;
+    FILE *f = fopen(input, "w");
+    for (int i = 0; i < 200; i++) fprintf(f, "the bird %d sings to the hill\n", i);
+    cr_assert_eq(fclose(f), 0);
+    snprintf(command, sizeof command, "%s %s '--model_type=bpe --vocab_size=400 --byte_fallback=true' %s",
+             ODD_MODEL, output, input);
+    cr_assert_eq(system(command), 0);
+    cr_assert_eq(ae_tokenizer_open(&t, output), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_folder_remove(folder), AE_OK);
+    free(input);
+    free(output);
+    return t;
+}
+
 /* Every prefix that comes out is whole characters of the text, and in the end it is all there. */
 static void check_growth(const ae_tokenizer *t, const char *text) {
     ae_ids ids = {0};
@@ -86,6 +105,52 @@ Test(text_stream, half_characters_wait_for_the_rest_or_the_end) {
     ae_tokenizer_delete(t);
 }
 
+/* Answers of nothing but spaces, line ends or control tokens, then a word: the window stays small, and no space is lost. */
+static void check_pile(const ae_tokenizer *t, const int32_t *pile, int n_pile, bool follows) {
+    enum { TOKENS = 500 };
+    ae_ids all = {0}, words = {0};
+    ae_text_stream s;
+    char *whole = NULL, *prompt = NULL;
+    size_t n_whole, n_prompt = 0;
+    cr_assert_eq(ae_tokenizer_encode(t, "x the", 5, &words), AE_OK);
+    const int32_t word = words.ids[words.n - 1];
+    ae_text_stream_init(&s, t);
+    if (follows) ae_ids_append(&all, word);
+    if (follows) ae_text_stream_follow(&s, all.ids, all.n);
+    cr_assert_eq(ae_tokenizer_decode(t, all.ids, all.n, &prompt, &n_prompt), AE_OK);
+    for (int i = 0; i < TOKENS; i++) {
+        const int32_t id = i + 1 < TOKENS ? pile[i % n_pile] : word;
+        ae_ids_append(&all, id);
+        cr_assert_eq(ae_text_stream_push(&s, id), AE_OK);
+        cr_assert_lt(s.window.n, 200, "token %d", i);
+    }
+    cr_assert_eq(ae_text_stream_finish(&s), AE_OK);
+    cr_assert_eq(ae_tokenizer_decode(t, all.ids, all.n, &whole, &n_whole), AE_OK);
+    cr_assert_str_eq(s.text, whole + n_prompt);
+    ae_text_stream_free(&s);
+    ae_ids_free(&all);
+    ae_ids_free(&words);
+    free(whole);
+    free(prompt);
+}
+
+Test(text_stream, spaces_and_control_tokens_do_not_pile_up) {
+    ae_tokenizer *all[] = {small_tokenizer(), prefixing_tokenizer()};
+    for (int k = 0; k < 2; k++) {
+        const ae_tokenizer *t = all[k];
+        const int32_t space = ae_tokenizer_id(t, "\xE2\x96\x81"), line = byte_id(t, '\n'),
+                      eos = ae_tokenizer_special(t).eos;
+        const int32_t piles[][4] = {{space, space, space, space},
+                                    {line, line, line, line},
+                                    {eos, eos, eos, eos},
+                                    {space, eos, line, space},
+                                    {eos, space, space, space}};
+        for (size_t i = 0; i < sizeof piles / sizeof *piles; i++)
+            for (int follows = 0; follows < 2; follows++) check_pile(t, piles[i], 4, follows);
+    }
+    for (int k = 0; k < 2; k++) ae_tokenizer_delete(all[k]);
+}
+
 /* A model that only babbles bytes must not make the window grow without bound. */
 Test(text_stream, bytes_that_never_become_a_character_come_out) {
     ae_tokenizer *t = small_tokenizer();
@@ -128,25 +193,6 @@ Test(text_stream, what_may_become_a_stop_string_waits) {
     cr_assert_eq(ae_text_maybe_stop("that", 4, stops, 2), 0);
     cr_assert_eq(ae_text_maybe_stop("e", 1, stops, 2), 1);
     cr_assert_eq(ae_text_maybe_stop("", 0, stops, 2), 0);
-}
-
-/* A model with sentencepiece's own defaults: a space in front of every text, which decoding drops again. */
-static ae_tokenizer *prefixing_tokenizer(void) {
-    char folder[] = "/tmp/aerie-stream-XXXXXX", command[1024];
-    cr_assert_not_null(mkdtemp(folder));
-    char *input = ae_path_join(folder, "text"), *output = ae_path_join(folder, "t.model");
-    ae_tokenizer *t = NULL;
-    FILE *f = fopen(input, "w");
-    for (int i = 0; i < 200; i++) fprintf(f, "the bird %d sings to the hill\n", i);
-    cr_assert_eq(fclose(f), 0);
-    snprintf(command, sizeof command, "%s %s '--model_type=bpe --vocab_size=400 --byte_fallback=true' %s",
-             ODD_MODEL, output, input);
-    cr_assert_eq(system(command), 0);
-    cr_assert_eq(ae_tokenizer_open(&t, output), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_folder_remove(folder), AE_OK);
-    free(input);
-    free(output);
-    return t;
 }
 
 /* The text of `all` behind the first `n` of them is what they decode to together, less what the first do. */

@@ -1,0 +1,109 @@
+#include "eval/draft.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+ae_status ae_draft_new(ae_draft **out, const ae_answer_settings *settings, const ae_tokenizer *t,
+                       const ae_ids *prompt, int64_t index) {
+    ae_draft *d = *out = calloc(1, sizeof *d);
+    if (!d) return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
+    d->settings = settings;
+    d->rng = ae_rng_make(settings->seed, settings->stream + (uint64_t)index);
+    d->answer.index = index;
+    ae_text_stream_init(&d->stream, t);
+    if (t) ae_text_stream_follow(&d->stream, prompt->ids, prompt->n);
+    return AE_OK;
+}
+
+void ae_draft_delete(ae_draft *d) {
+    if (!d) return;
+    ae_ids_free(&d->answer.tokens);
+    free(d->answer.logprobs);
+    ae_text_stream_free(&d->stream);
+    free(d);
+}
+
+static ae_status keep_logprob(ae_draft *d, double logprob) {
+    const ptrdiff_t n = d->answer.tokens.n; /* already with the new token */
+    if (n > d->logprob_capacity) {
+        float *grown = realloc(d->answer.logprobs, (size_t)(2 * n) * sizeof *grown);
+        if (!grown) return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
+        d->answer.logprobs = grown;
+        d->logprob_capacity = 2 * n;
+    }
+    d->answer.logprobs[n - 1] = (float)logprob;
+    return AE_OK;
+}
+
+/* A stop string in what came behind the first `old` bytes, or across them, cuts the text and ends the answer. */
+static void cut_at_stop(ae_draft *d, size_t old) {
+    const ae_answer_settings *s = d->settings;
+    size_t from = old;
+    for (size_t k = 0; k < s->n_stops; k++) {
+        const size_t back = strlen(s->stops[k]) - 1;
+        from = old < back ? 0 : from > old - back ? old - back : from;
+    }
+    const size_t at = ae_text_find_stop(d->stream.text, d->stream.n, from, s->stops, s->n_stops);
+    if (at == SIZE_MAX) return;
+    d->stream.text[at] = '\0';
+    d->stream.n = at;
+    d->cut = true;
+    d->answer.end = AE_ANSWER_STOPPED;
+}
+
+/* While the answer grows, what may become part of a stop string is not certain. */
+static void publish_text(ae_draft *d) {
+    const ae_text_stream *s = &d->stream;
+    const bool grows = d->answer.end == AE_ANSWER_GROWS;
+    d->answer.text = s->text;
+    d->answer.text_bytes =
+        s->n - (grows ? ae_text_maybe_stop(s->text, s->n, d->settings->stops, d->settings->n_stops) : 0);
+}
+
+/* What waited for the rest of a character comes out. */
+static ae_status finish_text(ae_draft *d) {
+    const size_t old = d->stream.n;
+    const ae_status st = ae_text_stream_finish(&d->stream);
+    if (st == AE_OK) cut_at_stop(d, old);
+    return st;
+}
+
+static bool ends(const ae_answer_settings *s, int32_t id) {
+    for (size_t i = 0; i < s->n_end_ids; i++)
+        if (s->end_ids[i] == id) return true;
+    return false;
+}
+
+/* An end token adds no text. */
+static ae_status add_text(ae_draft *d, int32_t id) {
+    const size_t old = d->stream.n;
+    if (d->answer.end == AE_ANSWER_STOPPED) return AE_OK;
+    const ae_status st = ae_text_stream_push(&d->stream, id);
+    if (st == AE_OK) cut_at_stop(d, old);
+    return st;
+}
+
+ae_status ae_draft_add(ae_draft *d, int32_t id, double logprob) {
+    const ae_answer_settings *s = d->settings;
+    ae_answer *a = &d->answer;
+    ae_status st = AE_OK;
+    ae_ids_append(&a->tokens, id);
+    if (s->want_logprobs) st = keep_logprob(d, logprob);
+    if (ends(s, id)) a->end = AE_ANSWER_STOPPED;
+    if (st == AE_OK && d->stream.tokenizer) st = add_text(d, id);
+    if (a->end == AE_ANSWER_GROWS && a->tokens.n >= s->max_new) a->end = AE_ANSWER_FULL;
+    if (!d->stream.tokenizer) return st;
+    if (st == AE_OK && a->end != AE_ANSWER_GROWS && !d->cut) st = finish_text(d);
+    publish_text(d);
+    return st;
+}
+
+ae_status ae_draft_end(ae_draft *d, ae_answer_end end) {
+    ae_status st = AE_OK;
+    d->answer.end = end;
+    if (!d->stream.tokenizer) return st;
+    st = finish_text(d);
+    d->answer.end = end;
+    publish_text(d);
+    return st;
+}

@@ -1,0 +1,450 @@
+#include "eval/generator.h"
+
+#include "eval/draft.h"
+
+#include <assert.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the answers to one submission share. */
+typedef struct request {
+    uint64_t id;
+    ptrdiff_t users; /* its answers that have begun and are not deleted, and the queue */
+    int64_t answers, begun;
+    ae_ids prompt;
+    ae_answer_settings settings; /* copies; stops is one block: the pointers, then the strings */
+    /* Where there are several answers what they go on from: the state behind the prompt and its logits. Before the prompt is read the
+     * state that was submitted, if any. */
+    ae_decode_state state;
+    float *logits;
+    struct request *next;
+} request;
+
+typedef struct {
+    uint64_t *ids;
+    size_t n, capacity;
+} id_list;
+
+struct ae_generator {
+    const ae_model *model;
+    const ae_tokenizer *tokenizer;
+    ae_generator_options options;
+    ae_decoder *decoder;
+    ae_decode_state state;
+    float *logits, *room; /* [capacity, V], [V] */
+    int32_t *tokens;      /* [capacity]: what goes in next */
+    ae_draft **growing;   /* [capacity], the first n_growing of them: answer b has sequence b of the state */
+    ptrdiff_t n_growing;
+    request *waiting, *last_waiting;
+    int64_t n_waiting;              /* answers of them that have not begun */
+    ae_draft *ended, *last_ended;   /* not polled yet */
+    ae_draft *polled;               /* the ended one that the last poll gave */
+    ptrdiff_t cursor;               /* of polls, in growing */
+    pthread_mutex_t cancelled_lock; /* guards `cancelled` */
+    id_list cancelled;              /* since the last step or submission */
+};
+
+static ae_status out_of_memory(void) {
+    return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
+}
+
+/* ---- requests ---- */
+
+static void request_release(request *r) {
+    if (!r || --r->users > 0) return;
+    ae_ids_free(&r->prompt);
+    ae_decode_state_free(&r->state);
+    free((void *)(uintptr_t)r->settings.stops);
+    free((void *)(uintptr_t)r->settings.end_ids);
+    free(r->logits);
+    free(r);
+}
+
+static ae_status copy_stops(ae_answer_settings *to, const ae_answer_settings *from) {
+    size_t bytes = from->n_stops * sizeof(char *);
+    to->stops = NULL;
+    if (from->n_stops == 0) return AE_OK;
+    for (size_t k = 0; k < from->n_stops; k++) bytes += strlen(from->stops[k]) + 1;
+    const char **stops = malloc(bytes);
+    if (!stops) return out_of_memory();
+    char *text = (char *)(stops + from->n_stops);
+    for (size_t k = 0; k < from->n_stops; k++) {
+        stops[k] = text;
+        text = stpcpy(text, from->stops[k]) + 1;
+    }
+    to->stops = stops;
+    return AE_OK;
+}
+
+static ae_status copy_settings(ae_answer_settings *to, const ae_answer_settings *from,
+                               const ae_tokenizer *t) {
+    *to = *from;
+    to->end_ids = NULL;
+    if (t) to->sampling.ids = ae_tokenizer_size(t);
+    const ae_status st = copy_stops(to, from);
+    if (st != AE_OK || from->n_end_ids == 0) return st;
+    int32_t *ids = malloc(from->n_end_ids * sizeof *ids);
+    if (!ids) return out_of_memory();
+    memcpy(ids, from->end_ids, from->n_end_ids * sizeof *ids);
+    to->end_ids = ids;
+    return AE_OK;
+}
+
+static ae_status request_new(request **out, const ae_generator *g, const ae_submission *s) {
+    request *r = *out = calloc(1, sizeof *r);
+    if (!r) return out_of_memory();
+    r->users = 1;
+    r->id = s->id;
+    r->answers = s->answers > 0 ? s->answers : 1;
+    for (ptrdiff_t i = 0; i < s->n_prompt; i++) ae_ids_append(&r->prompt, s->prompt[i]);
+    ae_status st = copy_settings(&r->settings, &s->settings, g->tokenizer);
+    if (st != AE_OK || !s->state) return st;
+    st = ae_decode_state_init(&r->state, g->model, 1);
+    if (st == AE_OK) ae_decode_state_copy(&r->state, 0, s->state, s->sequence);
+    return st;
+}
+
+static void enqueue(ae_generator *g, request *r) {
+    if (g->waiting)
+        g->last_waiting->next = r;
+    else
+        g->waiting = r;
+    g->last_waiting = r;
+    g->n_waiting += r->answers;
+}
+
+/* Takes the request behind `before` (NULL: the first) out of the queue. */
+static void dequeue(ae_generator *g, request *before) {
+    request *r = before ? before->next : g->waiting;
+    if (before)
+        before->next = r->next;
+    else
+        g->waiting = r->next;
+    if (g->last_waiting == r) g->last_waiting = before;
+    g->n_waiting -= r->answers - r->begun;
+    ae_decode_state_free(&r->state);
+    free(r->logits);
+    r->logits = NULL;
+    request_release(r);
+}
+
+/* ---- answers that begin and end ---- */
+
+static ae_status draft_begin(ae_draft **out, ae_generator *g, request *r) {
+    const ae_status st = ae_draft_new(out, &r->settings, g->tokenizer, &r->prompt, r->begun);
+    if (st != AE_OK) return st;
+    (*out)->answer.id = r->id;
+    (*out)->request = r;
+    r->users++;
+    r->begun++;
+    g->n_waiting--;
+    return AE_OK;
+}
+
+static void draft_delete(ae_draft *d) {
+    if (!d) return;
+    request_release(d->request);
+    ae_draft_delete(d);
+}
+
+static void hand_out(ae_generator *g, ae_draft *d) {
+    if (g->ended)
+        g->last_ended->next = d;
+    else
+        g->ended = d;
+    g->last_ended = d;
+}
+
+/* Answer b has ended: the last one that grows takes its sequence. */
+static void leave(ae_generator *g, ptrdiff_t b) {
+    const ptrdiff_t last = --g->n_growing;
+    g->cursor = 0;
+    hand_out(g, g->growing[b]);
+    if (b == last) return;
+    ae_decode_state_copy(&g->state, b, &g->state, last);
+    g->growing[b] = g->growing[last];
+    g->tokens[b] = g->tokens[last];
+}
+
+static void leave_ended(ae_generator *g) {
+    for (ptrdiff_t b = g->n_growing - 1; b >= 0; b--)
+        if (g->growing[b]->answer.end != AE_ANSWER_GROWS) leave(g, b);
+}
+
+/* ---- tokens ---- */
+
+typedef struct {
+    int32_t id;
+    double logprob;
+} drawn;
+
+static drawn draw(const ae_generator *g, ae_draft *d, const float *logits) {
+    drawn x = {0};
+    x.id = ae_sample(logits, g->model->config.V, &d->settings->sampling, &d->rng, &x.logprob, g->room);
+    return x;
+}
+
+static ae_status add(ae_draft *d, drawn x, const float *logits) {
+    return isnan(logits[x.id]) ? ae_draft_end(d, AE_ANSWER_OVERFLOWED) : ae_draft_add(d, x.id, x.logprob);
+}
+
+static ae_status draw_each(ae_generator *g) {
+    ae_status st = AE_OK;
+    for (ptrdiff_t b = 0; st == AE_OK && b < g->n_growing; b++) {
+        const float *logits = g->logits + b * g->model->config.V;
+        const drawn x = draw(g, g->growing[b], logits);
+        g->tokens[b] = x.id;
+        st = add(g->growing[b], x, logits);
+    }
+    return st;
+}
+
+static ae_status check(const ae_generator *g) {
+    return g->options.check ? g->options.check(g->options.context) : AE_OK;
+}
+
+static ae_status prefill(ae_generator *g, ae_decode_state *s, ptrdiff_t b, const request *r, float *logits) {
+    ae_decoder_prefill(g->decoder, s, b, r->prompt.ids, r->prompt.n, logits, NULL);
+    return g->model->be->failure();
+}
+
+/* The prompt of a request for one answer goes straight into sequence b. */
+static ae_status read_for_one(ae_generator *g, request *r, ptrdiff_t b) {
+    if (r->state.model)
+        ae_decode_state_copy(&g->state, b, &r->state, 0);
+    else
+        ae_decode_state_reset(&g->state, b);
+    return prefill(g, &g->state, b, r, g->logits + b * g->model->config.V);
+}
+
+/* The prompt of a request for several answers is read once, into a state that they are forked from. */
+static ae_status read_for_several(ae_generator *g, request *r) {
+    ae_status st = r->state.model ? AE_OK : ae_decode_state_init(&r->state, g->model, 1);
+    r->logits = malloc((size_t)g->model->config.V * sizeof *r->logits);
+    if (st == AE_OK && !r->logits) st = out_of_memory();
+    return st == AE_OK ? prefill(g, &r->state, 0, r, r->logits) : st;
+}
+
+static void fork_answer(ae_generator *g, const request *r, ptrdiff_t b) {
+    const ptrdiff_t V = g->model->config.V;
+    ae_decode_state_copy(&g->state, b, &r->state, 0);
+    memcpy(g->logits + b * V, r->logits, (size_t)V * sizeof *r->logits);
+}
+
+static ae_status read_prompt(ae_generator *g, request *r, ptrdiff_t b) {
+    if (r->begun > 0) return AE_OK;
+    const ae_status st = check(g);
+    if (st != AE_OK) return st;
+    return r->answers > 1 ? read_for_several(g, r) : read_for_one(g, r, b);
+}
+
+/* The next answer that waits, with its first token. */
+static ae_status begin(ae_generator *g) {
+    request *r = g->waiting;
+    const ptrdiff_t b = g->n_growing;
+    ae_draft *d = NULL;
+    ae_status st = read_prompt(g, r, b);
+    if (st == AE_OK) st = draft_begin(&d, g, r);
+    if (st != AE_OK) return st;
+    if (r->answers > 1) fork_answer(g, r, b);
+    g->growing[g->n_growing++] = d;
+    if (r->begun == r->answers) dequeue(g, NULL);
+    const float *logits = g->logits + b * g->model->config.V;
+    const drawn x = draw(g, d, logits);
+    g->tokens[b] = x.id;
+    st = add(d, x, logits);
+    if (d->answer.end != AE_ANSWER_GROWS) leave(g, b);
+    return st;
+}
+
+static ae_status advance(ae_generator *g) {
+    if (g->n_growing == 0) return AE_OK;
+    ae_status st = check(g);
+    if (st != AE_OK) return st;
+    ae_decoder_step(g->decoder, &g->state, g->tokens, g->n_growing, g->logits);
+    st = g->model->be->failure();
+    if (st == AE_OK) st = draw_each(g);
+    leave_ended(g);
+    return st;
+}
+
+/* ---- cancelling ---- */
+
+ae_status ae_generator_cancel(ae_generator *g, uint64_t id) {
+    ae_status st = AE_OK;
+    pthread_mutex_lock(&g->cancelled_lock);
+    id_list *c = &g->cancelled;
+    if (c->n == c->capacity) {
+        const size_t capacity = 2 * c->capacity + 16;
+        uint64_t *grown = realloc(c->ids, capacity * sizeof *grown);
+        if (grown) {
+            c->ids = grown;
+            c->capacity = capacity;
+        } else {
+            st = out_of_memory();
+        }
+    }
+    if (st == AE_OK) c->ids[c->n++] = id;
+    pthread_mutex_unlock(&g->cancelled_lock);
+    return st;
+}
+
+/* Answers of the first request behind `before` that have not begun end with nothing. */
+static ae_status cancel_waiting(ae_generator *g, request *before) {
+    request *r = before ? before->next : g->waiting;
+    ae_status st = AE_OK;
+    while (st == AE_OK && r->begun < r->answers) {
+        ae_draft *d = NULL;
+        st = draft_begin(&d, g, r);
+        if (st != AE_OK) break;
+        st = ae_draft_end(d, AE_ANSWER_CANCELLED);
+        hand_out(g, d);
+    }
+    if (st == AE_OK) dequeue(g, before);
+    return st;
+}
+
+static ae_status cancel_now(ae_generator *g, uint64_t id) {
+    ae_status st = AE_OK;
+    for (ptrdiff_t b = 0; st == AE_OK && b < g->n_growing; b++)
+        if (g->growing[b]->answer.id == id) st = ae_draft_end(g->growing[b], AE_ANSWER_CANCELLED);
+    leave_ended(g);
+    request *before = NULL;
+    for (request *r = g->waiting; r && r->id != id; r = r->next) before = r;
+    const bool waits = before ? before->next != NULL : g->waiting != NULL;
+    return st == AE_OK && waits ? cancel_waiting(g, before) : st;
+}
+
+/* What other threads have asked for up to now. */
+static ae_status cancel_all_asked(ae_generator *g) {
+    ae_status st = AE_OK;
+    pthread_mutex_lock(&g->cancelled_lock);
+    id_list taken = g->cancelled;
+    g->cancelled = (id_list){0};
+    pthread_mutex_unlock(&g->cancelled_lock);
+    for (size_t i = 0; st == AE_OK && i < taken.n; i++) st = cancel_now(g, taken.ids[i]);
+    free(taken.ids);
+    return st;
+}
+
+/* ---- the caller's side ---- */
+
+ae_status ae_generator_submit(ae_generator *g, const ae_submission *s) {
+    assert(s->n_prompt > 0 && (g->tokenizer || s->settings.n_stops == 0));
+    request *r = NULL;
+    ae_status st = cancel_all_asked(g); /* they mean earlier ones */
+    if (st == AE_OK) st = request_new(&r, g, s);
+    if (st == AE_OK)
+        enqueue(g, r);
+    else
+        request_release(r);
+    return st;
+}
+
+ae_status ae_generator_step(ae_generator *g) {
+    g->cursor = 0;
+    ae_status st = cancel_all_asked(g);
+    while (st == AE_OK && g->waiting && g->n_growing < g->options.capacity) st = begin(g);
+    return st == AE_OK ? advance(g) : st;
+}
+
+int64_t ae_generator_unfinished(const ae_generator *g) {
+    return g->n_waiting + g->n_growing;
+}
+
+/* The next call finds what this one has told. */
+static const ae_answer *tell(ae_draft *d) {
+    ae_answer *a = &d->answer;
+    a->told_tokens = d->given_tokens;
+    a->told_bytes = d->given_bytes;
+    d->given_tokens = a->tokens.n;
+    d->given_bytes = a->text_bytes;
+    return a;
+}
+
+const ae_answer *ae_generator_poll(ae_generator *g, bool growing) {
+    draft_delete(g->polled);
+    g->polled = g->ended;
+    if (g->polled) {
+        g->ended = g->polled->next;
+        return tell(g->polled);
+    }
+    while (growing && g->cursor < g->n_growing) {
+        ae_draft *d = g->growing[g->cursor++];
+        if (d->answer.tokens.n > d->given_tokens) return tell(d);
+    }
+    return NULL;
+}
+
+/* ---- memory ---- */
+
+static ptrdiff_t chunk_of(const ae_generator_options *o) {
+    return o->prompt_tokens > 0 ? ae_min(o->prompt_tokens, AE_PREFILL_CHUNK) : AE_PREFILL_CHUNK;
+}
+
+size_t ae_generator_bytes(const ae_backend *be, const ae_model_config *c, const ae_generator_options *o) {
+    return ae_decode_state_bytes(be, c, o->capacity) + ae_decoder_bytes(be, c, o->capacity, chunk_of(o)) +
+           (size_t)(o->capacity + 1) * (size_t)c->V * sizeof(float);
+}
+
+static ae_status check_room(const ae_model *m, const ae_generator_options *o) {
+    const size_t needed = ae_generator_bytes(m->be, &m->config, o);
+    const size_t there = ae_memory_available_bytes();
+    if (needed <= there) return AE_OK;
+    return AE_FAIL(AE_ERR_RESOURCE,
+                   "a batch of %td sequences needs %.1f GB of memory, %.1f GB are available%s", o->capacity,
+                   (double)needed / 1e9, (double)there / 1e9, o->capacity > 1 ? "; lower --batch" : "");
+}
+
+static ae_status init(ae_generator *g) {
+    const size_t capacity = (size_t)g->options.capacity, V = (size_t)g->model->config.V;
+    ae_status st = check_room(g->model, &g->options);
+    if (st != AE_OK) return st;
+    g->logits = malloc(capacity * V * sizeof *g->logits);
+    g->room = malloc(V * sizeof *g->room);
+    g->tokens = calloc(capacity, sizeof *g->tokens);
+    g->growing = calloc(capacity, sizeof(ae_draft *));
+    if (!g->logits || !g->room || !g->tokens || !g->growing) return out_of_memory();
+    st = ae_decode_state_init(&g->state, g->model, g->options.capacity);
+    if (st != AE_OK) return st;
+    return ae_decoder_new(&g->decoder, g->model, g->options.capacity, chunk_of(&g->options));
+}
+
+ae_status ae_generator_new(ae_generator **out, const ae_model *m, const ae_tokenizer *t,
+                           const ae_generator_options *o) {
+    assert(o->capacity >= 1);
+    ae_generator *g = *out = calloc(1, sizeof *g);
+    if (!g) return out_of_memory();
+    g->model = m;
+    g->tokenizer = t;
+    g->options = *o;
+    pthread_mutex_init(&g->cancelled_lock, NULL);
+    const ae_status st = init(g);
+    if (st != AE_OK) {
+        ae_generator_delete(g);
+        *out = NULL;
+    }
+    return st;
+}
+
+void ae_generator_delete(ae_generator *g) {
+    if (!g) return;
+    for (ptrdiff_t b = 0; b < g->n_growing; b++) draft_delete(g->growing[b]);
+    draft_delete(g->polled);
+    for (ae_draft *d = g->ended, *next; d; d = next) {
+        next = d->next;
+        draft_delete(d);
+    }
+    while (g->waiting) dequeue(g, NULL);
+    ae_decode_state_free(&g->state);
+    ae_decoder_delete(g->decoder);
+    free(g->logits);
+    free(g->room);
+    free(g->tokens);
+    free(g->growing);
+    free(g->cancelled.ids);
+    pthread_mutex_destroy(&g->cancelled_lock);
+    free(g);
+}

@@ -4,8 +4,8 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/rng.h"
+#include "exchange/source.h"
 #include "model/decode.h"
-#include "model/source.h"
 
 #include <errno.h>
 #include <math.h>

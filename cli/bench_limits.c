@@ -1,3 +1,4 @@
+#include "cli/bench_products.h"
 #include "cli/bench_rates.h"
 
 #include <math.h>

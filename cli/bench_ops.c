@@ -2,7 +2,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/rng.h"
-#include "eval/limits.h"
+#include "ops/limits/limits.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 #include "cli/bench_rates.h"
 
+#include "cli/bench_products.h"
 #include "core/machine.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #define AE_CLI_BENCH_RATES_H
 #include "cli/bench.h"
 #include "core/probe.h"
-#include "eval/limits.h"
+#include "ops/limits/limits.h"
 
 /* What this machine can do, as far as the roofline of an op needs it. */
 enum { AE_BENCH_SIZES = 6 };

@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "data/tokenizer.h"
 #include "data/tokenizer_json.h"
+#include "exchange/hf_config.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 #include "cli/inspect.h"
 #include "core/file.h"
 #include "data/tokenizer.h"
+#include "exchange/hf_config.h"
 #include "model/params_match.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "cli/inspect.h"
 #include "core/file.h"
-#include "model/done.h"
-#include "model/source.h"
+#include "exchange/source.h"
+#include "formats/done.h"
 #include "train/pretrain.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 #include "cli/inspect.h"
 #include "core/file.h"
 #include "core/h5.h"
-#include "model/safetensors.h"
-#include "model/tensors.h"
+#include "formats/safetensors.h"
+#include "formats/tensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>

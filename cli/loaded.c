@@ -3,7 +3,7 @@
 #include "cli/dtype.h"
 #include "core/log.h"
 #include "core/threads.h"
-#include "model/source.h"
+#include "exchange/source.h"
 
 static ae_status check_room(const char *path, const ae_model_config *c, const ae_backend *be,
                             int64_t *parameters) {

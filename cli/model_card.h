@@ -1,6 +1,6 @@
 #ifndef AE_CLI_MODEL_CARD_H
 #define AE_CLI_MODEL_CARD_H
-#include "model/source.h"
+#include "exchange/source.h"
 
 /* FOLDER/README.md: what is known about the model. Its shape and parameters; of a checkpoint also steps, tokens, data, held-out losses
  * (the last from metrics.jsonl of its run, where that is there) and the configuration. */

@@ -1,7 +1,7 @@
 #ifndef AE_CLI_PIECE_BAR_H
 #define AE_CLI_PIECE_BAR_H
 #include "core/log.h"
-#include "model/param_writer.h"
+#include "exchange/param_writer.h"
 
 /* The bar, in MB, of a verb that writes weights piece by piece; between pieces it asks for an interrupt. */
 typedef struct {

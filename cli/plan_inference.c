@@ -5,8 +5,8 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/threads.h"
+#include "exchange/source.h"
 #include "model/decode.h"
-#include "model/source.h"
 #include "train/plan.h"
 
 #include <string.h>

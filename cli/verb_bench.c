@@ -1,12 +1,13 @@
 #include "cli/bench.h"
+#include "cli/bench_products.h"
 #include "cli/dtype.h"
+#include "cli/openblas.h"
 #include "cli/verbs.h"
 #include "core/affinity.h"
 #include "core/machine.h"
 #include "core/threads.h"
-#include "eval/limits.h"
-#include "eval/openblas.h"
-#include "model/source.h"
+#include "exchange/source.h"
+#include "ops/limits/limits.h"
 
 #include <errno.h>
 #include <stdlib.h>

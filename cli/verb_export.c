@@ -7,7 +7,7 @@
 #include "cli/verbs.h"
 #include "cli/weights_size.h"
 #include "core/log.h"
-#include "model/export.h"
+#include "exchange/export.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/h5.h"
-#include "model/tensors.h"
+#include "formats/tensors.h"
 
 #include <stdlib.h>
 #include <string.h>

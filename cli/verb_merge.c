@@ -8,8 +8,8 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "model/merge.h"
-#include "model/source.h"
+#include "exchange/merge.h"
+#include "exchange/source.h"
 
 #include <errno.h>
 #include <math.h>

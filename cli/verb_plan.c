@@ -5,7 +5,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/threads.h"
-#include "eval/limits.h"
+#include "ops/limits/limits.h"
 #include "train/run.h"
 
 static const char usage[] =

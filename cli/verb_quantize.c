@@ -8,8 +8,9 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/threads.h"
-#include "model/quantize.h"
-#include "model/source.h"
+#include "exchange/hf_config.h"
+#include "exchange/quantize.h"
+#include "exchange/source.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -11,10 +11,10 @@
 #include "core/log.h"
 #include "core/process.h"
 #include "data/trim.h"
+#include "exchange/source.h"
+#include "exchange/trim.h"
+#include "formats/tensors.h"
 #include "model/params.h"
-#include "model/source.h"
-#include "model/tensors.h"
-#include "model/trim.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #ifndef AE_MODEL_PARAMS_MATCH_H
 #define AE_MODEL_PARAMS_MATCH_H
+#include "formats/tensors.h"
 #include "model/params.h"
-#include "model/tensors.h"
 
 /* Whether a file's tensors are those of the table: every parameter is there, and nothing that the model has no place for; lm_head.weight
  * may repeat the embeddings. Else AE_ERR_INPUT names the first tensor at fault, and `path`. Shapes are checked where values are read. */

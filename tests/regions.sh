@@ -17,7 +17,7 @@ regions=$(grep -rnE --include='*.c' --include='*.h' --include='*.cc' '#pragma om
 [ -n "$regions" ] || bad=1
 expect_none "a region without num_threads" "$(echo "$regions" | grep -v 'num_threads(' || true)"
 expect_none "OpenMP's own number" "$(grep -rnE --include='*.c' --include='*.h' 'omp_(get_max|set_num)_threads *\(' $folders |
-    grep -vE '^(ops/cpu/alone\.h|eval/library_team\.h|eval/openblas\.c):' || true)"
+    grep -vE '^(ops/cpu/alone\.h|cli/library_team\.h|cli/openblas\.c):' || true)"
 expect_none "a thread that is not made by ae_thread_start" \
     "$(grep -rnE --include='*.c' --include='*.h' --include='*.cc' 'pthread_create *\(' $folders | grep -v '^core/threads\.c:' || true)"
 exit $bad

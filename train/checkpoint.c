@@ -2,8 +2,8 @@
 
 #include "core/file.h"
 #include "core/log.h"
-#include "model/done.h"
-#include "model/source.h"
+#include "exchange/source.h"
+#include "formats/done.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 #include "data/loader.h"
 #include "data/tokenizer.h"
 #include "eval/perplexity.h"
-#include "model/source.h"
+#include "exchange/source.h"
 #include "train/carry.h"
 #include "train/config.h"
 #include "train/events.h"

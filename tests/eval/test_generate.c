@@ -1,6 +1,6 @@
 #include "eval/generate.h"
 #include "eval/score.h"
-#include "model/source.h"
+#include "exchange/source.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 #include "core/h5.h"
 #include "eval/score.h"
-#include "model/source.h"
+#include "exchange/source.h"
 #include "ops/cpu/memory.h"
 
 #include <criterion/criterion.h>

@@ -1,7 +1,7 @@
 #include "tests/model/rig.h"
 
 #include "core/rng.h"
-#include "model/source.h"
+#include "exchange/source.h"
 
 #include <math.h>
 #include <stdio.h>

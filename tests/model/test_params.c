@@ -1,6 +1,7 @@
 #include "core/rng.h"
+#include "exchange/hf_config.h"
+#include "formats/tensors.h"
 #include "model/params.h"
-#include "model/tensors.h"
 #include "tests/core/scratch.h"
 
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "core/h5.h"
 #include "core/log.h"
 #include "core/rng.h"
-#include "model/source.h"
+#include "exchange/source.h"
 #include "train/pretrain.h"
 
 #include <stdio.h>

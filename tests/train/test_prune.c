@@ -1,6 +1,6 @@
 #include "core/file.h"
 #include "core/log.h"
-#include "model/source.h"
+#include "exchange/source.h"
 #include "tests/core/scratch.h"
 #include "train/checkpoint.h"
 

@@ -3,7 +3,7 @@
 #include "core/machine.h"
 #include "data/prepare.h"
 #include "data/tokenizer.h"
-#include "model/done.h"
+#include "formats/done.h"
 #include "tests/train/at_sync.h"
 #include "tests/train/rig.h"
 #include "train/checkpoint.h"

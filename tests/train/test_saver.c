@@ -1,5 +1,5 @@
 #include "core/file.h"
-#include "model/source.h"
+#include "exchange/source.h"
 #include "tests/train/rig.h"
 
 #include <pthread.h>

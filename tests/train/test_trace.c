@@ -1,5 +1,5 @@
 #include "core/h5.h"
-#include "model/source.h"
+#include "exchange/source.h"
 #include "tests/train/rig.h"
 #include "train/step.h"
 

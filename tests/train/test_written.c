@@ -1,6 +1,6 @@
 #include "core/file.h"
 #include "core/rng.h"
-#include "model/source.h"
+#include "exchange/source.h"
 #include "tests/train/rig.h"
 #include "train/checkpoint.h"
 #include "train/step.h"

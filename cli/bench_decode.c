@@ -4,8 +4,8 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/rng.h"
-#include "exchange/source.h"
 #include "model/decode.h"
+#include "train/run_folder.h"
 
 #include <errno.h>
 #include <math.h>
@@ -53,10 +53,13 @@ static ae_status check_room(const ae_bench *b) {
 }
 
 static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
+    ae_model_source source = {0};
     ae_status st;
     AE_TRY(check_room(b));
     if (b->model) {
-        AE_TRY(ae_model_open(&s->model, &b->be, b->model, false));
+        AE_TRY(ae_run_source_open(&source, b->model));
+        AE_TRY(ae_model_source_verify(&source));
+        AE_TRY(ae_model_open_source(&s->model, &b->be, &source, false));
     } else {
         AE_TRY(ae_model_init(&s->model, &b->be, &b->config, false));
         AE_TRY(ae_model_set_initial(&s->model, 1));
@@ -73,6 +76,7 @@ static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
     for (int64_t i = 0; st == AE_OK && i < longest; i++)
         s->tokens[i] = (int32_t)ae_rng_below(&rng, (uint64_t)b->config.V);
 out:
+    ae_model_source_free(&source);
     return st;
 }
 

@@ -1,8 +1,8 @@
 #include "cli/inspect.h"
 #include "core/file.h"
-#include "exchange/source.h"
 #include "formats/done.h"
 #include "train/pretrain.h"
+#include "train/run_folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,7 +153,7 @@ ae_status ae_inspect_run(ae_inspection *i, const char *run) {
     json_object_set_new(i->facts, "kind", json_string("run"));
     json_object_set(i->facts, "checkpoints", rows);
     AE_TRY(ae_inspect_note(i, ae_checkpoint_list_steps(&l, run)));
-    AE_TRY(ae_inspect_note(i, ae_newest_checkpoint(&newest, &newest_step, run)));
+    AE_TRY(ae_inspect_note(i, ae_checkpoint_newest_complete(&newest, &newest_step, run)));
     for (size_t k = 0; k < l.n && st == AE_OK; k++) {
         char *folder = ae_checkpoint_path(run, l.steps[k]);
         st = add_checkpoint(i, rows, folder, l.steps[k], l.steps[k] != newest_step);

@@ -3,7 +3,7 @@
 #include "cli/dtype.h"
 #include "core/log.h"
 #include "core/threads.h"
-#include "exchange/source.h"
+#include "train/run_folder.h"
 
 static ae_status check_room(const char *path, const ae_model_config *c, const ae_backend *be,
                             int64_t *parameters) {
@@ -38,7 +38,7 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     *l = (ae_loaded){0};
     ae_backend_options options = {.threads = (int)threads};
     AE_TRY(ae_weights_parse(dtype, &options));
-    AE_TRY(ae_model_source_open(&source, path));
+    AE_TRY(ae_run_source_open(&source, path));
     options.weights = source.weights;
     options.group = source.group;
     AE_TRY(ae_weights_parse(dtype, &options));

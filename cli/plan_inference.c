@@ -5,9 +5,9 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/threads.h"
-#include "exchange/source.h"
 #include "model/decode.h"
 #include "train/plan.h"
+#include "train/run_folder.h"
 
 #include <string.h>
 
@@ -28,7 +28,7 @@ static ae_status shape_of(const ae_train_config *config, ae_model_config *c) {
         return ae_model_config_resolve(c, &config->model, V);
     }
     ae_model_source source;
-    const ae_status st = ae_model_source_open(&source, config->model.init);
+    const ae_status st = ae_run_source_open(&source, config->model.init);
     if (st != AE_OK) return st;
     *c = source.config;
     ae_model_source_free(&source);

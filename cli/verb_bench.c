@@ -6,8 +6,8 @@
 #include "core/affinity.h"
 #include "core/machine.h"
 #include "core/threads.h"
-#include "exchange/source.h"
 #include "ops/limits/limits.h"
+#include "train/run_folder.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -101,7 +101,7 @@ static ae_status tell_machine(ae_bench *b) {
 /* The model's own shape, and what its folder holds in integers for --dtype auto. */
 static ae_status find_model(ae_bench *b, ae_backend_options *options) {
     ae_model_source source;
-    const ae_status st = ae_model_source_open(&source, b->model);
+    const ae_status st = ae_run_source_open(&source, b->model);
     if (st != AE_OK) return st;
     b->shape = b->model;
     b->config = source.config;

@@ -8,6 +8,7 @@
 #include "cli/weights_size.h"
 #include "core/log.h"
 #include "exchange/export.h"
+#include "train/run_folder.h"
 
 #include <string.h>
 
@@ -77,7 +78,7 @@ static ae_status run(const options *o) {
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
     AE_TRY(parse_type(o->dtype, &j.type));
-    AE_TRY(ae_model_source_open(&source, o->model));
+    AE_TRY(ae_run_source_open(&source, o->model));
     AE_TRY(ae_model_source_verify(&source));
     if (source.tokenizer && !o->no_tokenizer) AE_TRY(ae_tokenizer_open(&j.tokenizer, source.tokenizer));
     AE_TRY(write_folder(&j));

@@ -9,7 +9,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "exchange/merge.h"
-#include "exchange/source.h"
+#include "train/run_folder.h"
 
 #include <errno.h>
 #include <math.h>
@@ -165,7 +165,7 @@ static ae_status check_tokenizer(merging *m, const char *tokenizer) {
 
 static ae_status open_source(merging *m, const char *path) {
     ae_model_source *s = &m->sources[m->n_sources];
-    const ae_status st = ae_model_source_open(s, path);
+    const ae_status st = ae_run_source_open(s, path);
     if (st != AE_OK) return st;
     m->tensors[m->n_sources] = s->tensors;
     m->folders[m->n_sources++] = s->folder;

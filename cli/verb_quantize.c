@@ -10,7 +10,7 @@
 #include "core/threads.h"
 #include "exchange/hf_config.h"
 #include "exchange/quantize.h"
-#include "exchange/source.h"
+#include "train/run_folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +118,7 @@ static ae_status run(const options *o) {
     AE_TRY(check_options(o, &backend));
     (void)ae_threads_start((int)o->threads);
     if (o->model) {
-        AE_TRY(ae_model_source_open(&source, o->model));
+        AE_TRY(ae_run_source_open(&source, o->model));
         AE_TRY(ae_model_source_verify(&source));
         config = source.config;
     } else {

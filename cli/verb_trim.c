@@ -11,10 +11,10 @@
 #include "core/log.h"
 #include "core/process.h"
 #include "data/trim.h"
-#include "exchange/source.h"
 #include "exchange/trim.h"
 #include "formats/tensors.h"
 #include "model/params.h"
+#include "train/run_folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -202,7 +202,7 @@ static ae_status check_vocabulary(const trim *t) {
 static ae_status trim_model(trim *t) {
     static const char *const names[] = {AE_HF_FILES};
     ae_status st;
-    AE_TRY(ae_model_source_open(&t->source, t->o->model));
+    AE_TRY(ae_run_source_open(&t->source, t->o->model));
     AE_TRY(check_source(t));
     AE_TRY(ae_model_source_verify(&t->source));
     AE_TRY(ae_tokenizer_open(&t->tokenizer, t->source.tokenizer));

@@ -6,84 +6,8 @@
 #include "formats/stranger.h"
 #include "model/params_match.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* step-000123 -> 123; -1 for another name, such as one still being written aside, or one that we would not give. */
-static int64_t step_of(const char *name) {
-    static const char prefix[] = "step-";
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0) return -1;
-    const char *digits = name + sizeof prefix - 1;
-    const size_t n = strlen(digits);
-    if (n < 6 || n > 18 || strspn(digits, "0123456789") != n || (n > 6 && digits[0] == '0')) return -1;
-    return strtoll(digits, NULL, 10);
-}
-
-static bool add_step(ae_checkpoint_list *l, size_t *capacity, int64_t step) {
-    if (l->n == *capacity) {
-        *capacity = 2 * *capacity + 8;
-        int64_t *steps = realloc(l->steps, *capacity * sizeof *steps);
-        if (steps == NULL) return false;
-        l->steps = steps;
-    }
-    l->steps[l->n++] = step;
-    return true;
-}
-
-static int by_step(const void *a, const void *b) {
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-char *ae_checkpoint_path(const char *run, int64_t step) {
-    char name[64];
-    snprintf(name, sizeof name, "checkpoints/step-%06lld", (long long)step);
-    return ae_path_join(run, name);
-}
-
-ae_status ae_checkpoint_list_steps(ae_checkpoint_list *l, const char *run) {
-    char *all = ae_path_join(run, "checkpoints");
-    size_t capacity = 0;
-    bool whole = true;
-    *l = (ae_checkpoint_list){0};
-    DIR *d = opendir(all);
-    ae_status st = d != NULL || errno == ENOENT
-                       ? AE_OK
-                       : AE_FAIL(AE_ERR_INPUT, "%s: cannot be listed: %s", all, strerror(errno));
-    for (struct dirent *e; d != NULL && whole && (e = readdir(d)) != NULL;) {
-        const int64_t step = step_of(e->d_name);
-        if (step >= 0) whole = add_step(l, &capacity, step);
-    }
-    if (d != NULL) closedir(d);
-    if (!whole) st = AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", all);
-    if (l->n > 1) qsort(l->steps, l->n, sizeof *l->steps, by_step);
-    free(all);
-    return st;
-}
-
-void ae_checkpoint_list_free(ae_checkpoint_list *l) {
-    free(l->steps);
-    *l = (ae_checkpoint_list){0};
-}
-
-ae_status ae_newest_checkpoint(char **folder, int64_t *step, const char *run) {
-    ae_checkpoint_list l;
-    *folder = NULL;
-    const ae_status st = ae_checkpoint_list_steps(&l, run);
-    while (st == AE_OK && l.n > 0 && *folder == NULL) {
-        char *candidate = ae_checkpoint_path(run, l.steps[--l.n]);
-        if (step != NULL) *step = l.steps[l.n];
-        if (ae_path_has(candidate, "DONE"))
-            *folder = candidate;
-        else
-            free(candidate);
-    }
-    if (step != NULL && *folder == NULL) *step = -1;
-    ae_checkpoint_list_free(&l);
-    return st;
-}
 
 static char *copy_text(const char *text) {
     return ae_path_join("", text); /* aborts when out of memory, like every path */
@@ -136,34 +60,32 @@ static ae_status open_checkpoint(ae_model_source *s) {
     return st;
 }
 
-static ae_status open_run(ae_model_source *s, const char *run) {
-    const ae_status st = ae_newest_checkpoint(&s->folder, NULL, run);
-    if (st != AE_OK) return st;
-    if (s->folder == NULL)
-        return AE_FAIL(AE_ERR_INPUT,
-                       "%s: expected a run with a complete checkpoint, found none in checkpoints", run);
-    return open_checkpoint(s);
+static ae_status open_folder(ae_model_source *s) {
+    if (ae_path_has(s->folder, "model.json") || ae_path_has(s->folder, "DONE")) return open_checkpoint(s);
+    if (ae_path_has(s->folder, "config.json")) return open_hf(s);
+    return ae_no_model(s->folder);
 }
 
-static ae_status open_folder(ae_model_source *s, const char *path) {
-    s->folder = copy_text(path);
-    for (size_t n = strlen(s->folder); n > 1 && s->folder[n - 1] == '/'; n--) s->folder[n - 1] = '\0';
-    if (ae_path_has(s->folder, "model.json") || step_of(ae_path_last(s->folder)) >= 0)
-        return open_checkpoint(s);
-    if (ae_path_has(s->folder, "config.json")) return open_hf(s);
-    if (ae_path_has(s->folder, "checkpoints")) {
-        free(s->folder);
-        s->folder = NULL;
-        return open_run(s, path);
-    }
-    return ae_no_model(path);
+/* Without slashes at its end. */
+static char *copy_folder(const char *path) {
+    char *folder = copy_text(path);
+    for (size_t n = strlen(folder); n > 1 && folder[n - 1] == '/'; n--) folder[n - 1] = '\0';
+    return folder;
+}
+
+static ae_status open_by(ae_model_source *s, const char *path, ae_status (*open)(ae_model_source *s)) {
+    *s = (ae_model_source){.folder = copy_folder(path)};
+    const ae_status st = ae_path_is_folder(path) ? open(s) : ae_no_model(path);
+    if (st != AE_OK) ae_model_source_free(s);
+    return st;
 }
 
 ae_status ae_model_source_open(ae_model_source *s, const char *path) {
-    *s = (ae_model_source){0};
-    const ae_status st = ae_path_is_folder(path) ? open_folder(s, path) : ae_no_model(path);
-    if (st != AE_OK) ae_model_source_free(s);
-    return st;
+    return open_by(s, path, open_folder);
+}
+
+ae_status ae_model_source_open_checkpoint(ae_model_source *s, const char *path) {
+    return open_by(s, path, open_checkpoint);
 }
 
 void ae_model_source_free(ae_model_source *s) {

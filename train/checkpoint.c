@@ -2,8 +2,8 @@
 
 #include "core/file.h"
 #include "core/log.h"
-#include "exchange/source.h"
 #include "formats/done.h"
+#include "train/run_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -80,8 +80,8 @@ static ae_status consider(char **folder, const char *path, const ae_checkpoint_n
     return *folder ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
 }
 
-ae_status ae_checkpoint_newest(const char *run, const ae_checkpoint_name *files, bool thorough,
-                               char **folder) {
+ae_status ae_checkpoint_newest_intact(const char *run, const ae_checkpoint_name *files, bool thorough,
+                                      char **folder) {
     ae_checkpoint_list l;
     size_t damaged = 0;
     *folder = NULL;

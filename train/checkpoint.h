@@ -78,8 +78,8 @@ void ae_checkpoint_prune(const char *run, int64_t step, const ae_checkpoint_keep
 /* The newest folder below RUN/checkpoints whose files agree with its DONE (CRCs too when `thorough`, sizes else) and whose DONE lists those of
  * the engine and of the objective, `files`; one that does not is warned about and passed over. *folder is NULL when there is none; the
  * caller frees it. Where some have a DONE and none agrees with it that is AE_ERR_INPUT: the run does not start anew in silence. */
-ae_status ae_checkpoint_newest(const char *run, const ae_checkpoint_name *files, bool thorough,
-                               char **folder);
+ae_status ae_checkpoint_newest_intact(const char *run, const ae_checkpoint_name *files, bool thorough,
+                                      char **folder);
 
 /* Removes what an interrupted save left behind. */
 ae_status ae_checkpoint_clean(const char *run);

@@ -51,7 +51,7 @@ ae_status ae_run_inspect(const char *dir, const ae_checkpoint_name *files, ae_ru
             "run.dir: %s: expected a run (config.yaml) or an empty folder, found other files; choose "
             "another folder",
             dir);
-    ae_status st = ae_checkpoint_newest(dir, files, true, checkpoint);
+    ae_status st = ae_checkpoint_newest_intact(dir, files, true, checkpoint);
     *kind = *checkpoint ? AE_RUN_RESUME : AE_RUN_RESTART;
     return st;
 }

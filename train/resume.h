@@ -13,7 +13,7 @@ typedef enum {
     AE_RUN_RESUME
 } ae_run_kind;
 
-/* `checkpoint` (caller frees) is the folder to go on from, or NULL; `files` as of ae_checkpoint_newest. A folder with something else in it
+/* `checkpoint` (caller frees) is the folder to go on from, or NULL; `files` as of ae_checkpoint_newest_intact. A folder with something else in it
  * is AE_ERR_USAGE, one with damaged checkpoints only AE_ERR_INPUT. */
 ae_status ae_run_inspect(const char *dir, const ae_checkpoint_name *files, ae_run_kind *kind,
                          char **checkpoint);

@@ -9,6 +9,7 @@
 #include "ops/limits/limits.h"
 #include "train/checkpoint.h"
 #include "train/pretrain.h"
+#include "train/run_folder.h"
 #include "train/samples.h"
 #include "train/step.h"
 
@@ -92,7 +93,7 @@ static ae_status open_source(ae_run *run) {
     ae_status st = AE_OK;
     const char *init = run->config->model.init;
     int64_t vocab = data_vocab(run);
-    AE_TRY(ae_model_source_open(&run->source, init));
+    AE_TRY(ae_run_source_open(&run->source, init));
     AE_TRY(ae_model_source_verify(&run->source));
     run->shape = run->source.config;
     if (vocab > run->shape.V)
@@ -176,7 +177,7 @@ static ae_status checkpoint_state(ae_run *run) {
     AE_TRY(ae_run_state_read(&run->state, path));
     AE_TRY(ae_overrides_init(&o, run->config, run->state.step, run->state.overrides));
     AE_TRY(ae_resume_check_keys(&run->state, &o));
-    AE_TRY(ae_model_source_open(&run->source, run->checkpoint));
+    AE_TRY(ae_run_source_open(&run->source, run->checkpoint));
     run->shape = run->source.config;
     AE_TRY(take_checkpoint_tokenizer(run, &o));
     AE_TRY(ae_resume_data(&run->data, &data));

@@ -7,13 +7,13 @@
 #include "data/hash.h"
 #include "data/token_set.h"
 #include "data/tokenizer.h"
-#include "exchange/source.h"
 #include "formats/tensors.h"
 #include "model/params.h"
 #include "train/checkpoint.h"
 #include "train/config.h"
 #include "train/metrics.h"
 #include "train/pretrain.h"
+#include "train/run_folder.h"
 #include "train/state.h"
 
 #include <fcntl.h>
@@ -75,7 +75,7 @@ static void mix_tensor(void *context, const ae_param *p, const float *values) {
 static ae_status look_model(const char *path, uint64_t *digest) {
     ae_model_source s = {0};
     ae_status st;
-    AE_TRY(ae_model_source_open(&s, path));
+    AE_TRY(ae_run_source_open(&s, path));
     AE_TRY(ae_model_source_verify(&s));
     mix_config(digest, &s.config);
     AE_TRY(read_all(&s, mix_tensor, digest));
@@ -91,7 +91,7 @@ out:
 static ae_status newest_in_silence(const char *run, char **folder) {
     const int kept = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(null, STDERR_FILENO);
-    const ae_status st = ae_checkpoint_newest(run, ae_pretrain_files, true, folder);
+    const ae_status st = ae_checkpoint_newest_intact(run, ae_pretrain_files, true, folder);
     dup2(kept, STDERR_FILENO);
     close(kept);
     close(null);
@@ -320,7 +320,7 @@ ae_status look_hf(const char *path, const content *bytes, uint64_t *digest, cons
     ae_status st;
     (void)bytes;
     plain_open(&p, path);
-    AE_TRY(ae_model_source_open(&s, path));
+    AE_TRY(ae_run_source_open(&s, path));
     AE_TRY(ae_model_source_verify(&s));
     AE_TRY(read_all(&s, compare_tensor, &p));
     AE_TRY(read_all(&s, mix_tensor, digest));

@@ -6,6 +6,7 @@
 #include "core/rng.h"
 #include "exchange/source.h"
 #include "train/pretrain.h"
+#include "train/run_folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "core/file.h"
-#include "exchange/source.h"
 #include "tests/train/rig.h"
+#include "train/run_folder.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -69,7 +69,7 @@ Test(keep, the_best) {
     holds("a", (int64_t[]){best, 16}, 2);
     best_is("a", best);
     ae_model_source source;
-    ASSERT_OK(ae_model_source_open(&source, train_rig_path(&rig, "a/checkpoints/best")));
+    ASSERT_OK(ae_run_source_open(&source, train_rig_path(&rig, "a/checkpoints/best")));
     ae_model_source_free(&source);
 }
 

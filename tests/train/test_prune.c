@@ -3,6 +3,7 @@
 #include "exchange/source.h"
 #include "tests/core/scratch.h"
 #include "train/checkpoint.h"
+#include "train/run_folder.h"
 
 /* Which folders of checkpoints go by the rules for keeping them. */
 

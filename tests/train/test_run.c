@@ -269,7 +269,7 @@ Test(run, a_damaged_checkpoint_is_passed_over) {
     fputc(fgetc(f) ^ 1, f);
     fclose(f);
     char *newest = NULL;
-    ASSERT_OK(ae_checkpoint_newest(train_rig_path(&rig, "hurt"), ae_pretrain_files, true, &newest));
+    ASSERT_OK(ae_checkpoint_newest_intact(train_rig_path(&rig, "hurt"), ae_pretrain_files, true, &newest));
     cr_assert_not_null(strstr(newest, "step-000008"));
     free(newest);
     ASSERT_OK(train_rig_run(&rig, "hurt", ""));

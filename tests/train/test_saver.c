@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "exchange/source.h"
 #include "tests/train/rig.h"
+#include "train/run_folder.h"
 
 #include <pthread.h>
 #include <signal.h>

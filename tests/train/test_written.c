@@ -3,6 +3,7 @@
 #include "exchange/source.h"
 #include "tests/train/rig.h"
 #include "train/checkpoint.h"
+#include "train/run_folder.h"
 #include "train/step.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * usage: rollouts MODEL */
 #include "core/threads.h"
 #include "eval/generator.h"
-#include "model/source.h"
+#include "exchange/source.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

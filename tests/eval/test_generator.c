@@ -1,6 +1,6 @@
 #include "core/file.h"
 #include "eval/generator.h"
-#include "model/source.h"
+#include "exchange/source.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -29,80 +29,82 @@ static ae_head_dims head_dims(const kit *k) {
 }
 
 static void embedding_f(const kit *k) {
-    k->be->embedding_forward(k->x[0], k->w, k->tokens, k->embedding_scale, k->T, k->c.D);
+    k->be->embedding_forward(k->be, k->x[0], k->w, k->tokens, k->embedding_scale, k->T, k->c.D);
 }
 static void embedding_b(const kit *k) {
-    k->be->embedding_backward(k->matrix[1], k->x[0], k->tokens, k->embedding_scale, k->T, k->c.D);
+    k->be->embedding_backward(k->be, k->matrix[1], k->x[0], k->tokens, k->embedding_scale, k->T, k->c.D);
 }
 static void rmsnorm_f(const kit *k) {
-    k->be->rmsnorm_forward(k->x[1], NULL, k->loss, k->x[0], k->vector[0], 1e-6f, k->T, k->c.D);
+    k->be->rmsnorm_forward(k->be, k->x[1], NULL, k->loss, k->x[0], k->vector[0], 1e-6f, k->T, k->c.D);
 }
 static void rmsnorm_b(const kit *k) {
-    k->be->rmsnorm_backward(k->x[3], k->vector[1], k->x[2], k->x[0], k->vector[0], k->loss, k->T, k->c.D);
+    k->be->rmsnorm_backward(k->be, k->x[3], k->vector[1], k->x[2], k->x[0], k->vector[0], k->loss, k->T,
+                            k->c.D);
 }
 static void linear_f(const kit *k) {
-    k->be->linear_forward(k->x[1], k->x[0], k->w, k->vector[0], k->T, k->I, k->O);
+    k->be->linear_forward(k->be, k->x[1], k->x[0], k->w, k->vector[0], k->T, k->I, k->O);
 }
 static void linear_b(const kit *k) {
-    k->be->linear_backward_input(k->x[3], k->x[1], k->w, false, k->T, k->I, k->O);
-    k->be->linear_backward_weight(k->matrix[1], k->vector[1], k->x[1], k->x[0], k->T, k->I, k->O);
+    k->be->linear_backward_input(k->be, k->x[3], k->x[1], k->w, false, k->T, k->I, k->O);
+    k->be->linear_backward_weight(k->be, k->matrix[1], k->vector[1], k->x[1], k->x[0], k->T, k->I, k->O);
 }
 static void gates_f(const kit *k) {
-    k->be->gates_forward(k->x[1], k->x[0], k->w, k->vector[0], k->T, k->c.C, k->c.N);
+    k->be->gates_forward(k->be, k->x[1], k->x[0], k->w, k->vector[0], k->T, k->c.C, k->c.N);
 }
 static void gates_b(const kit *k) {
-    k->be->gates_backward_input(k->x[3], k->x[1], k->w, false, k->T, k->c.C, k->c.N);
-    k->be->gates_backward_weight(k->matrix[1], k->vector[1], k->x[1], k->x[0], k->T, k->c.C, k->c.N);
+    k->be->gates_backward_input(k->be, k->x[3], k->x[1], k->w, false, k->T, k->c.C, k->c.N);
+    k->be->gates_backward_weight(k->be, k->matrix[1], k->vector[1], k->x[1], k->x[0], k->T, k->c.C, k->c.N);
 }
 static void conv_f(const kit *k) {
-    k->be->conv_forward(k->x[1], NULL, k->x[0], k->matrix[0], k->vector[0], k->positions,
+    k->be->conv_forward(k->be, k->x[1], NULL, k->x[0], k->matrix[0], k->vector[0], k->positions,
                         (ae_conv_dims){1, k->T, k->c.C, k->c.K});
 }
 static void conv_b(const kit *k) {
-    k->be->conv_backward(k->x[2], k->matrix[1], k->vector[1], k->x[1], k->x[0], NULL, k->matrix[0],
+    k->be->conv_backward(k->be, k->x[2], k->matrix[1], k->vector[1], k->x[1], k->x[0], NULL, k->matrix[0],
                          k->positions, (ae_conv_dims){1, k->T, k->c.C, k->c.K});
 }
 static void rglru_f(const kit *k) {
-    k->be->rglru_forward(k->x[3], NULL, k->x[0], k->x[1], k->x[2], k->vector[0], k->positions,
+    k->be->rglru_forward(k->be, k->x[3], NULL, k->x[0], k->x[1], k->x[2], k->vector[0], k->positions,
                          (ae_rglru_dims){1, k->T, k->c.C});
 }
 static void rglru_b(const kit *k) {
-    k->be->rglru_backward(k->x[5], k->x[6], k->x[7], k->vector[1], k->x[4], k->x[0], k->x[1], k->x[2],
+    k->be->rglru_backward(k->be, k->x[5], k->x[6], k->x[7], k->vector[1], k->x[4], k->x[0], k->x[1], k->x[2],
                           k->x[3], NULL, k->vector[0], k->positions, (ae_rglru_dims){1, k->T, k->c.C});
 }
 static void geglu_f(const kit *k) {
-    k->be->geglu_forward(k->x[2], k->x[0], k->x[1], k->T * k->c.E);
+    k->be->geglu_forward(k->be, k->x[2], k->x[0], k->x[1], k->T * k->c.E);
 }
 static void geglu_b(const kit *k) {
-    k->be->geglu_backward(k->x[4], k->x[5], k->x[6], k->x[3], k->x[0], k->x[1], k->T * k->c.E);
+    k->be->geglu_backward(k->be, k->x[4], k->x[5], k->x[6], k->x[3], k->x[0], k->x[1], k->T * k->c.E);
 }
 static void rope_f(const kit *k) {
-    k->be->rope_apply(k->x[0], k->x[7], k->x[8], false, k->T, k->c.N, k->c.H, k->R);
+    k->be->rope_apply(k->be, k->x[0], k->x[7], k->x[8], false, k->T, k->c.N, k->c.H, k->R);
 }
 static void rope_b(const kit *k) {
-    k->be->rope_apply(k->x[0], k->x[7], k->x[8], true, k->T, k->c.N, k->c.H, k->R);
+    k->be->rope_apply(k->be, k->x[0], k->x[7], k->x[8], true, k->T, k->c.N, k->c.H, k->R);
 }
 static void attention_f(const kit *k) {
-    k->be->attention_forward(k->x[3], k->x[4], NULL, NULL, k->x[0], k->x[1], k->x[2], k->positions,
+    k->be->attention_forward(k->be, k->x[3], k->x[4], NULL, NULL, k->x[0], k->x[1], k->x[2], k->positions,
                              attention_dims(k), k->scratch);
 }
 static void attention_b(const kit *k) {
-    k->be->attention_backward(k->x[5], k->x[6], k->x[7], k->x[8], k->x[0], k->x[1], k->x[2], NULL, NULL,
-                              k->x[3], k->x[4], k->positions, attention_dims(k), k->scratch);
+    k->be->attention_backward(k->be, k->x[5], k->x[6], k->x[7], k->x[8], k->x[0], k->x[1], k->x[2], NULL,
+                              NULL, k->x[3], k->x[4], k->positions, attention_dims(k), k->scratch);
 }
 static void head_score(const kit *k) {
-    k->be->head_score(k->loss, NULL, NULL, 0, k->x[0], k->w, k->tokens, k->weights, head_dims(k), k->scratch);
+    k->be->head_score(k->be, k->loss, NULL, NULL, 0, k->x[0], k->w, k->tokens, k->weights, head_dims(k),
+                      k->scratch);
 }
 static void head_loss(const kit *k) {
-    k->be->head_loss(k->loss, k->x[1], k->matrix[1], k->x[0], k->w, k->tokens, k->weights, 1e-4f,
+    k->be->head_loss(k->be, k->loss, k->x[1], k->matrix[1], k->x[0], k->w, k->tokens, k->weights, 1e-4f,
                      head_dims(k), k->scratch);
 }
 static void adamw(const kit *k) {
     const ae_adamw_step s = {1e-6f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1};
-    k->be->adamw(k->matrix[0], k->matrix[2], k->matrix[3], k->matrix[1], s, k->c.V * k->c.D);
+    k->be->adamw(k->be, k->matrix[0], k->matrix[2], k->matrix[3], k->matrix[1], s, k->c.V * k->c.D);
 }
 static void sum_squares(const kit *k) {
-    k->be->sum_squares(k->matrix[0], k->c.V * k->c.D);
+    k->be->sum_squares(k->be, k->loss, k->matrix[0], k->c.V * k->c.D);
 }
 
 /* One line of the table: amounts are FLOPs of the products, or bytes that must travel at least (each array once). */
@@ -162,13 +164,13 @@ static double median_time(const kit *k, void (*run)(const kit *), int64_t rounds
 }
 
 static ae_status filled(const ae_backend *be, void **p, size_t bytes, uint64_t stream, float scale) {
-    const ae_status st = be->alloc(p, bytes);
+    const ae_status st = be->alloc(be, p, bytes);
     float *host = st == AE_OK ? malloc(bytes) : NULL;
     if (!host) return AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory; try a smaller --shape or --row-tokens");
     ae_rng rng = ae_rng_make(1, stream);
     for (size_t i = 0; i < bytes / sizeof *host; i++)
         host[i] = scale * ((float)(ae_rng_u32(&rng) >> 8) / (float)(1 << 23) - 1);
-    be->upload(*p, host, bytes);
+    be->upload(be, *p, host, bytes);
     free(host);
     return AE_OK;
 }
@@ -178,18 +180,18 @@ static ae_status fill_rows(kit *k) {
     int32_t *ids = malloc(k->row_bytes);
     float *ones = malloc(k->row_bytes);
     ae_status st = ids && ones ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
-    if (st == AE_OK) st = k->be->alloc(&k->positions, k->row_bytes);
-    if (st == AE_OK) st = k->be->alloc(&k->tokens, k->row_bytes);
-    if (st == AE_OK) st = k->be->alloc(&k->weights, k->row_bytes);
-    if (st == AE_OK) st = k->be->alloc(&k->loss, k->row_bytes);
+    if (st == AE_OK) st = k->be->alloc(k->be, &k->positions, k->row_bytes);
+    if (st == AE_OK) st = k->be->alloc(k->be, &k->tokens, k->row_bytes);
+    if (st == AE_OK) st = k->be->alloc(k->be, &k->weights, k->row_bytes);
+    if (st == AE_OK) st = k->be->alloc(k->be, &k->loss, k->row_bytes);
     if (st == AE_OK) {
         for (ptrdiff_t t = 0; t < k->T; t++) ids[t] = (int32_t)t;
-        k->be->upload(k->positions, ids, k->row_bytes);
+        k->be->upload(k->be, k->positions, ids, k->row_bytes);
         for (ptrdiff_t t = 0; t < k->T; t++) ids[t] = (int32_t)(t * 7919 % k->c.V);
         for (ptrdiff_t t = 0; t < k->T; t++) ones[t] = 1;
-        k->be->upload(k->tokens, ids, k->row_bytes);
-        k->be->upload(k->weights, ones, k->row_bytes);
-        k->be->upload(k->loss, ones, k->row_bytes);
+        k->be->upload(k->be, k->tokens, ids, k->row_bytes);
+        k->be->upload(k->be, k->weights, ones, k->row_bytes);
+        k->be->upload(k->be, k->loss, ones, k->row_bytes);
     }
     free(ids);
     free(ones);
@@ -200,8 +202,8 @@ static void measure_kit(kit *k) {
     const ptrdiff_t heads = k->c.N * k->c.H, widest = ae_max(ae_max(k->c.C, k->c.E), ae_max(k->c.D, heads));
     const ptrdiff_t largest =
         ae_max(ae_max(k->c.V * k->c.D, k->c.E * k->c.D), k->c.C * ae_max(k->c.C, k->c.D));
-    const size_t attention = k->be->attention_scratch_bytes(attention_dims(k), 0);
-    const size_t head = k->be->head_scratch_bytes(head_dims(k));
+    const size_t attention = k->be->attention_scratch_bytes(k->be, attention_dims(k), 0);
+    const size_t head = k->be->head_scratch_bytes(k->be, head_dims(k));
     k->array_bytes = (size_t)(k->T * widest) * sizeof(float);
     k->matrix_bytes = (size_t)largest * sizeof(float);
     k->vector_bytes = (size_t)ae_max(widest, k->c.V) * sizeof(float);
@@ -222,33 +224,34 @@ static ae_status kit_init(kit *k, const ae_bench *b) {
         st = filled(k->be, &k->matrix[i], k->matrix_bytes, 100 + i, i < 3 ? 0.05f : 0);
     for (size_t i = 0; st == AE_OK && i < 4; i++)
         st = filled(k->be, &k->vector[i], k->vector_bytes, 200 + i, 0.5f);
-    return st == AE_OK ? k->be->alloc(&k->scratch, k->scratch_bytes) : st;
+    return st == AE_OK ? k->be->alloc(k->be, &k->scratch, k->scratch_bytes) : st;
 }
 
 static void kit_free(kit *k) {
     const ae_backend *be = k->be;
     if (!be) return;
-    for (size_t i = 0; i < ARRAYS; i++) be->release(k->x[i], k->array_bytes);
-    for (size_t i = 0; i < MATRICES; i++) be->release(k->matrix[i], k->matrix_bytes);
-    for (size_t i = 0; i < 4; i++) be->release(k->vector[i], k->vector_bytes);
-    be->release(k->positions, k->row_bytes);
-    be->release(k->tokens, k->row_bytes);
-    be->release(k->weights, k->row_bytes);
-    be->release(k->loss, k->row_bytes);
-    be->release(k->scratch, k->scratch_bytes);
-    be->release(k->packed, k->packed_bytes);
+    for (size_t i = 0; i < ARRAYS; i++) be->release(be, k->x[i], k->array_bytes);
+    for (size_t i = 0; i < MATRICES; i++) be->release(be, k->matrix[i], k->matrix_bytes);
+    for (size_t i = 0; i < 4; i++) be->release(be, k->vector[i], k->vector_bytes);
+    be->release(be, k->positions, k->row_bytes);
+    be->release(be, k->tokens, k->row_bytes);
+    be->release(be, k->weights, k->row_bytes);
+    be->release(be, k->loss, k->row_bytes);
+    be->release(be, k->scratch, k->scratch_bytes);
+    be->release(be, k->packed, k->packed_bytes);
 }
 
 /* The first matrix as a weight of this row's product. */
 static ae_status pack(kit *k, const op_row *row) {
-    k->be->release(k->packed, k->packed_bytes);
+    k->be->release(k->be, k->packed, k->packed_bytes);
     k->packed = NULL;
     k->O = row->rows;
     k->I = row->cols;
     if (!row->rows) return AE_OK;
     k->packed_bytes = k->be->weight_bytes(k->be, row->rows, row->cols, false);
-    const ae_status st = k->packed_bytes ? k->be->alloc(&k->packed, k->packed_bytes) : AE_OK;
-    if (st == AE_OK) k->w = k->be->weight_pack(k->be, k->packed, k->matrix[0], row->rows, row->cols, false);
+    const ae_status st = k->packed_bytes ? k->be->alloc(k->be, &k->packed, k->packed_bytes) : AE_OK;
+    k->w = k->packed;
+    if (st == AE_OK) k->be->weight_pack(k->be, k->packed, k->matrix[0], row->rows, row->cols, false);
     return st;
 }
 
@@ -319,7 +322,7 @@ ae_status ae_bench_ops(ae_bench *b) {
     AE_TRY(ae_bench_read_bandwidth(b, 0, &bandwidth));
     const bounds limit = {openblas > onednn ? openblas : onednn, bandwidth};
     AE_TRY(kit_init(&k, b));
-    k.be->rope_table(k.x[7], k.x[8], k.positions, 10000, k.T, k.R);
+    k.be->rope_table(k.be, k.x[7], k.x[8], k.positions, 10000, k.T, k.R);
     ae_bench_put_text(b, "shape", b->shape);
     ae_bench_put(b, "row_tokens", (double)k.T);
     st = time_all(b, &k, &limit);

@@ -68,7 +68,7 @@ static void take_memory(ae_decoder *d, ae_arena *a, const ae_backend *be, const 
     d->room = (ae_block_room){ae_arena_take(a, most.temporal_saved), ae_arena_take(a, most.mlp_saved),
                               ae_arena_take(a, most.scratch)};
     d->z = ae_arena_take(a, (size_t)(M * c->D) * be->act_bytes);
-    d->head_scratch = ae_arena_take(a, be->head_scratch_bytes(head_dims(c, M)));
+    d->head_scratch = ae_arena_take(a, be->head_scratch_bytes(be, head_dims(c, M)));
 }
 
 static ptrdiff_t group_of(ptrdiff_t B) {
@@ -99,7 +99,7 @@ ae_status ae_decoder_new(ae_decoder **out, const ae_model *m, ptrdiff_t B, ptrdi
     d->host_ids = malloc(host_bytes(d));
     d->host_reals = malloc(host_bytes(d));
     ae_status st = d->host_ids != NULL && d->host_reals != NULL
-                       ? m->be->alloc(&d->memory, d->memory_bytes)
+                       ? m->be->alloc(m->be, &d->memory, d->memory_bytes)
                        : AE_FAIL(AE_ERR_RESOURCE, "decoder: out of memory");
     if (st != AE_OK) {
         ae_decoder_delete(d);
@@ -113,7 +113,7 @@ ae_status ae_decoder_new(ae_decoder **out, const ae_model *m, ptrdiff_t B, ptrdi
 
 void ae_decoder_delete(ae_decoder *d) {
     if (d == NULL) return;
-    d->model->be->release(d->memory, d->memory_bytes);
+    d->model->be->release(d->model->be, d->memory, d->memory_bytes);
     free(d->host_ids);
     free(d->host_reals);
     free(d);
@@ -138,20 +138,21 @@ static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_
     const ae_model_config *c = &m->config;
     const ptrdiff_t M = B * T;
     const ae_block_dims n = ae_model_block_dims(c, B, T, true);
-    be->upload(d->tokens, tokens, (size_t)M * sizeof *tokens);
-    be->upload(d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);
+    be->upload(be, d->tokens, tokens, (size_t)M * sizeof *tokens);
+    be->upload(be, d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);
     if (d->cosines != NULL)
-        be->rope_table(d->cosines, d->sines, d->positions, c->rope_theta, M, ae_model_rope_elements(c));
-    be->embedding_forward(d->x, m->views->table->packed, d->tokens, ae_model_embedding_scale(c), M, c->D);
+        be->rope_table(be, d->cosines, d->sines, d->positions, c->rope_theta, M, ae_model_rope_elements(c));
+    be->embedding_forward(be, d->x, m->views->table->packed, d->tokens, ae_model_embedding_scale(c), M, c->D);
     for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(d, s, i, b, &n);
-    be->rmsnorm_forward(d->z, NULL, d->rstd, d->x, m->views->final_norm->value, (float)c->norm_eps, M, c->D);
+    be->rmsnorm_forward(be, d->z, NULL, d->rstd, d->x, m->views->final_norm->value, (float)c->norm_eps, M,
+                        c->D);
 }
 
 static void fetch_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *logits) {
     const ae_model *m = d->model;
-    m->be->head_logits(d->logits, ae_act_at(m->be, d->z, first * m->config.D), m->views->table->packed,
+    m->be->head_logits(m->be, d->logits, ae_act_at(m->be, d->z, first * m->config.D), m->views->table->packed,
                        head_dims(&m->config, rows));
-    m->be->download(logits, d->logits, (size_t)(rows * m->config.V) * sizeof *logits);
+    m->be->download(m->be, logits, d->logits, (size_t)(rows * m->config.V) * sizeof *logits);
 }
 
 /* Products of more rows than AE_LINEAR_FEW sum in another order, so a big batch goes in groups: bits before speed. */
@@ -171,11 +172,11 @@ static void fetch_logprobs(ae_decoder *d, const int32_t *next, ptrdiff_t n, floa
     const ae_backend *be = d->model->be;
     const size_t bytes = (size_t)n * sizeof(float);
     for (ptrdiff_t t = 0; t < n; t++) d->host_reals[t] = 1.0f;
-    be->upload(d->targets, next, (size_t)n * sizeof *next);
-    be->upload(d->weights, d->host_reals, bytes);
-    be->head_score(d->nll, NULL, NULL, 0, d->z, d->model->views->table->packed, d->targets, d->weights,
+    be->upload(be, d->targets, next, (size_t)n * sizeof *next);
+    be->upload(be, d->weights, d->host_reals, bytes);
+    be->head_score(be, d->nll, NULL, NULL, 0, d->z, d->model->views->table->packed, d->targets, d->weights,
                    head_dims(&d->model->config, n), d->head_scratch);
-    be->download(d->host_reals, d->nll, bytes);
+    be->download(be, d->host_reals, d->nll, bytes);
     for (ptrdiff_t t = 0; t < n; t++) logprobs[t] = -d->host_reals[t];
 }
 

@@ -38,17 +38,17 @@ ae_status ae_decode_state_init(ae_decode_state *s, const ae_model *m, ptrdiff_t 
                        "no fixed size; set model.window");
     s->memory_bytes = device_bytes(m->be, &m->config, B);
     s->positions = calloc((size_t)B, sizeof *s->positions);
-    ae_status st = s->positions != NULL ? m->be->alloc(&s->memory, s->memory_bytes)
+    ae_status st = s->positions != NULL ? m->be->alloc(m->be, &s->memory, s->memory_bytes)
                                         : AE_FAIL(AE_ERR_RESOURCE, "decoding state: out of memory");
     if (st == AE_OK)
-        m->be->zero(s->memory, s->memory_bytes);
+        m->be->zero(m->be, s->memory, s->memory_bytes);
     else
         ae_decode_state_free(s);
     return st;
 }
 
 void ae_decode_state_free(ae_decode_state *s) {
-    if (s->model != NULL) s->model->be->release(s->memory, s->memory_bytes);
+    if (s->model != NULL) s->model->be->release(s->model->be, s->memory, s->memory_bytes);
     free(s->positions);
     *s = (ae_decode_state){0};
 }
@@ -75,8 +75,8 @@ void ae_decode_state_copy_block(ae_decode_state *to, ptrdiff_t to_b, const ae_de
     const ae_decode_part x = ae_decode_state_part(to, block, to_b),
                          y = ae_decode_state_part(from, block, from_b);
     assert(to_b + n <= to->B && from_b + n <= from->B);
-    be->copy(x.first, y.first, (size_t)n * x.first_bytes);
-    be->copy(x.second, y.second, (size_t)n * x.second_bytes);
+    be->copy(be, x.first, y.first, (size_t)n * x.first_bytes);
+    be->copy(be, x.second, y.second, (size_t)n * x.second_bytes);
 }
 
 void ae_decode_state_copy(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from,

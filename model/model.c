@@ -142,12 +142,15 @@ static size_t place_compact(ae_model *m) {
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         ae_param *p = &m->params.items[i];
         const ae_weight_shape s = ae_param_compact_shape(p, m->be->weights, m->be->group);
-        void *room = ae_arena_take(&a, p->product ? m->be->compact_bytes(&s) : (size_t)p->n * sizeof(float));
+        void *room =
+            ae_arena_take(&a, p->product ? m->be->compact_bytes(m->be, &s) : (size_t)p->n * sizeof(float));
         if (room == NULL) continue;
-        if (p->product)
-            p->packed = m->be->compact_init(room, &s);
-        else
+        if (p->product) {
+            p->packed = room;
+            m->be->compact_init(m->be, room, &s);
+        } else {
             p->value = room;
+        }
     }
     return a.high;
 }
@@ -167,7 +170,7 @@ static void place_params(ae_model *m) {
 static void zero_gradients(const ae_model *m) {
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
-        if (p->grad != NULL) m->be->zero(p->grad, (size_t)p->n * sizeof(float));
+        if (p->grad != NULL) m->be->zero(m->be, p->grad, (size_t)p->n * sizeof(float));
     }
 }
 
@@ -180,8 +183,8 @@ static size_t pack(ae_model *m) {
         const size_t bytes = m->be->weight_bytes(m->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often);
         void *room = bytes > 0 ? ae_arena_take(&a, bytes) : NULL;
         if (m->value_memory == NULL || (bytes > 0 && room == NULL)) continue;
-        p->packed =
-            m->be->weight_pack(m->be, room, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often);
+        p->packed = room;
+        m->be->weight_pack(m->be, room, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often);
     }
     return a.high;
 }
@@ -198,11 +201,11 @@ static ae_status take_memory(ae_model *m) {
     const bool compact = be->compact && !m->training;
     m->value_bytes =
         compact ? place_compact(m) : (size_t)ae_params_padded_elements(&m->params, false) * sizeof(float);
-    AE_TRY(be->alloc(&m->value_memory, m->value_bytes));
-    if (m->packed_bytes > 0) AE_TRY(be->alloc(&m->packed_memory, m->packed_bytes));
+    AE_TRY(be->alloc(be, &m->value_memory, m->value_bytes));
+    if (m->packed_bytes > 0) AE_TRY(be->alloc(be, &m->packed_memory, m->packed_bytes));
     if (m->training) {
         m->grad_bytes = (size_t)ae_params_padded_elements(&m->params, true) * sizeof(float);
-        AE_TRY(be->alloc(&m->grad_memory, m->grad_bytes));
+        AE_TRY(be->alloc(be, &m->grad_memory, m->grad_bytes));
     }
 out:
     return st;
@@ -235,9 +238,9 @@ ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config
 
 void ae_model_free(ae_model *m) {
     if (m->be != NULL) {
-        m->be->release(m->value_memory, m->value_bytes);
-        m->be->release(m->grad_memory, m->grad_bytes);
-        m->be->release(m->packed_memory, m->packed_bytes);
+        m->be->release(m->be, m->value_memory, m->value_bytes);
+        m->be->release(m->be, m->grad_memory, m->grad_bytes);
+        m->be->release(m->be, m->packed_memory, m->packed_bytes);
     }
     if (m->views != NULL) free(m->views->blocks);
     free(m->views);
@@ -277,7 +280,8 @@ static ae_status fill_values(const ae_model *m, const ae_param *p, const supply 
     for (int64_t at = 0; st == AE_OK && at < p->n; at += PIECE) {
         const int64_t n = p->n - at < PIECE ? p->n - at : PIECE;
         st = from->values(from->context, p, at, n, room);
-        if (st == AE_OK) m->be->upload(ae_f32_at(p->value, (ptrdiff_t)at), room, (size_t)n * sizeof *room);
+        if (st == AE_OK)
+            m->be->upload(m->be, ae_f32_at(p->value, (ptrdiff_t)at), room, (size_t)n * sizeof *room);
     }
     return st;
 }
@@ -292,7 +296,7 @@ static ae_status fill_compact(const ae_model *m, const ae_param *p, const supply
         const int64_t rows = p->rows - row < each ? p->rows - row : each;
         AE_TRY(from->values(from->context, p, row * p->cols, rows * p->cols, room));
         if (given) AE_TRY(from->scales(from->context, p, row, rows, scales));
-        m->be->compact_put(p->packed, (ptrdiff_t)row, (ptrdiff_t)rows, room, given ? scales : NULL);
+        m->be->compact_put(m->be, p->packed, (ptrdiff_t)row, (ptrdiff_t)rows, room, given ? scales : NULL);
     }
 out:
     return st;
@@ -311,7 +315,7 @@ static ae_status fill_model(ae_model *m, const supply *from) {
     free(scales);
     free(room);
     if (st == AE_OK) ae_model_values_changed(m);
-    return st == AE_OK ? m->be->failure() : st;
+    return st == AE_OK ? m->be->failure(m->be) : st;
 }
 
 static ae_status initial_values(void *context, const ae_param *p, int64_t first, int64_t n, float *out) {
@@ -365,7 +369,7 @@ typedef struct {
 static ae_status fetch_param(void *context, ptrdiff_t i, const float **values) {
     const fetching *f = context;
     const ae_param *p = &f->model->params.items[i];
-    f->model->be->download(f->values, p->value, (size_t)p->n * sizeof(float));
+    f->model->be->download(f->model->be, f->values, p->value, (size_t)p->n * sizeof(float));
     *values = f->values;
     return AE_OK;
 }

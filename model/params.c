@@ -179,7 +179,7 @@ size_t ae_params_compact_bytes(const ae_params *p, const ae_backend *be) {
     for (ptrdiff_t i = 0; i < p->n; i++) {
         const ae_param *q = &p->items[i];
         const ae_weight_shape s = ae_param_compact_shape(q, be->weights, be->group);
-        ae_arena_take(&counting, q->product ? be->compact_bytes(&s) : (size_t)q->n * sizeof(float));
+        ae_arena_take(&counting, q->product ? be->compact_bytes(be, &s) : (size_t)q->n * sizeof(float));
     }
     return counting.high;
 }

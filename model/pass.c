@@ -117,7 +117,7 @@ static void take_scratch(ae_pass *p, ae_arena *a, const ae_backend *be, const ae
     ae_arena_rewind(a, mark);
     p->z = ae_arena_take(a, act_bytes);
     p->dz = p->training ? ae_arena_take(a, act_bytes) : NULL;
-    p->head_scratch = ae_arena_take(a, be->head_scratch_bytes(head_dims(c, M)));
+    p->head_scratch = ae_arena_take(a, be->head_scratch_bytes(be, head_dims(c, M)));
     p->top_room = p->training ? 0 : ae_max(M, c->V);
     p->top_ids = take_f32(a, p->top_room);
     p->top_logprobs = take_f32(a, p->top_room);
@@ -162,7 +162,7 @@ ae_status ae_pass_new(ae_pass **out, const ae_model *m, ae_pass_dims n, bool tra
     take_memory(p, &a, be, &m->config);
     p->memory_bytes = a.high;
     p->host_nll = malloc(host_bytes(n));
-    ae_status st = p->host_nll != NULL ? be->alloc(&p->memory, p->memory_bytes)
+    ae_status st = p->host_nll != NULL ? be->alloc(be, &p->memory, p->memory_bytes)
                                        : AE_FAIL(AE_ERR_RESOURCE, "memory of a pass: out of memory");
     if (st != AE_OK) {
         ae_pass_delete(p);
@@ -176,7 +176,7 @@ ae_status ae_pass_new(ae_pass **out, const ae_model *m, ae_pass_dims n, bool tra
 
 void ae_pass_delete(ae_pass *p) {
     if (p == NULL) return;
-    p->be->release(p->memory, p->memory_bytes);
+    p->be->release(p->be, p->memory, p->memory_bytes);
     free(p->host_nll);
     free(p);
 }
@@ -187,11 +187,11 @@ static void upload_batch(ae_pass *p, const ae_model_config *c, const ae_micro_ba
     assert(b->B >= 1 && b->T >= 1 && b->B <= p->dims.B && b->T <= p->dims.T);
     const ptrdiff_t M = b->B * b->T, R = ae_model_rope_elements(c);
     const size_t bytes = (size_t)M * sizeof(int32_t);
-    p->be->upload(p->tokens, b->tokens, bytes);
-    p->be->upload(p->positions, b->positions, bytes);
-    if (b->targets != NULL) p->be->upload(p->targets, b->targets, bytes);
-    if (b->weights != NULL) p->be->upload(p->weights, b->weights, bytes);
-    if (p->cosines != NULL) p->be->rope_table(p->cosines, p->sines, p->positions, c->rope_theta, M, R);
+    p->be->upload(p->be, p->tokens, b->tokens, bytes);
+    p->be->upload(p->be, p->positions, b->positions, bytes);
+    if (b->targets != NULL) p->be->upload(p->be, p->targets, b->targets, bytes);
+    if (b->weights != NULL) p->be->upload(p->be, p->weights, b->weights, bytes);
+    if (p->cosines != NULL) p->be->rope_table(p->be, p->cosines, p->sines, p->positions, c->rope_theta, M, R);
 }
 
 static ae_f32 *output_of(const ae_pass *p, const ae_model *m, ptrdiff_t block) {
@@ -239,12 +239,12 @@ static void forward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     const ae_block_dims n = ae_model_block_dims(c, b->B, b->T, !p->training);
     const ptrdiff_t M = b->B * b->T;
     upload_batch(p, c, b);
-    p->be->embedding_forward(p->blocks[0].x, m->views->table->packed, p->tokens, ae_model_embedding_scale(c),
-                             M, c->D);
+    p->be->embedding_forward(p->be, p->blocks[0].x, m->views->table->packed, p->tokens,
+                             ae_model_embedding_scale(c), M, c->D);
     for (ptrdiff_t i = 0; i < c->blocks; i++) forward_block(p, m, i, &n, b->carried);
     if (b->carried != NULL) advance(b->carried, b);
-    p->be->rmsnorm_forward(p->z, p->kept, p->rstd, p->x_last, m->views->final_norm->value, (float)c->norm_eps,
-                           M, c->D);
+    p->be->rmsnorm_forward(p->be, p->z, p->kept, p->rstd, p->x_last, m->views->final_norm->value,
+                           (float)c->norm_eps, M, c->D);
 }
 
 /* ---- backward ---- */
@@ -274,12 +274,14 @@ static void backward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     const ae_model_views *v = m->views;
     const ae_block_dims n = ae_model_block_dims(c, b->B, b->T, false);
     const ptrdiff_t M = b->B * b->T;
-    const ae_act *kept = p->kept != NULL ? p->kept : p->be->act_from_f32(NULL, p->x_last, 0);
-    p->be->zero(p->d, (size_t)(M * c->D) * sizeof(float));
-    p->be->rmsnorm_backward(p->d, v->final_norm->grad, p->dz, kept, v->final_norm->value, p->rstd, M, c->D);
+    const ae_act *kept = p->kept != NULL ? p->kept : ae_act_of(p->be, NULL, p->x_last, 0);
+    p->be->zero(p->be, p->d, (size_t)(M * c->D) * sizeof(float));
+    p->be->rmsnorm_backward(p->be, p->d, v->final_norm->grad, p->dz, kept, v->final_norm->value, p->rstd, M,
+                            c->D);
     for (ptrdiff_t i = c->blocks - 1; i >= 0; i--) backward_block(p, m, i, &n, b->carried);
     if (v->table->grad != NULL)
-        p->be->embedding_backward(v->table->grad, p->d, p->tokens, ae_model_embedding_scale(c), M, c->D);
+        p->be->embedding_backward(p->be, v->table->grad, p->d, p->tokens, ae_model_embedding_scale(c), M,
+                                  c->D);
 }
 
 /* ---- passes ---- */
@@ -288,7 +290,7 @@ static double fetch_nll(const ae_pass *p, const ae_micro_batch *b, float *nll) {
     const ptrdiff_t M = b->B * b->T;
     float *values = nll != NULL ? nll : p->host_nll;
     double sum = 0;
-    p->be->download(values, p->nll, (size_t)M * sizeof *values);
+    p->be->download(p->be, values, p->nll, (size_t)M * sizeof *values);
     for (ptrdiff_t i = 0; i < M; i++) {
         if (b->weights[i] != 0.0f) sum += (double)b->weights[i] * (double)values[i];
     }
@@ -300,7 +302,7 @@ void ae_model_train_pass(ae_model *m, ae_pass *p, const ae_micro_batch *b, float
     assert(p->training && m->training && (b->carried == NULL || b->carried->before != b->carried->after));
     const ae_model_views *v = m->views;
     forward(p, m, b);
-    p->be->head_loss(p->nll, p->dz, v->table->grad, p->z, v->table->packed, p->targets, p->weights,
+    p->be->head_loss(p->be, p->nll, p->dz, v->table->grad, p->z, v->table->packed, p->targets, p->weights,
                      grad_scale, head_dims(&m->config, b->B * b->T), p->head_scratch);
     *nll_sum = fetch_nll(p, b, nll);
     backward(p, m, b);
@@ -313,13 +315,14 @@ static void score_rows(ae_pass *p, const ae_model *m, ptrdiff_t first, ptrdiff_t
     const ae_model_config *c = &m->config;
     const ae_i32 *targets =
         (const ae_i32 *)(const void *)((const char *)p->targets + (size_t)first * sizeof(int32_t));
-    be->head_score(ae_f32_at(p->nll, first), top > 0 ? p->top_ids : NULL, top > 0 ? p->top_logprobs : NULL,
-                   top, ae_act_at(be, p->z, first * c->D), m->views->table->packed, targets,
-                   ae_f32_at(p->weights, first), head_dims(c, rows), p->head_scratch);
+    be->head_score(be, ae_f32_at(p->nll, first), top > 0 ? p->top_ids : NULL,
+                   top > 0 ? p->top_logprobs : NULL, top, ae_act_at(be, p->z, first * c->D),
+                   m->views->table->packed, targets, ae_f32_at(p->weights, first), head_dims(c, rows),
+                   p->head_scratch);
     if (top == 0) return;
     const size_t n = (size_t)(rows * top);
-    be->download(ids + first * top, p->top_ids, n * sizeof *ids);
-    be->download(logprobs + first * top, p->top_logprobs, n * sizeof *logprobs);
+    be->download(be, ids + first * top, p->top_ids, n * sizeof *ids);
+    be->download(be, logprobs + first * top, p->top_logprobs, n * sizeof *logprobs);
 }
 
 void ae_model_score_pass(const ae_model *m, ae_pass *p, const ae_micro_batch *b, double *nll_sum, float *nll,
@@ -339,15 +342,15 @@ ae_status ae_model_logits(const ae_model *m, ae_pass *p, const ae_micro_batch *b
     const ptrdiff_t V = m->config.V, D = m->config.D, M = b->B * b->T;
     const size_t bytes = (size_t)(ae_min(M, ROWS) * V) * sizeof(float);
     void *room = NULL;
-    const ae_status st = be->alloc(&room, bytes);
+    const ae_status st = be->alloc(be, &room, bytes);
     if (st != AE_OK) return st;
     forward(p, m, b);
     for (ptrdiff_t at = 0; at < M; at += ROWS) {
         const ptrdiff_t rows = ae_min(ROWS, M - at);
-        be->head_logits(room, ae_act_at(be, p->z, at * D), m->views->table->packed,
+        be->head_logits(be, room, ae_act_at(be, p->z, at * D), m->views->table->packed,
                         head_dims(&m->config, rows));
-        be->download(logits + at * V, room, (size_t)(rows * V) * sizeof(float));
+        be->download(be, logits + at * V, room, (size_t)(rows * V) * sizeof(float));
     }
-    be->release(room, bytes);
+    be->release(be, room, bytes);
     return AE_OK;
 }

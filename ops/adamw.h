@@ -11,13 +11,24 @@ typedef struct {
 /* g' = grad_scale g;  m = b1 m + (1-b1) g';  v = b2 v + (1-b2) g'^2
  * w -= lr (m / correction1 / (sqrt(v / correction2) + eps) + decay w);  g is set to 0 in the same sweep.
  * n elements each. Source: Loshchilov and Hutter, arXiv 1711.05101. */
-typedef void ae_adamw_fn(ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g, ae_adamw_step s, ptrdiff_t n);
+#define AE_ADAMW(ROW)                                                                                        \
+    ROW(adamw,                                                                                               \
+        (const ae_backend *be, ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g, ae_adamw_step s, ptrdiff_t n),    \
+        (be, w, m, v, g, s, n), ae_work_adamw(n))
 
 /* The same for a weight [rows, cols] of products, and its packed form made again in the same sweep, while the values are near. */
-typedef void ae_adamw_weight_fn(ae_weight *packed, ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g,
-                                ae_adamw_step s, ptrdiff_t rows, ptrdiff_t cols);
+#define AE_ADAMW_WEIGHT(ROW)                                                                                 \
+    ROW(adamw_weight,                                                                                        \
+        (const ae_backend *be, ae_weight *packed, ae_f32 *w, ae_f32 *m, ae_f32 *v, ae_f32 *g,                \
+         ae_adamw_step s, ptrdiff_t rows, ptrdiff_t cols),                                                   \
+        (be, packed, w, m, v, g, s, rows, cols),                                                             \
+        ae_work_moved(ae_work_reals(4 * rows, cols),                                                         \
+                      ae_work_reals(4 * rows, cols) + (t.packs ? ae_work_packed(t, 2 * rows, cols) : 0)))
 
-/* sum of x^2, in double, in blocks whose order does not depend on the threads. */
-typedef double ae_sum_squares_fn(const ae_f32 *x, ptrdiff_t n);
+/* *sum += the squares of x [n], in double, in blocks whose order does not depend on the threads. The result stays on the device: several
+ * tensors are summed into one place, which is zeroed before and downloaded after. */
+#define AE_SUM_SQUARES(ROW)                                                                                  \
+    ROW(sum_squares, (const ae_backend *be, ae_f64 *sum, const ae_f32 *x, ptrdiff_t n), (be, sum, x, n),     \
+        ae_work_moved(ae_work_reals(n, 1), 0))
 
 #endif

@@ -15,20 +15,28 @@ typedef struct {
  * denominator) is saved for backward. Softmax in float32, on the fly over blocks of keys.
  * k_ring, v_ring [B, W, G, H] or both NULL: the keys of position p lie at p mod W; read for rows whose first position is > 0, and
  * brought up to date. They need a window. `scratch`: attention_scratch_bytes. */
-typedef void ae_attention_forward_fn(ae_act *o, ae_f32 *lse, ae_act *k_ring, ae_act *v_ring, const ae_act *q,
-                                     const ae_act *k, const ae_act *v, const ae_i32 *positions,
-                                     ae_attention_dims n, void *scratch);
+#define AE_ATTENTION_FORWARD(ROW)                                                                            \
+    ROW(attention_forward,                                                                                   \
+        (const ae_backend *be, ae_act *o, ae_f32 *lse, ae_act *k_ring, ae_act *v_ring, const ae_act *q,      \
+         const ae_act *k, const ae_act *v, const ae_i32 *positions, ae_attention_dims n, void *scratch),     \
+        (be, o, lse, k_ring, v_ring, q, k, v, positions, n, scratch),                                        \
+        ae_work_attention_of(be, t, positions, n, k_ring != NULL, false))
 
 /* P is made again block by block from q, k and lse; with delta = sum(do * o):
  *   dv = P^T do;  dS = P (do v^T - delta) / sqrt(H);  dq = dS k;  dk = dS^T q.
  * dq, dk, dv overwritten; nothing overlaps. k_ring, v_ring: as forward found them, or NULL; no gradient flows into them. Keys and values receive from several blocks of queries: each block writes
  * apart and the parts are added in order, so the bits do not depend on the threads. */
-typedef void ae_attention_backward_fn(ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q,
-                                      const ae_act *k, const ae_act *v, const ae_act *k_ring,
-                                      const ae_act *v_ring, const ae_act *o, const ae_f32 *lse,
-                                      const ae_i32 *positions, ae_attention_dims n, void *scratch);
+#define AE_ATTENTION_BACKWARD(ROW)                                                                           \
+    ROW(attention_backward,                                                                                  \
+        (const ae_backend *be, ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q,       \
+         const ae_act *k, const ae_act *v, const ae_act *k_ring, const ae_act *v_ring, const ae_act *o,      \
+         const ae_f32 *lse, const ae_i32 *positions, ae_attention_dims n, void *scratch),                    \
+        (be, dq, dk, dv, d_o, q, k, v, k_ring, v_ring, o, lse, positions, n, scratch),                       \
+        ae_work_attention_of(be, t, positions, n, k_ring != NULL, true))
 
 /* Bytes of scratch that serve both passes (forward only when `inference`) with these dims: the same number of rooms. */
-typedef size_t ae_attention_scratch_bytes_fn(ae_attention_dims n, int inference);
+#define AE_ATTENTION_SCRATCH_BYTES(SIZE)                                                                     \
+    SIZE(attention_scratch_bytes, (const ae_backend *be, ae_attention_dims n, int inference),                \
+         (be, n, inference))
 
 #endif

@@ -4,8 +4,6 @@
 
 #include <stdbool.h>
 
-struct ae_backend;
-
 enum {
     AE_RECOMPUTE_GATES = 1, /* convolution and gates: cheap */
     AE_RECOMPUTE_MLP = 2    /* gate and up: two of the nine products of a training step */
@@ -63,13 +61,17 @@ typedef struct {
 } ae_recurrent_state;
 
 /* y = gelu(z Wy + by); u = conv(z Wx + bx); h = rglru(u); out = x + (h * y) Wo + bo. `state` may be NULL. */
-typedef void ae_recurrent_forward_fn(const struct ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
-                                     const ae_recurrent_params *p, ae_recurrent_state *state,
-                                     const ae_block_batch *batch, const ae_block_dims *n, void *scratch);
-typedef void ae_recurrent_backward_fn(const struct ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g,
-                                      void *saved, const ae_f32 *x, const ae_recurrent_params *p,
-                                      const ae_recurrent_state *state, const ae_block_batch *batch,
-                                      const ae_block_dims *n, void *scratch);
+#define AE_RECURRENT_FORWARD(ROW)                                                                            \
+    ROW(recurrent_forward,                                                                                   \
+        (const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x, const ae_recurrent_params *p,      \
+         ae_recurrent_state *state, const ae_block_batch *batch, const ae_block_dims *n, void *scratch),     \
+        (be, out, saved, x, p, state, batch, n, scratch), ae_work_none())
+#define AE_RECURRENT_BACKWARD(ROW)                                                                           \
+    ROW(recurrent_backward,                                                                                  \
+        (const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g, void *saved, const ae_f32 *x,         \
+         const ae_recurrent_params *p, const ae_recurrent_state *state, const ae_block_batch *batch,         \
+         const ae_block_dims *n, void *scratch),                                                             \
+        (be, d, g, saved, x, p, state, batch, n, scratch), ae_work_none())
 
 typedef struct {
     const ae_f32 *norm;             /* [D] */
@@ -83,15 +85,17 @@ typedef struct {
     ae_act *k, *v; /* rings [B, W, G, H] */
 } ae_attention_state;
 
-typedef void ae_attention_block_forward_fn(const struct ae_backend *be, ae_f32 *out, void *saved,
-                                           const ae_f32 *x, const ae_attention_params *p,
-                                           ae_attention_state *state, const ae_block_batch *batch,
-                                           const ae_block_dims *n, void *scratch);
-typedef void ae_attention_block_backward_fn(const struct ae_backend *be, ae_f32 *d,
-                                            const ae_attention_grads *g, void *saved, const ae_f32 *x,
-                                            const ae_attention_params *p, const ae_attention_state *state,
-                                            const ae_block_batch *batch, const ae_block_dims *n,
-                                            void *scratch);
+#define AE_ATTENTION_BLOCK_FORWARD(ROW)                                                                      \
+    ROW(attention_block_forward,                                                                             \
+        (const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x, const ae_attention_params *p,      \
+         ae_attention_state *state, const ae_block_batch *batch, const ae_block_dims *n, void *scratch),     \
+        (be, out, saved, x, p, state, batch, n, scratch), ae_work_none())
+#define AE_ATTENTION_BLOCK_BACKWARD(ROW)                                                                     \
+    ROW(attention_block_backward,                                                                            \
+        (const ae_backend *be, ae_f32 *d, const ae_attention_grads *g, void *saved, const ae_f32 *x,         \
+         const ae_attention_params *p, const ae_attention_state *state, const ae_block_batch *batch,         \
+         const ae_block_dims *n, void *scratch),                                                             \
+        (be, d, g, saved, x, p, state, batch, n, scratch), ae_work_none())
 
 typedef struct {
     const ae_f32 *norm;
@@ -103,13 +107,29 @@ typedef struct {
 } ae_mlp_grads;
 
 /* out = x + down(gelu(gate(z)) * up(z)). */
-typedef void ae_mlp_forward_fn(const struct ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
-                               const ae_mlp_params *p, const ae_block_dims *n, void *scratch);
-typedef void ae_mlp_backward_fn(const struct ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, void *saved,
-                                const ae_f32 *x, const ae_mlp_params *p, const ae_block_dims *n,
-                                void *scratch);
+#define AE_MLP_FORWARD(ROW)                                                                                  \
+    ROW(mlp_forward,                                                                                         \
+        (const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x, const ae_mlp_params *p,            \
+         const ae_block_dims *n, void *scratch),                                                             \
+        (be, out, saved, x, p, n, scratch), ae_work_none())
+#define AE_MLP_BACKWARD(ROW)                                                                                 \
+    ROW(mlp_backward,                                                                                        \
+        (const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, void *saved, const ae_f32 *x,               \
+         const ae_mlp_params *p, const ae_block_dims *n, void *scratch),                                     \
+        (be, d, g, saved, x, p, n, scratch), ae_work_none())
 
 /* Bytes of `saved` and of `scratch` for one branch. */
-typedef size_t ae_block_bytes_fn(const struct ae_backend *be, const ae_block_dims *n);
+#define AE_RECURRENT_SAVED_BYTES(SIZE)                                                                       \
+    SIZE(recurrent_saved_bytes, (const ae_backend *be, const ae_block_dims *n), (be, n))
+#define AE_RECURRENT_SCRATCH_BYTES(SIZE)                                                                     \
+    SIZE(recurrent_scratch_bytes, (const ae_backend *be, const ae_block_dims *n), (be, n))
+#define AE_ATTENTION_BLOCK_SAVED_BYTES(SIZE)                                                                 \
+    SIZE(attention_block_saved_bytes, (const ae_backend *be, const ae_block_dims *n), (be, n))
+#define AE_ATTENTION_BLOCK_SCRATCH_BYTES(SIZE)                                                               \
+    SIZE(attention_block_scratch_bytes, (const ae_backend *be, const ae_block_dims *n), (be, n))
+#define AE_MLP_SAVED_BYTES(SIZE)                                                                             \
+    SIZE(mlp_saved_bytes, (const ae_backend *be, const ae_block_dims *n), (be, n))
+#define AE_MLP_SCRATCH_BYTES(SIZE)                                                                           \
+    SIZE(mlp_scratch_bytes, (const ae_backend *be, const ae_block_dims *n), (be, n))
 
 #endif

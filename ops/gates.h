@@ -6,13 +6,22 @@
 
 /* Block-diagonal product: the C channels are N blocks of S = C / N; w [N, S in, S out], bias [C].
  * y[m, nS + o] = sum_i x[m, nS + i] w[n, i, o] + bias[nS + o];  x, y [M, C]. */
-typedef void ae_gates_forward_fn(ae_act *y, const ae_act *x, const ae_weight *w, const ae_f32 *bias,
-                                 ptrdiff_t M, ptrdiff_t C, ptrdiff_t N);
+#define AE_GATES_FORWARD(ROW)                                                                                \
+    ROW(gates_forward,                                                                                       \
+        (const ae_backend *be, ae_act *y, const ae_act *x, const ae_weight *w, const ae_f32 *bias,           \
+         ptrdiff_t M, ptrdiff_t C, ptrdiff_t N),                                                             \
+        (be, y, x, w, bias, M, C, N), ae_work_gates(t, M, C, N, AE_GATES_FORWARD))
 /* dx = (or +=) dy w^T by block. */
-typedef void ae_gates_backward_input_fn(ae_act *dx, const ae_act *dy, const ae_weight *w, bool add,
-                                        ptrdiff_t M, ptrdiff_t C, ptrdiff_t N);
+#define AE_GATES_BACKWARD_INPUT(ROW)                                                                         \
+    ROW(gates_backward_input,                                                                                \
+        (const ae_backend *be, ae_act *dx, const ae_act *dy, const ae_weight *w, bool add, ptrdiff_t M,      \
+         ptrdiff_t C, ptrdiff_t N),                                                                          \
+        (be, dx, dy, w, add, M, C, N), ae_work_gates(t, M, C, N, add ? AE_GATES_INPUT_ADD : AE_GATES_INPUT))
 /* dw += x^T dy by block; dbias += column sums of dy. */
-typedef void ae_gates_backward_weight_fn(ae_f32 *dw, ae_f32 *dbias, const ae_act *dy, const ae_act *x,
-                                         ptrdiff_t M, ptrdiff_t C, ptrdiff_t N);
+#define AE_GATES_BACKWARD_WEIGHT(ROW)                                                                        \
+    ROW(gates_backward_weight,                                                                               \
+        (const ae_backend *be, ae_f32 *dw, ae_f32 *dbias, const ae_act *dy, const ae_act *x, ptrdiff_t M,    \
+         ptrdiff_t C, ptrdiff_t N),                                                                          \
+        (be, dw, dbias, dy, x, M, C, N), ae_work_gates(t, M, C, N, AE_GATES_WEIGHT))
 
 #endif

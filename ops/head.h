@@ -13,19 +13,30 @@ typedef struct {
 /* Forward and backward of the cross-entropy in one pass, over the tokens with weights[m] != 0 only:
  *   nll[m] = log sum_v exp(logits[m,v]) - logits[m, targets[m]], 0 where the weight is 0
  *   dz[m] and dtable of  grad_scale * sum_m weights[m] nll[m].  dz overwritten (0 where the weight is 0), dtable accumulated. */
-typedef void ae_head_loss_fn(ae_f32 *nll, ae_act *dz, ae_f32 *dtable, const ae_act *z, const ae_weight *table,
-                             const ae_i32 *targets, const ae_f32 *weights, float grad_scale, ae_head_dims n,
-                             void *scratch);
+#define AE_HEAD_LOSS(ROW)                                                                                    \
+    ROW(head_loss,                                                                                           \
+        (const ae_backend *be, ae_f32 *nll, ae_act *dz, ae_f32 *dtable, const ae_act *z,                     \
+         const ae_weight *table, const ae_i32 *targets, const ae_f32 *weights, float grad_scale,             \
+         ae_head_dims n, void *scratch),                                                                     \
+        (be, nll, dz, dtable, z, table, targets, weights, grad_scale, n, scratch),                           \
+        ae_work_head(t, n, AE_HEAD_LOSS))
 
 /* nll as above, without gradients. With top > 0 also the `top` most likely ids of every token with a weight and their log-probabilities, best first,
  * the smaller id first among equals: top_ids, top_logprobs [M, top] (both may be NULL when top is 0). */
-typedef void ae_head_score_fn(ae_f32 *nll, ae_i32 *top_ids, ae_f32 *top_logprobs, ptrdiff_t top,
-                              const ae_act *z, const ae_weight *table, const ae_i32 *targets,
-                              const ae_f32 *weights, ae_head_dims n, void *scratch);
+#define AE_HEAD_SCORE(ROW)                                                                                   \
+    ROW(head_score,                                                                                          \
+        (const ae_backend *be, ae_f32 *nll, ae_i32 *top_ids, ae_f32 *top_logprobs, ptrdiff_t top,            \
+         const ae_act *z, const ae_weight *table, const ae_i32 *targets, const ae_f32 *weights,              \
+         ae_head_dims n, void *scratch),                                                                     \
+        (be, nll, top_ids, top_logprobs, top, z, table, targets, weights, n, scratch),                       \
+        ae_work_head(t, n, AE_HEAD_SCORE))
 
 /* All logits of a few tokens, after the cap: logits [M, V] float32. */
-typedef void ae_head_logits_fn(ae_f32 *logits, const ae_act *z, const ae_weight *table, ae_head_dims n);
+#define AE_HEAD_LOGITS(ROW)                                                                                  \
+    ROW(head_logits,                                                                                         \
+        (const ae_backend *be, ae_f32 *logits, const ae_act *z, const ae_weight *table, ae_head_dims n),     \
+        (be, logits, z, table, n), ae_work_head(t, n, AE_HEAD_LOGITS))
 
-typedef size_t ae_head_scratch_bytes_fn(ae_head_dims n);
+#define AE_HEAD_SCRATCH_BYTES(SIZE) SIZE(head_scratch_bytes, (const ae_backend *be, ae_head_dims n), (be, n))
 
 #endif

@@ -13,9 +13,11 @@ typedef struct {
  * `state` [B, C] or NULL: h before this call, replaced by the last h. A row whose first position is not 0 starts from it; without
  * a state from 0.
  * Backward needs u, gate_i, gate_r, h. Threads split channels and sequences. Source: Griffin, arXiv 2402.19427, section 2.4. */
-typedef void ae_rglru_forward_fn(ae_act *h, ae_f32 *state, const ae_act *u, const ae_act *gate_i,
-                                 const ae_act *gate_r, const ae_f32 *p, const ae_i32 *positions,
-                                 ae_rglru_dims n);
+#define AE_RGLRU_FORWARD(ROW)                                                                                \
+    ROW(rglru_forward,                                                                                       \
+        (const ae_backend *be, ae_act *h, ae_f32 *state, const ae_act *u, const ae_act *gate_i,              \
+         const ae_act *gate_r, const ae_f32 *p, const ae_i32 *positions, ae_rglru_dims n),                   \
+        (be, h, state, u, gate_i, gate_r, p, positions, n), ae_work_rglru(t, n, false))
 
 /* With d[t] = dh[t] + a[t+1] d[t+1] (nothing across a document start):
  *   du = d m i;  di = d m u;  dlog_a = d h[t-1] a - 2 a^2 min(1/(2m), 1000) d i u, 0 at a document start
@@ -23,9 +25,12 @@ typedef void ae_rglru_forward_fn(ae_act *h, ae_f32 *state, const ae_act *u, cons
  * The clip at 1000 on the derivative of the square root is part of the definition and holds when m is 0.
  * du overwritten. dgate_i may be gate_i and dgate_r gate_r. `state` [B, C] or NULL: h before the call, as forward found it; no gradient flows
  * into it. */
-typedef void ae_rglru_backward_fn(ae_act *du, ae_act *dgate_i, ae_act *dgate_r, ae_f32 *dp, const ae_act *dh,
-                                  const ae_act *u, const ae_act *gate_i, const ae_act *gate_r,
-                                  const ae_act *h, const ae_f32 *state, const ae_f32 *p,
-                                  const ae_i32 *positions, ae_rglru_dims n);
+#define AE_RGLRU_BACKWARD(ROW)                                                                               \
+    ROW(rglru_backward,                                                                                      \
+        (const ae_backend *be, ae_act *du, ae_act *dgate_i, ae_act *dgate_r, ae_f32 *dp, const ae_act *dh,   \
+         const ae_act *u, const ae_act *gate_i, const ae_act *gate_r, const ae_act *h, const ae_f32 *state,  \
+         const ae_f32 *p, const ae_i32 *positions, ae_rglru_dims n),                                         \
+        (be, du, dgate_i, dgate_r, dp, dh, u, gate_i, gate_r, h, state, p, positions, n),                    \
+        ae_work_rglru(t, n, true))
 
 #endif

@@ -9,6 +9,10 @@ typedef struct ae_f32
     ae_f32; /* float32: parameters, gradients, optimiser, residual stream, states, statistics */
 typedef struct ae_weight ae_weight; /* a matrix of parameters in the form the products want */
 typedef struct ae_i32 ae_i32;       /* int32: tokens, targets, positions */
+typedef struct ae_f64 ae_f64;       /* float64: sums over whole tensors */
+
+/* The table of rows that an op is called by (ops/backend.h). */
+typedef struct ae_backend ae_backend;
 
 /* Storage type of activations, and of the compact forms of weights. */
 typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16 } ae_dtype;
@@ -21,8 +25,13 @@ typedef struct {
     ptrdiff_t group; /* integers: inputs that share a scale, a multiple of 8 up to 256 */
 } ae_weight_shape;
 
-/* One rule for all ops: gradients of parameters accumulate, gradients of activations overwrite; a parameter gradient that is
- * NULL is not computed. Outputs come first, then inputs, then sizes. Nothing overlaps unless a header says so.
+/* The header of an op gives each of its rows as a macro, so that its signature is written once:
+ *     ROW(name, (parameters), (arguments), work)
+ * calls it as be->name(be, ...). `work` says what the row has to do at least (ops/profile/work.h), with `t` for the sizes of types.
+ * ops/rows.h lists the macros, and the tables of all backends are made from that list.
+ *
+ * One rule for all ops: the backend comes first, then outputs, inputs, sizes. Gradients of parameters accumulate, gradients of activations overwrite; a parameter gradient that is
+ * NULL is not computed. Nothing overlaps unless a header says so.
  *
  * positions[m] counts from 0 inside each document; a 0 starts a document, and documents lie side by side in a row. */
 

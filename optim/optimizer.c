@@ -32,8 +32,8 @@ static void place(ae_optimizer *o) {
 /* Each on its own: cut as the updates cut it, so that its parts lie near the threads that sweep over them. */
 static void zero_moments(const ae_optimizer *o) {
     for (ptrdiff_t i = 0; i < o->n; i++) {
-        o->be->zero(o->moments[i].m, (size_t)o->params[i].n * sizeof(float));
-        o->be->zero(o->moments[i].v, (size_t)o->params[i].n * sizeof(float));
+        o->be->zero(o->be, o->moments[i].m, (size_t)o->params[i].n * sizeof(float));
+        o->be->zero(o->be, o->moments[i].v, (size_t)o->params[i].n * sizeof(float));
     }
 }
 
@@ -46,7 +46,8 @@ ae_status ae_optimizer_init(ae_optimizer *o, const ae_backend *be, const ae_adam
     o->moments = malloc(count * sizeof *o->moments);
     if (!o->params || !o->moments) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "optimiser: out of memory"));
     memcpy(o->params, params, count * sizeof *params);
-    AE_TRY(be->alloc(&o->memory, o->bytes));
+    AE_TRY(be->alloc(be, &o->memory, o->bytes));
+    AE_TRY(be->alloc(be, &o->squares, sizeof(double)));
     place(o);
     zero_moments(o);
 out:
@@ -55,7 +56,8 @@ out:
 }
 
 void ae_optimizer_free(ae_optimizer *o) {
-    if (o->be) o->be->release(o->memory, o->bytes);
+    if (o->be) o->be->release(o->be, o->memory, o->bytes);
+    if (o->be) o->be->release(o->be, o->squares, sizeof(double));
     free(o->params);
     free(o->moments);
     *o = (ae_optimizer){0};
@@ -67,7 +69,10 @@ static void tell(ae_optimizer_call c, ptrdiff_t i) {
 
 double ae_optimizer_grad_norm(const ae_optimizer *o) {
     double sum = 0;
-    for (ptrdiff_t i = 0; i < o->n; i++) sum += o->be->sum_squares(o->params[i].grad, o->params[i].n);
+    o->be->zero(o->be, o->squares, sizeof sum);
+    for (ptrdiff_t i = 0; i < o->n; i++)
+        o->be->sum_squares(o->be, o->squares, o->params[i].grad, o->params[i].n);
+    o->be->download(o->be, &sum, o->squares, sizeof sum);
     return sqrt(sum);
 }
 
@@ -89,16 +94,16 @@ void ae_optimizer_update(ae_optimizer *o, double lr, double norm) {
         tell(o->before, i);
         s.decay = p->decays ? (float)a->weight_decay : 0;
         if (p->packed)
-            o->be->adamw_weight(p->packed, p->value, o->moments[i].m, o->moments[i].v, p->grad, s,
+            o->be->adamw_weight(o->be, p->packed, p->value, o->moments[i].m, o->moments[i].v, p->grad, s,
                                 (ptrdiff_t)p->rows, (ptrdiff_t)p->cols);
         else
-            o->be->adamw(p->value, o->moments[i].m, o->moments[i].v, p->grad, s, p->n);
+            o->be->adamw(o->be, p->value, o->moments[i].m, o->moments[i].v, p->grad, s, p->n);
     }
 }
 
 void ae_optimizer_drop(ae_optimizer *o) {
     for (ptrdiff_t i = 0; i < o->n; i++)
-        o->be->zero(o->params[i].grad, (size_t)o->params[i].n * sizeof(float));
+        o->be->zero(o->be, o->params[i].grad, (size_t)o->params[i].n * sizeof(float));
 }
 
 /* A host buffer for the largest parameter. */
@@ -117,7 +122,7 @@ static ae_status save_one(const ae_optimizer *o, hid_t file, const char *path, c
                           float *room) {
     char key[KEY_BYTES];
     key_of(key, which, o->params[i].name);
-    o->be->download(room, which == 'm' ? o->moments[i].m : o->moments[i].v,
+    o->be->download(o->be, room, which == 'm' ? o->moments[i].m : o->moments[i].v,
                     (size_t)o->params[i].n * sizeof *room);
     return ae_h5_write(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
 }
@@ -149,7 +154,7 @@ static ae_status load_one(ae_optimizer *o, hid_t file, const char *path, char wh
     key_of(key, which, o->params[i].name);
     ae_status st = ae_h5_read(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
     if (st == AE_OK)
-        o->be->upload(which == 'm' ? o->moments[i].m : o->moments[i].v, room,
+        o->be->upload(o->be, which == 'm' ? o->moments[i].m : o->moments[i].v, room,
                       (size_t)o->params[i].n * sizeof *room);
     return st;
 }

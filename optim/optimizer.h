@@ -42,6 +42,7 @@ typedef struct {
     ae_moments *moments; /* [n], into memory */
     void *memory;        /* device */
     size_t bytes;
+    void *squares; /* device, one float64: the sum that grad_norm asks for */
 } ae_optimizer;
 
 /* Device memory of m and v for these parameters. */

@@ -82,11 +82,11 @@ static ae_status move_part(const transfer *t, ptrdiff_t block, const char *what,
     snprintf(name, sizeof name, "layers.%td.%s", block, what);
     if (bytes == 0) return AE_OK;
     if (t->writing) {
-        t->be->download(t->room, device, bytes);
+        t->be->download(t->be, t->room, device, bytes);
         return ae_h5_write(t->file, t->path, name, type, 2, shape, t->room);
     }
     const ae_status st = ae_h5_read(t->file, t->path, name, type, 2, shape, t->room);
-    if (st == AE_OK) t->be->upload(device, t->room, bytes);
+    if (st == AE_OK) t->be->upload(t->be, device, t->room, bytes);
     return st;
 }
 

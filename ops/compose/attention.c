@@ -35,7 +35,7 @@ static attention_saved saved_in(ae_arena *a, const ae_backend *be, const ae_bloc
 static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T, Q = M * n->N * n->H, G = M * n->G * n->H;
     attention_scratch s = {0};
-    s.attention = ae_arena_take(a, be->attention_scratch_bytes(op_dims(be, n), n->inference));
+    s.attention = ae_arena_take(a, be->attention_scratch_bytes(be, op_dims(be, n), n->inference));
     s.z = ae_take_act(a, be, M * n->D);
     if (n->inference) return s;
     /* one after the other: d as activations, z made again, the gradient of z */
@@ -67,15 +67,15 @@ void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, void
     const attention_saved s = saved_in(&saved_arena, be, n);
     const attention_scratch w = scratch_in(&scratch_arena, be, n);
     const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
-    be->rmsnorm_forward(w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
-    be->linear_forward(s.q, w.z, p->q, NULL, M, n->D, Q);
-    be->linear_forward(s.k, w.z, p->k, NULL, M, n->D, G);
-    be->linear_forward(s.v, w.z, p->v, NULL, M, n->D, G);
-    be->rope_apply(s.q, batch->cosines, batch->sines, false, M, n->N, n->H, n->R);
-    be->rope_apply(s.k, batch->cosines, batch->sines, false, M, n->G, n->H, n->R);
-    be->attention_forward(s.o, s.lse, state ? state->k : NULL, state ? state->v : NULL, s.q, s.k, s.v,
+    be->rmsnorm_forward(be, w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
+    be->linear_forward(be, s.q, w.z, p->q, NULL, M, n->D, Q);
+    be->linear_forward(be, s.k, w.z, p->k, NULL, M, n->D, G);
+    be->linear_forward(be, s.v, w.z, p->v, NULL, M, n->D, G);
+    be->rope_apply(be, s.q, batch->cosines, batch->sines, false, M, n->N, n->H, n->R);
+    be->rope_apply(be, s.k, batch->cosines, batch->sines, false, M, n->G, n->H, n->R);
+    be->attention_forward(be, s.o, s.lse, state ? state->k : NULL, state ? state->v : NULL, s.q, s.k, s.v,
                           batch->positions, op_dims(be, n), w.attention);
-    be->linear_residual(out, x, s.o, p->o, p->o_bias, M, Q, n->D);
+    be->linear_residual(be, out, x, s.o, p->o, p->o_bias, M, Q, n->D);
 }
 
 void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const ae_attention_grads *g,
@@ -86,22 +86,22 @@ void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const
     const attention_saved s = saved_in(&saved_arena, be, n);
     const attention_scratch w = scratch_in(&scratch_arena, be, n);
     const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
-    const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
+    const ae_act *d_out = ae_act_of(be, w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
 
-    be->linear_backward_input(w.d_o, d_out, p->o, false, M, Q, n->D);
-    be->linear_backward_weight(g->o, g->o_bias, d_out, s.o, M, Q, n->D);
-    be->attention_backward(w.dq, w.dk, w.dv, w.d_o, s.q, s.k, s.v, state ? state->k : NULL,
+    be->linear_backward_input(be, w.d_o, d_out, p->o, false, M, Q, n->D);
+    be->linear_backward_weight(be, g->o, g->o_bias, d_out, s.o, M, Q, n->D);
+    be->attention_backward(be, w.dq, w.dk, w.dv, w.d_o, s.q, s.k, s.v, state ? state->k : NULL,
                            state ? state->v : NULL, s.o, s.lse, batch->positions, op_dims(be, n),
                            w.attention);
-    be->rope_apply(w.dq, batch->cosines, batch->sines, true, M, n->N, n->H, n->R);
-    be->rope_apply(w.dk, batch->cosines, batch->sines, true, M, n->G, n->H, n->R);
+    be->rope_apply(be, w.dq, batch->cosines, batch->sines, true, M, n->N, n->H, n->R);
+    be->rope_apply(be, w.dk, batch->cosines, batch->sines, true, M, n->G, n->H, n->R);
 
-    be->rmsnorm_again(w.z, kept, s.rstd, p->norm, M, n->D);
-    be->linear_backward_weight(g->q, NULL, w.dq, w.z, M, n->D, Q);
-    be->linear_backward_weight(g->k, NULL, w.dk, w.z, M, n->D, G);
-    be->linear_backward_weight(g->v, NULL, w.dv, w.z, M, n->D, G);
-    be->linear_backward_input(w.dz, w.dq, p->q, false, M, n->D, Q);
-    be->linear_backward_input(w.dz, w.dk, p->k, true, M, n->D, G);
-    be->linear_backward_input(w.dz, w.dv, p->v, true, M, n->D, G);
-    be->rmsnorm_backward(d, g->norm, w.dz, kept, p->norm, s.rstd, M, n->D);
+    be->rmsnorm_again(be, w.z, kept, s.rstd, p->norm, M, n->D);
+    be->linear_backward_weight(be, g->q, NULL, w.dq, w.z, M, n->D, Q);
+    be->linear_backward_weight(be, g->k, NULL, w.dk, w.z, M, n->D, G);
+    be->linear_backward_weight(be, g->v, NULL, w.dv, w.z, M, n->D, G);
+    be->linear_backward_input(be, w.dz, w.dq, p->q, false, M, n->D, Q);
+    be->linear_backward_input(be, w.dz, w.dk, p->k, true, M, n->D, G);
+    be->linear_backward_input(be, w.dz, w.dv, p->v, true, M, n->D, G);
+    be->rmsnorm_backward(be, d, g->norm, w.dz, kept, p->norm, s.rstd, M, n->D);
 }

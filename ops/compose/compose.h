@@ -4,15 +4,12 @@
 
 /* The composite rows of ops/blocks.h, made of the backend's smaller rows: what a backend without fused kernels uses, and what
  * fused kernels are held against. No element is read here. */
-ae_recurrent_forward_fn ae_recurrent_forward_composed;
-ae_recurrent_backward_fn ae_recurrent_backward_composed;
-ae_block_bytes_fn ae_recurrent_saved_bytes_composed, ae_recurrent_scratch_bytes_composed;
-ae_attention_block_forward_fn ae_attention_block_forward_composed;
-ae_attention_block_backward_fn ae_attention_block_backward_composed;
-ae_block_bytes_fn ae_attention_block_saved_bytes_composed, ae_attention_block_scratch_bytes_composed;
-ae_mlp_forward_fn ae_mlp_forward_composed;
-ae_mlp_backward_fn ae_mlp_backward_composed;
-ae_block_bytes_fn ae_mlp_saved_bytes_composed, ae_mlp_scratch_bytes_composed;
+#define AE_COMPOSED(name, parameters, ...)       void ae_##name##_composed parameters;
+#define AE_COMPOSED_BYTES(name, parameters, ...) size_t ae_##name##_composed parameters;
+AE_COMPOSITE_ROWS(AE_COMPOSED)
+AE_COMPOSITE_SIZES(AE_COMPOSED_BYTES)
+#undef AE_COMPOSED
+#undef AE_COMPOSED_BYTES
 
 /* Puts all of them into a table. */
 void ae_compose_fill(ae_backend *be);

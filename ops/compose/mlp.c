@@ -87,8 +87,8 @@ static mlp_part part_of(const ae_backend *be, const mlp_saved *s, const mlp_scra
 }
 
 static void project(const ae_backend *be, const mlp_part *s, const ae_mlp_params *p, const ae_block_dims *n) {
-    be->linear_forward(s->gate, s->z, p->gate, p->gate_bias, s->rows, n->D, n->E);
-    be->linear_forward(s->up, s->z, p->up, p->up_bias, s->rows, n->D, n->E);
+    be->linear_forward(be, s->gate, s->z, p->gate, p->gate_bias, s->rows, n->D, n->E);
+    be->linear_forward(be, s->up, s->z, p->up, p->up_bias, s->rows, n->D, n->E);
 }
 
 void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
@@ -99,10 +99,10 @@ void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, con
     for (ptrdiff_t first = 0; first < n->B * n->T; first += ROWS) {
         const mlp_part s = part_of(be, &all, &w, n, first);
         const ae_f32 *rows = ae_f32_from(x, first * n->D);
-        be->rmsnorm_forward(s.z, s.kept, s.rstd, rows, p->norm, n->norm_eps, s.rows, n->D);
+        be->rmsnorm_forward(be, s.z, s.kept, s.rstd, rows, p->norm, n->norm_eps, s.rows, n->D);
         project(be, &s, p, n);
-        be->geglu_forward(w.y, s.gate, s.up, s.rows * n->E);
-        be->linear_residual(ae_f32_at(out, first * n->D), rows, w.y, p->down, p->down_bias, s.rows, n->E,
+        be->geglu_forward(be, w.y, s.gate, s.up, s.rows * n->E);
+        be->linear_residual(be, ae_f32_at(out, first * n->D), rows, w.y, p->down, p->down_bias, s.rows, n->E,
                             n->D);
     }
 }
@@ -111,18 +111,18 @@ static void backward_part(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g
                           const ae_act *kept, const ae_mlp_params *p, const ae_block_dims *n,
                           const mlp_scratch *w) {
     const ptrdiff_t M = s->rows;
-    const ae_act *d_out = be->act_from_f32(w->converted, d, M * n->D);
-    be->rmsnorm_again(w->z, kept, s->rstd, p->norm, M, n->D);
+    const ae_act *d_out = ae_act_of(be, w->converted, d, M * n->D);
+    be->rmsnorm_again(be, w->z, kept, s->rstd, p->norm, M, n->D);
     if (recomputes(n)) project(be, s, p, n);
-    be->linear_backward_input(w->y, d_out, p->down, false, M, n->E, n->D);
+    be->linear_backward_input(be, w->y, d_out, p->down, false, M, n->E, n->D);
     /* In place: gate becomes its gradient, y (the gradient of the product) becomes up's, up becomes the product itself. */
-    be->geglu_backward(s->gate, w->y, s->up, w->y, s->gate, s->up, M * n->E);
-    be->linear_backward_weight(g->down, g->down_bias, d_out, s->up, M, n->E, n->D);
-    be->linear_backward_weight(g->gate, g->gate_bias, s->gate, w->z, M, n->D, n->E);
-    be->linear_backward_weight(g->up, g->up_bias, w->y, w->z, M, n->D, n->E);
-    be->linear_backward_input(w->dz, s->gate, p->gate, false, M, n->D, n->E);
-    be->linear_backward_input(w->dz, w->y, p->up, true, M, n->D, n->E);
-    be->rmsnorm_backward(d, g->norm, w->dz, kept, p->norm, s->rstd, M, n->D);
+    be->geglu_backward(be, s->gate, w->y, s->up, w->y, s->gate, s->up, M * n->E);
+    be->linear_backward_weight(be, g->down, g->down_bias, d_out, s->up, M, n->E, n->D);
+    be->linear_backward_weight(be, g->gate, g->gate_bias, s->gate, w->z, M, n->D, n->E);
+    be->linear_backward_weight(be, g->up, g->up_bias, w->y, w->z, M, n->D, n->E);
+    be->linear_backward_input(be, w->dz, s->gate, p->gate, false, M, n->D, n->E);
+    be->linear_backward_input(be, w->dz, w->y, p->up, true, M, n->D, n->E);
+    be->rmsnorm_backward(be, d, g->norm, w->dz, kept, p->norm, s->rstd, M, n->D);
 }
 
 void ae_mlp_backward_composed(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, void *saved,
@@ -133,7 +133,7 @@ void ae_mlp_backward_composed(const ae_backend *be, ae_f32 *d, const ae_mlp_grad
     const mlp_scratch w = scratch_in(&scratch_arena, be, n);
     for (ptrdiff_t first = 0; first < n->B * n->T; first += ROWS) {
         const mlp_part s = part_of(be, &all, &w, n, first);
-        const ae_act *kept = s.kept ? s.kept : be->act_from_f32(NULL, ae_f32_from(x, first * n->D), 0);
+        const ae_act *kept = s.kept ? s.kept : ae_act_of(be, NULL, ae_f32_from(x, first * n->D), 0);
         backward_part(be, ae_f32_at(d, first * n->D), g, &s, kept, p, n, &w);
     }
 }

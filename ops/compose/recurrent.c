@@ -75,17 +75,17 @@ size_t ae_recurrent_scratch_bytes_composed(const ae_backend *be, const ae_block_
 static void make_gates(const ae_backend *be, const recurrent_saved *s, const ae_recurrent_params *p,
                        ae_f32 *conv_state, const ae_block_batch *batch, const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T;
-    be->conv_forward(s->u, conv_state, s->x, p->conv, p->conv_bias, batch->positions,
+    be->conv_forward(be, s->u, conv_state, s->x, p->conv, p->conv_bias, batch->positions,
                      (ae_conv_dims){n->B, n->T, n->C, n->K});
-    be->gates_forward(s->gate_i, s->u, p->input_gate, p->input_gate_bias, M, n->C, n->N);
-    be->gates_forward(s->gate_r, s->u, p->recurrent_gate, p->recurrent_gate_bias, M, n->C, n->N);
+    be->gates_forward(be, s->gate_i, s->u, p->input_gate, p->input_gate_bias, M, n->C, n->N);
+    be->gates_forward(be, s->gate_r, s->u, p->recurrent_gate, p->recurrent_gate_bias, M, n->C, n->N);
 }
 
 /* The convolution replaces its state, so it is given a copy. */
 static void recompute_gates(const ae_backend *be, const recurrent_saved *s, const recurrent_scratch *w,
                             const ae_recurrent_params *p, const ae_recurrent_state *state,
                             const ae_block_batch *batch, const ae_block_dims *n) {
-    if (state) be->copy(w->conv_state, state->conv, (size_t)(n->B * (n->K - 1) * n->C) * sizeof(float));
+    if (state) be->copy(be, w->conv_state, state->conv, (size_t)(n->B * (n->K - 1) * n->C) * sizeof(float));
     make_gates(be, s, p, state ? w->conv_state : NULL, batch, n);
 }
 
@@ -96,14 +96,14 @@ void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, void *save
     recurrent_saved s = saved_in(&saved_arena, be, n);
     const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
     const ptrdiff_t M = n->B * n->T;
-    be->rmsnorm_forward(w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
-    be->linear_forward(s.y, w.z, p->linear_y, p->linear_y_bias, M, n->D, n->C);
-    be->linear_forward(s.x, w.z, p->linear_x, p->linear_x_bias, M, n->D, n->C);
+    be->rmsnorm_forward(be, w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
+    be->linear_forward(be, s.y, w.z, p->linear_y, p->linear_y_bias, M, n->D, n->C);
+    be->linear_forward(be, s.x, w.z, p->linear_x, p->linear_x_bias, M, n->D, n->C);
     make_gates(be, &s, p, state ? state->conv : NULL, batch, n);
-    be->rglru_forward(s.h, state ? state->h : NULL, s.u, s.gate_i, s.gate_r, p->recurrent_param,
+    be->rglru_forward(be, s.h, state ? state->h : NULL, s.u, s.gate_i, s.gate_r, p->recurrent_param,
                       batch->positions, (ae_rglru_dims){n->B, n->T, n->C});
-    be->geglu_forward(w.product, s.y, s.h, M * n->C);
-    be->linear_residual(out, x, w.product, p->linear_out, p->linear_out_bias, M, n->C, n->D);
+    be->geglu_forward(be, w.product, s.y, s.h, M * n->C);
+    be->linear_residual(be, out, x, w.product, p->linear_out, p->linear_out_bias, M, n->C, n->D);
 }
 
 void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g, void *saved,
@@ -114,27 +114,27 @@ void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_re
     recurrent_saved s = saved_in(&saved_arena, be, n);
     const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
     const ptrdiff_t M = n->B * n->T;
-    const ae_act *d_out = be->act_from_f32(w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
+    const ae_act *d_out = ae_act_of(be, w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
     if (recomputes(n)) recompute_gates(be, &s, &w, p, state, batch, n);
 
-    be->linear_backward_input(w.dh, d_out, p->linear_out, false, M, n->C, n->D);
-    be->geglu_backward(s.y, w.dh, w.product, w.dh, s.y, s.h, M * n->C); /* y becomes its gradient */
-    be->linear_backward_weight(g->linear_out, g->linear_out_bias, d_out, w.product, M, n->C, n->D);
+    be->linear_backward_input(be, w.dh, d_out, p->linear_out, false, M, n->C, n->D);
+    be->geglu_backward(be, s.y, w.dh, w.product, w.dh, s.y, s.h, M * n->C); /* y becomes its gradient */
+    be->linear_backward_weight(be, g->linear_out, g->linear_out_bias, d_out, w.product, M, n->C, n->D);
 
-    be->rglru_backward(w.du, s.gate_i, s.gate_r, g->recurrent_param, w.dh, s.u, s.gate_i, s.gate_r, s.h,
+    be->rglru_backward(be, w.du, s.gate_i, s.gate_r, g->recurrent_param, w.dh, s.u, s.gate_i, s.gate_r, s.h,
                        state ? state->h : NULL, p->recurrent_param, batch->positions,
                        (ae_rglru_dims){n->B, n->T, n->C}); /* the gates become their gradients */
-    be->gates_backward_weight(g->input_gate, g->input_gate_bias, s.gate_i, s.u, M, n->C, n->N);
-    be->gates_backward_weight(g->recurrent_gate, g->recurrent_gate_bias, s.gate_r, s.u, M, n->C, n->N);
-    be->gates_backward_input(w.du, s.gate_i, p->input_gate, true, M, n->C, n->N);
-    be->gates_backward_input(w.du, s.gate_r, p->recurrent_gate, true, M, n->C, n->N);
-    be->conv_backward(w.dh, g->conv, g->conv_bias, w.du, s.x, state ? state->conv : NULL, p->conv,
+    be->gates_backward_weight(be, g->input_gate, g->input_gate_bias, s.gate_i, s.u, M, n->C, n->N);
+    be->gates_backward_weight(be, g->recurrent_gate, g->recurrent_gate_bias, s.gate_r, s.u, M, n->C, n->N);
+    be->gates_backward_input(be, w.du, s.gate_i, p->input_gate, true, M, n->C, n->N);
+    be->gates_backward_input(be, w.du, s.gate_r, p->recurrent_gate, true, M, n->C, n->N);
+    be->conv_backward(be, w.dh, g->conv, g->conv_bias, w.du, s.x, state ? state->conv : NULL, p->conv,
                       batch->positions, (ae_conv_dims){n->B, n->T, n->C, n->K});
 
-    be->rmsnorm_again(w.z, kept, s.rstd, p->norm, M, n->D);
-    be->linear_backward_weight(g->linear_x, g->linear_x_bias, w.dh, w.z, M, n->D, n->C);
-    be->linear_backward_weight(g->linear_y, g->linear_y_bias, s.y, w.z, M, n->D, n->C);
-    be->linear_backward_input(w.dz, w.dh, p->linear_x, false, M, n->D, n->C);
-    be->linear_backward_input(w.dz, s.y, p->linear_y, true, M, n->D, n->C);
-    be->rmsnorm_backward(d, g->norm, w.dz, kept, p->norm, s.rstd, M, n->D);
+    be->rmsnorm_again(be, w.z, kept, s.rstd, p->norm, M, n->D);
+    be->linear_backward_weight(be, g->linear_x, g->linear_x_bias, w.dh, w.z, M, n->D, n->C);
+    be->linear_backward_weight(be, g->linear_y, g->linear_y_bias, s.y, w.z, M, n->D, n->C);
+    be->linear_backward_input(be, w.dz, w.dh, p->linear_x, false, M, n->D, n->C);
+    be->linear_backward_input(be, w.dz, s.y, p->linear_y, true, M, n->D, n->C);
+    be->rmsnorm_backward(be, d, g->norm, w.dz, kept, p->norm, s.rstd, M, n->D);
 }

@@ -19,7 +19,7 @@ static inline ae_act *ae_take_kept(ae_arena *a, const ae_backend *be, const ae_b
 }
 /* That input as backward sees it. */
 static inline const ae_act *ae_kept_input(const ae_backend *be, const ae_act *kept, const ae_f32 *x) {
-    return kept ? kept : be->act_from_f32(NULL, x, 0);
+    return kept ? kept : ae_act_of(be, NULL, x, 0);
 }
 
 /* Where float32 becomes activations; nowhere if they are the same type. */

@@ -3,12 +3,11 @@
 #include "ops/cpu/table.h"
 #include "ops/cpu/vmath.h"
 
-#ifdef AE_ACT_BF16
-ae_act *AE_ROW_NAME(ae_cpu_act_from_f32)(ae_act *room, const ae_f32 *x_, ptrdiff_t n) {
+void AE_ROW_NAME(ae_cpu_act_from_f32)(const ae_backend *be, ae_act *to_, const ae_f32 *x_, ptrdiff_t n) {
     enum { CHUNK = 4096, WIDE = 4 };
-    ae_elem *to = ae_ma(room);
+    ae_elem *to = ae_ma(to_);
     const float *x = ae_cf(x_);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t first = 0; first < n; first += CHUNK) {
         const ptrdiff_t last = ae_min(n, first + CHUNK);
         ptrdiff_t i = first;
@@ -16,11 +15,4 @@ ae_act *AE_ROW_NAME(ae_cpu_act_from_f32)(ae_act *room, const ae_f32 *x_, ptrdiff
             AE_EACH(j, WIDE) va_store(to + i + j * VF, vf_load(x + i + j * VF));
         for (; i < last; i += VF) va_store_n(to + i, vf_load_n(x + i, last - i), last - i);
     }
-    return room;
 }
-#else
-ae_act *AE_ROW_NAME(ae_cpu_act_from_f32)(ae_act *room, const ae_f32 *x, ptrdiff_t n) {
-    (void)room, (void)n;
-    return (ae_act *)(uintptr_t)x; /* the same type here */
-}
-#endif

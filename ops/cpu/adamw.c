@@ -24,16 +24,18 @@ static void update(float *w, float *m, float *v, float *g, const ae_adamw_step *
     }
 }
 
-void AE_ISA_NAME(ae_cpu_adamw)(ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_, ae_adamw_step s, ptrdiff_t n) {
+void AE_ROW_NAME(ae_cpu_adamw)(const ae_backend *be, ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_,
+                               ae_adamw_step s, ptrdiff_t n) {
     float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t i = 0; i < n; i += CHUNK) update(w + i, m + i, v + i, g + i, &s, ae_min(CHUNK, n - i));
 }
 
-void AE_ISA_NAME(ae_cpu_adamw_weight)(ae_weight *packed, ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_,
-                                      ae_adamw_step s, ptrdiff_t rows, ptrdiff_t cols) {
+void AE_ROW_NAME(ae_cpu_adamw_weight)(const ae_backend *be, ae_weight *packed, ae_f32 *w_, ae_f32 *m_,
+                                      ae_f32 *v_, ae_f32 *g_, ae_adamw_step s, ptrdiff_t rows,
+                                      ptrdiff_t cols) {
     float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t r = 0; r < rows; r += AE_WEIGHT_ROWS) {
         const ptrdiff_t n = ae_min(AE_WEIGHT_ROWS, rows - r), i = r * cols;
         update(w + i, m + i, v + i, g + i, &s, n * cols);
@@ -55,15 +57,15 @@ static double chunk_squares(const float *x, ptrdiff_t n) {
 }
 
 /* Chunk sums land in slots of a fixed number, added in order: chunk c goes to slot c mod SLOTS by one thread. */
-double AE_ISA_NAME(ae_cpu_sum_squares)(const ae_f32 *x_, ptrdiff_t n) {
+void AE_ROW_NAME(ae_cpu_sum_squares)(const ae_backend *be, ae_f64 *total, const ae_f32 *x_, ptrdiff_t n) {
     enum { SLOTS = 256 };
     const float *x = ae_cf(x_);
     double slot[SLOTS] = {0};
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t s = 0; s < SLOTS; s++)
         for (ptrdiff_t first = s * CHUNK; first < n; first += (ptrdiff_t)SLOTS * CHUNK)
             slot[s] += chunk_squares(x + first, ae_min(CHUNK, n - first));
     double sum = 0;
     for (int s = 0; s < SLOTS; s++) sum += slot[s];
-    return sum;
+    *(double *)(void *)total += sum;
 }

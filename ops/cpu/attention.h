@@ -63,13 +63,14 @@ typedef struct {
 } ae_attn_block;
 
 /* Threads of a region: each has a room. */
-static inline int ae_attn_team(ae_attention_dims n) {
-    return (int)ae_min(n.rooms, ae_team());
+static inline int ae_attn_team(const ae_backend *be, ae_attention_dims n) {
+    return (int)ae_min(n.rooms, ae_team(be));
 }
 
 /* One thread's own. Tiles for products of float32 are that, made of activations once a block or once a tile. Products of bfloat16 take
  * the activations themselves, and P and dS in that type, in the first half of each row of s and dp. */
 typedef struct {
+    const ae_backend *be;
     bool narrow;      /* products of bfloat16 */
     float *s, *dp;    /* [rows, LD] */
     float *out;       /* [rows, H]: o or dq */
@@ -95,9 +96,10 @@ static inline size_t ae_attn_room_floats(ae_attention_dims n) {
     const ptrdiff_t tiles = 2 * AE_ATTN_LD + 3 * n.H + 2, keys = AE_ATTN_KEYS * n.H + n.H * AE_ATTN_LD;
     return (size_t)(ae_attn_rows(n) * tiles + keys + 15) / 16 * 16;
 }
-static inline ae_attn_room ae_attn_room_of(void *scratch, bool narrow, ae_attention_dims n) {
+static inline ae_attn_room ae_attn_room_of(const ae_backend *be, void *scratch, bool narrow,
+                                           ae_attention_dims n) {
     const ptrdiff_t rows = ae_attn_rows(n);
-    ae_attn_room w = {.narrow = narrow};
+    ae_attn_room w = {.be = be, .narrow = narrow};
     w.s = (float *)scratch + (size_t)omp_get_thread_num() * ae_attn_room_floats(n);
     w.dp = w.s + rows * AE_ATTN_LD;
     w.turned = w.dp + rows * AE_ATTN_LD;
@@ -208,7 +210,7 @@ void AE_ROW_NAME(ae_cpu_attention_keys)(float *out, const ae_attn_room *w, const
                                         const float *rows, ae_attention_dims n);
 
 /* One token a sequence over rings of keys. */
-void AE_ROW_NAME(ae_cpu_attention_decode)(ae_elem *o, float *lse, const ae_elem *k_ring,
+void AE_ROW_NAME(ae_cpu_attention_decode)(const ae_backend *be, ae_elem *o, float *lse, const ae_elem *k_ring,
                                           const ae_elem *v_ring, const ae_elem *q, const ae_elem *k,
                                           const ae_elem *v, const int32_t *positions, float *scratch,
                                           ae_attention_dims n);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 typedef struct {
+    const ae_backend *be;
     ae_attention_dims n;
     const ae_elem *q, *k, *v, *k_ring, *v_ring, *o, *d_o;
     const float *lse;
@@ -100,7 +101,7 @@ static void backward_block(const backward *io, const super_block *s, const ae_at
 
 static void backward_super(const backward *io, ptrdiff_t index) {
     const super_block s = super_of(io, index);
-    const ae_attn_room w = ae_attn_room_of(io->scratch, io->narrow, io->n);
+    const ae_attn_room w = ae_attn_room_of(io->be, io->scratch, io->narrow, io->n);
     const ptrdiff_t step = ae_attn_queries(io->n.N, io->narrow), lanes = ae_attn_lanes(io->n);
     memset(s.dk, 0, 2 * (size_t)io->part * sizeof(float));
     for (ptrdiff_t t = 0; t < s.tokens; t += step)
@@ -139,13 +140,14 @@ static void hand_on(const backward *io, ptrdiff_t index) {
 #pragma omp barrier
 }
 
-void AE_ROW_NAME(ae_cpu_attention_backward)(ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o,
-                                            const ae_act *q, const ae_act *k, const ae_act *v,
-                                            const ae_act *k_ring, const ae_act *v_ring, const ae_act *o,
-                                            const ae_f32 *lse, const ae_i32 *positions, ae_attention_dims n,
-                                            void *scratch) {
+void AE_ROW_NAME(ae_cpu_attention_backward)(const ae_backend *be, ae_act *dq, ae_act *dk, ae_act *dv,
+                                            const ae_act *d_o, const ae_act *q, const ae_act *k,
+                                            const ae_act *v, const ae_act *k_ring, const ae_act *v_ring,
+                                            const ae_act *o, const ae_f32 *lse, const ae_i32 *positions,
+                                            ae_attention_dims n, void *scratch) {
     const ptrdiff_t wave = ae_attn_wave(n);
-    const backward io = {.n = n,
+    const backward io = {.be = be,
+                         .n = n,
                          .q = ae_ca(q),
                          .k = ae_ca(k),
                          .v = ae_ca(v),
@@ -165,7 +167,7 @@ void AE_ROW_NAME(ae_cpu_attention_backward)(ae_act *dq, ae_act *dk, ae_act *dv, 
                          .slots = wave + 1,
                          .part = ae_attn_span(n) * n.G * n.H,
                          .scratch = scratch};
-#pragma omp parallel num_threads(ae_attn_team(n))
+#pragma omp parallel num_threads(ae_attn_team(be, n))
     for (ptrdiff_t first = 0; first < io.supers; first += wave) {
         const ptrdiff_t end = ae_min(first + wave, io.supers);
 #pragma omp for schedule(dynamic)

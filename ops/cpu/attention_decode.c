@@ -112,13 +112,13 @@ static ptrdiff_t heads_at_once(ae_attention_dims n) {
     return ae_min(AE_ATTN_HEADS_AT_ONCE, ae_min(n.N / n.G, share));
 }
 
-void AE_ROW_NAME(ae_cpu_attention_decode)(ae_elem *o, float *lse, const ae_elem *k_ring,
+void AE_ROW_NAME(ae_cpu_attention_decode)(const ae_backend *be, ae_elem *o, float *lse, const ae_elem *k_ring,
                                           const ae_elem *v_ring, const ae_elem *q, const ae_elem *k,
                                           const ae_elem *v, const int32_t *positions, float *scratch,
                                           ae_attention_dims n) {
     const ptrdiff_t ld = n.G * n.H, of_group = n.N / n.G, most = heads_at_once(n),
                     shares = ae_ceil_div(of_group, most);
-#pragma omp parallel for num_threads(ae_attn_team(n))
+#pragma omp parallel for num_threads(ae_attn_team(be, n))
     for (ptrdiff_t task = 0; task < n.B * n.G * shares; task++) {
         const ptrdiff_t b = task / (n.G * shares), g = task / shares % n.G, first = task % shares * most,
                         row = b * n.N + g * of_group + first, at = g * n.H;

@@ -4,7 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
-size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(ae_attention_dims n, int inference) {
+size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(const ae_backend *be, ae_attention_dims n, int inference) {
+    (void)be;
     assert(n.rooms > 0);
     const size_t rooms = (size_t)n.rooms * ae_attn_room_floats(n) * sizeof(float);
     const size_t key = (size_t)(n.G * n.H);
@@ -65,15 +66,16 @@ static void forward_block(ae_elem *o, float *lse, const ae_elem *queries, const 
     }
 }
 
-static void forward_sequence(ae_elem *o, float *lse, const ae_elem *queries, const ae_attn_keys *keys,
-                             const int32_t *positions, ptrdiff_t b, void *scratch, ae_attention_dims n) {
+static void forward_sequence(const ae_backend *be, ae_elem *o, float *lse, const ae_elem *queries,
+                             const ae_attn_keys *keys, const int32_t *positions, ptrdiff_t b, void *scratch,
+                             ae_attention_dims n) {
     const bool narrow = ae_attn_narrow();
     const ptrdiff_t step = ae_attn_queries(n.N, narrow), lanes = ae_attn_lanes(n);
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(ae_attn_team(n))
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(ae_attn_team(be, n))
     for (ptrdiff_t t0 = 0; t0 < n.T; t0 += step) {
         for (ptrdiff_t lane = 0; lane < lanes; lane++) {
             const ae_attn_block q = ae_attn_block_of(n, b, t0, ae_min(step, n.T - t0), lane);
-            const ae_attn_room w = ae_attn_room_of(scratch, narrow, n);
+            const ae_attn_room w = ae_attn_room_of(be, scratch, narrow, n);
             forward_block(o, lse, queries, keys, positions, &q, &w, n);
         }
     }
@@ -85,9 +87,10 @@ static void update_ring(ae_elem *ring, const ae_elem *x, const int32_t *position
         memcpy(ring + positions[t] % n.W * ld, x + t * ld, (size_t)ld * sizeof(ae_elem));
 }
 
-void AE_ROW_NAME(ae_cpu_attention_forward)(ae_act *o_, ae_f32 *lse_, ae_act *k_ring_, ae_act *v_ring_,
-                                           const ae_act *q_, const ae_act *k_, const ae_act *v_,
-                                           const ae_i32 *positions_, ae_attention_dims n, void *scratch) {
+void AE_ROW_NAME(ae_cpu_attention_forward)(const ae_backend *be, ae_act *o_, ae_f32 *lse_, ae_act *k_ring_,
+                                           ae_act *v_ring_, const ae_act *q_, const ae_act *k_,
+                                           const ae_act *v_, const ae_i32 *positions_, ae_attention_dims n,
+                                           void *scratch) {
     ae_elem *o = ae_ma(o_), *k_ring = ae_ma(k_ring_), *v_ring = ae_ma(v_ring_);
     float *lse = ae_mf(lse_);
     const ae_elem *q = ae_ca(q_), *k = ae_ca(k_), *v = ae_ca(v_);
@@ -95,12 +98,12 @@ void AE_ROW_NAME(ae_cpu_attention_forward)(ae_act *o_, ae_f32 *lse_, ae_act *k_r
     const ptrdiff_t ld = n.G * n.H;
     assert(n.rooms > 0 && n.N % n.G == 0 && (!k_ring || n.W > 0));
     if (k_ring && n.T == 1) AE_ROW_NAME(ae_cpu_attention_decode)
-    (o, lse, k_ring, v_ring, q, k, v, positions, ae_attn_behind_rooms(scratch, n), n);
+    (be, o, lse, k_ring, v_ring, q, k, v, positions, ae_attn_behind_rooms(scratch, n), n);
     for (ptrdiff_t b = 0; b < n.B; b++) {
         const ptrdiff_t row = b * n.T;
         if (!k_ring || n.T > 1) {
             const ae_attn_keys keys = ae_attn_keys_of(k, v, k_ring, v_ring, positions, b, n);
-            forward_sequence(o, lse, q, &keys, positions + row, b, scratch, n);
+            forward_sequence(be, o, lse, q, &keys, positions + row, b, scratch, n);
         }
         if (!k_ring) continue;
         update_ring(k_ring + b * n.W * ld, k + row * ld, positions + row, n);

@@ -74,14 +74,14 @@ void AE_ROW_NAME(ae_cpu_attention_scores)(float *scores, const ae_attn_room *w, 
                                           const ae_attn_tile *tile, const ae_elem *acts, const float *rows,
                                           const ae_elem *x, ae_attention_dims n) {
     if (w->narrow) {
-        ae_gemm_serial(&(ae_gemm_args){.m = q->rows,
-                                       .n = tile->count,
-                                       .k = n.H,
-                                       .alpha = 1,
-                                       .a = ae_act_operand(acts + q->at * n.H, q->ldq, false),
-                                       .b = ae_act_operand(x, n.G * n.H, true),
-                                       .c = scores,
-                                       .ldc = AE_ATTN_LD});
+        ae_gemm_serial(w->be, &(ae_gemm_args){.m = q->rows,
+                                              .n = tile->count,
+                                              .k = n.H,
+                                              .alpha = 1,
+                                              .a = ae_act_operand(acts + q->at * n.H, q->ldq, false),
+                                              .b = ae_act_operand(x, n.G * n.H, true),
+                                              .c = scores,
+                                              .ldc = AE_ATTN_LD});
         return;
     }
     for (ptrdiff_t j = 0; j < tile->count; j += AE_ATTN_NR) {
@@ -115,15 +115,15 @@ void AE_ROW_NAME(ae_cpu_attention_out)(const ae_attn_room *w, const ae_attn_bloc
                                        const ae_attn_tile *tile, const float *p, const ae_elem *x,
                                        const float *wide, ptrdiff_t ld, ae_attention_dims n) {
     if (w->narrow) {
-        ae_gemm_serial(&(ae_gemm_args){.m = q->rows,
-                                       .n = n.H,
-                                       .k = tile->count,
-                                       .alpha = 1,
-                                       .a = narrow_tile(p, false),
-                                       .b = ae_act_operand(x, n.G * n.H, false),
-                                       .beta = tile->first ? 0.0f : 1.0f,
-                                       .c = w->out,
-                                       .ldc = n.H});
+        ae_gemm_serial(w->be, &(ae_gemm_args){.m = q->rows,
+                                              .n = n.H,
+                                              .k = tile->count,
+                                              .alpha = 1,
+                                              .a = narrow_tile(p, false),
+                                              .b = ae_act_operand(x, n.G * n.H, false),
+                                              .beta = tile->first ? 0.0f : 1.0f,
+                                              .c = w->out,
+                                              .ldc = n.H});
         return;
     }
     const ptrdiff_t step = tokens_together(q->heads);
@@ -148,15 +148,15 @@ void AE_ROW_NAME(ae_cpu_attention_keys)(float *out, const ae_attn_room *w, const
                                         const ae_attn_tile *tile, const float *p, const ae_elem *acts,
                                         const float *rows, ae_attention_dims n) {
     if (w->narrow) {
-        ae_gemm_serial(&(ae_gemm_args){.m = tile->count,
-                                       .n = n.H,
-                                       .k = q->rows,
-                                       .alpha = 1,
-                                       .a = narrow_tile(p, true),
-                                       .b = ae_act_operand(acts + q->at * n.H, q->ldq, false),
-                                       .beta = 1,
-                                       .c = out,
-                                       .ldc = n.G * n.H});
+        ae_gemm_serial(w->be, &(ae_gemm_args){.m = tile->count,
+                                              .n = n.H,
+                                              .k = q->rows,
+                                              .alpha = 1,
+                                              .a = narrow_tile(p, true),
+                                              .b = ae_act_operand(acts + q->at * n.H, q->ldq, false),
+                                              .beta = 1,
+                                              .c = out,
+                                              .ldc = n.G * n.H});
         return;
     }
     for (ptrdiff_t j = 0; j < tile->count; j += KEY_GROUP) {

@@ -10,13 +10,13 @@
 #include <dnnl.h>
 #include <malloc.h>
 
-static size_t cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool often) {
-    return ae_cpu_weight_bytes(be->weights, rows, cols, be->pack_at_use && !often);
+static size_t ae_cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool often) {
+    return ae_cpu_packed_bytes(be->weights, rows, cols, be->pack_at_use && !often);
 }
 
-static ae_weight *cpu_weight_pack(const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows,
-                                  ptrdiff_t cols, bool often) {
-    return ae_cpu_weight_pack(room, be->weights, ae_cf(master), rows, cols, be->pack_at_use && !often);
+static void ae_cpu_weight_pack(const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows,
+                               ptrdiff_t cols, bool often) {
+    ae_cpu_pack(be, room, be->weights, ae_cf(master), rows, cols, be->pack_at_use && !often);
 }
 
 /* The product library takes its packing buffers from malloc at every call; handed back to the system in between, their pages
@@ -49,6 +49,10 @@ static void fill_rows(ae_backend *be, ae_isa isa) {
         ae_cpu_fill_avx2_bf16(be);
     else
         (ae_machine_has_bf16() ? ae_cpu_fill_avx512_bf16_native : ae_cpu_fill_avx512_bf16)(be);
+#define FILL(name, ...) be->name = ae_cpu_##name;
+    AE_MEMORY_ROWS(FILL)
+    AE_MEMORY_SIZES(FILL)
+#undef FILL
     ae_compose_fill(be);
 }
 
@@ -95,16 +99,7 @@ ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
                        .act_bytes = dtype == AE_DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float),
                        .alloc = ae_cpu_alloc,
                        .release = ae_cpu_release,
-                       .failure = ae_cpu_failure,
-                       .upload = ae_cpu_copy,
-                       .download = ae_cpu_copy,
-                       .zero = ae_cpu_zero,
-                       .copy = ae_cpu_copy,
-                       .weight_bytes = cpu_weight_bytes,
-                       .weight_pack = cpu_weight_pack,
-                       .compact_bytes = ae_cpu_panels_bytes,
-                       .compact_init = ae_cpu_panels_init,
-                       .compact_put = ae_cpu_panels_put};
+                       .failure = ae_cpu_failure};
     fill_rows(be, isa);
     cap_library(isa);
     return AE_OK;

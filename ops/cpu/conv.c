@@ -111,12 +111,13 @@ static void update_state(float *state, const ae_elem *x, ae_conv_dims n) {
     }
 }
 
-void AE_ROW_NAME(ae_cpu_conv_forward)(ae_act *y_, ae_f32 *state_, const ae_act *x_, const ae_f32 *w_,
-                                      const ae_f32 *bias_, const ae_i32 *positions_, ae_conv_dims n) {
+void AE_ROW_NAME(ae_cpu_conv_forward)(const ae_backend *be, ae_act *y_, ae_f32 *state_, const ae_act *x_,
+                                      const ae_f32 *w_, const ae_f32 *bias_, const ae_i32 *positions_,
+                                      ae_conv_dims n) {
     float *state = ae_mf(state_);
     const ae_elem *x = ae_ca(x_);
     assert(n.K >= 1 && n.K <= TAPS_MAX);
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TAPS_TILE)
@@ -241,11 +242,11 @@ static void backward_tile(ae_elem *dx, float *dw, float *dbias, const ae_elem *d
     }
 }
 
-void AE_ROW_NAME(ae_cpu_conv_backward)(ae_act *dx_, ae_f32 *dw_, ae_f32 *dbias_, const ae_act *dy_,
-                                       const ae_act *x_, const ae_f32 *state_, const ae_f32 *w_,
-                                       const ae_i32 *positions_, ae_conv_dims n) {
+void AE_ROW_NAME(ae_cpu_conv_backward)(const ae_backend *be, ae_act *dx_, ae_f32 *dw_, ae_f32 *dbias_,
+                                       const ae_act *dy_, const ae_act *x_, const ae_f32 *state_,
+                                       const ae_f32 *w_, const ae_i32 *positions_, ae_conv_dims n) {
     assert(n.K >= 1 && n.K <= TAPS_MAX);
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TAPS_TILE)

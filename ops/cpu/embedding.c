@@ -4,13 +4,13 @@
 #include "ops/cpu/rows.h"
 #include "ops/cpu/table.h"
 
-void AE_ISA_NAME(ae_cpu_embedding_forward)(ae_f32 *x_, const ae_weight *table_, const ae_i32 *tokens_,
-                                           float scale, ptrdiff_t M, ptrdiff_t D) {
+void AE_ROW_NAME(ae_cpu_embedding_forward)(const ae_backend *be, ae_f32 *x_, const ae_weight *table_,
+                                           const ae_i32 *tokens_, float scale, ptrdiff_t M, ptrdiff_t D) {
     float *x = ae_mf(x_);
     const ae_cpu_weight *w = ae_cpu_weight_of(table_);
     const float *table = w->master;
     const int32_t *tokens = ae_ci(tokens_);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t m = 0; m < M; m++) {
         if (w->panels) {
             ae_cpu_panels_row(x + m * D, w, tokens[m], scale);
@@ -23,13 +23,13 @@ void AE_ISA_NAME(ae_cpu_embedding_forward)(ae_f32 *x_, const ae_weight *table_, 
 }
 
 /* Tokens repeat, so threads split the columns and each walks all tokens in order. */
-void AE_ISA_NAME(ae_cpu_embedding_backward)(ae_f32 *dtable_, const ae_f32 *dx_, const ae_i32 *tokens_,
-                                            float scale, ptrdiff_t M, ptrdiff_t D) {
+void AE_ROW_NAME(ae_cpu_embedding_backward)(const ae_backend *be, ae_f32 *dtable_, const ae_f32 *dx_,
+                                            const ae_i32 *tokens_, float scale, ptrdiff_t M, ptrdiff_t D) {
     float *dtable = ae_mf(dtable_);
     const float *dx = ae_cf(dx_);
     const int32_t *tokens = ae_ci(tokens_);
     if (!dtable) return;
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
         const ae_share s = ae_share_columns(D);
         for (ptrdiff_t m = 0; m < M; m++) {

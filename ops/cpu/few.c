@@ -62,69 +62,69 @@ static inline float bias_of(const float *bias, ptrdiff_t o) {
 
 #ifdef __AVX512F__
 /* Activations in bfloat16 lose nothing as factors of its dot products, which are worth it where they are fast. */
-static void panels(float *out, const float *residual, const float *bias, const float *x,
+static void panels(const ae_backend *be, float *out, const float *residual, const float *bias, const float *x,
                    const ae_cpu_weight *w, ptrdiff_t M) {
     const bool vnni = __builtin_cpu_supports("avx512vnni"), dots = AE_ELEM_TYPE == AE_ELEM_BF16 && vnni &&
                                                                    ae_machine_has_fast_bf16() &&
                                                                    ae_products_chosen() == AE_PRODUCTS_BF16;
     (dots   ? ae_cpu_panels_few_avx512_bf16
      : vnni ? ae_cpu_panels_few_avx512_vnni
-            : ae_cpu_panels_few_avx512)(out, residual, bias, x, w, M);
+            : ae_cpu_panels_few_avx512)(be, out, residual, bias, x, w, M);
 }
 #else
-static void panels(float *out, const float *residual, const float *bias, const float *x,
+static void panels(const ae_backend *be, float *out, const float *residual, const float *bias, const float *x,
                    const ae_cpu_weight *w, ptrdiff_t M) {
-    ae_cpu_panels_few_avx2(out, residual, bias, x, w, M);
+    ae_cpu_panels_few_avx2(be, out, residual, bias, x, w, M);
 }
 #endif
 
 #ifdef AE_ACT_BF16
-static float *take(ptrdiff_t n) {
-    return ae_cpu_room(_Alignof(float), (size_t)n * sizeof(float));
+static float *take(const ae_backend *be, ptrdiff_t n) {
+    return ae_cpu_room(be, _Alignof(float), (size_t)n * sizeof(float));
 }
 
-static void panels_residual(float *out, const float *residual, const ae_elem *x, const ae_cpu_weight *w,
-                            const float *bias, ptrdiff_t M) {
+static void panels_residual(const ae_backend *be, float *out, const float *residual, const ae_elem *x,
+                            const ae_cpu_weight *w, const float *bias, ptrdiff_t M) {
     const ptrdiff_t n = M * w->cols * ae_panel_parts(w);
-    float *room = take(n);
+    float *room = take(be, n);
     if (!room) return;
     for (ptrdiff_t i = 0; i < n; i += VF) vf_store_n(room + i, va_load_n(x + i, n - i), n - i);
-    panels(out, residual, bias, room, w, M);
+    panels(be, out, residual, bias, room, w, M);
     free(room);
 }
 
-static void panels_few(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
-                       ptrdiff_t M) {
+static void panels_few(const ae_backend *be, ae_elem *out, const ae_elem *x, const ae_cpu_weight *w,
+                       const float *bias, ptrdiff_t M) {
     const ptrdiff_t n = M * w->rows;
-    float *room = take(n);
+    float *room = take(be, n);
     if (!room) return;
-    panels_residual(room, NULL, x, w, bias, M);
+    panels_residual(be, room, NULL, x, w, bias, M);
     for (ptrdiff_t i = 0; i < n; i += VF) va_store_n(out + i, vf_load_n(room + i, n - i), n - i);
     free(room);
 }
 #else
-static void panels_residual(float *out, const float *residual, const ae_elem *x, const ae_cpu_weight *w,
-                            const float *bias, ptrdiff_t M) {
-    panels(out, residual, bias, x, w, M);
+static void panels_residual(const ae_backend *be, float *out, const float *residual, const ae_elem *x,
+                            const ae_cpu_weight *w, const float *bias, ptrdiff_t M) {
+    panels(be, out, residual, bias, x, w, M);
 }
 
-static void panels_few(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
-                       ptrdiff_t M) {
-    panels(out, NULL, bias, x, w, M);
+static void panels_few(const ae_backend *be, ae_elem *out, const ae_elem *x, const ae_cpu_weight *w,
+                       const float *bias, ptrdiff_t M) {
+    panels(be, out, NULL, bias, x, w, M);
 }
 #endif
 
 /* ---- both ---- */
 
-void AE_ROW_NAME(ae_cpu_few_rows_residual)(float *out, const float *residual, const ae_elem *x,
-                                           const ae_cpu_weight *w, const float *bias, ptrdiff_t M,
-                                           ptrdiff_t I, ptrdiff_t O) {
+void AE_ROW_NAME(ae_cpu_few_rows_residual)(const ae_backend *be, float *out, const float *residual,
+                                           const ae_elem *x, const ae_cpu_weight *w, const float *bias,
+                                           ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
     (void)I;
     if (w->panels) {
-        panels_residual(out, residual, x, w, bias, M);
+        panels_residual(be, out, residual, x, w, bias, M);
         return;
     }
-#pragma omp parallel for schedule(static) num_threads(ae_team())
+#pragma omp parallel for schedule(static) num_threads(ae_team(be))
     for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
         const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
         for (ptrdiff_t m = 0; m < M; m += ROWS) {
@@ -140,14 +140,15 @@ void AE_ROW_NAME(ae_cpu_few_rows_residual)(float *out, const float *residual, co
     }
 }
 
-void AE_ROW_NAME(ae_cpu_few_rows)(ae_elem *out, const ae_elem *x, const ae_cpu_weight *w, const float *bias,
-                                  ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+void AE_ROW_NAME(ae_cpu_few_rows)(const ae_backend *be, ae_elem *out, const ae_elem *x,
+                                  const ae_cpu_weight *w, const float *bias, ptrdiff_t M, ptrdiff_t I,
+                                  ptrdiff_t O) {
     (void)I;
     if (w->panels) {
-        panels_few(out, x, w, bias, M);
+        panels_few(be, out, x, w, bias, M);
         return;
     }
-#pragma omp parallel for schedule(static) num_threads(ae_team())
+#pragma omp parallel for schedule(static) num_threads(ae_team(be))
     for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
         const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
         for (ptrdiff_t m = 0; m < M; m += ROWS) {

@@ -36,17 +36,18 @@ static void few_rows(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const floa
     }
 }
 
-void AE_ROW_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_weight *w_, const ae_f32 *bias_,
-                                       ptrdiff_t M, ptrdiff_t C, ptrdiff_t N) {
+void AE_ROW_NAME(ae_cpu_gates_forward)(const ae_backend *be, ae_act *y_, const ae_act *x_,
+                                       const ae_weight *w_, const ae_f32 *bias_, ptrdiff_t M, ptrdiff_t C,
+                                       ptrdiff_t N) {
     ae_elem *y = ae_ma(y_);
     const ae_elem *x = ae_ca(x_);
     const float *bias = ae_cf(bias_);
     const ptrdiff_t S = C / N;
     if (M <= AE_LINEAR_FEW && ae_cpu_weight_of(w_)->panels) {
-        AE_ROW_NAME(ae_cpu_few_rows)(y, x, ae_cpu_weight_of(w_), bias, M, S, C);
+        AE_ROW_NAME(ae_cpu_few_rows)(be, y, x, ae_cpu_weight_of(w_), bias, M, S, C);
         return;
     }
-#pragma omp parallel for collapse(2) num_threads(ae_team())
+#pragma omp parallel for collapse(2) num_threads(ae_team(be))
     for (ptrdiff_t m = 0; m < M; m += CHUNK) {
         for (ptrdiff_t n = 0; n < N; n++) {
             const ptrdiff_t rows = ae_min(CHUNK, M - m), at = m * C + n * S;
@@ -54,60 +55,62 @@ void AE_ROW_NAME(ae_cpu_gates_forward)(ae_act *y_, const ae_act *x_, const ae_we
                 few_rows(y + at, x + at, block_of(w_, n, S, false), bias + n * S, rows, S, C);
                 continue;
             }
-            ae_gemm_serial(&(ae_gemm_args){.m = rows,
-                                           .n = S,
-                                           .k = S,
-                                           .alpha = 1,
-                                           .a = ae_act_operand(x + at, C, false),
-                                           .b = block_of(w_, n, S, false),
-                                           .c_type = AE_ELEM_TYPE,
-                                           .c = y + at,
-                                           .ldc = C,
-                                           .bias = bias + n * S});
+            ae_gemm_serial(be, &(ae_gemm_args){.m = rows,
+                                               .n = S,
+                                               .k = S,
+                                               .alpha = 1,
+                                               .a = ae_act_operand(x + at, C, false),
+                                               .b = block_of(w_, n, S, false),
+                                               .c_type = AE_ELEM_TYPE,
+                                               .c = y + at,
+                                               .ldc = C,
+                                               .bias = bias + n * S});
         }
     }
 }
 
-void AE_ROW_NAME(ae_cpu_gates_backward_input)(ae_act *dx_, const ae_act *dy_, const ae_weight *w_, bool add,
-                                              ptrdiff_t M, ptrdiff_t C, ptrdiff_t N) {
+void AE_ROW_NAME(ae_cpu_gates_backward_input)(const ae_backend *be, ae_act *dx_, const ae_act *dy_,
+                                              const ae_weight *w_, bool add, ptrdiff_t M, ptrdiff_t C,
+                                              ptrdiff_t N) {
     ae_elem *dx = ae_ma(dx_);
     const ae_elem *dy = ae_ca(dy_);
     const ptrdiff_t S = C / N;
-#pragma omp parallel for collapse(2) num_threads(ae_team())
+#pragma omp parallel for collapse(2) num_threads(ae_team(be))
     for (ptrdiff_t m = 0; m < M; m += CHUNK)
         for (ptrdiff_t n = 0; n < N; n++)
-            ae_gemm_serial(&(ae_gemm_args){.m = ae_min(CHUNK, M - m),
-                                           .n = S,
-                                           .k = S,
-                                           .alpha = 1,
-                                           .a = ae_act_operand(dy + m * C + n * S, C, false),
-                                           .b = block_of(w_, n, S, true),
-                                           .c_type = AE_ELEM_TYPE,
-                                           .beta = add ? 1.0f : 0.0f,
-                                           .c = dx + m * C + n * S,
-                                           .ldc = C});
+            ae_gemm_serial(be, &(ae_gemm_args){.m = ae_min(CHUNK, M - m),
+                                               .n = S,
+                                               .k = S,
+                                               .alpha = 1,
+                                               .a = ae_act_operand(dy + m * C + n * S, C, false),
+                                               .b = block_of(w_, n, S, true),
+                                               .c_type = AE_ELEM_TYPE,
+                                               .beta = add ? 1.0f : 0.0f,
+                                               .c = dx + m * C + n * S,
+                                               .ldc = C});
 }
 
-void AE_ROW_NAME(ae_cpu_gates_backward_weight)(ae_f32 *dw_, ae_f32 *dbias_, const ae_act *dy_,
-                                               const ae_act *x_, ptrdiff_t M, ptrdiff_t C, ptrdiff_t N) {
+void AE_ROW_NAME(ae_cpu_gates_backward_weight)(const ae_backend *be, ae_f32 *dw_, ae_f32 *dbias_,
+                                               const ae_act *dy_, const ae_act *x_, ptrdiff_t M, ptrdiff_t C,
+                                               ptrdiff_t N) {
     float *dw = ae_mf(dw_);
     const ae_elem *dy = ae_ca(dy_), *x = ae_ca(x_);
     const ptrdiff_t S = C / N;
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
         if (dbias_) ae_column_sums(ae_mf(dbias_), dy, M, C);
 #pragma omp for schedule(dynamic)
         for (ptrdiff_t n = 0; n < N; n++) {
             if (!dw) continue;
-            ae_gemm_serial(&(ae_gemm_args){.m = S,
-                                           .n = S,
-                                           .k = M,
-                                           .alpha = 1,
-                                           .a = ae_act_operand(x + n * S, C, true),
-                                           .b = ae_act_operand(dy + n * S, C, false),
-                                           .beta = 1,
-                                           .c = dw + n * S * S,
-                                           .ldc = S});
+            ae_gemm_serial(be, &(ae_gemm_args){.m = S,
+                                               .n = S,
+                                               .k = M,
+                                               .alpha = 1,
+                                               .a = ae_act_operand(x + n * S, C, true),
+                                               .b = ae_act_operand(dy + n * S, C, false),
+                                               .beta = 1,
+                                               .c = dw + n * S * S,
+                                               .ldc = S});
         }
     }
 }

@@ -30,11 +30,12 @@ AE_INLINE void forward_vectors(ae_elem *y, const ae_elem *gate, const ae_elem *u
     AE_EACH(j, n) va_store_n(y + j * VF, x[j], left - j * VF);
 }
 
-void AE_ROW_NAME(ae_cpu_geglu_forward)(ae_act *y_, const ae_act *gate_, const ae_act *up_, ptrdiff_t n) {
+void AE_ROW_NAME(ae_cpu_geglu_forward)(const ae_backend *be, ae_act *y_, const ae_act *gate_,
+                                       const ae_act *up_, ptrdiff_t n) {
     enum { WIDE = 4 };
     ae_elem *y = ae_ma(y_);
     const ae_elem *gate = ae_ca(gate_), *up = ae_ca(up_);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t first = 0; first < n; first += CHUNK) {
         const ptrdiff_t last = ae_min(n, first + CHUNK);
         ptrdiff_t i = first;
@@ -60,12 +61,13 @@ AE_INLINE void backward_vectors(ae_elem *dgate, ae_elem *dup, ae_elem *y, const 
     AE_EACH(j, n) va_store_n(y + j * VF, gelu[j] * u[j], left - j * VF);
 }
 
-void AE_ROW_NAME(ae_cpu_geglu_backward)(ae_act *dgate_, ae_act *dup_, ae_act *y_, const ae_act *dy_,
-                                        const ae_act *gate_, const ae_act *up_, ptrdiff_t n) {
+void AE_ROW_NAME(ae_cpu_geglu_backward)(const ae_backend *be, ae_act *dgate_, ae_act *dup_, ae_act *y_,
+                                        const ae_act *dy_, const ae_act *gate_, const ae_act *up_,
+                                        ptrdiff_t n) {
     enum { WIDE = 2 };
     ae_elem *dgate = ae_ma(dgate_), *dup = ae_ma(dup_), *y = ae_ma(y_);
     const ae_elem *dy = ae_ca(dy_), *gate = ae_ca(gate_), *up = ae_ca(up_);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t first = 0; first < n; first += CHUNK) {
         const ptrdiff_t last = ae_min(n, first + CHUNK);
         ptrdiff_t i = first;

@@ -60,7 +60,7 @@ ae_products ae_products_chosen(void) {
 
 /* Scratch of this thread, kept from call to call: | its floats, in a line of their own | the floats |. NULL: none is to be had, which the backend
  * tells (ops/cpu/memory.h). */
-static float *room_of(pthread_key_t key, ptrdiff_t floats) {
+static float *room_of(const ae_backend *be, pthread_key_t key, ptrdiff_t floats) {
     enum { HEADER = 64 };
     char *room = pthread_getspecific(key);
     if (room && *(ptrdiff_t *)(void *)room >= floats) return (float *)(void *)(room + HEADER);
@@ -68,11 +68,11 @@ static float *room_of(pthread_key_t key, ptrdiff_t floats) {
     (void)pthread_setspecific(key, NULL); /* what has a place keeps it */
     const size_t bytes = (size_t)floats * sizeof(float) + HEADER,
                  padded = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    room = ae_cpu_room(HUGE_PAGE, padded);
+    room = ae_cpu_room(be, HUGE_PAGE, padded);
     if (room && pthread_setspecific(key, room) != 0) {
         free(room);
         room = NULL;
-        ae_cpu_note_failure(padded);
+        ae_cpu_note_failure(be, padded);
     }
     if (!room) return NULL;
     (void)madvise(room, padded, MADV_HUGEPAGE); /* advice: without it only slower */
@@ -92,12 +92,12 @@ static engine engine_of(const ae_gemm_args *g) {
     return chosen.products == AE_PRODUCTS_BF16 ? LIBRARY_BF16 : OWN;
 }
 
-static void product(const ae_gemm_args *g, const float *packed) {
+static void product(const ae_backend *be, const ae_gemm_args *g, const float *packed) {
     if (g->m <= 0 || g->n <= 0) return;
     const engine e = engine_of(g);
     const int64_t part = ae_probe_part_begin();
-    const bool done = e == LIBRARY_BF16 ? ae_gemm_bf16(g) : e == LIBRARY_F32 && ae_gemm_f32(g);
-    float *room = done ? NULL : room_of(chosen.tile_room, chosen.kernels->room(g->m, g->n));
+    const bool done = e == LIBRARY_BF16 ? ae_gemm_bf16(be, g) : e == LIBRARY_F32 && ae_gemm_f32(be, g);
+    float *room = done ? NULL : room_of(be, chosen.tile_room, chosen.kernels->room(g->m, g->n));
     if (room) chosen.kernels->product(g, packed, room);
     ae_probe_part_end(part);
 }
@@ -177,7 +177,7 @@ static ae_gemm_operand part_of(ae_gemm_operand x, ptrdiff_t i, ptrdiff_t j) {
     return x;
 }
 
-static void tile(const job *w, ptrdiff_t index) {
+static void tile(const ae_backend *be, const job *w, ptrdiff_t index) {
     const ptrdiff_t i = index % w->tiles_m * w->rows, j = index / w->tiles_m * w->cols;
     ae_gemm_args s = w->g;
     s.m = ae_min(w->rows, s.m - i);
@@ -187,7 +187,7 @@ static void tile(const job *w, ptrdiff_t index) {
     s.c = (char *)s.c + (i * s.ldc + j) * bytes_of(s.c_type);
     if (s.bias) s.bias += j;
     if (s.residual) s.residual += i * s.ldc + j;
-    product(&s, w->packed ? w->packed + j / AE_PRODUCT_COLS * w->panel_floats : NULL);
+    product(be, &s, w->packed ? w->packed + j / AE_PRODUCT_COLS * w->panel_floats : NULL);
 }
 
 /* ---- running ---- */
@@ -199,10 +199,10 @@ static void pack_panel(const job *w, ptrdiff_t panel) {
 }
 
 /* Room for what is packed once, if it is worth it. */
-static void share(job *w, ptrdiff_t n) {
+static void share(const ae_backend *be, job *w, ptrdiff_t n) {
     ptrdiff_t floats = 0;
     for (ptrdiff_t i = 0; i < n; i++) floats += w[i].panels * w[i].panel_floats;
-    float *room = floats > 0 && floats <= SHARED_FLOATS ? room_of(chosen.shared_room, floats) : NULL;
+    float *room = floats > 0 && floats <= SHARED_FLOATS ? room_of(be, chosen.shared_room, floats) : NULL;
     for (ptrdiff_t i = 0; i < n; i++) {
         if (!room) w[i].panels = 0;
         if (w[i].panels == 0) continue;
@@ -217,16 +217,16 @@ static ptrdiff_t job_with(const ptrdiff_t *first, ptrdiff_t task) {
     return i;
 }
 
-static void run_many(const ae_gemm_args *g, ptrdiff_t n) {
+static void run_many(const ae_backend *be, const ae_gemm_args *g, ptrdiff_t n) {
     job w[MANY_MAX];
     ptrdiff_t panels[MANY_MAX + 1] = {0}, tiles[MANY_MAX + 1] = {0};
     for (ptrdiff_t i = 0; i < n; i++) w[i] = job_of(&g[i]);
-    share(w, n);
+    share(be, w, n);
     for (ptrdiff_t i = 0; i < n; i++) {
         panels[i + 1] = panels[i] + w[i].panels;
         tiles[i + 1] = tiles[i] + w[i].tiles;
     }
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
         if (panels[n] > 0) {
 #pragma omp for schedule(dynamic)
@@ -238,7 +238,7 @@ static void run_many(const ae_gemm_args *g, ptrdiff_t n) {
 #pragma omp for schedule(dynamic)
         for (ptrdiff_t task = 0; task < tiles[n]; task++) {
             const ptrdiff_t i = job_with(tiles, task);
-            tile(&w[i], task - tiles[i]);
+            tile(be, &w[i], task - tiles[i]);
         }
     }
 }
@@ -268,9 +268,10 @@ static ptrdiff_t turned_rows(ptrdiff_t m) {
 }
 
 /* Rows [i, i + rows) of A^T, [rows, depth] without gaps; zeros stand beyond the depth of both factors. */
-static void turned_tile(const ae_gemm_args *g, const uint16_t *blocked, ptrdiff_t i, ptrdiff_t rows) {
+static void turned_tile(const ae_backend *be, const ae_gemm_args *g, const uint16_t *blocked, ptrdiff_t i,
+                        ptrdiff_t rows) {
     const ptrdiff_t depth = ae_blocked_depth(g->k);
-    uint16_t *a = (uint16_t *)(void *)room_of(chosen.part_room, depth * rows / 2);
+    uint16_t *a = (uint16_t *)(void *)room_of(be, chosen.part_room, depth * rows / 2);
     if (!a) return;
     ae_gemm_args s = *g;
     s.m = ae_min(rows, g->m - i);
@@ -281,24 +282,25 @@ static void turned_tile(const ae_gemm_args *g, const uint16_t *blocked, ptrdiff_
     s.a = ae_operand(AE_ELEM_BF16, a, depth, false);
     s.b = ae_blocked_operand(blocked, depth);
     s.c = (float *)g->c + i * g->ldc;
-    product(&s, NULL);
+    product(be, &s, NULL);
 }
 
-static void run_slab(const ae_gemm_args *g, uint16_t *blocked) {
+static void run_slab(const ae_backend *be, const ae_gemm_args *g, uint16_t *blocked) {
     const ptrdiff_t depth = ae_blocked_depth(g->k), rows = turned_rows(g->m);
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
 #pragma omp for schedule(dynamic)
         for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS)
             ae_blocked_pack(blocked + j * depth, &g->b, g->k, j, ae_min(AE_BLOCKED_COLS, g->n - j));
 #pragma omp for schedule(dynamic)
-        for (ptrdiff_t i = 0; i < g->m; i += rows) turned_tile(g, blocked, i, rows);
+        for (ptrdiff_t i = 0; i < g->m; i += rows) turned_tile(be, g, blocked, i, rows);
     }
 }
 
-static void run_turned(const ae_gemm_args *g) {
+static void run_turned(const ae_backend *be, const ae_gemm_args *g) {
     const ptrdiff_t depth = slab_depth(g);
-    uint16_t *blocked = (uint16_t *)(void *)room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    uint16_t *blocked =
+        (uint16_t *)(void *)room_of(be, chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
     if (!blocked) return;
     for (ptrdiff_t p = 0; p < g->k; p += depth) {
         ae_gemm_args s = *g;
@@ -306,7 +308,7 @@ static void run_turned(const ae_gemm_args *g) {
         s.a.at = (const uint16_t *)g->a.at + p * g->a.ld;
         s.b.at = (const uint16_t *)g->b.at + p * g->b.ld;
         if (p > 0) s.beta = 1;
-        run_slab(&s, blocked);
+        run_slab(be, &s, blocked);
     }
 }
 
@@ -315,10 +317,10 @@ static void run_turned(const ae_gemm_args *g) {
 /* Panels become what the library takes, some columns of B at a time and once for all rows: in bfloat16 blocked, else in float32. */
 enum { UNPACKED_FLOATS = 4 << 20, PITCH = 16 };
 
-static void unpack_blocked(const ae_gemm_args *g, uint16_t *to) {
+static void unpack_blocked(const ae_backend *be, const ae_gemm_args *g, uint16_t *to) {
     const ptrdiff_t depth = ae_blocked_depth(g->k), each = depth * AE_BLOCKED_COLS;
     const ae_cpu_weight *w = g->b.weight;
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS) {
         const ptrdiff_t cols = ae_min(AE_BLOCKED_COLS, g->n - j);
         uint16_t *panel = to + j * depth;
@@ -328,7 +330,7 @@ static void unpack_blocked(const ae_gemm_args *g, uint16_t *to) {
             ae_cpu_panels_pairs(panel, 2 * AE_BLOCKED_COLS, w, g->b.first + j, cols);
             continue;
         }
-        float *wide = room_of(chosen.tile_room, g->k * AE_BLOCKED_COLS);
+        float *wide = room_of(be, chosen.tile_room, g->k * AE_BLOCKED_COLS);
         if (!wide) continue;
         const ae_gemm_operand b = ae_operand(AE_ELEM_F32, wide, AE_BLOCKED_COLS, false);
         ae_cpu_panels_unpack(wide, AE_BLOCKED_COLS, w, g->b.first + j, cols, 0, g->k);
@@ -336,8 +338,8 @@ static void unpack_blocked(const ae_gemm_args *g, uint16_t *to) {
     }
 }
 
-static void unpack_plain(const ae_gemm_args *g, float *to, ptrdiff_t ld) {
-#pragma omp parallel for num_threads(ae_team())
+static void unpack_plain(const ae_backend *be, const ae_gemm_args *g, float *to, ptrdiff_t ld) {
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t j = 0; j < g->n; j += AE_PANEL_LANES)
         ae_cpu_panels_unpack(to + j, ld, g->b.weight, g->b.first + j, ae_min(AE_PANEL_LANES, g->n - j), 0,
                              g->k);
@@ -353,12 +355,12 @@ static bool wants_unpacking(const ae_gemm_args *g) {
            (blocks_panels(g) || (g->a.type == AE_ELEM_F32 && g->c_type == AE_ELEM_F32));
 }
 
-static void run_unpacked(const ae_gemm_args *g) {
+static void run_unpacked(const ae_backend *be, const ae_gemm_args *g) {
     const bool blocked = blocks_panels(g);
     const ptrdiff_t k = blocked ? ae_blocked_depth(g->k) / 2 : g->k,
                     fit = ae_max(1, (UNPACKED_FLOATS / k - PITCH) / AE_BLOCKED_COLS) * AE_BLOCKED_COLS,
                     cols = ae_min(fit, ae_blocked_cols(g->n));
-    float *room = room_of(chosen.turned_room, k * (cols + PITCH));
+    float *room = room_of(be, chosen.turned_room, k * (cols + PITCH));
     if (!room) return;
     for (ptrdiff_t j = 0; j < g->n; j += cols) {
         ae_gemm_args s = *g;
@@ -368,56 +370,56 @@ static void run_unpacked(const ae_gemm_args *g) {
         if (s.bias) s.bias += j;
         if (s.residual) s.residual += j;
         if (blocked)
-            unpack_blocked(&s, (uint16_t *)(void *)room);
+            unpack_blocked(be, &s, (uint16_t *)(void *)room);
         else
-            unpack_plain(&s, room, cols + PITCH);
+            unpack_plain(be, &s, room, cols + PITCH);
         s.b = blocked ? ae_blocked_operand((const uint16_t *)(const void *)room, g->k)
                       : ae_operand(AE_ELEM_F32, room, cols + PITCH, false);
-        run_many(&s, 1);
+        run_many(be, &s, 1);
     }
 }
 
 /* ---- weights that are blocked at use ---- */
 
-static void run_rounded(const ae_gemm_args *g) {
+static void run_rounded(const ae_backend *be, const ae_gemm_args *g) {
     const ptrdiff_t depth = ae_blocked_depth(g->k);
-    float *room = room_of(chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    float *room = room_of(be, chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
     if (!room) return;
     uint16_t *blocked = (uint16_t *)(void *)room;
-#pragma omp parallel for schedule(dynamic) num_threads(ae_team())
+#pragma omp parallel for schedule(dynamic) num_threads(ae_team(be))
     for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS)
         ae_blocked_pack(blocked + j * depth, &g->b, g->k, j, ae_min(AE_BLOCKED_COLS, g->n - j));
     ae_gemm_args s = *g;
     s.b = ae_blocked_operand(blocked, g->k);
-    run_many(&s, 1);
+    run_many(be, &s, 1);
 }
 
 /* ---- the door ---- */
 
-void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n) {
+void ae_gemm_many(const ae_backend *be, const ae_gemm_args *g, ptrdiff_t n) {
     assert(n <= MANY_MAX);
     (void)pthread_once(&once, choose);
     ae_gemm_args rest[MANY_MAX];
     ptrdiff_t others = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
         if (g[i].b.rounded)
-            run_rounded(&g[i]);
+            run_rounded(be, &g[i]);
         else if (wants_turning(&g[i]))
-            run_turned(&g[i]);
+            run_turned(be, &g[i]);
         else if (wants_unpacking(&g[i]))
-            run_unpacked(&g[i]);
+            run_unpacked(be, &g[i]);
         else
             rest[others++] = g[i];
     }
-    if (others > 0) run_many(rest, others);
+    if (others > 0) run_many(be, rest, others);
 }
 
-void ae_gemm(const ae_gemm_args *g) {
-    ae_gemm_many(g, 1);
+void ae_gemm(const ae_backend *be, const ae_gemm_args *g) {
+    ae_gemm_many(be, g, 1);
 }
 
-void ae_gemm_serial(const ae_gemm_args *g) {
+void ae_gemm_serial(const ae_backend *be, const ae_gemm_args *g) {
     assert(!g->b.rounded);
     (void)pthread_once(&once, choose);
-    product(g, NULL);
+    product(be, g, NULL);
 }

@@ -14,11 +14,11 @@ const char *ae_products_name(ae_products p);
 ae_products ae_products_chosen(void);
 
 /* On the calling thread. */
-void ae_gemm_serial(const ae_gemm_args *g);
+void ae_gemm_serial(const ae_backend *be, const ae_gemm_args *g);
 /* On all threads: C is cut into tiles by its sizes alone, so the bits do not depend on the number of threads. */
-void ae_gemm(const ae_gemm_args *g);
+void ae_gemm(const ae_backend *be, const ae_gemm_args *g);
 /* Several products at once, which balances better than one after the other. */
-void ae_gemm_many(const ae_gemm_args *g, ptrdiff_t n);
+void ae_gemm_many(const ae_backend *be, const ae_gemm_args *g, ptrdiff_t n);
 
 /* A weight as the right factor B. */
 static inline ae_gemm_operand ae_weight_operand(const ae_cpu_weight *w, bool trans) {

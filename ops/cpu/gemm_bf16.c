@@ -196,11 +196,11 @@ static entry *find(cache *c, const shape *s) {
 
 /* ---- running it ---- */
 
-static bool reserve(room *r, size_t bytes) {
+static bool reserve(const ae_backend *be, room *r, size_t bytes) {
     if (bytes <= r->bytes) return true;
     free(r->at);
     r->bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    r->at = ae_cpu_room(ALIGN, r->bytes);
+    r->at = ae_cpu_room(be, ALIGN, r->bytes);
     if (!r->at) r->bytes = 0;
     return r->at != NULL;
 }
@@ -256,10 +256,10 @@ static shape shape_of(const ae_gemm_args *g) {
 }
 
 /* The product of operands that the library takes as they lie. */
-static bool multiply(cache *c, const ae_gemm_args *g) {
+static bool multiply(const ae_backend *be, cache *c, const ae_gemm_args *g) {
     const shape s = shape_of(g);
     entry *e = find(c, &s);
-    if (!e || !reserve(&c->scratch, e->scratch_bytes)) return false;
+    if (!e || !reserve(be, &c->scratch, e->scratch_bytes)) return false;
     if (g->residual && g->residual != g->c)
         copy_rows(g->c, g->ldc * c_bytes(g), g->residual, g->ldc * c_bytes(g), g->m,
                   (size_t)(g->n * c_bytes(g)));
@@ -268,12 +268,12 @@ static bool multiply(cache *c, const ae_gemm_args *g) {
 
 /* Beside a blocked B its fast kernels want A and C without gaps between the rows, and leave others to its reference: what has gaps goes
  * through a copy. */
-static bool multiply_dense(cache *c, const ae_gemm_args *g) {
+static bool multiply_dense(const ae_backend *be, cache *c, const ae_gemm_args *g) {
     ae_gemm_args s = *g;
     const bool gaps_a = g->a.ld != g->k, gaps_c = g->ldc != g->n;
     const size_t a_row = (size_t)g->k * sizeof(uint16_t), c_row = (size_t)(g->n * c_bytes(g));
-    if ((gaps_a && !reserve(&c->dense_a, a_row * (size_t)g->m)) ||
-        (gaps_c && !reserve(&c->dense_c, c_row * (size_t)g->m)))
+    if ((gaps_a && !reserve(be, &c->dense_a, a_row * (size_t)g->m)) ||
+        (gaps_c && !reserve(be, &c->dense_c, c_row * (size_t)g->m)))
         return false;
     if (gaps_a) {
         copy_rows(c->dense_a.at, (ptrdiff_t)a_row, g->a.at, g->a.ld * (ptrdiff_t)sizeof(uint16_t), g->m,
@@ -288,16 +288,16 @@ static bool multiply_dense(cache *c, const ae_gemm_args *g) {
         s.ldc = g->n;
         if (g->residual) s.residual = c->dense_c.at;
     }
-    if (!multiply(c, &s)) return false;
+    if (!multiply(be, c, &s)) return false;
     if (gaps_c) copy_rows(g->c, g->ldc * c_bytes(g), s.c, (ptrdiff_t)c_row, g->m, c_row);
     return true;
 }
 
-bool ae_gemm_bf16(const ae_gemm_args *g) {
+bool ae_gemm_bf16(const ae_backend *be, const ae_gemm_args *g) {
     cache *c = servable(g) ? own_cache() : NULL;
     if (!c) return false;
     const int before = ae_alone_begin();
-    const bool done = g->b.blocked && !g->a.trans ? multiply_dense(c, g) : multiply(c, g);
+    const bool done = g->b.blocked && !g->a.trans ? multiply_dense(be, c, g) : multiply(be, c, g);
     ae_alone_end(before);
     return done;
 }

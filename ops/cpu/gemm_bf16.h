@@ -4,7 +4,7 @@
 
 /* The library's product of two bfloat16 operands on the calling thread. False, and C as it was, where it has none for these arguments or
  * memory is short. */
-bool ae_gemm_bf16(const ae_gemm_args *g);
+bool ae_gemm_bf16(const ae_backend *be, const ae_gemm_args *g);
 /* Whether its kernels read a blocked B as it is, and processor and library both have what packing and reading it needs. */
 bool ae_gemm_bf16_takes_blocked(void);
 

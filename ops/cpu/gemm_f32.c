@@ -26,11 +26,11 @@ static void fill(const ae_gemm_args *g) {
     }
 }
 
-static void call_library(const ae_gemm_args *g, float beta) {
+static void call_library(const ae_backend *be, const ae_gemm_args *g, float beta) {
     const dnnl_status_t st = dnnl_sgemm(g->a.trans ? 'T' : 'N', g->b.trans ? 'T' : 'N', g->m, g->n, g->k,
                                         g->alpha, g->a.at, g->a.ld, g->b.at, g->b.ld, beta, g->c, g->ldc);
     assert(st != dnnl_invalid_arguments);
-    if (st != dnnl_success) ae_cpu_note_failure(0); /* its packing buffers */
+    if (st != dnnl_success) ae_cpu_note_failure(be, 0); /* its packing buffers */
 }
 
 /* to[j][i] = from[i][j] for an 8 x 8 block: pairs, quads, halves. */
@@ -65,35 +65,36 @@ static void turn(float *to, const float *from, ptrdiff_t ld_from, ptrdiff_t k, p
 
 /* The library packs a transposed A at three quarters of the speed of a plain one: turning it here, a slice of the inner dimension at a
  * time, costs less than that. */
-static void transposed(const ae_gemm_args *g, float beta, float *room) {
+static void transposed(const ae_backend *be, const ae_gemm_args *g, float beta, float *room) {
     ae_gemm_args s = *g;
     for (ptrdiff_t k = 0; k < g->k; k += TURN_ROWS) {
         s.k = ae_min(TURN_ROWS, g->k - k);
         s.a = ae_operand(AE_ELEM_F32, room, s.k, false);
         s.b.at = (const float *)g->b.at + (g->b.trans ? k : k * g->b.ld);
         turn(room, (const float *)g->a.at + k * g->a.ld, g->a.ld, s.k, g->m);
-        call_library(&s, k == 0 ? beta : 1.0f);
+        call_library(be, &s, k == 0 ? beta : 1.0f);
     }
 }
 
-static void multiply(const ae_gemm_args *g, float beta, float *room) {
+static void multiply(const ae_backend *be, const ae_gemm_args *g, float beta, float *room) {
     const int before = ae_alone_begin();
     if (room)
-        transposed(g, beta, room);
+        transposed(be, g, beta, room);
     else
-        call_library(g, beta);
+        call_library(be, g, beta);
     ae_alone_end(before);
 }
 
-bool ae_gemm_f32(const ae_gemm_args *g) {
+bool ae_gemm_f32(const ae_backend *be, const ae_gemm_args *g) {
     float *room = NULL;
     const bool turning = g->a.trans && g->n >= TURN_MIN_COLS && g->k > 0;
-    if (turning) room = ae_cpu_room(_Alignof(float), (size_t)(g->m * ae_min(TURN_ROWS, g->k)) * sizeof *room);
+    if (turning)
+        room = ae_cpu_room(be, _Alignof(float), (size_t)(g->m * ae_min(TURN_ROWS, g->k)) * sizeof *room);
     if (turning && !room) return true; /* not done, and noted: other kernels would give other bits */
     const bool filled = g->bias || g->residual;
     const float beta = filled ? 1.0f : g->beta;
     if (filled) fill(g);
-    multiply(g, beta, room);
+    multiply(be, g, beta, room);
     free(room);
     return true;
 }

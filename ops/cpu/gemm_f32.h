@@ -4,6 +4,6 @@
 
 /* The library's product of float32 on the calling thread: both operands and C of that type. False, and C as it was, where memory is
  * short. */
-bool ae_gemm_f32(const ae_gemm_args *g);
+bool ae_gemm_f32(const ae_backend *be, const ae_gemm_args *g);
 
 #endif

@@ -40,7 +40,8 @@ static ptrdiff_t whole_lines(ptrdiff_t n) {
     return ae_ceil_div(n, 16) * 16;
 }
 
-size_t AE_ROW_NAME(ae_cpu_head_scratch_bytes)(ae_head_dims n) {
+size_t AE_ROW_NAME(ae_cpu_head_scratch_bytes)(const ae_backend *be, ae_head_dims n) {
+    (void)be;
     const ptrdiff_t rows = room_rows(n);
     return (size_t)(2 * whole_lines(rows) + rows * (n.D + n.V)) * sizeof(float) +
            (size_t)(rows * n.D) * sizeof(ae_elem) + (size_t)(rows * n.V * GRADIENT_BYTES);
@@ -58,23 +59,23 @@ static chunk chunk_in(void *scratch, ae_head_dims n) {
 }
 
 /* The next rows with a weight, from *m on, gathered; and their raw logits. */
-static void next_chunk(chunk *c, ptrdiff_t *m, const ae_elem *z, const ae_cpu_weight *table,
-                       const float *weights, ae_head_dims n) {
+static void next_chunk(const ae_backend *be, chunk *c, ptrdiff_t *m, const ae_elem *z,
+                       const ae_cpu_weight *table, const float *weights, ae_head_dims n) {
     const ptrdiff_t most = chunk_rows(n);
     c->count = 0;
     for (; *m < n.M && c->count < most; ++*m)
         if (weights[*m] != 0.0f) c->rows[c->count++] = (int32_t)*m;
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t r = 0; r < c->count; r++)
         memcpy(c->z + r * n.D, z + c->rows[r] * n.D, (size_t)n.D * sizeof *z);
-    ae_gemm(&(ae_gemm_args){.m = c->count,
-                            .n = n.V,
-                            .k = n.D,
-                            .alpha = 1,
-                            .a = ae_act_operand(c->z, n.D, false),
-                            .b = ae_weight_operand(table, true),
-                            .c = c->logits,
-                            .ldc = n.V});
+    ae_gemm(be, &(ae_gemm_args){.m = c->count,
+                                .n = n.V,
+                                .k = n.D,
+                                .alpha = 1,
+                                .a = ae_act_operand(c->z, n.D, false),
+                                .b = ae_weight_operand(table, true),
+                                .c = c->logits,
+                                .ldc = n.V});
 }
 
 /* x = cap tanh(x / cap) over n values. */
@@ -191,59 +192,59 @@ static void scale_acts(ae_elem *x, float by, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += VF) va_store_n(x + i, va_load_n(x + i, n - i) * vf_set(by), n - i);
 }
 
-static void clear_masked(ae_elem *dz, const float *weights, ae_head_dims n) {
-#pragma omp parallel for num_threads(ae_team())
+static void clear_masked(const ae_backend *be, ae_elem *dz, const float *weights, ae_head_dims n) {
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t m = 0; m < n.M; m++)
         if (weights[m] == 0.0f) memset(dz + m * n.D, 0, (size_t)n.D * sizeof *dz);
 }
 
 /* The rows' factors go to dz after its product, and to z before the product of dtable. */
-static void chunk_gradients(const chunk *c, ae_elem *dz, float *dtable, const ae_cpu_weight *table,
-                            ae_head_dims n) {
-    ae_gemm(&(ae_gemm_args){.m = c->count,
-                            .n = n.D,
-                            .k = n.V,
-                            .alpha = 1,
-                            .a = ae_act_operand(c->d_logits, n.V, false),
-                            .b = ae_weight_operand(table, false),
-                            .c = c->dz,
-                            .ldc = n.D});
-#pragma omp parallel for num_threads(ae_team())
+static void chunk_gradients(const ae_backend *be, const chunk *c, ae_elem *dz, float *dtable,
+                            const ae_cpu_weight *table, ae_head_dims n) {
+    ae_gemm(be, &(ae_gemm_args){.m = c->count,
+                                .n = n.D,
+                                .k = n.V,
+                                .alpha = 1,
+                                .a = ae_act_operand(c->d_logits, n.V, false),
+                                .b = ae_weight_operand(table, false),
+                                .c = c->dz,
+                                .ldc = n.D});
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t r = 0; r < c->count; r++) {
         scale_row(dz + c->rows[r] * n.D, c->dz + r * n.D, c->scales[r], n.D);
         if (dtable) scale_acts(c->z + r * n.D, c->scales[r], n.D);
     }
     if (dtable)
-        ae_gemm(&(ae_gemm_args){.m = n.V,
-                                .n = n.D,
-                                .k = c->count,
-                                .alpha = 1,
-                                .a = ae_act_operand(c->d_logits, n.V, true),
-                                .b = ae_act_operand(c->z, n.D, false),
-                                .beta = 1,
-                                .c = dtable,
-                                .ldc = n.D});
+        ae_gemm(be, &(ae_gemm_args){.m = n.V,
+                                    .n = n.D,
+                                    .k = c->count,
+                                    .alpha = 1,
+                                    .a = ae_act_operand(c->d_logits, n.V, true),
+                                    .b = ae_act_operand(c->z, n.D, false),
+                                    .beta = 1,
+                                    .c = dtable,
+                                    .ldc = n.D});
 }
 
-void AE_ROW_NAME(ae_cpu_head_loss)(ae_f32 *nll_, ae_act *dz, ae_f32 *dtable, const ae_act *z,
-                                   const ae_weight *table, const ae_i32 *targets_, const ae_f32 *weights_,
-                                   float grad_scale, ae_head_dims n, void *scratch) {
+void AE_ROW_NAME(ae_cpu_head_loss)(const ae_backend *be, ae_f32 *nll_, ae_act *dz, ae_f32 *dtable,
+                                   const ae_act *z, const ae_weight *table, const ae_i32 *targets_,
+                                   const ae_f32 *weights_, float grad_scale, ae_head_dims n, void *scratch) {
     float *nll = ae_mf(nll_);
     const float *weights = ae_cf(weights_);
     const int32_t *targets = ae_ci(targets_);
     memset(nll, 0, (size_t)n.M * sizeof *nll);
-    clear_masked(ae_ma(dz), weights, n);
+    clear_masked(be, ae_ma(dz), weights, n);
     chunk c = chunk_in(scratch, n);
     for (ptrdiff_t m = 0; m < n.M;) {
-        next_chunk(&c, &m, ae_ca(z), ae_cpu_weight_of(table), weights, n);
+        next_chunk(be, &c, &m, ae_ca(z), ae_cpu_weight_of(table), weights, n);
         if (c.count == 0) break;
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
         for (ptrdiff_t r = 0; r < c.count; r++) {
             const int32_t row = c.rows[r];
             c.scales[r] = loss_row(nll + row, c.d_logits + r * n.V, c.logits + r * n.V, targets[row],
                                    grad_scale * weights[row], n);
         }
-        chunk_gradients(&c, ae_ma(dz), ae_mf(dtable), ae_cpu_weight_of(table), n);
+        chunk_gradients(be, &c, ae_ma(dz), ae_mf(dtable), ae_cpu_weight_of(table), n);
     }
 }
 
@@ -268,16 +269,17 @@ static void best_of_row(int32_t *ids, float *logprobs, const float *x, double ls
     }
 }
 
-void AE_ROW_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_logprobs, ptrdiff_t top,
-                                    const ae_act *z_, const ae_weight *table_, const ae_i32 *targets_,
-                                    const ae_f32 *weights_, ae_head_dims n, void *scratch) {
+void AE_ROW_NAME(ae_cpu_head_score)(const ae_backend *be, ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_logprobs,
+                                    ptrdiff_t top, const ae_act *z_, const ae_weight *table_,
+                                    const ae_i32 *targets_, const ae_f32 *weights_, ae_head_dims n,
+                                    void *scratch) {
     float *nll = ae_mf(nll_), *best = ae_mf(top_logprobs);
     int32_t *ids = (int32_t *)(void *)top_ids;
     memset(nll, 0, (size_t)n.M * sizeof *nll);
     chunk c = chunk_in(scratch, n);
     for (ptrdiff_t m = 0; m < n.M;) {
-        next_chunk(&c, &m, ae_ca(z_), ae_cpu_weight_of(table_), ae_cf(weights_), n);
-#pragma omp parallel for num_threads(ae_team())
+        next_chunk(be, &c, &m, ae_ca(z_), ae_cpu_weight_of(table_), ae_cf(weights_), n);
+#pragma omp parallel for num_threads(ae_team(be))
         for (ptrdiff_t r = 0; r < c.count; r++) {
             float *logits = c.logits + r * n.V;
             const int32_t row = c.rows[r];
@@ -288,16 +290,16 @@ void AE_ROW_NAME(ae_cpu_head_score)(ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_l
     }
 }
 
-void AE_ROW_NAME(ae_cpu_head_logits)(ae_f32 *logits_, const ae_act *z_, const ae_weight *table_,
-                                     ae_head_dims n) {
+void AE_ROW_NAME(ae_cpu_head_logits)(const ae_backend *be, ae_f32 *logits_, const ae_act *z_,
+                                     const ae_weight *table_, ae_head_dims n) {
     float *logits = ae_mf(logits_);
     const ae_elem *z = ae_ca(z_);
     for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_FEW) AE_ROW_NAME(ae_cpu_few_rows_residual)
-    (logits + m * n.V, NULL, z + m * n.D, ae_cpu_weight_of(table_), NULL, ae_min(AE_LINEAR_FEW, n.M - m), n.D,
-     n.V);
+    (be, logits + m * n.V, NULL, z + m * n.D, ae_cpu_weight_of(table_), NULL, ae_min(AE_LINEAR_FEW, n.M - m),
+     n.D, n.V);
     if (n.cap <= 0) return;
     const ptrdiff_t total = n.M * n.V;
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t first = 0; first < total; first += 4096)
         soft_cap(logits + first, n.cap, ae_min(4096, total - first));
 }

@@ -10,7 +10,8 @@
 /* Less than SHARED_BYTES is quicker on the calling thread. */
 enum { HUGE_PAGE = 2 << 20, CHUNK_BYTES = AE_SWEEP_CHUNK * (int)sizeof(float), SHARED_BYTES = 1 << 20 };
 
-ae_status ae_cpu_alloc(void **ptr, size_t bytes) {
+ae_status ae_cpu_alloc(const ae_backend *be, void **ptr, size_t bytes) {
+    (void)be;
     const size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
     const size_t padded = (bytes + align - 1) / align * align;
     *ptr = aligned_alloc(align, padded ? padded : align);
@@ -20,8 +21,8 @@ ae_status ae_cpu_alloc(void **ptr, size_t bytes) {
     return AE_OK;
 }
 
-void ae_cpu_release(void *ptr, size_t bytes) {
-    (void)bytes;
+void ae_cpu_release(const ae_backend *be, void *ptr, size_t bytes) {
+    (void)be, (void)bytes;
     free(ptr);
 }
 
@@ -29,7 +30,8 @@ atomic_long ae_cpu_rooms_left = -1;
 
 static atomic_size_t failed_bytes; /* of the first room that was not to be had; 0: none */
 
-void ae_cpu_note_failure(size_t bytes) {
+void ae_cpu_note_failure(const ae_backend *be, size_t bytes) {
+    (void)be;
     size_t none = 0;
     atomic_compare_exchange_strong(&failed_bytes, &none, bytes > 0 ? bytes : 1);
 }
@@ -41,14 +43,15 @@ static bool is_refused(void) {
     return left == 0;
 }
 
-void *ae_cpu_room(size_t align, size_t bytes) {
+void *ae_cpu_room(const ae_backend *be, size_t align, size_t bytes) {
     const size_t padded = (bytes + align - 1) / align * align;
     void *room = is_refused() ? NULL : aligned_alloc(align, padded > 0 ? padded : align);
-    if (!room) ae_cpu_note_failure(bytes);
+    if (!room) ae_cpu_note_failure(be, bytes);
     return room;
 }
 
-ae_status ae_cpu_failure(void) {
+ae_status ae_cpu_failure(const ae_backend *be) {
+    (void)be;
     const size_t bytes = atomic_exchange(&failed_bytes, 0);
     if (bytes == 0) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE,
@@ -60,19 +63,27 @@ static size_t chunk_at(size_t first, size_t bytes) {
     return bytes - first < CHUNK_BYTES ? bytes - first : CHUNK_BYTES;
 }
 
-static int threads_for(size_t bytes) {
-    return bytes < SHARED_BYTES ? 1 : ae_team();
+static int threads_for(const ae_backend *be, size_t bytes) {
+    return bytes < SHARED_BYTES ? 1 : ae_team(be);
 }
 
-void ae_cpu_zero(void *device, size_t bytes) {
+void ae_cpu_zero(const ae_backend *be, void *device, size_t bytes) {
     char *at = device;
-#pragma omp parallel for schedule(static) num_threads(threads_for(bytes))
+#pragma omp parallel for schedule(static) num_threads(threads_for(be, bytes))
     for (size_t i = 0; i < bytes; i += CHUNK_BYTES) memset(at + i, 0, chunk_at(i, bytes));
 }
 
-void ae_cpu_copy(void *to, const void *from, size_t bytes) {
+void ae_cpu_copy(const ae_backend *be, void *to, const void *from, size_t bytes) {
     char *at = to;
     const char *source = from;
-#pragma omp parallel for schedule(static) num_threads(threads_for(bytes))
+#pragma omp parallel for schedule(static) num_threads(threads_for(be, bytes))
     for (size_t i = 0; i < bytes; i += CHUNK_BYTES) memcpy(at + i, source + i, chunk_at(i, bytes));
+}
+
+void ae_cpu_upload(const ae_backend *be, void *device, const void *host, size_t bytes) {
+    ae_cpu_copy(be, device, host, bytes);
+}
+
+void ae_cpu_download(const ae_backend *be, void *host, const void *device, size_t bytes) {
+    ae_cpu_copy(be, host, device, bytes);
 }

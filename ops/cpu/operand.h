@@ -1,5 +1,7 @@
 #ifndef AE_OPS_CPU_OPERAND_H
 #define AE_OPS_CPU_OPERAND_H
+#include "ops/types.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 

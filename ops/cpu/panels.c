@@ -52,18 +52,19 @@ static size_t scale_count(const ae_cpu_weight *w) {
     return w->type == AE_WEIGHT_BF16 ? 0 : (size_t)(all_panels(w) * ae_panel_groups(w) * LANES);
 }
 
-size_t ae_cpu_panels_bytes(const ae_weight_shape *s) {
+size_t ae_cpu_compact_bytes(const ae_backend *be, const ae_weight_shape *s) {
+    (void)be;
     const ae_cpu_weight w = header_of(s);
     return rounded(sizeof w) + data_bytes(&w) + rounded(scale_count(&w) * sizeof *w.scales);
 }
 
-ae_weight *ae_cpu_panels_init(void *room, const ae_weight_shape *s) {
+void ae_cpu_compact_init(const ae_backend *be, void *room, const ae_weight_shape *s) {
+    (void)be;
     ae_cpu_weight *w = room;
     *w = header_of(s);
     assert(w->type != AE_WEIGHT_F32 && w->group > 0 && w->group % AE_PANEL_PAD == 0 && w->group <= GROUP_MAX);
     w->data = (char *)room + rounded(sizeof *w);
     w->scales = (const uint16_t *)(const void *)((const char *)w->data + data_bytes(w));
-    return room;
 }
 
 /* ---- quantising ---- */
@@ -205,18 +206,18 @@ static void put_panel(const filler *f, ptrdiff_t panel, ptrdiff_t row) {
     }
 }
 
-void ae_cpu_panels_put(ae_weight *w_, ptrdiff_t first, ptrdiff_t n, const float *values,
-                       const uint16_t *scales) {
+void ae_cpu_compact_put(const ae_backend *be, ae_weight *w_, ptrdiff_t first, ptrdiff_t n,
+                        const float *values, const uint16_t *scales) {
     const ae_cpu_weight *w = ae_cpu_weight_of(w_);
     const ptrdiff_t part_rows = ae_panel_part_rows(w), each = ae_panels_of_part(w);
     assert(w->panels && (w->parts == 0 || (w->type == AE_WEIGHT_BF16 && w->cols == part_rows)));
     assert(w->parts == 0 ? first % LANES == 0 : first % part_rows == 0 && n % part_rows == 0);
     const ptrdiff_t from = w->parts == 0 ? first / LANES : first / part_rows * each;
     const ptrdiff_t to = w->parts == 0 ? ae_ceil_div(first + n, LANES) : (first + n) / part_rows * each;
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
         const size_t q = (size_t)w->cols, s = (size_t)ae_panel_groups(w);
-        char *room = ae_cpu_room(_Alignof(uint16_t), s * sizeof(uint16_t) + q);
+        char *room = ae_cpu_room(be, _Alignof(uint16_t), s * sizeof(uint16_t) + q);
         const filler f = {w, values, scales, room ? (int8_t *)room + s * sizeof(uint16_t) : NULL,
                           (uint16_t *)(void *)room};
 #pragma omp for

@@ -36,13 +36,13 @@ static inline ptrdiff_t ae_panel_bytes(ae_weight_type type, ptrdiff_t cols) {
     return AE_PANEL_LANES * cols * (type == AE_WEIGHT_BF16 ? 4 : type == AE_WEIGHT_INT8 ? 2 : 1) / 2;
 }
 
-size_t ae_cpu_panels_bytes(const ae_weight_shape *s);
+size_t ae_cpu_compact_bytes(const ae_backend *be, const ae_weight_shape *s);
 /* A header in `room`, and nothing in its panels yet. */
-ae_weight *ae_cpu_panels_init(void *room, const ae_weight_shape *s);
+void ae_cpu_compact_init(const ae_backend *be, void *room, const ae_weight_shape *s);
 /* Rows [first, first + n) from float32; `first` a multiple of 16, and whole parts at a time where there are parts. Integers are quantised
  * here, or with the scales given ([n, groups] bfloat16) recovered exactly from values that were q * scale. */
-void ae_cpu_panels_put(ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *values,
-                       const uint16_t *scales);
+void ae_cpu_compact_put(const ae_backend *be, ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *values,
+                        const uint16_t *scales);
 
 /* to[i * ld + j] = w[first_row + j][first_col + i] in float32: the panels as the right factor of a product. first_col a multiple of the
  * group or 8, first_row of 16; of one part. */
@@ -59,13 +59,13 @@ void ae_cpu_panels_row(float *out, const ae_cpu_weight *w, ptrdiff_t row, float 
  * rounded to 16 bits by group, products are exact in a group and summed in float32 across groups. _vnni: where the processor has
  * AVX512-VNNI, the same bits as avx512. _bf16: where it has AVX512-BF16 too; bfloat16 weights meet x rounded to bfloat16, two inputs
  * at once, which sums in another order. */
-void ae_cpu_panels_few_avx2(float *out, const float *residual, const float *bias, const float *x,
-                            const ae_cpu_weight *w, ptrdiff_t M);
-void ae_cpu_panels_few_avx512(float *out, const float *residual, const float *bias, const float *x,
-                              const ae_cpu_weight *w, ptrdiff_t M);
-void ae_cpu_panels_few_avx512_vnni(float *out, const float *residual, const float *bias, const float *x,
-                                   const ae_cpu_weight *w, ptrdiff_t M);
-void ae_cpu_panels_few_avx512_bf16(float *out, const float *residual, const float *bias, const float *x,
-                                   const ae_cpu_weight *w, ptrdiff_t M);
+void ae_cpu_panels_few_avx2(const ae_backend *be, float *out, const float *residual, const float *bias,
+                            const float *x, const ae_cpu_weight *w, ptrdiff_t M);
+void ae_cpu_panels_few_avx512(const ae_backend *be, float *out, const float *residual, const float *bias,
+                              const float *x, const ae_cpu_weight *w, ptrdiff_t M);
+void ae_cpu_panels_few_avx512_vnni(const ae_backend *be, float *out, const float *residual, const float *bias,
+                                   const float *x, const ae_cpu_weight *w, ptrdiff_t M);
+void ae_cpu_panels_few_avx512_bf16(const ae_backend *be, float *out, const float *residual, const float *bias,
+                                   const float *x, const ae_cpu_weight *w, ptrdiff_t M);
 
 #endif

@@ -175,11 +175,11 @@ static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight
 }
 #endif
 
-static prepared room_for(const ae_cpu_weight *w, ptrdiff_t M) {
+static prepared room_for(const ae_backend *be, const ae_cpu_weight *w, ptrdiff_t M) {
     const ptrdiff_t rows = padded_rows(M), parts = ae_panel_parts(w),
                     elements = parts * rows * entries(w, ae_panel_cols(w)),
                     scales = parts * rows * ae_panel_groups(w);
-    int32_t *x = ae_cpu_room(_Alignof(int32_t), (size_t)(elements + 2 * scales) * sizeof *x);
+    int32_t *x = ae_cpu_room(be, _Alignof(int32_t), (size_t)(elements + 2 * scales) * sizeof *x);
     if (!x) return (prepared){0};
     return (prepared){
         .x = x, .scales = (float *)(void *)(x + elements), .offsets = x + elements + scales, .rows = rows};
@@ -530,15 +530,15 @@ static void share_of_panels(const target *t, const ae_cpu_weight *w, const prepa
     }
 }
 
-void NAME(ae_cpu_panels_few)(float *out, const float *residual, const float *bias, const float *x,
-                             const ae_cpu_weight *w, ptrdiff_t M) {
+void NAME(ae_cpu_panels_few)(const ae_backend *be, float *out, const float *residual, const float *bias,
+                             const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
     assert(M <= ROWS_MAX && w->panels);
     if (M <= 0) return;
     const target t = {out, residual, bias, M};
-    const prepared p = room_for(w, M);
+    const prepared p = room_for(be, w, M);
     if (!p.x) return;
     const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w);
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
         const ptrdiff_t threads = omp_get_num_threads(), rank = omp_get_thread_num();
         if (w->type == AE_WEIGHT_BF16)

@@ -91,10 +91,10 @@ static void forward_tile(ae_elem *h, float *state, const ae_elem *u, const ae_el
     }
 }
 
-void AE_ROW_NAME(ae_cpu_rglru_forward)(ae_act *h_, ae_f32 *state_, const ae_act *u_, const ae_act *gate_i_,
-                                       const ae_act *gate_r_, const ae_f32 *p_, const ae_i32 *positions_,
-                                       ae_rglru_dims n) {
-#pragma omp parallel num_threads(ae_team())
+void AE_ROW_NAME(ae_cpu_rglru_forward)(const ae_backend *be, ae_act *h_, ae_f32 *state_, const ae_act *u_,
+                                       const ae_act *gate_i_, const ae_act *gate_r_, const ae_f32 *p_,
+                                       const ae_i32 *positions_, ae_rglru_dims n) {
+#pragma omp parallel num_threads(ae_team(be))
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TILE)
@@ -190,11 +190,12 @@ static void backward_tile(ae_elem *du, ae_elem *dgate_i, ae_elem *dgate_r, float
         dp[c0 + c] += (float)(-8.0 * s.total[c] / (1.0 + exp(-(double)p[c0 + c])));
 }
 
-void AE_ROW_NAME(ae_cpu_rglru_backward)(ae_act *du_, ae_act *dgate_i_, ae_act *dgate_r_, ae_f32 *dp_,
-                                        const ae_act *dh_, const ae_act *u_, const ae_act *gate_i_,
-                                        const ae_act *gate_r_, const ae_act *h_, const ae_f32 *state_,
-                                        const ae_f32 *p_, const ae_i32 *positions_, ae_rglru_dims n) {
-#pragma omp parallel num_threads(ae_team())
+void AE_ROW_NAME(ae_cpu_rglru_backward)(const ae_backend *be, ae_act *du_, ae_act *dgate_i_, ae_act *dgate_r_,
+                                        ae_f32 *dp_, const ae_act *dh_, const ae_act *u_,
+                                        const ae_act *gate_i_, const ae_act *gate_r_, const ae_act *h_,
+                                        const ae_f32 *state_, const ae_f32 *p_, const ae_i32 *positions_,
+                                        ae_rglru_dims n) {
+#pragma omp parallel num_threads(ae_team(be))
     {
         const ae_share s = ae_share_columns(n.C);
         for (ptrdiff_t c = s.first; c < s.last; c += TILE)

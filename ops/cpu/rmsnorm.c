@@ -58,19 +58,20 @@ static float forward_row(ae_elem *z, ae_elem *kept, const float *x, const float 
     return r;
 }
 
-void AE_ROW_NAME(ae_cpu_rmsnorm_forward)(ae_act *z_, ae_act *kept_, ae_f32 *rstd_, const ae_f32 *x_,
-                                         const ae_f32 *w_, float eps, ptrdiff_t M, ptrdiff_t D) {
+void AE_ROW_NAME(ae_cpu_rmsnorm_forward)(const ae_backend *be, ae_act *z_, ae_act *kept_, ae_f32 *rstd_,
+                                         const ae_f32 *x_, const ae_f32 *w_, float eps, ptrdiff_t M,
+                                         ptrdiff_t D) {
     ae_elem *z = ae_ma(z_), *kept = ae_ma(kept_);
     float *rstd = ae_mf(rstd_);
     const float *x = ae_cf(x_);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t m = 0; m < M; m++)
         rstd[m] = forward_row(z + m * D, kept ? kept + m * D : NULL, x + m * D, ae_cf(w_), eps, D);
 }
 
-void AE_ROW_NAME(ae_cpu_rmsnorm_again)(ae_act *z_, const ae_act *kept_, const ae_f32 *rstd_, const ae_f32 *w_,
-                                       ptrdiff_t M, ptrdiff_t D) {
-#pragma omp parallel for num_threads(ae_team())
+void AE_ROW_NAME(ae_cpu_rmsnorm_again)(const ae_backend *be, ae_act *z_, const ae_act *kept_,
+                                       const ae_f32 *rstd_, const ae_f32 *w_, ptrdiff_t M, ptrdiff_t D) {
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t m = 0; m < M; m++)
         scale_row(ae_ma(z_) + m * D, ae_ca(kept_) + m * D, ae_cf(w_), ae_cf(rstd_)[m], D);
 }
@@ -125,11 +126,11 @@ typedef struct {
     float *part;   /* [groups, D]: of the block at work */
 } weight_sums;
 
-static weight_sums sums_for(ptrdiff_t M, ptrdiff_t D) {
+static weight_sums sums_for(const ae_backend *be, ptrdiff_t M, ptrdiff_t D) {
     weight_sums s = {.D = D, .rows = ae_max(GROUP_ROWS_MIN, ae_ceil_div(M, GROUPS_MAX))};
     s.groups = ae_ceil_div(M, s.rows);
     const size_t bytes = (size_t)(s.groups * D + 1) * (sizeof *s.total + sizeof *s.part);
-    s.total = ae_cpu_room(_Alignof(double), bytes);
+    s.total = ae_cpu_room(be, _Alignof(double), bytes);
     if (!s.total) return s;
     memset(s.total, 0, bytes);
     s.part = (float *)(void *)(s.total + s.groups * D);
@@ -151,14 +152,15 @@ static void gather(float *dw, const weight_sums *s, ae_share columns) {
     }
 }
 
-void AE_ROW_NAME(ae_cpu_rmsnorm_backward)(ae_f32 *dx_, ae_f32 *dw_, const ae_act *dz_, const ae_act *x_,
-                                          const ae_f32 *w_, const ae_f32 *rstd_, ptrdiff_t M, ptrdiff_t D) {
+void AE_ROW_NAME(ae_cpu_rmsnorm_backward)(const ae_backend *be, ae_f32 *dx_, ae_f32 *dw_, const ae_act *dz_,
+                                          const ae_act *x_, const ae_f32 *w_, const ae_f32 *rstd_,
+                                          ptrdiff_t M, ptrdiff_t D) {
     float *dx = ae_mf(dx_);
     const ae_elem *dz = ae_ca(dz_), *x = ae_ca(x_);
     const float *w = ae_cf(w_), *rstd = ae_cf(rstd_);
-    const weight_sums s = sums_for(M, D);
+    const weight_sums s = sums_for(be, M, D);
     if (!s.total) return;
-#pragma omp parallel num_threads(ae_team())
+#pragma omp parallel num_threads(ae_team(be))
     {
 #pragma omp for
         for (ptrdiff_t g = 0; g < s.groups; g++) {

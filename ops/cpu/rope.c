@@ -6,8 +6,8 @@
 #include <math.h>
 
 /* Frequencies are made once, so many at a time; angles in double, exact at far positions. */
-void AE_ROW_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i32 *positions_, double theta,
-                                    ptrdiff_t M, ptrdiff_t R) {
+void AE_ROW_NAME(ae_cpu_rope_table)(const ae_backend *be, ae_f32 *cosines_, ae_f32 *sines_,
+                                    const ae_i32 *positions_, double theta, ptrdiff_t M, ptrdiff_t R) {
     enum { FREQUENCIES = 256 };
     const int32_t *positions = ae_ci(positions_);
     const ptrdiff_t half = R / 2;
@@ -16,7 +16,7 @@ void AE_ROW_NAME(ae_cpu_rope_table)(ae_f32 *cosines_, ae_f32 *sines_, const ae_i
         float *cosines = ae_mf(cosines_) + first, *sines = ae_mf(sines_) + first;
         double frequency[FREQUENCIES];
         for (ptrdiff_t j = 0; j < n; j++) frequency[j] = pow(theta, -2.0 * (double)(first + j) / (double)R);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
         for (ptrdiff_t m = 0; m < M; m++) {
             for (ptrdiff_t j = 0; j < n; j++) {
                 const double angle = (double)positions[m] * frequency[j];
@@ -37,13 +37,14 @@ static void turn(ae_elem *x, const float *cosines, const float *sines, float sig
     }
 }
 
-void AE_ROW_NAME(ae_cpu_rope_apply)(ae_act *x_, const ae_f32 *cosines_, const ae_f32 *sines_, bool inverse,
-                                    ptrdiff_t M, ptrdiff_t heads, ptrdiff_t H, ptrdiff_t R) {
+void AE_ROW_NAME(ae_cpu_rope_apply)(const ae_backend *be, ae_act *x_, const ae_f32 *cosines_,
+                                    const ae_f32 *sines_, bool inverse, ptrdiff_t M, ptrdiff_t heads,
+                                    ptrdiff_t H, ptrdiff_t R) {
     ae_elem *x = ae_ma(x_);
     const float *cosines = ae_cf(cosines_), *sines = ae_cf(sines_);
     const ptrdiff_t half = R / 2;
     const float sign = inverse ? -1.0f : 1.0f;
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t m = 0; m < M; m++)
         for (ptrdiff_t h = 0; h < heads; h++)
             turn(x + (m * heads + h) * H, cosines + m * half, sines + m * half, sign, half);

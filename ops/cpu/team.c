@@ -1,6 +1,7 @@
 #include "ops/cpu/team.h"
 
 #include "core/threads.h"
+#include "ops/backend.h"
 
 #include <immintrin.h>
 #include <stdatomic.h>
@@ -17,9 +18,9 @@ static void flush(void) {
     flushed = true;
 }
 
-int ae_team(void) {
+int ae_team(const ae_backend *be) {
     if (!flushed && atomic_load_explicit(&flushing, memory_order_relaxed)) flush();
-    return ae_threads();
+    return be->threads;
 }
 
 int ae_team_start(int asked) {

@@ -28,7 +28,7 @@ static size_t blocked_bytes(ptrdiff_t rows, ptrdiff_t cols, bool trans) {
            sizeof(uint16_t);
 }
 
-size_t ae_cpu_weight_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols, bool at_use) {
+size_t ae_cpu_packed_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols, bool at_use) {
     assert(type == AE_WEIGHT_F32 || type == AE_WEIGHT_BF16);
     const size_t header = round_up(sizeof(ae_cpu_weight));
     if (type == AE_WEIGHT_F32) return header;
@@ -81,13 +81,12 @@ static void place_bf16(ae_cpu_weight *w, char *room, bool at_use) {
     }
 }
 
-ae_weight *ae_cpu_weight_pack(void *room, ae_weight_type type, const float *master, ptrdiff_t rows,
-                              ptrdiff_t cols, bool at_use) {
+void ae_cpu_pack(const ae_backend *be, void *room, ae_weight_type type, const float *master, ptrdiff_t rows,
+                 ptrdiff_t cols, bool at_use) {
     ae_cpu_weight *w = room;
     *w = (ae_cpu_weight){.type = AE_WEIGHT_F32, .rows = rows, .cols = cols, .data = master, .master = master};
     if (type == AE_WEIGHT_BF16) place_bf16(w, (char *)room + round_up(sizeof *w), at_use);
-#pragma omp parallel for num_threads(ae_team())
+#pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t r = 0; r < rows; r += AE_WEIGHT_ROWS)
         ae_cpu_weight_pack_rows(room, r, ae_min(AE_WEIGHT_ROWS, rows - r));
-    return (ae_weight *)room;
 }

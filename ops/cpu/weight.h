@@ -30,10 +30,10 @@ static inline const ae_cpu_weight *ae_cpu_weight_of(const ae_weight *w) {
 }
 
 /* Bytes of the header and of what it holds beside the master: with `at_use` not the blocked copies, but small ones all the same. */
-size_t ae_cpu_weight_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols, bool at_use);
+size_t ae_cpu_packed_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols, bool at_use);
 /* Fills `room` from the master: AE_WEIGHT_F32 points at it, BF16 rounds it. Aligned to 64. */
-ae_weight *ae_cpu_weight_pack(void *room, ae_weight_type type, const float *master, ptrdiff_t rows,
-                              ptrdiff_t cols, bool at_use);
+void ae_cpu_pack(const ae_backend *be, void *room, ae_weight_type type, const float *master, ptrdiff_t rows,
+                 ptrdiff_t cols, bool at_use);
 /* Rows [first, first + n) once more, after the master changed; `first` a multiple of AE_WEIGHT_ROWS, and so many unless they are the last.
  * On the calling thread; several blocks of rows at the same time. */
 enum { AE_WEIGHT_ROWS = 64 };

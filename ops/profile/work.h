@@ -9,7 +9,24 @@
 typedef struct {
     double act, weight; /* bytes of an activation; of an element of a packed weight, scales and all */
     double gate;        /* of a gate's weight, which is never kept in integers */
+    bool packs;         /* a packed weight is a copy, not the master */
 } ae_work_types;
+
+/* Bytes of a matrix of activations, of float32, and of packed weights. */
+static inline double ae_work_acts(ae_work_types t, ptrdiff_t rows, ptrdiff_t cols) {
+    return t.act * (double)rows * (double)cols;
+}
+static inline double ae_work_reals(ptrdiff_t rows, ptrdiff_t cols) {
+    return (double)sizeof(float) * (double)rows * (double)cols;
+}
+static inline double ae_work_packed(ae_work_types t, ptrdiff_t rows, ptrdiff_t cols) {
+    return t.weight * (double)rows * (double)cols;
+}
+
+/* Of a composite: its smaller rows say what they did. */
+static inline ae_work ae_work_none(void) {
+    return (ae_work){0};
+}
 
 ae_work ae_work_moved(double read_bytes, double written_bytes);
 /* [M, I] times [O, I]^T; `residual`: a float32 stream in and out. */

@@ -181,20 +181,20 @@ Test(generate, a_failed_check_ends_the_run) {
 
 /* Memory of the device as it is taken and given back. */
 static struct {
-    ae_status (*alloc)(void **ptr, size_t bytes);
-    void (*release)(void *ptr, size_t bytes);
+    ae_status (*alloc)(const ae_backend *be, void **ptr, size_t bytes);
+    void (*release)(const ae_backend *be, void *ptr, size_t bytes);
     size_t held, most;
 } counted;
 
-static ae_status counting_alloc(void **ptr, size_t bytes) {
+static ae_status counting_alloc(const ae_backend *be, void **ptr, size_t bytes) {
     counted.held += bytes;
     counted.most = counted.held > counted.most ? counted.held : counted.most;
-    return counted.alloc(ptr, bytes);
+    return counted.alloc(be, ptr, bytes);
 }
 
-static void counting_release(void *ptr, size_t bytes) {
+static void counting_release(const ae_backend *be, void *ptr, size_t bytes) {
     counted.held -= bytes;
-    counted.release(ptr, bytes);
+    counted.release(be, ptr, bytes);
 }
 
 /* What a plan counts is what is taken, for the longest prompts and for one whose length is known; the answers are the same. */

@@ -356,7 +356,7 @@ Test(generator, answers_of_a_broken_model_say_so) {
     const ae_param *norm = ae_params_find(&r.model.params, "model.final_norm.weight");
     const float bad = NAN;
     cr_assert_not_null(norm);
-    r.be.upload(norm->value, &bad, sizeof bad);
+    r.be.upload(&r.be, norm->value, &bad, sizeof bad);
     ae_generator *g = generator(&r, NULL, 2);
     const ae_answer_settings s = settings(1, 0, MAX_NEW);
     submit(g, 3, 1, &s);

@@ -176,7 +176,7 @@ Test(score, numbers_that_overflow_are_no_score) {
     const ae_param *p = ae_params_find(&f.model.params, "model.layers.0.mlp_block.down_proj.weight");
     float *huge = malloc((size_t)p->n * sizeof *huge);
     for (int64_t i = 0; i < p->n; i++) huge[i] = i % 2 ? 3e38f : -3e38f;
-    f.be.upload(p->value, huge, (size_t)p->n * sizeof *huge);
+    f.be.upload(&f.be, p->value, huge, (size_t)p->n * sizeof *huge);
     ae_model_values_changed(&f.model);
     cr_assert_eq(ae_scorer_new(&scorer, &f.model, 0), AE_OK);
     cr_assert_eq(ae_scorer_run(scorer, f.tokens, f.positions, f.T, &scores), AE_ERR_INPUT);

@@ -46,8 +46,8 @@ static void expect_same_values(const ae_model *a, const ae_model *b) {
         const ae_param *p = &a->params.items[i], *q = ae_params_find(&b->params, p->name);
         const size_t bytes = (size_t)p->n * sizeof(float);
         float *x = malloc(bytes), *y = malloc(bytes);
-        a->be->download(x, p->value, bytes);
-        b->be->download(y, q->value, bytes);
+        a->be->download(a->be, x, p->value, bytes);
+        b->be->download(b->be, y, q->value, bytes);
         cr_assert_eq(memcmp(x, y, bytes), 0, "%s", p->name);
         free(x);
         free(y);

@@ -92,12 +92,12 @@ float *rig_logits(const ae_model *m, const ae_micro_batch *b) {
 float *rig_gradients(const ae_model *m) {
     float *g = malloc(m->grad_bytes);
     cr_assert_not_null(g);
-    m->be->download(g, m->grad_memory, m->grad_bytes);
+    m->be->download(m->be, g, m->grad_memory, m->grad_bytes);
     return g;
 }
 
 void rig_clear_gradients(ae_model *m) {
-    m->be->zero(m->grad_memory, m->grad_bytes);
+    m->be->zero(m->be, m->grad_memory, m->grad_bytes);
 }
 
 double rig_relative(const float *got, const float *want, size_t n) {

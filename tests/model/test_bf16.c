@@ -74,7 +74,7 @@ static void add_gradient(gradient_error *g, const trial *t, const ae_param *p) {
     double difference = 0, norm = 0;
     cr_assert(want != NULL && got != NULL);
     rig_expected_gradient(&t->e, p, want);
-    t->model.be->download(got, p->grad, bytes);
+    t->model.be->download(t->model.be, got, p->grad, bytes);
     for (int64_t i = 0; i < p->n; i++) {
         const double d = (double)got[i] - (double)want[i];
         difference += d * d;

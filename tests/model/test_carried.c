@@ -120,9 +120,9 @@ static void move_values(ae_model *m, const float *direction, double by) {
         const ae_param *p = &m->params.items[i];
         const size_t bytes = (size_t)p->n * sizeof(float);
         float *values = malloc(bytes);
-        m->be->download(values, p->value, bytes);
+        m->be->download(m->be, values, p->value, bytes);
         for (int64_t j = 0; j < p->n; j++) values[j] += (float)(by * (double)direction[at + j]);
-        m->be->upload(p->value, values, bytes);
+        m->be->upload(m->be, p->value, values, bytes);
         at += (p->n + 15) / 16 * 16;
         free(values);
     }

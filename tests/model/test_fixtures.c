@@ -134,7 +134,7 @@ static double check_gradient(const rig_expected *e, const ae_model *m, const ae_
     float *want = malloc(bytes), *got = malloc(bytes);
     cr_assert(want != NULL && got != NULL);
     rig_expected_gradient(e, p, want);
-    m->be->download(got, p->grad, bytes);
+    m->be->download(m->be, got, p->grad, bytes);
     const double error = rig_relative(got, want, (size_t)p->n);
     cr_assert(error < 5e-5, "%s: relative error %g", p->name, error);
     free(want);

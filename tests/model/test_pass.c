@@ -371,9 +371,9 @@ Test(pass, window_as_long_as_the_row_is_no_window) {
 
 /* The n-th allocation fails, every other is the CPU's. */
 static int allocations_left;
-static ae_status (*real_alloc)(void **ptr, size_t bytes);
-static ae_status scarce_alloc(void **ptr, size_t bytes) {
-    if (allocations_left-- > 0) return real_alloc(ptr, bytes);
+static ae_status (*real_alloc)(const ae_backend *be, void **ptr, size_t bytes);
+static ae_status scarce_alloc(const ae_backend *be, void **ptr, size_t bytes) {
+    if (allocations_left-- > 0) return real_alloc(be, ptr, bytes);
     *ptr = NULL;
     return AE_FAIL(AE_ERR_RESOURCE, "no more memory");
 }

@@ -40,7 +40,7 @@ void rig_open(rig *r, const rig_choice *choice) {
 static void release_pieces(rig *r) {
     for (int i = 0; i < r->n_pieces; i++) {
         if (r->pieces[i].bytes > 0)
-            r->be.release(r->pieces[i].ptr, r->pieces[i].bytes);
+            r->be.release(&r->be, r->pieces[i].ptr, r->pieces[i].bytes);
         else
             free(r->pieces[i].ptr);
     }
@@ -76,11 +76,17 @@ void *rig_device(rig *r, size_t bytes) {
     void *p = NULL, *nan = malloc(bytes + 1);
     cr_assert_not_null(nan);
     memset(nan, 0xff, bytes + 1);
-    cr_assert_eq(r->be.alloc(&p, bytes + 1), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(r->be.alloc(&r->be, &p, bytes + 1), AE_OK, "%s", ae_error_message());
     keep(r, p, bytes + 1);
-    r->be.upload(p, nan, bytes + 1);
+    r->be.upload(&r->be, p, nan, bytes + 1);
     free(nan);
     return p;
+}
+
+ae_weight *rig_pack(rig *r, const void *master, ptrdiff_t rows, ptrdiff_t cols) {
+    void *room = rig_device(r, r->be.weight_bytes(&r->be, rows, cols, false));
+    r->be.weight_pack(&r->be, room, master, rows, cols, false);
+    return room;
 }
 
 static uint32_t bits_of(float x) {
@@ -117,13 +123,13 @@ static rig_array array(rig *r, ptrdiff_t n, bool act) {
 
 void rig_write(rig *r, const rig_array *a) {
     if (!narrow(r, a->act)) {
-        r->be.upload(a->dev, a->x, (size_t)a->n * sizeof *a->x);
+        r->be.upload(&r->be, a->dev, a->x, (size_t)a->n * sizeof *a->x);
         return;
     }
     uint16_t *half = malloc((size_t)a->n * sizeof *half + 1);
     cr_assert_not_null(half);
     for (ptrdiff_t i = 0; i < a->n; i++) half[i] = bf16_of(a->x[i]);
-    r->be.upload(a->dev, half, (size_t)a->n * sizeof *half);
+    r->be.upload(&r->be, a->dev, half, (size_t)a->n * sizeof *half);
     free(half);
 }
 
@@ -209,7 +215,7 @@ rig_ints rig_numbers(rig *r, const int32_t *x, ptrdiff_t n) {
     const size_t bytes = (size_t)n * sizeof *x;
     rig_ints a = {n, rig_host(r, bytes), rig_device(r, bytes)};
     memcpy(a.x, x, bytes);
-    r->be.upload(a.dev, x, bytes);
+    r->be.upload(&r->be, a.dev, x, bytes);
     return a;
 }
 
@@ -226,12 +232,12 @@ rig_ints rig_below(rig *r, int32_t limit, ptrdiff_t n) {
 float *rig_read(rig *r, const rig_array *a) {
     float *x = rig_host(r, (size_t)a->n * sizeof *x);
     if (!narrow(r, a->act)) {
-        r->be.download(x, a->dev, (size_t)a->n * sizeof *x);
+        r->be.download(&r->be, x, a->dev, (size_t)a->n * sizeof *x);
         return x;
     }
     uint16_t *half = malloc((size_t)a->n * sizeof *half + 1);
     cr_assert_not_null(half);
-    r->be.download(half, a->dev, (size_t)a->n * sizeof *half);
+    r->be.download(&r->be, half, a->dev, (size_t)a->n * sizeof *half);
     for (ptrdiff_t i = 0; i < a->n; i++) x[i] = of_bf16(half[i]);
     free(half);
     return x;
@@ -392,13 +398,13 @@ void rig_expect_gradient(rig *r, const char *what, const float *got, const rig_a
 }
 
 /* How a run goes: with so many threads; where OpenMP grants one of those asked for, since no region may be active or one is already; and
- * from a thread beside, to which OpenMP would give other threads, with fewer and more of them than the backend has. */
+ * from a thread beside, to which OpenMP would give other threads, with fewer of them and with all. */
 typedef struct {
     int threads;
     enum { HERE, NONE_ACTIVE, NESTED, BESIDE } how;
 } setting;
 static const setting settings[] = {{1, HERE},   {THREADS, HERE}, {THREADS, NONE_ACTIVE},
-                                   {2, NESTED}, {2, BESIDE},     {THREADS + 4, BESIDE}};
+                                   {2, NESTED}, {2, BESIDE},     {THREADS, BESIDE}};
 
 typedef struct {
     rig *r;
@@ -428,7 +434,7 @@ static void *run_beside(void *call_) {
 
 static void run_with(const setting *s, call *c) {
     pthread_t thread;
-    ae_threads_set(s->threads);
+    ae_backend_set_threads(&c->r->be, s->threads);
     switch (s->how) {
     case HERE:
         c->run(c->r, c->context);
@@ -444,7 +450,7 @@ static void run_with(const setting *s, call *c) {
         pthread_join(thread, NULL);
         break;
     }
-    ae_threads_set(THREADS);
+    ae_backend_set_threads(&c->r->be, THREADS);
 }
 
 void rig_expect_same_on_threads(rig *r, const char *what, rig_run *run, void *context,

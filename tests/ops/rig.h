@@ -79,8 +79,9 @@ typedef struct {
     void *dev;
 } rig_ints;
 
-void *rig_host(rig *r, size_t bytes);                      /* zeros */
-void *rig_device(rig *r, size_t bytes);                    /* NaN on every backend */
+void *rig_host(rig *r, size_t bytes);   /* zeros */
+void *rig_device(rig *r, size_t bytes); /* NaN on every backend */
+ae_weight *rig_pack(rig *r, const void *master, ptrdiff_t rows, ptrdiff_t cols);
 rig_array rig_values(rig *r, const float *x, ptrdiff_t n); /* given */
 rig_array rig_normal(rig *r, double scale, ptrdiff_t n);   /* mean 0 */
 rig_array rig_zeros(rig *r, ptrdiff_t n);                  /* a gradient that accumulates */

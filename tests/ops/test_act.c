@@ -34,13 +34,13 @@ static void expect_batch(const ae_backend *be, const uint32_t *bits, ptrdiff_t n
     uint16_t z[BATCH], kept[BATCH + 1];
     memcpy(x, bits, (size_t)n * sizeof *x);
     kept[n] = 77;
-    be->rmsnorm_forward((ae_act *)(void *)z, (ae_act *)(void *)kept, (ae_f32 *)(void *)&rstd,
+    be->rmsnorm_forward(be, (ae_act *)(void *)z, (ae_act *)(void *)kept, (ae_f32 *)(void *)&rstd,
                         (const ae_f32 *)(const void *)x, (const ae_f32 *)(const void *)w, 1, 1, n);
     for (ptrdiff_t i = 0; i < n; i++)
         cr_assert(kept[i] == rounded(bits[i]), "%08x (%g) rounds to %04x, expected %04x", bits[i],
                   (double)x[i], kept[i], rounded(bits[i]));
     cr_assert(kept[n] == 77, "written past the end");
-    be->act_from_f32((ae_act *)(void *)z, (const ae_f32 *)(const void *)x, n);
+    be->act_from_f32(be, (ae_act *)(void *)z, (const ae_f32 *)(const void *)x, n);
     cr_assert(memcmp(z, kept, (size_t)n * sizeof *z) == 0, "a conversion and what rmsnorm keeps differ");
 }
 

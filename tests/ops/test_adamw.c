@@ -27,7 +27,7 @@ static update make(rig *r, ptrdiff_t n, int s, float decay, float grad_scale) {
 
 static void run(rig *r, void *context) {
     update *k = context;
-    r->be.adamw(k->w.dev, k->m.dev, k->v.dev, k->g.dev, k->step, k->n);
+    r->be.adamw(&r->be, k->w.dev, k->m.dev, k->v.dev, k->g.dev, k->step, k->n);
 }
 
 static void reference(update *k) {
@@ -82,6 +82,15 @@ ON_EVERY_BACKEND(adamw, first_update_by_hand) {
                   (double)got[i], want[i]);
 }
 
+/* The sum as it stands on the device, where `before` stood. */
+static double squares_after(rig *r, double before, const rig_array *x, ptrdiff_t n) {
+    void *sum = rig_device(r, sizeof before);
+    r->be.upload(&r->be, sum, &before, sizeof before);
+    r->be.sum_squares(&r->be, sum, x->dev, n);
+    r->be.download(&r->be, &before, sum, sizeof before);
+    return before;
+}
+
 ON_EVERY_BACKEND(adamw, sum_of_squares_is_exact_and_independent_of_threads) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         rig_next(r, "n %td", sizes[i]);
@@ -89,8 +98,8 @@ ON_EVERY_BACKEND(adamw, sum_of_squares_is_exact_and_independent_of_threads) {
         double want = 0, first = 0;
         for (ptrdiff_t j = 0; j < x.n; j++) want += x.d[j] * x.d[j];
         for (int threads = 1; threads <= 3; threads++) {
-            ae_threads_set(threads);
-            const double got = r->be.sum_squares(x.dev, x.n);
+            ae_backend_set_threads(&r->be, threads);
+            const double got = squares_after(r, 0, &x, x.n);
             if (threads == 1) first = got;
             cr_assert(got == first, "%s: %s: %.17g with %d threads, %.17g with 1", r->label, r->where, got,
                       threads, first);
@@ -106,15 +115,19 @@ ON_EVERY_BACKEND(adamw, sum_of_squares_shows_what_is_not_finite) {
     rig_array x = rig_normal(r, 1, 1000);
     x.x[777] = 1e30f;
     rig_write(r, &x);
-    const double large = r->be.sum_squares(x.dev, x.n);
+    const double large = squares_after(r, 0, &x, x.n);
     cr_assert(fabs(large / 1e60 - 1) < 1e-6, "%s: %g", r->label, large);
     x.x[777] = NAN;
     rig_write(r, &x);
-    cr_assert(isnan(r->be.sum_squares(x.dev, x.n)));
+    cr_assert(isnan(squares_after(r, 0, &x, x.n)));
     x.x[777] = INFINITY;
     rig_write(r, &x);
-    cr_assert(isinf(r->be.sum_squares(x.dev, x.n)));
-    cr_assert(r->be.sum_squares(x.dev, 0) == 0);
+    cr_assert(isinf(squares_after(r, 0, &x, x.n)));
+    cr_assert(squares_after(r, 3, &x, 0) == 3);
+    x.x[777] = 0;
+    rig_write(r, &x);
+    const double alone = squares_after(r, 0, &x, x.n);
+    cr_assert(squares_after(r, 0.5, &x, x.n) == 0.5 + alone, "sums are added to");
 }
 
 ON_EVERY_BACKEND(adamw, bits_do_not_depend_on_threads) {
@@ -132,14 +145,13 @@ typedef struct {
 } weight_update;
 
 static ae_weight *pack(rig *r, const rig_array *w, ptrdiff_t rows, ptrdiff_t cols) {
-    return r->be.weight_pack(&r->be, rig_device(r, r->be.weight_bytes(&r->be, rows, cols, false)), w->dev,
-                             rows, cols, false);
+    return rig_pack(r, w->dev, rows, cols);
 }
 
 static void run_both(rig *r, weight_update *k) {
     update *u = &k->at_once;
     k->packed = pack(r, &u->w, k->rows, k->cols);
-    r->be.adamw_weight(k->packed, u->w.dev, u->m.dev, u->v.dev, u->g.dev, u->step, k->rows, k->cols);
+    r->be.adamw_weight(&r->be, k->packed, u->w.dev, u->m.dev, u->v.dev, u->g.dev, u->step, k->rows, k->cols);
     run(r, &k->apart);
     k->again = pack(r, &k->apart.w, k->rows, k->cols);
 }
@@ -151,8 +163,8 @@ static void expect_same_products(rig *r, const weight_update *k) {
                     dx[2] = {rig_act_output(r, M * k->cols), rig_act_output(r, M * k->cols)};
     for (int i = 0; i < 2; i++) {
         const ae_weight *w = i ? k->again : k->packed;
-        r->be.linear_forward(y[i].dev, x.dev, w, NULL, M, k->cols, k->rows);
-        r->be.linear_backward_input(dx[i].dev, x.dev, w, false, M, k->cols, k->rows);
+        r->be.linear_forward(&r->be, y[i].dev, x.dev, w, NULL, M, k->cols, k->rows);
+        r->be.linear_backward_input(&r->be, dx[i].dev, x.dev, w, false, M, k->cols, k->rows);
     }
     rig_expect_bits(r, "y", rig_read(r, &y[0]), rig_read(r, &y[1]), y[0].n);
     rig_expect_bits(r, "dx", rig_read(r, &dx[0]), rig_read(r, &dx[1]), dx[0].n);

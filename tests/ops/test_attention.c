@@ -48,7 +48,7 @@ static attention make(rig *r, ae_attention_dims n, rig_layout layout, double sca
                        rig_act_output(r, Q),
                        rig_act_output(r, KV),
                        rig_act_output(r, KV),
-                       rig_device(r, r->be.attention_scratch_bytes(n, 0)),
+                       rig_device(r, r->be.attention_scratch_bytes(&r->be, n, 0)),
                        NULL,
                        NULL};
 }
@@ -62,14 +62,15 @@ static double complex loss(void *context) {
 
 static void forward(rig *r, void *context) {
     attention *k = context;
-    r->be.attention_forward(k->o.dev, k->lse.dev, NULL, NULL, k->q.dev, k->k.dev, k->v.dev, k->positions.dev,
-                            k->n, k->scratch);
+    r->be.attention_forward(&r->be, k->o.dev, k->lse.dev, NULL, NULL, k->q.dev, k->k.dev, k->v.dev,
+                            k->positions.dev, k->n, k->scratch);
 }
 
 static void backward(rig *r, void *context) {
     attention *k = context;
-    r->be.attention_backward(k->dq.dev, k->dk.dev, k->dv.dev, k->d_o.dev, k->q.dev, k->k.dev, k->v.dev,
-                             k->k_ring, k->v_ring, k->o.dev, k->lse.dev, k->positions.dev, k->n, k->scratch);
+    r->be.attention_backward(&r->be, k->dq.dev, k->dk.dev, k->dv.dev, k->d_o.dev, k->q.dev, k->k.dev,
+                             k->v.dev, k->k_ring, k->v_ring, k->o.dev, k->lse.dev, k->positions.dev, k->n,
+                             k->scratch);
 }
 
 static void reference(attention *k) {
@@ -84,7 +85,7 @@ static void expect_forward(rig *r, ae_attention_dims n, rig_layout layout) {
     const float *o = rig_read(r, &k.o), *lse = rig_read(r, &k.lse);
     rig_expect(r, "o", o, k.o.d, k.o.n, tolerance(r, FORWARD));
     rig_expect(r, "lse", lse, k.lse.d, k.lse.n, tolerance(r, STORED));
-    k.scratch = rig_device(r, r->be.attention_scratch_bytes(k.n, 1));
+    k.scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, k.n, 1));
     rig_write(r, &k.o);
     forward(r, &k);
     rig_expect_bits(r, "o with scratch for inference", rig_read(r, &k.o), o, k.o.n);
@@ -196,7 +197,7 @@ static void step(rig *r, attention *k, const rig_array *k_ring, const rig_array 
     const rig_array values = rig_cut(r, &k->v, n.B, n.T, from, T), out = rig_act_output(r, q.n);
     const rig_array lse = rig_output(r, n.B * T * n.N);
     const rig_ints positions = rig_cut_numbers(r, &k->positions, n.B, n.T, from, T);
-    r->be.attention_forward(out.dev, lse.dev, k_ring->dev, v_ring->dev, q.dev, keys.dev, values.dev,
+    r->be.attention_forward(&r->be, out.dev, lse.dev, k_ring->dev, v_ring->dev, q.dev, keys.dev, values.dev,
                             positions.dev, part, k->scratch);
     rig_paste(o, rig_read(r, &out), n.B, n.T, from, T, n.N * n.H);
 }
@@ -205,7 +206,7 @@ static void step(rig *r, attention *k, const rig_array *k_ring, const rig_array 
 static void expect_in_parts(rig *r, ae_attention_dims n, rig_layout layout, const ptrdiff_t *lengths,
                             size_t count) {
     attention k = make(r, n, layout, 1.5);
-    k.scratch = rig_device(r, r->be.attention_scratch_bytes(k.n, 1));
+    k.scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, k.n, 1));
     const rig_array k_ring = rig_act_output(r, n.B * n.W * n.G * n.H), v_ring = rig_act_output(r, k_ring.n);
     float *o = rig_host(r, (size_t)k.o.n * sizeof *o);
     size_t turn = 0;
@@ -282,12 +283,12 @@ static attention cut(rig *r, const attention *k, ptrdiff_t from, ptrdiff_t T) {
     part.dq = rig_act_output(r, part.q.n);
     part.dk = rig_act_output(r, part.k.n);
     part.dv = rig_act_output(r, part.k.n);
-    part.scratch = rig_device(r, r->be.attention_scratch_bytes(part.n, 0));
+    part.scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, part.n, 0));
     return part;
 }
 
 static void forward_on(rig *r, const attention *k) {
-    r->be.attention_forward(k->o.dev, k->lse.dev, k->k_ring, k->v_ring, k->q.dev, k->k.dev, k->v.dev,
+    r->be.attention_forward(&r->be, k->o.dev, k->lse.dev, k->k_ring, k->v_ring, k->q.dev, k->k.dev, k->v.dev,
                             k->positions.dev, k->n, k->scratch);
 }
 
@@ -344,7 +345,7 @@ ON_EVERY_TYPE(attention, a_step_has_the_same_bits_in_any_batch) {
     for (k.n.B = 6; k.n.B > 0; k.n.B--) {
         rig_write(r, &k_ring);
         rig_write(r, &v_ring);
-        r->be.attention_forward(k.o.dev, k.lse.dev, k_ring.dev, v_ring.dev, k.q.dev, k.k.dev, k.v.dev,
+        r->be.attention_forward(&r->be, k.o.dev, k.lse.dev, k_ring.dev, v_ring.dev, k.q.dev, k.k.dev, k.v.dev,
                                 k.positions.dev, k.n, k.scratch);
         const float *o = rig_read(r, &k.o);
         if (!all) all = o;

@@ -82,8 +82,7 @@ static int list_parameters(parameter *list, kind which, const ae_block_dims *n) 
 
 static void *packed(rig *r, const rig_array *w, ptrdiff_t rows) {
     const ptrdiff_t cols = w->n / rows;
-    const size_t bytes = r->be.weight_bytes(&r->be, rows, cols, false);
-    return r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, w->dev, rows, cols, false);
+    return rig_pack(r, w->dev, rows, cols);
 }
 
 static void make_parameters(rig *r, branch *k) {
@@ -98,15 +97,17 @@ static void make_parameters(rig *r, branch *k) {
 
 static ae_block_batch batch_of(rig *r, const ae_block_dims *n, const rig_ints *positions) {
     const rig_array cosines = rig_output(r, positions->n * n->R / 2), sines = rig_output(r, cosines.n);
-    r->be.rope_table(cosines.dev, sines.dev, positions->dev, theta, positions->n, n->R);
+    r->be.rope_table(&r->be, cosines.dev, sines.dev, positions->dev, theta, positions->n, n->R);
     return (ae_block_batch){positions->dev, cosines.dev, sines.dev};
 }
 
+typedef size_t bytes_fn(const ae_backend *be, const ae_block_dims *n);
+
 static void make_rooms(rig *r, branch *k) {
-    ae_block_bytes_fn *const saved[] = {r->be.recurrent_saved_bytes, r->be.attention_block_saved_bytes,
-                                        r->be.mlp_saved_bytes};
-    ae_block_bytes_fn *const scratch[] = {r->be.recurrent_scratch_bytes, r->be.attention_block_scratch_bytes,
-                                          r->be.mlp_scratch_bytes};
+    bytes_fn *const saved[] = {r->be.recurrent_saved_bytes, r->be.attention_block_saved_bytes,
+                               r->be.mlp_saved_bytes};
+    bytes_fn *const scratch[] = {r->be.recurrent_scratch_bytes, r->be.attention_block_scratch_bytes,
+                                 r->be.mlp_scratch_bytes};
     k->saved = rig_device(r, saved[k->kind](&r->be, &k->n));
     k->scratch = rig_device(r, scratch[k->kind](&r->be, &k->n));
 }

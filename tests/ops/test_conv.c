@@ -44,13 +44,13 @@ static double complex loss(void *context) {
 
 static void forward(rig *r, void *context) {
     taps *k = context;
-    r->be.conv_forward(k->y.dev, NULL, k->x.dev, k->w.dev, k->bias.dev, k->positions.dev, k->n);
+    r->be.conv_forward(&r->be, k->y.dev, NULL, k->x.dev, k->w.dev, k->bias.dev, k->positions.dev, k->n);
 }
 
 static void backward(rig *r, void *context) {
     taps *k = context;
-    r->be.conv_backward(k->dx.dev, k->dw.dev, k->dbias.dev, k->dy.dev, k->x.dev, k->past.dev, k->w.dev,
-                        k->positions.dev, k->n);
+    r->be.conv_backward(&r->be, k->dx.dev, k->dw.dev, k->dbias.dev, k->dy.dev, k->x.dev, k->past.dev,
+                        k->w.dev, k->positions.dev, k->n);
 }
 
 ON_EVERY_TYPE(conv, forward_is_the_reference) {
@@ -111,10 +111,12 @@ ON_EVERY_TYPE(conv, gradients_accumulate_and_null_is_skipped) {
         rig_expect_sum(r, "dbias", rig_read(r, &k.dbias), k.dbias.x, dbias, k.dbias.n);
         rig_expect_bits(r, "dx", rig_read(r, &k.dx), dx, k.dx.n);
         rig_write(r, &k.dw);
-        r->be.conv_backward(k.dx.dev, k.dw.dev, NULL, k.dy.dev, k.x.dev, NULL, k.w.dev, k.positions.dev, k.n);
+        r->be.conv_backward(&r->be, k.dx.dev, k.dw.dev, NULL, k.dy.dev, k.x.dev, NULL, k.w.dev,
+                            k.positions.dev, k.n);
         rig_expect_bits(r, "dw without dbias", rig_read(r, &k.dw), sum, k.dw.n);
         rig_write(r, &k.dx);
-        r->be.conv_backward(k.dx.dev, NULL, NULL, k.dy.dev, k.x.dev, NULL, k.w.dev, k.positions.dev, k.n);
+        r->be.conv_backward(&r->be, k.dx.dev, NULL, NULL, k.dy.dev, k.x.dev, NULL, k.w.dev, k.positions.dev,
+                            k.n);
         rig_expect_bits(r, "dx alone", rig_read(r, &k.dx), dx, k.dx.n);
     }
 }
@@ -128,7 +130,7 @@ static void expect_split(rig *r, taps *k, ptrdiff_t cut) {
         const ptrdiff_t from = part ? cut : 0, T = part ? n.T - cut : cut;
         const rig_array x = rig_cut(r, &k->x, n.B, n.T, from, T), out = rig_act_output(r, x.n);
         const rig_ints positions = rig_cut_numbers(r, &k->positions, n.B, n.T, from, T);
-        r->be.conv_forward(out.dev, state.dev, x.dev, k->w.dev, k->bias.dev, positions.dev,
+        r->be.conv_forward(&r->be, out.dev, state.dev, x.dev, k->w.dev, k->bias.dev, positions.dev,
                            (ae_conv_dims){n.B, T, n.C, n.K});
         rig_paste(y, rig_read(r, &out), n.B, n.T, from, T, n.C);
     }
@@ -164,7 +166,7 @@ ON_EVERY_TYPE(conv, state_is_read_as_far_as_the_document_reaches) {
         for (ptrdiff_t unseen = 0; unseen < (n.K - 1 - b) * n.C; unseen++)
             past.x[b * (n.K - 1) * n.C + unseen] = NAN;
     rig_write(r, &past);
-    r->be.conv_forward(k.y.dev, past.dev, k.x.dev, k.w.dev, k.bias.dev, k.positions.dev, n);
+    r->be.conv_forward(&r->be, k.y.dev, past.dev, k.x.dev, k.w.dev, k.bias.dev, k.positions.dev, n);
     ref_conv(k.y.d, past.d, k.x.d, k.w.d, k.bias.d, positions, n.B, n.T, n.C, n.K);
     rig_expect(r, "y", rig_read(r, &k.y), k.y.d, k.y.n, tolerance(r, FORWARD));
 }

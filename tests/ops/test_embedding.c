@@ -34,15 +34,14 @@ static double complex loss(void *context) {
 
 static void backward(rig *r, void *context) {
     lookup *k = context;
-    r->be.embedding_backward(k->dtable.dev, k->dx.dev, k->tokens.dev, scale, k->M, k->D);
+    r->be.embedding_backward(&r->be, k->dtable.dev, k->dx.dev, k->tokens.dev, scale, k->M, k->D);
 }
 
 ON_EVERY_BACKEND(embedding, forward_is_the_reference) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         lookup k = make(r, i);
-        void *room = rig_device(r, r->be.weight_bytes(&r->be, sizes[i].V, k.D, false));
-        const ae_weight *table = r->be.weight_pack(&r->be, room, k.table.dev, sizes[i].V, k.D, false);
-        r->be.embedding_forward(k.x.dev, table, k.tokens.dev, scale, k.M, k.D);
+        const ae_weight *table = rig_pack(r, k.table.dev, sizes[i].V, k.D);
+        r->be.embedding_forward(&r->be, k.x.dev, table, k.tokens.dev, scale, k.M, k.D);
         ref_embedding(k.x.d, k.table.d, k.tokens.x, (double)scale, k.M, k.D);
         rig_expect(r, "x", rig_read(r, &k.x), k.x.d, k.x.n, tolerance[FORWARD]);
     }
@@ -63,7 +62,7 @@ ON_EVERY_BACKEND(embedding, gradient_accumulates_and_null_is_skipped) {
     k.dtable = rig_normal(r, 1, k.dtable.n);
     backward(r, &k);
     rig_expect_sum(r, "dtable", rig_read(r, &k.dtable), k.dtable.x, gradient, k.dtable.n);
-    r->be.embedding_backward(NULL, k.dx.dev, k.tokens.dev, scale, k.M, k.D);
+    r->be.embedding_backward(&r->be, NULL, k.dx.dev, k.tokens.dev, scale, k.M, k.D);
 }
 
 ON_EVERY_BACKEND(embedding, bits_do_not_depend_on_threads) {

@@ -31,8 +31,7 @@ static product make(rig *r, ptrdiff_t M, ptrdiff_t C, ptrdiff_t N) {
                  rig_zeros(r, W),
                  rig_zeros(r, C),
                  NULL};
-    const size_t bytes = r->be.weight_bytes(&r->be, N * S, S, false);
-    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, k.w.dev, N * S, S, false);
+    k.packed = rig_pack(r, k.w.dev, N * S, S);
     return k;
 }
 
@@ -44,13 +43,13 @@ static double complex loss(void *context) {
 
 static void forward(rig *r, void *context) {
     product *k = context;
-    r->be.gates_forward(k->y.dev, k->x.dev, k->packed, k->bias.dev, k->M, k->C, k->N);
+    r->be.gates_forward(&r->be, k->y.dev, k->x.dev, k->packed, k->bias.dev, k->M, k->C, k->N);
 }
 
 static void backward(rig *r, void *context) {
     product *k = context;
-    r->be.gates_backward_input(k->dx.dev, k->dy.dev, k->packed, k->add, k->M, k->C, k->N);
-    r->be.gates_backward_weight(k->dw.dev, k->dbias.dev, k->dy.dev, k->x.dev, k->M, k->C, k->N);
+    r->be.gates_backward_input(&r->be, k->dx.dev, k->dy.dev, k->packed, k->add, k->M, k->C, k->N);
+    r->be.gates_backward_weight(&r->be, k->dw.dev, k->dbias.dev, k->dy.dev, k->x.dev, k->M, k->C, k->N);
 }
 
 ON_EVERY_BACKEND(gates, forward_is_the_reference) {
@@ -94,9 +93,9 @@ ON_EVERY_BACKEND(gates, null_gradients_are_skipped) {
     const float *dw = rig_read(r, &k.dw), *dbias = rig_read(r, &k.dbias);
     rig_write(r, &k.dw);
     rig_write(r, &k.dbias);
-    r->be.gates_backward_weight(k.dw.dev, NULL, k.dy.dev, k.x.dev, k.M, k.C, k.N);
-    r->be.gates_backward_weight(NULL, k.dbias.dev, k.dy.dev, k.x.dev, k.M, k.C, k.N);
-    r->be.gates_backward_weight(NULL, NULL, k.dy.dev, k.x.dev, k.M, k.C, k.N);
+    r->be.gates_backward_weight(&r->be, k.dw.dev, NULL, k.dy.dev, k.x.dev, k.M, k.C, k.N);
+    r->be.gates_backward_weight(&r->be, NULL, k.dbias.dev, k.dy.dev, k.x.dev, k.M, k.C, k.N);
+    r->be.gates_backward_weight(&r->be, NULL, NULL, k.dy.dev, k.x.dev, k.M, k.C, k.N);
     rig_expect_bits(r, "dw alone", rig_read(r, &k.dw), dw, k.dw.n);
     rig_expect_bits(r, "dbias alone", rig_read(r, &k.dbias), dbias, k.dbias.n);
 }

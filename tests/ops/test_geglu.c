@@ -31,12 +31,12 @@ static double complex loss(void *context) {
 
 static void forward(rig *r, void *context) {
     pairs *k = context;
-    r->be.geglu_forward(k->y.dev, k->gate.dev, k->up.dev, k->n);
+    r->be.geglu_forward(&r->be, k->y.dev, k->gate.dev, k->up.dev, k->n);
 }
 
 static void backward(rig *r, void *context) {
     pairs *k = context;
-    r->be.geglu_backward(k->dgate.dev, k->dup.dev, k->y.dev, k->dy.dev, k->gate.dev, k->up.dev, k->n);
+    r->be.geglu_backward(&r->be, k->dgate.dev, k->dup.dev, k->y.dev, k->dy.dev, k->gate.dev, k->up.dev, k->n);
 }
 
 ON_EVERY_TYPE(geglu, forward_is_the_reference) {

@@ -1,5 +1,5 @@
 #include "core/machine.h"
-#include "core/threads.h"
+#include "ops/backend.h"
 #include "ops/cpu/blocked.h"
 #include "ops/cpu/gemm.h"
 #include "ops/cpu/gemm_bf16.h"
@@ -10,6 +10,9 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Products ask it for nothing but the number of threads. */
+static ae_backend team = {.threads = 2};
 
 /* Products on every instruction set and engine that this machine has: the choice is made once in a process, and every test is one. */
 static void choose(const char *isa, ae_isa least, const char *products) {
@@ -179,9 +182,9 @@ static void try(const product *p) {
     for (int serial = 0; serial < 2; serial++) {
         made d = make(p);
         if (serial)
-            ae_gemm_serial(&d.g);
+            ae_gemm_serial(&team, &d.g);
         else
-            ae_gemm(&d.g);
+            ae_gemm(&team, &d.g);
         expect_product(&d);
         made_free(&d);
     }
@@ -243,10 +246,11 @@ static void expect_same_bits(const made *x, const made *y) {
     cr_assert(memcmp(x->g.c, y->g.c, bytes) == 0);
 }
 
-static void expect_bits(const product *p, const made *one, void run(const ae_gemm_args *)) {
+static void expect_bits(const product *p, const made *one,
+                        void run(const ae_backend *, const ae_gemm_args *)) {
     seed = 7;
     made more = make(p);
-    run(&more.g);
+    run(&team, &more.g);
     expect_same_bits(one, &more);
     made_free(&more);
 }
@@ -254,12 +258,12 @@ static void expect_bits(const product *p, const made *one, void run(const ae_gem
 /* Where no region may be active OpenMP grants one thread, while a library still counts those asked for. */
 static void expect_threads_do_not_matter(product p) {
     const int levels = omp_get_max_active_levels();
-    ae_threads_set(1);
+    ae_backend_set_threads(&team, 1);
     seed = 7;
     made one = make(&p);
-    ae_gemm(&one.g);
+    ae_gemm(&team, &one.g);
     for (int threads = 2; threads <= 3; threads++) {
-        ae_threads_set(threads);
+        ae_backend_set_threads(&team, threads);
         omp_set_num_threads(threads);
         expect_bits(&p, &one, ae_gemm);
     }
@@ -274,7 +278,7 @@ static void expect_calling_thread_suffices(product p) {
     omp_set_num_threads(1);
     seed = 7;
     made one = make(&p);
-    ae_gemm_serial(&one.g);
+    ae_gemm_serial(&team, &one.g);
     omp_set_num_threads(3);
     expect_bits(&p, &one, ae_gemm_serial);
     omp_set_max_active_levels(0);
@@ -310,14 +314,14 @@ ON_EVERY_ENGINE(bits_do_not_depend_on_threads) {
 static void expect_rows_alone_have_the_same_bits(void) {
     const product p = {.m = 600, .n = 70, .k = 800, .alpha = 1, .a_type = AE_ELEM_BF16, .trans_b = true};
     made all = make(&p);
-    ae_gemm(&all.g);
+    ae_gemm(&team, &all.g);
     float *few = malloc((size_t)all.g.ldc * 17 * sizeof *few);
     for (ptrdiff_t i = 0; i + 17 <= p.m; i += 100) {
         ae_gemm_args g = all.g;
         g.m = 17;
         g.a.at = (const uint16_t *)all.g.a.at + i * g.a.ld;
         g.c = few;
-        ae_gemm(&g);
+        ae_gemm(&team, &g);
         for (ptrdiff_t r = 0; r < g.m; r++)
             cr_assert(
                 memcmp(few + r * g.ldc, (float *)all.g.c + (i + r) * g.ldc, (size_t)p.n * sizeof *few) == 0);
@@ -346,7 +350,7 @@ ON_EVERY_ENGINE(many_at_once_are_each_alone) {
         d[i] = make(&p[i]);
         g[i] = d[i].g;
     }
-    ae_gemm_many(g, 3);
+    ae_gemm_many(&team, g, 3);
     for (int i = 0; i < 3; i++) {
         expect_product(&d[i]);
         made_free(&d[i]);
@@ -367,19 +371,19 @@ static ae_gemm_operand unpacked(float *rows, uint16_t *panels, const ae_cpu_weig
 static void try_panels(product p, ae_weight_type type) {
     made d = make(&p);
     const ae_weight_shape shape = {.type = type, .rows = p.n, .cols = p.k, .group = 32};
-    ae_weight *w =
-        ae_cpu_panels_init(aligned_alloc(64, (ae_cpu_panels_bytes(&shape) + 63) / 64 * 64), &shape);
+    ae_weight *w = aligned_alloc(64, (ae_cpu_compact_bytes(&team, &shape) + 63) / 64 * 64);
+    ae_cpu_compact_init(&team, w, &shape);
     float *rows = malloc((size_t)(p.n * p.k) * sizeof *rows), *c = calloc((size_t)(p.m * d.g.ldc), sizeof *c);
     uint16_t *panels = aligned_alloc(64, (size_t)ae_blocked_elements(p.k, p.n) * sizeof *panels);
     for (ptrdiff_t j = 0; j < p.n; j++)
         memcpy(rows + j * p.k, d.b.x + j * d.g.b.ld, (size_t)p.k * sizeof *rows);
-    ae_cpu_panels_put(w, 0, p.n, rows, NULL);
+    ae_cpu_compact_put(&team, w, 0, p.n, rows, NULL);
     d.g.b = unpacked(rows, panels, ae_cpu_weight_of(w));
-    ae_gemm(&d.g);
+    ae_gemm(&team, &d.g);
     ae_gemm_args g = d.g;
     g.b = ae_weight_operand(ae_cpu_weight_of(w), true);
     g.c = c;
-    ae_gemm(&g);
+    ae_gemm(&team, &g);
     for (ptrdiff_t r = 0; r < p.m; r++)
         cr_assert(memcmp(c + r * g.ldc, (float *)d.g.c + r * g.ldc, (size_t)p.n * sizeof *c) == 0);
     free(w);
@@ -399,7 +403,7 @@ ON_EVERY_ENGINE(panels_are_what_they_stand_for) {
 }
 
 /* B in the library's layout, from every form that it is packed from; every engine reads it. */
-static void try_blocked(product p, void (*multiply)(const ae_gemm_args *g)) {
+static void try_blocked(product p, void (*multiply)(const ae_backend *be, const ae_gemm_args *g)) {
     made d = make(&p);
     const ae_gemm_operand b = d.g.b;
     const ptrdiff_t k = p.k, n = p.n, depth = ae_blocked_depth(k);
@@ -408,7 +412,7 @@ static void try_blocked(product p, void (*multiply)(const ae_gemm_args *g)) {
     for (ptrdiff_t j = 0; j < n; j += AE_BLOCKED_COLS)
         ae_blocked_pack(panels + j * depth, &d.g.b, k, j, ae_min(AE_BLOCKED_COLS, n - j));
     d.g.b = ae_blocked_operand(panels, k);
-    multiply(&d.g);
+    multiply(&team, &d.g);
     d.g.b = b;
     expect_product(&d);
     free(panels);
@@ -435,8 +439,8 @@ ON_EVERY_ENGINE(blocked_right_factors) {
         }
 }
 
-static void multiply_by_library(const ae_gemm_args *g) {
-    cr_assert(ae_gemm_bf16(g), "%td x %td x %td: left to slower kernels", g->m, g->n, g->k);
+static void multiply_by_library(const ae_backend *be, const ae_gemm_args *g) {
+    cr_assert(ae_gemm_bf16(be, g), "%td x %td x %td: left to slower kernels", g->m, g->n, g->k);
 }
 
 /* The library has kernels only for some layouts, and what it refuses is a correct product at half the speed or less. */
@@ -469,8 +473,8 @@ static void try_rounded(product p) {
         ae_blocked_pack(panels + j * ae_blocked_depth(p.k), &d.g.b, p.k, j, ae_min(AE_BLOCKED_COLS, p.n - j));
     d.g.b = ae_blocked_operand(panels, p.k);
     e.g.b.rounded = true;
-    ae_gemm(&d.g);
-    ae_gemm_many((ae_gemm_args[]){e.g}, 1);
+    ae_gemm(&team, &d.g);
+    ae_gemm_many(&team, (ae_gemm_args[]){e.g}, 1);
     expect_same_bits(&d, &e);
     free(panels);
     made_free(&d);
@@ -503,7 +507,7 @@ ON_EVERY_ENGINE(large_gradients_of_weights) {
                        .b_type = AE_ELEM_BF16,
                        .trans_a = true};
     made d = make(&p);
-    ae_gemm(&d.g);
+    ae_gemm(&team, &d.g);
     for (ptrdiff_t i = 0; i < p.m; i += 19)
         for (ptrdiff_t j = i % 7; j < p.n; j += 7) {
             double size;

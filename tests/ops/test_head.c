@@ -40,7 +40,6 @@ static float weight_of(rig *r, mask which, ptrdiff_t m) {
 
 static head make(rig *r, ae_head_dims n, mask which) {
     rig_next(r, "M %td D %td V %td cap %g mask %d", n.M, n.D, n.V, (double)n.cap, (int)which);
-    const size_t bytes = r->be.weight_bytes(&r->be, n.V, n.D, false);
     float *weights = rig_host(r, (size_t)n.M * sizeof *weights);
     for (ptrdiff_t m = 0; m < n.M; m++) weights[m] = weight_of(r, which, m);
     head k = {n,
@@ -53,9 +52,8 @@ static head make(rig *r, ae_head_dims n, mask which) {
               rig_act_output(r, n.M * n.D),
               rig_zeros(r, n.V * n.D),
               NULL,
-              rig_device(r, r->be.head_scratch_bytes(n))};
-    k.packed =
-        r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, k.table.dev, n.V, n.D, false);
+              rig_device(r, r->be.head_scratch_bytes(&r->be, n))};
+    k.packed = rig_pack(r, k.table.dev, n.V, n.D);
     return k;
 }
 
@@ -68,14 +66,14 @@ static double complex loss(void *context) {
 
 static void train(rig *r, void *context) {
     head *k = context;
-    r->be.head_loss(k->nll.dev, k->dz.dev, k->dtable.dev, k->z.dev, k->packed, k->targets.dev, k->weights.dev,
-                    k->grad_scale, k->n, k->scratch);
+    r->be.head_loss(&r->be, k->nll.dev, k->dz.dev, k->dtable.dev, k->z.dev, k->packed, k->targets.dev,
+                    k->weights.dev, k->grad_scale, k->n, k->scratch);
 }
 
 static void score(rig *r, void *context) {
     head *k = context;
-    r->be.head_score(k->nll.dev, NULL, NULL, 0, k->z.dev, k->packed, k->targets.dev, k->weights.dev, k->n,
-                     k->scratch);
+    r->be.head_score(&r->be, k->nll.dev, NULL, NULL, 0, k->z.dev, k->packed, k->targets.dev, k->weights.dev,
+                     k->n, k->scratch);
 }
 
 static void reference(head *k) {
@@ -117,7 +115,7 @@ ON_EVERY_TYPE(head, gradient_accumulates_and_null_is_skipped) {
         rig_expect_sum(r, "dtable", rig_read(r, &k.dtable), k.dtable.x, dtable, k.dtable.n);
         rig_expect_bits(r, "dz", rig_read(r, &k.dz), dz, k.dz.n);
         rig_write(r, &k.dz);
-        r->be.head_loss(k.nll.dev, k.dz.dev, NULL, k.z.dev, k.packed, k.targets.dev, k.weights.dev,
+        r->be.head_loss(&r->be, k.nll.dev, k.dz.dev, NULL, k.z.dev, k.packed, k.targets.dev, k.weights.dev,
                         k.grad_scale, k.n, k.scratch);
         rig_expect_bits(r, "dz without dtable", rig_read(r, &k.dz), dz, k.dz.n);
     }
@@ -204,9 +202,9 @@ static void expect_top(rig *r, head *k, ptrdiff_t top) {
     int32_t *ids = rig_host(r, (size_t)(M * top) * sizeof *ids);
     for (ptrdiff_t i = 0; i < M * top; i++) ids[i] = -7;
     const rig_ints best_ids = rig_numbers(r, ids, M * top);
-    r->be.head_score(k->nll.dev, best_ids.dev, best.dev, top, k->z.dev, k->packed, k->targets.dev,
+    r->be.head_score(&r->be, k->nll.dev, best_ids.dev, best.dev, top, k->z.dev, k->packed, k->targets.dev,
                      k->weights.dev, k->n, k->scratch);
-    r->be.download(ids, best_ids.dev, (size_t)(M * top) * sizeof *ids);
+    r->be.download(&r->be, ids, best_ids.dev, (size_t)(M * top) * sizeof *ids);
     const double *p = log_probabilities(r, k);
     double *want = rig_host(r, (size_t)(M * top) * sizeof *want);
     for (ptrdiff_t m = 0; m < M; m++)
@@ -239,10 +237,9 @@ ON_EVERY_TYPE(head, smaller_id_first_among_equals) {
     for (ptrdiff_t j = 0; j < k.z.n; j++) k.z.x[j] = (float)(int)(4 * rig_random(r) - 2);
     for (ptrdiff_t j = 0; j < k.table.n; j++) k.table.x[j] = (float)(int)(4 * rig_random(r) - 2);
     const rig_array table = rig_values(r, k.table.x, k.table.n);
-    const size_t bytes = r->be.weight_bytes(&r->be, 50, 4, false);
     k.z = rig_act_values(r, k.z.x, k.z.n);
     k.table = table;
-    k.packed = r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, table.dev, 50, 4, false);
+    k.packed = rig_pack(r, table.dev, 50, 4);
     expect_top(r, &k, 50);
 }
 
@@ -252,11 +249,11 @@ ON_EVERY_TYPE(head, logits_are_the_reference_whatever_the_batch) {
         k.n.M = ae_min(k.n.M, AE_LINEAR_FEW);
         const rig_array logits = rig_output(r, k.n.M * k.n.V);
         ref_logits(logits.d, k.z.d, k.table.d, (double)k.n.cap, k.n.M, k.n.D, k.n.V);
-        r->be.head_logits(logits.dev, k.z.dev, k.packed, k.n);
+        r->be.head_logits(&r->be, logits.dev, k.z.dev, k.packed, k.n);
         const float *all = rig_read(r, &logits);
         rig_expect(r, "logits", all, logits.d, logits.n, tolerance(r, LOGITS));
         for (k.n.M--; k.n.M > 0; k.n.M--) {
-            r->be.head_logits(logits.dev, k.z.dev, k.packed, k.n);
+            r->be.head_logits(&r->be, logits.dev, k.z.dev, k.packed, k.n);
             rig_expect_bits(r, "logits of fewer", rig_read(r, &logits), all, k.n.M * k.n.V);
         }
     }
@@ -276,7 +273,7 @@ ON_EVERY_TYPE(head, scratch_for_more_rows_holds_fewer) {
     for (size_t i = 0; i < COUNT(vocabularies); i++) {
         size_t before = 0;
         for (ptrdiff_t M = 1; M < 6000; M += 13) {
-            const size_t bytes = r->be.head_scratch_bytes((ae_head_dims){M, 8, vocabularies[i], 0});
+            const size_t bytes = r->be.head_scratch_bytes(&r->be, (ae_head_dims){M, 8, vocabularies[i], 0});
             cr_assert_geq(bytes, before, "V %td M %td", vocabularies[i], M);
             before = bytes;
         }

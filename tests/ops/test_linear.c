@@ -17,8 +17,7 @@ typedef struct {
 } product;
 
 static ae_weight *pack(rig *r, const rig_array *w, ptrdiff_t rows, ptrdiff_t cols) {
-    const size_t bytes = r->be.weight_bytes(&r->be, rows, cols, false);
-    return r->be.weight_pack(&r->be, bytes > 0 ? rig_device(r, bytes) : NULL, w->dev, rows, cols, false);
+    return rig_pack(r, w->dev, rows, cols);
 }
 
 static product make(rig *r, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
@@ -50,19 +49,20 @@ static double complex loss(void *context) {
 
 static void forward(rig *r, void *context) {
     product *k = context;
-    r->be.linear_forward(k->y.dev, k->x.dev, k->packed, k->bias_given ? k->bias.dev : NULL, k->M, k->I, k->O);
+    r->be.linear_forward(&r->be, k->y.dev, k->x.dev, k->packed, k->bias_given ? k->bias.dev : NULL, k->M,
+                         k->I, k->O);
 }
 
 static void forward_residual(rig *r, void *context) {
     product *k = context;
-    r->be.linear_residual(k->y.dev, k->residual.dev, k->x.dev, k->packed, k->bias_given ? k->bias.dev : NULL,
-                          k->M, k->I, k->O);
+    r->be.linear_residual(&r->be, k->y.dev, k->residual.dev, k->x.dev, k->packed,
+                          k->bias_given ? k->bias.dev : NULL, k->M, k->I, k->O);
 }
 
 static void backward(rig *r, void *context) {
     product *k = context;
-    r->be.linear_backward_input(k->dx.dev, k->dy.dev, k->packed, k->add, k->M, k->I, k->O);
-    r->be.linear_backward_weight(k->dw.dev, k->dbias.dev, k->dy.dev, k->x.dev, k->M, k->I, k->O);
+    r->be.linear_backward_input(&r->be, k->dx.dev, k->dy.dev, k->packed, k->add, k->M, k->I, k->O);
+    r->be.linear_backward_weight(&r->be, k->dw.dev, k->dbias.dev, k->dy.dev, k->x.dev, k->M, k->I, k->O);
 }
 
 ON_EVERY_BACKEND(linear, forward_is_the_reference) {
@@ -141,9 +141,9 @@ ON_EVERY_BACKEND(linear, null_gradients_are_skipped) {
     const float *dw = rig_read(r, &k.dw), *dbias = rig_read(r, &k.dbias);
     rig_write(r, &k.dw);
     rig_write(r, &k.dbias);
-    r->be.linear_backward_weight(k.dw.dev, NULL, k.dy.dev, k.x.dev, k.M, k.I, k.O);
-    r->be.linear_backward_weight(NULL, k.dbias.dev, k.dy.dev, k.x.dev, k.M, k.I, k.O);
-    r->be.linear_backward_weight(NULL, NULL, k.dy.dev, k.x.dev, k.M, k.I, k.O);
+    r->be.linear_backward_weight(&r->be, k.dw.dev, NULL, k.dy.dev, k.x.dev, k.M, k.I, k.O);
+    r->be.linear_backward_weight(&r->be, NULL, k.dbias.dev, k.dy.dev, k.x.dev, k.M, k.I, k.O);
+    r->be.linear_backward_weight(&r->be, NULL, NULL, k.dy.dev, k.x.dev, k.M, k.I, k.O);
     rig_expect_bits(r, "dw alone", rig_read(r, &k.dw), dw, k.dw.n);
     rig_expect_bits(r, "dbias alone", rig_read(r, &k.dbias), dbias, k.dbias.n);
 }

@@ -60,11 +60,12 @@ static void round_values(rig *r, product *k) {
 }
 
 static ae_weight *compact(rig *r, const ae_weight_shape *s, const float *values, const uint16_t *scales) {
-    ae_weight *w = r->be.compact_init(rig_device(r, r->be.compact_bytes(s)), s);
+    ae_weight *w = rig_device(r, r->be.compact_bytes(&r->be, s));
+    r->be.compact_init(&r->be, w, s);
     const ptrdiff_t piece = s->parts > 0 ? s->rows : 48,
                     groups = s->group > 0 ? ae_ceil_div(s->cols, s->group) : 0;
     for (ptrdiff_t first = 0; first < s->rows; first += piece)
-        r->be.compact_put(w, first, ae_min(piece, s->rows - first), values + first * s->cols,
+        r->be.compact_put(&r->be, w, first, ae_min(piece, s->rows - first), values + first * s->cols,
                           scales ? scales + first * groups : NULL);
     return w;
 }
@@ -87,7 +88,7 @@ static product make(rig *r, size_t form, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) 
 
 static void forward(rig *r, void *context) {
     product *k = context;
-    r->be.linear_forward(k->y.dev, k->x.dev, k->packed, k->bias.dev, k->M, k->I, k->O);
+    r->be.linear_forward(&r->be, k->y.dev, k->x.dev, k->packed, k->bias.dev, k->M, k->I, k->O);
 }
 
 ON_EVERY_BACKEND(panels, product_is_that_of_the_rounded_weights) {
@@ -99,7 +100,8 @@ ON_EVERY_BACKEND(panels, product_is_that_of_the_rounded_weights) {
                 forward(r, &k);
                 ref_linear(k.y.d, NULL, k.x.d, k.w.d, k.bias.d, k.M, k.I, k.O);
                 rig_expect(r, "y", rig_read(r, &k.y), k.y.d, k.y.n, forms[f].tolerance);
-                r->be.linear_residual(k.y.dev, k.residual.dev, k.x.dev, k.packed, NULL, k.M, k.I, k.O);
+                r->be.linear_residual(&r->be, k.y.dev, k.residual.dev, k.x.dev, k.packed, NULL, k.M, k.I,
+                                      k.O);
                 ref_linear(k.y.d, k.residual.d, k.x.d, k.w.d, NULL, k.M, k.I, k.O);
                 rig_expect(r, "out", rig_read(r, &k.y), k.y.d, k.y.n, forms[f].tolerance);
             }
@@ -150,7 +152,7 @@ ON_EVERY_BACKEND(panels, gates_are_those_of_the_rounded_weights) {
         const ae_weight_shape shape = {AE_WEIGHT_BF16, C, S, N, 0};
         const ae_weight *packed = compact(r, &shape, w.x, NULL);
         for (ptrdiff_t j = 0; j < w.n; j++) w.d[j] = (double)value_of(bf16_of(w.x[j]));
-        r->be.gates_forward(y.dev, x.dev, packed, bias.dev, M, C, N);
+        r->be.gates_forward(&r->be, y.dev, x.dev, packed, bias.dev, M, C, N);
         ref_gates(y.d, x.d, w.d, bias.d, M, C, N);
         rig_expect(r, "y", rig_read(r, &y), y.d, y.n, 2e-6);
     }
@@ -163,7 +165,7 @@ ON_EVERY_BACKEND(panels, embedding_rows_are_the_rounded_weights) {
         const ptrdiff_t n = COUNT(tokens);
         const rig_ints ids = rig_numbers(r, tokens, n);
         rig_array x = rig_output(r, n * k.I);
-        r->be.embedding_forward(x.dev, k.packed, ids.dev, 2.0f, n, k.I);
+        r->be.embedding_forward(&r->be, x.dev, k.packed, ids.dev, 2.0f, n, k.I);
         for (ptrdiff_t m = 0; m < n; m++)
             for (ptrdiff_t i = 0; i < k.I; i++) x.d[m * k.I + i] = 2.0 * k.w.d[tokens[m] * k.I + i];
         rig_expect(r, "x", rig_read(r, &x), x.d, x.n, 1e-6);
@@ -173,7 +175,7 @@ ON_EVERY_BACKEND(panels, embedding_rows_are_the_rounded_weights) {
 ON_EVERY_BACKEND(panels, logits_are_those_of_the_rounded_table) {
     for (size_t f = 0; f < COUNT(forms); f++) {
         product k = make(r, f, 20, 72, 90);
-        r->be.head_logits(k.y.dev, k.x.dev, k.packed, (ae_head_dims){.M = k.M, .D = k.I, .V = k.O});
+        r->be.head_logits(&r->be, k.y.dev, k.x.dev, k.packed, (ae_head_dims){.M = k.M, .D = k.I, .V = k.O});
         ref_linear(k.y.d, NULL, k.x.d, k.w.d, NULL, k.M, k.I, k.O);
         rig_expect(r, "logits", rig_read(r, &k.y), k.y.d, k.y.n, forms[f].tolerance);
     }
@@ -232,10 +234,9 @@ static void expect_dots(rig *r, const ae_weight_shape *s, ptrdiff_t M) {
     rig_next(r, "M %td rows %td cols %td parts %td", M, s->rows, s->cols, s->parts);
     const float *x = bf16_values(r, 1, M * inputs), *w = bf16_values(r, 0.1, s->rows * s->cols);
     const rig_array y = rig_output(r, M * s->rows), bias = rig_normal(r, 1, s->rows);
-    ae_weight *packed = ae_cpu_panels_init(rig_device(r, ae_cpu_panels_bytes(s)), s);
+    ae_weight *packed = compact(r, s, w, NULL);
     float *got = rig_host(r, (size_t)y.n * sizeof *got);
-    ae_cpu_panels_put(packed, 0, s->rows, w, NULL);
-    ae_cpu_panels_few_avx512_bf16(got, NULL, bias.x, x, ae_cpu_weight_of(packed), M);
+    ae_cpu_panels_few_avx512_bf16(&r->be, got, NULL, bias.x, x, ae_cpu_weight_of(packed), M);
     for (ptrdiff_t j = 0; j < y.n; j++) {
         const ptrdiff_t m = j / s->rows, row = j % s->rows;
         y.d[j] = (double)bias.x[row] + dot_of(s, x + m * inputs, w, row / outputs, row % outputs);

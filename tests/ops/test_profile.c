@@ -16,8 +16,7 @@ typedef struct {
 } mlp_case;
 
 static const ae_weight *packed(rig *r, const rig_array *w, ptrdiff_t rows, ptrdiff_t cols) {
-    return r->be.weight_pack(&r->be, rig_device(r, r->be.weight_bytes(&r->be, rows, cols, false)), w->dev,
-                             rows, cols, false);
+    return rig_pack(r, w->dev, rows, cols);
 }
 
 static mlp_case mlp_of(rig *r) {
@@ -110,9 +109,9 @@ ON_EVERY_BACKEND(profile, sees_the_rows_inside_a_composite_row) {
     cr_assert_eq(ae_probe_read(AE_OP_recurrent_forward).calls, 0);
 }
 
-static void nothing(ae_f32 *x, const ae_weight *table, const ae_i32 *tokens, float scale, ptrdiff_t rows,
-                    ptrdiff_t width) {
-    (void)x, (void)table, (void)tokens, (void)scale, (void)rows, (void)width;
+static void nothing(const ae_backend *be, ae_f32 *x, const ae_weight *table, const ae_i32 *tokens,
+                    float scale, ptrdiff_t rows, ptrdiff_t width) {
+    (void)be, (void)x, (void)table, (void)tokens, (void)scale, (void)rows, (void)width;
 }
 
 /* The pairs of a query and a key that are really seen: through documents, the window, and the ring. */
@@ -137,10 +136,10 @@ ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
                         v = rig_normal(r, 1, T * H), ring = rig_zeros(r, 2 * W * H),
                         o = rig_output(r, T * N * H), lse = rig_output(r, T * N);
         const rig_ints positions = rig_numbers(r, cases[i].positions, T);
-        void *scratch = rig_device(r, r->be.attention_scratch_bytes(n, 1));
+        void *scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, n, 1));
         ae_act *rings[2] = {ring.dev, ae_act_at(&r->be, ring.dev, W * H)};
         ae_probe_start();
-        probed.attention_forward(o.dev, lse.dev, cases[i].ring ? rings[0] : NULL,
+        probed.attention_forward(&probed, o.dev, lse.dev, cases[i].ring ? rings[0] : NULL,
                                  cases[i].ring ? rings[1] : NULL, q.dev, k.dev, v.dev, positions.dev, n,
                                  scratch);
         ae_probe_stop();
@@ -154,8 +153,8 @@ Test(profile, every_row_that_takes_time_is_probed) {
     ae_backend cpu, probed;
     cr_assert_eq(ae_backend_cpu(&cpu, &(ae_backend_options){.threads = 1}), AE_OK);
     ae_backend_profile(&probed, &cpu);
-#define IS_PROBED(row) cr_assert(probed.row != cpu.row, #row);
-    AE_PROFILE_OPS(IS_PROBED)
+#define IS_PROBED(row, ...) cr_assert(probed.row != cpu.row, #row);
+    AE_ROWS(IS_PROBED)
 #undef IS_PROBED
     cr_assert_str_eq(ae_profile_name(AE_OP_adamw), "adamw");
     cr_assert_str_eq(ae_profile_name(AE_PROFILE_N_OPS - 1), "mlp_backward");
@@ -180,7 +179,7 @@ Test(profile, compact_weights_are_counted_as_they_are) {
         be.embedding_forward = nothing;
         ae_backend_profile(&probed, &be);
         ae_probe_start();
-        probed.embedding_forward(x, table, NULL, 1, SIDE, SIDE);
+        probed.embedding_forward(&probed, x, table, NULL, 1, SIDE, SIDE);
         ae_probe_stop();
         const double bytes = ae_probe_read(AE_OP_embedding_forward).work.read_bytes / (SIDE * SIDE);
         cr_assert(bytes >= cases[i].least && bytes <= cases[i].most, "type %d: %g", (int)cases[i].type,

@@ -59,13 +59,13 @@ static void reference(scan *k) {
 
 static void forward(rig *r, void *context) {
     scan *k = context;
-    r->be.rglru_forward(k->h.dev, k->state.dev, k->u.dev, k->gate_i.dev, k->gate_r.dev, k->p.dev,
+    r->be.rglru_forward(&r->be, k->h.dev, k->state.dev, k->u.dev, k->gate_i.dev, k->gate_r.dev, k->p.dev,
                         k->positions.dev, k->n);
 }
 
 static void backward(rig *r, void *context) {
     scan *k = context;
-    r->be.rglru_backward(k->du.dev, k->dgate_i.dev, k->dgate_r.dev, k->dp.dev, k->dh.dev, k->u.dev,
+    r->be.rglru_backward(&r->be, k->du.dev, k->dgate_i.dev, k->dgate_r.dev, k->dp.dev, k->dh.dev, k->u.dev,
                          k->gate_i.dev, k->gate_r.dev, k->h.dev, k->state.dev, k->p.dev, k->positions.dev,
                          k->n);
 }
@@ -195,8 +195,8 @@ ON_EVERY_TYPE(rglru, overlaps_change_nothing_and_dp_accumulates) {
         backward(r, &k);
         const float *du = rig_read(r, &k.du), *di = rig_read(r, &k.dgate_i), *dr = rig_read(r, &k.dgate_r);
         const float *dp = rig_read(r, &k.dp);
-        r->be.rglru_backward(k.du.dev, k.dgate_i.dev, k.dgate_r.dev, NULL, k.dh.dev, k.u.dev, k.gate_i.dev,
-                             k.gate_r.dev, k.h.dev, NULL, k.p.dev, k.positions.dev, k.n);
+        r->be.rglru_backward(&r->be, k.du.dev, k.dgate_i.dev, k.dgate_r.dev, NULL, k.dh.dev, k.u.dev,
+                             k.gate_i.dev, k.gate_r.dev, k.h.dev, NULL, k.p.dev, k.positions.dev, k.n);
         rig_expect_bits(r, "du without dp", rig_read(r, &k.du), du, k.du.n);
         rig_expect_bits(r, "dp left alone", rig_read(r, &k.dp), dp, k.dp.n);
         k.dp = rig_normal(r, 1, k.dp.n);
@@ -217,7 +217,7 @@ static void step(rig *r, scan *k, const rig_array *state, ptrdiff_t from, ptrdif
                     gate_i = rig_cut(r, &k->gate_i, n.B, n.T, from, T);
     const rig_array gate_r = rig_cut(r, &k->gate_r, n.B, n.T, from, T), out = rig_act_output(r, u.n);
     const rig_ints positions = rig_cut_numbers(r, &k->positions, n.B, n.T, from, T);
-    r->be.rglru_forward(out.dev, state->dev, u.dev, gate_i.dev, gate_r.dev, k->p.dev, positions.dev,
+    r->be.rglru_forward(&r->be, out.dev, state->dev, u.dev, gate_i.dev, gate_r.dev, k->p.dev, positions.dev,
                         (ae_rglru_dims){n.B, T, n.C});
     rig_paste(h, rig_read(r, &out), n.B, n.T, from, T, n.C);
 }
@@ -248,16 +248,16 @@ ON_EVERY_BACKEND(rglru, a_step_from_a_state) {
     const int32_t positions[] = {1, 7, 0, 3, 100000};
     k.positions = rig_numbers(r, positions, 5);
     rig_array state = rig_normal(r, 1, k.h.n);
-    r->be.rglru_forward(k.h.dev, state.dev, k.u.dev, k.gate_i.dev, k.gate_r.dev, k.p.dev, k.positions.dev,
-                        k.n);
+    r->be.rglru_forward(&r->be, k.h.dev, state.dev, k.u.dev, k.gate_i.dev, k.gate_r.dev, k.p.dev,
+                        k.positions.dev, k.n);
     ref_rglru(k.h.d, state.d, k.u.d, k.gate_i.d, k.gate_r.d, k.p.d, positions, 5, 1, 40);
     const float *h = rig_read(r, &k.h);
     rig_expect(r, "h", h, k.h.d, k.h.n, tolerance(r, FORWARD));
     rig_expect_bits(r, "state", rig_read(r, &state), h, k.h.n);
     for (k.n.B = 1; k.n.B < 5; k.n.B++) {
         rig_write(r, &state);
-        r->be.rglru_forward(k.h.dev, state.dev, k.u.dev, k.gate_i.dev, k.gate_r.dev, k.p.dev, k.positions.dev,
-                            k.n);
+        r->be.rglru_forward(&r->be, k.h.dev, state.dev, k.u.dev, k.gate_i.dev, k.gate_r.dev, k.p.dev,
+                            k.positions.dev, k.n);
         rig_expect_bits(r, "h of fewer", rig_read(r, &k.h), h, k.n.B * k.n.C);
     }
 }

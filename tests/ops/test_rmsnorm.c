@@ -30,7 +30,7 @@ static norm make(rig *r, ptrdiff_t M, ptrdiff_t D) {
               rig_act_normal(r, 1, M * D),
               rig_zeros(r, M * D),
               rig_zeros(r, D)};
-    r->be.rmsnorm_forward(k.z.dev, k.kept.dev, k.rstd.dev, k.x.dev, k.w.dev, eps, M, D);
+    r->be.rmsnorm_forward(&r->be, k.z.dev, k.kept.dev, k.rstd.dev, k.x.dev, k.w.dev, eps, M, D);
     return k;
 }
 
@@ -42,12 +42,13 @@ static double complex loss(void *context) {
 
 static void backward(rig *r, void *context) {
     norm *k = context;
-    r->be.rmsnorm_backward(k->dx.dev, k->dw.dev, k->dz.dev, k->kept.dev, k->w.dev, k->rstd.dev, k->M, k->D);
+    r->be.rmsnorm_backward(&r->be, k->dx.dev, k->dw.dev, k->dz.dev, k->kept.dev, k->w.dev, k->rstd.dev, k->M,
+                           k->D);
 }
 
 static void forward(rig *r, void *context) {
     norm *k = context;
-    r->be.rmsnorm_forward(k->z.dev, k->kept.dev, k->rstd.dev, k->x.dev, k->w.dev, eps, k->M, k->D);
+    r->be.rmsnorm_forward(&r->be, k->z.dev, k->kept.dev, k->rstd.dev, k->x.dev, k->w.dev, eps, k->M, k->D);
 }
 
 ON_EVERY_TYPE(rmsnorm, forward_is_the_reference) {
@@ -65,10 +66,10 @@ ON_EVERY_TYPE(rmsnorm, again_is_forward) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         norm k = make(r, sizes[i].M, sizes[i].D);
         const float *z = rig_read(r, &k.z);
-        r->be.rmsnorm_forward(k.z.dev, NULL, k.rstd.dev, k.x.dev, k.w.dev, eps, k.M, k.D);
+        r->be.rmsnorm_forward(&r->be, k.z.dev, NULL, k.rstd.dev, k.x.dev, k.w.dev, eps, k.M, k.D);
         rig_expect_bits(r, "z, nothing kept", rig_read(r, &k.z), z, k.z.n);
         rig_write(r, &k.z);
-        r->be.rmsnorm_again(k.z.dev, k.kept.dev, k.rstd.dev, k.w.dev, k.M, k.D);
+        r->be.rmsnorm_again(&r->be, k.z.dev, k.kept.dev, k.rstd.dev, k.w.dev, k.M, k.D);
         rig_expect_bits(r, "z again", rig_read(r, &k.z), z, k.z.n);
     }
 }
@@ -105,7 +106,7 @@ ON_EVERY_TYPE(rmsnorm, gradients_accumulate_and_null_is_skipped) {
     rig_expect_sum(r, "dx", sum, k.dx.x, dx, k.dx.n);
     rig_expect_sum(r, "dw", rig_read(r, &k.dw), k.dw.x, dw, k.dw.n);
     rig_write(r, &k.dx);
-    r->be.rmsnorm_backward(k.dx.dev, NULL, k.dz.dev, k.kept.dev, k.w.dev, k.rstd.dev, k.M, k.D);
+    r->be.rmsnorm_backward(&r->be, k.dx.dev, NULL, k.dz.dev, k.kept.dev, k.w.dev, k.rstd.dev, k.M, k.D);
     rig_expect_bits(r, "dx without dw", rig_read(r, &k.dx), sum, k.dx.n);
 }
 

@@ -30,18 +30,18 @@ static turn make(rig *r, size_t i, int32_t farthest) {
               rig_output(r, M * R / 2),
               rig_normal(r, 1, M * heads * H),
               rig_normal(r, 1, M * heads * H)};
-    r->be.rope_table(k.cosines.dev, k.sines.dev, k.positions.dev, theta, M, R);
+    r->be.rope_table(&r->be, k.cosines.dev, k.sines.dev, k.positions.dev, theta, M, R);
     return k;
 }
 
 static void apply(rig *r, void *context) {
     turn *k = context;
-    r->be.rope_apply(k->x.dev, k->cosines.dev, k->sines.dev, k->inverse, k->M, k->heads, k->H, k->R);
+    r->be.rope_apply(&r->be, k->x.dev, k->cosines.dev, k->sines.dev, k->inverse, k->M, k->heads, k->H, k->R);
 }
 
 static void table(rig *r, void *context) {
     turn *k = context;
-    r->be.rope_table(k->cosines.dev, k->sines.dev, k->positions.dev, theta, k->M, k->R);
+    r->be.rope_table(&r->be, k->cosines.dev, k->sines.dev, k->positions.dev, theta, k->M, k->R);
 }
 
 ON_EVERY_BACKEND(rope, table_is_exact_at_far_positions) {
@@ -85,7 +85,7 @@ static double complex loss(void *context) {
 ON_EVERY_BACKEND(rope, backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         turn k = make(r, i, 5000);
-        r->be.rope_apply(k.dy.dev, k.cosines.dev, k.sines.dev, true, k.M, k.heads, k.H, k.R);
+        r->be.rope_apply(&r->be, k.dy.dev, k.cosines.dev, k.sines.dev, true, k.M, k.heads, k.H, k.R);
         rig_expect_gradient(r, "dx", rig_read(r, &k.dy), &k.x, loss, &k, tolerance[FORWARD]);
     }
 }

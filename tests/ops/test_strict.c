@@ -23,7 +23,7 @@ static ae_backend strict(void) {
 
 static float *floats(const ae_backend *be, size_t n) {
     void *p = NULL;
-    cr_assert_eq(be->alloc(&p, n * sizeof(float)), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(be->alloc(be, &p, n * sizeof(float)), AE_OK, "%s", ae_error_message());
     return p;
 }
 
@@ -43,8 +43,8 @@ Test(strict, a_write_by_the_host_faults, .signal = SIGSEGV) {
 Test(strict, memory_is_closed_again_after_a_row, .signal = SIGSEGV) {
     const ae_backend be = strict();
     float *p = floats(&be, 16);
-    be.zero(p, 16 * sizeof *p);
-    (void)be.sum_squares((const ae_f32 *)p, 16);
+    be.zero(&be, p, 16 * sizeof *p);
+    be.sum_squares(&be, (ae_f64 *)p, (const ae_f32 *)p, 16);
     const float x = *(volatile float *)p;
     (void)x;
 }
@@ -56,27 +56,27 @@ Test(strict, fresh_memory_is_nan) {
         float *p = floats(&be, 1000);
         cr_assert_eq((uintptr_t)p % 64, 0);
         memset(host, 0, sizeof host);
-        be.download(host, p, sizeof host);
+        be.download(&be, host, p, sizeof host);
         for (int i = 0; i < 1000; i++) cr_assert(isnan(host[i]));
-        be.zero(p, sizeof host);
-        be.release(p, sizeof host);
+        be.zero(&be, p, sizeof host);
+        be.release(&be, p, sizeof host);
     }
-    be.release(NULL, 5);
+    be.release(&be, NULL, 5);
 }
 
 Test(strict, bytes_travel) {
     const ae_backend be = strict();
     const float sent[] = {1, -2, 3.5f, 4, 5};
     float *a = floats(&be, 5), *b = floats(&be, 5), got[5];
-    be.upload(a, sent, sizeof sent);
-    be.copy(b, a, sizeof sent);
-    be.zero(a + 1, 2 * sizeof *a);
-    be.download(got, b, sizeof got);
+    be.upload(&be, a, sent, sizeof sent);
+    be.copy(&be, b, a, sizeof sent);
+    be.zero(&be, a + 1, 2 * sizeof *a);
+    be.download(&be, got, b, sizeof got);
     for (int i = 0; i < 5; i++) cr_assert(got[i] == sent[i]);
-    be.download(got, a, sizeof got);
+    be.download(&be, got, a, sizeof got);
     cr_assert(got[0] == 1 && got[1] == 0 && got[2] == 0 && got[3] == 4);
-    be.release(a, sizeof sent);
-    be.release(b, sizeof sent);
+    be.release(&be, a, sizeof sent);
+    be.release(&be, b, sizeof sent);
 }
 
 /* Pieces of many sizes, held and given back in a random order, never share a byte. */
@@ -92,21 +92,21 @@ Test(strict, allocations_never_overlap) {
         const int i = rand_r(&seed) % PIECES;
         if (piece[i].p) {
             unsigned char *host = malloc(piece[i].bytes);
-            be.download(host, piece[i].p, piece[i].bytes);
+            be.download(&be, host, piece[i].p, piece[i].bytes);
             for (size_t j = 0; j < piece[i].bytes; j++)
                 if (host[j] != i) cr_assert_fail("byte %zu of piece %d is %d", j, i, host[j]);
             free(host);
-            be.release(piece[i].p, piece[i].bytes);
+            be.release(&be, piece[i].p, piece[i].bytes);
             piece[i].p = NULL;
             continue;
         }
         piece[i].bytes = 1 + (size_t)rand_r(&seed) % 9000;
         void *p = NULL;
-        cr_assert_eq(be.alloc(&p, piece[i].bytes), AE_OK);
+        cr_assert_eq(be.alloc(&be, &p, piece[i].bytes), AE_OK);
         piece[i].p = p;
         unsigned char *host = malloc(piece[i].bytes);
         memset(host, i, piece[i].bytes);
-        be.upload(p, host, piece[i].bytes);
+        be.upload(&be, p, host, piece[i].bytes);
         free(host);
     }
 }
@@ -114,15 +114,15 @@ Test(strict, allocations_never_overlap) {
 Test(strict, what_does_not_fit_is_refused_and_given_back_memory_serves_again) {
     const ae_backend be = strict();
     void *p = NULL, *q = NULL;
-    cr_assert_eq(be.alloc(&p, SIZE_MAX), AE_ERR_RESOURCE);
-    cr_assert_eq(be.alloc(&p, (size_t)1 << 40), AE_ERR_RESOURCE);
+    cr_assert_eq(be.alloc(&be, &p, SIZE_MAX), AE_ERR_RESOURCE);
+    cr_assert_eq(be.alloc(&be, &p, (size_t)1 << 40), AE_ERR_RESOURCE);
     cr_assert_null(p);
     cr_assert(strlen(ae_error_message()) > 0);
     for (int turn = 0; turn < 50; turn++) {
-        cr_assert_eq(be.alloc(&p, (size_t)3 << 20), AE_OK);
-        cr_assert_eq(be.alloc(&q, 100), AE_OK);
-        be.release(p, (size_t)3 << 20);
-        be.release(q, 100);
+        cr_assert_eq(be.alloc(&be, &p, (size_t)3 << 20), AE_OK);
+        cr_assert_eq(be.alloc(&be, &q, 100), AE_OK);
+        be.release(&be, p, (size_t)3 << 20);
+        be.release(&be, q, 100);
     }
 }
 

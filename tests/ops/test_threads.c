@@ -13,7 +13,7 @@ typedef struct {
     rig_array x, acts, table, norm, rstd, z, y, logits, converted; /* of M tokens */
     rig_array w, m, v, g;                                          /* [V, D] */
     rig_array q, k, o, lse, k_ring, v_ring;                        /* of M sequences with one token each */
-    rig_array big[2], squares;
+    rig_array big[2], squares;                                     /* a float64 */
     void *scratch;
     ae_attention_dims decoding;
 } kit;
@@ -26,7 +26,7 @@ static kit make(rig *r) {
     rig_next(r, "M %d D %d V %d", M, D, V);
     const ae_weight_shape shape = {.type = AE_WEIGHT_INT8, .rows = V, .cols = D, .group = 24};
     kit k = {.packed = room_for_weight(r),
-             .compact = rig_device(r, r->be.compact_bytes(&shape)),
+             .compact = rig_device(r, r->be.compact_bytes(&r->be, &shape)),
              .tokens = rig_below(r, V, M),
              .positions = rig_below(r, 3 * W, M),
              .x = rig_normal(r, 1, M * D),
@@ -49,27 +49,27 @@ static kit make(rig *r) {
              .k_ring = rig_act_normal(r, 1, M * W * H),
              .v_ring = rig_act_normal(r, 1, M * W * H),
              .big = {rig_output(r, BIG), rig_output(r, BIG)},
-             .squares = rig_output(r, 1),
+             .squares = rig_output(r, 2),
              .decoding = {M, 1, N, 1, H, W, r->be.threads}};
-    k.scratch = rig_device(r, r->be.attention_scratch_bytes(k.decoding, 1));
+    k.scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, k.decoding, 1));
     return k;
 }
 
 static void embedding_forward(rig *r, void *kit_) {
     kit *k = kit_;
-    k->packed = r->be.weight_pack(&r->be, k->packed, k->table.dev, V, D, false);
-    r->be.embedding_forward(k->x.dev, k->packed, k->tokens.dev, 2, M, D);
+    r->be.weight_pack(&r->be, k->packed, k->table.dev, V, D, false);
+    r->be.embedding_forward(&r->be, k->x.dev, k->packed, k->tokens.dev, 2, M, D);
 }
 
 static void rmsnorm_again(rig *r, void *kit_) {
     kit *k = kit_;
-    r->be.rmsnorm_again(k->z.dev, k->acts.dev, k->rstd.dev, k->norm.dev, M, D);
+    r->be.rmsnorm_again(&r->be, k->z.dev, k->acts.dev, k->rstd.dev, k->norm.dev, M, D);
 }
 
 static void head_logits(rig *r, void *kit_) {
     kit *k = kit_;
-    k->packed = r->be.weight_pack(&r->be, k->packed, k->table.dev, V, D, false);
-    r->be.head_logits(k->logits.dev, k->acts.dev, k->packed, (ae_head_dims){M, D, V, 30});
+    r->be.weight_pack(&r->be, k->packed, k->table.dev, V, D, false);
+    r->be.head_logits(&r->be, k->logits.dev, k->acts.dev, k->packed, (ae_head_dims){M, D, V, 30});
 }
 
 /* What was packed shows in a product. */
@@ -82,38 +82,37 @@ static void update_and_multiply(rig *r, void *kit_) {
                              .correction1 = 1,
                              .correction2 = 1,
                              .grad_scale = 1};
-    k->packed = r->be.weight_pack(&r->be, k->packed, k->w.dev, V, D, false);
-    r->be.adamw_weight(k->packed, k->w.dev, k->m.dev, k->v.dev, k->g.dev, s, V, D);
-    r->be.linear_forward(k->y.dev, k->acts.dev, k->packed, NULL, M, D, V);
+    r->be.weight_pack(&r->be, k->packed, k->w.dev, V, D, false);
+    r->be.adamw_weight(&r->be, k->packed, k->w.dev, k->m.dev, k->v.dev, k->g.dev, s, V, D);
+    r->be.linear_forward(&r->be, k->y.dev, k->acts.dev, k->packed, NULL, M, D, V);
 }
 
 static void put_and_multiply(rig *r, void *kit_) {
     kit *k = kit_;
     const ae_weight_shape shape = {.type = AE_WEIGHT_INT8, .rows = V, .cols = D, .group = 24};
-    k->compact = r->be.compact_init(k->compact, &shape);
-    r->be.compact_put(k->compact, 0, V, k->table.x, NULL);
-    r->be.linear_forward(k->y.dev, k->acts.dev, k->compact, NULL, M, D, V);
+    r->be.compact_init(&r->be, k->compact, &shape);
+    r->be.compact_put(&r->be, k->compact, 0, V, k->table.x, NULL);
+    r->be.linear_forward(&r->be, k->y.dev, k->acts.dev, k->compact, NULL, M, D, V);
 }
 
 static void act_from_f32(rig *r, void *kit_) {
     kit *k = kit_;
-    const ae_act *made = r->be.act_from_f32(k->converted.dev, k->x.dev, M * D);
-    r->be.copy(k->converted.dev, made, (size_t)(M * D) * r->be.act_bytes);
+    r->be.act_from_f32(&r->be, k->converted.dev, k->x.dev, M * D);
 }
 
 static void decode(rig *r, void *kit_) {
     kit *k = kit_;
-    r->be.attention_forward(k->o.dev, k->lse.dev, k->k_ring.dev, k->v_ring.dev, k->q.dev, k->k.dev, k->k.dev,
-                            k->positions.dev, k->decoding, k->scratch);
+    r->be.attention_forward(&r->be, k->o.dev, k->lse.dev, k->k_ring.dev, k->v_ring.dev, k->q.dev, k->k.dev,
+                            k->k.dev, k->positions.dev, k->decoding, k->scratch);
 }
 
 static void zero_copy_and_sum(rig *r, void *kit_) {
     kit *k = kit_;
     const size_t half = BIG / 2 * sizeof(float);
-    r->be.copy(k->big[1].dev, k->big[0].dev, BIG * sizeof(float));
-    r->be.zero(k->big[1].dev, half + 3 * sizeof(float));
-    const float sum = (float)r->be.sum_squares(k->big[0].dev, BIG);
-    r->be.upload(k->squares.dev, &sum, sizeof sum);
+    r->be.copy(&r->be, k->big[1].dev, k->big[0].dev, BIG * sizeof(float));
+    r->be.zero(&r->be, k->big[1].dev, half + 3 * sizeof(float));
+    r->be.zero(&r->be, k->squares.dev, sizeof(double));
+    r->be.sum_squares(&r->be, k->squares.dev, k->big[0].dev, BIG);
 }
 
 ON_EVERY_TYPE(threads, rows_have_the_same_bits_on_any) {
@@ -146,8 +145,9 @@ static void *look_up_denormals(void *early_) {
     const int32_t tokens[SMALL] = {0};
     pthread_mutex_lock(&e->gate);
     ae_weight *w = aligned_alloc(64, (e->be.weight_bytes(&e->be, SMALL, 1, false) / 64 + 1) * 64);
-    w = e->be.weight_pack(&e->be, w, (const ae_f32 *)(const void *)e->table, SMALL, 1, false);
-    e->be.embedding_forward((ae_f32 *)(void *)e->x, w, (const ae_i32 *)(const void *)tokens, 1, SMALL, 1);
+    e->be.weight_pack(&e->be, w, (const ae_f32 *)(const void *)e->table, SMALL, 1, false);
+    e->be.embedding_forward(&e->be, (ae_f32 *)(void *)e->x, w, (const ae_i32 *)(const void *)tokens, 1, SMALL,
+                            1);
     free(w);
     pthread_mutex_unlock(&e->gate);
     return NULL;
@@ -183,16 +183,16 @@ static void expect_parts_are_touched_by_all(const ae_backend *be, const char *wh
     enum { BYTES = 64 << 20, THREADS = 2 };
     long before[THREADS] = {0}, after[THREADS] = {0};
     void *block;
-    cr_assert_eq(be->alloc(&block, BYTES), AE_OK);
+    cr_assert_eq(be->alloc(be, &block, BYTES), AE_OK);
     read_faults(before, THREADS);
     if (from)
-        be->copy(block, from, BYTES);
+        be->copy(be, block, from, BYTES);
     else
-        be->zero(block, BYTES);
+        be->zero(be, block, BYTES);
     read_faults(after, THREADS);
     for (int i = 0; i < THREADS; i++)
         cr_assert_gt(after[i] - before[i], 8, "%s: thread %d took %ld faults", what, i, after[i] - before[i]);
-    be->release(block, BYTES);
+    be->release(be, block, BYTES);
 }
 
 Test(threads, big_blocks_are_touched_by_all) {

@@ -30,7 +30,7 @@ static void upload(rig *r, ae_f32 *to, int64_t n, uint64_t stream, double scale,
         x[i] = (float)(scale * ae_rng_normal(&rng));
         if (copy) copy[i] = (double)x[i];
     }
-    r->be.upload(to, x, (size_t)n * sizeof *x);
+    r->be.upload(&r->be, to, x, (size_t)n * sizeof *x);
     free(x);
 }
 
@@ -42,10 +42,10 @@ static rig *open_rig(bool strict) {
                  AE_OK);
     for (int i = 0; i < PARAMS; i++) {
         void *value, *grad;
-        cr_assert_eq(r->be.alloc(&value, (size_t)sizes[i] * 4), AE_OK);
-        cr_assert_eq(r->be.alloc(&grad, (size_t)sizes[i] * 4), AE_OK);
+        cr_assert_eq(r->be.alloc(&r->be, &value, (size_t)sizes[i] * 4), AE_OK);
+        cr_assert_eq(r->be.alloc(&r->be, &grad, (size_t)sizes[i] * 4), AE_OK);
         upload(r, value, sizes[i], (uint64_t)i, 1, r->w[i]);
-        r->be.zero(grad, (size_t)sizes[i] * 4);
+        r->be.zero(&r->be, grad, (size_t)sizes[i] * 4);
         r->params[i] = (ae_optim_param){
             .name = names[i], .value = value, .grad = grad, .n = sizes[i], .decays = decays[i]};
     }
@@ -56,8 +56,8 @@ static rig *open_rig(bool strict) {
 static void close_rig(rig *r) {
     ae_optimizer_free(&r->o);
     for (int i = 0; i < PARAMS; i++) {
-        r->be.release(r->params[i].value, (size_t)sizes[i] * 4);
-        r->be.release(r->params[i].grad, (size_t)sizes[i] * 4);
+        r->be.release(&r->be, r->params[i].value, (size_t)sizes[i] * 4);
+        r->be.release(&r->be, r->params[i].grad, (size_t)sizes[i] * 4);
     }
     free(r);
 }
@@ -89,7 +89,7 @@ static double largest_error(rig *r) {
     double most = 0;
     float *x = malloc(LARGEST * sizeof *x);
     for (int i = 0; i < PARAMS; i++) {
-        r->be.download(x, r->params[i].value, (size_t)sizes[i] * 4);
+        r->be.download(&r->be, x, r->params[i].value, (size_t)sizes[i] * 4);
         for (int64_t k = 0; k < sizes[i]; k++) most = fmax(most, fabs((double)x[k] - r->w[i][k]));
     }
     free(x);
@@ -124,7 +124,7 @@ ParameterizedTest(const int *strict, optimizer, dropped_gradients_change_nothing
     float bad = NAN;
     double(*g)[LARGEST] = calloc(PARAMS, sizeof *g);
     set_gradients(r, 1, 1, g);
-    r->be.upload(r->params[1].grad, &bad, sizeof bad);
+    r->be.upload(&r->be, r->params[1].grad, &bad, sizeof bad);
     cr_assert_not(isfinite(ae_optimizer_grad_norm(&r->o)));
     ae_optimizer_drop(&r->o);
     cr_assert_eq(ae_optimizer_grad_norm(&r->o), 0.0);
@@ -158,15 +158,15 @@ Test(optimizer, a_saved_state_goes_on_bit_for_bit) {
     rig *a = open_rig(false), *b = open_rig(false);
     for (uint64_t step = 1; step <= 3; step++) step_both(a, b, step);
     cr_assert_eq(ae_optimizer_save(&a->o, path, (ae_optimizer_call){0}), AE_OK, "%s", ae_error_message());
-    a->be.zero(a->o.memory, a->o.bytes);
+    a->be.zero(&a->be, a->o.memory, a->o.bytes);
     a->o.updates = 0;
     cr_assert_eq(ae_optimizer_load(&a->o, path), AE_OK, "%s", ae_error_message());
     cr_assert_eq(a->o.updates, 3);
     step_both(a, b, 4);
     float *x = malloc(LARGEST * sizeof *x), *y = malloc(LARGEST * sizeof *y);
     for (int i = 0; i < PARAMS; i++) {
-        a->be.download(x, a->params[i].value, (size_t)sizes[i] * 4);
-        b->be.download(y, b->params[i].value, (size_t)sizes[i] * 4);
+        a->be.download(&a->be, x, a->params[i].value, (size_t)sizes[i] * 4);
+        b->be.download(&b->be, y, b->params[i].value, (size_t)sizes[i] * 4);
         cr_assert_eq(memcmp(x, y, (size_t)sizes[i] * 4), 0, "%s", names[i]);
     }
     free(x);
@@ -201,7 +201,7 @@ typedef struct {
 static void watch(void *context, ptrdiff_t i) {
     watcher *w = context;
     cr_assert_eq(i, w->calls++, "parameters come in order");
-    w->r->be.download(&w->seen[i], w->r->params[i].value, sizeof(float));
+    w->r->be.download(&w->r->be, &w->seen[i], w->r->params[i].value, sizeof(float));
 }
 
 Test(optimizer, tells_of_each_parameter_before_it_changes) {
@@ -211,10 +211,10 @@ Test(optimizer, tells_of_each_parameter_before_it_changes) {
     set_gradients(r, 1, 1, g);
     watcher w = {.r = r};
     r->o.before = (ae_optimizer_call){watch, &w};
-    for (int i = 0; i < PARAMS; i++) r->be.download(&before[i], r->params[i].value, sizeof(float));
+    for (int i = 0; i < PARAMS; i++) r->be.download(&r->be, &before[i], r->params[i].value, sizeof(float));
     ae_optimizer_update(&r->o, 1e-2, ae_optimizer_grad_norm(&r->o));
     for (int i = 0; i < PARAMS; i++) {
-        r->be.download(&after[i], r->params[i].value, sizeof(float));
+        r->be.download(&r->be, &after[i], r->params[i].value, sizeof(float));
         cr_assert(w.seen[i] == before[i] && after[i] != before[i], "%s", names[i]);
     }
     free(g);

@@ -62,7 +62,7 @@ static float *copy_of(bool gradients) {
     int64_t at = 0;
     for (ptrdiff_t i = 0; i < r.model.params.n; at += r.model.params.items[i++].n) {
         const ae_param *p = &r.model.params.items[i];
-        r.be.download(x + at, gradients ? p->grad : p->value, (size_t)p->n * sizeof *x);
+        r.be.download(&r.be, x + at, gradients ? p->grad : p->value, (size_t)p->n * sizeof *x);
     }
     return x;
 }
@@ -134,15 +134,15 @@ Test(step, a_step_that_is_not_finite_leaves_no_trace) {
     const float bad = INFINITY;
     float good, *before = copy_of(false);
     ae_param *p = ae_params_find(&r.model.params, "model.final_norm.weight");
-    r.be.download(&good, p->value, sizeof good);
-    r.be.upload(p->value, &bad, sizeof bad);
+    r.be.download(&r.be, &good, p->value, sizeof good);
+    r.be.upload(&r.be, p->value, &bad, sizeof bad);
     ae_model_values_changed(&r.model);
     double loss = ae_step_gradients(&r.model, r.pass, &r.batch, 2, NULL);
     ae_step_result s = ae_step_update(&r.optimizer, loss, 1e-3);
     cr_assert(s.skipped);
     cr_assert_eq(r.optimizer.updates, 0);
     cr_assert_eq(ae_optimizer_grad_norm(&r.optimizer), 0.0);
-    r.be.upload(p->value, &good, sizeof good);
+    r.be.upload(&r.be, p->value, &good, sizeof good);
     ae_model_values_changed(&r.model);
     float *after = copy_of(false);
     cr_assert_eq(memcmp(before, after, (size_t)r.model.params.total * sizeof *before), 0);

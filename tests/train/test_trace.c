@@ -67,7 +67,7 @@ static double relative_error(const trace *t, const char *name) {
     float *found = malloc((size_t)p->n * sizeof *found);
     double *expected = malloc((size_t)p->n * sizeof *expected), error = 0, norm = 0;
     snprintf(key, sizeof key, "adamw/final/%s", name);
-    t->be.download(found, p->value, (size_t)p->n * sizeof *found);
+    t->be.download(&t->be, found, p->value, (size_t)p->n * sizeof *found);
     ASSERT_OK(ae_h5_read(t->file, t->path, key, H5T_NATIVE_DOUBLE, p->rank, p->shape, expected));
     for (int64_t i = 0; i < p->n; i++) {
         error += ((double)found[i] - expected[i]) * ((double)found[i] - expected[i]);

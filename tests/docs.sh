@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fails when a page has a line of more than 120 characters outside tables and code blocks, a link to a file that is not there, or lacks a
-# heading that a comment names: docs/model.md, "Optimiser".
+# Fails when a page has a line of more than 120 characters outside tables and code blocks, names a file or a function that is not there, or
+# lacks a heading that a comment names: docs/model.md, "Optimiser".
 # usage: docs.sh ROOT
 set -eu
 cd "$1"
@@ -21,6 +21,15 @@ for page in $pages; do
     grep -oE '\]\([^)#]+' "$page" | sed 's/^](//' | grep -vE '^[a-z]+:' | while IFS= read -r target; do
         [ -e "$(dirname "$page")/$target" ] || echo "$page: a link to $target, which is not there" >>"$bad"
     done
+done
+
+grep -ohE '`[a-z]+/[a-z0-9_/-]+\.(c|h|cc|sh|py)`' $pages | tr -d '`' | sort -u | while IFS= read -r file; do
+    [ -e "$file" ] || echo "pages name $file, which is not there" >>"$bad"
+done
+
+grep -ohE '\bae_[a-z0-9_]+' $pages | sort -u | while IFS= read -r name; do
+    grep -rqw --exclude-dir=build --include='*.h' --include='*.c' -e "$name" . ||
+        echo "pages name $name, which no source has" >>"$bad"
 done
 
 grep -rohE --exclude-dir=build --include='*.c' --include='*.h' 'docs/[a-z]+\.md, "[^"]+"' . | sort -u | while IFS= read -r reference; do

@@ -1,7 +1,7 @@
 #include "cli/data_show.h"
 
 #include "core/json.h"
-#include "data/loader.h"
+#include "data/rows.h"
 #include "data/token_set.h"
 #include "data/tokenizer.h"
 

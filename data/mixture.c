@@ -1,6 +1,7 @@
+#include "data/mixture.h"
+
 #include "core/config.h"
 #include "core/json.h"
-#include "data/loader.h"
 
 #include <math.h>
 #include <string.h>
@@ -49,9 +50,9 @@ static ae_status check_with_all(const ae_mixture *m, const ae_token_set *s) {
 static ae_status find_set(ae_mixture *m, const char *path, size_t *at) {
     for (*at = 0; *at < m->n_sets; ++*at)
         if (strcmp(ae_token_set_path(m->sets[*at]), path) == 0) return AE_OK;
-    if (m->n_sets == AE_LOADER_SETS_MAX)
+    if (m->n_sets == AE_MIXTURE_SETS_MAX)
         return AE_FAIL(AE_ERR_USAGE, "%s: expected at most %d token sets, found more", WHERE,
-                       AE_LOADER_SETS_MAX);
+                       AE_MIXTURE_SETS_MAX);
     ae_token_set *s = NULL;
     ae_status st = ae_token_set_open(&s, path);
     if (st == AE_OK) st = check_with_all(m, s);
@@ -108,9 +109,9 @@ static ae_status read_phase(ae_mixture *m, const json_t *o) {
                        WHERE);
     const ae_status st = check_keys(o, keys, 2);
     if (st != AE_OK) return st;
-    if (m->n_phases == AE_LOADER_PHASES_MAX)
+    if (m->n_phases == AE_MIXTURE_PHASES_MAX)
         return AE_FAIL(AE_ERR_USAGE, "%s: expected at most %d phases, found more", WHERE,
-                       AE_LOADER_PHASES_MAX);
+                       AE_MIXTURE_PHASES_MAX);
     ae_phase *p = &m->phases[m->n_phases];
     const json_t *from = json_object_get(o, "from_step");
     p->from_step = from ? json_integer_value(from) : 1;
@@ -164,4 +165,51 @@ ae_status ae_mixture_check_streams(const ae_mixture *m) {
 void ae_mixture_close(ae_mixture *m) {
     for (size_t i = 0; i < m->n_sets; i++) ae_token_set_close(m->sets[i]);
     *m = (ae_mixture){0};
+}
+
+/* ---- which set a row comes from ---- */
+
+static const ae_phase *phase_at(const ae_mixture *m, int64_t step) {
+    const ae_phase *p = m->phases;
+    for (size_t i = 1; i < m->n_phases && m->phases[i].from_step <= step; i++) p = &m->phases[i];
+    return p;
+}
+
+/* Row g falls on the point g * golden ratio mod 1, so that every stretch of rows holds the sets in proportion to their weights. */
+static size_t draw_set(const ae_phase *p, size_t n_sets, int64_t g) {
+    const double u = (double)(((uint64_t)g * UINT64_C(0x9E3779B97F4A7C15)) >> 11) * 0x1p-53;
+    double total = 0, sum = 0;
+    for (size_t i = 0; i < n_sets; i++) total += p->weight[i];
+    size_t last = 0;
+    for (size_t i = 0; i < n_sets; i++) {
+        if (p->weight[i] <= 0) continue;
+        last = i;
+        sum += p->weight[i];
+        if (u * total < sum) return i;
+    }
+    return last;
+}
+
+static bool has_one_set(const ae_phase *p, size_t n_sets) {
+    size_t n = 0;
+    for (size_t i = 0; i < n_sets; i++) n += p->weight[i] > 0;
+    return n == 1;
+}
+
+size_t ae_mixture_draw(const ae_mixture *m, int64_t step, int64_t row) {
+    return draw_set(phase_at(m, step), m->n_sets, row);
+}
+
+void ae_mixture_count(const ae_mixture *m, int64_t step, ptrdiff_t rows, int64_t *taken) {
+    for (size_t i = 0; i < m->n_phases; i++) {
+        const ae_phase *p = &m->phases[i];
+        const int64_t end_step = i + 1 < m->n_phases && p[1].from_step < step ? p[1].from_step : step;
+        const int64_t begin = (p->from_step - 1) * rows, end = (end_step - 1) * rows;
+        if (begin >= end) break;
+        if (has_one_set(p, m->n_sets)) {
+            taken[draw_set(p, m->n_sets, 0)] += end - begin;
+        } else {
+            for (int64_t g = begin; g < end; g++) taken[draw_set(p, m->n_sets, g)]++;
+        }
+    }
 }

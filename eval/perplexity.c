@@ -1,6 +1,6 @@
 #include "eval/perplexity.h"
 
-#include "data/loader.h"
+#include "data/rows.h"
 #include "data/tokenizer.h"
 #include "model/decode.h"
 

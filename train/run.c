@@ -165,7 +165,7 @@ static ae_status take_overrides(ae_run *run, const ae_overrides *o, const char *
     if (!o->new_rows) goto out;
     free(s->loader);
     s->loader = NULL;
-    AE_TRY(ae_loader_beginning(&run->data, &s->loader));
+    AE_TRY(ae_row_source_beginning(&run->data, &s->loader));
 out:
     return st;
 }
@@ -335,12 +335,15 @@ out:
 
 static ae_status start_loader(ae_run *run) {
     const ae_train_config *c = run->config;
-    ae_loader_options o = {.rows = (ptrdiff_t)c->train.batch_rows,
-                           .row_tokens = (ptrdiff_t)c->train.row_tokens,
-                           .seed = run->state.seed,
-                           .shuffle = c->data.shuffle,
-                           .streams = c->train.carry_state};
-    return ae_loader_start(&run->loader, &run->data, &o, run->state.step + 1, run->state.loader);
+    const ae_row_options o = {.rows = (ptrdiff_t)c->train.batch_rows,
+                              .row_tokens = (ptrdiff_t)c->train.row_tokens,
+                              .seed = run->state.seed,
+                              .shuffle = c->data.shuffle};
+    ae_row_source rows;
+    const ae_status st = c->train.carry_state ? ae_row_source_streams(&rows, &run->data, &o)
+                                              : ae_row_source_sets(&rows, &run->data, &o);
+    if (st != AE_OK) return st;
+    return ae_loader_start(&run->loader, rows, run->state.step + 1, run->state.loader);
 }
 
 /* ---- the folder ---- */

@@ -55,17 +55,35 @@ static void assert_same_batch(const ae_batch *a, const ae_batch *b, int64_t step
     cr_assert_eq(a->n_targets, b->n_targets);
 }
 
-static ae_loader *start_with(const ae_mixture *m, const ae_loader_options *o, int64_t step,
-                             const char *position) {
+static ae_loader *start_source(ae_row_source source, int64_t step, const char *position) {
     ae_loader *l = NULL;
-    cr_assert_eq(ae_loader_start(&l, m, o, step, position), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_loader_start(&l, source, step, position), AE_OK, "%s", ae_error_message());
     return l;
+}
+
+static ae_row_source rows_of(const ae_mixture *m, const ae_row_options *o) {
+    ae_row_source source;
+    cr_assert_eq(ae_row_source_sets(&source, m, o), AE_OK, "%s", ae_error_message());
+    return source;
+}
+
+static ae_row_source streams_of(const ae_mixture *m, const ae_row_options *o) {
+    ae_row_source source;
+    cr_assert_eq(ae_row_source_streams(&source, m, o), AE_OK, "%s", ae_error_message());
+    return source;
+}
+
+static ae_row_source examples_of(const ae_mixture *m, const ae_row_options *o) {
+    ae_row_source source;
+    cr_assert_eq(ae_row_source_examples(&source, m, o, AE_TOO_LONG_CUT, NULL), AE_OK, "%s",
+                 ae_error_message());
+    return source;
 }
 
 static ae_loader *start(const ae_mixture *m, bool shuffle, uint64_t seed, int64_t step,
                         const char *position) {
-    const ae_loader_options o = {.rows = ROWS, .row_tokens = T, .seed = seed, .shuffle = shuffle};
-    return start_with(m, &o, step, position);
+    const ae_row_options o = {.rows = ROWS, .row_tokens = T, .seed = seed, .shuffle = shuffle};
+    return start_source(rows_of(m, &o), step, position);
 }
 
 static const ae_batch *next(ae_loader *l) {
@@ -125,7 +143,7 @@ Test(loader, a_later_start_gives_the_same_batches) {
 
 /* Row b of a step is row `step` of stream b; from any step on, by its number or by a position. */
 Test(loader, streams_go_on_from_any_step) {
-    const ae_loader_options o = {.rows = ROWS, .row_tokens = T, .streams = true};
+    const ae_row_options o = {.rows = ROWS, .row_tokens = T};
     make_sets();
     ae_mixture m;
     open_mixture(&m, "%1");
@@ -134,7 +152,8 @@ Test(loader, streams_go_on_from_any_step) {
     for (int64_t first = 1; first <= 9; first += 4) {
         char position[64];
         snprintf(position, sizeof position, "{\"rows\":[%ld]}", (long)(first - 1) * ROWS);
-        ae_loader *l[2] = {start_with(&m, &o, first, NULL), start_with(&m, &o, first, position)};
+        ae_loader *l[2] = {start_source(streams_of(&m, &o), first, NULL),
+                           start_source(streams_of(&m, &o), first, position)};
         for (int64_t step = first; step < first + 12; step++) {
             kept.n_tokens = kept.n_targets = 0;
             for (ptrdiff_t b = 0; b < ROWS; b++)
@@ -166,14 +185,13 @@ Test(loader, streams_of_several_sets_of_shuffled_rows_or_of_nothing_are_refused)
                {"%0", 5000, false, AE_ERR_INPUT, "lower train.batch_rows"}};
     make_sets();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const ae_loader_options o = {
-            .rows = bad[i].rows, .row_tokens = 4, .shuffle = bad[i].shuffle, .streams = true};
+        const ae_row_options o = {.rows = bad[i].rows, .row_tokens = 4, .shuffle = bad[i].shuffle};
         ae_mixture m;
-        ae_loader *l = NULL;
+        ae_row_source source;
         open_mixture(&m, bad[i].tree);
-        cr_assert_eq(ae_loader_start(&l, &m, &o, 1, NULL), bad[i].st, "%s", ae_error_message());
+        cr_assert_eq(ae_row_source_streams(&source, &m, &o), bad[i].st, "%s", ae_error_message());
         cr_assert_message(bad[i].why);
-        cr_assert_null(l);
+        cr_assert_null(source.self);
         ae_mixture_close(&m);
     }
 }
@@ -327,11 +345,11 @@ Test(loader, one_token_is_refused) {
     set_write(&s, scratch_path("0.h5"));
     ae_mixture m;
     open_mixture(&m, "%0");
-    const ae_loader_options o = {.rows = 1, .row_tokens = 4};
-    ae_loader *l = NULL;
-    cr_assert_eq(ae_loader_start(&l, &m, &o, 1, NULL), AE_ERR_INPUT);
+    const ae_row_options o = {.rows = 1, .row_tokens = 4};
+    ae_row_source source;
+    cr_assert_eq(ae_row_source_sets(&source, &m, &o), AE_ERR_INPUT);
     cr_assert_message("0.h5: expected at least 2 tokens to train on, found 1");
-    cr_assert_null(l);
+    cr_assert_null(source.self);
     ae_mixture_close(&m);
 }
 
@@ -341,12 +359,144 @@ Test(loader, positions_of_another_mixture_are_refused) {
     make_sets();
     ae_mixture m;
     open_mixture(&m, "[%0, %1]");
-    const ae_loader_options o = {.rows = 1, .row_tokens = 4};
+    const ae_row_options o = {.rows = 1, .row_tokens = 4};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ae_loader *l = NULL;
-        cr_assert_eq(ae_loader_start(&l, &m, &o, 2, bad[i]), AE_ERR_INPUT, "%s", bad[i]);
+        cr_assert_eq(ae_loader_start(&l, rows_of(&m, &o), 2, bad[i]), AE_ERR_INPUT, "%s", bad[i]);
         cr_assert_message("data position");
         cr_assert_null(l);
     }
     ae_mixture_close(&m);
+}
+
+/* ---- packed examples ---- */
+
+static void check_restarts_of_examples(const char *tree, bool shuffle) {
+    const ae_row_options o = {.rows = ROWS, .row_tokens = 2 * T, .seed = 5, .shuffle = shuffle};
+    ae_mixture m;
+    ae_batch kept[STEPS];
+    char *position[STEPS];
+    open_mixture(&m, tree);
+    ae_loader *l = start_source(examples_of(&m, &o), 1, NULL);
+    for (int s = 0; s < STEPS; s++) {
+        batch_copy(&kept[s], next(l));
+        cr_assert_eq(ae_loader_position(l, &position[s]), AE_OK);
+    }
+    ae_loader_stop(l);
+    for (int64_t step = 2; step <= STEPS; step += 7) {
+        ae_loader *later[2] = {start_source(examples_of(&m, &o), step, NULL),
+                               start_source(examples_of(&m, &o), step, position[step - 2])};
+        for (int64_t s = step; s <= STEPS; s++)
+            for (int i = 0; i < 2; i++) assert_same_batch(next(later[i]), &kept[s - 1], s);
+        for (int i = 0; i < 2; i++) ae_loader_stop(later[i]);
+    }
+    for (int s = 0; s < STEPS; s++) {
+        ae_batch_free(&kept[s]);
+        free(position[s]);
+    }
+    ae_mixture_close(&m);
+}
+
+Test(loader, packed_examples_go_on_from_any_step) {
+    make_sets();
+    check_restarts_of_examples("%0", false);
+    check_restarts_of_examples("[%0, {\"path\": %1, \"weight\": 2}]", true);
+}
+
+/* Two epochs of one set: each holds every example once. */
+Test(loader, an_epoch_of_packed_examples_holds_each_once) {
+    const ae_row_options o = {.rows = 1, .row_tokens = 2 * T, .seed = 5, .shuffle = true};
+    ae_packing_count count;
+    ae_row_source source;
+    ae_mixture m;
+    make_sets();
+    open_mixture(&m, "%1");
+    cr_assert_eq(ae_row_source_examples(&source, &m, &o, AE_TOO_LONG_ERROR, &count), AE_OK);
+    cr_assert_eq(count.examples, plain[1].documents);
+    cr_assert_eq(count.tokens, plain[1].n);
+    ae_loader *l = start_source(source, 1, NULL);
+    for (int epoch = 0; epoch < 2; epoch++) {
+        int64_t tokens = 0, examples = 0;
+        for (int64_t r = 0; r < count.rows; r++) {
+            const ae_batch *b = next(l);
+            tokens += b->n_tokens;
+            for (ptrdiff_t t = 0; t < b->T; t++) examples += b->positions[t] == 0;
+        }
+        cr_assert_eq(tokens, count.tokens);
+        cr_assert_eq(examples, count.examples);
+    }
+    ae_loader_stop(l);
+    ae_mixture_close(&m);
+}
+
+Test(loader, a_set_whose_examples_are_all_dropped_is_refused) {
+    plain_set s = {.documents = 2, .vocab_size = 5, .n = 8, .lengths = {4, 4}};
+    const ae_row_options o = {.rows = 1, .row_tokens = 3};
+    ae_row_source source;
+    ae_mixture m;
+    set_write(&s, scratch_path("0.h5"));
+    open_mixture(&m, "%0");
+    cr_assert_eq(ae_row_source_examples(&source, &m, &o, AE_TOO_LONG_DROP, NULL), AE_ERR_INPUT);
+    cr_assert_message("0.h5: expected an example that fits a row of 3 tokens, found none");
+    cr_assert_null(source.self);
+    ae_mixture_close(&m);
+}
+
+/* ---- a source of one's own ---- */
+
+/* Rows of nothing but the step's number; fails at one of them. */
+typedef struct {
+    int64_t step, fails_at;
+    int freed;
+} counter;
+
+static ae_status counter_begin(void *self, int64_t first_step, const char *position) {
+    counter *c = self;
+    c->step = position ? strtol(position, NULL, 10) + 1 : first_step;
+    return AE_OK;
+}
+
+static ae_status counter_fill(void *self, ae_batch *b) {
+    counter *c = self;
+    if (c->step == c->fails_at) return AE_FAIL(AE_ERR_INPUT, "step %ld: nothing there", (long)c->step);
+    for (ptrdiff_t i = 0; i < b->B * b->T; i++) b->tokens[i] = (int32_t)c->step;
+    b->n_tokens += b->B * b->T;
+    c->step++;
+    return AE_OK;
+}
+
+static ae_status counter_position(const void *self, char **json) {
+    const counter *c = self;
+    return asprintf(json, "%ld", (long)c->step - 1) > 0 ? AE_OK : AE_ERR_RESOURCE;
+}
+
+static void counter_free(void *self) {
+    ((counter *)self)->freed++;
+}
+
+Test(loader, any_source_is_prefetched_in_order) {
+    counter c = {.fails_at = 30};
+    const ae_row_source source = {.B = 2,
+                                  .T = 3,
+                                  .self = &c,
+                                  .begin = counter_begin,
+                                  .fill = counter_fill,
+                                  .position = counter_position,
+                                  .free = counter_free};
+    ae_loader *l = start_source(source, 9, "19");
+    const ae_batch *b = NULL;
+    char *position = NULL;
+    for (int64_t step = 20; step < 30; step++) {
+        cr_assert_eq(ae_loader_position(l, &position), AE_OK);
+        cr_assert_eq(strtol(position, NULL, 10), step - 1);
+        free(position);
+        b = next(l);
+        cr_assert(b->B == 2 && b->T == 3 && b->n_tokens == 6 && b->tokens[5] == step);
+    }
+    cr_assert_eq(ae_loader_next(l, &b), AE_ERR_INPUT);
+    cr_assert_message("step 30: nothing there");
+    ae_loader_stop(l);
+    cr_assert_eq(c.freed, 1);
+    cr_assert_eq(ae_loader_start(&l, source, 0, NULL), AE_ERR_USAGE);
+    cr_assert_eq(c.freed, 2);
 }

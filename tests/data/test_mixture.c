@@ -1,4 +1,4 @@
-#include "data/loader.h"
+#include "data/mixture.h"
 #include "tests/data/sets.h"
 
 TestSuite(mixture, .init = scratch_make, .fini = scratch_remove);

@@ -1,4 +1,4 @@
-#include "data/loader.h"
+#include "data/rows.h"
 #include "tests/data/sets.h"
 
 #include <stdlib.h>

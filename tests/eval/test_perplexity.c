@@ -1,7 +1,7 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "core/rng.h"
-#include "data/loader.h"
+#include "data/rows.h"
 #include "data/tokenizer.h"
 #include "eval/perplexity.h"
 

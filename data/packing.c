@@ -1,0 +1,226 @@
+#include "data/packing.h"
+
+#include "core/rng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows by the room they have left: a stack for every room, and a bit for each stack that is not empty. */
+typedef struct {
+    ptrdiff_t T;
+    int64_t *top;   /* [T + 1] -1: none */
+    int64_t *below; /* [rows] */
+    uint64_t *bits; /* [T / 64 + 1] */
+} rooms;
+
+/* What packing works with. */
+typedef struct {
+    const int64_t *starts; /* [n + 1] of the set's documents */
+    int64_t n;
+    ptrdiff_t T;
+    ae_too_long too_long;
+    int64_t *by_length; /* [n] those that are packed, longest first */
+    int64_t *row_of;    /* [n] -1: left out */
+    int64_t n_packed, rows;
+    rooms rooms;
+} packer;
+
+static int64_t length_of(const packer *k, int64_t example) {
+    const int64_t n = k->starts[example + 1] - k->starts[example];
+    return n > k->T && k->too_long == AE_TOO_LONG_CUT ? k->T : n;
+}
+
+static bool is_packed(const packer *k, int64_t example) {
+    const int64_t n = length_of(k, example);
+    return n > 0 && n <= k->T;
+}
+
+/* ---- rooms ---- */
+
+static ae_status rooms_init(rooms *r, ptrdiff_t T, int64_t rows_max) {
+    r->T = T;
+    r->top = malloc((size_t)(T + 1) * sizeof *r->top);
+    r->below = malloc((size_t)rows_max * sizeof *r->below);
+    r->bits = calloc((size_t)(T / 64 + 1), sizeof *r->bits);
+    if (!r->top || !r->below || !r->bits) return AE_FAIL(AE_ERR_RESOURCE, "packing examples: out of memory");
+    for (ptrdiff_t i = 0; i <= T; i++) r->top[i] = -1;
+    return AE_OK;
+}
+
+static void rooms_free(rooms *r) {
+    free(r->top);
+    free(r->below);
+    free(r->bits);
+}
+
+static void put_row(rooms *r, int64_t row, int64_t room) {
+    r->below[row] = r->top[room];
+    r->top[room] = row;
+    r->bits[room / 64] |= UINT64_C(1) << room % 64;
+}
+
+static int64_t take_row(rooms *r, int64_t room) {
+    const int64_t row = r->top[room];
+    r->top[room] = r->below[row];
+    if (r->top[room] < 0) r->bits[room / 64] &= ~(UINT64_C(1) << room % 64);
+    return row;
+}
+
+/* The least room of n or more that a row has; -1 when none has. */
+static int64_t least_room(const rooms *r, int64_t n) {
+    uint64_t word = r->bits[n / 64] >> n % 64 << n % 64;
+    for (int64_t i = n / 64;; word = r->bits[i]) {
+        if (word) return 64 * i + __builtin_ctzll(word);
+        if (++i > r->T / 64) return -1;
+    }
+}
+
+/* ---- the packing ---- */
+
+/* Counts what becomes of the examples that exceed a row. */
+static ae_status count_long(packer *k, ae_packing_count *c, const char *path) {
+    for (int64_t e = 0; e < k->n; e++) {
+        const int64_t n = k->starts[e + 1] - k->starts[e];
+        if (n > k->T && k->too_long == AE_TOO_LONG_ERROR)
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: example %lld: expected at most the %td tokens of a row, found %lld; lengthen "
+                           "the rows, or have such examples cut or dropped",
+                           path, (long long)e, k->T, (long long)n);
+        const bool cut = n > k->T && k->too_long == AE_TOO_LONG_CUT, dropped = n > k->T && !cut;
+        c->cut += cut;
+        c->cut_tokens += cut ? n - k->T : 0;
+        c->dropped += dropped;
+        c->dropped_tokens += dropped ? n : 0;
+        c->examples += is_packed(k, e);
+        c->tokens += is_packed(k, e) ? length_of(k, e) : 0;
+    }
+    return AE_OK;
+}
+
+/* by_length, by counting; ends[n] is where the examples of n tokens end in it. */
+static ae_status sort_by_length(packer *k, bool shuffle, uint64_t seed) {
+    int64_t *ends = calloc((size_t)k->T + 1, sizeof *ends);
+    if (!ends) return AE_FAIL(AE_ERR_RESOURCE, "packing examples: out of memory");
+    for (int64_t e = 0; e < k->n; e++)
+        if (is_packed(k, e)) ends[length_of(k, e)]++;
+    for (ptrdiff_t n = k->T; n > 0; n--) {
+        const int64_t these = ends[n];
+        ends[n] = k->n_packed;
+        k->n_packed += these;
+    }
+    for (int64_t i = 0; i < k->n; i++) {
+        const int64_t e = shuffle ? (int64_t)ae_rng_permute(seed, 0, (uint64_t)k->n, (uint64_t)i) : i;
+        if (is_packed(k, e)) k->by_length[ends[length_of(k, e)]++] = e;
+    }
+    free(ends);
+    return AE_OK;
+}
+
+/* row_of, by rows in the order in which they are begun. */
+static void fit(packer *k) {
+    for (int64_t i = 0; i < k->n; i++) k->row_of[i] = -1;
+    for (int64_t i = 0; i < k->n_packed; i++) {
+        const int64_t e = k->by_length[i], n = length_of(k, e), found = least_room(&k->rooms, n);
+        const int64_t row = found < 0 ? k->rows++ : take_row(&k->rooms, found);
+        put_row(&k->rooms, row, (found < 0 ? k->T : found) - n);
+        k->row_of[e] = row;
+    }
+}
+
+/* Numbers the rows by their first example. */
+static void number_rows(packer *k) {
+    int64_t *number = k->by_length, next = 0; /* no longer needed, and there are no more rows than examples */
+    for (int64_t r = 0; r < k->rows; r++) number[r] = -1;
+    for (int64_t e = 0; e < k->n; e++) {
+        if (k->row_of[e] < 0) continue;
+        int64_t *own = &number[k->row_of[e]];
+        if (*own < 0) *own = next++;
+        k->row_of[e] = *own;
+    }
+}
+
+static ae_status list_rows(ae_packing *p, const packer *k) {
+    p->first = calloc((size_t)k->rows + 2, sizeof *p->first);
+    p->examples = malloc((size_t)(k->n_packed + 1) * sizeof *p->examples);
+    if (!p->first || !p->examples) return AE_FAIL(AE_ERR_RESOURCE, "packing examples: out of memory");
+    for (int64_t e = 0; e < k->n; e++)
+        if (k->row_of[e] >= 0) p->first[k->row_of[e] + 2]++;
+    for (int64_t r = 0; r < k->rows; r++) p->first[r + 2] += p->first[r + 1];
+    /* entry r + 1 runs from the start of row r to its end */
+    for (int64_t e = 0; e < k->n; e++)
+        if (k->row_of[e] >= 0) p->examples[p->first[k->row_of[e] + 1]++] = e;
+    p->count.rows = k->rows;
+    return AE_OK;
+}
+
+ae_status ae_packing_make(ae_packing *p, const ae_token_set *s, ptrdiff_t T, ae_too_long too_long,
+                          bool shuffle, uint64_t seed) {
+    ae_status st = AE_OK;
+    packer k = {
+        .starts = ae_token_set_doc_starts(s), .n = ae_token_set_documents(s), .T = T, .too_long = too_long};
+    *p = (ae_packing){.T = T};
+    AE_TRY(count_long(&k, &p->count, ae_token_set_path(s)));
+    k.by_length = malloc((size_t)k.n * sizeof *k.by_length);
+    k.row_of = malloc((size_t)k.n * sizeof *k.row_of);
+    if (!k.by_length || !k.row_of) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "packing examples: out of memory"));
+    AE_TRY(rooms_init(&k.rooms, T, k.n));
+    AE_TRY(sort_by_length(&k, shuffle, seed));
+    fit(&k);
+    number_rows(&k);
+    AE_TRY(list_rows(p, &k));
+out:
+    if (st != AE_OK) ae_packing_free(p);
+    rooms_free(&k.rooms);
+    free(k.by_length);
+    free(k.row_of);
+    return st;
+}
+
+void ae_packing_free(ae_packing *p) {
+    free(p->first);
+    free(p->examples);
+    *p = (ae_packing){0};
+}
+
+/* ---- reading ---- */
+
+/* An example of n tokens from place i of a batch on. */
+static void fill_example(ae_batch *b, ptrdiff_t i, const int32_t *ids, const uint8_t *mask, ptrdiff_t n) {
+    for (ptrdiff_t t = 0; t < n; t++, i++) {
+        const bool has_target = t + 1 < n, counts = has_target && mask[t + 1];
+        b->tokens[i] = ids[t];
+        b->targets[i] = has_target ? ids[t + 1] : 0;
+        b->positions[i] = (int32_t)t;
+        b->weights[i] = counts ? 1 : 0;
+        b->n_targets += counts;
+    }
+    b->n_tokens += n;
+}
+
+static void fill_padding(ae_batch *b, ptrdiff_t i, ptrdiff_t end) {
+    for (; i < end; i++) {
+        b->tokens[i] = b->targets[i] = 0;
+        b->positions[i] = b->positions[i - 1] + 1;
+        b->weights[i] = 0;
+    }
+}
+
+ae_status ae_packing_read(const ae_packing *p, ae_token_set *s, int64_t row, ae_batch *b, ptrdiff_t at) {
+    const int64_t *starts = ae_token_set_doc_starts(s);
+    ptrdiff_t i = at * p->T;
+    ae_status st = AE_OK;
+    int32_t *ids = malloc((size_t)p->T * (sizeof *ids + 1));
+    if (!ids) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory for a row", ae_token_set_path(s));
+    uint8_t *mask = (uint8_t *)(ids + p->T);
+    for (int64_t k = p->first[row]; k < p->first[row + 1] && st == AE_OK; k++) {
+        const int64_t first = starts[p->examples[k]], n = starts[p->examples[k] + 1] - first;
+        const ptrdiff_t kept = n < p->T ? (ptrdiff_t)n : p->T;
+        st = ae_token_set_read(s, first, kept, ids, mask);
+        if (st != AE_OK) break;
+        fill_example(b, i, ids, mask, kept);
+        i += kept;
+    }
+    if (st == AE_OK) fill_padding(b, i, (at + 1) * p->T);
+    free(ids);
+    return st;
+}

@@ -1,0 +1,239 @@
+#include "core/json.h"
+#include "core/rng.h"
+#include "data/row_source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The sources of token sets: rows cut where they fall, streams, packed examples. */
+typedef struct {
+    const ae_mixture *mixture;
+    ae_row_options o;
+    bool streams;
+    ae_packing *packings; /* [n_sets]; NULL: rows are cut where they fall */
+    uint64_t order_seed;
+    int64_t step;   /* the next one */
+    int64_t *taken; /* [n_sets] rows from each set before it */
+} sets;
+
+static void sets_free(void *self) {
+    sets *s = self;
+    for (size_t i = 0; s->packings && i < s->mixture->n_sets; i++) ae_packing_free(&s->packings[i]);
+    free(s->packings);
+    free(s->taken);
+    free(s);
+}
+
+/* ---- positions ---- */
+
+static ae_status tell_position(const int64_t *taken, size_t n_sets, char **json) {
+    json_t *rows = json_array();
+    bool whole = rows != NULL;
+    for (size_t i = 0; i < n_sets && whole; i++)
+        whole = json_array_append_new(rows, json_integer(taken ? taken[i] : 0)) == 0;
+    json_t *root = json_pack("{s:o}", "rows", rows);
+    *json = root && whole ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    return *json ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "data position: out of memory");
+}
+
+static ae_status sets_position(const void *self, char **json) {
+    const sets *s = self;
+    return tell_position(s->taken, s->mixture->n_sets, json);
+}
+
+ae_status ae_row_source_beginning(const ae_mixture *m, char **json) {
+    return tell_position(NULL, m->n_sets, json);
+}
+
+static ae_status read_rows(sets *s, const json_t *rows) {
+    const size_t n = s->mixture->n_sets;
+    if (json_array_size(rows) != n)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "data position: expected rows of %zu token sets, found %zu; data.train has changed", n,
+                       json_array_size(rows));
+    for (size_t i = 0; i < n; i++) {
+        const json_t *taken = json_array_get(rows, i);
+        s->taken[i] = json_integer_value(taken);
+        if (!json_is_integer(taken) || s->taken[i] < 0)
+            return AE_FAIL(AE_ERR_INPUT,
+                           "data position: expected whole numbers of rows, found something else at %zu", i);
+    }
+    return AE_OK;
+}
+
+static ae_status sets_begin(void *self, int64_t first_step, const char *position) {
+    sets *s = self;
+    s->step = first_step;
+    memset(s->taken, 0, s->mixture->n_sets * sizeof *s->taken);
+    if (!position) {
+        ae_mixture_count(s->mixture, first_step, s->o.rows, s->taken);
+        return AE_OK;
+    }
+    json_t *root = NULL;
+    ae_status st = ae_json_parse(&root, position, strlen(position), "data position");
+    if (st == AE_OK) st = read_rows(s, json_object_get(root, "rows"));
+    json_decref(root);
+    return st;
+}
+
+/* ---- batches ---- */
+
+static int64_t rows_in(const sets *s, size_t set) {
+    if (s->packings) return s->packings[set].count.rows;
+    return ae_rows_in_set(ae_token_set_tokens(s->mixture->sets[set]), s->o.row_tokens);
+}
+
+/* The row that comes after `taken` others of its set. */
+static int64_t ordered_row(const sets *s, size_t set, int64_t taken) {
+    const int64_t n_rows = rows_in(s, set), epoch = taken / n_rows, index = taken % n_rows;
+    if (!s->o.shuffle) return index;
+    const uint64_t stream = (uint64_t)set << 40 | (uint64_t)epoch;
+    return (int64_t)ae_rng_permute(s->order_seed, stream, (uint64_t)n_rows, (uint64_t)index);
+}
+
+static ae_status fill_row(sets *s, ae_batch *b, ptrdiff_t at) {
+    const size_t set = ae_mixture_draw(s->mixture, s->step, (s->step - 1) * s->o.rows + at);
+    const int64_t row = ordered_row(s, set, s->taken[set]++);
+    ae_token_set *from = s->mixture->sets[set];
+    return s->packings ? ae_packing_read(&s->packings[set], from, row, b, at) : ae_row_read(from, row, b, at);
+}
+
+static ae_status sets_fill(void *self, ae_batch *b) {
+    sets *s = self;
+    ae_status st = AE_OK;
+    for (ptrdiff_t at = 0; at < s->o.rows && st == AE_OK; at++) st = fill_row(s, b, at);
+    s->step++;
+    return st;
+}
+
+static ae_status streams_fill(void *self, ae_batch *b) {
+    sets *s = self;
+    ae_status st = AE_OK;
+    for (ptrdiff_t at = 0; at < s->o.rows && st == AE_OK; at++)
+        st = ae_stream_read(s->mixture->sets[0], s->taken[0] / s->o.rows, b, at);
+    s->taken[0] += s->o.rows;
+    return st;
+}
+
+/* ---- what fits a source ---- */
+
+static ae_status check_options(const ae_mixture *m, const ae_row_options *o) {
+    if (o->rows > 0 && o->row_tokens > 0 && m->n_sets > 0 && m->n_phases > 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "rows: expected rows, tokens and token sets, found none of one of them");
+}
+
+static ae_status check_tokens(const ae_mixture *m) {
+    for (size_t i = 0; i < m->n_sets; i++)
+        if (ae_token_set_tokens(m->sets[i]) < 2)
+            return AE_FAIL(AE_ERR_INPUT, "%s: expected at least 2 tokens to train on, found %lld",
+                           ae_token_set_path(m->sets[i]), (long long)ae_token_set_tokens(m->sets[i]));
+    return AE_OK;
+}
+
+/* Positions are 32-bit numbers, and in streams they count as far as a document goes. */
+static ae_status check_documents(const ae_token_set *s, int64_t stream_tokens) {
+    const int64_t *starts = ae_token_set_doc_starts(s);
+    if (stream_tokens <= INT32_MAX) return AE_OK;
+    for (int64_t d = 0; d < ae_token_set_documents(s); d++)
+        if (starts[d + 1] - starts[d] > INT32_MAX)
+            return AE_FAIL(
+                AE_ERR_INPUT,
+                "%s: document %lld: expected at most %d tokens where rows carry their state, found "
+                "%lld; leave out train.carry_state",
+                ae_token_set_path(s), (long long)d, INT32_MAX, (long long)(starts[d + 1] - starts[d]));
+    return AE_OK;
+}
+
+static ae_status check_streams(const ae_mixture *m, const ae_row_options *o) {
+    const int64_t n = ae_token_set_tokens(m->sets[0]);
+    ae_status st = ae_mixture_check_streams(m);
+    if (st == AE_OK && o->shuffle)
+        st = AE_FAIL(AE_ERR_USAGE, "rows: expected rows in file order where they carry their state");
+    if (st == AE_OK && n - 1 < o->rows)
+        st =
+            AE_FAIL(AE_ERR_INPUT,
+                    "%s: expected more tokens than the %td streams that carry their state, found %lld; lower "
+                    "train.batch_rows",
+                    ae_token_set_path(m->sets[0]), o->rows, (long long)n);
+    return st == AE_OK ? check_documents(m->sets[0], ae_stream_of(n, o->rows, 0).tokens) : st;
+}
+
+/* ---- making them ---- */
+
+static ae_status sets_new(ae_row_source *source, const ae_mixture *m, const ae_row_options *o) {
+    *source = (ae_row_source){0};
+    const ae_status st = check_options(m, o);
+    if (st != AE_OK) return st;
+    sets *s = calloc(1, sizeof *s);
+    if (s) s->taken = calloc(m->n_sets, sizeof *s->taken);
+    if (!s || !s->taken) {
+        free(s);
+        return AE_FAIL(AE_ERR_RESOURCE, "rows: out of memory");
+    }
+    s->mixture = m;
+    s->o = *o;
+    s->order_seed = ae_rng_hash(o->seed, "data.rows");
+    *source = (ae_row_source){.B = o->rows,
+                              .T = o->row_tokens,
+                              .self = s,
+                              .begin = sets_begin,
+                              .fill = sets_fill,
+                              .position = sets_position,
+                              .free = sets_free};
+    return AE_OK;
+}
+
+ae_status ae_row_source_sets(ae_row_source *source, const ae_mixture *m, const ae_row_options *o) {
+    ae_status st = sets_new(source, m, o);
+    if (st == AE_OK) st = check_tokens(m);
+    if (st != AE_OK) ae_row_source_free(source);
+    return st;
+}
+
+ae_status ae_row_source_streams(ae_row_source *source, const ae_mixture *m, const ae_row_options *o) {
+    ae_status st = ae_row_source_sets(source, m, o);
+    if (st == AE_OK) st = check_streams(m, o);
+    if (st != AE_OK)
+        ae_row_source_free(source);
+    else
+        source->fill = streams_fill;
+    return st;
+}
+
+static void add_counts(ae_packing_count *sum, const ae_packing_count *c) {
+    sum->rows += c->rows;
+    sum->examples += c->examples;
+    sum->tokens += c->tokens;
+    sum->cut += c->cut;
+    sum->cut_tokens += c->cut_tokens;
+    sum->dropped += c->dropped;
+    sum->dropped_tokens += c->dropped_tokens;
+}
+
+static ae_status pack_set(sets *s, size_t i, ae_too_long too_long) {
+    const ae_token_set *set = s->mixture->sets[i];
+    const ae_status st = ae_packing_make(&s->packings[i], set, s->o.row_tokens, too_long, s->o.shuffle,
+                                         ae_rng_hash(s->o.seed, "data.packing"));
+    if (st != AE_OK || s->packings[i].count.rows > 0) return st;
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected an example that fits a row of %td tokens, found none",
+                   ae_token_set_path(set), s->o.row_tokens);
+}
+
+ae_status ae_row_source_examples(ae_row_source *source, const ae_mixture *m, const ae_row_options *o,
+                                 ae_too_long too_long, ae_packing_count *count) {
+    ae_status st = AE_OK;
+    ae_packing_count sum = {0};
+    AE_TRY(sets_new(source, m, o));
+    sets *s = source->self;
+    s->packings = calloc(m->n_sets, sizeof *s->packings);
+    if (!s->packings) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rows: out of memory"));
+    for (size_t i = 0; i < m->n_sets; i++) {
+        AE_TRY(pack_set(s, i, too_long));
+        add_counts(&sum, &s->packings[i].count);
+    }
+    if (count) *count = sum;
+out:
+    if (st != AE_OK) ae_row_source_free(source);
+    return st;
+}

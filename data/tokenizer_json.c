@@ -54,6 +54,8 @@ static const char *unsayable(const ae_pieces *p) {
     if (r->rewrites_decoded) return "a model that rewrites decoded text";
     for (int32_t i = 0; i < p->n; i++) {
         if (p->items[i].kind == AE_PIECE_UNUSED) return "a model with unused pieces";
+        if (p->items[i].n > 0 && memchr(p->items[i].text, '\0', p->items[i].n))
+            return "a model with a NUL in a piece";
         if (p->items[i].kind == AE_PIECE_USER_DEFINED && r->prefix)
             return "a model with symbols of the user's and a space before the text";
     }
@@ -61,6 +63,13 @@ static const char *unsayable(const ae_pieces *p) {
 }
 
 /* ---- parts ---- */
+
+/* Appends to a list; one that could not be made or cannot grow is NULL, and so is what is packed of it. */
+static void add(json_t **list, json_t *value) {
+    if (json_array_append_new(*list, value) == 0) return;
+    json_decref(*list);
+    *list = NULL;
+}
 
 static json_t *piece_text(const ae_sentence_piece *p) {
     return json_stringn(p->text, p->n);
@@ -74,9 +83,9 @@ static json_t *added_tokens(const ae_pieces *p) {
         const bool special = s->kind == AE_PIECE_CONTROL || s->kind == AE_PIECE_UNKNOWN;
         const bool users = s->kind == AE_PIECE_USER_DEFINED && !memchr(s->text, ' ', s->n);
         if (special || users)
-            json_array_append_new(list, json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:b}", "id", (int)i,
-                                                  "content", piece_text(s), "single_word", 0, "lstrip", 0,
-                                                  "rstrip", 0, "normalized", !special, "special", special));
+            add(&list, json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:b}", "id", (int)i, "content",
+                                 piece_text(s), "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized",
+                                 !special, "special", special));
     }
     return list;
 }
@@ -110,14 +119,14 @@ static json_t *replace_text(const char *text, const char *content) {
 static json_t *normalizer(const ae_tokenizer_rules *r) {
     json_t *steps = json_array();
     if (r->charsmap)
-        json_array_append_new(steps, json_pack("{s:s, s:o}", "type", "Precompiled", "precompiled_charsmap",
-                                               base64(r->charsmap, r->charsmap_bytes)));
+        add(&steps, json_pack("{s:s, s:o}", "type", "Precompiled", "precompiled_charsmap",
+                              base64(r->charsmap, r->charsmap_bytes)));
     if (r->folds_spaces) {
-        json_array_append_new(steps, replace_pattern("\\A +| +\\z", ""));
-        json_array_append_new(steps, replace_pattern(" {2,}", " "));
+        add(&steps, replace_pattern("\\A +| +\\z", ""));
+        add(&steps, replace_pattern(" {2,}", " "));
     }
-    if (r->prefix) json_array_append_new(steps, json_pack("{s:s, s:s}", "type", "Prepend", "prepend", mark));
-    json_array_append_new(steps, replace_text(" ", mark));
+    if (r->prefix) add(&steps, json_pack("{s:s, s:s}", "type", "Prepend", "prepend", mark));
+    add(&steps, replace_text(" ", mark));
     return json_pack("{s:s, s:o}", "type", "Sequence", "normalizers", steps);
 }
 
@@ -146,12 +155,12 @@ static json_t *post_processor(const ae_tokenizer *t) {
 
 static json_t *decoder(const ae_tokenizer_rules *r) {
     json_t *steps = json_array();
-    json_array_append_new(steps, replace_text(mark, " "));
-    json_array_append_new(steps, json_pack("{s:s}", "type", "ByteFallback"));
-    json_array_append_new(steps, json_pack("{s:s}", "type", "Fuse"));
+    add(&steps, replace_text(mark, " "));
+    add(&steps, json_pack("{s:s}", "type", "ByteFallback"));
+    add(&steps, json_pack("{s:s}", "type", "Fuse"));
     if (r->prefix)
-        json_array_append_new(
-            steps, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+        add(&steps,
+            json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", steps);
 }
 
@@ -166,8 +175,7 @@ static int32_t unknown_id(const ae_pieces *p) {
 static json_t *unigram(const ae_pieces *p) {
     json_t *vocab = json_array();
     for (int32_t i = 0; i < p->n; i++)
-        json_array_append_new(vocab,
-                              json_pack("[o, f]", piece_text(&p->items[i]), (double)p->items[i].score));
+        add(&vocab, json_pack("[o, f]", piece_text(&p->items[i]), (double)p->items[i].score));
     return json_pack("{s:s, s:i, s:o, s:b}", "type", "Unigram", "unk_id", (int)unknown_id(p), "vocab", vocab,
                      "byte_fallback", (int)p->rules.byte_fallback);
 }
@@ -216,20 +224,28 @@ static json_t *merges_json(const ae_pieces *p, const merge *m, size_t n) {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {
         const ae_sentence_piece *s = &p->items[m[i].piece];
-        json_array_append_new(list,
-                              json_pack("[o, o]", json_stringn(s->text, m[i].left_bytes),
-                                        json_stringn(s->text + m[i].left_bytes, s->n - m[i].left_bytes)));
+        add(&list, json_pack("[o, o]", json_stringn(s->text, m[i].left_bytes),
+                             json_stringn(s->text + m[i].left_bytes, s->n - m[i].left_bytes)));
     }
     return list;
 }
 
-static json_t *bpe(const ae_pieces *p) {
+/* Every piece with its id, or NULL. */
+static json_t *ids_of(const ae_pieces *p) {
     json_t *ids = json_object();
     for (int32_t i = 0; i < p->n; i++) {
         char *name = strndup(p->items[i].text, p->items[i].n);
         if (name) json_object_set_new(ids, name, json_integer(i));
         free(name);
     }
+    if (json_object_size(ids) == (size_t)p->n) return ids;
+    json_decref(ids);
+    return NULL;
+}
+
+static json_t *bpe(const ae_pieces *p) {
+    json_t *ids = ids_of(p);
+    if (!ids) return NULL;
     const size_t n = find_merges(p, ids, NULL);
     merge *m = malloc((n + 1) * sizeof *m);
     if (!m) {

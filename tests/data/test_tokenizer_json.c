@@ -2,6 +2,7 @@
 #include "data/tokenizer_json.h"
 #include "tests/core/scratch.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 TestSuite(tokenizer_json, .init = scratch_make, .fini = scratch_remove);
@@ -145,4 +146,60 @@ Test(tokenizer_json, what_cannot_be_said_is_refused_by_name) {
            "spaces belong to the word before them");
     refuse("--model_type=bpe --vocab_size=60 --user_defined_symbols=<td>",
            "symbols of the user's and a space before the text");
+}
+
+/* ---- without memory ---- */
+
+static long allocations_left;
+
+static void *limited_malloc(size_t n) {
+    return allocations_left-- == 0 ? NULL : malloc(n);
+}
+
+/* The text when the library's allocation number `fails_at` finds no memory; NULL where that is a failure. */
+static char *json_without(const ae_tokenizer *t, long fails_at) {
+    char *text = NULL;
+    const char *what = NULL;
+    allocations_left = fails_at;
+    const ae_status st = ae_tokenizer_json(t, &text, &what);
+    cr_assert(text ? st == AE_OK : st == AE_ERR_RESOURCE);
+    return text;
+}
+
+/* Those before the value is written: the library itself comes to grief when it reads or writes without memory. */
+static long allocations_of_the_value(const ae_tokenizer *t) {
+    json_t *root = NULL;
+    char *text = json_without(t, LONG_MAX), *again;
+    const long all = LONG_MAX - allocations_left;
+    cr_assert_eq(ae_json_parse(&root, text, strlen(text), "tokenizer.json"), AE_OK);
+    allocations_left = LONG_MAX;
+    again = ae_json_text(root);
+    const long writing = LONG_MAX - allocations_left;
+    cr_assert_str_eq(text, again);
+    free(text);
+    free(again);
+    json_decref(root);
+    return all - writing;
+}
+
+/* The JSON is whole or there is none, whichever part of it finds no memory. */
+static void starve(const char *options) {
+    ae_tokenizer *t = make(options);
+    json_set_alloc_funcs(limited_malloc, free);
+    const long n = allocations_of_the_value(t);
+    char *whole = json_without(t, LONG_MAX);
+    cr_assert_gt(n, 300);
+    for (long k = 0; k < n; k++) {
+        char *text = json_without(t, k);
+        cr_assert(!text || strcmp(text, whole) == 0, "allocation %ld of %ld", k, n);
+        free(text);
+    }
+    free(whole);
+    json_set_alloc_funcs(malloc, free);
+    ae_tokenizer_delete(t);
+}
+
+Test(tokenizer_json, pieces_that_find_no_memory_are_no_shifted_ids) {
+    starve("--model_type=unigram --vocab_size=50 --normalization_rule_name=identity");
+    starve("--model_type=bpe --vocab_size=50 --normalization_rule_name=identity");
 }

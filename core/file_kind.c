@@ -54,7 +54,7 @@ static const known all[] = {
      {"an HDF5 file (token sets and checkpoints are such)",
       "name the text, or give it where a token set or a model is expected"},
      false},
-    {STARTS("%PDF-"), {"a PDF file", "take its text out first (pdftotext)"}, false},
+    {STARTS("%PDF-"), {"a PDF file", "take its text out first (pdftotext)"}, true},
     {STARTS("SQLite format 3\0"), {"an SQLite database", "write its rows as JSON lines"}, false},
     {STARTS("\xd0\xcf\x11\xe0"), {"an old Office document", "save it as plain text"}, false},
     {STARTS("\x7f"
@@ -80,10 +80,12 @@ static bool is_safetensors(const unsigned char *b, size_t n) {
            b[7] == 0;
 }
 
-/* A control character other than tabs, line ends and page ends: text may begin with "PAR1", but holds none of these. */
-static bool has_control(const unsigned char *b, size_t n) {
-    for (size_t i = 0; i < n; i++)
+/* Text may begin with "PAR1", but has no control characters other than tabs, line ends and page ends, and no character without its second byte. */
+static bool is_no_text(const unsigned char *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
         if (b[i] < 9 || (b[i] > 13 && b[i] < 32)) return true;
+        if (b[i] >= 0xc0 && i + 1 < n && (b[i + 1] & 0xc0) != 0x80) return true;
+    }
     return false;
 }
 
@@ -91,7 +93,7 @@ const ae_file_kind *ae_bytes_kind(const void *bytes, size_t n) {
     const char *b = bytes;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (n >= all[i].n && memcmp(b, all[i].magic, all[i].n) == 0 &&
-            (!all[i].is_text || has_control(bytes, n)))
+            (!all[i].is_text || is_no_text(bytes, n)))
             return &all[i].kind;
     if (is_safetensors(bytes, n)) return &safetensors;
     if (n >= TAR_MAGIC_AT + 5 && memcmp(b + TAR_MAGIC_AT, "ustar", 5) == 0) return &tar;

@@ -26,7 +26,8 @@ Test(file_kind, files_of_the_field_are_named) {
     expect_kind("\x80\x02}q\0.", 6, "pickle");
     expect_kind("\x93NUMPY\1\0", 8, "NumPy");
     expect_kind("\x89HDF\r\n\x1a\n", 8, "HDF5");
-    expect_kind("%PDF-1.7\n", 9, "PDF");
+    expect_kind("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", 15, "PDF");
+    expect_kind("%PDF-1.4\n1 0 obj\nstream\n\x01\x02", 26, "PDF");
     expect_kind("version https://git-lfs.github.com/spec/v1\n", 43, "git-lfs");
     expect_kind("\xff\xfeh\0i\0", 6, "UTF-16");
     expect_kind("\xff\xfe\0\0h\0\0\0", 8, "UTF-32");
@@ -42,6 +43,8 @@ Test(file_kind, text_and_little_are_nothing_special) {
     expect_kind("{\"text\": \"PAR1\"}", 16, NULL);
     expect_kind("The quick brown fox", 19, NULL);
     expect_kind("PAR1 was the first of the series\n", 33, NULL);
+    expect_kind("%PDF-1.7 begins such files, d\xc3\xa9j\xc3\xa0 vu\n", 38, NULL);
+    expect_kind("%PDF-1.7 \xc3", 10, NULL);
     expect_kind("GGUF and GGML are formats", 25, NULL);
     expect_kind("\xc3\xa9t\xc3\xa9", 5, NULL);
     cr_assert_null(ae_file_kind_of("/nowhere/at/all"));

@@ -72,10 +72,8 @@ static ae_status prepare(ae_prepare_options *o, bool json) {
     const double started = ae_now_s();
     ae_status st = ae_data_prepare(o, &r);
     const double seconds = ae_now_s() - started;
-    if (st == AE_OK) {
-        ae_bad_lines_tell(&r.bad);
-        warn_of_lost_text(&r);
-    }
+    ae_bad_lines_tell(&r.bad);
+    if (st == AE_OK) warn_of_lost_text(&r);
     const bool tells = st == AE_OK && !ae_stdout_is_closed();
     if (tells && json) st = report_json(o, &r, seconds);
     if (tells && !json) report_text(o, &r, seconds);

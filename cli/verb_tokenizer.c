@@ -121,7 +121,7 @@ static ae_status verb_train(int argc, char **argv) {
         a.seed = (uint64_t)seed;
         a.check = ae_interrupt_check;
         st = train_checked(&a, force, json);
-        if (st == AE_OK) ae_bad_lines_tell(&bad);
+        ae_bad_lines_tell(&bad);
     }
 out:
     ae_bad_lines_free(&bad);

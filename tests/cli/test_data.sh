@@ -94,6 +94,12 @@ run 2 "$aerie" data prepare --input pipe --tokenizer t.model --output z
 says 'pipe: the input is read more than once'
 run 0 "$aerie" tokenizer train --input scraped.jsonl --output s.model --vocab-size 275 --bad-lines skip
 grep -q '^warning: 1 bad lines are left out:' err || fail "bad lines are not told"
+printf '{"txt": "one"}\nnothing\n' >bad.jsonl
+run 3 "$aerie" data prepare --input bad.jsonl --tokenizer t.model --output bad --bad-lines skip
+says 'expected documents with text, found none'
+grep -q '^warning:   bad.jsonl:2: expected JSON' err || fail "bad lines are not told after a failure"
+run 3 "$aerie" tokenizer train --input bad.jsonl --output y.model --vocab-size 275 --bad-lines skip
+grep -q '^warning:   bad.jsonl:2: expected JSON' err || fail "bad lines are not told after a failure"
 
 # Of two that write one folder the second is refused, and touches nothing of the first one's.
 mkdir -p taken/.partial

@@ -173,8 +173,7 @@ static ae_status take_id(ae_ids *ids, bool is_id, long long id, const char *wher
     if (!is_id || id < 0 || id > INT32_MAX)
         return AE_FAIL(AE_ERR_INPUT, "%s: expected token ids, found something else as number %td", where,
                        ids->n + 1);
-    ae_ids_append(ids, (int32_t)id);
-    return AE_OK;
+    return ae_ids_append(ids, (int32_t)id);
 }
 
 static ae_status parse_plain_ids(const char *line, const char *where, ae_ids *ids) {

@@ -69,10 +69,10 @@ static ae_status encode_text(const shared *s, work *w, const char *text, size_t 
 
 static ae_status encode_part(const shared *s, work *w, const ae_piece *p, bool held, int64_t document_bytes) {
     part out = {.first = w->ids.n, .held = held, .ends = p->ends, .document_bytes = document_bytes};
-    if (p->begins) ae_ids_append(&w->ids, s->special.bos);
-    const ae_status st = encode_text(s, w, w->block.text + p->offset, p->n);
+    ae_status st = p->begins ? ae_ids_append(&w->ids, s->special.bos) : AE_OK;
+    if (st == AE_OK) st = encode_text(s, w, w->block.text + p->offset, p->n);
+    if (st == AE_OK && p->ends) st = ae_ids_append(&w->ids, s->special.eos);
     if (st != AE_OK) return st;
-    if (p->ends) ae_ids_append(&w->ids, s->special.eos);
     out.n = w->ids.n - out.first;
     return add_part(w, out);
 }

@@ -1,21 +1,11 @@
-#include <cctype>
-#include <cerrno>
-#include <csignal>
-#include <cstdio>
+#include "data/sentencepiece.h"
+
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
 #include <memory>
 #include <new>
-#include <poll.h>
 #include <sentencepiece_processor.h>
-#include <sentencepiece_trainer.h>
 #include <string>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <system_error>
-#include <unistd.h>
-#include <unordered_map>
 #include <vector>
 
 extern "C" {
@@ -23,25 +13,11 @@ extern "C" {
 #include "core/file_kind.h"
 #include "core/status.h"
 }
-#include "data/documents.h"
 #include "data/hash.h"
 #include "data/tokenizer.h"
 #include "data/utf8.h"
 
 namespace {
-
-namespace sp = sentencepiece;
-
-constexpr char kSpace[] = "\xE2\x96\x81";   /* U+2581, how sentencepiece writes a space */
-constexpr char kUnknown[] = "\xE2\x96\x85"; /* U+2585, which its trainer keeps for itself */
-constexpr size_t kMarkBytes = 3;
-constexpr size_t kSentenceBytes = 1 << 14; /* longer lines are cut for the trainer */
-constexpr int kLeastPieces = 256 + 6;
-constexpr int kTrainThreads = 16; /* fixed: unigram sums depend on it */
-
-bool is_line_end(char c) {
-    return c == '\n' || c == '\r';
-}
 
 /* The words that one thread encoded last, by hash; each new word takes the place of another. */
 struct WordCache {
@@ -69,12 +45,6 @@ uint64_t word_hash(const char *s, size_t n) {
     std::memcpy(&x, s, n);
     h = (h ^ x) * UINT64_C(0x9E3779B97F4A7C15);
     return h ^ (h >> 32);
-}
-
-std::string one_line(std::string s) {
-    for (char &c : s)
-        if (is_line_end(c)) c = ' ';
-    return s;
 }
 
 } // namespace
@@ -145,12 +115,16 @@ uint64_t next_serial() {
     return __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
 }
 
+void append(ae_ids *out, int32_t id) {
+    if (ae_ids_append(out, id) != AE_OK) throw std::bad_alloc();
+}
+
 ae_status encode_part(const ae_tokenizer *t, const char *s, size_t n, ae_ids *out) {
     static thread_local std::vector<int> ids;
     ids.clear();
     const sp::util::Status status = t->processor.Encode(absl::string_view(s, n), &ids);
     if (!status.ok()) return AE_FAIL(AE_ERR_DEFECT, "encoding: %s", one_line(status.ToString()).c_str());
-    for (const int id : ids) ae_ids_append(out, id);
+    if (ae_ids_extend(out, ids.data(), static_cast<ptrdiff_t>(ids.size())) != AE_OK) throw std::bad_alloc();
     return AE_OK;
 }
 
@@ -169,8 +143,7 @@ ae_status encode_word(const ae_tokenizer *t, const char *s, size_t n, ae_ids *ou
     if (n > WordCache::kKey) return encode_part(t, s, n, out);
     WordCache::Slot &slot = cache.slots[word_hash(s, n) % WordCache::kSlots];
     if (slot.n && slot.key_bytes == n && std::memcmp(slot.key, s, n) == 0) {
-        for (int i = 0; i < slot.n; i++) ae_ids_append(out, slot.ids[i]);
-        return AE_OK;
+        return ae_ids_extend(out, slot.ids, slot.n);
     }
     const ptrdiff_t before = out->n;
     const ae_status st = encode_part(t, s, n, out);
@@ -215,237 +188,11 @@ ae_status encode_text(const ae_tokenizer *t, const char *s, size_t n, ae_ids *ou
     while (st == AE_OK && t->byte_id[0] >= 0 && (mark = find_unsafe(t, s, n)) != nullptr) {
         const size_t before = static_cast<size_t>(mark - s), length = *mark == ' ' ? 1 : kMarkBytes;
         st = encode_plain(t, s, before, out);
-        for (size_t i = 0; i < length; i++) ae_ids_append(out, t->byte_id[static_cast<uint8_t>(mark[i])]);
+        for (size_t i = 0; i < length; i++) append(out, t->byte_id[static_cast<uint8_t>(mark[i])]);
         s = mark + length;
         n -= before + length;
     }
     return st == AE_OK ? encode_plain(t, s, n, out) : st;
-}
-
-/* Whether a control token or byte piece is spelt out at s. */
-bool is_control_text(const char *s, size_t n) {
-    static const char *const kNames[] = {"<pad>", "<eos>",           "<bos>",
-                                         "<unk>", "<start_of_turn>", "<end_of_turn>"};
-    if (s[0] != '<') return false;
-    for (const char *name : kNames) {
-        const size_t length = std::strlen(name);
-        if (n >= length && std::memcmp(s, name, length) == 0) return true;
-    }
-    return n >= 6 && std::memcmp(s, "<0x", 3) == 0 && std::isxdigit(s[3]) && std::isxdigit(s[4]) &&
-           s[5] == '>';
-}
-
-/* Lines and runs of line ends in turn, so that no piece joins the two. What the trainer would take for marks of its own is left
- * out, and control tokens spelt out (WikiText is full of "<unk>") are cut behind the "<", since it would leave them out. */
-class Sentences final : public sp::SentenceIterator {
-  public:
-    Sentences(const char *text, size_t n) : s_(text), rest_(n) { Next(); }
-    bool done() const override { return done_; }
-    const std::string &value() const override { return value_; }
-    sp::util::Status status() const override { return sp::util::Status(); }
-    void Next() override {
-        while (rest_ && parting()) skip(parting());
-        done_ = rest_ == 0;
-        if (done_) return;
-        size_t n = 1;
-        const bool lines = is_line_end(s_[0]);
-        while (n <= kSentenceBytes && n < rest_ && is_line_end(s_[n]) == lines && !parting(n) &&
-               !is_control_text(s_ + n - 1, rest_ - n + 1))
-            n++;
-        if (n > kSentenceBytes) n = ae_text_edge(s_, kSentenceBytes);
-        value_.assign(s_, n);
-        skip(n);
-    }
-
-  private:
-    size_t parting(size_t at = 0) const {
-        const char *s = s_ + at;
-        const size_t n = rest_ - at;
-        if (s[0] == '\0') return 1;
-        if (s[0] != kSpace[0] || n < kMarkBytes) return 0;
-        return !std::memcmp(s, kSpace, kMarkBytes) || !std::memcmp(s, kUnknown, kMarkBytes) ? kMarkBytes : 0;
-    }
-    void skip(size_t n) {
-        s_ += n;
-        rest_ -= n;
-    }
-    const char *s_;
-    size_t rest_;
-    std::string value_;
-    bool done_ = false;
-};
-
-using Options = std::unordered_map<std::string, std::string>;
-
-/* A line end and the digits have pieces of their own where the text has them (the trainer dies over those it has not). */
-std::string required_chars(const char *text, size_t n) {
-    bool seen[256] = {false};
-    for (Sentences s(text, n); !s.done(); s.Next())
-        for (const char c : s.value()) seen[static_cast<unsigned char>(c)] = true;
-    std::string found;
-    for (const char *c = "\n0123456789"; *c; c++)
-        if (seen[static_cast<unsigned char>(*c)]) found += *c;
-    return found;
-}
-
-Options training_options(const ae_tokenizer_training *a, const char *text, size_t n) {
-    Options o = {{"model_type", a->kind},
-                 {"vocab_size", std::to_string(a->vocab_size)},
-                 {"pad_id", "0"},
-                 {"eos_id", "1"},
-                 {"bos_id", "2"},
-                 {"unk_id", "3"},
-                 {"pad_piece", "<pad>"},
-                 {"eos_piece", "<eos>"},
-                 {"bos_piece", "<bos>"},
-                 {"unk_piece", "<unk>"},
-                 {"control_symbols", "<start_of_turn>,<end_of_turn>"},
-                 {"required_chars", required_chars(text, n)},
-                 {"split_digits", "true"},
-                 {"byte_fallback", "true"},
-                 {"normalization_rule_name", "identity"},
-                 {"add_dummy_prefix", "false"},
-                 {"remove_extra_whitespaces", "false"},
-                 {"allow_whitespace_only_pieces", "true"},
-                 {"character_coverage", "0.9995"},
-                 {"max_sentence_length", std::to_string(2 * kSentenceBytes)},
-                 {"num_threads", std::to_string(kTrainThreads)},
-                 {"minloglevel", "3"}};
-    if (memchr(text, '\t', n)) o["user_defined_symbols"] = "\t"; /* the trainer takes tabs for boundaries */
-    return o;
-}
-
-struct Trained {
-    std::string model; /* empty: failed */
-    std::string why;
-};
-
-/* 'M' and the model, 'E' and why there is none, or 'R' and what the machine lacks. */
-std::string train(const Options &options, const char *text, size_t n) {
-    try {
-        Sentences sentences(text, n);
-        std::string model;
-        const sp::util::Status status = sp::SentencePieceTrainer::Train(options, &sentences, &model);
-        return status.ok() ? "M" + model : "E" + one_line(status.ToString());
-    } catch (const std::bad_alloc &) {
-        return "Rout of memory; use a smaller sample than " + std::to_string(n) + " bytes";
-    } catch (const std::system_error &e) {
-        return "R" + std::to_string(kTrainThreads) + " threads do not start: " + one_line(e.what()) +
-               "; raise the limit (ulimit -u, ulimit -v)";
-    }
-}
-
-/* In the child: sends what came of it, and ends. */
-[[noreturn]] void train_and_send(const Options &options, const char *text, size_t n, int to) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    dup2(nowhere, STDOUT_FILENO);
-    dup2(nowhere, STDERR_FILENO);
-    const std::string answer = train(options, text, n);
-    for (size_t at = 0; at < answer.size();) {
-        const ssize_t sent = write(to, answer.data() + at, answer.size() - at);
-        if (sent <= 0) _exit(1);
-        at += static_cast<size_t>(sent);
-    }
-    _exit(0);
-}
-
-/* Until the child has closed its end; a signal may end it and the waiting. It may come when nobody waits, so the wait is never long. */
-ae_status receive_all(int from, pid_t child, ae_status (*check)(void), std::string *answer) {
-    constexpr int kWaitMs = 200;
-    char part[1 << 14];
-    for (;;) {
-        struct pollfd end = {from, POLLIN, 0};
-        const bool ready = poll(&end, 1, kWaitMs) > 0;
-        const ae_status st = check ? check() : AE_OK;
-        if (st != AE_OK) {
-            kill(child, SIGKILL);
-            return st;
-        }
-        const ssize_t got = ready ? read(from, part, sizeof part) : 0;
-        if (got > 0) answer->append(part, static_cast<size_t>(got));
-        if (ready && (got == 0 || (got < 0 && errno != EINTR))) return AE_OK;
-    }
-}
-
-/* In a process of its own, since the trainer ends its process over texts that it did not expect. */
-ae_status train_apart(const Options &options, const char *text, size_t n, ae_status (*check)(void),
-                      Trained *out) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return AE_FAIL(AE_ERR_RESOURCE, "tokenizer training: no pipe: %s", std::strerror(errno));
-    const pid_t child = fork();
-    if (child == 0) train_and_send(options, text, n, ends[1]);
-    close(ends[1]);
-    std::string answer;
-    const ae_status st = child > 0 ? receive_all(ends[0], child, check, &answer) : AE_OK;
-    close(ends[0]);
-    if (child < 0)
-        return AE_FAIL(AE_ERR_RESOURCE, "tokenizer training: no process: %s", std::strerror(errno));
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-    if (st != AE_OK) return st;
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-        return AE_FAIL(
-            AE_ERR_RESOURCE,
-            "tokenizer training: killed, most likely for lack of memory; use a smaller sample than %zu bytes",
-            n);
-    const bool done = WIFEXITED(status) && WEXITSTATUS(status) == 0 && !answer.empty();
-    if (done && answer[0] == 'R')
-        return AE_FAIL(AE_ERR_RESOURCE, "tokenizer training: %s", answer.c_str() + 1);
-    if (done) (answer[0] == 'M' ? out->model : out->why) = answer.substr(1);
-    if (!done) out->why = "the trainer broke off";
-    return AE_OK;
-}
-
-/* What the trainer says of a vocabulary that cannot hold bytes, control tokens and the characters it must: "279 vs 288". */
-int least_size(const std::string &why) {
-    const size_t at = why.find("smaller than required_chars");
-    const size_t vs = at == std::string::npos ? at : why.find(" vs ", at);
-    return vs == std::string::npos ? 0 : static_cast<int>(std::strtol(why.c_str() + vs + 4, nullptr, 10));
-}
-
-/* Pieces that this text gives when as many may be had as there are; 0 when that cannot be found out. */
-ae_status most_pieces(const ae_tokenizer_training *a, Options options, const char *text, size_t n,
-                      int *most) {
-    Trained t;
-    sp::SentencePieceProcessor p;
-    options["hard_vocab_limit"] = "false";
-    const ae_status st = train_apart(options, text, n, a->check, &t);
-    *most = st == AE_OK && p.LoadFromSerializedProto(t.model).ok() ? p.GetPieceSize() : 0;
-    return st;
-}
-
-ae_status training_failed(const ae_tokenizer_training *a, const Options &options, const char *text, size_t n,
-                          const std::string &why) {
-    const int least = least_size(why);
-    int most = 0;
-    const ae_status st = least ? AE_OK : most_pieces(a, options, text, n, &most);
-    if (st != AE_OK) return st;
-    if (least)
-        return AE_FAIL(AE_ERR_USAGE,
-                       "vocabulary size: expected at least %d (bytes, control tokens, characters), found %d",
-                       least, a->vocab_size);
-    if (most && most < a->vocab_size)
-        return AE_FAIL(
-            AE_ERR_USAGE,
-            "vocabulary size: expected at most %d, all that %zu bytes of text give, found %d; give more text",
-            most, n, a->vocab_size);
-    return AE_FAIL(AE_ERR_INPUT,
-                   "%s: expected text that a %s tokenizer of %d pieces can be trained on, found other (%s)",
-                   a->inputs[0], a->kind, a->vocab_size, why.c_str());
-}
-
-ae_status train_on(const ae_tokenizer_training *a, const char *text, size_t n) {
-    if (Sentences(text, n).done())
-        return AE_FAIL(AE_ERR_INPUT, "%s: expected text to train on, found none", a->inputs[0]);
-    const Options options = training_options(a, text, n);
-    Trained t;
-    ae_status st = train_apart(options, text, n, a->check, &t);
-    if (st != AE_OK) return st;
-    if (t.model.empty()) return training_failed(a, options, text, n, t.why);
-    st = ae_parent_make(a->output);
-    return st == AE_OK ? ae_file_write(a->output, t.model.data(), t.model.size()) : st;
 }
 
 /* What the library says of a model that it does not take, without the place in its own source. */
@@ -584,22 +331,6 @@ ae_status ae_tokenizer_lost_bytes(const ae_tokenizer *t, const char *text, size_
     return AE_OK;
 }
 
-void ae_ids_append(ae_ids *a, int32_t id) {
-    if (a->n == a->capacity) {
-        const ptrdiff_t capacity = 2 * a->capacity + 64;
-        void *grown = std::realloc(a->ids, static_cast<size_t>(capacity) * sizeof *a->ids);
-        if (!grown) std::abort();
-        a->ids = static_cast<int32_t *>(grown);
-        a->capacity = capacity;
-    }
-    a->ids[a->n++] = id;
-}
-
-void ae_ids_free(ae_ids *a) {
-    std::free(a->ids);
-    *a = ae_ids();
-}
-
 ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff_t n, char **text,
                               size_t *n_bytes) {
     *text = nullptr;
@@ -620,27 +351,5 @@ ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff
         return AE_FAIL(AE_ERR_RESOURCE, "decoding: out of memory for %td tokens", n);
     }
     return AE_OK;
-}
-
-ae_status ae_tokenizer_train(const ae_tokenizer_training *a) {
-    if (std::strcmp(a->kind, "bpe") != 0 && std::strcmp(a->kind, "unigram") != 0)
-        return AE_FAIL(AE_ERR_USAGE, "kind: expected bpe or unigram, found '%s'", a->kind);
-    if (a->vocab_size <= kLeastPieces)
-        return AE_FAIL(AE_ERR_USAGE,
-                       "vocabulary size: expected more than %d (bytes and control tokens), found %d",
-                       kLeastPieces, a->vocab_size);
-    const ae_documents_options input = {a->inputs, a->n_inputs, a->text_key, nullptr,
-                                        a->check,  a->format,   a->skip_bad, a->bad};
-    char *text = nullptr;
-    size_t n = 0;
-    ae_status st = ae_documents_sample(&input, a->sample_bytes, a->seed, &text, &n);
-    try {
-        if (st == AE_OK) st = train_on(a, text, n);
-    } catch (const std::bad_alloc &) {
-        st = AE_FAIL(AE_ERR_RESOURCE,
-                     "tokenizer training: out of memory; use a smaller sample than %zu bytes", n);
-    }
-    std::free(text);
-    return st;
 }
 }

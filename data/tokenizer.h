@@ -2,6 +2,7 @@
 #define AE_DATA_TOKENIZER_H
 #include "core/status.h"
 #include "data/documents.h"
+#include "data/ids.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,17 +41,10 @@ typedef struct {
 } ae_special_ids;
 ae_special_ids ae_tokenizer_special(const ae_tokenizer *t);
 
-/* Appends the ids of `text` (no <bos>, no <eos>) to a growing array. */
-typedef struct {
-    int32_t *ids; /* free() */
-    ptrdiff_t n, capacity;
-} ae_ids;
-/* Text that is not UTF-8 is AE_ERR_INPUT. */
+/* Appends the ids of `text` (no <bos>, no <eos>). Text that is not UTF-8 is AE_ERR_INPUT. */
 ae_status ae_tokenizer_encode(const ae_tokenizer *t, const char *text, size_t n, ae_ids *out);
 /* Bytes of text that have no piece and become <unk>: lost, since <unk> stands for anything. 0 with byte fallback. */
 ae_status ae_tokenizer_lost_bytes(const ae_tokenizer *t, const char *text, size_t n, int64_t *lost);
-void ae_ids_append(ae_ids *a, int32_t id);
-void ae_ids_free(ae_ids *a);
 
 /* Text of ids (control tokens give nothing, bytes that are no UTF-8 U+FFFD) with a NUL behind it; caller frees. */
 ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff_t n, char **text,

@@ -11,8 +11,11 @@ ae_status ae_draft_new(ae_draft **out, const ae_answer_settings *settings, const
     d->rng = ae_rng_make(settings->seed, settings->stream + (uint64_t)index);
     d->answer.index = index;
     ae_text_stream_init(&d->stream, t);
-    if (t) ae_text_stream_follow(&d->stream, prompt->ids, prompt->n);
-    return AE_OK;
+    const ae_status st = t ? ae_text_stream_follow(&d->stream, prompt->ids, prompt->n) : AE_OK;
+    if (st == AE_OK) return AE_OK;
+    ae_draft_delete(d);
+    *out = NULL;
+    return st;
 }
 
 void ae_draft_delete(ae_draft *d) {
@@ -86,9 +89,8 @@ static ae_status add_text(ae_draft *d, int32_t id) {
 ae_status ae_draft_add(ae_draft *d, int32_t id, double logprob) {
     const ae_answer_settings *s = d->settings;
     ae_answer *a = &d->answer;
-    ae_status st = AE_OK;
-    ae_ids_append(&a->tokens, id);
-    if (s->want_logprobs) st = keep_logprob(d, logprob);
+    ae_status st = ae_ids_append(&a->tokens, id);
+    if (st == AE_OK && s->want_logprobs) st = keep_logprob(d, logprob);
     if (ends(s, id)) a->end = AE_ANSWER_STOPPED;
     if (st == AE_OK && d->stream.tokenizer) st = add_text(d, id);
     if (a->end == AE_ANSWER_GROWS && a->tokens.n >= s->max_new) a->end = AE_ANSWER_FULL;

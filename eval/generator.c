@@ -98,8 +98,8 @@ static ae_status request_new(request **out, const ae_generator *g, const ae_subm
     r->users = 1;
     r->id = s->id;
     r->answers = s->answers > 0 ? s->answers : 1;
-    for (ptrdiff_t i = 0; i < s->n_prompt; i++) ae_ids_append(&r->prompt, s->prompt[i]);
-    ae_status st = copy_settings(&r->settings, &s->settings, g->tokenizer);
+    ae_status st = ae_ids_extend(&r->prompt, s->prompt, s->n_prompt);
+    if (st == AE_OK) st = copy_settings(&r->settings, &s->settings, g->tokenizer);
     if (st != AE_OK || !s->state) return st;
     st = ae_decode_state_init(&r->state, g->model, 1);
     if (st == AE_OK) ae_decode_state_copy(&r->state, 0, s->state, s->sequence);

@@ -64,7 +64,7 @@ static ae_status take_tokens(const json_t *list, const ae_request_rules *rules, 
     for (size_t i = 0; st == AE_OK && i < json_array_size(list); i++) {
         int64_t id = 0;
         st = take_entry(list, i, "tokens", where, 0, rules->vocab - 1, &id);
-        if (st == AE_OK) ae_ids_append(ids, (int32_t)id);
+        if (st == AE_OK) st = ae_ids_append(ids, (int32_t)id);
     }
     return st;
 }
@@ -76,14 +76,15 @@ static ae_status take_text(const json_t *text, const char *key, const ae_request
     if (!rules->tokenizer)
         return AE_FAIL(AE_ERR_INPUT, "%s: %s: the model has no tokenizer; give \"tokens\": [ids]", where,
                        key);
+    ae_status st = AE_OK;
     if (rules->bos) {
         const int32_t bos = ae_tokenizer_special(rules->tokenizer).bos;
         if (bos < 0)
             return AE_FAIL(AE_ERR_INPUT, "%s: %s: the tokenizer has no <bos>; add --no-bos", where, key);
-        ae_ids_append(ids, bos);
+        st = ae_ids_append(ids, bos);
     }
-    const ae_status st =
-        ae_tokenizer_encode(rules->tokenizer, json_string_value(text), json_string_length(text), ids);
+    if (st == AE_OK)
+        st = ae_tokenizer_encode(rules->tokenizer, json_string_value(text), json_string_length(text), ids);
     if (st != AE_OK) ae_fail_prefix("%s: %s", where, key);
     return st;
 }

@@ -21,11 +21,12 @@ void ae_text_stream_init(ae_text_stream *s, const ae_tokenizer *t) {
 }
 
 /* Ids that have no piece, of a table larger than the tokenizer, end what can be decoded. */
-void ae_text_stream_follow(ae_text_stream *s, const int32_t *ids, ptrdiff_t n) {
+ae_status ae_text_stream_follow(ae_text_stream *s, const int32_t *ids, ptrdiff_t n) {
     ptrdiff_t first = n;
     while (first > 0 && n - first < CONTEXT_MAX && ids[first - 1] < ae_tokenizer_size(s->tokenizer)) first--;
-    for (ptrdiff_t i = first; i < n; i++) ae_ids_append(&s->window, ids[i]);
+    const ae_status st = ae_ids_extend(&s->window, ids + first, n - first);
     s->context = s->anchor = s->window.n;
+    return st;
 }
 
 void ae_text_stream_free(ae_text_stream *s) {
@@ -104,8 +105,8 @@ out:
 }
 
 ae_status ae_text_stream_push(ae_text_stream *s, int32_t id) {
-    ae_ids_append(&s->window, id);
-    const ae_status st = flush(s, false);
+    ae_status st = ae_ids_append(&s->window, id);
+    if (st == AE_OK) st = flush(s, false);
     thin_out(s);
     return st;
 }

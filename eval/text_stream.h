@@ -18,7 +18,7 @@ typedef struct {
 void ae_text_stream_init(ae_text_stream *s, const ae_tokenizer *t);
 /* Before the first token: the text follows that of these ones, a prompt. It is what all tokens together decode to behind what the prompt alone does,
  * since tokenizers that put a space in front of a text drop that of its first word only. */
-void ae_text_stream_follow(ae_text_stream *s, const int32_t *ids, ptrdiff_t n);
+ae_status ae_text_stream_follow(ae_text_stream *s, const int32_t *ids, ptrdiff_t n);
 void ae_text_stream_free(ae_text_stream *s);
 /* Takes in one token; `text` grows by what became certain. */
 ae_status ae_text_stream_push(ae_text_stream *s, int32_t id);

@@ -29,8 +29,8 @@ static ae_status next_prompt(void *data, ae_ids *prompt, bool *more) {
     if (c->given) return AE_OK;
     c->given = true;
     int32_t bos = ae_tokenizer_special(c->run->tokenizer).bos;
-    ae_ids_append(prompt, bos >= 0 ? bos : 0);
-    return ae_tokenizer_encode(c->run->tokenizer, text, strlen(text), prompt);
+    const ae_status st = ae_ids_append(prompt, bos >= 0 ? bos : 0);
+    return st == AE_OK ? ae_tokenizer_encode(c->run->tokenizer, text, strlen(text), prompt) : st;
 }
 
 static ae_status write_answer(void *data, const ae_answer *answer) {

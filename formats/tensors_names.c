@@ -31,10 +31,23 @@ static ae_status rename_item(ae_tensors *t, ae_located *at, const char *before, 
     return AE_OK;
 }
 
+/* Whether no tensor is there with and without what comes before the names: both would have one name. */
+static ae_status check_free(const ae_tensors *t, const char *before) {
+    const size_t n = strlen(before);
+    for (size_t i = 0; i < t->n; i++) {
+        const char *name = t->items[i].name;
+        if (strncmp(name, before, n) == 0 && ae_tensors_find(t, name + n) >= 0)
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: %.200s: expected this tensor once, found it with and without '%s'; keep one",
+                           t->path, name, before);
+    }
+    return AE_OK;
+}
+
 /* AutoModel saves the model without its head, and the names without "model.". */
 static ae_status add_prefix(ae_tensors *t) {
-    ae_status st = AE_OK;
     if (ae_tensors_find(t, table_name + strlen("model.")) < 0) return AE_OK;
+    ae_status st = check_free(t, "model.");
     for (size_t i = 0; st == AE_OK && i < t->n; i++)
         if (strcmp(t->items[i].name, head_name) != 0)
             st = rename_item(t, &t->items[i], "model.", t->items[i].name);

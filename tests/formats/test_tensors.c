@@ -455,6 +455,18 @@ Test(tensors, a_model_without_its_head_has_shorter_names) {
     expect_names("lm_head.weight", "embed_tokens.weight", "lm_head.weight", TABLE);
 }
 
+Test(tensors, a_tensor_under_its_short_and_its_long_name_is_refused) {
+    static const char *const names[][3] = {{"embed_tokens.weight", "final_norm.weight", TABLE},
+                                           {TABLE, "embed_tokens.weight", "final_norm.weight"},
+                                           {"embed_tokens.weight", NORM, "final_norm.weight"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        ae_tensors *t = NULL;
+        cr_assert_eq(open_names(&t, names[i], 3), AE_ERR_INPUT, "%zu", i);
+        cr_assert_message("expected this tensor once, found it with and without 'model.'");
+        cr_assert_null(t);
+    }
+}
+
 Test(tensors, a_table_may_stand_under_the_name_of_the_head) {
     expect_names("lm_head.weight", NORM, TABLE, NORM);
     expect_names("_orig_mod.lm_head.weight", "_orig_mod." NORM, TABLE, NORM);

@@ -67,6 +67,7 @@ check() { # NAME COMMAND...: one more test
 run_tests() { # PRESET CTEST-OPTION...
     local preset=$1 log=build/$1/Testing/Temporary/LastTest.log passing failing left status=0
     shift
+    mkdir -p "$(dirname "$log")"
     : >"$log"
     ctest --test-dir "build/$preset" -j "$(nproc)" --output-on-failure "$@" || status=1
     read -r passing failing left < <(awk -f scripts/count-tests.awk "$log")

@@ -121,13 +121,6 @@ static ae_status check_name(const char *output) {
                    output);
 }
 
-static char *beside(const char *output, const char *suffix) {
-    const size_t n = strlen(output) + strlen(suffix) + 1;
-    char *path = malloc(n);
-    if (path) snprintf(path, n, "%s%s", output, suffix);
-    return path;
-}
-
 ae_status ae_output_folder_write(const ae_output_folder *f) {
     char *named = ae_path_join("", f->output), *output = NULL, *aside = NULL, *before = NULL;
     for (size_t n = strlen(named); n > 1 && named[n - 1] == '/'; n--) named[n - 1] = '\0';
@@ -137,8 +130,8 @@ ae_status ae_output_folder_write(const ae_output_folder *f) {
     ae_status st;
     AE_TRY(check_name(named));
     AE_TRY(ae_path_follow(&output, named)); /* a link stays, and its folder is replaced */
-    aside = beside(output, ".part");
-    before = beside(output, ".before");
+    aside = ae_path_beside(output, ".part");
+    before = ae_path_beside(output, ".before");
     if (!aside || !before) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--output: out of memory"));
     AE_TRY(lock_aside(aside, &lock));
     AE_TRY(check_place(f, output, aside, before));

@@ -36,13 +36,12 @@ ae_status ae_results_check_file(const char *path, bool force) {
 }
 
 static ae_status name_aside(ae_results *r, const char *path) {
+    char ending[32];
     const ae_status st = ae_path_follow(&r->path, path);
-    const size_t n = st == AE_OK ? strlen(r->path) + 32 : 0;
-    r->aside = malloc(n);
     if (st != AE_OK) return st;
-    if (!r->aside) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    snprintf(r->aside, n, "%s.part-%ld", r->path, (long)getpid());
-    return AE_OK;
+    snprintf(ending, sizeof ending, ".part-%ld", (long)getpid());
+    r->aside = ae_path_beside(r->path, ending);
+    return r->aside ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
 }
 
 ae_status ae_results_open(ae_results *r, const char *path, bool force) {

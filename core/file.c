@@ -37,6 +37,16 @@ char *ae_path_join(const char *folder, const char *name) {
     return path;
 }
 
+/* A name that is shortened is one byte shorter than can be, so it is never the path itself. */
+char *ae_path_beside(const char *path, const char *ending) {
+    const size_t last = (size_t)(ae_path_last(path) - path), n = strlen(path),
+                 room = NAME_MAX - strlen(ending);
+    const size_t kept = n - last > room ? last + room - 1 : n;
+    char *beside = malloc(kept + strlen(ending) + 1);
+    if (beside != NULL) sprintf(beside, "%.*s%s", (int)kept, path, ending);
+    return beside;
+}
+
 bool ae_path_has(const char *folder, const char *name) {
     char *path = ae_path_join(folder, name);
     const bool there = ae_path_exists(path);
@@ -266,16 +276,15 @@ static ae_status write_and_close(int fd, const char *path, const void *bytes, si
 
 static ae_status write_aside(const char *path, const void *bytes, size_t n) {
     static atomic_uint serial;
-    char aside[PATH_MAX];
-    int length =
-        snprintf(aside, sizeof aside, "%s.%ld-%u.part", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-    if (length < 0 || (size_t)length >= sizeof aside)
-        return AE_FAIL(AE_ERR_USAGE, "%s: the name is too long", path);
+    char ending[64];
+    snprintf(ending, sizeof ending, ".%ld-%u.part", (long)getpid(), atomic_fetch_add(&serial, 1));
+    char *aside = ae_path_beside(path, ending);
+    if (aside == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return ae_output_failed(path);
-    ae_status st = write_and_close(fd, path, bytes, n);
+    ae_status st = fd >= 0 ? write_and_close(fd, path, bytes, n) : ae_output_failed(path);
     if (st == AE_OK) st = ae_path_rename(aside, path);
-    if (st != AE_OK) unlink(aside);
+    if (st != AE_OK && fd >= 0) unlink(aside);
+    free(aside);
     return st;
 }
 

@@ -14,6 +14,8 @@ char *ae_path_join(const char *folder, const char *name); /* caller frees; abort
 bool ae_path_has(const char *folder, const char *name);   /* whether FOLDER/name is there */
 const char *
 ae_path_last(const char *path); /* into `path`: behind its last slash; all of it when nothing is there */
+/* PATH and then `ending`; of a last name for which both are too long (NAME_MAX) the end is left out. The caller frees it; NULL: no memory. */
+char *ae_path_beside(const char *path, const char *ending);
 int64_t ae_file_size(const char *path); /* -1 when there is none */
 
 /* Where a link leads, else the path itself; the caller frees *real. AE_ERR_USAGE for a link that leads nowhere. */

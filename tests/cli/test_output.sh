@@ -10,6 +10,15 @@ says "--force"
 run 0 "$aerie" score --model "$tiny" --input "$lines" --output old.jsonl --force
 grep -q logprobs old.jsonl || fail "--force replaces the output"
 
+# The longest names that files and folders may have leave no room for what temporary ones add.
+longest=$(printf '%0255d' 7)
+run 0 "$aerie" score --model "$tiny" --input "$lines" --output "$longest"
+equal "$longest" old.jsonl
+rm "$longest"
+run 0 "$aerie" export --model "$tiny" --output "$longest"
+[ "$(ls -d 000*)" = "$longest" ] || fail "a temporary folder of the longest name is left"
+run 0 "$aerie" export --model "$tiny" --output "$longest" --force
+
 # Nor is what is read ever replaced.
 cp "$lines" mine.jsonl
 run 2 "$aerie" score --model "$tiny" --input mine.jsonl --output ./mine.jsonl --force

@@ -47,6 +47,27 @@ Test(file, the_last_part_of_a_path) {
     cr_assert_str_eq(ae_path_last("/"), "/");
 }
 
+static void expect_beside(const char *path, const char *ending, const char *want) {
+    char *beside = ae_path_beside(path, ending);
+    cr_assert_str_eq(beside, want);
+    free(beside);
+}
+
+/* The longest name that a file may have, and a temporary one beside it. */
+Test(file, the_longest_name_can_be_written) {
+    char name[256], want[256];
+    memset(name, 'n', 255);
+    name[255] = '\0';
+    snprintf(want, sizeof want, "%.249s.part", name);
+    expect_beside("x.y/z", ".part", "x.y/z.part");
+    expect_beside(name, ".part", want);
+    expect_beside(name + 5, ".part", (snprintf(want, sizeof want, "%.250s.part", name), want));
+    const char *path = scratch_path(name);
+    cr_assert_eq(ae_file_write(path, "one", 3), AE_OK, "%s", ae_error_message());
+    assert_content(path, "one", 3);
+    cr_assert_eq(entries(), 1);
+}
+
 Test(file, what_a_folder_has) {
     cr_assert_eq(ae_file_write(scratch_path("a"), "", 0), AE_OK);
     cr_assert(ae_path_has(scratch_folder, "a"));

@@ -7,6 +7,7 @@
 #include "data/tokenizer.h"
 #include "data/tokenizer_json.h"
 #include "exchange/hf_config.h"
+#include "model/config_json.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -48,21 +49,21 @@ static ae_status write_config(const char *folder, const ae_model_config *c, ae_w
     if (st != AE_OK) return st;
     json_t *o = json_loads(text, 0, NULL);
     free(text);
-    json_object_set_new(o, "pad_token_id", id_or_null(ids->pad));
-    json_object_set_new(o, "eos_token_id", id_or_null(ids->eos));
-    json_object_set_new(o, "bos_token_id", id_or_null(ids->bos));
+    const bool whole = json_object_set_new(o, "pad_token_id", id_or_null(ids->pad)) == 0 &&
+                       json_object_set_new(o, "eos_token_id", id_or_null(ids->eos)) == 0 &&
+                       json_object_set_new(o, "bos_token_id", id_or_null(ids->bos)) == 0;
+    if (!whole) {
+        json_decref(o);
+        o = NULL;
+    }
     return write_json(folder, "config.json", o);
 }
 
 /* What ends an answer here ends it there: <eos>, <end_of_turn>, and what the model's own files name. */
 static ae_status write_generation(const char *folder, const ae_model_config *c, const ae_special_ids *ids) {
-    ae_model_config all = {0};
-    json_t *ends = json_array();
-    if (ids->eos >= 0) ae_model_config_add_end(&all, ids->eos);
-    if (ids->end_of_turn >= 0) ae_model_config_add_end(&all, ids->end_of_turn);
-    for (ptrdiff_t i = 0; i < c->n_ends; i++) ae_model_config_add_end(&all, c->ends[i]);
-    for (ptrdiff_t i = 0; i < all.n_ends; i++) json_array_append_new(ends, json_integer(all.ends[i]));
-    if (json_array_size(ends) == 0) {
+    const int32_t first[] = {ids->eos, ids->end_of_turn};
+    json_t *ends = ae_model_ends_json(c, first, 2);
+    if (ends && json_array_size(ends) == 0) {
         json_decref(ends);
         ends = json_null();
     }

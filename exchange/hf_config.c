@@ -250,14 +250,17 @@ static ae_status refuse_native_values(const source *s, const ae_model_config *c)
 
 /* ---- what ends an answer ---- */
 
-/* An id that the table has no row for is never drawn: it is left out, and told. */
-static void add_end(ae_model_config *c, const json_t *id, const char *path) {
+/* An id that the table has no row for is never drawn: it is left out, and told. False: so are all that follow, for want of places. */
+static bool add_end(ae_model_config *c, const json_t *id, const char *path) {
     const json_int_t value = json_integer_value(id);
-    if (json_is_integer(id) && value >= 0 && value < c->V)
-        ae_model_config_add_end(c, (int32_t)value);
-    else if (!json_is_null(id))
+    const bool sound = json_is_integer(id) && value >= 0 && value < c->V;
+    if (!sound && !json_is_null(id))
         ae_warn("%s: eos_token_id: expected ids below %td, found something else, which is left out", path,
                 c->V);
+    if (!sound || ae_model_config_add_end(c, (int32_t)value)) return true;
+    ae_warn("%s: eos_token_id: expected at most %d ids, found more; %d and those after it end no answer",
+            path, AE_ENDS_MAX, (int)value);
+    return false;
 }
 
 /* eos_token_id: an id, a list of them, or null. */
@@ -266,10 +269,12 @@ static void take_ends(ae_model_config *c, const json_t *root, const char *path) 
     size_t i;
     c->n_ends = 0;
     if (!json_is_array(ends)) {
-        if (ends != NULL) add_end(c, ends, path);
+        if (ends != NULL) (void)add_end(c, ends, path);
         return;
     }
-    json_array_foreach(ends, i, id) add_end(c, id, path);
+    json_array_foreach(ends, i, id) {
+        if (!add_end(c, id, path)) break;
+    }
 }
 
 /* generation_config.json beside config.json has the last word on it, as in transformers. */

@@ -1,6 +1,5 @@
-#include "core/json.h"
 #include "exchange/hf_config.h"
-#include "model/config.h"
+#include "model/config_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,12 +73,6 @@ static json_t *blocks_of(const ae_model_config *c) {
     return types;
 }
 
-static json_t *ends_of(const ae_model_config *c) {
-    json_t *list = json_array();
-    for (ptrdiff_t i = 0; i < c->n_ends; i++) json_array_append_new(list, json_integer(c->ends[i]));
-    return list;
-}
-
 static json_t *fields_of(const ae_model_config *c, ae_weight_type weights) {
     return json_pack(
         "{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:s, s:b, "
@@ -101,10 +94,11 @@ ae_status ae_model_config_to_hf(const ae_model_config *c, ae_weight_type weights
     const ae_status st = check_expressible(c);
     if (st != AE_OK) return st;
     json_t *o = fields_of(c, weights);
-    if (o != NULL && c->n_ends > 0) json_object_set_new(o, "eos_token_id", ends_of(c));
-    if (o != NULL && (weights == AE_WEIGHT_INT8 || weights == AE_WEIGHT_INT4))
-        json_object_set_new(o, "quantization_config", quantization_of(weights, group));
-    *text = o != NULL ? ae_json_text(o) : NULL;
+    int failed = 0;
+    if (c->n_ends > 0) failed |= json_object_set_new(o, "eos_token_id", ae_model_ends_json(c, NULL, 0));
+    if (weights == AE_WEIGHT_INT8 || weights == AE_WEIGHT_INT4)
+        failed |= json_object_set_new(o, "quantization_config", quantization_of(weights, group));
+    *text = o != NULL && failed == 0 ? ae_json_text(o) : NULL;
     json_decref(o);
     return *text != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "config.json: out of memory");
 }

@@ -245,10 +245,12 @@ out:
     return st;
 }
 
-void ae_model_config_add_end(ae_model_config *c, int32_t id) {
+bool ae_model_config_add_end(ae_model_config *c, int32_t id) {
     for (ptrdiff_t i = 0; i < c->n_ends; i++)
-        if (c->ends[i] == id) return;
-    if (c->n_ends < AE_ENDS_MAX) c->ends[c->n_ends++] = id;
+        if (c->ends[i] == id) return true;
+    if (c->n_ends == AE_ENDS_MAX) return false;
+    c->ends[c->n_ends++] = id;
+    return true;
 }
 
 ae_status ae_model_config_check(const ae_model_config *c, const char *where) {

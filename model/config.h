@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-enum { AE_BLOCKS_MAX = 256, AE_ENDS_MAX = 16 };
+enum { AE_BLOCKS_MAX = 256, AE_ENDS_MAX = 64 };
 typedef enum { AE_RECURRENT = 0, AE_ATTENTION = 1 } ae_block_kind;
 
 /* The shape of a model (docs/model.md). All sizes are final: presets and Hugging Face configs fill it, ae_model_config_check holds it. */
@@ -46,8 +46,8 @@ extern const size_t ae_n_presets;
 
 /* Preset, then single keys, then the vocabulary of the token set (0: the preset's). Unknown preset: "did you mean". */
 ae_status ae_model_config_resolve(ae_model_config *c, const ae_model_keys *keys, int64_t token_set_vocab);
-/* One more end of an answer, unless it is known or there is no place left for it. */
-void ae_model_config_add_end(ae_model_config *c, int32_t id);
+/* One more end of an answer, unless it is known; false: there is no place left for it. */
+bool ae_model_config_add_end(ae_model_config *c, int32_t id);
 ae_status ae_model_config_check(const ae_model_config *c, const char *where);
 
 /* The native form, as kept in checkpoints (JSON text; caller frees). */

@@ -1,5 +1,4 @@
-#include "core/json.h"
-#include "model/config.h"
+#include "model/config_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +32,25 @@ static void pattern_letters(const ae_model_config *c, char letters[AE_BLOCKS_MAX
     letters[c->blocks] = '\0';
 }
 
-static json_t *ends_of(const ae_model_config *c) {
+static bool holds(const json_t *list, int32_t id) {
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_integer_value(json_array_get(list, i)) == id) return true;
+    return false;
+}
+
+static int add_once(json_t *list, int32_t id) {
+    return holds(list, id) ? 0 : json_array_append_new(list, json_integer(id));
+}
+
+json_t *ae_model_ends_json(const ae_model_config *c, const int32_t *first, size_t n) {
     json_t *list = json_array();
-    for (ptrdiff_t i = 0; i < c->n_ends; i++) json_array_append_new(list, json_integer(c->ends[i]));
-    return list;
+    int failed = 0;
+    for (size_t i = 0; i < n; i++)
+        if (first[i] >= 0) failed |= add_once(list, first[i]);
+    for (ptrdiff_t i = 0; i < c->n_ends; i++) failed |= add_once(list, c->ends[i]);
+    if (!failed) return list;
+    json_decref(list);
+    return NULL;
 }
 
 static ae_status read_ends(ae_model_config *c, const json_t *o, const char *where) {
@@ -49,7 +63,8 @@ static ae_status read_ends(ae_model_config *c, const json_t *o, const char *wher
         if (!json_is_integer(id) || value < 0 || value >= c->V)
             return AE_FAIL(AE_ERR_INPUT, "%s: ends: expected ids below %td, found something else", where,
                            c->V);
-        ae_model_config_add_end(c, (int32_t)value);
+        if (!ae_model_config_add_end(c, (int32_t)value))
+            return AE_FAIL(AE_ERR_INPUT, "%s: ends: expected at most %d ids, found more", where, AE_ENDS_MAX);
     }
     return AE_OK;
 }
@@ -69,7 +84,7 @@ ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
     }
     failed |= json_object_set_new(o, "pattern", json_string(letters));
     failed |= json_object_set_new(o, "scale_embeddings", json_boolean(c->scale_embeddings));
-    if (c->n_ends > 0) failed |= json_object_set_new(o, "ends", ends_of(c));
+    if (c->n_ends > 0) failed |= json_object_set_new(o, "ends", ae_model_ends_json(c, NULL, 0));
     *text = failed == 0 ? ae_json_text(o) : NULL;
     json_decref(o);
     return *text != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "the model's configuration: out of memory");

@@ -66,6 +66,10 @@ run 0 "$aerie" generate --model named --input prompt --max-new 4 --temperature 0
 grep -q "^{\"tokens\":\[$first\],\"finish\":\"stop\"}" out || fail "a list of ends does not end: $(cat out)"
 run 0 "$aerie" export --model named --output exported
 tr -d ' \n' <exported/generation_config.json | grep -q "\"eos_token_id\":\[1,$first\]" || fail "export lost an end"
+sed "s/\"eos_token_id\": [0-9]*/\"eos_token_id\": [$(seq -s, 20 40)]/" "$tiny/config.json" >many.json
+cp -r "$tiny" ended && mv many.json ended/config.json
+run 0 "$aerie" export --model ended --output ended-exported
+tr -d ' \n' <ended-exported/generation_config.json | grep -q ",38,39,40\]" || fail "export lost an end of many"
 run 0 "$aerie" quantize --model named --dtype int8 --output integers
 run 0 "$aerie" generate --model integers --input prompt --max-new 4 --temperature 0 --dtype int8
 grep -q '"finish":"stop"' out || fail "quantize lost an end"

@@ -287,6 +287,54 @@ Test(hf_config, ends_of_answers_are_an_id_or_a_list) {
     expect_ends("{\"eos_token_id\": [64, -1, 2.5, \"x\", 5]}", NULL, 1, (const int32_t[]){5});
 }
 
+/* What a call says on stderr. */
+static void told_by(void (*call)(void), char *text, size_t n) {
+    const char *path = scratch_write("stderr", "", 0);
+    const int kept = dup(STDERR_FILENO);
+    cr_assert_not_null(freopen(path, "w", stderr));
+    call();
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    FILE *f = fopen(path, "r");
+    text[fread(text, 1, n - 1, f)] = '\0';
+    fclose(f);
+}
+
+static void take_too_many_ends(void) {
+    int32_t want[AE_ENDS_MAX];
+    char set[2048] = "{\"vocab_size\": 300, \"eos_token_id\": [";
+    for (int i = 0; i < AE_ENDS_MAX + 9; i++)
+        snprintf(set + strlen(set), sizeof set - strlen(set), "%s%d", i > 0 ? "," : "", 200 - i);
+    strcat(set, "]}");
+    for (int i = 0; i < AE_ENDS_MAX; i++) want[i] = 200 - i;
+    expect_ends(set, NULL, AE_ENDS_MAX, want);
+}
+
+Test(hf_config, ends_that_find_no_place_are_told) {
+    char told[1024];
+    told_by(take_too_many_ends, told, sizeof told);
+    cr_assert(strstr(told, "expected at most 64 ids, found more; 136 and those after it"), "%s", told);
+    cr_assert_null(strstr(told, "135"));
+}
+
+Test(hf_config, a_checkpoint_with_more_ends_than_places_is_refused) {
+    ae_model_config c = accepted("{\"vocab_size\": 300}", "");
+    char *text = NULL;
+    for (int32_t id = 0; id < AE_ENDS_MAX; id++) cr_assert(ae_model_config_add_end(&c, id));
+    cr_assert(ae_model_config_add_end(&c, 7), "it is known");
+    cr_assert_not(ae_model_config_add_end(&c, 200));
+    cr_assert_eq(ae_model_config_to_json(&c, &text), AE_OK);
+    json_t *o = json_loads(text, 0, NULL);
+    free(text);
+    json_array_append_new(json_object_get(o, "ends"), json_integer(200));
+    text = json_dumps(o, 0);
+    cr_assert_eq(ae_model_config_from_json(&c, text, "model.json"), AE_ERR_INPUT);
+    cr_assert_message("model.json: ends: expected at most 64 ids, found more");
+    json_decref(o);
+    free(text);
+}
+
 Test(hf_config, generation_config_has_the_last_word_on_ends) {
     expect_ends("{\"eos_token_id\": 1}", "{\"eos_token_id\": [3, 9]}", 2, (const int32_t[]){3, 9});
     expect_ends("{\"eos_token_id\": 1}", "{\"eos_token_id\": null}", 0, NULL);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No token is shorter than a byte; a normaliser may put a space before the text. */
+/* Mostly no token is shorter than a byte, and a normaliser may put a space before the text. Where it writes longer forms the prompt is read in
+ * more than one chunk. */
 ptrdiff_t ae_sample_prompt_tokens(const ae_run *run) {
     enum { BOS_AND_SPACE = 4 };
     const ae_train_keys *t = &run->config->train;

@@ -55,7 +55,8 @@ ae_status ae_cpu_failure(const ae_backend *be) {
     const size_t bytes = atomic_exchange(&failed_bytes, 0);
     if (bytes == 0) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE,
-                   "out of memory: %.1f MB of scratch could not be had in the middle of a pass",
+                   "out of memory: %.3g MB of scratch could not be had in the middle of a pass; end other "
+                   "programs, or take shorter rows, a smaller batch or fewer threads",
                    (double)bytes / 1e6);
 }
 

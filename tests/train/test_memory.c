@@ -25,6 +25,8 @@ static void run_out(const char *keys, int least) {
         if (st == AE_OK) break;
         cr_assert_eq(st, AE_ERR_RESOURCE, "%s", ae_error_message());
         ASSERT_SAYS("of scratch could not be had");
+        ASSERT_SAYS("a smaller batch or fewer threads");
+        cr_assert_null(strstr(ae_error_message(), " 0.0 MB"), "%s", ae_error_message());
     }
     cr_assert_geq(failures, least);
     train_rig_same_checkpoint(&rig, "whole", "short", 12);

@@ -1,20 +1,19 @@
 #include "cli/bench_profile.h"
 
-#include "core/threads.h"
-
 #include <math.h>
 #include <stdlib.h>
 
 ae_status ae_bench_profile_init(ae_bench_profile *p, const ae_bench *b, int64_t capacity) {
     *p = (ae_bench_profile){.capacity = capacity, .plain = b->be};
-    ae_backend_profile(&p->probed, &b->be);
     p->steps = calloc((size_t)capacity, sizeof *p->steps);
-    return p->steps ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
+    if (!p->steps) return AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
+    return ae_backend_profile(&p->probed, &p->plain);
 }
 
 void ae_bench_profile_free(ae_bench_profile *p) {
     free(p->steps);
     p->steps = NULL;
+    ae_backend_free(&p->probed);
 }
 
 /* The model holds a pointer to the bench's table: changing what stands in it is enough. */
@@ -29,6 +28,7 @@ void ae_bench_profile_end(ae_bench_profile *p, ae_bench *b, double seconds) {
     if (p->n == p->capacity) return;
     ae_profiled_step *s = &p->steps[p->n++];
     s->seconds = seconds;
+    s->threads = b->be.threads;
     for (int op = 0; op < AE_PROFILE_N_OPS; op++) s->sums[op] = ae_probe_read(op);
 }
 
@@ -79,7 +79,7 @@ static bool is_empty_shell(const ae_probe_sum *sum, double step_s) {
 }
 
 static int lines_of(const ae_profiled_step *s, const ae_bench_rates *r, bool sweeps_model, line *lines) {
-    const double threads = ae_threads();
+    const double threads = s->threads;
     int n = 0;
     for (int op = 0; op < AE_PROFILE_N_OPS; op++) {
         const ae_probe_sum *sum = &s->sums[op];

@@ -5,7 +5,7 @@
 
 /* Steps with probes, taken in turns with steps without, and the table made of them. */
 typedef struct {
-    double seconds;
+    double seconds, threads;
     ae_probe_sum sums[AE_PROFILE_N_OPS];
 } ae_profiled_step;
 

@@ -36,7 +36,7 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     char count[32];
     ae_status st;
     *l = (ae_loaded){0};
-    ae_backend_options options = {.threads = (int)threads};
+    ae_backend_options options = {.threads = ae_threads_start((int)threads)};
     AE_TRY(ae_weights_parse(dtype, &options));
     AE_TRY(ae_run_source_open(&source, path));
     options.weights = source.weights;
@@ -51,7 +51,7 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int6
     ae_format_count(count, sizeof count, (double)parameters);
     ae_log("%s: %s parameters in %s, %s, %d %s, %s kernels", source.folder, count,
            ae_weights_name(l->be.weights), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
-           ae_threads(), ae_threads() == 1 ? "thread" : "threads", l->be.kernels);
+           l->be.threads, l->be.threads == 1 ? "thread" : "threads", l->be.kernels);
 out:
     ae_model_source_free(&source);
     if (st != AE_OK) ae_loaded_close(l);
@@ -60,6 +60,7 @@ out:
 
 void ae_loaded_close(ae_loaded *l) {
     ae_model_free(&l->model);
+    ae_backend_free(&l->be);
     ae_tokenizer_delete(l->tokenizer);
     *l = (ae_loaded){0};
 }

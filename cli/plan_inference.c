@@ -4,7 +4,6 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/machine.h"
-#include "core/threads.h"
 #include "model/decode.h"
 #include "train/plan.h"
 #include "train/run_folder.h"
@@ -44,7 +43,7 @@ static ae_status measure(table *t, const ae_model_config *c, const ae_backend *b
     t->state = ae_decode_state_bytes(be, c, batch);
     t->decoder = ae_decoder_bytes(be, c, batch, AE_PREFILL_CHUNK) + (size_t)(batch * c->V) * sizeof(float);
     t->loading = PIECE_ELEMENTS * (sizeof(float) + sizeof(uint16_t));
-    t->program = ae_rss_bytes() + THREAD_BYTES * (size_t)ae_threads();
+    t->program = ae_rss_bytes() + THREAD_BYTES * (size_t)be->threads;
     t->available = ae_memory_available_bytes();
     const size_t use = t->state + t->decoder;
     t->peak = t->program + t->weights + (use > t->loading ? use : t->loading);
@@ -85,7 +84,7 @@ static ae_status print_json(const table *t, const ae_backend *be, ptrdiff_t batc
 ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, bool json) {
     ae_backend_options options = {.weights = AE_WEIGHT_F32};
     ae_model_config c;
-    ae_backend be;
+    ae_backend be = {0};
     table t = {0};
     ae_status st;
     AE_TRY(ae_weights_parse(dtype, &options));
@@ -101,5 +100,6 @@ ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, in
                      "memory: expected %.1f GB, found %.1f GB available; a smaller --dtype needs less",
                      (double)(t.peak - t.program) / 1e9, (double)t.available / 1e9);
 out:
+    ae_backend_free(&be);
     return st;
 }

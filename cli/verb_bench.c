@@ -81,13 +81,13 @@ static ae_status tell_machine(ae_bench *b) {
     if (st == AE_OK) st = ae_sgemm_name(AE_SGEMM_ONEDNN, dnnl, sizeof dnnl);
     if (st != AE_OK) return st;
     ae_bench_say(b, "machine    %s, %d %s of %d cores, %.1f GB of memory available", ae_cpu_name(),
-                 ae_threads(), ae_threads() == 1 ? "thread" : "threads", ae_usable_cores(),
+                 b->be.threads, b->be.threads == 1 ? "thread" : "threads", ae_usable_cores(),
                  (double)ae_memory_available_bytes() / 1e9);
     ae_bench_say(b, "kernels    %s (the machine: up to %s), backend %s", b->be.kernels,
                  ae_isa_name(ae_isa_pick()), b->be.name);
     ae_bench_say(b, "libraries  %s; %s", dnnl, blas);
     ae_bench_put_text(b, "machine.cpu", ae_cpu_name());
-    ae_bench_put(b, "machine.threads", ae_threads());
+    ae_bench_put(b, "machine.threads", b->be.threads);
     ae_bench_put_text(b, "machine.kernels", b->be.kernels);
     ae_bench_put_text(b, "dtype",
                       b->be.compact                  ? ae_weights_name(b->be.weights)
@@ -113,7 +113,7 @@ static ae_status find_model(ae_bench *b, ae_backend_options *options) {
 
 static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     json_t *old = NULL;
-    ae_backend_options options = {.threads = (int)b->threads};
+    ae_backend_options options = {.threads = ae_threads_start((int)b->threads)};
     ae_status st = b->compare ? ae_json_load(&old, b->compare) : AE_OK;
     if (st == AE_OK) st = b->model ? find_model(b, &options) : find_shape(b);
     if (st == AE_OK && run == ae_bench_decode) st = ae_weights_parse(b->dtype, &options);
@@ -127,6 +127,7 @@ static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     if (st == AE_OK && old) st = ae_bench_compare(b, old, b->compare);
     if (st == AE_OK && b->json) st = ae_json_write_line(b->report, stdout, "standard output");
 out:
+    ae_backend_free(&b->be);
     json_decref(b->report);
     json_decref(old);
     return st;

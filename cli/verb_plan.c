@@ -4,7 +4,6 @@
 #include "cli/verbs.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "core/threads.h"
 #include "ops/limits/limits.h"
 #include "train/run.h"
 
@@ -56,8 +55,8 @@ static void print_text(const ae_run *run, const work *w) {
            run->plan.flops_per_token / 1e9, w->step_flops / 1e12, (long long)ae_run_step_tokens(run),
            w->total_flops / 1e12, (long long)run->config->train.steps);
     printf("time        %s a step, %s in all, at %.0f %% of the measured %.0f GFLOP/s of %d %s\n", step,
-           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, ae_threads(),
-           ae_threads() == 1 ? "thread" : "threads");
+           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, run->be.threads,
+           run->be.threads == 1 ? "thread" : "threads");
 }
 
 static ae_status print_json(const ae_run *run, const work *w) {

@@ -149,12 +149,16 @@ static void tell_of_many(int n, int cores) {
 
 /* ---- the number ---- */
 
-int ae_threads_start(int asked) {
+int ae_threads_granted(int asked) {
     const int cores = ae_usable_cores();
     const int n = started(grantable(asked > 0 ? asked : by_environment(cores)));
     tell_of_many(n, cores);
-    ae_threads_set(n);
     return n;
+}
+
+int ae_threads_start(int asked) {
+    ae_threads_set(ae_threads_granted(asked));
+    return ae_threads();
 }
 
 void ae_threads_set(int n) {

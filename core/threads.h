@@ -3,16 +3,18 @@
 #include <pthread.h>
 #include <stddef.h>
 
-/* How many threads work is shared among: one number for the process, since its cores are the process's, whichever thread calls and
- * however many backends there are. Every parallel region says num_threads(ae_threads()); what OpenMP itself keeps holds for one calling
- * thread only. A region may still get fewer (limits, nesting, a busy machine), so no result may depend on it. */
-int ae_threads(void); /* at least 1; where nothing has set it, as ae_threads_start(0) does */
+/* How many threads work is shared among. A program chooses once, when it starts; a backend begins with that number or with one of its own, and
+ * its ops ask it for theirs (ops/cpu/team.h). Work that belongs to no backend asks here. Every parallel region says num_threads(...): what
+ * OpenMP itself keeps holds for one calling thread only. A region may still get fewer (limits, nesting, a busy machine), so no result may
+ * depend on it. */
+int ae_threads(void); /* the choice, at least 1; where nothing has been chosen, as ae_threads_start(0) does */
 
-/* Sets it, and gives it: `asked`, or of 0 the first number of OMP_NUM_THREADS, else the usable cores; but no more than OpenMP grants at
+/* How many of `asked` can be had: of 0 the first number of OMP_NUM_THREADS, else the usable cores; but no more than OpenMP grants at
  * most (OMP_THREAD_LIMIT) and than the system lets start with the stacks of OMP_STACKSIZE, which it tries. Warns, once, of threads that do
  * not start, of many more than there are cores, and of an OMP_NUM_THREADS that is no list of numbers. */
-int ae_threads_start(int asked);
-void ae_threads_set(int n); /* to just that */
+int ae_threads_granted(int asked);
+int ae_threads_start(int asked); /* chooses so many as are granted, and gives that number */
+void ae_threads_set(int n);      /* to just that */
 
 /* The first of a list of numbers from 1 to 1024, "4" or "4,2"; 0 where it is none. */
 int ae_threads_in_list(const char *list);

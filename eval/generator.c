@@ -207,7 +207,7 @@ static ae_status check(const ae_generator *g) {
 
 static ae_status prefill(ae_generator *g, ae_decode_state *s, ptrdiff_t b, const request *r, float *logits) {
     ae_decoder_prefill(g->decoder, s, b, r->prompt.ids, r->prompt.n, logits, NULL);
-    return g->model->be->failure(g->model->be);
+    return g->model->be->sync(g->model->be);
 }
 
 /* The prompt of a request for one answer goes straight into sequence b. */
@@ -264,7 +264,7 @@ static ae_status advance(ae_generator *g) {
     ae_status st = check(g);
     if (st != AE_OK) return st;
     ae_decoder_step(g->decoder, &g->state, g->tokens, g->n_growing, g->logits);
-    st = g->model->be->failure(g->model->be);
+    st = g->model->be->sync(g->model->be);
     if (st == AE_OK) st = draw_each(g);
     leave_ended(g);
     return st;

@@ -122,7 +122,7 @@ static ae_status add_rows(ae_perplexity *r, const ae_perplexity_plan *p, const a
     ae_model_score_pass(m, pass, &b, &nats, NULL, 0, NULL, NULL);
     r->nats += nats;
     r->targets += targets;
-    return m->be->failure(m->be);
+    return m->be->sync(m->be);
 }
 
 ae_status ae_perplexity_measure(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m,

@@ -88,7 +88,7 @@ ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *posi
     double sum = 0;
     ae_model_score_pass(s->model, s->pass, &batch, &sum, s->nll, s->top, s->top ? s->top_ids : NULL,
                         s->top ? s->top_logprobs : NULL);
-    const ae_status done = s->model->be->failure(s->model->be);
+    const ae_status done = s->model->be->sync(s->model->be);
     if (done != AE_OK) return done;
     for (ptrdiff_t t = 0; t < n; t++) {
         if (!isfinite(s->nll[t]))

@@ -315,7 +315,7 @@ static ae_status fill_model(ae_model *m, const supply *from) {
     free(scales);
     free(room);
     if (st == AE_OK) ae_model_values_changed(m);
-    return st == AE_OK ? m->be->failure(m->be) : st;
+    return st == AE_OK ? m->be->sync(m->be) : st;
 }
 
 static ae_status initial_values(void *context, const ae_param *p, int64_t first, int64_t n, float *out) {

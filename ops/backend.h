@@ -4,30 +4,33 @@
 #include "core/status.h"
 #include "ops/rows.h"
 
-/* A device and an element type: memory, and one row an op. The contract of a row is in the op's own header.
+/* A device and an element type: memory, and one row an op. The contract of a row is in the op's own header. An object: several may be alive,
+ * each with its threads, its memory and its failures; one thread at a time calls the rows of one.
  * The element type of activations and the place of memory are the backend's business; nobody above reads an element. */
 struct ae_backend {
-    ae_backend
-        *inner;       /* the backend that this one runs, where it only watches (strict, profile); else NULL */
-    const char *name; /* "cpu", "strict" */
-    const char *
-        kernels; /* "avx512", "avx2", "avx512 bf16": stored in checkpoints, since bits are equal for one choice only */
+    void *self;        /* what its maker keeps */
+    ae_backend *inner; /* of one that only watches another (strict, profile): the other; else NULL */
+    const char *name;  /* "cpu", "strict" */
+    /* "avx512", "avx2", "avx512 bf16": stored in checkpoints, since bits are equal for one choice only */
+    const char *kernels;
     ae_dtype dtype;         /* of activations */
     ae_weight_type weights; /* of packed weights */
     bool compact;           /* inference keeps weights in that form alone */
     ptrdiff_t group;        /* of compact integers: inputs that share a scale */
-    int threads;            /* that an op may have at work at once where its scratch holds a room for each */
-    size_t act_bytes;       /* of one activation */
-    bool
-        pack_at_use; /* weights that are not used often keep no packed copy: every product packs its own. Set before weights are made */
+    int threads;      /* at work in an op at most; scratch that each has a part of is sized for so many */
+    size_t act_bytes; /* of one activation */
+    /* weights that are not used often keep no packed copy: every product packs its own. Set before weights are made */
+    bool pack_at_use;
 
     /* Memory aligned to 64 bytes; its contents are undefined until written. */
     ae_status (*alloc)(const ae_backend *be, void **ptr, size_t bytes);
     void (*release)(const ae_backend *be, void *ptr, size_t bytes); /* NULL is fine */
 
-    /* Ops return nothing. One that could not be done, for want of scratch, leaves its results undefined, and what reads them next asks here: the
-     * first failure since the last call, AE_ERR_RESOURCE. Before a result leaves the device's world: an update, a score, an answer */
-    ae_status (*failure)(const ae_backend *be);
+    /* Waits until all rows called before are done. Ops return nothing: one without scratch leaves its results undefined, and sync gives the
+     * first such failure of this backend since the last call, AE_ERR_RESOURCE. Ask before a result leaves the device: an update, a score, an
+     * answer. */
+    ae_status (*sync)(const ae_backend *be);
+    void (*destroy)(ae_backend *be); /* ae_backend_free */
 
 #define AE_MEMBER(name, parameters, ...)      void(*name) parameters;
 #define AE_SIZE_MEMBER(name, parameters, ...) size_t(*name) parameters;
@@ -38,7 +41,7 @@ struct ae_backend {
 };
 
 typedef struct {
-    int threads;            /* as core/threads.h; of the process, the last backend made decides */
+    int threads;            /* 0: the process's (core/threads.h) */
     ae_dtype dtype;         /* with compact weights BF16 where products take it (AMX) */
     ae_weight_type weights; /* compact forms for inference; F32 for training of any dtype */
     ptrdiff_t group;        /* of compact integers; 0: 128 of INT8, 64 of INT4 */
@@ -57,6 +60,12 @@ ae_status ae_backend_strict(ae_backend *be, const ae_backend_options *options);
 /* Where activations are float32, backward of the composite rows reads the stream itself; else the rounded copy that forward saved. */
 static inline bool ae_stream_needed(const ae_backend *be) {
     return be->dtype == AE_DTYPE_F32;
+}
+
+/* Gives back what it holds; memory taken from it is released before. A zeroed one is fine, and is left. */
+static inline void ae_backend_free(ae_backend *be) {
+    if (be->destroy) be->destroy(be);
+    *be = (ae_backend){0};
 }
 
 /* Another number of threads from now on, for this backend alone and while none of its rows runs: no more than when scratch was sized. */

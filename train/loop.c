@@ -215,11 +215,11 @@ static ae_status train_on(ae_run *run, const ae_batch *batch, ae_step_result *r)
     if (carries) own = ae_carry_begin(&run->carry, batch);
     const double loss = ae_step_gradients_on(&run->model, run->pass, &own, run->plan.micro_rows,
                                              carries ? &run->carry.rows : NULL, NULL);
-    const ae_status st = run->be.failure(&run->be); /* nothing of such a step goes into the weights */
+    const ae_status st = run->be.sync(&run->be); /* nothing of such a step goes into the weights */
     if (st != AE_OK) return st;
     *r = ae_step_update(&run->optimizer, loss, lr);
     if (carries) ae_carry_end(&run->carry, !r->skipped || batch->n_targets == 0);
-    return run->be.failure(&run->be);
+    return run->be.sync(&run->be);
 }
 
 static ae_status one_step(ae_run *run, ae_progress *bar) {

@@ -2,7 +2,6 @@
 
 #include "core/log.h"
 #include "core/machine.h"
-#include "core/threads.h"
 #include "data/loader.h"
 #include "eval/generate.h"
 #include "model/pass.h"
@@ -94,7 +93,7 @@ static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t
     p->evaluation_bytes = evaluation_bytes(r, p->evaluation_rows);
     p->loader_bytes = (size_t)(r->batch_rows * r->row_tokens) * LOADER_BATCHES * BATCH_ENTRY_BYTES;
     p->carry_bytes = r->carry ? ae_carry_bytes(r->be, r->model, r->batch_rows, r->row_tokens) : 0;
-    size_t threads = THREAD_BYTES * (size_t)ae_threads();
+    size_t threads = THREAD_BYTES * (size_t)r->be->threads;
     size_t more = threads + p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes +
                   p->loader_bytes + p->carry_bytes + p->checkpoint_bytes + p->evaluation_bytes;
     p->program_bytes = r->program_bytes + threads;

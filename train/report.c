@@ -4,7 +4,6 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/machine.h"
-#include "core/threads.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -51,8 +50,8 @@ static void describe_memory(const ae_run *run) {
 void ae_report_plan(const ae_run *run) {
     describe_model(run);
     const bool bf16 = run->be.dtype == AE_DTYPE_BF16;
-    ae_log("machine: %s; %d %s, %s kernels, oneDNN products, %s", ae_cpu_name(), ae_threads(),
-           ae_threads() == 1 ? "thread" : "threads", run->be.kernels, bf16 ? "bfloat16" : "float32");
+    ae_log("machine: %s; %d %s, %s kernels, oneDNN products, %s", ae_cpu_name(), run->be.threads,
+           run->be.threads == 1 ? "thread" : "threads", run->be.kernels, bf16 ? "bfloat16" : "float32");
     if (bf16 && !ae_machine_has_bf16() && !ae_machine_has_amx())
         ae_log("bfloat16: this processor has no instructions for it; it saves memory here, not time");
     describe_data(run);

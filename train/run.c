@@ -4,6 +4,7 @@
 #include "core/lock.h"
 #include "core/log.h"
 #include "core/machine.h"
+#include "core/threads.h"
 #include "data/hash.h"
 #include "model/views.h"
 #include "ops/limits/limits.h"
@@ -262,7 +263,7 @@ ae_status ae_run_open(ae_run *run, const ae_train_config *config, bool in_folder
     run->saved_step = -1;
     AE_TRY(ae_override_check(config));
     if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, ae_pretrain_files, &run->kind, &run->checkpoint));
-    const ae_backend_options options = {.threads = (int)config->train.threads,
+    const ae_backend_options options = {.threads = ae_threads_start((int)config->train.threads),
                                         .dtype = ae_train_dtype(config)};
     AE_TRY(ae_backend_cpu(&run->be, &options));
     AE_TRY(open_data(run));
@@ -526,5 +527,6 @@ void ae_run_close(ae_run *run) {
     ae_run_state_free(&run->state);
     free(run->checkpoint);
     if (run->lock) close(run->lock);
+    ae_backend_free(&run->be);
     *run = (ae_run){0};
 }

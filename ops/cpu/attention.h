@@ -2,6 +2,7 @@
 #define AE_OPS_CPU_ATTENTION_H
 #include "ops/attention.h"
 #include "ops/cpu/act.h"
+#include "ops/cpu/object.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -88,8 +89,8 @@ static inline ptrdiff_t ae_attn_queries(ptrdiff_t N, bool narrow) {
 static inline ptrdiff_t ae_attn_rows(ae_attention_dims n) {
     return ae_max(AE_ATTN_ROWS, n.N);
 }
-static inline bool ae_attn_narrow(void) {
-    return AE_ELEM_TYPE == AE_ELEM_BF16 && ae_products_pick() == AE_PRODUCTS_BF16;
+static inline bool ae_attn_narrow(const ae_backend *be) {
+    return AE_ELEM_TYPE == AE_ELEM_BF16 && ae_cpu_of(be)->products == AE_PRODUCTS_BF16;
 }
 /* Sizes do not depend on the products, which tests choose. */
 static inline size_t ae_attn_room_floats(ae_attention_dims n) {

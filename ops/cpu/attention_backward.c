@@ -157,7 +157,7 @@ void AE_ROW_NAME(ae_cpu_attention_backward)(const ae_backend *be, ae_act *dq, ae
                          .d_o = ae_ca(d_o),
                          .lse = ae_cf(lse),
                          .scale = 1.0f / sqrtf((float)n.H),
-                         .narrow = ae_attn_narrow(),
+                         .narrow = ae_attn_narrow(be),
                          .positions = ae_ci(positions),
                          .dq = ae_ma(dq),
                          .dk = ae_ma(dk),

@@ -69,7 +69,7 @@ static void forward_block(ae_elem *o, float *lse, const ae_elem *queries, const 
 static void forward_sequence(const ae_backend *be, ae_elem *o, float *lse, const ae_elem *queries,
                              const ae_attn_keys *keys, const int32_t *positions, ptrdiff_t b, void *scratch,
                              ae_attention_dims n) {
-    const bool narrow = ae_attn_narrow();
+    const bool narrow = ae_attn_narrow(be);
     const ptrdiff_t step = ae_attn_queries(n.N, narrow), lanes = ae_attn_lanes(n);
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(ae_attn_team(be, n))
     for (ptrdiff_t t0 = 0; t0 < n.T; t0 += step) {

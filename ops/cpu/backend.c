@@ -1,14 +1,17 @@
 #include "ops/backend.h"
 
+#include "core/threads.h"
 #include "ops/compose/compose.h"
 #include "ops/cpu/gemm.h"
 #include "ops/cpu/memory.h"
+#include "ops/cpu/object.h"
 #include "ops/cpu/panels.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/team.h"
 
 #include <dnnl.h>
 #include <malloc.h>
+#include <stdlib.h>
 
 static size_t ae_cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool often) {
     return ae_cpu_packed_bytes(be->weights, rows, cols, be->pack_at_use && !often);
@@ -83,6 +86,19 @@ static ae_dtype dtype_of(const ae_backend_options *o) {
     return compact && ae_products_pick() == AE_PRODUCTS_BF16 ? AE_DTYPE_BF16 : o->dtype;
 }
 
+static void destroy(ae_backend *be) {
+    free(be->self);
+}
+
+static ae_status make_self(ae_backend *be, ae_isa isa) {
+    ae_cpu *self = calloc(1, sizeof *self);
+    if (!self) return AE_FAIL(AE_ERR_RESOURCE, "out of memory for a backend");
+    self->products = ae_products_pick();
+    self->kernels = isa >= AE_ISA_AVX512 ? &ae_product_avx512 : &ae_product_avx2;
+    be->self = self;
+    return AE_OK;
+}
+
 ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
     const ae_isa isa = ae_isa_pick();
     const ae_dtype dtype = dtype_of(o);
@@ -95,12 +111,14 @@ ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
                        .group = o->group > 0                   ? o->group
                                 : o->weights == AE_WEIGHT_INT8 ? 128
                                                                : 64,
-                       .threads = ae_team_start(o->threads),
+                       .threads = o->threads > 0 ? ae_threads_granted(o->threads) : ae_threads(),
                        .act_bytes = dtype == AE_DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float),
                        .alloc = ae_cpu_alloc,
                        .release = ae_cpu_release,
-                       .failure = ae_cpu_failure};
+                       .sync = ae_cpu_sync,
+                       .destroy = destroy};
     fill_rows(be, isa);
+    (void)ae_team(be); /* this thread, too, takes denormal numbers for 0 from now on */
     cap_library(isa);
-    return AE_OK;
+    return make_self(be, isa);
 }

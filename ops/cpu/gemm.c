@@ -6,8 +6,8 @@
 #include "ops/cpu/gemm_bf16.h"
 #include "ops/cpu/gemm_f32.h"
 #include "ops/cpu/memory.h"
+#include "ops/cpu/object.h"
 #include "ops/cpu/panels.h"
-#include "ops/cpu/product.h"
 #include "ops/cpu/team.h"
 
 #include <assert.h>
@@ -23,11 +23,8 @@ enum { SHARED_FLOATS = 4 << 20, HUGE_PAGE = 2 << 20 };
 
 /* ---- engines ---- */
 
-static struct {
-    ae_products products;
-    const ae_product_kernels *kernels;
-    pthread_key_t tile_room, shared_room, turned_room, part_room;
-} chosen;
+/* Of each thread, whatever the backends that it calls. */
+static pthread_key_t tile_room, shared_room, turned_room, part_room;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 ae_products ae_products_pick(void) {
@@ -43,19 +40,10 @@ const char *ae_products_name(ae_products p) {
     return p == AE_PRODUCTS_BF16 ? "bf16" : "f32";
 }
 
-static void choose(void) {
-    chosen.products = ae_products_pick();
-    chosen.kernels = ae_isa_pick() >= AE_ISA_AVX512 ? &ae_product_avx512 : &ae_product_avx2;
-    if (pthread_key_create(&chosen.tile_room, free) != 0 ||
-        pthread_key_create(&chosen.shared_room, free) != 0 ||
-        pthread_key_create(&chosen.turned_room, free) != 0 ||
-        pthread_key_create(&chosen.part_room, free) != 0)
-        abort();
-}
-
-ae_products ae_products_chosen(void) {
-    (void)pthread_once(&once, choose);
-    return chosen.products;
+static void make_keys(void) {
+    pthread_key_t *const keys[] = {&tile_room, &shared_room, &turned_room, &part_room};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (pthread_key_create(keys[i], free) != 0) abort();
 }
 
 /* Scratch of this thread, kept from call to call: | its floats, in a line of their own | the floats |. NULL: none is to be had, which the backend
@@ -84,21 +72,21 @@ static float *room_of(const ae_backend *be, pthread_key_t key, ptrdiff_t floats)
 enum { NARROW_N = 128, NARROW_K = 384 };
 typedef enum { LIBRARY_F32, LIBRARY_BF16, OWN } engine;
 
-static engine engine_of(const ae_gemm_args *g) {
+static engine engine_of(const ae_backend *be, const ae_gemm_args *g) {
     const bool bf16 = g->a.type == AE_ELEM_BF16;
     if (g->b.weight || g->b.type != g->a.type || g->k <= 0) return OWN;
     const bool narrow = g->n <= NARROW_N && g->k <= NARROW_K && !g->a.trans;
     if (!bf16) return g->c_type == AE_ELEM_F32 && !narrow ? LIBRARY_F32 : OWN;
-    return chosen.products == AE_PRODUCTS_BF16 ? LIBRARY_BF16 : OWN;
+    return ae_cpu_of(be)->products == AE_PRODUCTS_BF16 ? LIBRARY_BF16 : OWN;
 }
 
 static void product(const ae_backend *be, const ae_gemm_args *g, const float *packed) {
     if (g->m <= 0 || g->n <= 0) return;
-    const engine e = engine_of(g);
+    const engine e = engine_of(be, g);
     const int64_t part = ae_probe_part_begin();
     const bool done = e == LIBRARY_BF16 ? ae_gemm_bf16(be, g) : e == LIBRARY_F32 && ae_gemm_f32(be, g);
-    float *room = done ? NULL : room_of(be, chosen.tile_room, chosen.kernels->room(g->m, g->n));
-    if (room) chosen.kernels->product(g, packed, room);
+    float *room = done ? NULL : room_of(be, tile_room, ae_cpu_of(be)->kernels->room(g->m, g->n));
+    if (room) ae_cpu_of(be)->kernels->product(g, packed, room);
     ae_probe_part_end(part);
 }
 
@@ -142,20 +130,21 @@ static void cut(job *w) {
     }
 }
 
-static job job_of(const ae_gemm_args *g) {
-    const engine e = engine_of(g);
+static job job_of(const ae_backend *be, const ae_gemm_args *g) {
+    const engine e = engine_of(be, g);
     const bool whole_rows = e == LIBRARY_BF16 && g->b.blocked;
     job w = {.g = *g, .rows = tile_rows[e]};
     if (g->m <= 0 || g->n <= 0) return w;
     (whole_rows ? cut_blocked : cut)(&w);
-    w.rows = round_up(ae_ceil_div(g->m, ae_ceil_div(g->m, w.rows)), e == OWN ? chosen.kernels->rows : 16);
+    w.rows =
+        round_up(ae_ceil_div(g->m, ae_ceil_div(g->m, w.rows)), e == OWN ? ae_cpu_of(be)->kernels->rows : 16);
     w.cols = round_up(ae_ceil_div(g->n, ae_ceil_div(g->n, w.cols)),
                       g->b.blocked ? AE_BLOCKED_COLS : AE_PRODUCT_COLS);
     w.tiles_m = ae_ceil_div(g->m, w.rows);
     w.tiles = w.tiles_m * ae_ceil_div(g->n, w.cols);
     if (w.tiles_m > 1 && e == OWN) {
         w.panels = ae_ceil_div(g->n, AE_PRODUCT_COLS);
-        w.panel_floats = chosen.kernels->packed(g->k);
+        w.panel_floats = ae_cpu_of(be)->kernels->packed(g->k);
     }
     return w;
 }
@@ -192,17 +181,17 @@ static void tile(const ae_backend *be, const job *w, ptrdiff_t index) {
 
 /* ---- running ---- */
 
-static void pack_panel(const job *w, ptrdiff_t panel) {
+static void pack_panel(const ae_backend *be, const job *w, ptrdiff_t panel) {
     const ptrdiff_t col = panel * AE_PRODUCT_COLS;
     float *to = w->packed + panel * w->panel_floats;
-    chosen.kernels->pack(to, &w->g.b, w->g.k, col, ae_min(AE_PRODUCT_COLS, w->g.n - col));
+    ae_cpu_of(be)->kernels->pack(to, &w->g.b, w->g.k, col, ae_min(AE_PRODUCT_COLS, w->g.n - col));
 }
 
 /* Room for what is packed once, if it is worth it. */
 static void share(const ae_backend *be, job *w, ptrdiff_t n) {
     ptrdiff_t floats = 0;
     for (ptrdiff_t i = 0; i < n; i++) floats += w[i].panels * w[i].panel_floats;
-    float *room = floats > 0 && floats <= SHARED_FLOATS ? room_of(be, chosen.shared_room, floats) : NULL;
+    float *room = floats > 0 && floats <= SHARED_FLOATS ? room_of(be, shared_room, floats) : NULL;
     for (ptrdiff_t i = 0; i < n; i++) {
         if (!room) w[i].panels = 0;
         if (w[i].panels == 0) continue;
@@ -220,7 +209,7 @@ static ptrdiff_t job_with(const ptrdiff_t *first, ptrdiff_t task) {
 static void run_many(const ae_backend *be, const ae_gemm_args *g, ptrdiff_t n) {
     job w[MANY_MAX];
     ptrdiff_t panels[MANY_MAX + 1] = {0}, tiles[MANY_MAX + 1] = {0};
-    for (ptrdiff_t i = 0; i < n; i++) w[i] = job_of(&g[i]);
+    for (ptrdiff_t i = 0; i < n; i++) w[i] = job_of(be, &g[i]);
     share(be, w, n);
     for (ptrdiff_t i = 0; i < n; i++) {
         panels[i + 1] = panels[i] + w[i].panels;
@@ -232,7 +221,7 @@ static void run_many(const ae_backend *be, const ae_gemm_args *g, ptrdiff_t n) {
 #pragma omp for schedule(dynamic)
             for (ptrdiff_t task = 0; task < panels[n]; task++) {
                 const ptrdiff_t i = job_with(panels, task);
-                pack_panel(&w[i], task - panels[i]);
+                pack_panel(be, &w[i], task - panels[i]);
             }
         }
 #pragma omp for schedule(dynamic)
@@ -250,8 +239,8 @@ static void run_many(const ae_backend *be, const ae_gemm_args *g, ptrdiff_t n) {
 enum { TURNED_DEPTH = 2048, TURNED_DEPTH_MIN = 256, TURNED_ROWS = 128, TURNED_MIN = 32, TURN = 32 };
 enum { SLAB_ELEMENTS = 8 << 20 };
 
-static bool wants_turning(const ae_gemm_args *g) {
-    return engine_of(g) == LIBRARY_BF16 && g->a.trans && !g->b.trans && !g->b.blocked && !g->bias &&
+static bool wants_turning(const ae_backend *be, const ae_gemm_args *g) {
+    return engine_of(be, g) == LIBRARY_BF16 && g->a.trans && !g->b.trans && !g->b.blocked && !g->bias &&
            !g->residual && g->c_type == AE_ELEM_F32 && ae_min(ae_min(g->m, g->n), g->k) >= TURNED_MIN &&
            ae_gemm_bf16_takes_blocked();
 }
@@ -271,7 +260,7 @@ static ptrdiff_t turned_rows(ptrdiff_t m) {
 static void turned_tile(const ae_backend *be, const ae_gemm_args *g, const uint16_t *blocked, ptrdiff_t i,
                         ptrdiff_t rows) {
     const ptrdiff_t depth = ae_blocked_depth(g->k);
-    uint16_t *a = (uint16_t *)(void *)room_of(be, chosen.part_room, depth * rows / 2);
+    uint16_t *a = (uint16_t *)(void *)room_of(be, part_room, depth * rows / 2);
     if (!a) return;
     ae_gemm_args s = *g;
     s.m = ae_min(rows, g->m - i);
@@ -299,8 +288,7 @@ static void run_slab(const ae_backend *be, const ae_gemm_args *g, uint16_t *bloc
 
 static void run_turned(const ae_backend *be, const ae_gemm_args *g) {
     const ptrdiff_t depth = slab_depth(g);
-    uint16_t *blocked =
-        (uint16_t *)(void *)room_of(be, chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    uint16_t *blocked = (uint16_t *)(void *)room_of(be, turned_room, depth * ae_blocked_cols(g->n) / 2);
     if (!blocked) return;
     for (ptrdiff_t p = 0; p < g->k; p += depth) {
         ae_gemm_args s = *g;
@@ -330,7 +318,7 @@ static void unpack_blocked(const ae_backend *be, const ae_gemm_args *g, uint16_t
             ae_cpu_panels_pairs(panel, 2 * AE_BLOCKED_COLS, w, g->b.first + j, cols);
             continue;
         }
-        float *wide = room_of(be, chosen.tile_room, g->k * AE_BLOCKED_COLS);
+        float *wide = room_of(be, tile_room, g->k * AE_BLOCKED_COLS);
         if (!wide) continue;
         const ae_gemm_operand b = ae_operand(AE_ELEM_F32, wide, AE_BLOCKED_COLS, false);
         ae_cpu_panels_unpack(wide, AE_BLOCKED_COLS, w, g->b.first + j, cols, 0, g->k);
@@ -345,22 +333,23 @@ static void unpack_plain(const ae_backend *be, const ae_gemm_args *g, float *to,
                              g->k);
 }
 
-static bool blocks_panels(const ae_gemm_args *g) {
-    return g->a.type == AE_ELEM_BF16 && chosen.products == AE_PRODUCTS_BF16 && ae_gemm_bf16_takes_blocked();
+static bool blocks_panels(const ae_backend *be, const ae_gemm_args *g) {
+    return g->a.type == AE_ELEM_BF16 && ae_cpu_of(be)->products == AE_PRODUCTS_BF16 &&
+           ae_gemm_bf16_takes_blocked();
 }
 
 /* Gates' blocks are small: their products unpack for themselves. So do those that mix types. */
-static bool wants_unpacking(const ae_gemm_args *g) {
+static bool wants_unpacking(const ae_backend *be, const ae_gemm_args *g) {
     return g->b.weight && g->b.weight->parts == 0 && g->m > 0 && g->k == g->b.weight->cols &&
-           (blocks_panels(g) || (g->a.type == AE_ELEM_F32 && g->c_type == AE_ELEM_F32));
+           (blocks_panels(be, g) || (g->a.type == AE_ELEM_F32 && g->c_type == AE_ELEM_F32));
 }
 
 static void run_unpacked(const ae_backend *be, const ae_gemm_args *g) {
-    const bool blocked = blocks_panels(g);
+    const bool blocked = blocks_panels(be, g);
     const ptrdiff_t k = blocked ? ae_blocked_depth(g->k) / 2 : g->k,
                     fit = ae_max(1, (UNPACKED_FLOATS / k - PITCH) / AE_BLOCKED_COLS) * AE_BLOCKED_COLS,
                     cols = ae_min(fit, ae_blocked_cols(g->n));
-    float *room = room_of(be, chosen.turned_room, k * (cols + PITCH));
+    float *room = room_of(be, turned_room, k * (cols + PITCH));
     if (!room) return;
     for (ptrdiff_t j = 0; j < g->n; j += cols) {
         ae_gemm_args s = *g;
@@ -383,7 +372,7 @@ static void run_unpacked(const ae_backend *be, const ae_gemm_args *g) {
 
 static void run_rounded(const ae_backend *be, const ae_gemm_args *g) {
     const ptrdiff_t depth = ae_blocked_depth(g->k);
-    float *room = room_of(be, chosen.turned_room, depth * ae_blocked_cols(g->n) / 2);
+    float *room = room_of(be, turned_room, depth * ae_blocked_cols(g->n) / 2);
     if (!room) return;
     uint16_t *blocked = (uint16_t *)(void *)room;
 #pragma omp parallel for schedule(dynamic) num_threads(ae_team(be))
@@ -398,15 +387,15 @@ static void run_rounded(const ae_backend *be, const ae_gemm_args *g) {
 
 void ae_gemm_many(const ae_backend *be, const ae_gemm_args *g, ptrdiff_t n) {
     assert(n <= MANY_MAX);
-    (void)pthread_once(&once, choose);
+    (void)pthread_once(&once, make_keys);
     ae_gemm_args rest[MANY_MAX];
     ptrdiff_t others = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
         if (g[i].b.rounded)
             run_rounded(be, &g[i]);
-        else if (wants_turning(&g[i]))
+        else if (wants_turning(be, &g[i]))
             run_turned(be, &g[i]);
-        else if (wants_unpacking(&g[i]))
+        else if (wants_unpacking(be, &g[i]))
             run_unpacked(be, &g[i]);
         else
             rest[others++] = g[i];
@@ -420,6 +409,6 @@ void ae_gemm(const ae_backend *be, const ae_gemm_args *g) {
 
 void ae_gemm_serial(const ae_backend *be, const ae_gemm_args *g) {
     assert(!g->b.rounded);
-    (void)pthread_once(&once, choose);
+    (void)pthread_once(&once, make_keys);
     product(be, g, NULL);
 }

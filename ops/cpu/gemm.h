@@ -7,11 +7,9 @@
  * library in bfloat16; for processors on which that is faster (AMX, AVX512-BF16 of AMD). Types that differ always take our own kernels, float32 alone the
  * library's, narrow products apart. */
 typedef enum { AE_PRODUCTS_F32, AE_PRODUCTS_BF16 } ae_products;
-/* Chosen once at start: BF16 where it is faster and AERIE_ISA does not cap it; AERIE_PRODUCTS=f32|bf16 overrides, for tests. */
+/* What a backend begins with: BF16 where it is faster and AERIE_ISA does not cap it; AERIE_PRODUCTS=f32|bf16 overrides, for tests. */
 ae_products ae_products_pick(void);
 const char *ae_products_name(ae_products p);
-/* What was picked when the first product ran. */
-ae_products ae_products_chosen(void);
 
 /* On the calling thread. */
 void ae_gemm_serial(const ae_backend *be, const ae_gemm_args *g);

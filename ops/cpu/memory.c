@@ -1,5 +1,6 @@
 #include "ops/cpu/memory.h"
 
+#include "ops/cpu/object.h"
 #include "ops/cpu/team.h"
 
 #include <stdbool.h>
@@ -28,12 +29,9 @@ void ae_cpu_release(const ae_backend *be, void *ptr, size_t bytes) {
 
 atomic_long ae_cpu_rooms_left = -1;
 
-static atomic_size_t failed_bytes; /* of the first room that was not to be had; 0: none */
-
 void ae_cpu_note_failure(const ae_backend *be, size_t bytes) {
-    (void)be;
     size_t none = 0;
-    atomic_compare_exchange_strong(&failed_bytes, &none, bytes > 0 ? bytes : 1);
+    atomic_compare_exchange_strong(&ae_cpu_of(be)->failed_bytes, &none, bytes > 0 ? bytes : 1);
 }
 
 static bool is_refused(void) {
@@ -50,9 +48,8 @@ void *ae_cpu_room(const ae_backend *be, size_t align, size_t bytes) {
     return room;
 }
 
-ae_status ae_cpu_failure(const ae_backend *be) {
-    (void)be;
-    const size_t bytes = atomic_exchange(&failed_bytes, 0);
+ae_status ae_cpu_sync(const ae_backend *be) {
+    const size_t bytes = atomic_exchange(&ae_cpu_of(be)->failed_bytes, 0);
     if (bytes == 0) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE,
                    "out of memory: %.3g MB of scratch could not be had in the middle of a pass; end other "

@@ -18,8 +18,7 @@ void ae_cpu_download(const ae_backend *be, void *host, const void *device, size_
 /* Scratch of an op, for free(); NULL when there is none. An op returns nothing: it then leaves undone what needs the scratch, and the backend tells
  * of the first such failure when it is asked. From any thread. */
 void *ae_cpu_room(const ae_backend *be, size_t align, size_t bytes);
-/* The row `failure` of the backend. */
-ae_status ae_cpu_failure(const ae_backend *be);
+ae_status ae_cpu_sync(const ae_backend *be);
 void ae_cpu_note_failure(const ae_backend *be, size_t bytes);
 /* For tests: so many more rooms are to be had; below 0: as many as there is memory for. */
 extern atomic_long ae_cpu_rooms_left;

@@ -1,9 +1,9 @@
 #include "ops/profile/profile.h"
 
+#include "ops/compose/compose.h"
 #include "ops/profile/work.h"
 
-static ae_backend inner;
-static ae_work_types types;
+#include <stdlib.h>
 
 #define NAME(name, ...) #name,
 static const char *const names[] = {AE_ROWS(NAME)};
@@ -28,7 +28,7 @@ typedef struct {
 static keys_seen count_keys(const ae_backend *be, const ae_i32 *positions, ae_attention_dims n,
                             bool has_ring) {
     enum { PIECE = 2048 };
-    static int32_t host[PIECE]; /* one thread enters ops */
+    int32_t host[PIECE];
     keys_seen seen = {0, 0};
     for (ptrdiff_t first = 0; first < n.B * n.T; first += PIECE) {
         const ptrdiff_t count = ae_min(PIECE, n.B * n.T - first);
@@ -52,7 +52,7 @@ static ae_work ae_work_attention_of(const ae_backend *be, ae_work_types t, const
 /* Runs the inner row between probes, as `called`; its work is worked out after the clock has stopped. */
 #define PROBED(called, name, parameters, arguments, ...)                                                     \
     static void profiled_##name parameters {                                                                 \
-        const ae_work_types t = types;                                                                       \
+        const ae_work_types t = *(const ae_work_types *)be->self;                                            \
         void(*const run) parameters = be->inner->name;                                                       \
         be = called;                                                                                         \
         const ae_probe probe = ae_probe_begin(AE_OP_##name);                                                 \
@@ -68,7 +68,7 @@ AE_MEMORY_ROWS(ROW)
 AE_OP_ROWS(ROW)
 #undef ROW
 /* Those that are composed call the probed rows. */
-#define ROW(...) PROBED(be, __VA_ARGS__)
+#define ROW(name, ...) PROBED(be->inner->name == ae_##name##_composed ? be : be->inner, name, __VA_ARGS__)
 AE_COMPOSITE_ROWS(ROW)
 #undef ROW
 
@@ -83,19 +83,56 @@ static double packed_element_bytes(const ae_backend *of, ptrdiff_t side) {
     return (double)of->weight_bytes(of, side, side, true) / (double)(side * side);
 }
 
-void ae_backend_profile(ae_backend *be, const ae_backend *of) {
+static ae_work_types types_of(const ae_backend *of) {
     const ptrdiff_t side = 1024;
     const bool integers = of->weights > AE_WEIGHT_BF16;
     const double bytes = integers ? compact_element_bytes(of, side) : packed_element_bytes(of, side);
     const bool packs = bytes > 0.25; /* less is a header over the master */
     /* of the copies of a bfloat16 weight an op reads one */
     const double half = (double)sizeof(uint16_t), kept = packs ? half : (double)sizeof(float);
-    types = (ae_work_types){
+    return (ae_work_types){
         .act = (double)of->act_bytes, .weight = integers ? bytes : kept, .gate = kept, .packs = packs};
-    inner = *of;
-    *be = inner;
-    be->inner = &inner;
+}
+
+static ae_status profiled_alloc(const ae_backend *be, void **ptr, size_t bytes) {
+    return be->inner->alloc(be->inner, ptr, bytes);
+}
+
+static void profiled_release(const ae_backend *be, void *ptr, size_t bytes) {
+    be->inner->release(be->inner, ptr, bytes);
+}
+
+static ae_status profiled_sync(const ae_backend *be) {
+    return be->inner->sync(be->inner);
+}
+
+static void destroy(ae_backend *be) {
+    free(be->self);
+}
+
+#define SIZE(name, parameters, arguments)                                                                    \
+    static size_t profiled_##name parameters {                                                               \
+        be = be->inner;                                                                                      \
+        return be->name arguments;                                                                           \
+    }
+AE_SIZES(SIZE)
+#undef SIZE
+
+ae_status ae_backend_profile(ae_backend *be, ae_backend *of) {
+    ae_work_types *t = malloc(sizeof *t);
+    *be = (ae_backend){0};
+    if (!t) return AE_FAIL(AE_ERR_RESOURCE, "out of memory for a backend");
+    *t = types_of(of);
+    *be = *of;
+    be->self = t;
+    be->inner = of;
+    be->alloc = profiled_alloc;
+    be->release = profiled_release;
+    be->sync = profiled_sync;
+    be->destroy = destroy;
 #define SET(name, ...) be->name = profiled_##name;
     AE_ROWS(SET)
+    AE_SIZES(SET)
 #undef SET
+    return AE_OK;
 }

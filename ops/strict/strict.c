@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* All memory of this backend lies in one reserved region that no code may touch. A row opens it, runs the CPU row, and closes it;
+/* All memory of a strict backend lies in one reserved region that no code may touch. A row opens it, runs the CPU row, and closes it;
  * between rows a read or write by the host faults, as it would on a device with memory of its own. Composite rows are composed, so
- * they run with the region closed and prove that composition never looks at an element. One thread calls the rows. */
+ * they run with the region closed and prove that composition never looks at an element. */
 
 enum { ALIGNMENT = 64, PAGE = 4096 };
 static const size_t region_bytes = (size_t)1 << 30;
@@ -20,48 +20,44 @@ typedef struct span {
     struct span *next;
 } span;
 
-static struct {
+typedef struct {
     char *base;
     span *spans;
     size_t opened_bytes; /* from the start: as far as memory is in use */
     bool open;
-} region;
+    ae_backend cpu;
+} strict;
 
-static ae_backend cpu;
+/* ---- the region ---- */
 
-static void protect(int protection) {
-    if (region.opened_bytes > 0 && mprotect(region.base, region.opened_bytes, protection) != 0) abort();
+static void protect(const strict *r, int protection) {
+    if (r->opened_bytes > 0 && mprotect(r->base, r->opened_bytes, protection) != 0) abort();
 }
 
-static void open_region(void) {
-    assert(!region.open);
-    region.open = true;
-    protect(PROT_READ | PROT_WRITE);
+static void open_region(strict *r) {
+    assert(!r->open);
+    r->open = true;
+    protect(r, PROT_READ | PROT_WRITE);
 }
 
-static void close_region(void) {
-    protect(PROT_NONE);
-    region.open = false;
+static void close_region(strict *r) {
+    protect(r, PROT_NONE);
+    r->open = false;
 }
 
-static ae_status reserve_region(void) {
-    if (region.base) return AE_OK;
+static ae_status reserve_region(strict *r) {
     void *base = mmap(NULL, region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    span *all = malloc(sizeof *all);
-    if (base == MAP_FAILED || !all) {
-        if (base != MAP_FAILED) (void)munmap(base, region_bytes);
-        free(all);
+    if (base != MAP_FAILED) r->base = base;
+    r->spans = malloc(sizeof *r->spans);
+    if (!r->base || !r->spans)
         return AE_FAIL(AE_ERR_RESOURCE,
                        "strict backend: expected %zu bytes of address space; found none free", region_bytes);
-    }
-    *all = (span){.bytes = region_bytes};
-    region.base = base;
-    region.spans = all;
+    *r->spans = (span){.bytes = region_bytes};
     return AE_OK;
 }
 
-static span *first_fit(size_t bytes) {
-    span *s = region.spans;
+static span *first_fit(const strict *r, size_t bytes) {
+    span *s = r->spans;
     while (s && (s->used || s->bytes < bytes)) s = s->next;
     return s;
 }
@@ -81,27 +77,12 @@ static size_t page_end(size_t offset) {
     return (offset + PAGE - 1) / PAGE * PAGE;
 }
 
-static void poison(const span *s) {
+static void poison(strict *r, const span *s) {
     const size_t end = page_end(s->offset + s->bytes);
-    if (end > region.opened_bytes) region.opened_bytes = end;
-    open_region();
-    memset(region.base + s->offset, 0xff, s->bytes);
-    close_region();
-}
-
-static ae_status strict_alloc(const ae_backend *be, void **ptr, size_t bytes) {
-    (void)be;
-    const size_t rounded = bytes > region_bytes ? bytes : (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT;
-    *ptr = NULL;
-    span *s = first_fit(rounded);
-    if (!s || !trim(s, rounded))
-        return AE_FAIL(AE_ERR_RESOURCE,
-                       "strict backend: expected room for %zu bytes, found none in its region of %zu", bytes,
-                       region_bytes);
-    s->used = true;
-    poison(s);
-    *ptr = region.base + s->offset;
-    return AE_OK;
+    if (end > r->opened_bytes) r->opened_bytes = end;
+    open_region(r);
+    memset(r->base + s->offset, 0xff, s->bytes);
+    close_region(r);
 }
 
 static void join_with_next(span *s) {
@@ -113,33 +94,66 @@ static void join_with_next(span *s) {
 }
 
 /* Opening costs time for every page: not those past the last span in use. */
-static void shrink_opened(void) {
+static void shrink_opened(strict *r) {
     size_t end = 0;
-    for (const span *s = region.spans; s; s = s->next)
+    for (const span *s = r->spans; s; s = s->next)
         if (s->used) end = s->offset + s->bytes;
-    region.opened_bytes = page_end(end);
+    r->opened_bytes = page_end(end);
+}
+
+/* ---- rows ---- */
+
+static ae_status strict_alloc(const ae_backend *be, void **ptr, size_t bytes) {
+    strict *r = be->self;
+    const size_t rounded = bytes > region_bytes ? bytes : (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT;
+    *ptr = NULL;
+    span *s = first_fit(r, rounded);
+    if (!s || !trim(s, rounded))
+        return AE_FAIL(AE_ERR_RESOURCE,
+                       "strict backend: expected room for %zu bytes, found none in its region of %zu", bytes,
+                       region_bytes);
+    s->used = true;
+    poison(r, s);
+    *ptr = r->base + s->offset;
+    return AE_OK;
 }
 
 static void strict_release(const ae_backend *be, void *ptr, size_t bytes) {
-    (void)be;
+    strict *r = be->self;
     if (!ptr) return;
-    span *before = NULL, *s = region.spans;
-    while (s && region.base + s->offset != (char *)ptr) before = s, s = s->next;
+    span *before = NULL, *s = r->spans;
+    while (s && r->base + s->offset != (char *)ptr) before = s, s = s->next;
     if (!s || !s->used || bytes > s->bytes) abort(); /* not ours, or given back twice */
-    poison(s);
+    poison(r, s);
     s->used = false;
     join_with_next(s);
     if (before) join_with_next(before);
-    shrink_opened();
+    shrink_opened(r);
+}
+
+static ae_status strict_sync(const ae_backend *be) {
+    return be->inner->sync(be->inner);
+}
+
+static void destroy(ae_backend *be) {
+    strict *r = be->self;
+    for (span *s = r->spans, *next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
+    if (r->base) (void)munmap(r->base, region_bytes);
+    ae_backend_free(&r->cpu);
+    free(r);
 }
 
 /* A row of the CPU, with the region open. */
 #define ROW(name, parameters, arguments, ...)                                                                \
     static void strict_##name parameters {                                                                   \
+        strict *r = be->self;                                                                                \
         be = be->inner;                                                                                      \
-        open_region();                                                                                       \
+        open_region(r);                                                                                      \
         be->name arguments;                                                                                  \
-        close_region();                                                                                      \
+        close_region(r);                                                                                     \
     }
 AE_MEMORY_ROWS(ROW)
 AE_OP_ROWS(ROW)
@@ -154,11 +168,6 @@ AE_MEMORY_SIZES(SIZE)
 AE_OP_SIZES(SIZE)
 #undef SIZE
 
-static ae_status strict_failure(const ae_backend *be) {
-    be = be->inner;
-    return be->failure(be);
-}
-
 static void set_rows(ae_backend *be) {
 #define SET(name, ...) be->name = strict_##name;
     AE_MEMORY_ROWS(SET)
@@ -168,18 +177,26 @@ static void set_rows(ae_backend *be) {
 #undef SET
     be->alloc = strict_alloc;
     be->release = strict_release;
-    be->failure = strict_failure;
+    be->sync = strict_sync;
+    be->destroy = destroy;
+    ae_compose_fill(be);
 }
 
 ae_status ae_backend_strict(ae_backend *be, const ae_backend_options *options) {
     ae_status st = AE_OK;
-    AE_TRY(ae_backend_cpu(&cpu, options));
-    AE_TRY(reserve_region());
-    *be = cpu;
-    be->inner = &cpu;
+    *be = (ae_backend){0};
+    strict *r = calloc(1, sizeof *r);
+    if (!r) return AE_FAIL(AE_ERR_RESOURCE, "out of memory for a backend");
+    be->self = r;
+    be->destroy = destroy;
+    AE_TRY(ae_backend_cpu(&r->cpu, options));
+    AE_TRY(reserve_region(r));
+    *be = r->cpu;
+    be->self = r;
+    be->inner = &r->cpu;
     be->name = "strict";
     set_rows(be);
-    ae_compose_fill(be);
 out:
+    if (st != AE_OK) ae_backend_free(be);
     return st;
 }

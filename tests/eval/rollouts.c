@@ -144,5 +144,6 @@ int main(int argc, char **argv) {
     ae_generator_delete(one);
     ae_generator_delete(many);
     ae_model_free(&m);
+    ae_backend_free(&be);
     return 0;
 }

@@ -98,6 +98,7 @@ Test(generate, answers_do_not_depend_on_the_batch) {
     desk_free(alone);
     desk_free(other);
     ae_model_free(&m);
+    ae_backend_free(&be);
 }
 
 Test(generate, answers_end_by_the_end_token_or_by_length) {
@@ -116,6 +117,7 @@ Test(generate, answers_end_by_the_end_token_or_by_length) {
     cr_assert(stopped > 0 && stopped < PROMPTS, "the test sees both: %d", stopped);
     desk_free(d);
     ae_model_free(&m);
+    ae_backend_free(&be);
 }
 
 /* Greedy tokens are the likeliest by one full pass, and their log-probabilities are those of the pass. */
@@ -144,6 +146,7 @@ Test(generate, greedy_agrees_with_a_full_pass) {
     ae_scorer_delete(scorer);
     desk_free(d);
     ae_model_free(&m);
+    ae_backend_free(&be);
 }
 
 Test(generate, a_bad_prompt_ends_the_run_behind_the_answers_before_it) {
@@ -162,6 +165,7 @@ Test(generate, a_bad_prompt_ends_the_run_behind_the_answers_before_it) {
         desk_free(d);
     }
     ae_model_free(&m);
+    ae_backend_free(&be);
 }
 
 Test(generate, a_failed_check_ends_the_run) {
@@ -177,6 +181,7 @@ Test(generate, a_failed_check_ends_the_run) {
     cr_assert(d->answers >= 3 && d->answers < PROMPTS);
     desk_free(d);
     ae_model_free(&m);
+    ae_backend_free(&be);
 }
 
 /* Memory of the device as it is taken and given back. */
@@ -227,4 +232,5 @@ Test(generate, takes_the_memory_that_it_says) {
     cr_assert_lt(ae_generate_bytes(&be, &m.config, 3, 13), ae_generate_bytes(&be, &m.config, 3, 0));
     for (int i = 0; i < 2; i++) desk_free(all[i]);
     ae_model_free(&m);
+    ae_backend_free(&be);
 }

@@ -144,6 +144,7 @@ Test(generator, each_submission_has_its_own_settings) {
         ae_generator_delete(g);
     }
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }
 
 Test(generator, answers_to_one_prompt_are_those_to_copies_of_it) {
@@ -168,6 +169,7 @@ Test(generator, answers_to_one_prompt_are_those_to_copies_of_it) {
         ae_generator_delete(g);
     }
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }
 
 /* The state may change or go after it was submitted. */
@@ -203,6 +205,7 @@ Test(generator, a_prompt_may_follow_a_state) {
         ae_generator_delete(g);
     }
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }
 
 Test(generator, cancelled_answers_leave_room) {
@@ -235,6 +238,7 @@ Test(generator, cancelled_answers_leave_room) {
     cr_assert_eq(grow, CAPACITY, "the next ones began in the same step");
     ae_generator_delete(g);
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }
 
 /* What polls tell of growing answers adds up to the answers, one or two tokens a step. */
@@ -269,6 +273,7 @@ Test(generator, streams_of_a_batch_add_up) {
     for (int i = 0; i < N; i++) expect_same(&all[i], &told[i], "stream", i);
     ae_generator_delete(g);
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }
 
 /* A tokenizer whose bytes are among the ids of the model. */
@@ -348,6 +353,7 @@ Test(generator, text_comes_in_certain_pieces) {
     cr_assert(cut > 0 && cut < N, "%d of %d were cut", cut, N);
     ae_tokenizer_delete(t);
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }
 
 Test(generator, answers_of_a_broken_model_say_so) {
@@ -367,6 +373,7 @@ Test(generator, answers_of_a_broken_model_say_so) {
     cr_assert_eq(a->tokens.n, 0);
     ae_generator_delete(g);
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }
 
 static ae_status refuse(void *context) {
@@ -403,4 +410,5 @@ Test(generator, a_step_that_was_ended_goes_on) {
     }
     ae_generator_delete(g);
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }

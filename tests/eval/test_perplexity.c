@@ -50,6 +50,7 @@ static void open_it(void) {
 static void close_it(void) {
     ae_pass_delete(pass);
     ae_model_free(&model);
+    ae_backend_free(&be);
     ASSERT_OK(ae_folder_remove(folder));
 }
 

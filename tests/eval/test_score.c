@@ -47,6 +47,7 @@ static void fixture_open(fixture *f, const char *name) {
 
 static void fixture_close(fixture *f) {
     ae_model_free(&f->model);
+    ae_backend_free(&f->be);
     free(f->tokens);
     free(f->positions);
     free(f->logits);

@@ -79,6 +79,7 @@ Test(quantize, what_is_stored_is_what_loading_makes) {
         ae_model_free(&loaded);
         ae_model_free(&made);
         ae_model_source_free(&source);
+        ae_backend_free(&be);
     }
 }
 
@@ -103,6 +104,8 @@ Test(quantize, folders_open_in_float32_too) {
         free(want);
         ae_model_free(&compact);
         ae_model_free(&wide);
+        ae_backend_free(&be);
+        ae_backend_free(&plain);
     }
 }
 
@@ -150,6 +153,7 @@ Test(quantize, decoding_is_the_same_in_any_batch) {
         ae_decoder_delete(d);
         ae_decode_state_free(&s);
         ae_model_free(&m);
+        ae_backend_free(&be);
         free(all);
         free(one);
     }

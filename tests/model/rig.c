@@ -20,6 +20,7 @@ const ae_backend *rig_backend(rig_backend_kind kind, int threads) {
                                         .dtype = kind >= RIG_BF16 ? AE_DTYPE_BF16 : AE_DTYPE_F32};
     set_or_unset("AERIE_ISA", avx2 ? "avx2" : NULL);
     set_or_unset("AERIE_PRODUCTS", kind == RIG_BF16_PRODUCTS ? "bf16" : "f32");
+    ae_backend_free(&be);
     const ae_status st = strict ? ae_backend_strict(&be, &options) : ae_backend_cpu(&be, &options);
     cr_assert_eq(st, AE_OK, "%s", ae_error_message());
     return &be;

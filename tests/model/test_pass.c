@@ -270,6 +270,7 @@ static void run_beside(training *t) {
     cr_assert_eq(ae_backend_cpu(&other, &(ae_backend_options){.threads = 9}), AE_OK);
     cr_assert_eq(pthread_create(&thread, NULL, train_beside, t), 0);
     pthread_join(thread, NULL);
+    ae_backend_free(&other);
 }
 
 static results middling_results(int threads, bool beside) {

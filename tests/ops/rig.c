@@ -49,6 +49,7 @@ static void release_pieces(rig *r) {
 
 void rig_close(rig *r) {
     release_pieces(r);
+    ae_backend_free(&r->be);
 }
 
 void rig_next(rig *r, const char *fmt, ...) {

@@ -23,34 +23,40 @@ static void expect_library_within(dnnl_cpu_isa_t cap) {
 }
 
 Test(backend, a_cap_at_avx2_holds_for_everything) {
-    const ae_backend be = backend("avx2", "", AE_DTYPE_F32);
+    ae_backend be = backend("avx2", "", AE_DTYPE_F32);
     cr_assert_str_eq(be.kernels, "avx2");
     expect_library_within(dnnl_cpu_isa_avx2);
     cr_assert_eq(ae_dtype_auto(), AE_DTYPE_F32, "without bfloat16 instructions");
+    ae_backend_free(&be);
 }
 
 Test(backend, a_cap_at_avx512_keeps_the_library_from_tiles) {
-    const ae_backend be = backend("avx512", "", AE_DTYPE_BF16);
+    ae_backend be = backend("avx512", "", AE_DTYPE_BF16);
     cr_assert_null(strstr(be.kernels, "amx"), "%s", be.kernels);
     expect_library_within(dnnl_cpu_isa_avx512_core_bf16);
     cr_assert_eq(ae_products_pick(), ae_machine_has_fast_bf16() ? AE_PRODUCTS_BF16 : AE_PRODUCTS_F32);
+    ae_backend_free(&be);
 }
 
 /* What a checkpoint stores tells every choice that changes bits. */
 Test(backend, kernels_are_named_by_what_changes_bits) {
-    const ae_backend plain = backend("amx", "f32", AE_DTYPE_F32), wide = backend("amx", "bf16", AE_DTYPE_F32);
-    const ae_backend half = backend("amx", "f32", AE_DTYPE_BF16),
-                     products = backend("amx", "bf16", AE_DTYPE_BF16);
+    ae_backend plain = backend("amx", "f32", AE_DTYPE_F32), wide = backend("amx", "bf16", AE_DTYPE_F32);
+    ae_backend half = backend("amx", "f32", AE_DTYPE_BF16), products = backend("amx", "bf16", AE_DTYPE_BF16);
     cr_assert_str_eq(plain.kernels, wide.kernels, "float32 has products of its own kind only");
     cr_assert_str_neq(plain.kernels, half.kernels);
     cr_assert_eq(strcmp(half.kernels, products.kernels) != 0, ae_machine_has_bf16(), "%s", products.kernels);
     cr_assert_eq(strstr(products.kernels, "products amx") != NULL, ae_machine_has_amx(), "%s",
                  products.kernels);
+    ae_backend_free(&plain);
+    ae_backend_free(&wide);
+    ae_backend_free(&half);
+    ae_backend_free(&products);
 }
 
 Test(backend, products_of_bf16_need_instructions_under_the_cap) {
-    const ae_backend be = backend("avx2", "bf16", AE_DTYPE_BF16);
+    ae_backend be = backend("avx2", "bf16", AE_DTYPE_BF16);
     cr_assert_eq(ae_products_pick(), AE_PRODUCTS_F32);
     cr_assert_str_eq(be.kernels, "avx2 bf16");
     cr_assert_eq(be.weights, AE_WEIGHT_F32);
+    ae_backend_free(&be);
 }

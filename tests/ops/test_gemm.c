@@ -11,16 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Products ask it for nothing but the number of threads. */
-static ae_backend team = {.threads = 2};
+static ae_backend team;
 
-/* Products on every instruction set and engine that this machine has: the choice is made once in a process, and every test is one. */
+/* Products on every instruction set and engine that this machine has: every test is a process. */
 static void choose(const char *isa, ae_isa least, const char *products) {
     setenv("AERIE_ISA", isa, 1);
     setenv("AERIE_PRODUCTS", products, 1);
     if (ae_isa_pick() < least) cr_skip_test("no %s on this machine", isa);
     if (strcmp(ae_products_name(ae_products_pick()), products) != 0)
         cr_skip_test("no products of %s on this machine", products);
+    cr_assert_eq(ae_backend_cpu(&team, &(ae_backend_options){.threads = 3}), AE_OK);
 }
 
 #define ON_EVERY_ENGINE(name)                                                                                \

@@ -67,7 +67,7 @@ static void run_mlp(const ae_backend *be, const mlp_case *c) {
 ON_EVERY_BACKEND(profile, changes_no_bit) {
     rig_next(r, "an MLP");
     ae_backend probed;
-    ae_backend_profile(&probed, &r->be);
+    cr_assert_eq(ae_backend_profile(&probed, &r->be), AE_OK);
     mlp_case plain = mlp_of(r);
     r->seed = 1;
     mlp_case watched = plain;
@@ -81,12 +81,13 @@ ON_EVERY_BACKEND(profile, changes_no_bit) {
     rig_expect_bits(r, "out", rig_read(r, &watched.out), out, M * D);
     rig_expect_bits(r, "d", rig_read(r, &watched.d), d, M * D);
     rig_expect_bits(r, "gradient of up", rig_read(r, &watched.grads[1]), g, E * D);
+    ae_backend_free(&probed);
 }
 
 ON_EVERY_BACKEND(profile, sees_the_rows_inside_a_composite_row) {
     rig_next(r, "an MLP");
     ae_backend probed;
-    ae_backend_profile(&probed, &r->be);
+    cr_assert_eq(ae_backend_profile(&probed, &r->be), AE_OK);
     const mlp_case c = mlp_of(r);
     ae_probe_start();
     run_mlp(&probed, &c);
@@ -107,6 +108,7 @@ ON_EVERY_BACKEND(profile, sees_the_rows_inside_a_composite_row) {
     cr_assert_eq(mlp.work.flops, 0, "its rows say what they did");
     cr_assert(mlp.self_s < mlp.total_s && mlp.total_s >= forward.total_s);
     cr_assert_eq(ae_probe_read(AE_OP_recurrent_forward).calls, 0);
+    ae_backend_free(&probed);
 }
 
 static void nothing(const ae_backend *be, ae_f32 *x, const ae_weight *table, const ae_i32 *tokens,
@@ -129,7 +131,7 @@ ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
                  {on, true, 4 + 4 + 4 + 4 + 1 + 2}};
     const ae_attention_dims n = {1, T, N, 1, H, W, r->be.threads};
     ae_backend probed;
-    ae_backend_profile(&probed, &r->be);
+    cr_assert_eq(ae_backend_profile(&probed, &r->be), AE_OK);
     for (size_t i = 0; i < COUNT(cases); i++) {
         rig_next(r, "case %zu", i);
         const rig_array q = rig_normal(r, 1, T * N * H), k = rig_normal(r, 1, T * H),
@@ -147,18 +149,21 @@ ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
         cr_assert_eq(w.flops, 4 * cases[i].pairs * N * H, "%s, %s: %g FLOPs", r->label, r->where, w.flops);
         cr_assert_eq(w.exps, cases[i].pairs * N, "%s, %s: %g exponentials", r->label, r->where, w.exps);
     }
+    ae_backend_free(&probed);
 }
 
 Test(profile, every_row_that_takes_time_is_probed) {
     ae_backend cpu, probed;
     cr_assert_eq(ae_backend_cpu(&cpu, &(ae_backend_options){.threads = 1}), AE_OK);
-    ae_backend_profile(&probed, &cpu);
+    cr_assert_eq(ae_backend_profile(&probed, &cpu), AE_OK);
 #define IS_PROBED(row, ...) cr_assert(probed.row != cpu.row, #row);
     AE_ROWS(IS_PROBED)
 #undef IS_PROBED
     cr_assert_str_eq(ae_profile_name(AE_OP_adamw), "adamw");
     cr_assert_str_eq(ae_profile_name(AE_PROFILE_N_OPS - 1), "mlp_backward");
     cr_assert(ae_profile_sweeps_parameters(AE_OP_adamw) && !ae_profile_sweeps_parameters(AE_OP_conv_forward));
+    ae_backend_free(&probed);
+    ae_backend_free(&cpu);
 }
 
 /* A product of one row with a matrix reads little beside the weight: the bytes tell its type. */
@@ -177,13 +182,15 @@ Test(profile, compact_weights_are_counted_as_they_are) {
         cr_assert_eq(ae_backend_cpu(&be, &(ae_backend_options){.threads = 1}), AE_OK);
         be.weights = cases[i].type;
         be.embedding_forward = nothing;
-        ae_backend_profile(&probed, &be);
+        cr_assert_eq(ae_backend_profile(&probed, &be), AE_OK);
         ae_probe_start();
         probed.embedding_forward(&probed, x, table, NULL, 1, SIDE, SIDE);
         ae_probe_stop();
         const double bytes = ae_probe_read(AE_OP_embedding_forward).work.read_bytes / (SIDE * SIDE);
         cr_assert(bytes >= cases[i].least && bytes <= cases[i].most, "type %d: %g", (int)cases[i].type,
                   bytes);
+        ae_backend_free(&probed);
+        ae_backend_free(&be);
     }
 }
 

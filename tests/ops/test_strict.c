@@ -28,20 +28,20 @@ static float *floats(const ae_backend *be, size_t n) {
 }
 
 Test(strict, a_read_by_the_host_faults, .signal = SIGSEGV) {
-    const ae_backend be = strict();
+    ae_backend be = strict();
     const volatile float *p = floats(&be, 16);
     const float x = p[3];
     (void)x;
 }
 
 Test(strict, a_write_by_the_host_faults, .signal = SIGSEGV) {
-    const ae_backend be = strict();
+    ae_backend be = strict();
     volatile float *p = floats(&be, 16);
     p[0] = 1;
 }
 
 Test(strict, memory_is_closed_again_after_a_row, .signal = SIGSEGV) {
-    const ae_backend be = strict();
+    ae_backend be = strict();
     float *p = floats(&be, 16);
     be.zero(&be, p, 16 * sizeof *p);
     be.sum_squares(&be, (ae_f64 *)p, (const ae_f32 *)p, 16);
@@ -50,7 +50,7 @@ Test(strict, memory_is_closed_again_after_a_row, .signal = SIGSEGV) {
 }
 
 Test(strict, fresh_memory_is_nan) {
-    const ae_backend be = strict();
+    ae_backend be = strict();
     float host[1000];
     for (int turn = 0; turn < 3; turn++) {
         float *p = floats(&be, 1000);
@@ -62,10 +62,11 @@ Test(strict, fresh_memory_is_nan) {
         be.release(&be, p, sizeof host);
     }
     be.release(&be, NULL, 5);
+    ae_backend_free(&be);
 }
 
 Test(strict, bytes_travel) {
-    const ae_backend be = strict();
+    ae_backend be = strict();
     const float sent[] = {1, -2, 3.5f, 4, 5};
     float *a = floats(&be, 5), *b = floats(&be, 5), got[5];
     be.upload(&be, a, sent, sizeof sent);
@@ -77,11 +78,12 @@ Test(strict, bytes_travel) {
     cr_assert(got[0] == 1 && got[1] == 0 && got[2] == 0 && got[3] == 4);
     be.release(&be, a, sizeof sent);
     be.release(&be, b, sizeof sent);
+    ae_backend_free(&be);
 }
 
 /* Pieces of many sizes, held and given back in a random order, never share a byte. */
 Test(strict, allocations_never_overlap) {
-    const ae_backend be = strict();
+    ae_backend be = strict();
     enum { PIECES = 40 };
     struct {
         unsigned char *p;
@@ -109,10 +111,11 @@ Test(strict, allocations_never_overlap) {
         be.upload(&be, p, host, piece[i].bytes);
         free(host);
     }
+    ae_backend_free(&be);
 }
 
 Test(strict, what_does_not_fit_is_refused_and_given_back_memory_serves_again) {
-    const ae_backend be = strict();
+    ae_backend be = strict();
     void *p = NULL, *q = NULL;
     cr_assert_eq(be.alloc(&be, &p, SIZE_MAX), AE_ERR_RESOURCE);
     cr_assert_eq(be.alloc(&be, &p, (size_t)1 << 40), AE_ERR_RESOURCE);
@@ -124,14 +127,17 @@ Test(strict, what_does_not_fit_is_refused_and_given_back_memory_serves_again) {
         be.release(&be, p, (size_t)3 << 20);
         be.release(&be, q, 100);
     }
+    ae_backend_free(&be);
 }
 
 Test(strict, names_itself_and_keeps_the_kernels) {
-    const ae_backend be = strict();
+    ae_backend be = strict();
     ae_backend cpu;
     cr_assert_eq(ae_backend_cpu(&cpu, &(ae_backend_options){.threads = 1}), AE_OK);
     cr_assert_str_eq(be.name, "strict");
     cr_assert_str_eq(be.kernels, cpu.kernels);
+    ae_backend_free(&be);
+    ae_backend_free(&cpu);
 }
 
 /* Every pointer of the table is set. */
@@ -146,6 +152,8 @@ static void expect_full(const ae_backend *be) {
 Test(strict, every_row_is_there) {
     ae_backend be = strict();
     expect_full(&be);
+    ae_backend_free(&be);
     cr_assert_eq(ae_backend_cpu(&be, &(ae_backend_options){.threads = 1}), AE_OK);
     expect_full(&be);
+    ae_backend_free(&be);
 }

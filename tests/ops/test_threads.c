@@ -164,6 +164,7 @@ Test(threads, one_from_before_the_backend_flushes_denormals) {
     pthread_join(thread, NULL);
     for (int i = 0; i < SMALL; i++)
         cr_assert(memcmp(&e.x[i], &(float){0}, sizeof(float)) == 0, "element %d", i);
+    ae_backend_free(&e.be);
 }
 
 /* ---- who touches memory first ---- */
@@ -203,4 +204,5 @@ Test(threads, big_blocks_are_touched_by_all) {
     expect_parts_are_touched_by_all(&be, "zero", NULL);
     expect_parts_are_touched_by_all(&be, "copy", from);
     free(from);
+    ae_backend_free(&be);
 }

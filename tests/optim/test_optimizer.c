@@ -59,6 +59,7 @@ static void close_rig(rig *r) {
         r->be.release(&r->be, r->params[i].value, (size_t)sizes[i] * 4);
         r->be.release(&r->be, r->params[i].grad, (size_t)sizes[i] * 4);
     }
+    ae_backend_free(&r->be);
     free(r);
 }
 

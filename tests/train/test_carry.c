@@ -151,5 +151,6 @@ Test(carry, rows_that_lost_their_state_count_from_where_they_are) {
     expect_positions(&own, (int32_t[]){3, 4, 5, 2, 3, 4});
     ae_carry_free(&c);
     ae_model_free(&m);
+    ae_backend_free(&be);
     ae_train_config_free(&config);
 }

@@ -10,6 +10,7 @@ static ae_model_config shape;
 
 static ae_plan_request request_for(const char *preset) {
     ae_model_keys keys = {.preset = (char *)preset, .soft_cap = -1, .rope_theta = -1};
+    ae_backend_free(&be);
     ASSERT_OK(ae_backend_cpu(&be, &(ae_backend_options){.threads = 2}));
     ASSERT_OK(ae_model_config_resolve(&shape, &keys, 0));
     return (ae_plan_request){.be = &be,
@@ -89,6 +90,7 @@ Test(plan, packs_at_use_before_it_computes_twice) {
     ae_plan_request r = request_for("s100");
     ae_plan p;
     setenv("AERIE_PRODUCTS", "bf16", 1);
+    ae_backend_free(&be);
     ASSERT_OK(ae_backend_cpu(&be, &(ae_backend_options){.threads = 2, .dtype = AE_DTYPE_BF16}));
     r.batch_rows = 1;
     ASSERT_OK(ae_plan_make(&p, &r));

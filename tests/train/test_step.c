@@ -51,6 +51,7 @@ static void close_it(void) {
     ae_optimizer_free(&r.optimizer);
     ae_pass_delete(r.pass);
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
     train_rig_close(&r.folder);
 }
 

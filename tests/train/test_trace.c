@@ -57,6 +57,7 @@ static void close_trace(trace *t) {
     ae_optimizer_free(&t->optimizer);
     ae_pass_delete(t->pass);
     ae_model_free(&t->model);
+    ae_backend_free(&t->be);
     ae_batch_free(&t->batch);
 }
 

@@ -50,6 +50,7 @@ static void open_it(void) {
 static void close_it(void) {
     ae_optimizer_free(&r.optimizer);
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
     train_rig_close(&r.folder);
 }
 

@@ -4,7 +4,7 @@
 # usage: regions.sh ROOT
 set -eu
 cd "$1"
-folders="core ops data model optim eval train cli corpus"
+folders="core ops data formats model exchange optim eval train cli corpus"
 bad=0
 
 expect_none() { # WHAT LINES

@@ -4,7 +4,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-for folder in core ops data model optim eval train cli corpus; do mkdir "$tree/$folder"; done
+for folder in core ops data formats model exchange optim eval train cli corpus; do mkdir "$tree/$folder"; done
 
 sees() { # LINE
     printf '#pragma omp parallel num_threads(ae_threads())\n%s\n' "$1" >"$tree/model/a.c"

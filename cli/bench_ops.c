@@ -28,6 +28,10 @@ static ae_head_dims head_dims(const kit *k) {
     return (ae_head_dims){k->T, k->c.D, k->c.V, (float)k->c.soft_cap};
 }
 
+static ae_room scratch_of(const kit *k) {
+    return (ae_room){k->scratch, k->scratch_bytes};
+}
+
 static void embedding_f(const kit *k) {
     k->be->embedding_forward(k->be, k->x[0], k->w, k->tokens, k->embedding_scale, k->T, k->c.D);
 }
@@ -85,19 +89,19 @@ static void rope_b(const kit *k) {
 }
 static void attention_f(const kit *k) {
     k->be->attention_forward(k->be, k->x[3], k->x[4], NULL, NULL, k->x[0], k->x[1], k->x[2], k->positions,
-                             attention_dims(k), k->scratch);
+                             attention_dims(k), scratch_of(k));
 }
 static void attention_b(const kit *k) {
     k->be->attention_backward(k->be, k->x[5], k->x[6], k->x[7], k->x[8], k->x[0], k->x[1], k->x[2], NULL,
-                              NULL, k->x[3], k->x[4], k->positions, attention_dims(k), k->scratch);
+                              NULL, k->x[3], k->x[4], k->positions, attention_dims(k), scratch_of(k));
 }
 static void head_score(const kit *k) {
     k->be->head_score(k->be, k->loss, NULL, NULL, 0, k->x[0], k->w, k->tokens, k->weights, head_dims(k),
-                      k->scratch);
+                      scratch_of(k));
 }
 static void head_loss(const kit *k) {
     k->be->head_loss(k->be, k->loss, k->x[1], k->matrix[1], k->x[0], k->w, k->tokens, k->weights, 1e-4f,
-                     head_dims(k), k->scratch);
+                     head_dims(k), scratch_of(k));
 }
 static void adamw(const kit *k) {
     const ae_adamw_step s = {1e-6f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1};

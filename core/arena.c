@@ -21,6 +21,10 @@ void *ae_arena_take(ae_arena *a, size_t bytes) {
     return a->base != NULL ? a->base + start : NULL;
 }
 
+ae_room ae_arena_room(ae_arena *a, size_t bytes) {
+    return (ae_room){.at = ae_arena_take(a, bytes), .bytes = bytes};
+}
+
 size_t ae_arena_mark(const ae_arena *a) {
     return a->used;
 }

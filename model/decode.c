@@ -21,7 +21,7 @@ struct ae_decoder {
     ae_f32 *x, *mid, *logits;
     ae_block_room room;
     ae_act *z;
-    void *head_scratch;
+    ae_room head_scratch;
 
     int32_t *host_ids; /* [M] positions or targets on their way to the device */
     float *host_reals; /* [M] weights and nll */
@@ -65,10 +65,10 @@ static void take_memory(ae_decoder *d, ae_arena *a, const ae_backend *be, const 
     d->x = take_f32(a, M * c->D);
     d->mid = take_f32(a, M * c->D);
     d->logits = take_f32(a, d->group * c->V);
-    d->room = (ae_block_room){ae_arena_take(a, most.temporal_saved), ae_arena_take(a, most.mlp_saved),
-                              ae_arena_take(a, most.scratch)};
+    d->room = (ae_block_room){ae_arena_room(a, most.temporal_saved), ae_arena_room(a, most.mlp_saved),
+                              ae_arena_room(a, most.scratch)};
     d->z = ae_arena_take(a, (size_t)(M * c->D) * be->act_bytes);
-    d->head_scratch = ae_arena_take(a, be->head_scratch_bytes(be, head_dims(c, M)));
+    d->head_scratch = ae_arena_room(a, be->head_scratch_bytes(be, head_dims(c, M)));
 }
 
 static ptrdiff_t group_of(ptrdiff_t B) {

@@ -12,7 +12,7 @@
  * Where backward does not need the stream (ae_stream_needed), and in a scoring pass, it goes to and fro between two buffers. */
 typedef struct {
     ae_f32 *x, *mid;
-    void *temporal_saved, *mlp_saved;
+    ae_room temporal_saved, mlp_saved;
 } block_memory;
 
 struct ae_pass {
@@ -26,10 +26,10 @@ struct ae_pass {
     ae_f32 *weights, *cosines, *sines, *nll, *rstd;
     block_memory blocks[AE_BLOCKS_MAX];
     ae_f32 *x_last, *d;
-    ae_act *kept;  /* x_last as activations, where backward does not read the stream */
-    void *scratch; /* of blocks and head: never at the same time */
+    ae_act *kept;    /* x_last as activations, where backward does not read the stream */
+    ae_room scratch; /* of blocks and head: never at the same time */
     ae_act *z, *dz;
-    void *head_scratch;
+    ae_room head_scratch;
     ae_i32 *top_ids;
     ae_f32 *top_logprobs;
     ptrdiff_t top_room; /* entries of the two above */
@@ -74,8 +74,8 @@ static void take_training_blocks(ae_pass *p, ae_arena *a, const ae_backend *be, 
     const bool needed = ae_stream_needed(be);
     block_memory shared = {0};
     if (p->dims.recompute_blocks > 0)
-        shared = (block_memory){.temporal_saved = ae_arena_take(a, most.temporal_saved),
-                                .mlp_saved = ae_arena_take(a, most.mlp_saved)};
+        shared = (block_memory){.temporal_saved = ae_arena_room(a, most.temporal_saved),
+                                .mlp_saved = ae_arena_room(a, most.mlp_saved)};
     if (p->dims.recompute_blocks > 0 || !needed) shared.mid = take_f32(a, stream);
     if (!needed) shared.x = take_f32(a, stream);
     for (ptrdiff_t i = 0; i < c->blocks; i++) {
@@ -87,8 +87,8 @@ static void take_training_blocks(ae_pass *p, ae_arena *a, const ae_backend *be, 
         const ae_block_kind kind = c->pattern[i] == AE_ATTENTION ? AE_ATTENTION : AE_RECURRENT;
         const ae_block_dims own = block_dims(p, n, i);
         if (needed) b->mid = take_f32(a, stream);
-        b->temporal_saved = ae_arena_take(a, ae_model_temporal_saved_bytes(be, kind, &own));
-        b->mlp_saved = ae_arena_take(a, be->mlp_saved_bytes(be, &own));
+        b->temporal_saved = ae_arena_room(a, ae_model_temporal_saved_bytes(be, kind, &own));
+        b->mlp_saved = ae_arena_room(a, be->mlp_saved_bytes(be, &own));
     }
     p->x_last = needed ? take_f32(a, stream) : shared.x;
     p->kept = needed ? NULL : ae_arena_take(a, (size_t)stream * be->act_bytes);
@@ -102,8 +102,8 @@ static void take_scoring_blocks(ae_pass *p, ae_arena *a, const ae_backend *be, c
     const ptrdiff_t M = n->B * n->T;
     const block_memory shared = {.x = take_f32(a, M * c->D),
                                  .mid = take_f32(a, M * c->D),
-                                 .temporal_saved = ae_arena_take(a, most.temporal_saved),
-                                 .mlp_saved = ae_arena_take(a, most.mlp_saved)};
+                                 .temporal_saved = ae_arena_room(a, most.temporal_saved),
+                                 .mlp_saved = ae_arena_room(a, most.mlp_saved)};
     for (ptrdiff_t i = 0; i < c->blocks; i++) p->blocks[i] = shared;
     p->x_last = shared.x;
 }
@@ -113,11 +113,11 @@ static void take_scratch(ae_pass *p, ae_arena *a, const ae_backend *be, const ae
     const ptrdiff_t M = n->B * n->T;
     const size_t mark = ae_arena_mark(a), act_bytes = (size_t)(M * c->D) * be->act_bytes;
     const ae_block_dims first = block_dims(p, n, 0); /* recomputes most, which needs most scratch */
-    p->scratch = ae_arena_take(a, ae_model_most_block_bytes(be, c, p->training ? &first : n).scratch);
+    p->scratch = ae_arena_room(a, ae_model_most_block_bytes(be, c, p->training ? &first : n).scratch);
     ae_arena_rewind(a, mark);
     p->z = ae_arena_take(a, act_bytes);
     p->dz = p->training ? ae_arena_take(a, act_bytes) : NULL;
-    p->head_scratch = ae_arena_take(a, be->head_scratch_bytes(be, head_dims(c, M)));
+    p->head_scratch = ae_arena_room(a, be->head_scratch_bytes(be, head_dims(c, M)));
     p->top_room = p->training ? 0 : ae_max(M, c->V);
     p->top_ids = take_f32(a, p->top_room);
     p->top_logprobs = take_f32(a, p->top_room);

@@ -41,7 +41,7 @@ size_t ae_model_temporal_saved_bytes(const ae_backend *be, ae_block_kind kind, c
 
 /* One block forward: x -> mid (temporal branch) -> out (MLP). `out` may be x where x is not needed again; `state` NULL: none. */
 typedef struct {
-    void *temporal, *mlp, *scratch;
+    ae_room temporal, mlp, scratch;
 } ae_block_room;
 void ae_model_block_forward(const ae_model *m, ptrdiff_t block, ae_f32 *out, ae_f32 *mid, const ae_f32 *x,
                             ae_recurrent_state *recurrent, ae_attention_state *attention,

@@ -18,7 +18,7 @@ typedef struct {
 #define AE_ATTENTION_FORWARD(ROW)                                                                            \
     ROW(attention_forward,                                                                                   \
         (const ae_backend *be, ae_act *o, ae_f32 *lse, ae_act *k_ring, ae_act *v_ring, const ae_act *q,      \
-         const ae_act *k, const ae_act *v, const ae_i32 *positions, ae_attention_dims n, void *scratch),     \
+         const ae_act *k, const ae_act *v, const ae_i32 *positions, ae_attention_dims n, ae_room scratch),   \
         (be, o, lse, k_ring, v_ring, q, k, v, positions, n, scratch),                                        \
         ae_work_attention_of(be, t, positions, n, k_ring != NULL, false))
 
@@ -30,7 +30,7 @@ typedef struct {
     ROW(attention_backward,                                                                                  \
         (const ae_backend *be, ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q,       \
          const ae_act *k, const ae_act *v, const ae_act *k_ring, const ae_act *v_ring, const ae_act *o,      \
-         const ae_f32 *lse, const ae_i32 *positions, ae_attention_dims n, void *scratch),                    \
+         const ae_f32 *lse, const ae_i32 *positions, ae_attention_dims n, ae_room scratch),                  \
         (be, dq, dk, dv, d_o, q, k, v, k_ring, v_ring, o, lse, positions, n, scratch),                       \
         ae_work_attention_of(be, t, positions, n, k_ring != NULL, true))
 

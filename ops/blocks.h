@@ -13,7 +13,8 @@ enum {
  * (ops/compose), a fast one may put a fused kernel here.
  *
  * Each has a `saved` blob that forward fills for backward and `scratch` that either may use; their sizes come from the backend, their
- * layout is the implementation's own. Both are device memory, aligned to 64 bytes. Inference passes saved as well (forward's results
+ * layout is the implementation's own. Both are device memory, aligned to 64 bytes; one that is too small for the sizes of the call ends the
+ * program, since its plan was wrong. Inference passes saved as well (forward's results
  * go there), with `inference` sizes.
  *
  * backward: d holds the gradient of `out` on entry and of `x` on return. Gradients of parameters accumulate; NULL ones are skipped.
@@ -63,14 +64,14 @@ typedef struct {
 /* y = gelu(z Wy + by); u = conv(z Wx + bx); h = rglru(u); out = x + (h * y) Wo + bo. `state` may be NULL. */
 #define AE_RECURRENT_FORWARD(ROW)                                                                            \
     ROW(recurrent_forward,                                                                                   \
-        (const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x, const ae_recurrent_params *p,      \
-         ae_recurrent_state *state, const ae_block_batch *batch, const ae_block_dims *n, void *scratch),     \
+        (const ae_backend *be, ae_f32 *out, ae_room saved, const ae_f32 *x, const ae_recurrent_params *p,    \
+         ae_recurrent_state *state, const ae_block_batch *batch, const ae_block_dims *n, ae_room scratch),   \
         (be, out, saved, x, p, state, batch, n, scratch), ae_work_none())
 #define AE_RECURRENT_BACKWARD(ROW)                                                                           \
     ROW(recurrent_backward,                                                                                  \
-        (const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g, void *saved, const ae_f32 *x,         \
+        (const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g, ae_room saved, const ae_f32 *x,       \
          const ae_recurrent_params *p, const ae_recurrent_state *state, const ae_block_batch *batch,         \
-         const ae_block_dims *n, void *scratch),                                                             \
+         const ae_block_dims *n, ae_room scratch),                                                           \
         (be, d, g, saved, x, p, state, batch, n, scratch), ae_work_none())
 
 typedef struct {
@@ -87,14 +88,14 @@ typedef struct {
 
 #define AE_ATTENTION_BLOCK_FORWARD(ROW)                                                                      \
     ROW(attention_block_forward,                                                                             \
-        (const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x, const ae_attention_params *p,      \
-         ae_attention_state *state, const ae_block_batch *batch, const ae_block_dims *n, void *scratch),     \
+        (const ae_backend *be, ae_f32 *out, ae_room saved, const ae_f32 *x, const ae_attention_params *p,    \
+         ae_attention_state *state, const ae_block_batch *batch, const ae_block_dims *n, ae_room scratch),   \
         (be, out, saved, x, p, state, batch, n, scratch), ae_work_none())
 #define AE_ATTENTION_BLOCK_BACKWARD(ROW)                                                                     \
     ROW(attention_block_backward,                                                                            \
-        (const ae_backend *be, ae_f32 *d, const ae_attention_grads *g, void *saved, const ae_f32 *x,         \
+        (const ae_backend *be, ae_f32 *d, const ae_attention_grads *g, ae_room saved, const ae_f32 *x,       \
          const ae_attention_params *p, const ae_attention_state *state, const ae_block_batch *batch,         \
-         const ae_block_dims *n, void *scratch),                                                             \
+         const ae_block_dims *n, ae_room scratch),                                                           \
         (be, d, g, saved, x, p, state, batch, n, scratch), ae_work_none())
 
 typedef struct {
@@ -109,13 +110,13 @@ typedef struct {
 /* out = x + down(gelu(gate(z)) * up(z)). */
 #define AE_MLP_FORWARD(ROW)                                                                                  \
     ROW(mlp_forward,                                                                                         \
-        (const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x, const ae_mlp_params *p,            \
-         const ae_block_dims *n, void *scratch),                                                             \
+        (const ae_backend *be, ae_f32 *out, ae_room saved, const ae_f32 *x, const ae_mlp_params *p,          \
+         const ae_block_dims *n, ae_room scratch),                                                           \
         (be, out, saved, x, p, n, scratch), ae_work_none())
 #define AE_MLP_BACKWARD(ROW)                                                                                 \
     ROW(mlp_backward,                                                                                        \
-        (const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, void *saved, const ae_f32 *x,               \
-         const ae_mlp_params *p, const ae_block_dims *n, void *scratch),                                     \
+        (const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, ae_room saved, const ae_f32 *x,             \
+         const ae_mlp_params *p, const ae_block_dims *n, ae_room scratch),                                   \
         (be, d, g, saved, x, p, n, scratch), ae_work_none())
 
 /* Bytes of `saved` and of `scratch` for one branch. */

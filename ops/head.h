@@ -17,7 +17,7 @@ typedef struct {
     ROW(head_loss,                                                                                           \
         (const ae_backend *be, ae_f32 *nll, ae_act *dz, ae_f32 *dtable, const ae_act *z,                     \
          const ae_weight *table, const ae_i32 *targets, const ae_f32 *weights, float grad_scale,             \
-         ae_head_dims n, void *scratch),                                                                     \
+         ae_head_dims n, ae_room scratch),                                                                   \
         (be, nll, dz, dtable, z, table, targets, weights, grad_scale, n, scratch),                           \
         ae_work_head(t, n, AE_HEAD_LOSS))
 
@@ -27,7 +27,7 @@ typedef struct {
     ROW(head_score,                                                                                          \
         (const ae_backend *be, ae_f32 *nll, ae_i32 *top_ids, ae_f32 *top_logprobs, ptrdiff_t top,            \
          const ae_act *z, const ae_weight *table, const ae_i32 *targets, const ae_f32 *weights,              \
-         ae_head_dims n, void *scratch),                                                                     \
+         ae_head_dims n, ae_room scratch),                                                                   \
         (be, nll, top_ids, top_logprobs, top, z, table, targets, weights, n, scratch),                       \
         ae_work_head(t, n, AE_HEAD_SCORE))
 

@@ -1,5 +1,6 @@
 #ifndef AE_OPS_TYPES_H
 #define AE_OPS_TYPES_H
+#include "core/arena.h"
 #include "core/dims.h"
 
 /* Memory of a device, never read by the host: pointers of types that are never defined, so that model, optim and rlhf cannot

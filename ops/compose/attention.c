@@ -12,7 +12,7 @@ typedef struct {
     ae_act *dq, *dk, *dv; /* as q, k, v */
     ae_act *d_o;          /* [M, N H] */
     ae_act *converted;    /* [M, D] */
-    void *attention;      /* the op's own */
+    ae_room attention;    /* the op's own */
 } attention_scratch;
 
 static ae_attention_dims op_dims(const ae_backend *be, const ae_block_dims *n) {
@@ -35,7 +35,7 @@ static attention_saved saved_in(ae_arena *a, const ae_backend *be, const ae_bloc
 static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {
     const ptrdiff_t M = n->B * n->T, Q = M * n->N * n->H, G = M * n->G * n->H;
     attention_scratch s = {0};
-    s.attention = ae_arena_take(a, be->attention_scratch_bytes(be, op_dims(be, n), n->inference));
+    s.attention = ae_arena_room(a, be->attention_scratch_bytes(be, op_dims(be, n), n->inference));
     s.z = ae_take_act(a, be, M * n->D);
     if (n->inference) return s;
     /* one after the other: d as activations, z made again, the gradient of z */
@@ -49,20 +49,21 @@ static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
 }
 
 size_t ae_attention_block_saved_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
-    ae_arena a = ae_arena_over(NULL);
+    ae_arena a = (ae_arena){0};
     (void)saved_in(&a, be, n);
     return a.high;
 }
 
 size_t ae_attention_block_scratch_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
-    ae_arena a = ae_arena_over(NULL);
+    ae_arena a = (ae_arena){0};
     (void)scratch_in(&a, be, n);
     return a.high;
 }
 
-void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
+void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, ae_room saved, const ae_f32 *x,
                                          const ae_attention_params *p, ae_attention_state *state,
-                                         const ae_block_batch *batch, const ae_block_dims *n, void *scratch) {
+                                         const ae_block_batch *batch, const ae_block_dims *n,
+                                         ae_room scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
     const attention_saved s = saved_in(&saved_arena, be, n);
     const attention_scratch w = scratch_in(&scratch_arena, be, n);
@@ -79,9 +80,9 @@ void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, void
 }
 
 void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const ae_attention_grads *g,
-                                          void *saved, const ae_f32 *x, const ae_attention_params *p,
+                                          ae_room saved, const ae_f32 *x, const ae_attention_params *p,
                                           const ae_attention_state *state, const ae_block_batch *batch,
-                                          const ae_block_dims *n, void *scratch) {
+                                          const ae_block_dims *n, ae_room scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
     const attention_saved s = saved_in(&saved_arena, be, n);
     const attention_scratch w = scratch_in(&scratch_arena, be, n);

@@ -63,13 +63,13 @@ static mlp_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_
 }
 
 size_t ae_mlp_saved_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
-    ae_arena a = ae_arena_over(NULL);
+    ae_arena a = (ae_arena){0};
     (void)saved_in(&a, be, n);
     return a.high;
 }
 
 size_t ae_mlp_scratch_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
-    ae_arena a = ae_arena_over(NULL);
+    ae_arena a = (ae_arena){0};
     (void)scratch_in(&a, be, n);
     return a.high;
 }
@@ -91,8 +91,8 @@ static void project(const ae_backend *be, const mlp_part *s, const ae_mlp_params
     be->linear_forward(be, s->up, s->z, p->up, p->up_bias, s->rows, n->D, n->E);
 }
 
-void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
-                             const ae_mlp_params *p, const ae_block_dims *n, void *scratch) {
+void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, ae_room saved, const ae_f32 *x,
+                             const ae_mlp_params *p, const ae_block_dims *n, ae_room scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
     const mlp_saved all = saved_in(&saved_arena, be, n);
     const mlp_scratch w = scratch_in(&scratch_arena, be, n);
@@ -125,9 +125,9 @@ static void backward_part(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g
     be->rmsnorm_backward(be, d, g->norm, w->dz, kept, p->norm, s->rstd, M, n->D);
 }
 
-void ae_mlp_backward_composed(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, void *saved,
+void ae_mlp_backward_composed(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, ae_room saved,
                               const ae_f32 *x, const ae_mlp_params *p, const ae_block_dims *n,
-                              void *scratch) {
+                              ae_room scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
     const mlp_saved all = saved_in(&saved_arena, be, n);
     const mlp_scratch w = scratch_in(&scratch_arena, be, n);

@@ -59,13 +59,13 @@ static recurrent_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
 }
 
 size_t ae_recurrent_saved_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
-    ae_arena a = ae_arena_over(NULL);
+    ae_arena a = (ae_arena){0};
     (void)saved_in(&a, be, n);
     return a.high;
 }
 
 size_t ae_recurrent_scratch_bytes_composed(const ae_backend *be, const ae_block_dims *n) {
-    ae_arena a = ae_arena_over(NULL);
+    ae_arena a = (ae_arena){0};
     recurrent_saved s = {0};
     (void)scratch_in(&a, be, n, &s);
     return a.high;
@@ -89,9 +89,9 @@ static void recompute_gates(const ae_backend *be, const recurrent_saved *s, cons
     make_gates(be, s, p, state ? w->conv_state : NULL, batch, n);
 }
 
-void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, void *saved, const ae_f32 *x,
+void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, ae_room saved, const ae_f32 *x,
                                    const ae_recurrent_params *p, ae_recurrent_state *state,
-                                   const ae_block_batch *batch, const ae_block_dims *n, void *scratch) {
+                                   const ae_block_batch *batch, const ae_block_dims *n, ae_room scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
     recurrent_saved s = saved_in(&saved_arena, be, n);
     const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
@@ -106,10 +106,10 @@ void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, void *save
     be->linear_residual(be, out, x, w.product, p->linear_out, p->linear_out_bias, M, n->C, n->D);
 }
 
-void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g, void *saved,
-                                    const ae_f32 *x, const ae_recurrent_params *p,
+void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g,
+                                    ae_room saved, const ae_f32 *x, const ae_recurrent_params *p,
                                     const ae_recurrent_state *state, const ae_block_batch *batch,
-                                    const ae_block_dims *n, void *scratch) {
+                                    const ae_block_dims *n, ae_room scratch) {
     ae_arena saved_arena = ae_arena_over(saved), scratch_arena = ae_arena_over(scratch);
     recurrent_saved s = saved_in(&saved_arena, be, n);
     const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);

@@ -10,8 +10,9 @@ static inline ae_act *ae_take_act(ae_arena *a, const ae_backend *be, ptrdiff_t n
 static inline ae_f32 *ae_take_f32(ae_arena *a, ptrdiff_t n) {
     return ae_arena_take(a, (size_t)n * sizeof(float));
 }
-static inline ae_arena ae_arena_over(void *base) {
-    return (ae_arena){.base = base, .capacity = base ? (size_t)-1 : 0};
+/* Over a room of the caller's, which it must not overrun. */
+static inline ae_arena ae_arena_over(ae_room r) {
+    return (ae_arena){.base = r.at, .capacity = r.bytes};
 }
 /* Room for the rounded copy of a branch's input; none where the stream itself serves in backward. */
 static inline ae_act *ae_take_kept(ae_arena *a, const ae_backend *be, const ae_block_dims *n) {

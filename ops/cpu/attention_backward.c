@@ -1,6 +1,7 @@
 #include "ops/cpu/attention_rows.h"
 #include "ops/cpu/table.h"
 
+#include <assert.h>
 #include <string.h>
 
 typedef struct {
@@ -144,7 +145,8 @@ void AE_ROW_NAME(ae_cpu_attention_backward)(const ae_backend *be, ae_act *dq, ae
                                             const ae_act *d_o, const ae_act *q, const ae_act *k,
                                             const ae_act *v, const ae_act *k_ring, const ae_act *v_ring,
                                             const ae_act *o, const ae_f32 *lse, const ae_i32 *positions,
-                                            ae_attention_dims n, void *scratch) {
+                                            ae_attention_dims n, ae_room scratch) {
+    assert(scratch.bytes >= AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(be, n, 0));
     const ptrdiff_t wave = ae_attn_wave(n);
     const backward io = {.be = be,
                          .n = n,
@@ -162,11 +164,11 @@ void AE_ROW_NAME(ae_cpu_attention_backward)(const ae_backend *be, ae_act *dq, ae
                          .dq = ae_ma(dq),
                          .dk = ae_ma(dk),
                          .dv = ae_ma(dv),
-                         .parts = ae_attn_behind_rooms(scratch, n),
+                         .parts = ae_attn_behind_rooms(scratch.at, n),
                          .supers = n.B * ae_ceil_div(n.T, AE_ATTN_SUPER),
                          .slots = wave + 1,
                          .part = ae_attn_span(n) * n.G * n.H,
-                         .scratch = scratch};
+                         .scratch = scratch.at};
 #pragma omp parallel num_threads(ae_attn_team(be, n))
     for (ptrdiff_t first = 0; first < io.supers; first += wave) {
         const ptrdiff_t end = ae_min(first + wave, io.supers);

@@ -90,20 +90,21 @@ static void update_ring(ae_elem *ring, const ae_elem *x, const int32_t *position
 void AE_ROW_NAME(ae_cpu_attention_forward)(const ae_backend *be, ae_act *o_, ae_f32 *lse_, ae_act *k_ring_,
                                            ae_act *v_ring_, const ae_act *q_, const ae_act *k_,
                                            const ae_act *v_, const ae_i32 *positions_, ae_attention_dims n,
-                                           void *scratch) {
+                                           ae_room scratch) {
     ae_elem *o = ae_ma(o_), *k_ring = ae_ma(k_ring_), *v_ring = ae_ma(v_ring_);
     float *lse = ae_mf(lse_);
     const ae_elem *q = ae_ca(q_), *k = ae_ca(k_), *v = ae_ca(v_);
     const int32_t *positions = ae_ci(positions_);
     const ptrdiff_t ld = n.G * n.H;
     assert(n.rooms > 0 && n.N % n.G == 0 && (!k_ring || n.W > 0));
+    assert(scratch.bytes >= AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(be, n, 1));
     if (k_ring && n.T == 1) AE_ROW_NAME(ae_cpu_attention_decode)
-    (be, o, lse, k_ring, v_ring, q, k, v, positions, ae_attn_behind_rooms(scratch, n), n);
+    (be, o, lse, k_ring, v_ring, q, k, v, positions, ae_attn_behind_rooms(scratch.at, n), n);
     for (ptrdiff_t b = 0; b < n.B; b++) {
         const ptrdiff_t row = b * n.T;
         if (!k_ring || n.T > 1) {
             const ae_attn_keys keys = ae_attn_keys_of(k, v, k_ring, v_ring, positions, b, n);
-            forward_sequence(be, o, lse, q, &keys, positions + row, b, scratch, n);
+            forward_sequence(be, o, lse, q, &keys, positions + row, b, scratch.at, n);
         }
         if (!k_ring) continue;
         update_ring(k_ring + b * n.W * ld, k + row * ld, positions + row, n);

@@ -6,6 +6,7 @@
 #include "ops/cpu/vmath.h"
 #include "ops/linear.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -47,10 +48,11 @@ size_t AE_ROW_NAME(ae_cpu_head_scratch_bytes)(const ae_backend *be, ae_head_dims
            (size_t)(rows * n.D) * sizeof(ae_elem) + (size_t)(rows * n.V * GRADIENT_BYTES);
 }
 
-static chunk chunk_in(void *scratch, ae_head_dims n) {
+static chunk chunk_in(const ae_backend *be, ae_room scratch, ae_head_dims n) {
+    assert(scratch.bytes >= AE_ROW_NAME(ae_cpu_head_scratch_bytes)(be, n));
     const ptrdiff_t rows = room_rows(n);
-    chunk c = {.rows = scratch};
-    c.scales = (float *)scratch + whole_lines(rows);
+    chunk c = {.rows = scratch.at};
+    c.scales = (float *)scratch.at + whole_lines(rows);
     c.dz = c.scales + whole_lines(rows);
     c.logits = c.dz + rows * n.D;
     c.z = (ae_elem *)(void *)(c.logits + rows * n.V);
@@ -228,13 +230,14 @@ static void chunk_gradients(const ae_backend *be, const chunk *c, ae_elem *dz, f
 
 void AE_ROW_NAME(ae_cpu_head_loss)(const ae_backend *be, ae_f32 *nll_, ae_act *dz, ae_f32 *dtable,
                                    const ae_act *z, const ae_weight *table, const ae_i32 *targets_,
-                                   const ae_f32 *weights_, float grad_scale, ae_head_dims n, void *scratch) {
+                                   const ae_f32 *weights_, float grad_scale, ae_head_dims n,
+                                   ae_room scratch) {
     float *nll = ae_mf(nll_);
     const float *weights = ae_cf(weights_);
     const int32_t *targets = ae_ci(targets_);
     memset(nll, 0, (size_t)n.M * sizeof *nll);
     clear_masked(be, ae_ma(dz), weights, n);
-    chunk c = chunk_in(scratch, n);
+    chunk c = chunk_in(be, scratch, n);
     for (ptrdiff_t m = 0; m < n.M;) {
         next_chunk(be, &c, &m, ae_ca(z), ae_cpu_weight_of(table), weights, n);
         if (c.count == 0) break;
@@ -272,11 +275,11 @@ static void best_of_row(int32_t *ids, float *logprobs, const float *x, double ls
 void AE_ROW_NAME(ae_cpu_head_score)(const ae_backend *be, ae_f32 *nll_, ae_i32 *top_ids, ae_f32 *top_logprobs,
                                     ptrdiff_t top, const ae_act *z_, const ae_weight *table_,
                                     const ae_i32 *targets_, const ae_f32 *weights_, ae_head_dims n,
-                                    void *scratch) {
+                                    ae_room scratch) {
     float *nll = ae_mf(nll_), *best = ae_mf(top_logprobs);
     int32_t *ids = (int32_t *)(void *)top_ids;
     memset(nll, 0, (size_t)n.M * sizeof *nll);
-    chunk c = chunk_in(scratch, n);
+    chunk c = chunk_in(be, scratch, n);
     for (ptrdiff_t m = 0; m < n.M;) {
         next_chunk(be, &c, &m, ae_ca(z_), ae_cpu_weight_of(table_), ae_cf(weights_), n);
 #pragma omp parallel for num_threads(ae_team(be))

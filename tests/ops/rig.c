@@ -24,11 +24,24 @@ struct criterion_test_params rig_typed_choices(void) {
     return cr_make_param_array(rig_choice, choices, sizeof choices / sizeof *choices);
 }
 
+/* Or as the tests were started. */
+static void cap_isa(bool avx2) {
+    static char given[16] = "";
+    static bool known;
+    const char *now = getenv("AERIE_ISA");
+    if (!known && now) (void)snprintf(given, sizeof given, "%s", now);
+    known = true;
+    const int st = avx2     ? setenv("AERIE_ISA", "avx2", 1)
+                   : *given ? setenv("AERIE_ISA", given, 1)
+                            : unsetenv("AERIE_ISA");
+    cr_assert_eq(st, 0);
+}
+
 void rig_open(rig *r, const rig_choice *choice) {
     const ae_backend_options options = {.threads = THREADS,
                                         .dtype = choice->bf16 ? AE_DTYPE_BF16 : AE_DTYPE_F32};
     *r = (rig){.seed = 1, .bf16 = choice->bf16, .every_element = RIG_EVERY_ELEMENT, .floor = RIG_FLOOR};
-    if (choice->avx2) cr_assert_eq(setenv("AERIE_ISA", "avx2", 1), 0);
+    cap_isa(choice->avx2);
     cr_assert_eq(setenv("AERIE_PRODUCTS", choice->products ? "bf16" : "f32", 1), 0);
     const ae_status st =
         choice->strict ? ae_backend_strict(&r->be, &options) : ae_backend_cpu(&r->be, &options);
@@ -82,6 +95,10 @@ void *rig_device(rig *r, size_t bytes) {
     r->be.upload(&r->be, p, nan, bytes + 1);
     free(nan);
     return p;
+}
+
+ae_room rig_room(rig *r, size_t bytes) {
+    return (ae_room){rig_device(r, bytes), bytes};
 }
 
 ae_weight *rig_pack(rig *r, const void *master, ptrdiff_t rows, ptrdiff_t cols) {

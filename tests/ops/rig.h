@@ -81,6 +81,7 @@ typedef struct {
 
 void *rig_host(rig *r, size_t bytes);   /* zeros */
 void *rig_device(rig *r, size_t bytes); /* NaN on every backend */
+ae_room rig_room(rig *r, size_t bytes); /* of just that size */
 ae_weight *rig_pack(rig *r, const void *master, ptrdiff_t rows, ptrdiff_t cols);
 rig_array rig_values(rig *r, const float *x, ptrdiff_t n); /* given */
 rig_array rig_normal(rig *r, double scale, ptrdiff_t n);   /* mean 0 */

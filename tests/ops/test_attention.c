@@ -29,7 +29,7 @@ typedef struct {
     ae_attention_dims n;
     rig_ints positions;
     rig_array q, k, v, o, lse, d_o, dq, dk, dv;
-    void *scratch;
+    ae_room scratch;
     void *k_ring, *v_ring; /* what lies before the rows, or NULL */
 } attention;
 
@@ -48,7 +48,7 @@ static attention make(rig *r, ae_attention_dims n, rig_layout layout, double sca
                        rig_act_output(r, Q),
                        rig_act_output(r, KV),
                        rig_act_output(r, KV),
-                       rig_device(r, r->be.attention_scratch_bytes(&r->be, n, 0)),
+                       rig_room(r, r->be.attention_scratch_bytes(&r->be, n, 0)),
                        NULL,
                        NULL};
 }
@@ -85,7 +85,7 @@ static void expect_forward(rig *r, ae_attention_dims n, rig_layout layout) {
     const float *o = rig_read(r, &k.o), *lse = rig_read(r, &k.lse);
     rig_expect(r, "o", o, k.o.d, k.o.n, tolerance(r, FORWARD));
     rig_expect(r, "lse", lse, k.lse.d, k.lse.n, tolerance(r, STORED));
-    k.scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, k.n, 1));
+    k.scratch = rig_room(r, r->be.attention_scratch_bytes(&r->be, k.n, 1));
     rig_write(r, &k.o);
     forward(r, &k);
     rig_expect_bits(r, "o with scratch for inference", rig_read(r, &k.o), o, k.o.n);
@@ -206,7 +206,7 @@ static void step(rig *r, attention *k, const rig_array *k_ring, const rig_array 
 static void expect_in_parts(rig *r, ae_attention_dims n, rig_layout layout, const ptrdiff_t *lengths,
                             size_t count) {
     attention k = make(r, n, layout, 1.5);
-    k.scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, k.n, 1));
+    k.scratch = rig_room(r, r->be.attention_scratch_bytes(&r->be, k.n, 1));
     const rig_array k_ring = rig_act_output(r, n.B * n.W * n.G * n.H), v_ring = rig_act_output(r, k_ring.n);
     float *o = rig_host(r, (size_t)k.o.n * sizeof *o);
     size_t turn = 0;
@@ -283,7 +283,7 @@ static attention cut(rig *r, const attention *k, ptrdiff_t from, ptrdiff_t T) {
     part.dq = rig_act_output(r, part.q.n);
     part.dk = rig_act_output(r, part.k.n);
     part.dv = rig_act_output(r, part.k.n);
-    part.scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, part.n, 0));
+    part.scratch = rig_room(r, r->be.attention_scratch_bytes(&r->be, part.n, 0));
     return part;
 }
 

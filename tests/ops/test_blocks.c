@@ -40,7 +40,7 @@ typedef struct {
     rig_ints positions;
     rig_array x, out, d, d_out;
     ae_block_batch batch;
-    void *saved, *scratch;
+    ae_room saved, scratch;
     ae_recurrent_state recurrent;
     ae_attention_state attention;
     bool stateful;
@@ -108,8 +108,8 @@ static void make_rooms(rig *r, branch *k) {
                                r->be.mlp_saved_bytes};
     bytes_fn *const scratch[] = {r->be.recurrent_scratch_bytes, r->be.attention_block_scratch_bytes,
                                  r->be.mlp_scratch_bytes};
-    k->saved = rig_device(r, saved[k->kind](&r->be, &k->n));
-    k->scratch = rig_device(r, scratch[k->kind](&r->be, &k->n));
+    k->saved = rig_room(r, saved[k->kind](&r->be, &k->n));
+    k->scratch = rig_room(r, scratch[k->kind](&r->be, &k->n));
 }
 
 static branch make(rig *r, kind which, ae_block_dims n, rig_layout layout) {

@@ -20,7 +20,7 @@ typedef struct {
     rig_ints targets;
     rig_array z, table, weights, nll, dz, dtable;
     ae_weight *packed;
-    void *scratch;
+    ae_room scratch;
 } head;
 
 static float weight_of(rig *r, mask which, ptrdiff_t m) {
@@ -52,7 +52,7 @@ static head make(rig *r, ae_head_dims n, mask which) {
               rig_act_output(r, n.M * n.D),
               rig_zeros(r, n.V * n.D),
               NULL,
-              rig_device(r, r->be.head_scratch_bytes(&r->be, n))};
+              rig_room(r, r->be.head_scratch_bytes(&r->be, n))};
     k.packed = rig_pack(r, k.table.dev, n.V, n.D);
     return k;
 }

@@ -8,7 +8,7 @@ enum { M = 10, D = 16, E = 24, N_WEIGHTS = 3 };
 
 typedef struct {
     rig_array x, norm, weights[N_WEIGHTS], bias_e, bias_d, out, d;
-    void *saved, *scratch;
+    ae_room saved, scratch;
     ae_block_dims n;
     ae_mlp_params p;
     ae_mlp_grads g;
@@ -45,8 +45,8 @@ static mlp_case mlp_of(rig *r) {
     c.dbias_d = rig_zeros(r, D);
     c.out = rig_output(r, M * D);
     c.d = rig_normal(r, 1, M * D);
-    c.saved = rig_device(r, r->be.mlp_saved_bytes(&r->be, &c.n));
-    c.scratch = rig_device(r, r->be.mlp_scratch_bytes(&r->be, &c.n));
+    c.saved = rig_room(r, r->be.mlp_saved_bytes(&r->be, &c.n));
+    c.scratch = rig_room(r, r->be.mlp_scratch_bytes(&r->be, &c.n));
     c.p = (ae_mlp_params){c.norm.dev,
                           packed(r, &c.weights[0], E, D),
                           packed(r, &c.weights[1], E, D),
@@ -138,7 +138,7 @@ ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
                         v = rig_normal(r, 1, T * H), ring = rig_zeros(r, 2 * W * H),
                         o = rig_output(r, T * N * H), lse = rig_output(r, T * N);
         const rig_ints positions = rig_numbers(r, cases[i].positions, T);
-        void *scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, n, 1));
+        const ae_room scratch = rig_room(r, r->be.attention_scratch_bytes(&r->be, n, 1));
         ae_act *rings[2] = {ring.dev, ae_act_at(&r->be, ring.dev, W * H)};
         ae_probe_start();
         probed.attention_forward(&probed, o.dev, lse.dev, cases[i].ring ? rings[0] : NULL,

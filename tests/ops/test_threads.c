@@ -14,7 +14,7 @@ typedef struct {
     rig_array w, m, v, g;                                          /* [V, D] */
     rig_array q, k, o, lse, k_ring, v_ring;                        /* of M sequences with one token each */
     rig_array big[2], squares;                                     /* a float64 */
-    void *scratch;
+    ae_room scratch;
     ae_attention_dims decoding;
 } kit;
 
@@ -51,7 +51,7 @@ static kit make(rig *r) {
              .big = {rig_output(r, BIG), rig_output(r, BIG)},
              .squares = rig_output(r, 2),
              .decoding = {M, 1, N, 1, H, W, r->be.threads}};
-    k.scratch = rig_device(r, r->be.attention_scratch_bytes(&r->be, k.decoding, 1));
+    k.scratch = rig_room(r, r->be.attention_scratch_bytes(&r->be, k.decoding, 1));
     return k;
 }
 

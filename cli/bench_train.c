@@ -6,6 +6,7 @@
 #include "train/plan.h"
 #include "train/step.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { WARM_UP_STEPS = 2, SGEMM_ROUNDS = 2, TARGETS_SEED = 7 };
@@ -71,7 +72,8 @@ static void trainee_free(trainee *t) {
 static double step_of(trainee *t, const ae_plan *plan, double *loss) {
     const double start = ae_now_s();
     *loss = ae_step_gradients(&t->model, t->pass, &t->batch, plan->micro_rows, NULL);
-    ae_step_update(&t->optimizer, *loss, 1e-4);
+    const ae_step_result r = ae_step_judge(&t->optimizer, isfinite(*loss), 1e-4);
+    ae_step_finish(&t->optimizer, &r);
     return ae_now_s() - start;
 }
 
@@ -101,18 +103,14 @@ static ae_status time_steps(ae_bench *b, trainee *t, const ae_plan *plan, ae_ben
 }
 
 static ae_status make_plan(const ae_bench *b, ae_plan *plan) {
-    bool limited;
-    const size_t available = ae_plan_available(b->memory_gb, &limited);
-    const ae_plan_request request = {.be = &b->be,
-                                     .model = &b->config,
-                                     .row_tokens = b->row_tokens,
-                                     .batch_rows = b->batch,
-                                     .micro_rows = b->micro_rows,
-                                     .recompute_blocks = b->recompute,
-                                     .recompute_mlps = b->recompute_mlps,
-                                     .program_bytes = ae_rss_bytes(),
-                                     .available_bytes = available,
-                                     .limit = limited ? "--memory-gb" : NULL};
+    ae_plan_request request = {.be = &b->be,
+                               .model = &b->config,
+                               .row_tokens = b->row_tokens,
+                               .batch_rows = b->batch,
+                               .micro_rows = b->micro_rows,
+                               .recompute_blocks = b->recompute,
+                               .recompute_mlps = b->recompute_mlps};
+    ae_plan_limit(&request, "--memory-gb", b->memory_gb);
     return ae_plan_make(plan, &request);
 }
 

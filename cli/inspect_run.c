@@ -51,6 +51,18 @@ static const json_t *at(const json_t *o, const char *dotted) {
     return at(json_object_get(o, key), dot + 1);
 }
 
+/* "best_before_step" and the number that decided, "best_before_eval_loss"; nothing before the first evaluation. */
+static void add_best(json_t *facts, const json_t *best) {
+    const char *key;
+    json_t *value;
+    char name[96];
+    if (json_integer_value(json_object_get(best, "step")) <= 0) return;
+    json_object_foreach((json_t *)best, key, value) {
+        snprintf(name, sizeof name, "best_before_%.64s", key);
+        json_object_set(facts, name, value);
+    }
+}
+
 static json_t *provenance_of(const json_t *state) {
     static const struct {
         const char *from, *name;
@@ -58,8 +70,7 @@ static json_t *provenance_of(const json_t *state) {
                  {"step", "step"},
                  {"tokens", "tokens"},
                  {"config.train.steps", "steps_planned"},
-                 {"best.step", "best_before_step"},
-                 {"best.eval_loss", "best_before_eval_loss"},
+                 {"best", NULL}, /* each of its numbers */
                  {"rng.seed", "seed"},
                  {"kernels", "kernels"},
                  {"config.train.dtype", "dtype"},
@@ -71,11 +82,11 @@ static json_t *provenance_of(const json_t *state) {
                  {"overrides", "overrides"},
                  {"loader", "position"}};
     json_t *o = json_object();
-    const bool evaluated = json_integer_value(at(state, "best.step")) > 0;
     for (size_t k = 0; k < sizeof facts / sizeof *facts; k++) {
         const json_t *v = at(state, facts[k].from);
-        if (!evaluated && strncmp(facts[k].from, "best.", 5) == 0) continue;
-        if (v && !(json_is_string(v) && !json_string_length(v)))
+        if (!facts[k].name)
+            add_best(o, v);
+        else if (v && !(json_is_string(v) && !json_string_length(v)))
             json_object_set(o, facts[k].name, (json_t *)v);
     }
     return o;

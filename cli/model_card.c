@@ -71,7 +71,7 @@ static ae_status read_history(history *h, const ae_model_source *source, bool *k
     AE_TRY(ae_run_state_read(&h->state, path));
     h->config = json_loads(h->state.config, 0, NULL);
     h->best_step = h->state.best_step;
-    h->best_loss = h->state.best_loss;
+    h->best_loss = h->state.best_score;
     AE_TRY(read_metrics(h, source->folder));
 out:
     free(path);
@@ -98,14 +98,12 @@ static void put_data(FILE *f, const char *what, const json_t *value) {
 }
 
 static void put_hashes(FILE *f, const history *h) {
-    json_t *data = json_loads(h->state.data, 0, NULL);
-    const json_t *sets = json_object_get(data, "sets");
+    const json_t *sets = json_object_get(json_object_get(h->state.own, "data"), "sets");
     for (size_t i = 0; i < json_array_size(sets); i++) {
         const char *hash = json_string_value(json_array_get(sets, i));
         if (hash) fprintf(f, "%s`%s`", i == 0 ? "- hashes of the token sets: " : ", ", hash);
     }
     if (json_array_size(sets) > 0) fputc('\n', f);
-    json_decref(data);
 }
 
 static void put_losses(FILE *f, const history *h) {

@@ -5,7 +5,8 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "ops/limits/limits.h"
-#include "train/run.h"
+#include "train/engine.h"
+#include "train/pretrain.h"
 
 static const char usage[] =
     "aerie plan [CONFIG.yaml] [section.key=value ...] [--json]\n"
@@ -19,13 +20,13 @@ typedef struct {
     double step_flops, total_flops, peak_flops, step_s, total_s;
 } work;
 
-static work estimate(const ae_run *run) {
+static work estimate(const ae_pretraining *p) {
     work w;
-    w.step_flops = run->plan.flops_per_token * (double)ae_run_step_tokens(run);
-    w.total_flops = w.step_flops * (double)run->config->train.steps;
-    w.peak_flops = ae_measure_peak_flops(run->be.dtype);
+    w.step_flops = p->plan.flops_per_token * (double)ae_pretrain_step_tokens(p->run->config);
+    w.total_flops = w.step_flops * (double)p->run->config->train.steps;
+    w.peak_flops = ae_measure_peak_flops(p->run->be->dtype);
     w.step_s = w.step_flops / (EXPECTED_SHARE * w.peak_flops);
-    w.total_s = w.step_s * (double)run->config->train.steps;
+    w.total_s = w.step_s * (double)p->run->config->train.steps;
     return w;
 }
 
@@ -41,25 +42,26 @@ static void format_time(char *out, size_t n, double s) {
     }
 }
 
-static void print_text(const ae_run *run, const work *w) {
+static void print_text(const ae_pretraining *p, const work *w) {
     char have[32], step[32], total[32];
-    const ae_model_config *c = &run->shape;
-    ae_format_bytes(have, sizeof have, run->request.available_bytes);
+    const ae_model_config *c = &p->inputs.shape;
+    ae_format_bytes(have, sizeof have, p->request.available_bytes);
     format_time(step, sizeof step, w->step_s);
     format_time(total, sizeof total, w->total_s);
-    printf("parameters  %lld (vocabulary %td, width %td, %td blocks)\n", (long long)run->plan.parameters,
-           c->V, c->D, c->blocks);
+    printf("parameters  %lld (vocabulary %td, width %td, %td blocks)\n", (long long)p->plan.parameters, c->V,
+           c->D, c->blocks);
     printf("memory      %s available\n", have);
-    ae_plan_print(&run->plan, &run->request, stdout);
+    ae_plan_print(&p->plan, &p->request, stdout);
     printf("work        %.3g GFLOPs a token, %.3g TFLOPs a step of %lld tokens, %.3g TFLOPs in %lld steps\n",
-           run->plan.flops_per_token / 1e9, w->step_flops / 1e12, (long long)ae_run_step_tokens(run),
-           w->total_flops / 1e12, (long long)run->config->train.steps);
+           p->plan.flops_per_token / 1e9, w->step_flops / 1e12,
+           (long long)ae_pretrain_step_tokens(p->run->config), w->total_flops / 1e12,
+           (long long)p->run->config->train.steps);
     printf("time        %s a step, %s in all, at %.0f %% of the measured %.0f GFLOP/s of %d %s\n", step,
-           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, run->be.threads,
-           run->be.threads == 1 ? "thread" : "threads");
+           total, 100 * EXPECTED_SHARE, w->peak_flops / 1e9, p->run->be->threads,
+           p->run->be->threads == 1 ? "thread" : "threads");
 }
 
-static ae_status print_json(const ae_run *run, const work *w) {
+static ae_status print_json(const ae_pretraining *run, const work *w) {
     const ae_plan *p = &run->plan;
     json_t *memory =
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "parameters",
@@ -83,16 +85,18 @@ static ae_status print_json(const ae_run *run, const work *w) {
 
 /* A plan that does not fit is shown too, and then refused. */
 static ae_status tell(const ae_train_config *config, bool json) {
-    ae_run run = {0};
+    ae_pretraining p = {0};
+    ae_engine engine = {0};
+    const ae_objective objective = ae_pretraining_objective(&p);
     ae_status st = ae_train_config_check(config, false);
-    if (st == AE_OK) st = ae_run_open(&run, config, false);
-    if (st == AE_OK || (st == AE_ERR_RESOURCE && run.plan.peak_bytes > 0)) {
-        work w = estimate(&run);
-        if (!json) print_text(&run, &w);
-        ae_status printed = json ? print_json(&run, &w) : AE_OK;
+    if (st == AE_OK) st = ae_engine_open(&engine, config, &objective, false);
+    if (st == AE_OK || (st == AE_ERR_RESOURCE && p.plan.peak_bytes > 0)) {
+        work w = estimate(&p);
+        if (!json) print_text(&p, &w);
+        ae_status printed = json ? print_json(&p, &w) : AE_OK;
         if (st == AE_OK) st = printed;
     }
-    ae_run_close(&run);
+    ae_engine_close(&engine);
     return st;
 }
 

@@ -486,3 +486,12 @@ bool ae_config_is_set(const ae_config *c, const char *dotted_key) {
     field_ref f;
     return find_field(c, dotted_key, strlen(dotted_key), &f) && c->is_set[f.index];
 }
+
+const ae_field *ae_config_field(const ae_config *c, size_t i, const char **section) {
+    for (const ae_section *s = c->sections; s < c->sections + c->n_sections; i -= s++->n_fields) {
+        if (i >= s->n_fields) continue;
+        *section = s->name;
+        return &s->fields[i];
+    }
+    return NULL;
+}

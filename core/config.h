@@ -20,6 +20,16 @@ typedef enum {
     AE_FIELD_TREE /* char *, owned: any YAML value kept as compact JSON text (lists of data sets, block patterns); "" for null */
 } ae_field_type;
 
+/* Marks of a field: what holds for its key when a run goes on. */
+enum {
+    AE_KEY_FREE = 0,
+    AE_KEY_FIXED = 1,   /* keeps the value that the run was started with */
+    AE_KEY_FINAL = 2,   /* and cannot be overridden */
+    AE_KEY_DERIVED = 4, /* compared by its effect (shape, rates, hashes), not as it stands */
+    AE_KEY_WORK = 8,    /* another value is another order of the work, which begins anew */
+    AE_KEY_MEMORY = 16  /* another value needs another plan of memory */
+};
+
 typedef struct {
     const char *key; /* without the section */
     ae_field_type type;
@@ -28,6 +38,7 @@ typedef struct {
     double min, max;      /* inclusive; for numbers */
     const char *choices;  /* for AE_FIELD_CHOICE */
     const char *help;     /* one line */
+    unsigned fixed;       /* marks */
 } ae_field;
 
 typedef struct {
@@ -57,6 +68,9 @@ ae_status ae_config_set(ae_config *c, const char *assignment, const char *where)
 
 /* Whether `section.key` was given by a file or an override. */
 bool ae_config_is_set(const ae_config *c, const char *dotted_key);
+
+/* Field `i` over all sections in the order of the table, and the name of its section; NULL behind the last. */
+const ae_field *ae_config_field(const ae_config *c, size_t i, const char **section);
 
 /* Every key with type, default, range and help, aligned, for --help. */
 void ae_config_help(const ae_config *c, FILE *out);

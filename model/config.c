@@ -7,16 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A resumed run compares the whole shape, which the keys lead to. */
+#define SHAPE (AE_KEY_FIXED | AE_KEY_FINAL | AE_KEY_DERIVED)
 #define SIZE(key, member, help)                                                                              \
-    { key, AE_FIELD_INT, offsetof(ae_model_keys, member), "0", 0, AE_WIDTH_MAX, NULL, help }
+    { key, AE_FIELD_INT, offsetof(ae_model_keys, member), "0", 0, AE_WIDTH_MAX, NULL, help, SHAPE }
 
 const ae_field ae_model_fields[] = {
     {"preset", AE_FIELD_TEXT, offsetof(ae_model_keys, preset), "", 0, 0, NULL,
-     "shape to start from (README lists them); empty: every size is given by its own key"},
+     "shape to start from (README lists them); empty: every size is given by its own key", SHAPE},
     {"init", AE_FIELD_TEXT, offsetof(ae_model_keys, init), "", 0, 0, NULL,
-     "model to start from: Hugging Face folder, checkpoint or run; brings its shape and tokenizer"},
+     "model to start from: Hugging Face folder, checkpoint or run; brings its shape and tokenizer",
+     AE_KEY_FIXED | AE_KEY_FINAL},
     {"vocab", AE_FIELD_INT, offsetof(ae_model_keys, vocab), "0", 0, INT32_MAX, NULL,
-     "V, rows of the embedding table; 0: the token set's"},
+     "V, rows of the embedding table; 0: the token set's", SHAPE},
     SIZE("width", width, "D, width of the residual stream; 0: the preset's"),
     SIZE("recurrent_width", recurrent_width,
          "C, width of the recurrence; 0: the preset's, following the width"),
@@ -25,19 +28,19 @@ const ae_field ae_model_fields[] = {
     SIZE("key_heads", key_heads, "G, key and value heads; 0: the preset's"),
     SIZE("head_size", head_size, "H; 0: the preset's, or width / heads where one of them is given"),
     {"window", AE_FIELD_INT, offsetof(ae_model_keys, window), "0", -1, AE_WINDOW_MAX, NULL,
-     "W, keys that a query sees before itself; -1: all; 0: the preset's"},
+     "W, keys that a query sees before itself; -1: all; 0: the preset's", SHAPE},
     {"taps", AE_FIELD_INT, offsetof(ae_model_keys, taps), "0", 0, AE_TAPS_MAX, NULL,
-     "K, taps of the convolution; 0: the preset's"},
+     "K, taps of the convolution; 0: the preset's", SHAPE},
     {"blocks", AE_FIELD_INT, offsetof(ae_model_keys, blocks), "0", 0, AE_BLOCKS_MAX, NULL,
-     "residual blocks; 0: the preset's"},
+     "residual blocks; 0: the preset's", SHAPE},
     {"pattern", AE_FIELD_TEXT, offsetof(ae_model_keys, pattern), "", 0, 0, NULL,
-     "r (recurrent) and a (attention), repeated over the blocks; empty: the preset's"},
+     "r (recurrent) and a (attention), repeated over the blocks; empty: the preset's", SHAPE},
     {"soft_cap", AE_FIELD_REAL, offsetof(ae_model_keys, soft_cap), "-1", -1, 1e6, NULL,
-     "cap of the logits; 0: none; -1: the preset's"},
+     "cap of the logits; 0: none; -1: the preset's", SHAPE},
     {"rope_theta", AE_FIELD_REAL, offsetof(ae_model_keys, rope_theta), "-1", -1, 1e12, NULL,
-     "base of the rotary angles; -1: the preset's"},
+     "base of the rotary angles; -1: the preset's", SHAPE},
     {"scale_embeddings", AE_FIELD_CHOICE, offsetof(ae_model_keys, scale_embeddings), "preset", 0, 0,
-     "preset|yes|no", "whether embeddings are scaled by sqrt(width)"},
+     "preset|yes|no", "whether embeddings are scaled by sqrt(width)", SHAPE},
 };
 const size_t ae_model_n_fields = sizeof ae_model_fields / sizeof *ae_model_fields;
 

@@ -1,6 +1,6 @@
 #ifndef AE_TRAIN_CARRY_H
 #define AE_TRAIN_CARRY_H
-#include "data/loader.h"
+#include "data/batch.h"
 #include "model/decode.h"
 #include "model/pass.h"
 

@@ -83,15 +83,19 @@ static void start_event(message *m, int64_t step, double wall_time) {
 }
 
 /* Summary {repeated Value value = 1}, Value {string tag = 1; float simple_value = 2}. */
-static void put_scalar(message *summary, const char *tag, double x) {
-    message value = {0};
+static void put_scalar(message *summary, const char *group, const char *name, double x) {
+    message value = {0}, tag = {0};
     float simple = (float)x;
-    put_block(&value, 1, tag, strlen(tag));
+    put_bytes(&tag, group, strlen(group));
+    put_bytes(&tag, "/", 1);
+    put_bytes(&tag, name, strlen(name));
+    put_block(&value, 1, tag.bytes, tag.n);
     put_key(&value, 2, FIXED32);
     put_bytes(&value, &simple, sizeof simple);
     put_block(summary, 1, value.bytes, value.n);
-    summary->failed |= value.failed;
+    summary->failed |= value.failed | tag.failed;
     free(value.bytes);
+    free(tag.bytes);
 }
 
 /* ---- the file ---- */
@@ -145,21 +149,30 @@ ae_status ae_events_open(ae_events *e, const char *folder, const char *name, int
     return st;
 }
 
-ae_status ae_events_scalars(ae_events *e, int64_t step, double wall_time, size_t n, const char *const *tags,
-                            const double *values) {
+ae_status ae_events_scalars(ae_events *e, int64_t step, double wall_time, const char *group,
+                            const ae_numbers *numbers) {
     message event, summary = {0};
-    for (size_t i = 0; i < n; i++) put_scalar(&summary, tags[i], values[i]);
+    for (size_t i = 0; i < numbers->n; i++)
+        put_scalar(&summary, group, numbers->items[i].name, numbers->items[i].value);
     start_event(&event, step, wall_time);
     put_block(&event, 5, summary.bytes, summary.n);
-    event.failed |= summary.failed;
+    event.failed |= summary.failed | numbers->failed;
     free(summary.bytes);
     return write_record(e, &event);
 }
 
-ae_status ae_events_evaluation(ae_events *e, int64_t step, double loss, double bits_per_byte) {
-    static const char *const tags[] = {"eval/loss", "eval/bits_per_byte"};
-    const double values[] = {loss, bits_per_byte};
-    return ae_events_scalars(e, step, ae_wall_s(), isfinite(bits_per_byte) ? 2 : 1, tags, values);
+ae_status ae_events_evaluation(ae_events *e, int64_t step, const ae_numbers *numbers) {
+    static const char prefix[] = "eval_";
+    ae_numbers shown = {.failed = numbers->failed};
+    for (size_t i = 0; i < numbers->n; i++) {
+        const ae_number *x = &numbers->items[i];
+        const bool repeats = strncmp(x->name, prefix, sizeof prefix - 1) == 0;
+        if (i == 0 || isfinite(x->value))
+            ae_numbers_add(&shown, x->name + (repeats ? sizeof prefix - 1 : 0), x->value);
+    }
+    const ae_status st = ae_events_scalars(e, step, ae_wall_s(), "eval", &shown);
+    ae_numbers_free(&shown);
+    return st;
 }
 
 ae_status ae_events_sync(ae_events *e) {

@@ -1,6 +1,6 @@
 #ifndef AE_TRAIN_EVENTS_H
 #define AE_TRAIN_EVENTS_H
-#include "core/status.h"
+#include "train/numbers.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,10 +20,11 @@ typedef struct {
 /* A new file "events.out.tfevents.TIME.HOST" in `folder`; or, where `name` is given and the file is that long, that one cut to
  * `offset`: what came after a checkpoint is written again. */
 ae_status ae_events_open(ae_events *e, const char *folder, const char *name, int64_t offset);
-ae_status ae_events_scalars(ae_events *e, int64_t step, double wall_time, size_t n, const char *const *tags,
-                            const double *values);
-/* eval/loss and, where it is finite, eval/bits_per_byte, now. */
-ae_status ae_events_evaluation(ae_events *e, int64_t step, double loss, double bits_per_byte);
+/* Each number under "GROUP/NAME". */
+ae_status ae_events_scalars(ae_events *e, int64_t step, double wall_time, const char *group,
+                            const ae_numbers *numbers);
+/* "eval/loss" of eval_loss and so on, now: the first number and, of the others, those that are finite. */
+ae_status ae_events_evaluation(ae_events *e, int64_t step, const ae_numbers *numbers);
 /* To the disk; offset is then safe to keep in a checkpoint. */
 ae_status ae_events_sync(ae_events *e);
 const char *ae_events_name(const ae_events *e); /* without the folder */

@@ -2,22 +2,23 @@
 
 #include "core/clock.h"
 #include "core/file.h"
-#include "core/h5.h"
 #include "core/log.h"
 #include "core/process.h"
-#include "train/checkpoint.h"
+#include "train/outputs.h"
 #include "train/report.h"
-#include "train/samples.h"
-#include "train/step.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* ---- signals ---- */
 
 static volatile sig_atomic_t stop_asked, insisted;
+
+const volatile sig_atomic_t *ae_loop_stop(void) {
+    return &stop_asked;
+}
 
 static void on_signal(int number) {
     static const char line[] = "\nstopping after this step; once more stops at once, without saving\n";
@@ -34,87 +35,72 @@ static void on_signal(int number) {
 /* ---- saving ---- */
 
 /* A link needs its target: while that may still be on its way, the link stays where it is. */
-static void mark_best(ae_run *run) {
-    const int64_t best = run->state.best_step;
-    const bool has_save = best != run->state.step || run->saved_step == best;
-    if (!run->config->train.keep_best || run->marked_step == best || !has_save) return;
-    if (ae_saver_is_busy(run->saver)) return;
-    ae_run_mark_best(run);
+static void mark_best(ae_engine *e) {
+    const int64_t best = e->state.best_step;
+    const bool has_save = best != e->state.step || e->saved_step == best;
+    if (!e->config->train.keep_best || e->marked_step == best || !has_save) return;
+    if (ae_saver_is_busy(e->saver)) return;
+    ae_outputs_mark_best(e);
 }
 
-static ae_status write_weights(void *run, const char *path) {
-    return ae_model_save(&((ae_run *)run)->model, path);
+static ae_status write_config(void *engine, const char *path) {
+    return ae_config_write(&((ae_engine *)engine)->config->table, path);
 }
 
-static ae_status write_config(void *run, const char *path) {
-    return ae_config_write(&((ae_run *)run)->config->table, path);
+static ae_status write_state(void *engine, const char *path) {
+    return ae_run_state_write(&((ae_engine *)engine)->state, path);
 }
 
-static ae_status write_state(void *run, const char *path) {
-    return ae_run_state_write(&((ae_run *)run)->state, path);
-}
-
-static ae_status write_carry(void *run, const char *path) {
-    return ae_carry_save(&((ae_run *)run)->carry, path);
-}
-
-static ae_status add_files(ae_run *run, ae_checkpoint_job *job) {
+/* The engine's files and keys, and those of the objective. */
+static ae_status add_files(ae_engine *e, ae_checkpoint_job *job) {
     ae_status st = AE_OK;
-    char *shape = NULL;
-    size_t n = 0;
-    const void *tokenizer = run->tokenizer ? ae_tokenizer_bytes(run->tokenizer, &n) : NULL;
-    AE_TRY(ae_checkpoint_add_later(job, "weights.h5", write_weights, run));
-    AE_TRY(ae_model_config_to_json(&run->shape, &shape));
-    AE_TRY(ae_checkpoint_add_bytes(job, "model.json", shape, strlen(shape)));
-    AE_TRY(ae_checkpoint_add(job, "config.yaml", write_config, run));
-    AE_TRY(ae_checkpoint_add(job, "state.json", write_state, run));
-    if (tokenizer) AE_TRY(ae_checkpoint_add_bytes(job, "tokenizer.model", tokenizer, n));
-    if (run->config->train.carry_state) AE_TRY(ae_checkpoint_add(job, "carry.h5", write_carry, run));
+    const ae_objective *o = &e->objective;
+    json_decref(e->state.own);
+    e->state.own = json_object();
+    if (o->keys) AE_TRY(o->keys(o->self, e->state.own));
+    if (o->save) AE_TRY(o->save(o->self, job));
+    AE_TRY(ae_checkpoint_add(job, "config.yaml", write_config, e));
+    AE_TRY(ae_checkpoint_add(job, "state.json", write_state, e));
 out:
-    free(shape);
     return st;
 }
 
 /* What is small is written here, the rest by a thread while the run goes on. */
-static ae_status start_checkpoint(ae_run *run) {
+static ae_status start_checkpoint(ae_engine *e) {
     ae_checkpoint_job job;
-    const ae_checkpoint_keep keep = ae_run_keep(run);
-    ae_status st = ae_checkpoint_begin(&job, run->config->run.dir, run->state.step, &keep);
-    if (st == AE_OK) st = add_files(run, &job);
-    if (st == AE_OK) return ae_saver_start(run->saver, &job);
+    const ae_checkpoint_keep keep = ae_outputs_keep(e);
+    ae_status st = ae_checkpoint_begin(&job, e->config->run.dir, e->state.step, &keep);
+    if (st == AE_OK) st = add_files(e, &job);
+    if (st == AE_OK) return ae_saver_start(e->saver, &job);
     ae_checkpoint_give_up(&job);
     ae_checkpoint_job_free(&job);
     return st;
 }
 
-static ae_status save(ae_run *run) {
+static ae_status save(ae_engine *e) {
     ae_status st = AE_OK;
-    ae_run_state *s = &run->state;
-    if (run->saved_step == s->step) return AE_OK;
-    AE_TRY(ae_saver_wait(run->saver));
-    mark_best(run);
-    AE_TRY(ae_metrics_sync(&run->metrics));
-    AE_TRY(ae_events_sync(&run->events));
-    s->metrics_offset = run->metrics.offset;
-    s->events_offset = run->events.offset;
-    free(s->loader);
-    s->loader = NULL;
-    AE_TRY(ae_loader_position(run->loader, &s->loader));
-    AE_TRY(start_checkpoint(run));
-    run->saved_step = s->step;
+    if (e->saved_step == e->state.step) return AE_OK;
+    AE_TRY(ae_saver_wait(e->saver));
+    mark_best(e);
+    AE_TRY(ae_metrics_sync(&e->metrics));
+    AE_TRY(ae_events_sync(&e->events));
+    e->state.metrics_offset = e->metrics.offset;
+    e->state.events_offset = e->events.offset;
+    AE_TRY(start_checkpoint(e));
+    e->saved_step = e->state.step;
 out:
     return st;
 }
 
 /* RUN/save.now asks for a checkpoint; it goes when there is one. */
-static ae_status save_when_asked(ae_run *run) {
+static ae_status save_when_asked(ae_engine *e) {
     ae_status st = AE_OK;
-    char *path = ae_path_join(run->config->run.dir, "save.now");
+    char *path = ae_path_join(e->config->run.dir, "save.now");
     const bool asked = ae_path_exists(path);
-    if (asked && !run->save_asked) AE_TRY(save(run));
-    run->save_asked = asked && ae_saver_is_busy(run->saver);
-    if (asked && !run->save_asked) {
-        AE_TRY(ae_saver_wait(run->saver));
+    if (asked && !e->save_asked) AE_TRY(save(e));
+    e->save_asked = asked && ae_saver_is_busy(e->saver);
+    if (asked && !e->save_asked) {
+        AE_TRY(ae_saver_wait(e->saver));
         remove(path);
     }
 out:
@@ -123,120 +109,100 @@ out:
 }
 
 /* At the end of a run. */
-static ae_status all_saved(ae_run *run) {
-    ae_status st = ae_saver_wait(run->saver);
-    if (st == AE_OK) mark_best(run);
-    return st == AE_OK ? save_when_asked(run) : st;
+static ae_status all_saved(ae_engine *e) {
+    ae_status st = ae_saver_wait(e->saver);
+    if (st == AE_OK) mark_best(e);
+    return st == AE_OK ? save_when_asked(e) : st;
 }
 
 /* ---- evaluating ---- */
 
-static ae_status measure(ae_run *run, ae_perplexity *r) {
-    ae_pass *pass = NULL;
-    ae_pass_dims n = {.B = run->evaluation.B, .T = run->evaluation.T};
-    ae_status st = ae_pass_new(&pass, &run->model, n, false);
-    if (st == AE_OK) st = ae_perplexity_measure(r, &run->evaluation, &run->model, pass, &stop_asked);
-    ae_pass_delete(pass);
-    return st;
-}
-
-static ae_status evaluate(ae_run *run) {
-    ae_perplexity r;
-    ae_status st = measure(run, &r);
-    if (st == AE_OK) st = ae_report_evaluation(run, &r);
-    if (st == AE_OK) st = ae_sample_write(run, &stop_asked);
+static ae_status evaluate(ae_engine *e) {
+    ae_evaluation r = {0};
+    const ae_objective *o = &e->objective;
+    ae_status st = o->evaluate(o->self, &r);
+    if (st == AE_OK) st = ae_report_evaluation(e, &r);
+    if (st == AE_OK && o->sample) st = o->sample(o->self);
+    ae_numbers_free(&r.numbers);
     return st;
 }
 
 /* The best so far is kept, whether its step has a checkpoint already or gets one now. */
-static ae_status keep_best(ae_run *run) {
-    const ae_run_state *s = &run->state;
-    if (!run->config->train.keep_best || s->best_step != s->step) return AE_OK;
-    ae_status st = save(run);
-    if (st == AE_OK) mark_best(run);
+static ae_status keep_best(ae_engine *e) {
+    const ae_run_state *s = &e->state;
+    if (!e->config->train.keep_best || s->best_step != s->step) return AE_OK;
+    ae_status st = save(e);
+    if (st == AE_OK) mark_best(e);
     return st;
 }
 
 /* ---- steps ---- */
 
-static ae_status write_batch(hid_t file, const char *path, const ae_batch *b) {
-    ae_status st = AE_OK;
-    const int64_t shape[] = {b->B, b->T};
-    AE_TRY(ae_h5_write(file, path, "tokens", H5T_NATIVE_INT32, 2, shape, b->tokens));
-    AE_TRY(ae_h5_write(file, path, "targets", H5T_NATIVE_INT32, 2, shape, b->targets));
-    AE_TRY(ae_h5_write(file, path, "positions", H5T_NATIVE_INT32, 2, shape, b->positions));
-    AE_TRY(ae_h5_write(file, path, "weights", H5T_NATIVE_FLOAT, 2, shape, b->weights));
-out:
-    return st;
-}
-
-/* The batch as it was given to the model; the caller frees *path. */
-static ae_status dump_batch(const ae_run *run, const ae_batch *b, char **path) {
+/* Where the bad piece of work went, for the message; the caller frees *path. */
+static ae_status dump(const ae_engine *e, const void *work, char **path) {
     char name[64];
-    hid_t file = -1;
-    snprintf(name, sizeof name, "bad-batch-step-%lld.h5", (long long)run->state.step);
-    *path = ae_path_join(run->config->run.dir, name);
-    ae_status st = ae_h5_create(&file, *path);
-    if (st != AE_OK) return st;
-    st = write_batch(file, *path, b);
-    ae_status closed = ae_h5_close(file, *path);
-    return st == AE_OK ? closed : st;
+    const ae_objective *o = &e->objective;
+    snprintf(name, sizeof name, "bad-batch-step-%lld.h5", (long long)e->state.step);
+    *path = o->dump ? ae_path_join(e->config->run.dir, name) : NULL;
+    return o->dump ? o->dump(o->self, work, *path) : AE_OK;
 }
 
-static ae_status guard(ae_run *run, const ae_step_result *r, const ae_batch *b) {
-    ae_run_state *s = &run->state;
+static ae_status guard(ae_engine *e, const ae_step_result *r, const void *work) {
+    ae_run_state *s = &e->state;
+    const ae_gradients *g = &e->gradients;
     if (!r->skipped) {
         s->skipped_in_row = 0;
         return AE_OK;
     }
     s->skipped_in_row++;
-    const char *why =
-        b->n_targets == 0 ? "its batch has no counted target" : "its loss or gradient is not finite";
-    ae_warn("step %lld is skipped: %s (loss %g, norm %g)", (long long)s->step, why, r->loss, r->grad_norm);
-    if (s->skipped_in_row < run->config->train.skip_limit) return AE_OK;
+    const char *why = g->empty ? g->empty : "its loss or gradient is not finite";
+    ae_warn("step %lld is skipped: %s (%s %g, norm %g)", (long long)s->step, why, g->numbers.items[0].name,
+            g->numbers.items[0].value, r->grad_norm);
+    if (s->skipped_in_row < e->config->train.skip_limit) return AE_OK;
     char *path = NULL;
-    ae_status st = dump_batch(run, b, &path);
+    ae_status st = dump(e, work, &path);
     if (st == AE_OK)
-        st = AE_FAIL(
-            AE_ERR_GUARD,
-            "training: %lld steps in a row were skipped, the last one (%lld) because %s; its batch is in %s; "
-            "lower optim.lr or look at the data",
-            (long long)s->skipped_in_row, (long long)s->step, why, path);
+        st = AE_FAIL(AE_ERR_GUARD,
+                     "training: %lld steps in a row were skipped, the last one (%lld) because %s; %s%s%s"
+                     "lower optim.lr or look at the data",
+                     (long long)s->skipped_in_row, (long long)s->step, why, path ? "its batch is in " : "",
+                     path ? path : "", path ? "; " : "");
     free(path);
     return st;
 }
 
-/* Where rows carry their state, it is moved on; a step that did not come out finite leaves none. */
-static ae_status train_on(ae_run *run, const ae_batch *batch, ae_step_result *r) {
-    const ae_schedule schedule = ae_train_schedule(run->config);
-    const double lr = ae_schedule_lr(&schedule, run->state.step + 1);
-    const bool carries = run->config->train.carry_state;
-    ae_batch own = *batch;
-    if (carries) own = ae_carry_begin(&run->carry, batch);
-    const double loss = ae_step_gradients_on(&run->model, run->pass, &own, run->plan.micro_rows,
-                                             carries ? &run->carry.rows : NULL, NULL);
-    const ae_status st = run->be.sync(&run->be); /* nothing of such a step goes into the weights */
-    if (st != AE_OK) return st;
-    *r = ae_step_update(&run->optimizer, loss, lr);
-    if (carries) ae_carry_end(&run->carry, !r->skipped || batch->n_targets == 0);
-    return run->be.sync(&run->be);
+static ae_status learn(ae_engine *e, void *work, ae_step_result *r) {
+    ae_status st = AE_OK;
+    const ae_objective *o = &e->objective;
+    const ae_schedule schedule = ae_train_schedule(e->config);
+    const double lr = ae_schedule_lr(&schedule, e->state.step + 1);
+    ae_numbers_clear(&e->gradients.numbers);
+    e->gradients = (ae_gradients){.numbers = e->gradients.numbers};
+    AE_TRY(o->gradients(o->self, work, &e->gradients));
+    AE_TRY(e->be.sync(&e->be)); /* nothing of such a step goes into the weights */
+    *r = ae_step_judge(&e->optimizer, e->gradients.finite, lr); /* ranks sum their gradients before this */
+    ae_step_finish(&e->optimizer, r);
+    if (o->settled) o->settled(o->self, work, !r->skipped);
+    AE_TRY(e->be.sync(&e->be));
+out:
+    return st;
 }
 
-static ae_status one_step(ae_run *run, ae_progress *bar) {
+static ae_status one_step(ae_engine *e, ae_progress *bar) {
     ae_status st = AE_OK;
     char detail[160];
-    const ae_batch *batch;
-    ae_run_state *s = &run->state;
-    double start = ae_now_s();
-    AE_TRY(ae_loader_next(run->loader, &batch));
+    void *work;
+    ae_run_state *s = &e->state;
     ae_step_result r;
-    AE_TRY(train_on(run, batch, &r));
-    double seconds = ae_now_s() - start;
-    s->step++;
-    s->tokens += batch->n_tokens;
-    AE_TRY(ae_report_step(run, &r, batch->n_tokens, seconds));
-    AE_TRY(guard(run, &r, batch));
-    ae_report_detail(detail, sizeof detail, &r, (double)batch->n_tokens / seconds);
+    const double start = ae_now_s();
+    AE_TRY(ae_prefetch_next(e->prefetch, &work));
+    AE_TRY(learn(e, work, &r));
+    const double seconds = ae_now_s() - start;
+    e->facts.step = ++s->step;
+    s->tokens += e->gradients.tokens;
+    AE_TRY(ae_report_step(e, &r, seconds));
+    AE_TRY(guard(e, &r, work));
+    ae_report_detail(detail, sizeof detail, e, &r, seconds);
     ae_progress_show(bar, s->step, detail);
 out:
     return st;
@@ -244,65 +210,65 @@ out:
 
 /* ---- the run ---- */
 
-static bool is_due(const ae_run *run, int64_t every) {
-    int64_t step = run->state.step;
-    return step > 0 && (step == run->config->train.steps || (every > 0 && step % every == 0));
+static bool is_due(const ae_engine *e, int64_t every) {
+    int64_t step = e->state.step;
+    return step > 0 && (step == e->config->train.steps || (every > 0 && step % every == 0));
 }
 
 /* What comes between steps; also first thing after a resume, for an evaluation that the stop prevented. */
-static ae_status between(ae_run *run) {
+static ae_status between(ae_engine *e) {
     ae_status st = AE_OK;
-    const ae_train_keys *t = &run->config->train;
-    AE_TRY(ae_saver_check(run->saver));
-    mark_best(run);
-    if (is_due(run, t->checkpoint_every) || is_due(run, t->keep_every)) AE_TRY(save(run));
-    AE_TRY(save_when_asked(run));
-    bool evaluated = run->state.evaluated_step == run->state.step;
-    if (!stop_asked && run->heldout && !evaluated && is_due(run, t->eval_every)) {
-        AE_TRY(evaluate(run));
-        AE_TRY(keep_best(run));
+    const ae_train_keys *t = &e->config->train;
+    AE_TRY(ae_saver_check(e->saver));
+    mark_best(e);
+    if (is_due(e, t->checkpoint_every) || is_due(e, t->keep_every)) AE_TRY(save(e));
+    AE_TRY(save_when_asked(e));
+    bool evaluated = e->state.evaluated_step == e->state.step;
+    if (!stop_asked && ae_engine_evaluates(e) && !evaluated && is_due(e, t->eval_every)) {
+        AE_TRY(evaluate(e));
+        AE_TRY(keep_best(e));
     }
 out:
     return st;
 }
 
 /* Nothing is left to do. */
-static bool is_finished(const ae_run *run) {
-    const ae_run_state *s = &run->state;
-    return s->step == run->config->train.steps && (!run->heldout || s->evaluated_step == s->step);
+static bool is_finished(const ae_engine *e) {
+    const ae_run_state *s = &e->state;
+    return s->step == e->config->train.steps && (!ae_engine_evaluates(e) || s->evaluated_step == s->step);
 }
 
 /* A stop that came too late to leave anything undone is none. */
-static ae_status stopped(ae_run *run) {
-    ae_status st = save(run);
-    if (st == AE_OK) st = all_saved(run);
-    if (st != AE_OK || is_finished(run)) return st;
+static ae_status stopped(ae_engine *e) {
+    ae_status st = save(e);
+    if (st == AE_OK) st = all_saved(e);
+    if (st != AE_OK || is_finished(e)) return st;
     return AE_FAIL(AE_ERR_INTERRUPTED, "stopped at step %lld of %lld, all saved; the same command goes on",
-                   (long long)run->state.step, (long long)run->config->train.steps);
+                   (long long)e->state.step, (long long)e->config->train.steps);
 }
 
-static ae_status all_steps(ae_run *run, ae_progress *bar) {
+static ae_status all_steps(ae_engine *e, ae_progress *bar) {
     ae_status st = AE_OK;
-    AE_TRY(between(run));
-    while (run->state.step < run->config->train.steps && !stop_asked) {
-        AE_TRY(one_step(run, bar));
-        AE_TRY(between(run));
+    AE_TRY(between(e));
+    while (e->state.step < e->config->train.steps && !stop_asked) {
+        AE_TRY(one_step(e, bar));
+        AE_TRY(between(e));
     }
-    AE_TRY(all_saved(run));
-    AE_TRY(ae_metrics_sync(&run->metrics));
-    AE_TRY(ae_events_sync(&run->events));
+    AE_TRY(all_saved(e));
+    AE_TRY(ae_metrics_sync(&e->metrics));
+    AE_TRY(ae_events_sync(&e->events));
 out:
-    if (st == AE_ERR_INTERRUPTED || (st == AE_OK && stop_asked)) return stopped(run);
+    if (st == AE_ERR_INTERRUPTED || (st == AE_OK && stop_asked)) return stopped(e);
     return st;
 }
 
-ae_status ae_loop_run(ae_run *run) {
+ae_status ae_loop_run(ae_engine *e) {
     ae_stop_actions before;
     ae_progress bar;
     stop_asked = insisted = 0;
     ae_stop_signals_catch(on_signal, SA_RESTART, &before);
-    ae_progress_init(&bar, "train", run->state.step, run->config->train.steps);
-    ae_status st = all_steps(run, &bar);
+    ae_progress_init(&bar, "train", e->state.step, e->config->train.steps);
+    ae_status st = all_steps(e, &bar);
     ae_progress_end(&bar);
     ae_stop_signals_restore(&before);
     return st;

@@ -57,23 +57,23 @@ typedef struct {
     bool evaluates;
 } record;
 
-static bool read_record(record *r, const char *line, size_t n) {
+static bool read_record(record *r, const char *score, const char *line, size_t n) {
     json_t *o = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
     const json_t *step = json_object_get(o, "step");
     const bool is_one = json_is_integer(step);
-    *r = (record){json_integer_value(step), json_object_get(o, "eval_loss") != NULL};
+    *r = (record){json_integer_value(step), json_object_get(o, score) != NULL};
     json_decref(o);
     return is_one;
 }
 
 /* Whether the line that the checkpoint wrote last ends where it says; then so do all before it. */
-static bool ends_at(const char *bytes, size_t n, const ae_metrics_mark *m) {
+static bool ends_at(const char *bytes, size_t n, const char *score, const ae_metrics_mark *m) {
     record r;
     if (m->offset == 0) return m->step == 0;
     if ((uint64_t)m->offset > n || bytes[m->offset - 1] != '\n') return false;
     size_t end = (size_t)m->offset - 1, at = end;
     while (at > 0 && bytes[at - 1] != '\n') at--;
-    return read_record(&r, bytes + at, end - at) && r.step == m->step;
+    return read_record(&r, score, bytes + at, end - at) && r.step == m->step;
 }
 
 static void miss(ae_metrics_gap *g, int64_t first, int64_t last) {
@@ -84,12 +84,13 @@ static void miss(ae_metrics_gap *g, int64_t first, int64_t last) {
 }
 
 /* The longest beginning of whole lines that the run wrote before the checkpoint, no step twice. */
-static void find_beginning(const char *bytes, size_t n, ae_metrics_mark *m, ae_metrics_gap *g) {
+static void find_beginning(const char *bytes, size_t n, const char *score, ae_metrics_mark *m,
+                           ae_metrics_gap *g) {
     int64_t step = 0, evaluated = 0;
     size_t at = 0;
     record r;
     for (const char *end; (end = memchr(bytes + at, '\n', n - at)) != NULL; at = (size_t)(end - bytes) + 1) {
-        g->cuts = !read_record(&r, bytes + at, (size_t)(end - bytes) - at) ||
+        g->cuts = !read_record(&r, score, bytes + at, (size_t)(end - bytes) - at) ||
                   r.step <= (r.evaluates ? evaluated : step);
         if (g->cuts) break;
         if (r.step > (r.evaluates ? m->evaluated_step : m->step)) break;
@@ -101,18 +102,19 @@ static void find_beginning(const char *bytes, size_t n, ae_metrics_mark *m, ae_m
     m->offset = (int64_t)at;
 }
 
-ae_status ae_metrics_find_end(const char *path, ae_metrics_mark *m, ae_metrics_gap *g) {
+ae_status ae_metrics_find_end(const char *path, const char *score, ae_metrics_mark *m, ae_metrics_gap *g) {
     char *bytes = NULL;
     size_t n = 0;
     *g = (ae_metrics_gap){0};
     ae_status st = ae_path_exists(path) ? ae_file_read(path, &bytes, &n) : AE_OK;
     if (st != AE_OK) return st;
-    if (!bytes || !ends_at(bytes, n, m)) find_beginning(bytes ? bytes : "", n, m, g);
+    if (!bytes || !ends_at(bytes, n, score, m)) find_beginning(bytes ? bytes : "", n, score, m, g);
     free(bytes);
     return AE_OK;
 }
 
-ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *offset, json_t **line) {
+ae_status ae_metrics_find_evaluation(const char *path, const char *score, int64_t step, int64_t *offset,
+                                     json_t **line) {
     char *bytes = NULL;
     size_t n = 0, at = (size_t)*offset;
     *line = NULL;
@@ -122,7 +124,7 @@ ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *of
     const char *end = at < n ? memchr(bytes + at, '\n', n - at) : NULL;
     json_t *found =
         end ? json_loadb(bytes + at, (size_t)(end - bytes) - at, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    bool belongs = json_is_number(json_object_get(found, "eval_loss")) &&
+    bool belongs = json_is_number(json_object_get(found, score)) &&
                    json_integer_value(json_object_get(found, "step")) == step;
     if (belongs) {
         *line = json_incref(found);

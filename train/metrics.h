@@ -38,12 +38,14 @@ typedef struct {
     bool cuts; /* a line that is none, or out of order, ended it: others may stand behind */
 } ae_metrics_gap;
 /* The file may have been lost, cut or made anew since: m->offset moves to the end of the last of its first lines that are whole and from
- * before the checkpoint, in order. It stays where the checkpoint's last line ends there; a file that is not there has no lines. */
-ae_status ae_metrics_find_end(const char *path, ae_metrics_mark *m, ae_metrics_gap *g);
+ * before the checkpoint, in order. It stays where the checkpoint's last line ends there; a file that is not there has no lines. A line
+ * with a `score`, "eval_loss", tells an evaluation, others a step. */
+ae_status ae_metrics_find_end(const char *path, const char *score, ae_metrics_mark *m, ae_metrics_gap *g);
 
 /* The evaluation of `step`, where its line stands right behind `offset`: a checkpoint is written before its evaluation, which need
  * not be done twice. *line (the caller releases it) is NULL when there is none; else *offset moves behind it. */
-ae_status ae_metrics_find_evaluation(const char *path, int64_t step, int64_t *offset, json_t **line);
+ae_status ae_metrics_find_evaluation(const char *path, const char *score, int64_t step, int64_t *offset,
+                                     json_t **line);
 
 /* What `metrics` has lost, in one line; nothing where it is whole. */
 void ae_metrics_tell_gap(const char *metrics, const ae_metrics_gap *g);

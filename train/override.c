@@ -8,54 +8,35 @@
 
 /* ---- what is fixed ---- */
 
-typedef enum { GO_ON, BEGIN_ANEW, BEGIN_ANEW_IF_CARRIED } row_effect;
+enum { NAME_BYTES = 96 };
 
+/* A key by its field, or a fact of the objective. */
 typedef struct {
-    const char *name;
-    row_effect rows;
-    bool memory;      /* decides how many rows fit at once */
-    bool is_derived;  /* compared by what it leads to, not as it stands */
-    bool is_final;    /* cannot be overridden */
-    const char *back; /* how to have it as it was; NULL: "set it back" */
+    unsigned marks;   /* 0: it is no fixed key */
+    const char *back; /* NULL: "set it back" */
 } fixed_key;
 
-static const fixed_key fixed[] = {
-    {.name = "run.seed", .rows = BEGIN_ANEW},
-    {.name = "model.init", .is_final = true},
-    {.name = "data.shuffle", .rows = BEGIN_ANEW},
-    {.name = "train.dtype", .memory = true},
-    {.name = "train.row_tokens", .rows = BEGIN_ANEW, .memory = true},
-    {.name = "train.batch_rows", .rows = BEGIN_ANEW_IF_CARRIED, .memory = true},
-    {.name = "train.carry_state", .rows = BEGIN_ANEW, .memory = true},
-    {.name = "optim.lr"},
-    {.name = "optim.schedule"},
-    {.name = "optim.warmup_steps"},
-    {.name = "optim.decay_steps"},
-    {.name = "optim.lr_final_ratio"},
-    {.name = "optim.beta1"},
-    {.name = "optim.beta2"},
-    {.name = "optim.eps"},
-    {.name = "optim.weight_decay"},
-    {.name = "optim.clip_norm"},
-    {.name = "train.steps", .is_derived = true},
-    {.name = "data.train", .is_derived = true, .back = "give it sets of those hashes, in that order"},
-    {.name = "data.tokenizer",
-     .is_derived = true,
-     .back = "prepare the text with tokenizer.model of the checkpoint"},
-};
-
-enum { N_FIXED = sizeof fixed / sizeof *fixed };
-
-const char *ae_fixed_key(size_t i) {
-    for (size_t k = 0; k < N_FIXED; k++)
-        if (!fixed[k].is_derived && i-- == 0) return fixed[k].name;
-    return NULL;
+/* The dotted name of fixed key `i` of the table; NULL where field `i` is free. */
+static const ae_field *fixed_field(const ae_train_config *c, size_t i, char *name, bool *more) {
+    const char *section;
+    const ae_field *f = ae_config_field(&c->table, i, &section);
+    *more = f != NULL;
+    if (!f || !(f->fixed & AE_KEY_FIXED)) return NULL;
+    snprintf(name, NAME_BYTES, "%s.%s", section, f->key);
+    return f;
 }
 
-static const fixed_key *find_key(const char *name) {
-    for (size_t i = 0; i < N_FIXED; i++)
-        if (strcmp(fixed[i].name, name) == 0) return &fixed[i];
-    return NULL;
+static fixed_key find_key(const ae_train_config *c, const ae_fixed_fact *facts, const char *word) {
+    fixed_key k = {0};
+    char name[NAME_BYTES];
+    bool more = true;
+    for (size_t i = 0; more && k.marks == 0; i++) {
+        const ae_field *f = fixed_field(c, i, name, &more);
+        if (f && strcmp(name, word) == 0) k.marks = f->fixed;
+    }
+    for (; facts && facts->name; facts++)
+        if (strcmp(facts->name, word) == 0) k = (fixed_key){k.marks | AE_KEY_FIXED, facts->back};
+    return k;
 }
 
 /* ---- run.override ---- */
@@ -78,30 +59,53 @@ static bool is_listed(const ae_train_config *c, const char *key) {
     return false;
 }
 
-/* "model.width" and the like: why not, rather than what was meant. */
-static ae_status check_word(const char *word) {
-    const char *words[N_FIXED];
-    const fixed_key *key = find_key(word);
-    if (key && !key->is_final) return AE_OK;
-    if (key || strncmp(word, "model.", 6) == 0)
-        return AE_FAIL(AE_ERR_USAGE,
-                       "run.override: %s: a run keeps the shape it was started with; choose another run.dir",
-                       word);
-    for (size_t i = 0; i < N_FIXED; i++) words[i] = fixed[i].name;
-    const char *near = ae_nearest_word(word, words, N_FIXED);
-    return AE_FAIL(AE_ERR_USAGE,
-                   "run.override: %s: expected a key that a run keeps when it goes on, found another%s%s; "
-                   "leave it out",
-                   word, near ? "; did you mean " : "", near ? near : "");
+typedef struct {
+    char names[AE_CONFIG_FIELDS_MAX][NAME_BYTES];
+    const char *words[2 * AE_CONFIG_FIELDS_MAX];
+    size_t n;
+} word_list;
+
+static void list_words(word_list *l, const ae_train_config *c, const ae_fixed_fact *facts) {
+    bool more = true;
+    l->n = 0;
+    for (size_t i = 0; more; i++)
+        if (fixed_field(c, i, l->names[l->n], &more)) {
+            l->words[l->n] = l->names[l->n];
+            l->n++;
+        }
+    for (; facts && facts->name && l->n < 2 * AE_CONFIG_FIELDS_MAX; facts++) l->words[l->n++] = facts->name;
 }
 
-ae_status ae_override_check(const ae_train_config *c) {
+static ae_status unknown_word(const ae_train_config *c, const ae_fixed_fact *facts, const char *word) {
+    word_list *l = malloc(sizeof *l);
+    if (!l) return AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory");
+    list_words(l, c, facts);
+    const char *near = ae_nearest_word(word, l->words, l->n);
+    const ae_status st =
+        AE_FAIL(AE_ERR_USAGE,
+                "run.override: %s: expected a key that a run keeps when it goes on, found another%s%s; "
+                "leave it out",
+                word, near ? "; did you mean " : "", near ? near : "");
+    free(l);
+    return st;
+}
+
+static ae_status check_word(const ae_train_config *c, const ae_fixed_fact *facts, const char *word) {
+    const fixed_key key = find_key(c, facts, word);
+    if (key.marks == 0) return unknown_word(c, facts, word);
+    if (!(key.marks & AE_KEY_FINAL)) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "run.override: %s: a run keeps the shape it was started with; choose another run.dir",
+                   word);
+}
+
+ae_status ae_override_check(const ae_train_config *c, const ae_fixed_fact *facts) {
     size_t n;
     const char *at = c->run.override, *word;
     ae_status st = AE_OK;
     while (st == AE_OK && (word = next_word(&at, &n)) != NULL) {
         char *copy = strndup(word, n);
-        st = copy ? check_word(copy) : AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory");
+        st = copy ? check_word(c, facts, copy) : AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory");
         free(copy);
     }
     return st;
@@ -109,11 +113,16 @@ ae_status ae_override_check(const ae_train_config *c) {
 
 /* ---- what differs ---- */
 
-ae_status ae_overrides_init(ae_overrides *o, const ae_train_config *c, int64_t step, const char *past) {
-    *o = (ae_overrides){.config = c, .step = step};
-    if (past) return ae_json_parse(&o->list, past, strlen(past), "state.json: overrides");
-    o->list = json_array();
-    return o->list ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory");
+ae_status ae_overrides_init(ae_overrides *o, const ae_train_config *c, const ae_fixed_fact *facts,
+                            int64_t step, const char *past) {
+    ae_status st = AE_OK;
+    *o = (ae_overrides){.config = c, .facts = facts, .step = step};
+    if (past)
+        st = ae_json_parse(&o->list, past, strlen(past), "state.json: overrides");
+    else if (!(o->list = json_array()))
+        st = AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory");
+    o->before = json_array_size(o->list);
+    return st;
 }
 
 void ae_overrides_free(ae_overrides *o) {
@@ -126,9 +135,9 @@ static char *text_of(const json_t *value) {
     return text ? text : strdup("nothing");
 }
 
-static ae_status refuse(const char *key, const char *then, const char *now, ae_status refusal) {
-    const fixed_key *k = find_key(key);
-    if (k && !k->is_final)
+static ae_status refuse(const fixed_key *k, const char *key, const char *then, const char *now,
+                        ae_status refusal) {
+    if (k->marks && !(k->marks & AE_KEY_FINAL))
         return AE_FAIL(
             refusal,
             "%s: the run in this folder was started with %s, found %s; %s, choose another run.dir, or go "
@@ -140,38 +149,45 @@ static ae_status refuse(const char *key, const char *then, const char *now, ae_s
                    key, then, now);
 }
 
-static ae_status note(ae_overrides *o, const fixed_key *key, const json_t *then, const json_t *now) {
-    o->new_rows |=
-        key->rows == BEGIN_ANEW || (key->rows == BEGIN_ANEW_IF_CARRIED && o->config->train.carry_state);
-    o->new_memory |= key->memory;
-    json_t *entry = json_pack("{s:I, s:s, s:O?, s:O?}", "step", (json_int_t)o->step, "key", key->name, "from",
-                              then, "to", now);
+static ae_status note(ae_overrides *o, const char *key, const json_t *then, const json_t *now) {
+    json_t *entry =
+        json_pack("{s:I, s:s, s:O?, s:O?}", "step", (json_int_t)o->step, "key", key, "from", then, "to", now);
     if (json_array_append_new(o->list, entry) == 0) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory");
 }
 
 ae_status ae_override_take(ae_overrides *o, const char *key, const json_t *then, const json_t *now,
                            ae_status refusal) {
+    const fixed_key k = find_key(o->config, o->facts, key);
     char *from = text_of(then), *to = text_of(now);
     ae_status st = AE_OK;
     if (!from || !to) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory"));
-    if (!find_key(key) || !is_listed(o->config, key)) AE_TRY(refuse(key, from, to, refusal));
+    if (!k.marks || (k.marks & AE_KEY_FINAL) || !is_listed(o->config, key))
+        AE_TRY(refuse(&k, key, from, to, refusal));
     ae_log("run.override: %s is %s behind step %lld, was %s", key, to, (long long)o->step, from);
-    AE_TRY(note(o, find_key(key), then, now));
+    o->new_work |= (k.marks & AE_KEY_WORK) != 0;
+    o->new_memory |= (k.marks & AE_KEY_MEMORY) != 0;
+    AE_TRY(note(o, key, then, now));
 out:
     free(from);
     free(to);
     return st;
 }
 
-bool ae_override_was_taken(const ae_overrides *o, const char *key) {
-    size_t i;
-    const json_t *entry;
-    json_array_foreach(o->list, i, entry) {
-        const char *taken = json_string_value(json_object_get(entry, "key"));
+static bool is_taken_from(const ae_overrides *o, size_t i, const char *key) {
+    for (; i < json_array_size(o->list); i++) {
+        const char *taken = json_string_value(json_object_get(json_array_get(o->list, i), "key"));
         if (taken && strcmp(taken, key) == 0) return true;
     }
     return false;
+}
+
+bool ae_override_was_taken(const ae_overrides *o, const char *key) {
+    return is_taken_from(o, 0, key);
+}
+
+bool ae_override_is_taken(const ae_overrides *o, const char *key) {
+    return is_taken_from(o, o->before, key);
 }
 
 ae_status ae_overrides_json(const ae_overrides *o, char **json) {

@@ -2,28 +2,31 @@
 
 #include "core/log.h"
 #include "core/machine.h"
-#include "data/loader.h"
 #include "eval/generate.h"
 #include "model/pass.h"
 #include "train/carry.h"
 #include "train/checkpoint.h"
+#include "train/prefetch.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { LOADER_BATCHES = 4, BATCH_ENTRY_BYTES = 4 * sizeof(int32_t), FEWEST_ROW_TOKENS = 64 };
+enum { BATCH_ENTRY_BYTES = 4 * sizeof(int32_t), FEWEST_ROW_TOKENS = 64 };
 
 /* Room for what no table holds. */
 static const double UNCOUNTED_SHARE = 0.02;
 /* Packing buffers of the products and the stack, for each thread; measured. */
 static const size_t THREAD_BYTES = (size_t)10 << 20;
 
-size_t ae_plan_available(double memory_gb, bool *limited) {
+void ae_plan_limit(ae_plan_request *r, const char *key, double memory_gb) {
     const size_t there = ae_memory_available_bytes(), taken = ae_rss_bytes();
     const double wanted = 1e9 * memory_gb;
-    *limited = wanted > 0 && wanted < (double)(there + taken);
-    if (!*limited) return there;
-    return wanted > (double)taken ? (size_t)wanted - taken : 0;
+    const bool limited = wanted > 0 && wanted < (double)(there + taken);
+    r->program_bytes = taken;
+    r->limit = limited ? key : NULL;
+    r->available_bytes = there;
+    if (limited) r->available_bytes = wanted > (double)taken ? (size_t)wanted - taken : 0;
 }
 
 /* ---- sizes ---- */
@@ -91,7 +94,7 @@ static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t
     p->evaluation_rows = ae_min(micro_rows, ae_max(1, AE_PLAN_EVALUATION_TOKENS / r->row_tokens));
     p->evaluation_rows = ae_min(p->evaluation_rows, (ptrdiff_t)r->heldout_rows);
     p->evaluation_bytes = evaluation_bytes(r, p->evaluation_rows);
-    p->loader_bytes = (size_t)(r->batch_rows * r->row_tokens) * LOADER_BATCHES * BATCH_ENTRY_BYTES;
+    p->loader_bytes = (size_t)(r->batch_rows * r->row_tokens) * AE_PREFETCH_PIECES * BATCH_ENTRY_BYTES;
     p->carry_bytes = r->carry ? ae_carry_bytes(r->be, r->model, r->batch_rows, r->row_tokens) : 0;
     size_t threads = THREAD_BYTES * (size_t)r->be->threads;
     size_t more = threads + p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes +
@@ -228,4 +231,18 @@ void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out) {
     if (p->evaluation_bytes > 0) row(out, "evaluating", p->evaluation_bytes, "for a while");
     row(out, "saving", p->checkpoint_bytes, "for a while");
     row(out, "peak", p->peak_bytes, "");
+}
+
+void ae_plan_tell(const ae_plan *p, const ae_plan_request *r) {
+    char *table = NULL, *rest = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&table, &n);
+    if (!out) return;
+    ae_plan_print(p, r, out);
+    if (fclose(out) == 0) {
+        ae_log("memory:");
+        for (char *line = strtok_r(table, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+            ae_log("%s", line);
+    }
+    free(table);
 }

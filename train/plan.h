@@ -49,10 +49,13 @@ enum { AE_PLAN_MICRO_TOKENS = 16384, AE_PLAN_EVALUATION_TOKENS = 4096 };
  * little of the rest, in the order above, as fits. AE_ERR_RESOURCE, naming what would fit, when nothing does. */
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r);
 
-/* Bytes for what is to come when the whole program may take `memory_gb` (0: as much as there is), and whether that is less than there is. */
-size_t ae_plan_available(double memory_gb, bool *limited);
+/* Fills in what is resident now, and what is left when the whole program may take `memory_gb` (0: as much as there is), which `key`
+ * says. */
+void ae_plan_limit(ae_plan_request *r, const char *key, double memory_gb);
 
 /* The table, aligned. */
 void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out);
+/* The same, as lines of the log. */
+void ae_plan_tell(const ae_plan *p, const ae_plan_request *r);
 
 #endif

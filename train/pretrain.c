@@ -1,11 +1,17 @@
 #include "train/pretrain.h"
 
-#include "core/clock.h"
 #include "core/file.h"
+#include "core/h5.h"
+#include "core/json.h"
 #include "core/log.h"
-#include "train/loop.h"
+#include "model/views.h"
+#include "train/engine.h"
 #include "train/report.h"
-#include "train/run.h"
+#include "train/samples.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 const ae_checkpoint_name ae_pretrain_files[] = {{"weights.h5", false},
                                                 {"model.json", false},
@@ -13,45 +19,421 @@ const ae_checkpoint_name ae_pretrain_files[] = {{"weights.h5", false},
                                                 {"carry.h5", true},
                                                 {NULL, false}};
 
-static void tell_start(const ae_run *run) {
-    const ae_train_config *c = run->config;
-    if (run->checkpoint && run->state.step == c->train.steps) {
-        ae_log("run: %s has done all of its %lld steps; a larger train.steps goes on where the schedule "
-               "allows it",
-               c->run.dir, (long long)c->train.steps);
-    } else if (run->checkpoint) {
-        ae_log("run: %s goes on after step %lld of %lld", c->run.dir, (long long)run->state.step,
-               (long long)c->train.steps);
-    } else {
-        ae_log("run: %s%s", c->run.dir,
-               run->kind == AE_RUN_RESTART ? " has no complete checkpoint and starts from the beginning"
-                                           : "");
-    }
+static const ae_fixed_fact facts[] = {
+    {"data.train", "give it sets of those hashes, in that order"},
+    {"data.tokenizer", "prepare the text with tokenizer.model of the checkpoint"},
+    {NULL, NULL}};
+
+int64_t ae_pretrain_step_tokens(const ae_train_config *c) {
+    return c->train.batch_rows * c->train.row_tokens;
 }
 
-/* Before anything is read or told. */
-static ae_status check_place(const char *dir) {
-    const ae_status st = ae_folder_check(dir);
-    if (st != AE_OK) ae_fail_prefix("run.dir");
+/* ---- inputs ---- */
+
+static ae_status open_inputs(void *self, const ae_run_facts *run) {
+    ae_pretraining *p = self;
+    p->run = run;
+    return ae_inputs_open_data(&p->inputs, run->config);
+}
+
+/* A plan alone need not read the sets for their hashes. */
+static ae_status begin(void *self) {
+    ae_pretraining *p = self;
+    const ae_status st = p->run->writes ? ae_inputs_facts(&p->inputs, &p->facts) : AE_OK;
+    return st == AE_OK ? ae_inputs_begin(&p->inputs, p->run->config) : st;
+}
+
+/* ---- a run that goes on ---- */
+
+static ae_status read_keys(ae_pretraining *p, const json_t *state, const char *path) {
+    ae_status st = AE_OK;
+    const json_t *rows = json_object_get(state, "loader"), *data = json_object_get(state, "data");
+    AE_TRY(ae_json_int(state, "micro_rows", path, &p->micro_rows));
+    AE_TRY(ae_json_int(state, "recompute_blocks", path, &p->recompute_blocks));
+    if (p->micro_rows < 0 || p->recompute_blocks < 0)
+        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %s: expected 0 or more, found %lld", path,
+                       p->micro_rows < 0 ? "micro_rows" : "recompute_blocks",
+                       (long long)ae_min(p->micro_rows, p->recompute_blocks)));
+    if (!json_is_object(rows) || !json_is_object(data))
+        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %s: expected an object, found none", path,
+                       json_is_object(rows) ? "data" : "loader"));
+    p->position = json_dumps(rows, JSON_COMPACT);
+    if (!p->position) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path));
+out:
     return st;
+}
+
+/* Where the rows themselves are others, every set begins anew. */
+static ae_status take_overrides(ae_pretraining *p, const ae_overrides *o) {
+    const bool carries = p->run->config->train.carry_state;
+    if (o->new_memory) p->micro_rows = 0;
+    p->new_rows = o->new_work || (carries && ae_override_is_taken(o, "train.batch_rows"));
+    if (!p->new_rows) return AE_OK;
+    free(p->position);
+    return ae_row_source_beginning(&p->inputs.data, &p->position);
+}
+
+static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
+    ae_pretraining *p = self;
+    ae_status st = AE_OK;
+    char *path = ae_path_join(p->run->checkpoint, "state.json");
+    AE_TRY(read_keys(p, state, path));
+    AE_TRY(
+        ae_inputs_resume(&p->inputs, p->run->config, p->run->checkpoint, json_object_get(state, "data"), o));
+    AE_TRY(ae_inputs_facts(&p->inputs, &p->facts));
+    AE_TRY(take_overrides(p, o));
+out:
+    free(path);
+    return st;
+}
+
+/* ---- the plan ---- */
+
+/* A resumed run keeps the micro-batch it had: the order of its sums depends on it. */
+static ptrdiff_t wanted_micro_rows(const ae_pretraining *p) {
+    const int64_t asked = p->run->config->train.micro_rows, before = p->micro_rows;
+    if (asked == 0) return (ptrdiff_t)before;
+    if (before != 0 && asked != before)
+        ae_warn("train.micro_rows: %lld, and %lld up to here: the same to rounding, not to the bit",
+                (long long)asked, (long long)before);
+    return (ptrdiff_t)asked;
+}
+
+/* A state is the last `window` keys: without a window it would be all of them. */
+static ae_status check_carry(const ae_pretraining *p) {
+    const ae_model_config *c = &p->inputs.shape;
+    if (!p->run->config->train.carry_state || !ae_model_attends(c) || c->W > 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "train.carry_state: expected an attention window, found %s; set model.window or leave "
+                   "out train.carry_state",
+                   c->W < 0 ? "none" : "one of 0");
+}
+
+static int64_t heldout_rows(const ae_pretraining *p) {
+    const ae_token_set *set = p->inputs.heldout;
+    if (!set) return 0;
+    return ae_max(1, ae_rows_in_set(ae_token_set_tokens(set), (ptrdiff_t)p->run->config->train.row_tokens));
+}
+
+static ae_status make_plan(void *self) {
+    ae_pretraining *p = self;
+    const ae_train_config *c = p->run->config;
+    const ae_train_keys *t = &c->train;
+    const ae_model_config *shape = &p->inputs.shape;
+    ae_status st = check_carry(p);
+    if (st != AE_OK) return st;
+    p->request = (ae_plan_request){
+        .be = p->run->be,
+        .model = shape,
+        .row_tokens = (ptrdiff_t)t->row_tokens,
+        .batch_rows = (ptrdiff_t)t->batch_rows,
+        .micro_rows = wanted_micro_rows(p),
+        .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute, shape->blocks),
+        .recompute_mlps = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute_mlps, shape->blocks),
+        .heldout_rows = heldout_rows(p),
+        .sample_tokens = p->inputs.heldout ? ae_sample_prompt_tokens(c, p->inputs.tokenizer) : 0,
+        .carry = t->carry_state,
+    };
+    ae_plan_limit(&p->request, "train.memory_gb", t->memory_gb);
+    st = ae_plan_make(&p->plan, &p->request);
+    p->run->be->pack_at_use = p->plan.pack_at_use;
+    p->micro_rows = p->plan.micro_rows;
+    p->recompute_blocks = p->plan.recompute_blocks;
+    return st;
+}
+
+/* ---- what is told before the first step ---- */
+
+static void tell_model(const ae_pretraining *p) {
+    const ae_model_config *c = &p->inputs.shape;
+    char count[32];
+    ptrdiff_t attention = 0;
+    for (ptrdiff_t i = 0; i < c->blocks; i++) attention += c->pattern[i] == AE_ATTENTION;
+    ae_format_count(count, sizeof count, (double)p->plan.parameters);
+    ae_log("model: %s parameters; width %td, %td recurrent and %td attention blocks, vocabulary %td", count,
+           c->D, c->blocks - attention, attention, c->V);
+}
+
+static void tell_data(const ae_pretraining *p) {
+    const ae_train_config *c = p->run->config;
+    const ae_mixture *data = &p->inputs.data;
+    char count[32], heldout[32];
+    double tokens = 0, step = (double)ae_pretrain_step_tokens(c);
+    for (size_t i = 0; i < data->n_sets; i++) tokens += (double)ae_token_set_tokens(data->sets[i]);
+    ae_format_count(count, sizeof count, tokens);
+    ae_format_count(heldout, sizeof heldout,
+                    p->inputs.heldout ? (double)ae_token_set_tokens(p->inputs.heldout) : 0);
+    ae_log("data: %s tokens in %zu %s, %s held out; %lld steps of %lld tokens are %.3g epochs", count,
+           data->n_sets, data->n_sets == 1 ? "set" : "sets", heldout, (long long)c->train.steps,
+           (long long)ae_pretrain_step_tokens(c), (double)c->train.steps * step / tokens);
+}
+
+static void report(const void *self) {
+    const ae_pretraining *p = self;
+    tell_model(p);
+    ae_report_machine(p->run->be);
+    tell_data(p);
+    ae_plan_tell(&p->plan, &p->request);
+}
+
+/* ---- memory and weights ---- */
+
+static ae_status make_model(ae_pretraining *p) {
+    ae_status st = AE_OK;
+    const ae_pass_dims n = {.B = p->plan.micro_rows,
+                            .T = (ptrdiff_t)p->run->config->train.row_tokens,
+                            .recompute_blocks = p->plan.recompute_blocks,
+                            .recompute_mlps = p->plan.recompute_mlps};
+    AE_TRY(ae_model_init(&p->model, p->run->be, &p->inputs.shape, true));
+    AE_TRY(ae_pass_new(&p->pass, &p->model, n, true));
+    AE_TRY(p->inputs.source.tensors ? ae_model_load(&p->model, p->inputs.source.tensors)
+                                    : ae_model_set_initial(&p->model, p->run->seed));
+out:
+    return st;
+}
+
+static ae_status make_carry(ae_pretraining *p) {
+    ae_status st = AE_OK;
+    char *path = NULL;
+    const ae_train_keys *t = &p->run->config->train;
+    if (!t->carry_state) return AE_OK;
+    AE_TRY(ae_carry_init(&p->carry, &p->model, (ptrdiff_t)t->batch_rows, (ptrdiff_t)t->row_tokens));
+    if (!p->run->checkpoint || p->new_rows) return AE_OK;
+    path = ae_path_join(p->run->checkpoint, "carry.h5");
+    AE_TRY(ae_carry_load(&p->carry, path));
+out:
+    free(path);
+    return st;
+}
+
+static ae_status open_rows(ae_pretraining *p) {
+    ae_status st = AE_OK;
+    const ae_train_config *c = p->run->config;
+    const ae_row_options o = {.rows = (ptrdiff_t)c->train.batch_rows,
+                              .row_tokens = (ptrdiff_t)c->train.row_tokens,
+                              .seed = p->run->seed,
+                              .shuffle = c->data.shuffle};
+    AE_TRY(c->train.carry_state ? ae_row_source_streams(&p->rows, &p->inputs.data, &o)
+                                : ae_row_source_sets(&p->rows, &p->inputs.data, &o));
+    AE_TRY(p->rows.begin(p->rows.self, p->run->step + 1, p->position));
+    if (!p->position) AE_TRY(p->rows.position(p->rows.self, &p->position));
+out:
+    return st;
+}
+
+static ae_status start(void *self) {
+    ae_pretraining *p = self;
+    ae_status st = AE_OK;
+    const ae_train_keys *t = &p->run->config->train;
+    AE_TRY(make_model(p));
+    AE_TRY(make_carry(p));
+    if (p->inputs.heldout)
+        AE_TRY(ae_perplexity_prepare(&p->evaluation, p->inputs.heldout, p->plan.evaluation_rows,
+                                     (ptrdiff_t)t->row_tokens));
+    if (t->carry_state) ae_perplexity_carry(&p->evaluation);
+    AE_TRY(open_rows(p));
+out:
+    return st;
+}
+
+static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
+    return ae_step_optim_params(&((ae_pretraining *)self)->model, params, n);
+}
+
+/* ---- steps: rows of a global batch, and where they end ---- */
+
+typedef struct {
+    ae_batch batch;
+    char *position; /* of the rows behind it, JSON */
+} work;
+
+static void free_work(void *self, void *piece) {
+    work *w = piece;
+    (void)self;
+    if (!w) return;
+    ae_batch_free(&w->batch);
+    free(w->position);
+    free(w);
+}
+
+static ae_status new_work(void *self, void **piece) {
+    const ae_train_keys *t = &((ae_pretraining *)self)->run->config->train;
+    work *w = calloc(1, sizeof *w);
+    *piece = w;
+    if (!w) return AE_FAIL(AE_ERR_RESOURCE, "loader: out of memory");
+    return ae_batch_init(&w->batch, (ptrdiff_t)t->batch_rows, (ptrdiff_t)t->row_tokens);
+}
+
+static ae_status next(void *self, void *piece) {
+    const ae_pretraining *p = self;
+    work *w = piece;
+    w->batch.n_tokens = w->batch.n_targets = 0;
+    free(w->position);
+    w->position = NULL;
+    const ae_status st = p->rows.fill(p->rows.self, &w->batch);
+    return st == AE_OK ? p->rows.position(p->rows.self, &w->position) : st;
+}
+
+/* The work's end becomes the run's: a checkpoint after this step goes on from there. */
+static ae_status take_position(ae_pretraining *p, const work *w) {
+    return ae_run_state_set(&p->position, w->position);
+}
+
+/* Where rows carry their state, it is moved on. */
+static ae_status gradients(void *self, void *piece, ae_gradients *g) {
+    ae_pretraining *p = self;
+    work *w = piece;
+    const bool carries = p->run->config->train.carry_state;
+    const ae_batch own = carries ? ae_carry_begin(&p->carry, &w->batch) : w->batch;
+    const double loss = ae_step_gradients_on(&p->model, p->pass, &own, p->plan.micro_rows,
+                                             carries ? &p->carry.rows : NULL, NULL);
+    ae_numbers_add(&g->numbers, "loss", loss);
+    g->finite = isfinite(loss);
+    g->empty = w->batch.n_targets == 0 ? "its batch has no counted target" : NULL;
+    g->tokens = w->batch.n_tokens;
+    g->flops = p->plan.flops_per_token * (double)w->batch.n_tokens;
+    return take_position(p, w);
+}
+
+/* A step that did not come out finite leaves no state to carry. */
+static void settled(void *self, void *piece, bool counted) {
+    ae_pretraining *p = self;
+    const work *w = piece;
+    if (p->run->config->train.carry_state) ae_carry_end(&p->carry, counted || w->batch.n_targets == 0);
+}
+
+static ae_status write_batch(hid_t file, const char *path, const ae_batch *b) {
+    ae_status st = AE_OK;
+    const int64_t shape[] = {b->B, b->T};
+    AE_TRY(ae_h5_write(file, path, "tokens", H5T_NATIVE_INT32, 2, shape, b->tokens));
+    AE_TRY(ae_h5_write(file, path, "targets", H5T_NATIVE_INT32, 2, shape, b->targets));
+    AE_TRY(ae_h5_write(file, path, "positions", H5T_NATIVE_INT32, 2, shape, b->positions));
+    AE_TRY(ae_h5_write(file, path, "weights", H5T_NATIVE_FLOAT, 2, shape, b->weights));
+out:
+    return st;
+}
+
+/* The batch as it was given to the model. */
+static ae_status dump(void *self, const void *piece, const char *path) {
+    hid_t file = -1;
+    (void)self;
+    ae_status st = ae_h5_create(&file, path);
+    if (st != AE_OK) return st;
+    st = write_batch(file, path, &((const work *)piece)->batch);
+    const ae_status closed = ae_h5_close(file, path);
+    return st == AE_OK ? closed : st;
+}
+
+/* ---- between steps ---- */
+
+static bool evaluates(const void *self) {
+    return ((const ae_pretraining *)self)->inputs.heldout != NULL;
+}
+
+static ae_status measure(ae_pretraining *p, ae_perplexity *r) {
+    ae_pass *pass = NULL;
+    const ae_pass_dims n = {.B = p->evaluation.B, .T = p->evaluation.T};
+    ae_status st = ae_pass_new(&pass, &p->model, n, false);
+    if (st == AE_OK) st = ae_perplexity_measure(r, &p->evaluation, &p->model, pass, p->run->stop);
+    ae_pass_delete(pass);
+    return st;
+}
+
+static ae_status evaluate(void *self, ae_evaluation *e) {
+    ae_perplexity r;
+    char bits[48] = "";
+    const ae_status st = measure(self, &r);
+    if (st != AE_OK) return st;
+    ae_numbers_add(&e->numbers, "eval_loss", r.loss);
+    ae_numbers_add(&e->numbers, "bits_per_byte", r.bits_per_byte);
+    if (isfinite(r.bits_per_byte)) snprintf(bits, sizeof bits, ", %.4f bits per byte", r.bits_per_byte);
+    snprintf(e->told, sizeof e->told, "held-out loss %.4f%s", r.loss, bits);
+    return AE_OK;
+}
+
+static ae_status sample(void *self) {
+    const ae_pretraining *p = self;
+    return ae_sample_write(p->run, &p->model, p->inputs.tokenizer);
+}
+
+static ae_status write_weights(void *model, const char *path) {
+    return ae_model_save(model, path);
+}
+
+static ae_status write_carry(void *carry, const char *path) {
+    return ae_carry_save(carry, path);
+}
+
+static ae_status save(void *self, ae_checkpoint_job *job) {
+    ae_pretraining *p = self;
+    ae_status st = AE_OK;
+    char *shape = NULL;
+    size_t n = 0;
+    const void *tokenizer = p->inputs.tokenizer ? ae_tokenizer_bytes(p->inputs.tokenizer, &n) : NULL;
+    AE_TRY(ae_checkpoint_add_later(job, "weights.h5", write_weights, &p->model));
+    AE_TRY(ae_model_config_to_json(&p->inputs.shape, &shape));
+    AE_TRY(ae_checkpoint_add_bytes(job, "model.json", shape, strlen(shape)));
+    if (tokenizer) AE_TRY(ae_checkpoint_add_bytes(job, "tokenizer.model", tokenizer, n));
+    if (p->run->config->train.carry_state) AE_TRY(ae_checkpoint_add(job, "carry.h5", write_carry, &p->carry));
+out:
+    free(shape);
+    return st;
+}
+
+static ae_status keys(void *self, json_t *state) {
+    const ae_pretraining *p = self;
+    json_t *rows = p->position ? json_loads(p->position, 0, NULL) : json_null();
+    json_t *own =
+        json_pack("{s:I, s:I, s:o, s:O}", "micro_rows", (json_int_t)p->micro_rows, "recompute_blocks",
+                  (json_int_t)p->recompute_blocks, "loader", rows, "data", p->facts);
+    const bool whole = own && json_object_update(state, own) == 0;
+    json_decref(own);
+    return whole ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "state of the run: out of memory");
+}
+
+/* ---- the value ---- */
+
+static void close_all(void *self) {
+    ae_pretraining *p = self;
+    ae_row_source_free(&p->rows);
+    ae_carry_free(&p->carry);
+    ae_pass_delete(p->pass);
+    ae_model_free(&p->model);
+    ae_inputs_close(&p->inputs);
+    json_decref(p->facts);
+    free(p->position);
+    *p = (ae_pretraining){0};
+}
+
+ae_objective ae_pretraining_objective(ae_pretraining *p) {
+    return (ae_objective){.self = p,
+                          .files = ae_pretrain_files,
+                          .facts = facts,
+                          .score = "eval_loss",
+                          .open = open_inputs,
+                          .begin = begin,
+                          .resume = resume,
+                          .plan = make_plan,
+                          .report = report,
+                          .start = start,
+                          .parameters = parameters,
+                          .new_work = new_work,
+                          .next = next,
+                          .free_work = free_work,
+                          .gradients = gradients,
+                          .settled = settled,
+                          .dump = dump,
+                          .evaluates = evaluates,
+                          .evaluate = evaluate,
+                          .sample = sample,
+                          .save = save,
+                          .keys = keys,
+                          .close = close_all};
 }
 
 ae_status ae_pretrain(const ae_train_config *config, bool dry_run) {
-    ae_status st = AE_OK;
-    ae_run run = {0};
-    const double began = ae_now_s();
-    AE_TRY(ae_train_config_check(config, true));
-    AE_TRY(check_place(config->run.dir));
-    if (!dry_run) AE_TRY(ae_run_lock(&run, config));
-    AE_TRY(ae_run_open(&run, config, true));
-    tell_start(&run);
-    ae_report_plan(&run);
-    if (!dry_run) {
-        AE_TRY(ae_run_start(&run));
-        ae_log("ready after %.2f s", ae_now_s() - began);
-        AE_TRY(ae_loop_run(&run));
-    }
-out:
-    ae_run_close(&run);
-    return st;
+    ae_pretraining p = {0};
+    const ae_objective objective = ae_pretraining_objective(&p);
+    const ae_status st = ae_train_config_check(config, true);
+    return st == AE_OK ? ae_engine_train(config, &objective, dry_run) : st;
 }

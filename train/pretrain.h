@@ -1,13 +1,38 @@
 #ifndef AE_TRAIN_PRETRAIN_H
 #define AE_TRAIN_PRETRAIN_H
-#include "train/checkpoint.h"
-#include "train/config.h"
+#include "eval/perplexity.h"
+#include "model/pass.h"
+#include "train/carry.h"
+#include "train/inputs.h"
+#include "train/objective.h"
+#include "train/plan.h"
 
-#include <stdbool.h>
+/* Pretraining: the next token of the rows of token sets (docs/interfaces.md, "Rows"), the first objective of the engine. */
 
 /* Trains on token sets as the configuration says; goes on with a run that is in run.dir already, bit for bit as if it had never
  * stopped. `dry_run`: checks everything, tells the plan, writes nothing. */
 ae_status ae_pretrain(const ae_train_config *config, bool dry_run);
+
+/* What pretraining holds, in the order in which it comes to life. Zeroed at first. */
+typedef struct {
+    const ae_run_facts *run; /* borrowed */
+    ae_inputs inputs;
+    json_t *facts;  /* of the inputs: state.json's "data" */
+    char *position; /* of the rows after the last step, JSON; NULL: a fresh run that has not started */
+    bool new_rows; /* the run goes on, but not with its rows, and so without its carried state (override.h) */
+    int64_t micro_rows, recompute_blocks; /* what the plan chose: bits depend on the first */
+    ae_plan_request request;
+    ae_plan plan;
+
+    ae_model model;
+    ae_pass *pass;
+    ae_carry carry; /* where train.carry_state */
+    ae_row_source rows;
+    ae_perplexity_plan evaluation;
+} ae_pretraining;
+
+/* The value for the engine over such a context. */
+ae_objective ae_pretraining_objective(ae_pretraining *p);
 
 /* What it adds to a checkpoint:
  *
@@ -16,7 +41,10 @@ ae_status ae_pretrain(const ae_train_config *config, bool dry_run);
  *   tokenizer.model   when the token set or model.init carries one
  *   carry.h5          where rows carry their state: what the next step's rows go on from
  *
- * and to state.json: loader (position), data (hashes of the token sets), micro_rows, recompute_blocks. */
+ * and to state.json: micro_rows, recompute_blocks, loader (position of the rows), data (hashes of the token sets, phases). */
 extern const ae_checkpoint_name ae_pretrain_files[];
+
+/* Tokens of a global step, padding included. */
+int64_t ae_pretrain_step_tokens(const ae_train_config *c);
 
 #endif

@@ -7,20 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-void ae_run_state_evaluated(ae_run_state *s, double loss) {
+void ae_run_state_evaluated(ae_run_state *s, double score, bool higher) {
     s->evaluated_step = s->step;
-    if (!isfinite(loss) || (s->best_step != 0 && loss >= s->best_loss)) return;
+    if (!isfinite(score)) return;
+    if (s->best_step != 0 && (higher ? score <= s->best_score : score >= s->best_score)) return;
     s->best_step = s->step;
-    s->best_loss = loss;
+    s->best_score = score;
 }
 
 void ae_run_state_free(ae_run_state *s) {
+    free(s->score);
     free(s->events_name);
     free(s->kernels);
-    free(s->loader);
-    free(s->data);
     free(s->config);
     free(s->overrides);
+    json_decref(s->own);
     *s = (ae_run_state){0};
 }
 
@@ -32,37 +33,64 @@ ae_status ae_run_state_set(char **text, const char *value) {
     return AE_OK;
 }
 
+/* ---- writing ---- */
+
+/* The file's keys in this order, and behind them what else an objective adds. */
+static const char *const in_order[] = {
+    "step",   "tokens",        "skipped_in_row", "evaluated_step",   "best", "metrics_offset",
+    "events", "events_offset", "micro_rows",     "recompute_blocks", "rng",  "kernels",
+    "loader", "data",          "config",         "overrides"};
+enum { N_ORDERED = sizeof in_order / sizeof *in_order };
+
 /* Embedded JSON stays an object in the file, so that people can read it. */
-static json_t *parsed(const char *text) {
-    return text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null();
+static json_t *parsed(const char *text, json_t *otherwise) {
+    return text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_incref(otherwise);
 }
 
-static json_t *parsed_list(const char *text) {
-    return text ? json_loads(text, 0, NULL) : json_array();
+static json_t *best_of(const ae_run_state *s) {
+    json_t *best = json_pack("{s:I}", "step", (json_int_t)s->best_step);
+    json_object_set_new(best, s->score ? s->score : "eval_loss", ae_json_number(s->best_score));
+    return best;
 }
 
+/* The engine's keys. */
 static json_t *to_json(const ae_run_state *s) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:{s:I, s:o}, s:I, s:s?, s:I, s:I, s:I, s:{s:I, s:s}, s:s?, s:o, "
-                     "s:o, s:o, s:o}", //
-                     "step", (json_int_t)s->step, "tokens", (json_int_t)s->tokens, "skipped_in_row",
-                     (json_int_t)s->skipped_in_row, "evaluated_step", (json_int_t)s->evaluated_step, "best",
-                     "step", (json_int_t)s->best_step, "eval_loss", ae_json_number(s->best_loss),
-                     "metrics_offset", (json_int_t)s->metrics_offset, "events", s->events_name,
-                     "events_offset", (json_int_t)s->events_offset, "micro_rows", (json_int_t)s->micro_rows,
-                     "recompute_blocks", (json_int_t)s->recompute_blocks, "rng", "seed", (json_int_t)s->seed,
-                     "kind", "philox4x32-10", "kernels", s->kernels, "loader", parsed(s->loader), "data",
-                     parsed(s->data), "config", parsed(s->config), "overrides", parsed_list(s->overrides));
+    json_t *nothing = json_null(), *list = json_array();
+    json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:I, s:s?, s:I, s:{s:I, s:s}, s:s?, s:o, s:o}", //
+                             "step", (json_int_t)s->step, "tokens", (json_int_t)s->tokens, "skipped_in_row",
+                             (json_int_t)s->skipped_in_row, "evaluated_step", (json_int_t)s->evaluated_step,
+                             "best", best_of(s), "metrics_offset", (json_int_t)s->metrics_offset, "events",
+                             s->events_name, "events_offset", (json_int_t)s->events_offset, "rng", "seed",
+                             (json_int_t)s->seed, "kind", "philox4x32-10", "kernels", s->kernels, "config",
+                             parsed(s->config, nothing), "overrides", parsed(s->overrides, list));
+    json_decref(list);
+    return root;
+}
+
+/* One object of both objects' keys. */
+static json_t *in_their_order(const json_t *engine, const json_t *own) {
+    json_t *all = json_object();
+    for (size_t i = 0; i < N_ORDERED; i++) {
+        json_t *value = json_object_get(engine, in_order[i]);
+        if (!value) value = json_object_get(own, in_order[i]);
+        if (value) json_object_set(all, in_order[i], value);
+    }
+    json_object_update_missing(all, (json_t *)own);
+    return all;
 }
 
 ae_status ae_run_state_write(const ae_run_state *s, const char *path) {
-    json_t *root = to_json(s);
+    json_t *engine = to_json(s), *root = engine ? in_their_order(engine, s->own) : NULL;
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(engine);
     json_decref(root);
     if (!text) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     ae_status st = ae_file_write(path, text, strlen(text));
     free(text);
     return st;
 }
+
+/* ---- reading ---- */
 
 static ae_status take_text(const json_t *root, const char *key, const char *path, char **out) {
     const json_t *v = json_object_get(root, key);
@@ -96,9 +124,7 @@ static ae_status take_numbers(ae_run_state *s, const json_t *root, const char *p
                    {"skipped_in_row", &s->skipped_in_row},
                    {"evaluated_step", &s->evaluated_step},
                    {"metrics_offset", &s->metrics_offset},
-                   {"events_offset", &s->events_offset},
-                   {"micro_rows", &s->micro_rows},
-                   {"recompute_blocks", &s->recompute_blocks}};
+                   {"events_offset", &s->events_offset}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         ae_status st = ae_json_int(root, numbers[i].key, path, numbers[i].to);
         if (st == AE_OK && *numbers[i].to < 0)
@@ -109,21 +135,44 @@ static ae_status take_numbers(ae_run_state *s, const json_t *root, const char *p
     return AE_OK;
 }
 
+/* {"step": 12, "eval_loss": 3.2}: the number beside the step is the one that decides. */
+static ae_status take_best(ae_run_state *s, json_t *best, const char *path) {
+    ae_status st = ae_json_opt_int(best, "step", path, &s->best_step);
+    const char *key;
+    json_t *value;
+    if (st != AE_OK) return st;
+    json_object_foreach(best, key, value) {
+        if (strcmp(key, "step") == 0) continue;
+        AE_TRY(ae_json_opt_real(best, key, path, &s->best_score));
+        AE_TRY(ae_run_state_set(&s->score, key));
+    }
+out:
+    return st;
+}
+
+/* What is not the engine's. */
+static ae_status take_own(ae_run_state *s, const json_t *root, const char *path) {
+    static const char *const engine[] = {"step", "tokens",         "skipped_in_row", "evaluated_step",
+                                         "best", "metrics_offset", "events",         "events_offset",
+                                         "rng",  "kernels",        "config",         "overrides"};
+    s->own = json_copy((json_t *)root);
+    if (!s->own) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    for (size_t i = 0; i < sizeof engine / sizeof *engine; i++) json_object_del(s->own, engine[i]);
+    return AE_OK;
+}
+
 static ae_status take_all(ae_run_state *s, const json_t *root, const char *path) {
     ae_status st = AE_OK;
     int64_t seed = 0;
-    const json_t *best = json_object_get(root, "best");
     AE_TRY(take_numbers(s, root, path));
     AE_TRY(ae_json_int(json_object_get(root, "rng"), "seed", path, &seed));
     s->seed = (uint64_t)seed;
-    AE_TRY(ae_json_opt_int(best, "step", path, &s->best_step));
-    AE_TRY(ae_json_opt_real(best, "eval_loss", path, &s->best_loss));
+    AE_TRY(take_best(s, json_object_get(root, "best"), path));
     AE_TRY(take_text(root, "events", path, &s->events_name));
     AE_TRY(take_text(root, "kernels", path, &s->kernels));
-    AE_TRY(take_tree(root, "loader", path, &s->loader));
-    AE_TRY(take_tree(root, "data", path, &s->data));
     AE_TRY(take_tree(root, "config", path, &s->config));
     AE_TRY(take_overrides(s, root, path));
+    AE_TRY(take_own(s, root, path));
 out:
     return st;
 }

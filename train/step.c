@@ -58,13 +58,14 @@ double ae_step_gradients_on(ae_model *m, ae_pass *pass, const ae_batch *batch, p
     return batch->n_targets > 0 ? sum / count : (double)NAN;
 }
 
-ae_step_result ae_step_update(ae_optimizer *o, double loss, double lr) {
-    ae_step_result r = {.loss = loss, .lr = lr, .grad_norm = ae_optimizer_grad_norm(o)};
-    r.skipped = !isfinite(r.loss) || !isfinite(r.grad_norm);
-    if (r.skipped) {
+ae_step_result ae_step_judge(const ae_optimizer *o, bool finite, double lr) {
+    const double norm = ae_optimizer_grad_norm(o);
+    return (ae_step_result){.grad_norm = norm, .lr = lr, .skipped = !finite || !isfinite(norm)};
+}
+
+void ae_step_finish(ae_optimizer *o, const ae_step_result *r) {
+    if (r->skipped)
         ae_optimizer_drop(o);
-        return r;
-    }
-    ae_optimizer_update(o, lr, r.grad_norm);
-    return r;
+    else
+        ae_optimizer_update(o, r->lr, r->grad_norm);
 }

@@ -1,6 +1,6 @@
 #ifndef AE_TRAIN_STEP_H
 #define AE_TRAIN_STEP_H
-#include "data/loader.h"
+#include "data/batch.h"
 #include "model/pass.h"
 #include "optim/optimizer.h"
 
@@ -20,13 +20,14 @@ double ae_step_gradients_on(ae_model *m, ae_pass *pass, const ae_batch *batch, p
                             const ae_carried_rows *carried, float *nll);
 
 typedef struct {
-    double loss;      /* before the update */
     double grad_norm; /* before clipping */
     double lr;
-    bool skipped; /* loss or norm not finite: nothing was changed */
+    bool skipped; /* something was not finite: nothing is changed */
 } ae_step_result;
 
-/* Updates the model, or drops the gradients when the loss or their norm is not finite. Gradients are 0 afterwards. */
-ae_step_result ae_step_update(ae_optimizer *o, double loss, double lr);
+/* What the gradients come to, when all of them are there. `finite`: whether what they were made from was. */
+ae_step_result ae_step_judge(const ae_optimizer *o, bool finite, double lr);
+/* Updates the model, or drops the gradients of a skipped step. Gradients are 0 afterwards. */
+void ae_step_finish(ae_optimizer *o, const ae_step_result *r);
 
 #endif

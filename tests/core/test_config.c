@@ -19,18 +19,20 @@ typedef struct {
 
 #define AT(field) offsetof(train_options, field)
 static const ae_field train_fields[] = {
-    {"steps", AE_FIELD_INT, AT(steps), "2k", 1, 1e12, NULL, "updates to do"},
-    {"micro_rows", AE_FIELD_INT, AT(micro_rows), "0", 0, (double)INFINITY, NULL, "rows at a time; 0: chosen"},
-    {"lr", AE_FIELD_REAL, AT(lr), "3e-4", 0, 1, NULL, "learning rate"},
-    {"shuffle", AE_FIELD_BOOL, AT(shuffle), "true", 0, 0, NULL, "new order each epoch"},
-    {"dir", AE_FIELD_TEXT, AT(dir), "", 0, 0, NULL, "folder of the run"},
-    {"datasets", AE_FIELD_TREE, AT(datasets), "[a.h5, {path: b.h5, weight: 0.5}]", 0, 0, NULL, "token sets"},
-    {"dtype", AE_FIELD_CHOICE, AT(dtype), "bf16", 0, 0, "f32|bf16|auto", "element type"},
+    {"steps", AE_FIELD_INT, AT(steps), "2k", 1, 1e12, NULL, "updates to do", 0},
+    {"micro_rows", AE_FIELD_INT, AT(micro_rows), "0", 0, (double)INFINITY, NULL, "rows at a time; 0: chosen",
+     0},
+    {"lr", AE_FIELD_REAL, AT(lr), "3e-4", 0, 1, NULL, "learning rate", 0},
+    {"shuffle", AE_FIELD_BOOL, AT(shuffle), "true", 0, 0, NULL, "new order each epoch", 0},
+    {"dir", AE_FIELD_TEXT, AT(dir), "", 0, 0, NULL, "folder of the run", 0},
+    {"datasets", AE_FIELD_TREE, AT(datasets), "[a.h5, {path: b.h5, weight: 0.5}]", 0, 0, NULL, "token sets",
+     0},
+    {"dtype", AE_FIELD_CHOICE, AT(dtype), "bf16", 0, 0, "f32|bf16|auto", "element type", 0},
 };
 static const ae_field model_fields[] = {
     {"steps_per_block", AE_FIELD_INT, offsetof(model_options, steps_per_block), "-3", -5, 5, NULL,
-     "just a size"},
-    {"preset", AE_FIELD_TEXT, offsetof(model_options, preset), "tiny", 0, 0, NULL, "shape by name"},
+     "just a size", 0},
+    {"preset", AE_FIELD_TEXT, offsetof(model_options, preset), "tiny", 0, 0, NULL, "shape by name", 0},
 };
 enum {
     N_TRAIN = sizeof train_fields / sizeof train_fields[0],
@@ -390,7 +392,7 @@ Test(config, help_is_aligned) {
 }
 
 Test(config, wrong_tables_are_defects) {
-    static const ae_field wrong[] = {{"n", AE_FIELD_INT, 0, "9", 0, 5, NULL, ""}};
+    static const ae_field wrong[] = {{"n", AE_FIELD_INT, 0, "9", 0, 5, NULL, "", 0}};
     int64_t n = 0;
     ae_config c = {.n_sections = 0};
     cr_assert_eq(ae_config_add(&c, "x", wrong, 1, &n), AE_ERR_DEFECT);

@@ -102,7 +102,7 @@ static ae_status newest_in_silence(const char *run, char **folder) {
 ae_status look_run(const char *path, const content *bytes, uint64_t *digest, const char **wrong) {
     static uint64_t whole_model;
     uint64_t model = AE_FNV_START;
-    char *folder = NULL, *state = NULL;
+    char *folder = NULL, *state = NULL, *loader = NULL;
     ae_run_state s = {0};
     ae_status st = look_model(path, &model);
     (void)bytes;
@@ -117,10 +117,12 @@ ae_status look_run(const char *path, const content *bytes, uint64_t *digest, con
     AE_TRY(ae_run_state_read(&s, state));
     mix(digest, &model, sizeof model);
     mix(digest, s.config, strlen(s.config));
-    mix(digest, s.loader, strlen(s.loader));
+    loader = json_dumps(json_object_get(s.own, "loader"), JSON_ENCODE_ANY);
+    if (loader) mix(digest, loader, strlen(loader));
     mix(digest, &s.step, sizeof s.step);
 out:
     ae_run_state_free(&s);
+    free(loader);
     free(state);
     free(folder);
     return st;
@@ -506,8 +508,7 @@ ae_status look_state(const char *path, const content *bytes, uint64_t *digest, c
     const double seed = number_of(json_object_get(o, "rng"), "seed", NAN);
     if (!o || !same((double)s.step, number_of(o, "step", NAN)) ||
         !same((double)s.tokens, number_of(o, "tokens", NAN)) || !same((double)(int64_t)s.seed, seed) ||
-        !same((double)s.metrics_offset, number_of(o, "metrics_offset", NAN)) ||
-        !same((double)s.micro_rows, number_of(o, "micro_rows", NAN)))
+        !same((double)s.metrics_offset, number_of(o, "metrics_offset", NAN)))
         *wrong = "a number is another than the file says";
     json_decref(o);
     ae_run_state_free(&s);
@@ -544,7 +545,7 @@ ae_status look_metrics(const char *path, const content *bytes, uint64_t *digest,
     offset = (int64_t)at;
     json_t *own = json_loadb(bytes->bytes + at, (size_t)(end - bytes->bytes) - at, 0, NULL);
     step = json_integer_value(json_object_get(own, "step"));
-    const ae_status st = ae_metrics_find_evaluation(path, step, &offset, &line);
+    const ae_status st = ae_metrics_find_evaluation(path, "eval_loss", step, &offset, &line);
     if (line && (!same(number_of(line, "eval_loss", NAN), number_of(own, "eval_loss", NAN)) ||
                  offset != (int64_t)(end - bytes->bytes) + 1))
         *wrong = "the evaluation is another than the line says";

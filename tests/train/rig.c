@@ -8,6 +8,7 @@
 #include "train/pretrain.h"
 #include "train/run_folder.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,12 @@ ae_status train_rig_run(const train_rig *r, const char *name, const char *more) 
     ae_status st = ae_pretrain(&c, false);
     ae_train_config_free(&c);
     return st;
+}
+
+ae_step_result train_rig_update(ae_optimizer *o, double loss, double lr) {
+    const ae_step_result r = ae_step_judge(o, isfinite(loss), lr);
+    ae_step_finish(o, &r);
+    return r;
 }
 
 /* ---- comparing ---- */

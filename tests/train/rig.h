@@ -3,6 +3,7 @@
 #include "data/token_set.h"
 #include "model/config.h"
 #include "train/config.h"
+#include "train/step.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -33,6 +34,9 @@ void train_rig_set(const char *path, int64_t documents, uint64_t seed);
 void train_rig_config(const train_rig *r, ae_train_config *c, const char *name, const char *more);
 /* Trains with that. */
 ae_status train_rig_run(const train_rig *r, const char *name, const char *more);
+
+/* The end of a step whose gradients come from `loss`. */
+ae_step_result train_rig_update(ae_optimizer *o, double loss, double lr);
 
 /* Fails unless both runs hold the same weights and optimiser at `step`, bit for bit. */
 void train_rig_same_checkpoint(const train_rig *r, const char *a, const char *b, int64_t step);

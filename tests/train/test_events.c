@@ -61,12 +61,11 @@ Test(events, bytes_of_a_scalar) {
     static const unsigned char expected[] = {0x09, 0,    0,    0,    0,    0,    0,    0x04, 0x40,
                                              0x10, 0xac, 0x02, 0x2a, 0x0c, 0x0a, 0x0a, 0x0a, 0x03,
                                              'a',  '/',  'b',  0x15, 0,    0,    0xc0, 0x3f};
-    static const char *const tags[] = {"a/b"};
-    const double values[] = {1.5};
+    const ae_numbers numbers = {.items = &(ae_number){"b", 1.5}, .n = 1};
     ae_events e;
     size_t n;
     ASSERT_OK(ae_events_open(&e, rig.folder, NULL, 0));
-    ASSERT_OK(ae_events_scalars(&e, 300, 2.5, 1, tags, values));
+    ASSERT_OK(ae_events_scalars(&e, 300, 2.5, "a", &numbers));
     ASSERT_OK(ae_events_sync(&e));
     char *bytes = read_events(ae_events_name(&e), &n);
     cr_assert_eq(n, (size_t)e.offset);
@@ -79,19 +78,18 @@ Test(events, bytes_of_a_scalar) {
 }
 
 Test(events, goes_on_at_the_offset_of_a_checkpoint) {
-    static const char *const tags[] = {"x"};
-    const double values[] = {1};
+    const ae_numbers numbers = {.items = &(ae_number){"x", 1}, .n = 1};
     ae_events e;
     size_t n;
     char name[256];
     ASSERT_OK(ae_events_open(&e, rig.folder, NULL, 0));
-    ASSERT_OK(ae_events_scalars(&e, 1, 0, 1, tags, values));
+    ASSERT_OK(ae_events_scalars(&e, 1, 0, "train", &numbers));
     int64_t offset = e.offset;
-    ASSERT_OK(ae_events_scalars(&e, 2, 0, 1, tags, values));
+    ASSERT_OK(ae_events_scalars(&e, 2, 0, "train", &numbers));
     snprintf(name, sizeof name, "%s", ae_events_name(&e));
     ae_events_close(&e);
     ASSERT_OK(ae_events_open(&e, rig.folder, name, offset));
-    ASSERT_OK(ae_events_scalars(&e, 3, 0, 1, tags, values));
+    ASSERT_OK(ae_events_scalars(&e, 3, 0, "train", &numbers));
     ae_events_close(&e);
     char *bytes = read_events(name, &n);
     cr_assert_eq(nth_record(bytes, n, 1).bytes[10], 1);
@@ -105,17 +103,15 @@ Test(events, goes_on_at_the_offset_of_a_checkpoint) {
 Test(events, an_event_has_no_limit) {
     enum { N = 1000 };
     static char names[N][64];
-    const char *tags[N];
-    double values[N];
+    ae_numbers numbers = {0};
     ae_events e;
     size_t n;
     for (int i = 0; i < N; i++) {
-        snprintf(names[i], sizeof names[i], "reward/by_source/number_%d", i);
-        tags[i] = names[i];
-        values[i] = i;
+        snprintf(names[i], sizeof names[i], "by_source/number_%d", i);
+        ae_numbers_add(&numbers, names[i], i);
     }
     ASSERT_OK(ae_events_open(&e, rig.folder, NULL, 0));
-    ASSERT_OK(ae_events_scalars(&e, 1, 0, N, tags, values));
+    ASSERT_OK(ae_events_scalars(&e, 1, 0, "reward", &numbers));
     char *bytes = read_events(ae_events_name(&e), &n);
     const record all = nth_record(bytes, n, 1);
     cr_assert_gt(all.n, 30000);
@@ -123,4 +119,5 @@ Test(events, an_event_has_no_limit) {
     cr_assert_eq(memcmp(all.bytes + all.n - sizeof last, &last, sizeof last), 0);
     free(bytes);
     ae_events_close(&e);
+    ae_numbers_free(&numbers);
 }

@@ -110,15 +110,15 @@ Test(metrics, finds_the_evaluation_behind_a_checkpoint) {
     int64_t behind = m.offset;
     add_step(&m, 2);
     ae_metrics_close(&m);
-    ASSERT_OK(ae_metrics_find_evaluation(path, 1, &offset, &line));
+    ASSERT_OK(ae_metrics_find_evaluation(path, "eval_loss", 1, &offset, &line));
     cr_assert_eq(offset, behind);
     cr_assert_eq(json_number_value(json_object_get(line, "eval_loss")), 3.5);
     json_decref(line);
-    ASSERT_OK(ae_metrics_find_evaluation(path, 1, &offset, &line));
+    ASSERT_OK(ae_metrics_find_evaluation(path, "eval_loss", 1, &offset, &line));
     cr_assert_null(line, "step 2 is none");
     cr_assert_eq(offset, behind);
     offset = checkpoint;
-    ASSERT_OK(ae_metrics_find_evaluation(path, 2, &offset, &line));
+    ASSERT_OK(ae_metrics_find_evaluation(path, "eval_loss", 2, &offset, &line));
     cr_assert_null(line, "that of another step is none");
     cr_assert_eq(offset, checkpoint);
 }
@@ -140,7 +140,7 @@ static void check_loss(const loss_case *c) {
     ae_metrics_mark mark = {.step = 4, .evaluated_step = 3, .offset = (int64_t)strlen(WHOLE)};
     ae_metrics_gap gap = {9, 9, 9, 9, true};
     if (c->found) ASSERT_OK(ae_file_write(path, c->found, strlen(c->found)));
-    ASSERT_OK(ae_metrics_find_end(path, &mark, &gap));
+    ASSERT_OK(ae_metrics_find_end(path, "eval_loss", &mark, &gap));
     cr_assert_eq(mark.offset, (int64_t)strlen(c->left), "%lld of %s", (long long)mark.offset, c->found);
     cr_assert(gap.first == c->first && gap.last == c->last && gap.missing == c->missing,
               "%lld to %lld, %lld of %s", (long long)gap.first, (long long)gap.last, (long long)gap.missing,

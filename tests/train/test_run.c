@@ -9,7 +9,7 @@
 #include "train/checkpoint.h"
 #include "train/loop.h"
 #include "train/pretrain.h"
-#include "train/run.h"
+#include "train/state.h"
 
 #include <math.h>
 #include <omp.h>
@@ -160,7 +160,7 @@ static double best_loss(const char *run, int64_t *step) {
     ae_run_state s;
     snprintf(name, sizeof name, "%s/checkpoints/step-000012/state.json", run);
     ASSERT_OK(ae_run_state_read(&s, train_rig_path(&rig, name)));
-    const double loss = s.best_loss;
+    const double loss = s.best_score;
     *step = s.best_step;
     ae_run_state_free(&s);
     return loss;
@@ -467,16 +467,18 @@ Test(run, a_tokenizer_that_came_with_the_model_outlives_a_stop) {
 #ifndef __SANITIZE_ADDRESS__
 Test(run, the_plan_foretells_the_peak) {
     ae_train_config c;
-    ae_run run = {0};
+    ae_engine engine = {0};
+    ae_pretraining p = {0};
+    const ae_objective objective = ae_pretraining_objective(&p);
     train_rig_config(
         &rig, &c, "a",
         "model.width=128 model.recurrent_width=128 model.mlp_width=384 model.vocab=4096 train.steps=1 "
         "train.row_tokens=1024 train.batch_rows=4 optim.warmup_steps=0");
-    ASSERT_OK(ae_run_open(&run, &c, true));
-    ASSERT_OK(ae_run_start(&run));
-    ASSERT_OK(ae_loop_run(&run));
-    double foretold = (double)run.plan.peak_bytes, found = (double)ae_peak_rss_bytes();
-    ae_run_close(&run);
+    ASSERT_OK(ae_engine_open(&engine, &c, &objective, true));
+    ASSERT_OK(ae_engine_start(&engine));
+    ASSERT_OK(ae_loop_run(&engine));
+    double foretold = (double)p.plan.peak_bytes, found = (double)ae_peak_rss_bytes();
+    ae_engine_close(&engine);
     ae_train_config_free(&c);
     cr_assert_gt(foretold, 1e8);
     cr_assert_float_eq(foretold, found, 0.1 * found, "%.0f MB foretold, %.0f MB found", foretold / 1e6,

@@ -122,8 +122,8 @@ Test(step, a_batch_without_targets_is_skipped) {
     r.batch.n_targets = 0;
     float *before = copy_of(false);
     double loss = ae_step_gradients(&r.model, r.pass, &r.batch, 2, NULL);
-    ae_step_result s = ae_step_update(&r.optimizer, loss, 1e-3);
-    cr_assert(s.skipped && isnan(s.loss));
+    ae_step_result s = train_rig_update(&r.optimizer, loss, 1e-3);
+    cr_assert(s.skipped && isnan(loss));
     float *after = copy_of(false);
     cr_assert_eq(memcmp(before, after, (size_t)r.model.params.total * sizeof *before), 0);
     free(before);
@@ -139,7 +139,7 @@ Test(step, a_step_that_is_not_finite_leaves_no_trace) {
     r.be.upload(&r.be, p->value, &bad, sizeof bad);
     ae_model_values_changed(&r.model);
     double loss = ae_step_gradients(&r.model, r.pass, &r.batch, 2, NULL);
-    ae_step_result s = ae_step_update(&r.optimizer, loss, 1e-3);
+    ae_step_result s = train_rig_update(&r.optimizer, loss, 1e-3);
     cr_assert(s.skipped);
     cr_assert_eq(r.optimizer.updates, 0);
     cr_assert_eq(ae_optimizer_grad_norm(&r.optimizer), 0.0);
@@ -148,7 +148,7 @@ Test(step, a_step_that_is_not_finite_leaves_no_trace) {
     float *after = copy_of(false);
     cr_assert_eq(memcmp(before, after, (size_t)r.model.params.total * sizeof *before), 0);
     loss = ae_step_gradients(&r.model, r.pass, &r.batch, 2, NULL);
-    s = ae_step_update(&r.optimizer, loss, 1e-3);
+    s = train_rig_update(&r.optimizer, loss, 1e-3);
     cr_assert_not(s.skipped);
     free(before);
     free(after);
@@ -158,7 +158,7 @@ Test(step, updates_lower_the_loss_on_their_batch) {
     double first = 0, loss = 0;
     for (int i = 0; i < 20; i++) {
         loss = ae_step_gradients(&r.model, r.pass, &r.batch, 4, NULL);
-        ae_step_result s = ae_step_update(&r.optimizer, loss, 1e-2);
+        ae_step_result s = train_rig_update(&r.optimizer, loss, 1e-2);
         cr_assert_eq(s.lr, 1e-2);
         if (i == 0) first = loss;
     }

@@ -1,0 +1,187 @@
+#include "train/engine.h"
+
+#include "core/clock.h"
+#include "core/file.h"
+#include "core/lock.h"
+#include "core/log.h"
+#include "core/threads.h"
+#include "ops/limits/limits.h"
+#include "train/loop.h"
+#include "train/outputs.h"
+#include "train/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- inputs ---- */
+
+ae_status ae_engine_lock(ae_engine *e, const ae_train_config *config) {
+    char *metrics = ae_path_join(config->run.dir, "metrics.jsonl");
+    *e = (ae_engine){0};
+    ae_status st = ae_path_is_folder(config->run.dir) ? ae_folder_lock(&e->lock, config->run.dir) : AE_OK;
+    if (st == AE_OK) st = ae_metrics_lock(&e->metrics, metrics, false);
+    free(metrics);
+    return st;
+}
+
+static ae_status take_overrides(ae_run_state *s, const ae_overrides *o) {
+    free(s->overrides);
+    s->overrides = NULL;
+    s->seed = (uint64_t)o->config->run.seed;
+    return ae_overrides_json(o, &s->overrides);
+}
+
+/* The engine compares the keys, the objective what they lead to. */
+static ae_status go_on(ae_engine *e) {
+    ae_status st = AE_OK;
+    ae_overrides o = {0};
+    ae_run_state *s = &e->state;
+    char *path = ae_path_join(e->checkpoint, "state.json");
+    AE_TRY(ae_run_state_read(s, path));
+    e->facts.step = s->step;
+    e->facts.seed = (uint64_t)e->config->run.seed;
+    AE_TRY(ae_overrides_init(&o, e->config, e->objective.facts, s->step, s->overrides));
+    AE_TRY(ae_resume_check_keys(s, &o));
+    if (e->objective.resume) AE_TRY(e->objective.resume(e->objective.self, s->own, &o));
+    AE_TRY(take_overrides(s, &o));
+    if (strcmp(s->kernels, e->be.kernels) != 0)
+        ae_warn("the run was made with %s kernels and goes on with %s: the same to rounding, not to the bit",
+                s->kernels, e->be.kernels);
+out:
+    ae_overrides_free(&o);
+    free(path);
+    return st;
+}
+
+static ae_status begin(ae_engine *e) {
+    e->state.seed = e->facts.seed = (uint64_t)e->config->run.seed;
+    return e->objective.begin ? e->objective.begin(e->objective.self) : AE_OK;
+}
+
+static ae_status open_objective(ae_engine *e, const ae_objective *objective, bool in_folder) {
+    e->objective = *objective;
+    e->is_open = true;
+    e->facts = (ae_run_facts){.config = e->config,
+                              .be = &e->be,
+                              .checkpoint = e->checkpoint,
+                              .writes = in_folder,
+                              .stop = ae_loop_stop()};
+    return objective->open(objective->self, &e->facts);
+}
+
+ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_objective *objective,
+                         bool in_folder) {
+    ae_status st = AE_OK;
+    e->config = config;
+    e->saved_step = -1;
+    AE_TRY(ae_override_check(config, objective->facts));
+    if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, objective->files, &e->kind, &e->checkpoint));
+    const ae_backend_options options = {.threads = ae_threads_start((int)config->train.threads),
+                                        .dtype = ae_train_dtype(config)};
+    AE_TRY(ae_backend_cpu(&e->be, &options));
+    AE_TRY(open_objective(e, objective, in_folder));
+    AE_TRY(e->checkpoint ? go_on(e) : begin(e));
+    AE_TRY(ae_run_state_set(&e->state.kernels, e->be.kernels));
+    AE_TRY(ae_run_state_set(&e->state.score, objective->score));
+    free(e->state.config);
+    e->state.config = NULL;
+    AE_TRY(ae_config_json(&config->table, &e->state.config));
+    if (objective->plan) AE_TRY(objective->plan(objective->self));
+out:
+    return st;
+}
+
+bool ae_engine_evaluates(const ae_engine *e) {
+    const ae_objective *o = &e->objective;
+    return o->evaluate && (!o->evaluates || o->evaluates(o->self));
+}
+
+/* ---- memory ---- */
+
+static ae_status make_optimizer(ae_engine *e) {
+    ae_status st = AE_OK;
+    char *path = NULL;
+    ae_optim_param *params = NULL;
+    ptrdiff_t n = 0;
+    const ae_adamw_options options = ae_train_adamw(e->config);
+    AE_TRY(e->objective.parameters(e->objective.self, &params, &n));
+    AE_TRY(ae_optimizer_init(&e->optimizer, &e->be, &options, params, n));
+    if (!e->checkpoint) goto out;
+    path = ae_path_join(e->checkpoint, "optimizer.h5");
+    AE_TRY(ae_optimizer_load(&e->optimizer, path));
+out:
+    free(path);
+    free(params);
+    return st;
+}
+
+ae_status ae_engine_start(ae_engine *e) {
+    ae_status st = AE_OK;
+    e->peak_flops = ae_measure_peak_flops(e->be.dtype);
+    if (e->checkpoint) e->saved_step = e->state.step;
+    AE_TRY(e->objective.start(e->objective.self));
+    AE_TRY(make_optimizer(e));
+    AE_TRY(ae_saver_new(&e->saver, &e->optimizer));
+    AE_TRY(ae_prefetch_start(&e->prefetch, &e->objective));
+    AE_TRY(ae_outputs_open(e));
+out:
+    return st;
+}
+
+void ae_engine_close(ae_engine *e) {
+    ae_saver_delete(e->saver);
+    ae_metrics_close(&e->metrics);
+    ae_events_close(&e->events);
+    ae_prefetch_stop(e->prefetch);
+    ae_optimizer_free(&e->optimizer);
+    ae_numbers_free(&e->gradients.numbers);
+    if (e->is_open) e->objective.close(e->objective.self);
+    ae_run_state_free(&e->state);
+    free(e->checkpoint);
+    if (e->lock) close(e->lock);
+    ae_backend_free(&e->be);
+    *e = (ae_engine){0};
+}
+
+/* ---- the whole ---- */
+
+static void tell_start(const ae_engine *e) {
+    const ae_train_config *c = e->config;
+    if (e->checkpoint && e->state.step == c->train.steps) {
+        ae_log("run: %s has done all of its %lld steps; a larger train.steps goes on where the schedule "
+               "allows it",
+               c->run.dir, (long long)c->train.steps);
+    } else if (e->checkpoint) {
+        ae_log("run: %s goes on after step %lld of %lld", c->run.dir, (long long)e->state.step,
+               (long long)c->train.steps);
+    } else {
+        ae_log("run: %s%s", c->run.dir,
+               e->kind == AE_RUN_RESTART ? " has no complete checkpoint and starts from the beginning" : "");
+    }
+}
+
+/* Before anything is read or told. */
+static ae_status check_place(const char *dir) {
+    const ae_status st = ae_folder_check(dir);
+    if (st != AE_OK) ae_fail_prefix("run.dir");
+    return st;
+}
+
+ae_status ae_engine_train(const ae_train_config *config, const ae_objective *objective, bool dry_run) {
+    ae_status st = AE_OK;
+    ae_engine e = {0};
+    const double began = ae_now_s();
+    AE_TRY(check_place(config->run.dir));
+    if (!dry_run) AE_TRY(ae_engine_lock(&e, config));
+    AE_TRY(ae_engine_open(&e, config, objective, true));
+    tell_start(&e);
+    if (objective->report) objective->report(objective->self);
+    if (dry_run) goto out;
+    AE_TRY(ae_engine_start(&e));
+    ae_log("ready after %.2f s", ae_now_s() - began);
+    AE_TRY(ae_loop_run(&e));
+out:
+    ae_engine_close(&e);
+    return st;
+}

@@ -1,0 +1,89 @@
+#ifndef AE_TRAIN_OBJECTIVE_H
+#define AE_TRAIN_OBJECTIVE_H
+#include "ops/backend.h"
+#include "optim/optimizer.h"
+#include "train/checkpoint.h"
+#include "train/config.h"
+#include "train/numbers.h"
+#include "train/override.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What is learnt, as a value: functions over a context. The engine (train/engine.h) runs the steps and knows no more of them than this.
+ * Functions marked "optional" may be NULL. Those that fail return the status with which the run ends. */
+
+/* What the engine tells an objective; good from `open` to `close`. */
+typedef struct {
+    const ae_train_config *config;
+    ae_backend *be;
+    const char *checkpoint; /* folder that the run goes on from; NULL: a fresh start */
+    bool writes;            /* the run will start; else only its plan is asked for */
+    int64_t step;           /* done */
+    uint64_t seed;
+    const volatile sig_atomic_t *stop; /* not 0: whatever takes long ends with AE_ERR_INTERRUPTED */
+} ae_run_facts;
+
+/* The gradients of one piece of work, as `gradients` leaves them. */
+typedef struct {
+    ae_numbers numbers; /* for the line of metrics; the first one is shown while the run goes on */
+    bool finite;        /* false: the step does not count, nothing is updated */
+    const char
+        *empty; /* why there was nothing to learn from, "its batch has no counted target"; NULL: there was */
+    int64_t tokens; /* inputs, padding left out */
+    double flops;   /* model FLOPs, forward and backward */
+} ae_gradients;
+
+/* An evaluation. */
+typedef struct {
+    ae_numbers numbers; /* for the line of metrics; the one that decides comes first */
+    char told[160];     /* "held-out loss 3.21", for people; "": the numbers themselves */
+} ae_evaluation;
+
+typedef struct {
+    void *self; /* first argument of every function */
+
+    const ae_checkpoint_name *files; /* what it writes into a checkpoint */
+    const ae_fixed_fact *facts;      /* what it compares itself when a run goes on; may be NULL */
+    const char *score;               /* the number of an evaluation that decides, "eval_loss" */
+    bool higher;                     /* the higher score is the better one */
+
+    /* ---- before anything is written ---- */
+    ae_status (*open)(void *self, const ae_run_facts *run); /* its inputs; `run` is kept */
+    ae_status (*begin)(void *self);                         /* a fresh run; optional */
+    /* A run that goes on: `state` holds the keys that `keys` wrote; what must be as it was is compared through `o`. Optional. */
+    ae_status (*resume)(void *self, const json_t *state, ae_overrides *o);
+    ae_status (*plan)(void *self);    /* memory: AE_ERR_RESOURCE where it does not fit; optional */
+    void (*report)(const void *self); /* lines before the first step; optional */
+    ae_status (*start)(void *self);   /* memory, weights, its files of run->checkpoint */
+    /* Every parameter that is updated, of however many models; names, values and gradients live until `close`. The caller frees the list. */
+    ae_status (*parameters)(void *self, ae_optim_param **params, ptrdiff_t *n);
+
+    /* ---- work: a thread makes pieces ahead, one after another, while `gradients` uses others ---- */
+    size_t
+        piece_bytes; /* of a piece, zeroed at first; where that is not enough, a pair of functions in its place: */
+    ae_status (*new_work)(void *self, void **work);
+    void (*free_work)(void *self, void *work); /* NULL is fine */
+    ae_status (*next)(void *self, void *work); /* fills a piece with what comes next; in the thread */
+
+    /* ---- steps ---- */
+    /* Adds the gradients of the work's loss to those of the parameters, which are 0. `g` is zeroed but for its numbers' memory. */
+    ae_status (*gradients)(void *self, void *work, ae_gradients *g);
+    /* After the update, or after it was left out because something was not finite (`counted` is false). Optional. */
+    void (*settled)(void *self, void *work, bool counted);
+    ae_status (*dump)(void *self, const void *work, const char *path); /* a bad piece, as HDF5; optional */
+
+    /* ---- between steps ---- */
+    bool (*evaluates)(const void *self); /* whether it can; optional: it does when `evaluate` is there */
+    ae_status (*evaluate)(void *self, ae_evaluation *e); /* optional */
+    ae_status (*sample)(void *self);                     /* after an evaluation; optional */
+    /* Its files of a checkpoint (ae_checkpoint_add) and its keys of state.json, after the work that `gradients` had last. Optional. */
+    ae_status (*save)(void *self, ae_checkpoint_job *job);
+    ae_status (*keys)(void *self, json_t *state);
+
+    void (*close)(void *self); /* at any time after `open`, even a failed one; leaves *self zeroed */
+} ae_objective;
+
+#endif

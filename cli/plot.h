@@ -18,21 +18,37 @@ typedef struct {
     size_t n, capacity;
 } ae_curve;
 
-enum { AE_PLOT_LOSS, AE_PLOT_EVAL, AE_PLOT_LR, AE_PLOT_NORM, AE_PLOT_SPEED, AE_PLOT_CURVES };
+/* A number of the metrics over the steps, and all of them in the order in which they came. */
+typedef struct {
+    char *name; /* "loss" */
+    ae_curve curve;
+} ae_named_curve;
+typedef struct {
+    ae_named_curve *items;
+    size_t n;
+} ae_curve_list;
+const ae_curve *ae_curve_list_find(const ae_curve_list *l, const char *name); /* NULL: not there */
+
+/* Keys that the engine writes; what else a step's line has are numbers of its objective. */
+bool ae_plot_is_engine_key(const char *name);
 
 /* What metrics.jsonl of a run says. NaN and 0 where it says nothing. */
 typedef struct {
     const char *folder; /* borrowed */
     char *name;         /* the last part of the folder's name, fit for a label */
-    ae_curve curves[AE_PLOT_CURVES];
+    ae_curve_list
+        steps; /* of the lines of steps: loss, grad_norm, lr, tokens_per_s and what an objective adds */
+    ae_curve_list evaluations; /* eval_loss, ...: the first one decides */
     int64_t step, tokens, skipped, best_step, peak_rss_bytes;
-    double best_loss, best_bits; /* of the evaluation with the lowest loss */
-    double flops_fraction;       /* of the last step */
+    double best_score, best_bits; /* of the best evaluation */
+    double flops_fraction;        /* of the last step */
 } ae_run_curves;
 
 /* The line that a run is just writing may be incomplete; any other fault is AE_ERR_INPUT with its number. */
 ae_status ae_run_curves_read(ae_run_curves *r, const char *folder);
 void ae_run_curves_free(ae_run_curves *r);
+/* The first number of the objective in the first run that has one, "loss"; "" where none has. */
+const char *ae_plot_main_name(const ae_run_curves *runs, size_t n);
 /* y averaged over about `span` points back, exponentially; over less at the start, where curves are steep. */
 ae_status ae_curve_smooth(ae_curve *out, const ae_curve *in, double span);
 /* At most `n` points, each the mean of its neighbours. */
@@ -40,7 +56,7 @@ void ae_curve_thin(ae_curve *c, size_t n);
 ae_status ae_curve_add(ae_curve *c, double x, double y);
 void ae_curve_free(ae_curve *c);
 
-/* Loss, gradient norm, learning rate and speed of the runs, drawn by gnuplot; *bytes is the picture, the caller frees it. */
+/* The numbers of the objective with their evaluations, gradient norm, learning rate and speed of the runs, drawn by gnuplot; *bytes is the picture, the caller frees it. */
 ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
                        size_t *n_bytes);
 

@@ -49,36 +49,98 @@ void ae_curve_thin(ae_curve *c, size_t n) {
     c->n = n;
 }
 
-static double number_of(const json_t *line, const char *key) {
-    const json_t *v = json_object_get(line, key);
+/* ---- lists of curves ---- */
+
+const ae_curve *ae_curve_list_find(const ae_curve_list *l, const char *name) {
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->items[i].name, name) == 0) return &l->items[i].curve;
+    return NULL;
+}
+
+static ae_status find_or_add(ae_curve_list *l, const char *name, ae_curve **curve) {
+    *curve = (ae_curve *)ae_curve_list_find(l, name);
+    if (*curve) return AE_OK;
+    ae_named_curve *grown = realloc(l->items, (l->n + 1) * sizeof *grown);
+    if (grown) l->items = grown;
+    char *copy = grown ? strdup(name) : NULL;
+    if (!copy) return AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory");
+    l->items[l->n] = (ae_named_curve){.name = copy};
+    *curve = &l->items[l->n++].curve;
+    return AE_OK;
+}
+
+static ae_status add_to_list(ae_curve_list *l, const char *name, double x, double y) {
+    ae_curve *curve;
+    const ae_status st = find_or_add(l, name, &curve);
+    return st == AE_OK && isfinite(y) ? ae_curve_add(curve, x, y) : st;
+}
+
+static void free_list(ae_curve_list *l) {
+    for (size_t i = 0; i < l->n; i++) {
+        free(l->items[i].name);
+        ae_curve_free(&l->items[i].curve);
+    }
+    free(l->items);
+    *l = (ae_curve_list){0};
+}
+
+/* ---- lines ---- */
+
+static const char *const engine_keys[] = {"step",   "tokens",         "grad_norm",
+                                          "lr",     "tokens_per_s",   "flops_fraction",
+                                          "step_s", "peak_rss_bytes", "skipped"};
+
+bool ae_plot_is_engine_key(const char *name) {
+    for (size_t i = 0; i < sizeof engine_keys / sizeof *engine_keys; i++)
+        if (strcmp(engine_keys[i], name) == 0) return true;
+    return false;
+}
+
+/* Of the engine's keys those that are drawn. */
+static bool is_drawn(const char *name) {
+    return !ae_plot_is_engine_key(name) || strcmp(name, "grad_norm") == 0 || strcmp(name, "lr") == 0 ||
+           strcmp(name, "tokens_per_s") == 0;
+}
+
+static double value_of(const json_t *v) {
     return json_is_number(v) ? json_number_value(v) : (double)NAN;
 }
 
-static ae_status add_known(ae_curve *c, double x, double y) {
-    return isfinite(y) ? ae_curve_add(c, x, y) : AE_OK;
+static double number_of(const json_t *line, const char *key) {
+    return value_of(json_object_get(line, key));
 }
 
-static ae_status take_evaluation(ae_run_curves *r, const json_t *line, double step) {
-    const double loss = number_of(line, "eval_loss");
-    if (isfinite(loss) && !(loss >= r->best_loss)) {
-        r->best_loss = loss;
+/* The number that decides which evaluation is best, "eval_loss", comes first; NULL in the line of a step. */
+static const char *score_of(const json_t *line) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)line, key, value) if (strncmp(key, "eval_", 5) == 0) return key;
+    return NULL;
+}
+
+static ae_status take_evaluation(ae_run_curves *r, const json_t *line, const char *score_name, double step) {
+    ae_status st = AE_OK;
+    const char *key;
+    json_t *value;
+    const bool higher = json_is_true(json_object_get(line, "higher_is_better"));
+    const double score = number_of(line, score_name);
+    if (isfinite(score) && !(higher ? score <= r->best_score : score >= r->best_score)) {
+        r->best_score = score;
         r->best_bits = number_of(line, "bits_per_byte");
         r->best_step = (int64_t)step;
     }
-    return add_known(&r->curves[AE_PLOT_EVAL], step, loss);
+    json_object_foreach((json_t *)line, key, value) if (st == AE_OK && strncmp(key, "eval_", 5) == 0) st =
+        add_to_list(&r->evaluations, key, step, value_of(value));
+    return st;
 }
 
 static ae_status take_step(ae_run_curves *r, const json_t *line, double step) {
-    static const struct {
-        int curve;
-        const char *key;
-    } keys[] = {{AE_PLOT_LOSS, "loss"},
-                {AE_PLOT_LR, "lr"},
-                {AE_PLOT_NORM, "grad_norm"},
-                {AE_PLOT_SPEED, "tokens_per_s"}};
     ae_status st = AE_OK;
-    for (size_t i = 0; st == AE_OK && i < sizeof keys / sizeof *keys; i++)
-        st = add_known(&r->curves[keys[i].curve], step, number_of(line, keys[i].key));
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)line, key, value) if (st == AE_OK && is_drawn(key) &&
+                                                        (json_is_number(value) || json_is_null(value))) st =
+        add_to_list(&r->steps, key, step, value_of(value));
     r->step = (int64_t)step;
     r->skipped += json_is_true(json_object_get(line, "skipped"));
     r->flops_fraction = number_of(line, "flops_fraction");
@@ -93,10 +155,11 @@ static ae_status take_line(ae_run_curves *r, const char *text, size_t n, const c
     ae_status st = ae_json_parse(&line, text, n, where);
     if (st != AE_OK) return st;
     const double step = number_of(line, "step");
+    const char *score = score_of(line);
     if (!isfinite(step))
         st = AE_FAIL(AE_ERR_INPUT, "%s: expected an object with a number \"step\", found none", where);
     else
-        st = json_object_get(line, "eval_loss") ? take_evaluation(r, line, step) : take_step(r, line, step);
+        st = score ? take_evaluation(r, line, score, step) : take_step(r, line, step);
     json_decref(line);
     return st;
 }
@@ -130,20 +193,29 @@ static char *label_of(const char *folder) {
     return name;
 }
 
+/* A number of the objective, in a step or an evaluation. */
+static bool tells_anything(const ae_run_curves *r) {
+    size_t points = 0;
+    for (size_t i = 0; i < r->steps.n; i++)
+        if (!ae_plot_is_engine_key(r->steps.items[i].name)) points += r->steps.items[i].curve.n;
+    for (size_t i = 0; i < r->evaluations.n; i++) points += r->evaluations.items[i].curve.n;
+    return points > 0;
+}
+
 ae_status ae_run_curves_read(ae_run_curves *r, const char *folder) {
     const double unknown = (double)NAN;
     ae_reader *in = NULL;
     char *path = ae_path_join(folder, "metrics.jsonl");
     ae_status st;
     *r = (ae_run_curves){
-        .folder = folder, .best_loss = unknown, .best_bits = unknown, .flops_fraction = unknown};
+        .folder = folder, .best_score = unknown, .best_bits = unknown, .flops_fraction = unknown};
     r->name = label_of(folder);
     if (!r->name) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory"));
     if (!ae_path_is_folder(folder))
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: expected the folder of a run, found none", folder));
     AE_TRY(ae_reader_open(&in, path));
     AE_TRY(read_lines(r, in));
-    if (r->curves[AE_PLOT_LOSS].n + r->curves[AE_PLOT_EVAL].n == 0)
+    if (!tells_anything(r))
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: expected lines of a run's steps, found none yet", path));
 out:
     if (st != AE_OK) ae_run_curves_free(r);
@@ -153,7 +225,15 @@ out:
 }
 
 void ae_run_curves_free(ae_run_curves *r) {
-    for (size_t i = 0; i < AE_PLOT_CURVES; i++) ae_curve_free(&r->curves[i]);
+    free_list(&r->steps);
+    free_list(&r->evaluations);
     free(r->name);
     *r = (ae_run_curves){0};
+}
+
+const char *ae_plot_main_name(const ae_run_curves *runs, size_t n) {
+    for (size_t r = 0; r < n; r++)
+        for (size_t i = 0; i < runs[r].steps.n; i++)
+            if (!ae_plot_is_engine_key(runs[r].steps.items[i].name)) return runs[r].steps.items[i].name;
+    return "";
 }

@@ -1,5 +1,6 @@
 #include "cli/plot.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,48 +57,128 @@ static ae_status write_block(FILE *f, const char *name, size_t run, const ae_cur
     return st;
 }
 
-static ae_status write_data(FILE *f, const ae_run_curves *runs, size_t n) {
-    static const char *const names[AE_PLOT_CURVES] = {"loss", "eval", "lr", "norm", "speed"};
-    ae_status st = AE_OK;
+/* One part of the picture: a number of the steps, an evaluation, or both. */
+typedef struct {
+    const char *name, *evaluation; /* NULL: none */
+    bool wavers, may_be_log;
+} part;
+
+typedef struct {
+    part *items;
+    size_t n;
+} part_list;
+
+static const part engine_parts[] = {
+    {"grad_norm", NULL, true, true}, {"lr", NULL, false, false}, {"tokens_per_s", NULL, true, false}};
+enum { N_ENGINE_PARTS = sizeof engine_parts / sizeof *engine_parts };
+
+static bool has_part(const part_list *l, const char *name) {
+    for (size_t i = 0; i < l->n; i++)
+        if ((l->items[i].name && strcmp(l->items[i].name, name) == 0) ||
+            (l->items[i].evaluation && strcmp(l->items[i].evaluation, name) == 0))
+            return true;
+    return false;
+}
+
+/* The evaluation of a number, eval_loss of loss, where a run has it. */
+static const char *evaluation_of(const ae_run_curves *runs, size_t n, const char *name) {
     for (size_t r = 0; r < n; r++)
-        for (size_t k = 0; st == AE_OK && k < AE_PLOT_CURVES; k++) {
-            const ae_curve *c = &runs[r].curves[k];
-            char smooth[16];
-            snprintf(smooth, sizeof smooth, "%s_s", names[k]);
-            st = write_block(f, names[k], r, c, 1);
-            if (st == AE_OK) st = write_block(f, smooth, r, c, (double)c->n / SMOOTH_SHARE);
+        for (size_t i = 0; i < runs[r].evaluations.n; i++)
+            if (strcmp(runs[r].evaluations.items[i].name + sizeof "eval_" - 1, name) == 0)
+                return runs[r].evaluations.items[i].name;
+    return NULL;
+}
+
+static size_t most_parts(const ae_run_curves *runs, size_t n) {
+    size_t most = N_ENGINE_PARTS;
+    for (size_t r = 0; r < n; r++) most += runs[r].steps.n + runs[r].evaluations.n;
+    return most;
+}
+
+/* What the objectives tell, in the order in which the runs have it; then the evaluations that stand alone; then what the engine tells. */
+static ae_status list_parts(part_list *l, const ae_run_curves *runs, size_t n) {
+    *l = (part_list){.items = calloc(most_parts(runs, n), sizeof *l->items)};
+    if (!l->items) return AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory");
+    for (size_t r = 0; r < n; r++)
+        for (size_t i = 0; i < runs[r].steps.n; i++) {
+            const char *name = runs[r].steps.items[i].name;
+            if (!ae_plot_is_engine_key(name) && !has_part(l, name))
+                l->items[l->n++] = (part){name, evaluation_of(runs, n, name), true, true};
+        }
+    for (size_t r = 0; r < n; r++)
+        for (size_t i = 0; i < runs[r].evaluations.n; i++) {
+            const char *name = runs[r].evaluations.items[i].name;
+            if (!has_part(l, name)) l->items[l->n++] = (part){NULL, name, true, true};
+        }
+    for (size_t i = 0; i < N_ENGINE_PARTS; i++) l->items[l->n++] = engine_parts[i];
+    return AE_OK;
+}
+
+/* NULL: this run has none, or no point of it. */
+static const ae_curve *curve_of(const ae_curve_list *l, const char *name) {
+    const ae_curve *c = name ? ae_curve_list_find(l, name) : NULL;
+    return c && c->n ? c : NULL;
+}
+
+/* Blocks of part 2 and run 0: $part2_0, smoothed $part2_s_0, evaluated $part2_e_0. */
+static ae_status write_data(FILE *f, const part_list *l, const ae_run_curves *runs, size_t n) {
+    ae_status st = AE_OK;
+    char name[48];
+    for (size_t r = 0; r < n; r++)
+        for (size_t k = 0; k < l->n && st == AE_OK; k++) {
+            const ae_curve *c = curve_of(&runs[r].steps, l->items[k].name),
+                           *e = curve_of(&runs[r].evaluations, l->items[k].evaluation);
+            snprintf(name, sizeof name, "part%zu", k);
+            if (c) st = write_block(f, name, r, c, 1);
+            snprintf(name, sizeof name, "part%zu_s", k);
+            if (c && st == AE_OK) st = write_block(f, name, r, c, (double)c->n / SMOOTH_SHARE);
+            snprintf(name, sizeof name, "part%zu_e", k);
+            if (e && st == AE_OK) st = write_block(f, name, r, e, 1);
         }
     return st;
 }
 
-/* One of the four parts. */
-typedef struct {
-    const char *title, *name; /* name: of its data blocks */
-    int curve;
-    bool wavers, may_be_log;
-} part;
-static const part parts[] = {{"loss, nats per token", "loss", AE_PLOT_LOSS, true, true},
-                             {"gradient norm, before clipping", "norm", AE_PLOT_NORM, true, true},
-                             {"learning rate", "lr", AE_PLOT_LR, false, false},
-                             {"tokens per second", "speed", AE_PLOT_SPEED, true, false}};
-
 static extent extent_of(const part *p, const ae_run_curves *runs, size_t n) {
     extent e = {(double)NAN, (double)NAN};
     for (size_t r = 0; r < n; r++) {
-        widen(&e, &runs[r].curves[p->curve]);
-        if (p->curve == AE_PLOT_LOSS) widen(&e, &runs[r].curves[AE_PLOT_EVAL]);
+        const ae_curve *c = curve_of(&runs[r].steps, p->name),
+                       *held_out = curve_of(&runs[r].evaluations, p->evaluation);
+        if (c) widen(&e, c);
+        if (held_out) widen(&e, held_out);
     }
     return e;
 }
 
+static bool is_named(const part *p, const char *name) {
+    return p->name && strcmp(p->name, name) == 0;
+}
+
 /* Speeds as people say them: 2500, 120000. */
 static const char *label_format(const part *p, extent e) {
-    return p->curve == AE_PLOT_SPEED && e.hi >= 10 ? "%.0f" : "%.4g";
+    return is_named(p, "tokens_per_s") && e.hi >= 10 ? "%.0f" : "%.4g";
+}
+
+/* A number without words of its own is called by its name. */
+static void write_title(FILE *f, const part *p) {
+    static const char *const words[][2] = {{"loss", "loss, nats per token"},
+                                           {"grad_norm", "gradient norm, before clipping"},
+                                           {"lr", "learning rate"},
+                                           {"tokens_per_s", "tokens per second"}};
+    const char *name = p->name ? p->name : p->evaluation;
+    fputs("set title \"", f);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (is_named(p, words[i][0])) {
+            fprintf(f, "%s\"\n", words[i][1]);
+            return;
+        }
+    for (; *name; name++) fputc(isalnum((unsigned char)*name) || strchr("./+-", *name) ? *name : ' ', f);
+    fputs("\"\n", f);
 }
 
 /* Logarithmic where the values span more than a factor of 3, which is when a straight axis hides the end of a run. */
 static void write_axes(FILE *f, const part *p, extent e) {
-    fprintf(f, "set title \"%s\"\nunset logscale y\nset ytics auto\nset yrange [*:*]\n", p->title);
+    write_title(f, p);
+    fputs("unset logscale y\nset ytics auto\nset yrange [*:*]\n", f);
     fprintf(f, "set format y \"%s\"\n", label_format(p, e));
     if (p->may_be_log && e.lo > 0 && e.hi > 3 * e.lo)
         write_log_tics(f, e.lo, e.hi);
@@ -105,64 +186,81 @@ static void write_axes(FILE *f, const part *p, extent e) {
         fputs("set yrange [0:*]\n", f);
 }
 
-static void write_train_curve(FILE *f, const part *p, const ae_run_curves *run, size_t r, bool alone) {
+static void write_train_curve(FILE *f, const part *p, size_t k, const ae_run_curves *run, size_t r,
+                              bool alone) {
     const char *strong = colours[r % N_COLOURS].strong;
-    fprintf(f, ", $%s%s_%zu with lines lw 2 lc rgb \"%s\" ", p->name, p->wavers ? "_s" : "", r, strong);
-    if (p->curve == AE_PLOT_LOSS)
+    fprintf(f, ", $part%zu%s_%zu with lines lw 2 lc rgb \"%s\" ", k, p->wavers ? "_s" : "", r, strong);
+    if (k == 0 || p->evaluation)
         fprintf(f, "title \"%s%s\"", alone ? "training" : run->name, alone ? "" : ", training");
     else
         fputs("notitle", f);
 }
 
-static void write_part(FILE *f, const part *p, const ae_run_curves *runs, size_t n) {
+static void write_part(FILE *f, const part *p, size_t k, const ae_run_curves *runs, size_t n) {
     write_axes(f, p, extent_of(p, runs, n));
     fputs("plot NaN notitle", f); /* a part without points stays empty */
     for (size_t r = 0; r < n; r++)
-        if (p->wavers && runs[r].curves[p->curve].n)
-            fprintf(f, ", $%s_%zu with lines lw 1 lc rgb \"%s\" notitle", p->name, r,
+        if (p->wavers && curve_of(&runs[r].steps, p->name))
+            fprintf(f, ", $part%zu_%zu with lines lw 1 lc rgb \"%s\" notitle", k, r,
                     colours[r % N_COLOURS].faint);
     for (size_t r = 0; r < n; r++) {
-        if (runs[r].curves[p->curve].n) write_train_curve(f, p, &runs[r], r, n == 1);
-        if (p->curve != AE_PLOT_LOSS || !runs[r].curves[AE_PLOT_EVAL].n) continue;
-        fprintf(f, ", $eval_%zu with linespoints lw 1.5 dt 2 pt 7 ps 0.6 lc rgb \"%s\" title \"%s%s\"", r,
-                n == 1 ? "#c8501e" : colours[r % N_COLOURS].strong, n == 1 ? "" : runs[r].name,
+        if (curve_of(&runs[r].steps, p->name)) write_train_curve(f, p, k, &runs[r], r, n == 1);
+        if (!curve_of(&runs[r].evaluations, p->evaluation)) continue;
+        fprintf(f, ", $part%zu_e_%zu with linespoints lw 1.5 dt 2 pt 7 ps 0.6 lc rgb \"%s\" title \"%s%s\"",
+                k, r, n == 1 ? "#c8501e" : colours[r % N_COLOURS].strong, n == 1 ? "" : runs[r].name,
                 n == 1 ? "held out" : ", held out");
     }
     fputc('\n', f);
 }
 
+static void raise_to_last(double *last, const ae_curve_list *l) {
+    for (size_t i = 0; i < l->n; i++) {
+        const ae_curve *c = &l->items[i].curve;
+        if (c->n && c->points[c->n - 1].x > *last) *last = c->points[c->n - 1].x;
+    }
+}
+
 static double last_step(const ae_run_curves *runs, size_t n) {
     double last = 1;
-    for (size_t r = 0; r < n; r++)
-        for (size_t k = 0; k < AE_PLOT_CURVES; k++) {
-            const ae_curve *c = &runs[r].curves[k];
-            if (c->n && c->points[c->n - 1].x > last) last = c->points[c->n - 1].x;
-        }
+    for (size_t r = 0; r < n; r++) {
+        raise_to_last(&last, &runs[r].steps);
+        raise_to_last(&last, &runs[r].evaluations);
+    }
     return last;
 }
 
 typedef struct {
     const ae_run_curves *runs;
     size_t n;
+    part_list parts;
 } curves;
 
+static int rows_of(const part_list *l) {
+    return (int)(l->n + 1) / 2;
+}
+
 static ae_status write_script(FILE *f, const void *what) {
-    const ae_run_curves *runs = ((const curves *)what)->runs;
-    const size_t n = ((const curves *)what)->n;
-    const ae_status st = write_data(f, runs, n);
-    fputs("set multiplot layout 2,2 margins 0.06,0.975,0.08,0.95 spacing 0.075,0.13\n"
-          "set border 3 lc rgb \"#777777\"\nset tics nomirror textcolor rgb \"#333333\"\n"
+    const curves *c = what;
+    const ae_status st = write_data(f, &c->parts, c->runs, c->n);
+    const int rows = rows_of(&c->parts);
+    fprintf(f, "set multiplot layout %d,2 margins 0.06,0.975,%.3g,%.4g spacing 0.075,%.3g\n", rows,
+            0.16 / rows, 1 - 0.1 / rows, 0.26 / rows);
+    fputs("set border 3 lc rgb \"#777777\"\nset tics nomirror textcolor rgb \"#333333\"\n"
           "set grid lc rgb \"#e4e4e4\" lt 1 lw 0.7\nset key noenhanced top right samplen 2\n"
           "set format x \"%.12g\"\nset xlabel \"step\" offset 0,0.5\n",
           f);
-    fprintf(f, "set xrange [0:%.9g]\n", last_step(runs, n));
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) write_part(f, &parts[i], runs, n);
+    fprintf(f, "set xrange [0:%.9g]\n", last_step(c->runs, c->n));
+    for (size_t i = 0; i < c->parts.n; i++) write_part(f, &c->parts.items[i], i, c->runs, c->n);
     fputs("unset multiplot\n", f);
     return st;
 }
 
 ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
                        size_t *n_bytes) {
-    const ae_gnuplot_size size = {1500, 1000};
-    return ae_gnuplot_draw(write_script, &(const curves){runs, n}, &size, kind, bytes, n_bytes);
+    curves c = {.runs = runs, .n = n};
+    ae_status st = list_parts(&c.parts, runs, n);
+    const ae_gnuplot_size size = {1500, 500 * rows_of(&c.parts)};
+    if (st == AE_OK) st = ae_gnuplot_draw(write_script, &c, &size, kind, bytes, n_bytes);
+    free(c.parts.items);
+    return st;
 }

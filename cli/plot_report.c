@@ -57,45 +57,71 @@ static double last_of(const ae_curve *c) {
 
 /* Of the second half, where caches and threads are warm. */
 static double mean_speed(const ae_curve *c) {
-    const size_t first = c->n / 2;
+    const size_t first = c ? c->n / 2 : 0;
     double sum = 0;
-    for (size_t i = first; i < c->n; i++) sum += c->points[i].y;
-    return c->n ? sum / (double)(c->n - first) : (double)NAN;
+    for (size_t i = first; c && i < c->n; i++) sum += c->points[i].y;
+    return c && c->n ? sum / (double)(c->n - first) : (double)NAN;
 }
 
-static void put_row(FILE *f, const ae_run_curves *r) {
+static double last_smooth(const ae_curve *c) {
     ae_curve smooth = {0};
-    const ae_curve *loss = &r->curves[AE_PLOT_LOSS];
-    if (ae_curve_smooth(&smooth, loss, (double)loss->n / 40) != AE_OK) smooth.n = 0;
+    if (!c || ae_curve_smooth(&smooth, c, (double)c->n / 40) != AE_OK) smooth.n = 0;
+    const double last = last_of(&smooth);
+    ae_curve_free(&smooth);
+    return last;
+}
+
+static void put_row(FILE *f, const ae_run_curves *r, const char *number, bool has_text) {
     fputs("<tr><td>", f);
     put_text(f, r->name);
     fputs("</td>", f);
     put_number(f, (double)r->step, 0, "");
     put_number(f, (double)r->tokens / 1e6, 2, " M");
-    put_number(f, last_of(&smooth), 4, "");
-    put_number(f, r->best_loss, 4, "");
-    put_number(f, r->best_bits, 4, "");
+    put_number(f, last_smooth(ae_curve_list_find(&r->steps, number)), 4, "");
+    put_number(f, r->best_score, 4, "");
+    if (has_text) put_number(f, r->best_bits, 4, "");
     put_number(f, r->best_step ? (double)r->best_step : (double)NAN, 0, "");
-    put_number(f, mean_speed(&r->curves[AE_PLOT_SPEED]), 0, "");
+    put_number(f, mean_speed(ae_curve_list_find(&r->steps, "tokens_per_s")), 0, "");
     put_number(f, 100 * r->flops_fraction, 1, " %");
     put_number(f, r->peak_rss_bytes ? (double)r->peak_rss_bytes / 1e6 : (double)NAN, 0, " MB");
     put_number(f, (double)r->skipped, 0, "");
     fputs("</tr>\n", f);
-    ae_curve_free(&smooth);
 }
 
+static void put_heading(FILE *f, const char *text) {
+    fputs("<th>", f);
+    put_text(f, text);
+    fputs("</th>", f);
+}
+
+static const char *score_name(const ae_run_curves *runs, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (runs[i].evaluations.n) return runs[i].evaluations.items[0].name;
+    return "evaluation";
+}
+
+static const char text_notes[] =
+    "loss: nats per token, smoothed over a fortieth of the steps. Held-out loss and bits per byte: the "
+    "lowest so far. ";
+static const char other_notes[] =
+    "Numbers of steps: smoothed over a fortieth of them. Evaluation: the best so far. ";
+
+/* Of text, loss and bits per byte; of other objectives the numbers by their names. */
 static void put_table(FILE *f, const ae_run_curves *runs, size_t n) {
-    fputs("<table><tr><th>run</th><th>steps</th><th>tokens</th><th>loss</th><th>held-out loss</th><th>bits "
-          "per byte</th>"
-          "<th>at step</th><th>tok/s</th><th>of peak</th><th>memory</th><th>skipped</th></tr>\n",
-          f);
-    for (size_t i = 0; i < n; i++) put_row(f, &runs[i]);
-    fputs("</table>\n<p><small>loss: nats per token, smoothed over a fortieth of the steps. Held-out loss "
-          "and bits per byte: the "
-          "lowest so far. tok/s: mean of the second half. Of peak: model FLOPs of the last step over the "
-          "machine's measured "
-          "peak. Skipped: steps whose loss or gradient was not finite.</small></p>\n",
-          f);
+    const char *number = ae_plot_main_name(runs, n);
+    const bool has_text = !number[0] || strcmp(number, "loss") == 0;
+    if (has_text) number = "loss";
+    fputs("<table><tr><th>run</th><th>steps</th><th>tokens</th>", f);
+    put_heading(f, number);
+    put_heading(f, has_text ? "held-out loss" : score_name(runs, n));
+    if (has_text) put_heading(f, "bits per byte");
+    fputs("<th>at step</th><th>tok/s</th><th>of peak</th><th>memory</th><th>skipped</th></tr>\n", f);
+    for (size_t i = 0; i < n; i++) put_row(f, &runs[i], number, has_text);
+    fprintf(f,
+            "</table>\n<p><small>%stok/s: mean of the second half. Of peak: model FLOPs of the last step "
+            "over the "
+            "machine's measured peak. Skipped: steps whose loss or gradient was not finite.</small></p>\n",
+            has_text ? text_notes : other_notes);
 }
 
 static void put_file(FILE *f, const char *path) {

@@ -47,8 +47,9 @@ typedef struct {
 
     const ae_checkpoint_name *files; /* what it writes into a checkpoint */
     const ae_fixed_fact *facts;      /* what it compares itself when a run goes on; may be NULL */
-    const char *score;               /* the number of an evaluation that decides, "eval_loss" */
-    bool higher;                     /* the higher score is the better one */
+    const char *
+        score; /* the number of an evaluation that decides, "eval_loss": it begins with eval_, those of steps do not */
+    bool higher; /* the higher score is the better one */
 
     /* ---- before anything is written ---- */
     ae_status (*open)(void *self, const ae_run_facts *run); /* its inputs; `run` is kept */

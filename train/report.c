@@ -85,6 +85,7 @@ static void tell_numbers(char *out, size_t n, const ae_numbers *l) {
 static ae_status add_evaluation_line(ae_engine *e, const ae_evaluation *r) {
     json_t *line = json_pack("{s:I}", "step", (json_int_t)e->state.step);
     const ae_status st = ae_numbers_to_json(&r->numbers, line);
+    if (e->objective.higher) json_object_set_new(line, "higher_is_better", json_true());
     if (st == AE_OK) return ae_metrics_add(&e->metrics, line);
     json_decref(line);
     return st;

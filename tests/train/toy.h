@@ -1,0 +1,19 @@
+#ifndef AE_TESTS_TRAIN_TOY_H
+#define AE_TESTS_TRAIN_TOY_H
+#include "train/objective.h"
+
+/* An objective that has nothing to do with language: a scalar head over fixed embeddings learns how often a token comes in a sequence. It has
+ * work, numbers, an evaluation and a file of its own, and shows what an objective needs. */
+
+enum { TOY_TOKENS = 8, TOY_WIDTH = 12, TOY_LENGTH = 16, TOY_BATCH = 32, TOY_COUNTED = 3 };
+
+typedef struct {
+    const ae_run_facts *run;
+    int64_t drawn; /* sequences so far, by the thread that makes work ahead */
+    float embeddings[TOY_TOKENS * TOY_WIDTH];
+    ae_f32 *memory, *head, *grad; /* device: [2, TOY_WIDTH] */
+} toy;
+
+ae_objective toy_objective(toy *t);
+
+#endif

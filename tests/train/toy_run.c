@@ -1,0 +1,17 @@
+#include "tests/train/toy.h"
+#include "train/engine.h"
+
+#include <stdio.h>
+
+/* toy_run KEY=VALUE...: trains the toy, as a verb of the program would. */
+int main(int argc, char **argv) {
+    ae_train_config config = {0};
+    toy t = {0};
+    const ae_objective objective = toy_objective(&t);
+    ae_status st = ae_train_config_init(&config);
+    for (int i = 1; i < argc && st == AE_OK; i++) st = ae_config_set(&config.table, argv[i], "command line");
+    if (st == AE_OK) st = ae_engine_train(&config, &objective, false);
+    if (st != AE_OK) fprintf(stderr, "aerie: %s\n", ae_error_message());
+    ae_train_config_free(&config);
+    return (int)st;
+}

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/log.h"
+#include "train/resume.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static bool lies_in_run(const char *file, char **folder) {
     const char *name = ae_path_last(file);
     *folder = name == file ? strdup(".") : strndup(file, (size_t)(name - file) - (name - file > 1));
     return *folder && strcmp(name, "config.yaml") == 0 &&
-           (ae_path_has(*folder, "checkpoints") || ae_path_has(*folder, "metrics.jsonl"));
+           (ae_path_has(*folder, "checkpoints") || ae_path_has(*folder, "metrics.jsonl")) &&
+           ae_run_is_there(*folder);
 }
 
 static bool same_folder(const char *a, const char *b) {

@@ -39,22 +39,38 @@ static void remove_left(const char *dir, bool with_events) {
     if (d) closedir(d);
 }
 
-/* Lines that cannot be gone on from are cut off; they stay in a copy. */
-static ae_status copy_metrics(const char *metrics) {
-    char *copy = malloc(strlen(metrics) + sizeof ".before"), *bytes = NULL;
+/* Copies PATH to PATH.before. */
+static ae_status keep_copy(const char *path) {
+    char *copy = malloc(strlen(path) + sizeof ".before"), *bytes = NULL;
     size_t n = 0;
     ae_status st =
-        copy ? ae_file_read(metrics, &bytes, &n) : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", metrics);
+        copy ? ae_file_read(path, &bytes, &n) : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     if (st == AE_OK) {
-        sprintf(copy, "%s.before", metrics);
+        sprintf(copy, "%s.before", path);
         st = ae_file_write(copy, bytes, n);
     }
-    if (st == AE_OK)
-        ae_warn("%s: lines from which the run does not go on are cut off; %s has the whole file", metrics,
-                copy);
     free(bytes);
     free(copy);
     return st;
+}
+
+/* Lines that cannot be gone on from are cut off; they stay in a copy. */
+static ae_status copy_metrics(const char *metrics) {
+    const ae_status st = keep_copy(metrics);
+    if (st == AE_OK)
+        ae_warn("%s: lines from which the run does not go on are cut off; %s.before has the whole file",
+                metrics, metrics);
+    return st;
+}
+
+/* The run's configuration as it is now; one that somebody else has put in its place stays in a copy. */
+static ae_status write_config(const ae_engine *e, const char *path) {
+    ae_status st = AE_OK;
+    if (ae_path_exists(path) && !ae_run_wrote_config(path)) {
+        st = keep_copy(path);
+        if (st == AE_OK) ae_warn("%s: another one stood there; %s.before has it", path, path);
+    }
+    return st == AE_OK ? ae_config_write(&e->config->table, path) : st;
 }
 
 /* Its lines are only told of: what trains comes from the checkpoint. */
@@ -128,7 +144,7 @@ static ae_status open_outputs(ae_engine *e, made *m) {
     AE_TRY(keep_metrics(e, metrics));
     AE_TRY(keep_evaluation(e, metrics, &line));
     AE_TRY(ae_metrics_open(&e->metrics, metrics, s->metrics_offset));
-    AE_TRY(ae_config_write(&e->config->table, config));
+    AE_TRY(write_config(e, config));
     m->config = true;
     AE_TRY(ae_checkpoint_clean(dir));
     remove_left(dir, !e->checkpoint);

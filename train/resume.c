@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "train/run_folder.h"
 
 #include <dirent.h>
 #include <fnmatch.h>
@@ -33,6 +34,35 @@ static bool holds_nothing(const char *dir) {
     return entries == 0;
 }
 
+bool ae_run_wrote_config(const char *path) {
+    ae_train_config c = {0};
+    const char *section;
+    bool wrote = ae_train_config_init(&c) == AE_OK && ae_config_read(&c.table, path) == AE_OK;
+    char key[96];
+    const ae_field *f;
+    for (size_t i = 0; wrote && (f = ae_config_field(&c.table, i, &section)) != NULL; i++) {
+        if (strcmp(section, "optim") != 0) continue;
+        snprintf(key, sizeof key, "optim.%s", f->key);
+        wrote = ae_config_is_set(&c.table, key);
+    }
+    ae_train_config_free(&c);
+    return wrote;
+}
+
+static bool has_steps(const char *dir) {
+    ae_checkpoint_list l = {0};
+    const bool has = ae_checkpoint_list_steps(&l, dir) == AE_OK && l.n > 0;
+    ae_checkpoint_list_free(&l);
+    return has;
+}
+
+bool ae_run_is_there(const char *dir) {
+    char *config = ae_path_join(dir, "config.yaml");
+    const bool is_run = ae_path_exists(config) && (has_steps(dir) || ae_run_wrote_config(config));
+    free(config);
+    return is_run;
+}
+
 ae_status ae_run_inspect(const char *dir, const ae_checkpoint_name *files, ae_run_kind *kind,
                          char **checkpoint) {
     *checkpoint = NULL;
@@ -41,10 +71,7 @@ ae_status ae_run_inspect(const char *dir, const ae_checkpoint_name *files, ae_ru
     if (!ae_path_is_folder(dir))
         return AE_FAIL(AE_ERR_USAGE, "run.dir: %s: expected a folder, found a file", dir);
     if (holds_nothing(dir)) return AE_OK;
-    char *config = ae_path_join(dir, "config.yaml");
-    bool is_run = ae_path_exists(config);
-    free(config);
-    if (!is_run)
+    if (!ae_run_is_there(dir))
         return AE_FAIL(
             AE_ERR_USAGE,
             "run.dir: %s: expected a run (config.yaml) or an empty folder, found other files; choose "

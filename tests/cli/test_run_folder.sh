@@ -46,4 +46,32 @@ mkdir recipes
 sed 's/^  dir: .*/  dir: third/' copy/config.yaml >recipes/config.yaml
 run 0 "$aerie" pretrain recipes/config.yaml train.steps=1
 has_step third 1
+
+# A project's recipe is no run, though its runs lie in a folder "checkpoints" beside it, and it is never written.
+recipe() { # FOLDER RUN
+    mkdir -p "$1"
+    printf 'run:\n  dir: %s\ndata: {train: set/train.h5}\nmodel: {width: 32, recurrent_width: 32, mlp_width: 48, heads: 2, blocks: 3, window: 16}\n' "$2" >"$1/config.yaml"
+    printf 'train: {row_tokens: 32, batch_rows: 2, steps: 2}\noptim: {schedule: constant}\n' >>"$1/config.yaml"
+    cp "$1/config.yaml" "$1.recipe"
+}
+recipe project project/checkpoints/exp1
+run 0 "$aerie" pretrain project/config.yaml
+run 0 "$aerie" pretrain project/config.yaml train.steps=3
+has_step project/checkpoints/exp1 3
+equal project/config.yaml project.recipe "a recipe beside a folder of runs"
+run 2 "$aerie" pretrain project/config.yaml run.dir=project
+says "expected a run (config.yaml) or an empty folder"
+equal project/config.yaml project.recipe "a recipe in the folder that is to be the run's"
+
+recipe foreign fourth
+echo '{"step": 1, "loss": 2.5}' >foreign/metrics.jsonl
+run 0 "$aerie" pretrain foreign/config.yaml
+has_step fourth 2
+equal foreign/config.yaml foreign.recipe "a recipe beside somebody's metrics"
+
+# One that was put in the place of a run's own stays in a copy.
+cp project.recipe fourth/config.yaml
+run 0 "$aerie" pretrain fourth/config.yaml train.steps=3
+has_step fourth 3
+equal fourth/config.yaml.before project.recipe "a recipe in a run's folder"
 finish

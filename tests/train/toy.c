@@ -85,42 +85,40 @@ static ae_status next(void *self, void *piece) {
     return AE_OK;
 }
 
-/* Mean of (head . sum - count)^2 / 2, its gradient, and the largest error. */
-static double regress(const toy *t, const work *w, float *grad, double *worst) {
+typedef struct {
+    double loss, worst; /* mean of (head . sum - count)^2 / 2, largest error */
+    float grad[TOY_WIDTH];
+} outcome;
+
+static outcome regress(const toy *t, const work *w) {
     float head[TOY_WIDTH];
-    double loss = 0;
+    outcome o = {0};
     t->run->be->download(head, t->head, HEAD_BYTES);
     for (int s = 0; s < TOY_BATCH; s++) {
         float error = -w->counts[s];
         for (int d = 0; d < TOY_WIDTH; d++) error += head[d] * w->sums[s][d];
-        for (int d = 0; d < TOY_WIDTH; d++) grad[d] += error * w->sums[s][d] / TOY_BATCH;
-        loss += 0.5 * (double)error * (double)error / TOY_BATCH;
-        *worst = fmax(*worst, (double)fabsf(error));
+        for (int d = 0; d < TOY_WIDTH; d++) o.grad[d] += error * w->sums[s][d] / TOY_BATCH;
+        o.loss += 0.5 * (double)error * (double)error / TOY_BATCH;
+        o.worst = fmax(o.worst, (double)fabsf(error));
     }
-    return loss;
+    return o;
 }
 
 static ae_status gradients(void *self, void *piece, ae_gradients *g) {
-    toy *t = self;
-    const work *w = piece;
-    float grad[TOY_WIDTH] = {0};
-    double worst = 0;
-    const double loss = regress(t, w, grad, &worst);
-    t->run->be->upload(t->grad, grad, HEAD_BYTES);
-    ae_numbers_add(&g->numbers, "squared_error", loss);
-    ae_numbers_add(&g->numbers, "worst_error", worst);
-    g->finite = isfinite(loss);
+    const toy *t = self;
+    const outcome o = regress(t, piece);
+    t->run->be->upload(t->grad, o.grad, HEAD_BYTES);
+    ae_numbers_add(&g->numbers, "squared_error", o.loss);
+    ae_numbers_add(&g->numbers, "worst_error", o.worst);
+    g->finite = isfinite(o.loss);
     g->tokens = TOY_BATCH * TOY_LENGTH;
     return AE_OK;
 }
 
 static ae_status evaluate(void *self, ae_evaluation *e) {
     work held_out;
-    float unused[TOY_WIDTH] = {0};
-    double worst = 0;
     draw(self, FIRST_HELD_OUT, &held_out);
-    regress(self, &held_out, unused, &worst);
-    ae_numbers_add(&e->numbers, "eval_closeness", 1 / (1 + worst));
+    ae_numbers_add(&e->numbers, "eval_closeness", 1 / (1 + regress(self, &held_out).worst));
     return AE_OK;
 }
 

@@ -27,10 +27,10 @@ static ae_status move_head(const toy *t, const char *path, bool writes) {
     hid_t file = -1;
     ae_status st = writes ? ae_h5_create(&file, path) : ae_h5_open(&file, path);
     if (st != AE_OK) return st;
-    if (writes) t->run->be->download(head, t->head, HEAD_BYTES);
+    if (writes) t->run->be->download(t->run->be, head, t->head, HEAD_BYTES);
     st = writes ? ae_h5_write(file, path, "score.weight", H5T_NATIVE_FLOAT, 1, shape, head)
                 : ae_h5_read(file, path, "score.weight", H5T_NATIVE_FLOAT, 1, shape, head);
-    if (st == AE_OK && !writes) t->run->be->upload(t->head, head, HEAD_BYTES);
+    if (st == AE_OK && !writes) t->run->be->upload(t->run->be, t->head, head, HEAD_BYTES);
     const ae_status closed = ae_h5_close(file, path);
     return st == AE_OK ? closed : st;
 }
@@ -43,12 +43,12 @@ static ae_status start(void *self) {
     toy *t = self;
     ae_rng rng = ae_rng_make(t->run->seed, ae_rng_hash(t->run->seed, "toy.embeddings"));
     for (int i = 0; i < TOY_TOKENS * TOY_WIDTH; i++) t->embeddings[i] = (float)ae_rng_normal(&rng);
-    ae_status st = t->run->be->alloc((void **)&t->memory, 2 * HEAD_BYTES);
+    ae_status st = t->run->be->alloc(t->run->be, (void **)&t->memory, 2 * HEAD_BYTES);
     if (st != AE_OK) return st;
     t->drawn = t->run->step * TOY_BATCH;
     t->head = t->memory;
     t->grad = ae_f32_at(t->memory, TOY_WIDTH);
-    t->run->be->zero(t->memory, 2 * HEAD_BYTES);
+    t->run->be->zero(t->run->be, t->memory, 2 * HEAD_BYTES);
     if (!t->run->checkpoint) return AE_OK;
     char *path = ae_path_join(t->run->checkpoint, "head.h5");
     st = move_head(t, path, false);
@@ -93,7 +93,7 @@ typedef struct {
 static outcome regress(const toy *t, const work *w) {
     float head[TOY_WIDTH];
     outcome o = {0};
-    t->run->be->download(head, t->head, HEAD_BYTES);
+    t->run->be->download(t->run->be, head, t->head, HEAD_BYTES);
     for (int s = 0; s < TOY_BATCH; s++) {
         float error = -w->counts[s];
         for (int d = 0; d < TOY_WIDTH; d++) error += head[d] * w->sums[s][d];
@@ -107,7 +107,7 @@ static outcome regress(const toy *t, const work *w) {
 static ae_status gradients(void *self, void *piece, ae_gradients *g) {
     const toy *t = self;
     const outcome o = regress(t, piece);
-    t->run->be->upload(t->grad, o.grad, HEAD_BYTES);
+    t->run->be->upload(t->run->be, t->grad, o.grad, HEAD_BYTES);
     ae_numbers_add(&g->numbers, "squared_error", o.loss);
     ae_numbers_add(&g->numbers, "worst_error", o.worst);
     g->finite = isfinite(o.loss);
@@ -128,7 +128,7 @@ static ae_status save(void *self, ae_checkpoint_job *job) {
 
 static void close_it(void *self) {
     toy *t = self;
-    t->run->be->release(t->memory, 2 * HEAD_BYTES);
+    t->run->be->release(t->run->be, t->memory, 2 * HEAD_BYTES);
     *t = (toy){0};
 }
 

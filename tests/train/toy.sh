@@ -1,6 +1,6 @@
 #!/bin/sh
 # An objective of the tests' own runs on the engine as it is: it learns, goes on to the same bits after kills, and its run is drawn.
-# usage: toy.sh AERIE FIXTURES TOY_RUN
+# usage: toy.sh AERIE FIXTURES TRAIN_TOY
 toy=$(realpath "$3")
 . "$(dirname "$0")/../cli/common.sh"
 steps=1500

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-/* toy_run KEY=VALUE...: trains the toy, as a verb of the program would. */
+/* train_toy KEY=VALUE...: trains the toy, as a verb of the program would. */
 int main(int argc, char **argv) {
     ae_train_config config = {0};
     toy t = {0};

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* Where the rows of training come from, as a value: whoever fills in these functions can feed the loader (data/loader.h). A source is begun
+/* Where the rows of training come from, as a value: whoever fills in these functions can feed an objective. A source is begun
  * once, then asked for one batch after the other, by one thread at a time. Its batches are a function of the source and the step: begun at
  * step s, or from the position saved before s, it gives what one begun at step 1 gives from s on. */
 typedef struct {

@@ -10,7 +10,7 @@
 
 /* Pieces 0, 1, ... go round a ring. The caller holds number `handed` - 1, the thread is ahead by all others. */
 struct ae_prefetch {
-    const ae_objective *objective;
+    ae_objective objective; /* a copy */
     void *ring[AE_PREFETCH_PIECES];
     pthread_t thread;
     bool has_thread;
@@ -35,7 +35,7 @@ static void *make_pieces(void *prefetch) {
     ae_prefetch *p = prefetch;
     ae_status st = AE_OK;
     while (st == AE_OK && wait_for_room(p)) {
-        st = p->objective->next(p->objective->self, p->ring[p->made % AE_PREFETCH_PIECES]);
+        st = p->objective.next(p->objective.self, p->ring[p->made % AE_PREFETCH_PIECES]);
         pthread_mutex_lock(&p->lock);
         p->made += st == AE_OK;
         p->failure = st;
@@ -68,7 +68,7 @@ ae_status ae_prefetch_start(ae_prefetch **prefetch, const ae_objective *objectiv
     *prefetch = NULL;
     ae_prefetch *p = calloc(1, sizeof *p);
     if (!p) return AE_FAIL(AE_ERR_RESOURCE, "loader: out of memory");
-    p->objective = objective;
+    p->objective = *objective;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
     for (int i = 0; i < AE_PREFETCH_PIECES; i++) AE_TRY(new_piece(objective, &p->ring[i]));
@@ -103,8 +103,8 @@ void ae_prefetch_stop(ae_prefetch *p) {
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     for (int i = 0; i < AE_PREFETCH_PIECES; i++) {
-        if (p->objective->free_work)
-            p->objective->free_work(p->objective->self, p->ring[i]);
+        if (p->objective.free_work)
+            p->objective.free_work(p->objective.self, p->ring[i]);
         else
             free(p->ring[i]);
     }

@@ -1,3 +1,4 @@
+#include "data/rows.h"
 #include "tests/train/rig.h"
 #include "train/step.h"
 

@@ -1,8 +1,7 @@
-#include "core/h5.h"
-#include "data/loader.h"
+#include "data/row_source.h"
 #include "tests/data/sets.h"
 
-TestSuite(loader, .init = scratch_make, .fini = scratch_remove, .timeout = 120);
+TestSuite(row_source, .init = scratch_make, .fini = scratch_remove, .timeout = 120);
 
 enum { ROWS = 5, T = 6, STEPS = 24 };
 
@@ -55,10 +54,29 @@ static void assert_same_batch(const ae_batch *a, const ae_batch *b, int64_t step
     cr_assert_eq(a->n_targets, b->n_targets);
 }
 
-static ae_loader *start_source(ae_row_source source, int64_t step, const char *position) {
-    ae_loader *l = NULL;
-    cr_assert_eq(ae_loader_start(&l, source, step, position), AE_OK, "%s", ae_error_message());
-    return l;
+/* A source that was begun, and the batch of its step. */
+typedef struct {
+    ae_row_source source;
+    ae_batch batch;
+} reader;
+
+static reader *start_source(ae_row_source source, int64_t step, const char *position) {
+    reader *r = calloc(1, sizeof *r);
+    cr_assert_not_null(r);
+    r->source = source;
+    cr_assert_eq(source.begin(source.self, step, position), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_batch_init(&r->batch, source.B, source.T), AE_OK);
+    return r;
+}
+
+static void stop(reader *r) {
+    ae_batch_free(&r->batch);
+    ae_row_source_free(&r->source);
+    free(r);
+}
+
+static void tell_position(const reader *r, char **json) {
+    cr_assert_eq(r->source.position(r->source.self, json), AE_OK);
 }
 
 static ae_row_source rows_of(const ae_mixture *m, const ae_row_options *o) {
@@ -80,33 +98,32 @@ static ae_row_source examples_of(const ae_mixture *m, const ae_row_options *o) {
     return source;
 }
 
-static ae_loader *start(const ae_mixture *m, bool shuffle, uint64_t seed, int64_t step,
-                        const char *position) {
+static reader *start(const ae_mixture *m, bool shuffle, uint64_t seed, int64_t step, const char *position) {
     const ae_row_options o = {.rows = ROWS, .row_tokens = T, .seed = seed, .shuffle = shuffle};
     return start_source(rows_of(m, &o), step, position);
 }
 
-static const ae_batch *next(ae_loader *l) {
-    const ae_batch *b = NULL;
-    cr_assert_eq(ae_loader_next(l, &b), AE_OK, "%s", ae_error_message());
-    return b;
+static const ae_batch *next(reader *r) {
+    r->batch.n_tokens = r->batch.n_targets = 0;
+    cr_assert_eq(r->source.fill(r->source.self, &r->batch), AE_OK, "%s", ae_error_message());
+    return &r->batch;
 }
 
 /* Keeps STEPS batches and the position after each. */
 static void record(const ae_mixture *m, bool shuffle, ae_batch *kept, char **positions) {
-    ae_loader *l = start(m, shuffle, 5, 1, NULL);
+    reader *l = start(m, shuffle, 5, 1, NULL);
     for (int s = 0; s < STEPS; s++) {
         batch_copy(&kept[s], next(l));
-        cr_assert_eq(ae_loader_position(l, &positions[s]), AE_OK);
+        tell_position(l, &positions[s]);
     }
-    ae_loader_stop(l);
+    stop(l);
 }
 
 static void check_restart(const ae_mixture *m, bool shuffle, const ae_batch *kept, int64_t step,
                           const char *position) {
-    ae_loader *l = start(m, shuffle, 5, step, position);
+    reader *l = start(m, shuffle, 5, step, position);
     for (int64_t s = step; s <= STEPS; s++) assert_same_batch(next(l), &kept[s - 1], s);
-    ae_loader_stop(l);
+    stop(l);
 }
 
 static void check_all_restarts(const char *tree, bool shuffle) {
@@ -126,7 +143,7 @@ static void check_all_restarts(const char *tree, bool shuffle) {
     ae_mixture_close(&m);
 }
 
-Test(loader, a_later_start_gives_the_same_batches) {
+Test(row_source, a_later_start_gives_the_same_batches) {
     static const char *const trees[] = {
         "%0",
         "[%0, {\"path\": %1, \"weight\": 2.5}, {\"path\": %2, \"weight\": 0.5}]",
@@ -142,7 +159,7 @@ Test(loader, a_later_start_gives_the_same_batches) {
 }
 
 /* Row b of a step is row `step` of stream b; from any step on, by its number or by a position. */
-Test(loader, streams_go_on_from_any_step) {
+Test(row_source, streams_go_on_from_any_step) {
     const ae_row_options o = {.rows = ROWS, .row_tokens = T};
     make_sets();
     ae_mixture m;
@@ -152,8 +169,8 @@ Test(loader, streams_go_on_from_any_step) {
     for (int64_t first = 1; first <= 9; first += 4) {
         char position[64];
         snprintf(position, sizeof position, "{\"rows\":[%ld]}", (long)(first - 1) * ROWS);
-        ae_loader *l[2] = {start_source(streams_of(&m, &o), first, NULL),
-                           start_source(streams_of(&m, &o), first, position)};
+        reader *l[2] = {start_source(streams_of(&m, &o), first, NULL),
+                        start_source(streams_of(&m, &o), first, position)};
         for (int64_t step = first; step < first + 12; step++) {
             kept.n_tokens = kept.n_targets = 0;
             for (ptrdiff_t b = 0; b < ROWS; b++)
@@ -162,18 +179,18 @@ Test(loader, streams_go_on_from_any_step) {
             assert_same_batch(next(l[1]), &kept, step);
         }
         char *after = NULL;
-        cr_assert_eq(ae_loader_position(l[0], &after), AE_OK);
+        tell_position(l[0], &after);
         snprintf(position, sizeof position, "{\"rows\":[%ld]}", (long)(first + 11) * ROWS);
         cr_assert_str_eq(after, position);
         free(after);
-        ae_loader_stop(l[0]);
-        ae_loader_stop(l[1]);
+        stop(l[0]);
+        stop(l[1]);
     }
     ae_batch_free(&kept);
     ae_mixture_close(&m);
 }
 
-Test(loader, streams_of_several_sets_of_shuffled_rows_or_of_nothing_are_refused) {
+Test(row_source, streams_of_several_sets_of_shuffled_rows_or_of_nothing_are_refused) {
     static const struct {
         const char *tree;
         ptrdiff_t rows;
@@ -196,7 +213,7 @@ Test(loader, streams_of_several_sets_of_shuffled_rows_or_of_nothing_are_refused)
     }
 }
 
-Test(loader, file_order_wraps_inside_a_batch) {
+Test(row_source, file_order_wraps_inside_a_batch) {
     make_sets();
     ae_mixture m;
     open_mixture(&m, "%1");
@@ -204,7 +221,7 @@ Test(loader, file_order_wraps_inside_a_batch) {
     cr_assert_neq(rows % ROWS, 0);
     ae_batch one;
     cr_assert_eq(ae_batch_init(&one, 1, T), AE_OK);
-    ae_loader *l = start(&m, false, 1, 1, NULL);
+    reader *l = start(&m, false, 1, 1, NULL);
     for (int64_t g = 0; g < 4 * rows; g += ROWS) {
         const ae_batch *b = next(l);
         int64_t tokens = 0;
@@ -217,7 +234,7 @@ Test(loader, file_order_wraps_inside_a_batch) {
         }
         cr_assert_eq(b->n_tokens, tokens);
     }
-    ae_loader_stop(l);
+    stop(l);
     ae_batch_free(&one);
     ae_mixture_close(&m);
 }
@@ -230,15 +247,15 @@ static void make_numbered(int64_t rows) {
 }
 
 static void read_order(const ae_mixture *m, uint64_t seed, int32_t *rows, int64_t n) {
-    ae_loader *l = start(m, true, seed, 1, NULL);
+    reader *l = start(m, true, seed, 1, NULL);
     for (int64_t g = 0; g < n; g += ROWS) {
         const ae_batch *b = next(l);
         for (int64_t r = 0; r < ROWS && g + r < n; r++) rows[g + r] = b->tokens[r * T];
     }
-    ae_loader_stop(l);
+    stop(l);
 }
 
-Test(loader, shuffled_epochs_are_permutations_of_their_own) {
+Test(row_source, shuffled_epochs_are_permutations_of_their_own) {
     enum { N = 37, EPOCHS = 6 };
     make_numbered(N);
     ae_mixture m;
@@ -261,7 +278,7 @@ Test(loader, shuffled_epochs_are_permutations_of_their_own) {
 }
 
 /* Rows of each set come in file order, each set at its own pace, and in proportion to the weights. */
-Test(loader, mixtures_keep_their_proportions_and_places) {
+Test(row_source, mixtures_keep_their_proportions_and_places) {
     static const double share[] = {0.2, 0.5, 0.3};
     make_sets();
     ae_mixture m;
@@ -269,7 +286,7 @@ Test(loader, mixtures_keep_their_proportions_and_places) {
         &m, "[{\"path\": %0, \"weight\": 2}, {\"path\": %1, \"weight\": 5}, {\"path\": %2, \"weight\": 3}]");
     ae_batch one;
     cr_assert_eq(ae_batch_init(&one, 1, T), AE_OK);
-    ae_loader *l = start(&m, false, 3, 1, NULL);
+    reader *l = start(&m, false, 3, 1, NULL);
     const ae_batch *b = NULL;
     int64_t taken[3] = {0};
     for (int64_t g = 1; g <= 600; g++) {
@@ -280,67 +297,27 @@ Test(loader, mixtures_keep_their_proportions_and_places) {
         cr_assert_arr_eq(row, one.tokens, T * sizeof *row);
         for (int i = 0; i < 3; i++) cr_assert_float_eq((double)taken[i], share[i] * (double)g, 4);
     }
-    ae_loader_stop(l);
+    stop(l);
     ae_batch_free(&one);
     ae_mixture_close(&m);
 }
 
-Test(loader, phases_begin_at_their_steps) {
+Test(row_source, phases_begin_at_their_steps) {
     make_sets();
     ae_mixture m;
     open_mixture(&m, "[{\"from_step\": 1, \"sets\": %2}, {\"from_step\": 3, \"sets\": %0}, {\"from_step\": "
                      "4, \"sets\": %1}]");
     static const int expected[] = {2, 2, 0, 1, 1, 1};
-    ae_loader *l = start(&m, true, 3, 1, NULL);
+    reader *l = start(&m, true, 3, 1, NULL);
     for (int s = 0; s < 6; s++) {
         const ae_batch *b = next(l);
         for (int r = 0; r < ROWS; r++) cr_assert_eq(b->tokens[r * T] / 100, expected[s]);
     }
-    ae_loader_stop(l);
+    stop(l);
     ae_mixture_close(&m);
 }
 
-/* Good batches first, then the fault of the thread with its message, again and again. */
-Test(loader, faults_of_the_thread_are_handed_on) {
-    plain_set s;
-    set_random(&s, 77, 30, 9, false);
-    s.vocab_size = 1000;
-    s.ids[ROWS * T * 2 + 3] = 999;
-    set_write(&s, scratch_path("0.h5"));
-    ae_mixture m;
-    open_mixture(&m, "%0");
-    ae_mixture_close(&m);
-    const hid_t f = H5Fopen(scratch_path("0.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
-    cr_assert_eq(ae_h5_set_attr_int(f, "0.h5", "vocab_size", 300), AE_OK);
-    cr_assert_eq(ae_h5_close(f, "0.h5"), AE_OK);
-    open_mixture(&m, "%0");
-    ae_loader *l = start(&m, false, 1, 1, NULL);
-    const ae_batch *b = NULL;
-    next(l);
-    next(l);
-    for (int i = 0; i < 2; i++) {
-        cr_assert_eq(ae_loader_next(l, &b), AE_ERR_INPUT);
-        cr_assert_null(b);
-        cr_assert_message("0.h5: tokens: expected ids below 300, found 999 at 63");
-    }
-    ae_loader_stop(l);
-    ae_mixture_close(&m);
-}
-
-Test(loader, stops_at_once_when_asked) {
-    make_sets();
-    ae_mixture m;
-    open_mixture(&m, "[%0, %1]");
-    for (int i = 0; i < 20; i++) {
-        ae_loader *l = start(&m, true, 1, 1 + i, NULL);
-        for (int k = 0; k < i % 4; k++) next(l);
-        ae_loader_stop(l);
-    }
-    ae_loader_stop(NULL);
-    ae_mixture_close(&m);
-}
-
-Test(loader, one_token_is_refused) {
+Test(row_source, one_token_is_refused) {
     plain_set s = {.documents = 1, .vocab_size = 5, .n = 1, .lengths = {1}};
     set_write(&s, scratch_path("0.h5"));
     ae_mixture m;
@@ -353,7 +330,7 @@ Test(loader, one_token_is_refused) {
     ae_mixture_close(&m);
 }
 
-Test(loader, positions_of_another_mixture_are_refused) {
+Test(row_source, positions_of_another_mixture_are_refused) {
     static const char *const bad[] = {
         "{\"rows\":[1]}", "{\"rows\":[1,-1]}", "{\"rows\":[1,\"2\"]}", "{}", "[", "{\"rows\":[1,2,3]}"};
     make_sets();
@@ -361,10 +338,10 @@ Test(loader, positions_of_another_mixture_are_refused) {
     open_mixture(&m, "[%0, %1]");
     const ae_row_options o = {.rows = 1, .row_tokens = 4};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        ae_loader *l = NULL;
-        cr_assert_eq(ae_loader_start(&l, rows_of(&m, &o), 2, bad[i]), AE_ERR_INPUT, "%s", bad[i]);
+        ae_row_source source = rows_of(&m, &o);
+        cr_assert_eq(source.begin(source.self, 2, bad[i]), AE_ERR_INPUT, "%s", bad[i]);
         cr_assert_message("data position");
-        cr_assert_null(l);
+        ae_row_source_free(&source);
     }
     ae_mixture_close(&m);
 }
@@ -377,18 +354,18 @@ static void check_restarts_of_examples(const char *tree, bool shuffle) {
     ae_batch kept[STEPS];
     char *position[STEPS];
     open_mixture(&m, tree);
-    ae_loader *l = start_source(examples_of(&m, &o), 1, NULL);
+    reader *l = start_source(examples_of(&m, &o), 1, NULL);
     for (int s = 0; s < STEPS; s++) {
         batch_copy(&kept[s], next(l));
-        cr_assert_eq(ae_loader_position(l, &position[s]), AE_OK);
+        tell_position(l, &position[s]);
     }
-    ae_loader_stop(l);
+    stop(l);
     for (int64_t step = 2; step <= STEPS; step += 7) {
-        ae_loader *later[2] = {start_source(examples_of(&m, &o), step, NULL),
-                               start_source(examples_of(&m, &o), step, position[step - 2])};
+        reader *later[2] = {start_source(examples_of(&m, &o), step, NULL),
+                            start_source(examples_of(&m, &o), step, position[step - 2])};
         for (int64_t s = step; s <= STEPS; s++)
             for (int i = 0; i < 2; i++) assert_same_batch(next(later[i]), &kept[s - 1], s);
-        for (int i = 0; i < 2; i++) ae_loader_stop(later[i]);
+        for (int i = 0; i < 2; i++) stop(later[i]);
     }
     for (int s = 0; s < STEPS; s++) {
         ae_batch_free(&kept[s]);
@@ -397,14 +374,14 @@ static void check_restarts_of_examples(const char *tree, bool shuffle) {
     ae_mixture_close(&m);
 }
 
-Test(loader, packed_examples_go_on_from_any_step) {
+Test(row_source, packed_examples_go_on_from_any_step) {
     make_sets();
     check_restarts_of_examples("%0", false);
     check_restarts_of_examples("[%0, {\"path\": %1, \"weight\": 2}]", true);
 }
 
 /* Two epochs of one set: each holds every example once. */
-Test(loader, an_epoch_of_packed_examples_holds_each_once) {
+Test(row_source, an_epoch_of_packed_examples_holds_each_once) {
     const ae_row_options o = {.rows = 1, .row_tokens = 2 * T, .seed = 5, .shuffle = true};
     ae_packing_count count;
     ae_row_source source;
@@ -414,7 +391,7 @@ Test(loader, an_epoch_of_packed_examples_holds_each_once) {
     cr_assert_eq(ae_row_source_examples(&source, &m, &o, AE_TOO_LONG_ERROR, &count), AE_OK);
     cr_assert_eq(count.examples, plain[1].documents);
     cr_assert_eq(count.tokens, plain[1].n);
-    ae_loader *l = start_source(source, 1, NULL);
+    reader *l = start_source(source, 1, NULL);
     for (int epoch = 0; epoch < 2; epoch++) {
         int64_t tokens = 0, examples = 0;
         for (int64_t r = 0; r < count.rows; r++) {
@@ -425,11 +402,11 @@ Test(loader, an_epoch_of_packed_examples_holds_each_once) {
         cr_assert_eq(tokens, count.tokens);
         cr_assert_eq(examples, count.examples);
     }
-    ae_loader_stop(l);
+    stop(l);
     ae_mixture_close(&m);
 }
 
-Test(loader, a_set_whose_examples_are_all_dropped_is_refused) {
+Test(row_source, a_set_whose_examples_are_all_dropped_is_refused) {
     plain_set s = {.documents = 2, .vocab_size = 5, .n = 8, .lengths = {4, 4}};
     const ae_row_options o = {.rows = 1, .row_tokens = 3};
     ae_row_source source;
@@ -440,63 +417,4 @@ Test(loader, a_set_whose_examples_are_all_dropped_is_refused) {
     cr_assert_message("0.h5: expected an example that fits a row of 3 tokens, found none");
     cr_assert_null(source.self);
     ae_mixture_close(&m);
-}
-
-/* ---- a source of one's own ---- */
-
-/* Rows of nothing but the step's number; fails at one of them. */
-typedef struct {
-    int64_t step, fails_at;
-    int freed;
-} counter;
-
-static ae_status counter_begin(void *self, int64_t first_step, const char *position) {
-    counter *c = self;
-    c->step = position ? strtol(position, NULL, 10) + 1 : first_step;
-    return AE_OK;
-}
-
-static ae_status counter_fill(void *self, ae_batch *b) {
-    counter *c = self;
-    if (c->step == c->fails_at) return AE_FAIL(AE_ERR_INPUT, "step %ld: nothing there", (long)c->step);
-    for (ptrdiff_t i = 0; i < b->B * b->T; i++) b->tokens[i] = (int32_t)c->step;
-    b->n_tokens += b->B * b->T;
-    c->step++;
-    return AE_OK;
-}
-
-static ae_status counter_position(const void *self, char **json) {
-    const counter *c = self;
-    return asprintf(json, "%ld", (long)c->step - 1) > 0 ? AE_OK : AE_ERR_RESOURCE;
-}
-
-static void counter_free(void *self) {
-    ((counter *)self)->freed++;
-}
-
-Test(loader, any_source_is_prefetched_in_order) {
-    counter c = {.fails_at = 30};
-    const ae_row_source source = {.B = 2,
-                                  .T = 3,
-                                  .self = &c,
-                                  .begin = counter_begin,
-                                  .fill = counter_fill,
-                                  .position = counter_position,
-                                  .free = counter_free};
-    ae_loader *l = start_source(source, 9, "19");
-    const ae_batch *b = NULL;
-    char *position = NULL;
-    for (int64_t step = 20; step < 30; step++) {
-        cr_assert_eq(ae_loader_position(l, &position), AE_OK);
-        cr_assert_eq(strtol(position, NULL, 10), step - 1);
-        free(position);
-        b = next(l);
-        cr_assert(b->B == 2 && b->T == 3 && b->n_tokens == 6 && b->tokens[5] == step);
-    }
-    cr_assert_eq(ae_loader_next(l, &b), AE_ERR_INPUT);
-    cr_assert_message("step 30: nothing there");
-    ae_loader_stop(l);
-    cr_assert_eq(c.freed, 1);
-    cr_assert_eq(ae_loader_start(&l, source, 0, NULL), AE_ERR_USAGE);
-    cr_assert_eq(c.freed, 2);
 }

@@ -25,10 +25,4 @@ typedef struct {
         ae_work_moved(ae_work_reals(4 * rows, cols),                                                         \
                       ae_work_reals(4 * rows, cols) + (t.packs ? ae_work_packed(t, 2 * rows, cols) : 0)))
 
-/* *sum += the squares of x [n], in double, in blocks whose order does not depend on the threads. The result stays on the device: several
- * tensors are summed into one place, which is zeroed before and downloaded after. */
-#define AE_SUM_SQUARES(ROW)                                                                                  \
-    ROW(sum_squares, (const ae_backend *be, ae_f64 *sum, const ae_f32 *x, ptrdiff_t n), (be, sum, x, n),     \
-        ae_work_moved(ae_work_reals(n, 1), 0))
-
 #endif

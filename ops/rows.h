@@ -13,6 +13,7 @@
 #include "ops/rglru.h"
 #include "ops/rmsnorm.h"
 #include "ops/rope.h"
+#include "ops/sums.h"
 #include "ops/weights.h"
 
 /* The rows of a backend, a line each. From these lists come the table (ops/backend.h), the CPU's rows (ops/cpu/table.h), the strict
@@ -58,7 +59,8 @@
     AE_HEAD_LOGITS(ROW)                                                                                      \
     AE_ADAMW(ROW)                                                                                            \
     AE_ADAMW_WEIGHT(ROW)                                                                                     \
-    AE_SUM_SQUARES(ROW)
+    AE_SUM_SQUARES(ROW)                                                                                      \
+    AE_SUM_WEIGHTED(ROW)
 
 /* Composites, which may be made of the rows above (ops/compose). */
 #define AE_COMPOSITE_ROWS(ROW)                                                                               \

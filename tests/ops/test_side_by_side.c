@@ -199,6 +199,7 @@ static void update(kit *k) {
     const ae_backend *be = &k->r.be;
     const ae_adamw_step s = {1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1};
     be->sum_squares(be, k->squares, k->d_table, V * D);
+    be->sum_weighted(be, k->squares, k->nll, k->weights.dev, M);
     be->adamw(be, k->master.dev, k->m.dev, k->v.dev, k->d_table, s, V * D);
     be->adamw_weight(be, k->table, k->master.dev, k->m.dev, k->v.dev, k->d_table, s, V, D);
 }

@@ -27,4 +27,9 @@
     ROW(act_from_f32, (const ae_backend *be, ae_act *to, const ae_f32 *x, ptrdiff_t n), (be, to, x, n),      \
         ae_work_moved(ae_work_reals(n, 1), ae_work_acts(t, n, 1)))
 
+/* y [n] += x [n], y in the type of activations. */
+#define AE_ACT_ADD_F32(ROW)                                                                                  \
+    ROW(act_add_f32, (const ae_backend *be, ae_act *y, const ae_f32 *x, ptrdiff_t n), (be, y, x, n),         \
+        ae_work_moved(ae_work_reals(n, 1) + ae_work_acts(t, n, 1), ae_work_acts(t, n, 1)))
+
 #endif

@@ -8,6 +8,8 @@
 #include "ops/gates.h"
 #include "ops/geglu.h"
 #include "ops/head.h"
+#include "ops/head_kl.h"
+#include "ops/head_scalar.h"
 #include "ops/linear.h"
 #include "ops/memory.h"
 #include "ops/rglru.h"
@@ -32,6 +34,7 @@
 /* Ops: a kernel for each type of activations and each instruction set. */
 #define AE_OP_ROWS(ROW)                                                                                      \
     AE_ACT_FROM_F32(ROW)                                                                                     \
+    AE_ACT_ADD_F32(ROW)                                                                                      \
     AE_EMBEDDING_FORWARD(ROW)                                                                                \
     AE_EMBEDDING_BACKWARD(ROW)                                                                               \
     AE_RMSNORM_FORWARD(ROW)                                                                                  \
@@ -56,7 +59,13 @@
     AE_ATTENTION_BACKWARD(ROW)                                                                               \
     AE_HEAD_LOSS(ROW)                                                                                        \
     AE_HEAD_SCORE(ROW)                                                                                       \
+    AE_HEAD_LOGPROBS(ROW)                                                                                    \
+    AE_HEAD_BACKWARD(ROW)                                                                                    \
     AE_HEAD_LOGITS(ROW)                                                                                      \
+    AE_HEAD_KL(ROW)                                                                                          \
+    AE_HEAD_KL_BACKWARD(ROW)                                                                                 \
+    AE_HEAD_SCALAR_FORWARD(ROW)                                                                              \
+    AE_HEAD_SCALAR_BACKWARD(ROW)                                                                             \
     AE_ADAMW(ROW)                                                                                            \
     AE_ADAMW_WEIGHT(ROW)                                                                                     \
     AE_SUM_SQUARES(ROW)                                                                                      \
@@ -80,7 +89,8 @@
 
 #define AE_OP_SIZES(SIZE)                                                                                    \
     AE_ATTENTION_SCRATCH_BYTES(SIZE)                                                                         \
-    AE_HEAD_SCRATCH_BYTES(SIZE)
+    AE_HEAD_SCRATCH_BYTES(SIZE)                                                                              \
+    AE_HEAD_KL_SCRATCH_BYTES(SIZE)
 
 #define AE_COMPOSITE_SIZES(SIZE)                                                                             \
     AE_RECURRENT_SAVED_BYTES(SIZE)                                                                           \

@@ -83,6 +83,18 @@ ae_work ae_work_head(ae_work_types t, ae_head_dims d, ae_head_kind kind) {
     return w;
 }
 
+ae_work ae_work_head_kl(ae_work_types t, const ae_head_side *p, const ae_head_side *q, ptrdiff_t M,
+                        ptrdiff_t V, bool backward) {
+    const ae_head_dims dims_p = {M, p->D, V, p->cap}, dims_q = {M, q->D, V, q->cap};
+    const ae_work of_q = ae_work_head(t, dims_q, AE_HEAD_SCORE);
+    ae_work w = ae_work_head(t, dims_p, backward ? AE_HEAD_LOSS : AE_HEAD_SCORE);
+    w.flops += of_q.flops;
+    w.read_bytes += of_q.read_bytes;
+    w.exps += of_q.exps;
+    w.tanhs += of_q.tanhs;
+    return w;
+}
+
 /* w, m, v and g, each read and written. */
 ae_work ae_work_adamw(ptrdiff_t n) {
     return ae_work_moved(4 * F32 * (double)n, 4 * F32 * (double)n);

@@ -43,6 +43,8 @@ ae_work ae_work_attention(ae_work_types t, ae_attention_dims n, double pairs, do
                           bool backward);
 typedef enum { AE_HEAD_LOSS, AE_HEAD_SCORE, AE_HEAD_LOGITS } ae_head_kind;
 ae_work ae_work_head(ae_work_types t, ae_head_dims n, ae_head_kind kind);
+ae_work ae_work_head_kl(ae_work_types t, const ae_head_side *p, const ae_head_side *q, ptrdiff_t M,
+                        ptrdiff_t V, bool backward);
 ae_work ae_work_adamw(ptrdiff_t n);
 
 #endif

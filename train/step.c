@@ -24,11 +24,45 @@ ae_status ae_step_optim_params(const ae_model *m, ae_optim_param **params, ptrdi
     return AE_OK;
 }
 
+/* ---- micro-batches ---- */
+
 static bool has_targets(const float *weights, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i++)
         if (weights[i] != 0) return true;
     return false;
 }
+
+ae_micro_batches ae_micro_batches_of(const ae_batch *batch, ptrdiff_t micro_rows,
+                                     const ae_carried_rows *carried) {
+    return (ae_micro_batches){.whole = batch, .micro_rows = micro_rows, .carried = carried};
+}
+
+/* The rows [first, first + B) from here on. */
+static void take_rows(ae_micro_batches *s, ptrdiff_t first, ptrdiff_t B) {
+    const ae_batch *whole = s->whole;
+    s->row = first;
+    s->at = first * whole->T;
+    s->batch = (ae_micro_batch){.tokens = whole->tokens + s->at,
+                                .targets = whole->targets + s->at,
+                                .positions = whole->positions + s->at,
+                                .weights = whole->weights + s->at,
+                                .B = B,
+                                .T = whole->T};
+    if (!s->carried) return;
+    s->rows = *s->carried;
+    s->rows.first += first;
+    s->batch.carried = &s->rows;
+}
+
+bool ae_micro_batches_next(ae_micro_batches *s) {
+    for (ptrdiff_t first = s->row + s->batch.B; first < s->whole->B; first = s->row + s->batch.B) {
+        take_rows(s, first, ae_min(s->micro_rows, s->whole->B - first));
+        if (s->carried || has_targets(s->batch.weights, s->batch.B * s->batch.T)) return true;
+    }
+    return false;
+}
+
+/* ---- steps ---- */
 
 double ae_step_gradients(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows,
                          float *nll) {
@@ -38,21 +72,14 @@ double ae_step_gradients(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrd
 double ae_step_gradients_on(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows,
                             const ae_carried_rows *carried, float *nll) {
     if (batch->n_targets == 0 && !carried) return (double)NAN;
-    double sum = 0, count = batch->n_targets > 0 ? (double)batch->n_targets : 1;
-    for (ptrdiff_t row = 0; row < batch->B; row += micro_rows) {
-        ptrdiff_t rows = ae_min(micro_rows, batch->B - row), at = row * batch->T;
-        if (!carried && !has_targets(batch->weights + at, rows * batch->T)) continue;
-        ae_carried_rows own = carried ? *carried : (ae_carried_rows){0};
-        own.first += row;
-        ae_micro_batch b = {.tokens = batch->tokens + at,
-                            .targets = batch->targets + at,
-                            .positions = batch->positions + at,
-                            .weights = batch->weights + at,
-                            .B = rows,
-                            .T = batch->T,
-                            .carried = carried ? &own : NULL};
+    const double count = batch->n_targets > 0 ? (double)batch->n_targets : 1;
+    double sum = 0;
+    ae_micro_batches micro = ae_micro_batches_of(batch, micro_rows, carried);
+    while (ae_micro_batches_next(&micro)) {
         double part = 0;
-        ae_model_train_pass(m, pass, &b, (float)(1 / count), &part, nll ? nll + at : NULL);
+        ae_pass_forward(pass, m, &micro.batch);
+        ae_pass_add_loss(pass, (float)(1 / count), &part, nll ? nll + micro.at : NULL);
+        ae_pass_backward(pass);
         sum += part;
     }
     return batch->n_targets > 0 ? sum / count : (double)NAN;

@@ -12,6 +12,23 @@
 /* Every trainable parameter of a model that has its values, as the optimiser wants it; the caller frees. */
 ae_status ae_step_optim_params(const ae_model *m, ae_optim_param **params, ptrdiff_t *n);
 
+/* The micro-batches of a batch, one after the other: `micro_rows` rows each, the last maybe fewer. Those without targets are left out, unless
+ * rows go on from `carried` states (of all rows of the batch; else NULL). An objective runs its passes over them:
+ *
+ *     ae_micro_batches micro = ae_micro_batches_of(batch, micro_rows, NULL);
+ *     while (ae_micro_batches_next(&micro)) { ae_pass_forward(pass, m, &micro.batch); ... } */
+typedef struct {
+    ae_micro_batch batch; /* the one at work */
+    ptrdiff_t row, at;    /* its first row, and that row's first place in arrays [B, T] of the batch */
+    const ae_batch *whole;
+    ptrdiff_t micro_rows;
+    const ae_carried_rows *carried;
+    ae_carried_rows rows; /* of the one at work, which points here: not to be copied in between */
+} ae_micro_batches;
+ae_micro_batches ae_micro_batches_of(const ae_batch *batch, ptrdiff_t micro_rows,
+                                     const ae_carried_rows *carried);
+bool ae_micro_batches_next(ae_micro_batches *s); /* false: there are no more */
+
 /* Adds the gradients of the batch's mean loss to those of the model, `micro_rows` rows at a time (those without targets cost nothing),
  * and returns that loss: NaN for a batch without targets, which leaves the gradients alone. nll ([B, T], 0 where masked) may be NULL. */
 double ae_step_gradients(ae_model *m, ae_pass *pass, const ae_batch *batch, ptrdiff_t micro_rows, float *nll);

@@ -83,7 +83,7 @@ ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_o
     AE_TRY(open_objective(e, objective, in_folder));
     AE_TRY(e->checkpoint ? go_on(e) : begin(e));
     AE_TRY(ae_run_state_set(&e->state.kernels, e->be.kernels));
-    AE_TRY(ae_run_state_set(&e->state.score, objective->score));
+    if (objective->score) AE_TRY(ae_run_state_set(&e->state.score, objective->score));
     free(e->state.config);
     e->state.config = NULL;
     AE_TRY(ae_config_json(&config->table, &e->state.config));

@@ -171,6 +171,7 @@ static ae_status guard(ae_engine *e, const ae_step_result *r, const void *work) 
     return st;
 }
 
+/* All gradients of a step are there when ae_step_judge looks at them: it is where processes that share a step will sum theirs. */
 static ae_status learn(ae_engine *e, void *work, ae_step_result *r) {
     ae_status st = AE_OK;
     const ae_objective *o = &e->objective;
@@ -180,7 +181,7 @@ static ae_status learn(ae_engine *e, void *work, ae_step_result *r) {
     e->gradients = (ae_gradients){.numbers = e->gradients.numbers};
     AE_TRY(o->gradients(o->self, work, &e->gradients));
     AE_TRY(e->be.sync(&e->be)); /* nothing of such a step goes into the weights */
-    *r = ae_step_judge(&e->optimizer, e->gradients.finite, lr); /* ranks sum their gradients before this */
+    *r = ae_step_judge(&e->optimizer, e->gradients.finite, lr);
     ae_step_finish(&e->optimizer, r);
     if (o->settled) o->settled(o->self, work, !r->skipped);
     AE_TRY(e->be.sync(&e->be));

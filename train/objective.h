@@ -28,12 +28,11 @@ typedef struct {
 
 /* The gradients of one piece of work, as `gradients` leaves them. */
 typedef struct {
-    ae_numbers numbers; /* for the line of metrics; the first one is shown while the run goes on */
-    bool finite;        /* false: the step does not count, nothing is updated */
-    const char
-        *empty; /* why there was nothing to learn from, "its batch has no counted target"; NULL: there was */
-    int64_t tokens; /* inputs, padding left out */
-    double flops;   /* model FLOPs, forward and backward */
+    ae_numbers numbers; /* for the line of metrics: one at least, the first is shown while the run goes on */
+    bool finite;        /* false: the step does not count, and the engine updates nothing */
+    const char *empty;  /* "its batch has no counted target": why there was nothing to learn; else NULL */
+    int64_t tokens;     /* inputs, padding left out */
+    double flops;       /* model FLOPs, forward and backward */
 } ae_gradients;
 
 /* An evaluation. */
@@ -47,8 +46,9 @@ typedef struct {
 
     const ae_checkpoint_name *files; /* what it writes into a checkpoint */
     const ae_fixed_fact *facts;      /* what it compares itself when a run goes on; may be NULL */
-    const char *
-        score; /* the number of an evaluation that decides, "eval_loss": it begins with eval_, those of steps do not */
+    /* The number that decides which evaluation is best, "eval_loss": its name begins with eval_, and no number of a step does. NULL: there are
+     * no evaluations. */
+    const char *score;
     bool higher; /* the higher score is the better one */
 
     /* ---- before anything is written ---- */
@@ -64,7 +64,7 @@ typedef struct {
 
     /* ---- work: a thread makes pieces ahead, one after another, while `gradients` uses others ---- */
     size_t
-        piece_bytes; /* of a piece, zeroed at first; where that is not enough, a pair of functions in its place: */
+        piece_bytes; /* a piece is so much memory, zeroed at first; or, where that is not enough, what new_work makes */
     ae_status (*new_work)(void *self, void **work);
     void (*free_work)(void *self, void *work); /* NULL is fine */
     ae_status (*next)(void *self, void *work); /* fills a piece with what comes next; in the thread */

@@ -49,7 +49,7 @@ static json_t *parsed(const char *text, json_t *otherwise) {
 
 static json_t *best_of(const ae_run_state *s) {
     json_t *best = json_pack("{s:I}", "step", (json_int_t)s->best_step);
-    json_object_set_new(best, s->score ? s->score : "eval_loss", ae_json_number(s->best_score));
+    if (s->score) json_object_set_new(best, s->score, ae_json_number(s->best_score));
     return best;
 }
 

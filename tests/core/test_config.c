@@ -410,3 +410,16 @@ Test(config, nearest_words) {
     cr_assert_null(ae_nearest_word("", words, 4));
     cr_assert_null(ae_nearest_word("x", NULL, 0));
 }
+
+Test(config, fields_over_all_sections) {
+    const char *section = NULL;
+    for (size_t i = 0; i < N_TRAIN; i++) {
+        cr_assert_eq(ae_config_field(&config, i, &section), &train_fields[i]);
+        cr_assert_str_eq(section, "train");
+    }
+    for (size_t i = 0; i < N_MODEL; i++) {
+        cr_assert_eq(ae_config_field(&config, N_TRAIN + i, &section), &model_fields[i]);
+        cr_assert_str_eq(section, "model");
+    }
+    cr_assert_null(ae_config_field(&config, N_TRAIN + N_MODEL, &section));
+}

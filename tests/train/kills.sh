@@ -139,6 +139,10 @@ stop_early() {
     cat full.err
 }
 stop_early
+ls full/checkpoints/*.partial >/dev/null 2>&1 && {
+    fail "a stop has left a half-written checkpoint: $(ls full/checkpoints | tr '\n' ' ')"
+    cat full.err
+}
 
 before=$(ls full/checkpoints | grep -v best)
 blocks=$(($(stat -c %s full/metrics.jsonl) / 512 + 60))

@@ -4,6 +4,7 @@
 #include "model/pass_memory.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 /* ---- forward ---- */
 
@@ -104,6 +105,17 @@ static void backward_norm(const ae_pass *p, const ae_param *norm, ptrdiff_t M, c
     be->rmsnorm_backward(be, p->d, norm->grad, p->dz, kept, norm->value, p->rstd, M, c->D);
 }
 
+/* The lowest block in which something trains, below which no gradient is wanted; as many as there are blocks where none does. */
+static ptrdiff_t lowest_trained(const ae_model *m) {
+    ptrdiff_t lowest = m->config.blocks, block;
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        const ae_param *p = &m->params.items[i];
+        if (p->grad != NULL && sscanf(p->name, "model.layers.%td.", &block) == 1)
+            lowest = ae_min(lowest, block);
+    }
+    return lowest;
+}
+
 void ae_pass_backward(ae_pass *p) {
     const ae_model *m = p->model;
     assert(m != NULL && m->training);
@@ -114,7 +126,8 @@ void ae_pass_backward(ae_pass *p) {
     p->model = NULL;
     if (!p->has_gradient) return;
     backward_norm(p, m->views->final_norm, M, c);
-    for (ptrdiff_t i = c->blocks - 1; i >= 0; i--) backward_block(p, m, i, &n, p->batch.carried);
+    const ptrdiff_t lowest = table->grad != NULL ? 0 : lowest_trained(m);
+    for (ptrdiff_t i = c->blocks - 1; i >= lowest; i--) backward_block(p, m, i, &n, p->batch.carried);
     if (table->grad != NULL)
         p->be->embedding_backward(p->be, table->grad, p->d, p->tokens, ae_model_embedding_scale(c), M, c->D);
 }

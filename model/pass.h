@@ -99,7 +99,8 @@ void ae_pass_add_hidden(ae_pass *p, const ae_f32 *dhidden);
 
 /* ---- backward ---- */
 
-/* From the sum of the terms to the parameters; nothing happens where no term was added. The hidden states are gone afterwards. */
+/* From the sum of the terms to the parameters, down to the lowest block in which something trains; nothing happens where no term was added.
+ * The hidden states are gone afterwards. */
 void ae_pass_backward(ae_pass *p);
 
 /* ---- several stages in one call ---- */

@@ -1,7 +1,9 @@
 #include "core/rng.h"
+#include "model/views.h"
 #include "tests/model/rig.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -345,6 +347,60 @@ Test(stages, no_block_runs_forward_twice) {
     ae_pass_backward(p);
     cr_assert_eq(mlps_forward, s.m.config.blocks, "%d", mlps_forward);
     ae_pass_delete(p);
+    close_stage(&s);
+}
+
+static int mlps_backward;
+static void counting_mlp_backward(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g, ae_room saved,
+                                  const ae_f32 *x, const ae_mlp_params *p, const ae_block_dims *n,
+                                  ae_room scratch) {
+    mlps_backward++;
+    real.mlp_backward(be, d, g, saved, x, p, n, scratch);
+}
+
+/* No gradient memory for blocks below `first`, and for the embedding. */
+static void freeze_below(ae_model *m, ptrdiff_t first) {
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        ptrdiff_t block;
+        ae_param *p = &m->params.items[i];
+        const bool in_block = sscanf(p->name, "model.layers.%td.", &block) == 1;
+        if (p == m->views->table || (in_block && block < first)) p->grad = NULL;
+    }
+    for (ptrdiff_t i = 0; i < first; i++) {
+        ae_block_view *v = &m->views->blocks[i];
+        v->mlp.g = (ae_mlp_grads){0};
+        if (v->kind == AE_ATTENTION)
+            v->attention.g = (ae_attention_grads){0};
+        else
+            v->recurrent.g = (ae_recurrent_grads){0};
+    }
+}
+
+/* Backward stops above frozen blocks, and what trains gets the same bits. */
+Test(stages, backward_stops_above_what_is_frozen) {
+    stage s;
+    open_stage(&s, RIG_CPU_BEST, "tiny", 1);
+    float *all = gradient_of_terms(&s, LOSS, TARGETS);
+    real = *s.m.be;
+    ae_backend be = real;
+    be.mlp_backward = counting_mlp_backward;
+    s.m.be = &be;
+    ae_pass *p = s.pass;
+    s.pass = rig_pass(&s.m, ROWS, TOKENS, 1, true);
+    freeze_below(&s.m, 3);
+    float *above = gradient_of_terms(&s, LOSS, TARGETS);
+    cr_assert_eq(mlps_backward, s.m.config.blocks - 3, "%d", mlps_backward);
+    ptrdiff_t at = 0;
+    for (ptrdiff_t i = 0; i < s.m.params.n; i++) {
+        const ae_param *q = &s.m.params.items[i];
+        for (int64_t j = 0; j < q->n; j++)
+            cr_assert(above[at + j] == (q->grad != NULL ? all[at + j] : 0.0f), "%s", q->name);
+        at += (q->n + 15) / 16 * 16;
+    }
+    ae_pass_delete(s.pass);
+    s.pass = p;
+    free(all);
+    free(above);
     close_stage(&s);
 }
 

@@ -1,13 +1,13 @@
 #include "tests/train/toy.h"
 
 #include "core/file.h"
-#include "core/h5.h"
 #include "core/rng.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { HEAD_BYTES = TOY_WIDTH * sizeof(float) };
+enum { N = TOY_BATCH * TOY_WIDTH, HEAD_BYTES = TOY_WIDTH * sizeof(float) };
+enum { MEMORY_BYTES = 2 * HEAD_BYTES + (TOY_BATCH + 3 * N) * sizeof(float) };
 static const int64_t FIRST_HELD_OUT = (int64_t)1 << 40; /* no run draws so many */
 
 typedef struct {
@@ -20,40 +20,33 @@ static ae_status open_it(void *self, const ae_run_facts *run) {
     return AE_OK;
 }
 
-/* Between the device and head.h5. */
-static ae_status move_head(const toy *t, const char *path, bool writes) {
-    const int64_t shape[] = {TOY_WIDTH};
-    float head[TOY_WIDTH];
-    hid_t file = -1;
-    ae_status st = writes ? ae_h5_create(&file, path) : ae_h5_open(&file, path);
-    if (st != AE_OK) return st;
-    if (writes) t->run->be->download(t->run->be, head, t->head, HEAD_BYTES);
-    st = writes ? ae_h5_write(file, path, "score.weight", H5T_NATIVE_FLOAT, 1, shape, head)
-                : ae_h5_read(file, path, "score.weight", H5T_NATIVE_FLOAT, 1, shape, head);
-    if (st == AE_OK && !writes) t->run->be->upload(t->run->be, t->head, head, HEAD_BYTES);
-    const ae_status closed = ae_h5_close(file, path);
-    return st == AE_OK ? closed : st;
-}
-
-static ae_status write_head(void *self, const char *path) {
-    return move_head(self, path, true);
+static ae_status load_head(const toy *t) {
+    char *bytes = NULL, *path = ae_path_join(t->run->checkpoint, "head.f32");
+    size_t n = 0;
+    ae_status st = ae_file_read(path, &bytes, &n);
+    if (st == AE_OK && n != HEAD_BYTES)
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected %d bytes, found %zu", path, HEAD_BYTES, n);
+    if (st == AE_OK) t->run->be->upload(t->run->be, t->head, bytes, n);
+    free(bytes);
+    free(path);
+    return st;
 }
 
 static ae_status start(void *self) {
     toy *t = self;
+    const ae_backend *be = t->run->be;
     ae_rng rng = ae_rng_make(t->run->seed, ae_rng_hash(t->run->seed, "toy.embeddings"));
     for (int i = 0; i < TOY_TOKENS * TOY_WIDTH; i++) t->embeddings[i] = (float)ae_rng_normal(&rng);
-    ae_status st = t->run->be->alloc(t->run->be, (void **)&t->memory, 2 * HEAD_BYTES);
-    if (st != AE_OK) return st;
     t->drawn = t->run->step * TOY_BATCH;
-    t->head = t->memory;
-    t->grad = ae_f32_at(t->memory, TOY_WIDTH);
-    t->run->be->zero(t->run->be, t->memory, 2 * HEAD_BYTES);
-    if (!t->run->checkpoint) return AE_OK;
-    char *path = ae_path_join(t->run->checkpoint, "head.h5");
-    st = move_head(t, path, false);
-    free(path);
-    return st;
+    const ae_status st = be->alloc(be, (void **)&t->head, MEMORY_BYTES);
+    if (st != AE_OK) return st;
+    be->zero(be, t->head, MEMORY_BYTES);
+    t->grad = ae_f32_at(t->head, TOY_WIDTH);
+    t->values = ae_f32_at(t->grad, TOY_WIDTH);
+    t->sums = ae_f32_at(t->values, TOY_BATCH);
+    t->room = (ae_act *)ae_f32_at(t->sums, N);
+    t->dz = (ae_act *)ae_f32_at(t->sums, 2 * N);
+    return t->run->checkpoint ? load_head(t) : AE_OK;
 }
 
 static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
@@ -85,32 +78,32 @@ static ae_status next(void *self, void *piece) {
     return AE_OK;
 }
 
-typedef struct {
-    double loss, worst; /* mean of (head . sum - count)^2 / 2, largest error */
-    float grad[TOY_WIDTH];
-} outcome;
-
-static outcome regress(const toy *t, const work *w) {
-    float head[TOY_WIDTH];
-    outcome o = {0};
-    t->run->be->download(t->run->be, head, t->head, HEAD_BYTES);
+/* Mean of (head . sum - count)^2 / 2; where the head learns, its gradient. */
+static double regress(toy *t, const work *w, bool learns) {
+    const ae_backend *be = t->run->be;
+    float values[TOY_BATCH];
+    double loss = t->worst = 0;
+    be->upload(be, t->sums, w->sums, sizeof w->sums);
+    const ae_act *z = ae_act_of(be, t->room, t->sums, N);
+    be->head_scalar_forward(be, t->values, z, t->head, TOY_BATCH, TOY_WIDTH);
+    be->download(be, values, t->values, sizeof values);
     for (int s = 0; s < TOY_BATCH; s++) {
-        float error = -w->counts[s];
-        for (int d = 0; d < TOY_WIDTH; d++) error += head[d] * w->sums[s][d];
-        for (int d = 0; d < TOY_WIDTH; d++) o.grad[d] += error * w->sums[s][d] / TOY_BATCH;
-        o.loss += 0.5 * (double)error * (double)error / TOY_BATCH;
-        o.worst = fmax(o.worst, (double)fabsf(error));
+        const double error = (double)values[s] - (double)w->counts[s];
+        loss += 0.5 * error * error / TOY_BATCH;
+        t->worst = fmax(t->worst, fabs(error));
+        values[s] = (float)(error / TOY_BATCH);
     }
-    return o;
+    be->upload(be, t->values, values, sizeof values);
+    if (learns)
+        be->head_scalar_backward(be, t->dz, t->grad, false, t->values, z, t->head, TOY_BATCH, TOY_WIDTH);
+    return loss;
 }
 
 static ae_status gradients(void *self, void *piece, ae_gradients *g) {
-    const toy *t = self;
-    const outcome o = regress(t, piece);
-    t->run->be->upload(t->run->be, t->grad, o.grad, HEAD_BYTES);
-    ae_numbers_add(&g->numbers, "squared_error", o.loss);
-    ae_numbers_add(&g->numbers, "worst_error", o.worst);
-    g->finite = isfinite(o.loss);
+    const double loss = regress(self, piece, true);
+    ae_numbers_add(&g->numbers, "squared_error", loss);
+    ae_numbers_add(&g->numbers, "worst_error", ((toy *)self)->worst);
+    g->finite = isfinite(loss);
     g->tokens = TOY_BATCH * TOY_LENGTH;
     return AE_OK;
 }
@@ -118,22 +111,26 @@ static ae_status gradients(void *self, void *piece, ae_gradients *g) {
 static ae_status evaluate(void *self, ae_evaluation *e) {
     work held_out;
     draw(self, FIRST_HELD_OUT, &held_out);
-    ae_numbers_add(&e->numbers, "eval_closeness", 1 / (1 + regress(self, &held_out).worst));
+    regress(self, &held_out, false);
+    ae_numbers_add(&e->numbers, "eval_closeness", 1 / (1 + ((toy *)self)->worst));
     return AE_OK;
 }
 
 static ae_status save(void *self, ae_checkpoint_job *job) {
-    return ae_checkpoint_add_later(job, "head.h5", write_head, self);
+    const toy *t = self;
+    float head[TOY_WIDTH];
+    t->run->be->download(t->run->be, head, t->head, HEAD_BYTES);
+    return ae_checkpoint_add_bytes(job, "head.f32", head, HEAD_BYTES);
 }
 
 static void close_it(void *self) {
     toy *t = self;
-    t->run->be->release(t->run->be, t->memory, 2 * HEAD_BYTES);
+    t->run->be->release(t->run->be, t->head, MEMORY_BYTES);
     *t = (toy){0};
 }
 
 ae_objective toy_objective(toy *t) {
-    static const ae_checkpoint_name files[] = {{"head.h5", false}, {NULL, false}};
+    static const ae_checkpoint_name files[] = {{"head.f32", false}, {NULL, false}};
     return (ae_objective){t,
                           files,
                           .score = "eval_closeness",

@@ -11,7 +11,10 @@ typedef struct {
     const ae_run_facts *run;
     int64_t drawn; /* sequences so far, by the thread that makes work ahead */
     float embeddings[TOY_TOKENS * TOY_WIDTH];
-    ae_f32 *memory, *head, *grad; /* device: [2, TOY_WIDTH] */
+    double worst; /* error of the sequences that were looked at last */
+    ae_f32 *head; /* device: [TOY_WIDTH], and what else there is behind it */
+    ae_f32 *grad, *sums, *values;
+    ae_act *room, *dz;
 } toy;
 
 ae_objective toy_objective(toy *t);

@@ -26,7 +26,7 @@ told whole
 [ "$(grep -c squared_error whole.told)" = $steps ] || fail "a line for each step"
 tail -1 whole.told | grep -q '"eval_closeness":0.9[0-9]*,"higher_is_better":true' || fail "it does not learn: $(tail -1 whole.told)"
 grep -q '"eval_closeness"' "$(last whole)/state.json" || fail "the best of the evaluations is not remembered"
-grep -q '"head.h5"' "$(last whole)/DONE" || fail "DONE lacks the objective's file"
+grep -q '"head.f32"' "$(last whole)/DONE" || fail "DONE lacks the objective's file"
 
 # ---- kills ----
 
@@ -52,7 +52,7 @@ done
 run 0 train killed
 told killed
 equal whole.told killed.told "metrics.jsonl (seed $seed)"
-for file in head.h5 optimizer.h5; do equal "$(last whole)/$file" "$(last killed)/$file"; done
+for file in head.f32 optimizer.h5; do equal "$(last whole)/$file" "$(last killed)/$file"; done
 [ "$(readlink whole/checkpoints/best)" = "$(readlink killed/checkpoints/best)" ] || fail "another best"
 
 # ---- what a resumed run keeps ----

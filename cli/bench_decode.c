@@ -5,6 +5,7 @@
 #include "core/machine.h"
 #include "core/rng.h"
 #include "model/decode.h"
+#include "model/sampler.h"
 #include "train/run_folder.h"
 
 #include <errno.h>
@@ -21,7 +22,19 @@ typedef struct {
     int32_t *next;   /* [batch] */
     float *logits;   /* [batch, V] */
     double *seconds; /* [tokens] */
+    ae_draw *draws;  /* [batch] */
+    ae_rng *rngs;    /* [batch] */
+    void *draw_room;
 } speaker;
+
+/* The ways to draw a token that are timed. */
+enum { WAYS = 3 };
+static const struct {
+    const char *name, *key;
+    ae_sampling how;
+} ways[WAYS] = {{"greedy", "greedy_s", {0, 0, 1, 0}},
+                {"top_k 40", "top_k_s", {0.8, 40, 1, 0}},
+                {"top_p 0.95", "top_p_s", {0.8, 0, 0.95, 0}}};
 
 static ae_status read_prefills(const char *text, int64_t *prefills, size_t *n) {
     for (*n = 0; *n < PREFILLS_MAX;) {
@@ -70,7 +83,10 @@ static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
     s->next = calloc((size_t)b->batch, sizeof *s->next);
     s->logits = malloc((size_t)(b->batch * b->config.V) * sizeof *s->logits);
     s->seconds = calloc((size_t)b->tokens, sizeof *s->seconds);
-    if (!s->tokens || !s->next || !s->logits || !s->seconds)
+    s->draws = calloc((size_t)b->batch, sizeof *s->draws);
+    s->rngs = calloc((size_t)b->batch, sizeof *s->rngs);
+    s->draw_room = malloc(ae_sample_each_room_bytes(b->config.V, b->batch, b->be.threads));
+    if (!s->tokens || !s->next || !s->logits || !s->seconds || !s->draws || !s->rngs || !s->draw_room)
         st = AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
     ae_rng rng = ae_rng_make(1, 0);
     for (int64_t i = 0; st == AE_OK && i < longest; i++)
@@ -88,13 +104,28 @@ static void speaker_free(speaker *s) {
     free(s->next);
     free(s->logits);
     free(s->seconds);
+    free(s->draws);
+    free(s->rngs);
+    free(s->draw_room);
 }
 
-static int32_t best_of(const float *logits, ptrdiff_t V) {
-    ptrdiff_t best = 0;
-    for (ptrdiff_t v = 1; v < V; v++)
-        if (logits[v] > logits[best]) best = v;
-    return (int32_t)best;
+/* A token for each of n sequences from their logits. */
+static void draw(const ae_bench *b, speaker *s, ptrdiff_t n, const ae_sampling *how) {
+    for (ptrdiff_t i = 0; i < n; i++)
+        s->draws[i] = (ae_draw){.logits = s->logits + i * b->config.V, .how = how, .rng = &s->rngs[i]};
+    ae_sample_each(s->draws, n, b->config.V, s->draw_room, b->be.threads);
+}
+
+/* The middle one of several times, in seconds. */
+static double time_draws(const ae_bench *b, speaker *s, const ae_sampling *how) {
+    enum { ROUNDS = 7 };
+    double seconds[ROUNDS];
+    for (int k = 0; k < ROUNDS; k++) {
+        const double start = ae_now_s();
+        draw(b, s, b->batch, how);
+        seconds[k] = ae_now_s() - start;
+    }
+    return ae_median(seconds, ROUNDS);
 }
 
 /* The first sequence reads the prefill, the others get a copy of its state. Seconds of the prefill. */
@@ -104,16 +135,17 @@ static double read_in(const ae_bench *b, speaker *s, int64_t n) {
     ae_decoder_prefill(s->decoder, &s->state, 0, s->tokens, n, s->logits, NULL);
     const double seconds = ae_now_s() - start;
     for (ptrdiff_t i = 1; i < b->batch; i++) ae_decode_state_copy(&s->state, i, &s->state, 0);
-    for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = best_of(s->logits, b->config.V);
+    draw(b, s, 1, &ways[0].how);
+    for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = s->draws[0].id;
     return seconds;
 }
 
 /* A token of each sequence, greedy. Seconds. */
 static double one_step(const ae_bench *b, speaker *s) {
-    const ptrdiff_t V = b->config.V;
     const double start = ae_now_s();
     ae_decoder_step(s->decoder, &s->state, s->next, b->batch, s->logits);
-    for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = best_of(s->logits + i * V, V);
+    draw(b, s, b->batch, &ways[0].how);
+    for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = s->draws[i].id;
     return ae_now_s() - start;
 }
 
@@ -131,7 +163,7 @@ static double speak(ae_bench *b, speaker *s, ae_bench_profile *profile) {
 
 typedef struct {
     int64_t prefill;
-    double prefill_s, step_s;
+    double prefill_s, step_s, draw_s[WAYS];
     ae_bench_profile step, reading; /* with --profile */
 } round_result;
 
@@ -149,6 +181,7 @@ static void measure_round(ae_bench *b, speaker *s, round_result *r) {
         ae_bench_profile_end(&r->reading, b, seconds);
     }
     r->step_s = speak(b, s, b->profile ? &r->step : NULL);
+    for (int i = 0; i < WAYS; i++) r->draw_s[i] = time_draws(b, s, &ways[i].how);
 }
 
 static void tell_profiles(ae_bench *b, json_t *entry, round_result *r, const ae_bench_rates *rates) {
@@ -158,6 +191,17 @@ static void tell_profiles(ae_bench *b, json_t *entry, round_result *r, const ae_
     }
     const ae_bench_profile_view view = {.unit = "token", .plain_s = r->step_s, .sweeps_model = true};
     json_object_set_new(entry, "profile", ae_bench_profile_tell(&r->step, b, rates, &view));
+}
+
+static void tell_draws(const ae_bench *b, json_t *entry, const round_result *r) {
+    char line[256];
+    int n = 0;
+    for (int i = 0; i < WAYS; i++) {
+        n += snprintf(line + n, sizeof line - (size_t)n, "%s %s %.2f ms (%.1f %%)", i ? "," : "",
+                      ways[i].name, 1e3 * r->draw_s[i], 100 * r->draw_s[i] / r->step_s);
+        json_object_set_new(entry, ways[i].key, ae_json_number(r->draw_s[i]));
+    }
+    ae_bench_say(b, "drawing %s of a step", line);
 }
 
 /* The entry of the round in the report. */
@@ -226,6 +270,7 @@ ae_status ae_bench_decode(ae_bench *b) {
     ae_bench_put_json(b, "rounds", list);
     for (size_t i = 0; i < n; i++) {
         json_t *entry = tell_round(b, &results[i], weight_bytes, bandwidth);
+        tell_draws(b, entry, &results[i]);
         if (b->profile) tell_profiles(b, entry, &results[i], &rates);
         json_array_append_new(list, entry);
     }

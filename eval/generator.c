@@ -33,9 +33,11 @@ struct ae_generator {
     ae_generator_options options;
     ae_decoder *decoder;
     ae_decode_state state;
-    float *logits, *room; /* [capacity, V], [V] */
-    int32_t *tokens;      /* [capacity]: what goes in next */
-    ae_draft **growing;   /* [capacity], the first n_growing of them: answer b has sequence b of the state */
+    float *logits;      /* [capacity, V] */
+    int32_t *tokens;    /* [capacity]: what goes in next */
+    ae_draw *draws;     /* [capacity] */
+    void *room;         /* of draws */
+    ae_draft **growing; /* [capacity], the first n_growing of them: answer b has sequence b of the state */
     ptrdiff_t n_growing;
     request *waiting, *last_waiting;
     int64_t n_waiting;              /* answers of them that have not begun */
@@ -175,28 +177,23 @@ static void leave_ended(ae_generator *g) {
 
 /* ---- tokens ---- */
 
-typedef struct {
-    int32_t id;
-    double logprob;
-} drawn;
-
-static drawn draw(const ae_generator *g, ae_draft *d, const float *logits) {
-    drawn x = {0};
-    x.id = ae_sample(logits, g->model->config.V, &d->settings->sampling, &d->rng, &x.logprob, g->room);
-    return x;
-}
-
-static ae_status add(ae_draft *d, drawn x, const float *logits) {
-    return isnan(logits[x.id]) ? ae_draft_end(d, AE_ANSWER_OVERFLOWED) : ae_draft_add(d, x.id, x.logprob);
-}
-
-static ae_status draw_each(ae_generator *g) {
+/* A token for each of the answers [first, n_growing) that grow, from their logits. */
+static ae_status draw(ae_generator *g, ptrdiff_t first) {
+    const ptrdiff_t V = g->model->config.V;
     ae_status st = AE_OK;
-    for (ptrdiff_t b = 0; st == AE_OK && b < g->n_growing; b++) {
-        const float *logits = g->logits + b * g->model->config.V;
-        const drawn x = draw(g, g->growing[b], logits);
-        g->tokens[b] = x.id;
-        st = add(g->growing[b], x, logits);
+    for (ptrdiff_t b = first; b < g->n_growing; b++) {
+        ae_draft *d = g->growing[b];
+        g->draws[b] = (ae_draw){.logits = g->logits + b * V,
+                                .how = &d->settings->sampling,
+                                .rng = &d->rng,
+                                .wants_logprob = d->settings->want_logprobs};
+    }
+    ae_sample_each(g->draws + first, g->n_growing - first, V, g->room, g->model->be->threads);
+    for (ptrdiff_t b = first; st == AE_OK && b < g->n_growing; b++) {
+        const ae_draw *x = &g->draws[b];
+        g->tokens[b] = x->id;
+        st = isnan(x->logits[x->id]) ? ae_draft_end(g->growing[b], AE_ANSWER_OVERFLOWED)
+                                     : ae_draft_add(g->growing[b], x->id, x->logprob);
     }
     return st;
 }
@@ -251,10 +248,7 @@ static ae_status begin(ae_generator *g) {
     if (r->answers > 1) fork_answer(g, r, b);
     g->growing[g->n_growing++] = d;
     if (r->begun == r->answers) dequeue(g, NULL);
-    const float *logits = g->logits + b * g->model->config.V;
-    const drawn x = draw(g, d, logits);
-    g->tokens[b] = x.id;
-    st = add(d, x, logits);
+    st = draw(g, b);
     if (d->answer.end != AE_ANSWER_GROWS) leave(g, b);
     return st;
 }
@@ -265,7 +259,7 @@ static ae_status advance(ae_generator *g) {
     if (st != AE_OK) return st;
     ae_decoder_step(g->decoder, &g->state, g->tokens, g->n_growing, g->logits);
     st = g->model->be->sync(g->model->be);
-    if (st == AE_OK) st = draw_each(g);
+    if (st == AE_OK) st = draw(g, 0);
     leave_ended(g);
     return st;
 }
@@ -386,7 +380,8 @@ static ptrdiff_t chunk_of(const ae_generator_options *o) {
 
 size_t ae_generator_bytes(const ae_backend *be, const ae_model_config *c, const ae_generator_options *o) {
     return ae_decode_state_bytes(be, c, o->capacity) + ae_decoder_bytes(be, c, o->capacity, chunk_of(o)) +
-           (size_t)(o->capacity + 1) * (size_t)c->V * sizeof(float);
+           (size_t)(o->capacity * c->V) * sizeof(float) +
+           ae_sample_each_room_bytes(c->V, o->capacity, be->threads);
 }
 
 static ae_status check_room(const ae_model *m, const ae_generator_options *o) {
@@ -403,10 +398,12 @@ static ae_status init(ae_generator *g) {
     ae_status st = check_room(g->model, &g->options);
     if (st != AE_OK) return st;
     g->logits = malloc(capacity * V * sizeof *g->logits);
-    g->room = malloc(V * sizeof *g->room);
+    g->room =
+        malloc(ae_sample_each_room_bytes(g->model->config.V, g->options.capacity, g->model->be->threads));
+    g->draws = calloc(capacity, sizeof *g->draws);
     g->tokens = calloc(capacity, sizeof *g->tokens);
     g->growing = calloc(capacity, sizeof(ae_draft *));
-    if (!g->logits || !g->room || !g->tokens || !g->growing) return out_of_memory();
+    if (!g->logits || !g->room || !g->draws || !g->tokens || !g->growing) return out_of_memory();
     st = ae_decode_state_init(&g->state, g->model, g->options.capacity);
     if (st != AE_OK) return st;
     return ae_decoder_new(&g->decoder, g->model, g->options.capacity, chunk_of(&g->options));
@@ -442,6 +439,7 @@ void ae_generator_delete(ae_generator *g) {
     ae_decoder_delete(g->decoder);
     free(g->logits);
     free(g->room);
+    free(g->draws);
     free(g->tokens);
     free(g->growing);
     free(g->cancelled.ids);

@@ -3,6 +3,7 @@
 #include "core/rng.h"
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct {
@@ -13,9 +14,26 @@ typedef struct {
         ids; /* only ids below it are drawn: rows of a table beyond its tokenizer mean nothing; 0: all */
 } ae_sampling;
 
-/* The next token from logits [V]: softmax at the temperature, then the top_k largest, then the smallest set whose probability reaches
- * top_p; ties broken by the smaller id. *logprob is the token's under the model (temperature 1, nothing cut, every row of the table counted), as scoring gives it. `room` [V] is overwritten. */
-int32_t ae_sample(const float *logits, ptrdiff_t V, const ae_sampling *how, ae_rng *rng, double *logprob,
-                  float *room);
+/* One token to draw: what it is drawn from, and what came. */
+typedef struct {
+    const float *logits; /* [V] */
+    const ae_sampling *how;
+    ae_rng *rng;
+    bool wants_logprob;
+    int32_t id;
+    double logprob;
+} ae_draw;
+
+/* Scratch for one draw. */
+size_t ae_sample_room_bytes(ptrdiff_t V);
+
+/* The next token: softmax at the temperature, then the top_k largest, then the smallest set whose probability reaches top_p; ties broken
+ * by the smaller id. The logprob is the token's under the model (temperature 1, nothing cut, every row of the table counted), as scoring
+ * gives it; as a float32 it is that of exact sums. A function of logits, `how` and rng alone; `threads` share the vocabulary. */
+void ae_sample(ae_draw *draw, ptrdiff_t V, void *room, int threads);
+
+/* n draws: a thread takes one at a time where there are enough of them. `room` is that of ae_sample_each_room_bytes. */
+size_t ae_sample_each_room_bytes(ptrdiff_t V, ptrdiff_t n, int threads);
+void ae_sample_each(ae_draw *draws, ptrdiff_t n, ptrdiff_t V, void *room, int threads);
 
 #endif

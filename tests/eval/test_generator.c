@@ -67,7 +67,8 @@ static plain by_hand(const rig *r, const int32_t *prompt, ptrdiff_t n, ptrdiff_t
                      const ae_answer_settings *s) {
     enum { V = 64 };
     plain p = {0};
-    float logits[V], room[V];
+    float logits[V];
+    void *room = malloc(ae_sample_room_bytes(V));
     ae_decode_state state;
     ae_decoder *d = NULL;
     ae_rng rng = ae_rng_make(s->seed, s->stream);
@@ -77,15 +78,17 @@ static plain by_hand(const rig *r, const int32_t *prompt, ptrdiff_t n, ptrdiff_t
     ae_decoder_prefill(d, &state, 0, prompt, before, NULL, NULL);
     ae_decoder_prefill(d, &state, 0, prompt + before, n - before, logits, NULL);
     while (p.end == AE_ANSWER_GROWS) {
-        double logprob;
-        const int32_t id = ae_sample(logits, V, &s->sampling, &rng, &logprob, room);
+        ae_draw x = {.logits = logits, .how = &s->sampling, .rng = &rng, .wants_logprob = true};
+        ae_sample(&x, V, room, 1);
+        const int32_t id = x.id;
         p.ids[p.n] = id;
-        p.logprobs[p.n++] = (float)logprob;
+        p.logprobs[p.n++] = (float)x.logprob;
         p.end = id == end_id ? AE_ANSWER_STOPPED : p.n == s->max_new ? AE_ANSWER_FULL : AE_ANSWER_GROWS;
         ae_decoder_step(d, &state, &id, 1, logits);
     }
     ae_decoder_delete(d);
     ae_decode_state_free(&state);
+    free(room);
     return p;
 }
 

@@ -11,6 +11,15 @@
 enum { V = 8, DRAWS = 40000 };
 static const float logits[V] = {0.5f, 2.0f, -1.0f, 2.0f, 0.0f, 1.0f, -3.0f, 1.0f};
 
+static int32_t sample(const float *x, ptrdiff_t n, const ae_sampling *how, ae_rng *rng, double *logprob) {
+    void *room = malloc(ae_sample_room_bytes(n));
+    ae_draw d = {.logits = x, .how = how, .rng = rng, .wants_logprob = logprob != NULL};
+    ae_sample(&d, n, room, 1);
+    free(room);
+    if (logprob) *logprob = d.logprob;
+    return d.id;
+}
+
 static double share(int id, double temperature) {
     double sum = 0;
     for (int v = 0; v < V; v++) sum += exp((double)logits[v] / temperature);
@@ -20,11 +29,10 @@ static double share(int id, double temperature) {
 /* How often each id came, and that no log-probability lies. */
 static void draw_many(const ae_sampling *how, double seen[V]) {
     ae_rng r = ae_rng_make(11, 5);
-    float room[V];
     memset(seen, 0, V * sizeof *seen);
     for (int i = 0; i < DRAWS; i++) {
         double logprob;
-        const int32_t id = ae_sample(logits, V, how, &r, &logprob, room);
+        const int32_t id = sample(logits, V, how, &r, &logprob);
         cr_assert(id >= 0 && id < V);
         cr_assert_float_eq(logprob, log(share(id, 1)), 1e-9);
         seen[id]++;
@@ -82,21 +90,19 @@ Test(sampler, greedy_takes_the_smaller_id) {
     ae_rng r = ae_rng_make(1, 1);
     const ae_rng before = r;
     double logprob;
-    float room[V];
-    cr_assert_eq(ae_sample(logits, V, &(ae_sampling){0, 5, 0.3, 0}, &r, &logprob, room), 1);
+    cr_assert_eq(sample(logits, V, &(ae_sampling){0, 5, 0.3, 0}, &r, &logprob), 1);
     cr_assert_float_eq(logprob, log(share(1, 1)), 1e-12);
     cr_assert_eq(r.counter, before.counter);
 }
 
 Test(sampler, one_token) {
     const float only = -7;
-    float room;
     for (int i = 0; i < 4; i++) {
         const ae_sampling how =
             ((const ae_sampling[]){{1, 0, 1, 0}, {0, 0, 1, 0}, {0.1, 1, 0.5, 0}, {5, 9, 0, 0}})[i];
         ae_rng r = ae_rng_make(2, 2);
         double logprob = 1;
-        cr_assert_eq(ae_sample(&only, 1, &how, &r, &logprob, &room), 0);
+        cr_assert_eq(sample(&only, 1, &how, &r, &logprob), 0);
         cr_assert_float_eq(logprob, 0, 1e-12);
     }
 }
@@ -107,20 +113,19 @@ Test(sampler, not_finite_logits_are_survived) {
                                     {-INFINITY, -INFINITY, -INFINITY},
                                     {INFINITY, 0, -INFINITY},
                                     {FLT_MAX, -FLT_MAX, 0}};
-    float room[3];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (int h = 0; h < 4; h++) {
             const ae_sampling how =
                 ((const ae_sampling[]){{0, 0, 1, 0}, {1, 0, 1, 0}, {1, 2, 0.9, 0}, {1e-30, 0, 0.5, 0}})[h];
             ae_rng r = ae_rng_make(3, i);
             double logprob = NAN;
-            const int32_t id = ae_sample(rows[i], 3, &how, &r, &logprob, room);
+            const int32_t id = sample(rows[i], 3, &how, &r, &logprob);
             cr_assert(id >= 0 && id < 3);
             cr_assert(isfinite(logprob) && logprob <= 0, "row %zu: %g", i, logprob);
         }
     }
     ae_rng r = ae_rng_make(3, 3);
-    cr_assert_eq(ae_sample(rows[0], 3, &(ae_sampling){1e-9, 0, 1, 0}, &r, NULL, room), 1);
+    cr_assert_eq(sample(rows[0], 3, &(ae_sampling){1e-9, 0, 1, 0}, &r, NULL), 1);
 }
 
 /* The cut against a sorted list, on many random rows with many ties. */
@@ -131,7 +136,7 @@ static int descending(const void *a, const void *b) {
 
 Test(sampler, cuts_agree_with_sorting) {
     enum { N = 257 };
-    float x[N], sorted[N], room[N];
+    float x[N], sorted[N];
     ae_rng r = ae_rng_make(4, 4);
     for (int round = 0; round < 200; round++) {
         for (int v = 0; v < N; v++) x[v] = (float)ae_rng_below(&r, 20) * 0.25f;
@@ -142,7 +147,7 @@ Test(sampler, cuts_agree_with_sorting) {
         int64_t ties = 0;
         for (int64_t i = 0; i < k; i++) ties += sorted[i] <= least;
         for (int i = 0; i < 20; i++) {
-            const int32_t id = ae_sample(x, N, &(ae_sampling){50, k, 1, 0}, &r, NULL, room);
+            const int32_t id = sample(x, N, &(ae_sampling){50, k, 1, 0}, &r, NULL);
             int64_t earlier = 0;
             for (int32_t v = 0; v < id; v++) earlier += x[v] <= least && x[v] >= least;
             cr_assert(x[id] > least || (x[id] >= least && earlier < ties));
@@ -153,17 +158,144 @@ Test(sampler, cuts_agree_with_sorting) {
 /* Rows of a table beyond its tokenizer: never drawn, however likely, but counted in the log-probability. */
 Test(sampler, ids_without_a_piece_are_never_drawn) {
     const float x[] = {0.5f, 1, 0.25f, 9, 9};
-    float room[5];
     double sum = 0, logprob;
     for (int v = 0; v < 5; v++) sum += exp((double)x[v]);
     ae_rng r = ae_rng_make(1, 2);
     const ae_sampling greedy = {.top_p = 1, .ids = 3};
-    cr_assert_eq(ae_sample(x, 5, &greedy, &r, &logprob, room), 1);
+    cr_assert_eq(sample(x, 5, &greedy, &r, &logprob), 1);
     cr_assert_float_eq(logprob, 1 - log(sum), 1e-12);
     int seen[3] = {0};
-    for (int i = 0; i < 3000; i++) seen[ae_sample(x, 5, &(ae_sampling){1, 0, 1, 3}, &r, NULL, room)]++;
+    for (int i = 0; i < 3000; i++) seen[sample(x, 5, &(ae_sampling){1, 0, 1, 3}, &r, NULL)]++;
     const double three = exp(0.5) + exp(1) + exp(0.25);
     cr_assert_float_eq(seen[1] / 3000.0, exp(1) / three, 0.04);
-    for (int i = 0; i < 300; i++)
-        cr_assert_lt(ae_sample(x, 5, &(ae_sampling){2, 4, 0.9, 3}, &r, NULL, room), 3);
+    for (int i = 0; i < 300; i++) cr_assert_lt(sample(x, 5, &(ae_sampling){2, 4, 0.9, 3}, &r, NULL), 3);
+}
+
+/* ---- against what the draw is defined by: a sorted list and exact sums in double, id after id ---- */
+
+enum { LARGE = 5000 };
+
+typedef struct {
+    float x;
+    int32_t id;
+} ranked;
+
+static int better_first(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    return x->x > y->x ? -1 : x->x < y->x ? 1 : x->id - y->id;
+}
+
+static double weight(float x, double top, double temperature) {
+    return exp(((double)x - top) / temperature);
+}
+
+/* kept[id]; the first of a sorted list. */
+static void naive_keep(bool *kept, const float *x, ptrdiff_t n, const ae_sampling *how) {
+    ranked *all = malloc((size_t)n * sizeof *all);
+    double total = 0, sum = 0;
+    for (ptrdiff_t v = 0; v < n; v++) all[v] = (ranked){x[v], (int32_t)v};
+    qsort(all, (size_t)n, sizeof *all, better_first);
+    const double top = (double)all[0].x;
+    const ptrdiff_t most = how->top_k > 0 && how->top_k < n ? (ptrdiff_t)how->top_k : n;
+    for (ptrdiff_t i = 0; i < most; i++) total += weight(all[i].x, top, how->temperature);
+    memset(kept, 0, (size_t)n * sizeof *kept);
+    for (ptrdiff_t i = 0; i < most && (i == 0 || sum < how->top_p * total || how->top_p >= 1); i++) {
+        kept[all[i].id] = true;
+        sum += weight(all[i].x, top, how->temperature);
+    }
+    free(all);
+}
+
+static int32_t naive_sample(const float *x, ptrdiff_t n, const ae_sampling *how, double uniform) {
+    bool *kept = malloc((size_t)n * sizeof *kept);
+    double top = (double)x[0], total = 0;
+    int32_t id = 0;
+    for (ptrdiff_t v = 1; v < n; v++) top = fmax(top, (double)x[v]);
+    naive_keep(kept, x, n, how);
+    for (ptrdiff_t v = 0; v < n; v++) total += kept[v] ? weight(x[v], top, how->temperature) : 0;
+    double left = uniform * total;
+    for (int32_t v = 0; v < n && left >= 0; v++) {
+        if (!kept[v]) continue;
+        id = v;
+        left -= weight(x[v], top, how->temperature);
+    }
+    free(kept);
+    return id;
+}
+
+static double naive_logprob(const float *x, ptrdiff_t n, int32_t id) {
+    double top = (double)x[0], sum = 0;
+    for (ptrdiff_t v = 1; v < n; v++) top = fmax(top, (double)x[v]);
+    for (ptrdiff_t v = 0; v < n; v++) sum += exp((double)x[v] - top);
+    return (double)x[id] - (top + log(sum));
+}
+
+/* Flat, peaked, few values with many ties, all alike. */
+static void fill(float *x, ptrdiff_t n, int kind, ae_rng *r) {
+    for (ptrdiff_t v = 0; v < n; v++) {
+        const double z = ae_rng_normal(r);
+        x[v] = (float)(kind == 0   ? z
+                       : kind == 1 ? 6 * z
+                       : kind == 2 ? round(4 * z) / 2
+                       : kind == 3 ? 1
+                                   : 0.01 * z);
+    }
+    if (kind == 1) x[ae_rng_below(r, (uint64_t)n)] = 40;
+}
+
+Test(sampler, draws_what_sums_in_order_define) {
+    static float x[LARGE];
+    static const ptrdiff_t sizes[] = {1, 2, 63, 64, 65, 1023, 1025, LARGE};
+    static const ae_sampling ways[] = {
+        {1, 0, 1, 0},     {0.7, 0, 0.9, 0}, {0.8, 40, 1, 0},  {1.2, 40, 0.8, 0}, {2, 0, 0.5, 0},
+        {0.3, 200, 1, 0}, {1, 0, 0.999, 0}, {50, 0, 0.95, 0}, {1, 0, 0.05, 0},   {1, 3000, 0.99, 0}};
+    void *room = malloc(ae_sample_room_bytes(LARGE));
+    ae_rng r = ae_rng_make(21, 4);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int kind = 0; kind < 5; kind++) {
+            const ptrdiff_t n = sizes[i];
+            fill(x, n, kind, &r);
+            for (size_t h = 0; h < sizeof ways / sizeof *ways; h++)
+                for (uint64_t k = 0; k < 6; k++) {
+                    ae_rng a = ae_rng_make(h, k), b = a;
+                    ae_draw d = {.logits = x, .how = &ways[h], .rng = &a, .wants_logprob = true};
+                    ae_sample(&d, n, room, 1);
+                    cr_assert_eq(d.id, naive_sample(x, n, &ways[h], ae_rng_uniform(&b)),
+                                 "%td logits of kind %d, way %zu", n, kind, h);
+                    cr_assert_eq(a.counter, b.counter);
+                    const float got = (float)d.logprob, want = (float)naive_logprob(x, n, d.id);
+                    cr_assert(got >= want && got <= want, "%td logits of kind %d: %.9g, expected %.9g", n,
+                              kind, (double)got, (double)want);
+                }
+        }
+    free(room);
+}
+
+Test(sampler, threads_change_nothing) {
+    enum { MANY = 70000, DRAWN = 9 };
+    float *x = malloc(MANY * sizeof *x);
+    ae_rng r = ae_rng_make(3, 1);
+    fill(x, MANY, 1, &r);
+    static const ae_sampling ways[] = {{0, 0, 1, 0}, {3, 0, 1, 0}, {3, 0, 0.9, 0}};
+    for (ptrdiff_t n = 1; n <= DRAWN; n += 4) {
+        ae_draw draws[2][DRAWN] = {0};
+        ae_rng rngs[2][DRAWN];
+        for (int threads = 1; threads <= 5; threads += 4) {
+            const int t = threads > 1;
+            void *room = malloc(ae_sample_each_room_bytes(MANY, n, threads));
+            for (ptrdiff_t i = 0; i < n; i++) {
+                rngs[t][i] = ae_rng_make(7, (uint64_t)i);
+                draws[t][i] =
+                    (ae_draw){.logits = x, .how = &ways[i % 3], .rng = &rngs[t][i], .wants_logprob = true};
+            }
+            ae_sample_each(draws[t], n, MANY, room, threads);
+            free(room);
+        }
+        for (ptrdiff_t i = 0; i < n; i++) {
+            cr_assert_eq(draws[0][i].id, draws[1][i].id);
+            cr_assert(!(draws[0][i].logprob < draws[1][i].logprob) &&
+                      !(draws[0][i].logprob > draws[1][i].logprob));
+        }
+    }
+    free(x);
 }

@@ -118,10 +118,17 @@ check_damage() {
             build/asan/tests/damage/test_damage 2500 22000
 }
 
+# Our own threads; OpenMP's library is not instrumented, so it gets no threads to share work with.
+check_races() {
+    cmake --preset tsan >/dev/null && cmake --build --preset tsan --target test_rollouts >/dev/null &&
+        OMP_NUM_THREADS=1 TSAN_OPTIONS=halt_on_error=1 build/tsan/tests/eval/test_rollouts tests/fixtures/tiny
+}
+
 scripts/install-packages.sh || exit $?
 build_and_test release -DAERIE_TESTS=ON -DAERIE_WERROR=ON
 for setting in OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true OMP_PROC_BIND=true; do test_with "$setting"; done
 [ "$fast" = yes ] || build_and_test asan
+[ "$fast" = yes ] || check "races of rollouts" check_races
 [ -z "$transformers" ] ||
     check transformers "$transformers" scripts/check-transformers.py build/release/cli/aerie
 [ "$kills" = 0 ] || check "$kills kills" env OMP_WAIT_POLICY=passive sh tests/train/kills.sh build/release/cli/aerie tests/fixtures "$kills"

@@ -72,7 +72,7 @@ static void take_memory(ae_decoder *d, ae_arena *a, const ae_backend *be, const 
 }
 
 static ptrdiff_t group_of(ptrdiff_t B) {
-    return ae_max(1, ae_min(B, AE_LINEAR_FEW));
+    return ae_max(1, ae_min(B, AE_LINEAR_EACH));
 }
 
 static size_t host_bytes(const ae_decoder *d) {
@@ -137,7 +137,8 @@ static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_
     const ae_backend *be = m->be;
     const ae_model_config *c = &m->config;
     const ptrdiff_t M = B * T;
-    const ae_block_dims n = ae_model_block_dims(c, B, T, true);
+    ae_block_dims n = ae_model_block_dims(c, B, T, true);
+    n.each = T == 1;
     be->upload(be, d->tokens, tokens, (size_t)M * sizeof *tokens);
     be->upload(be, d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);
     if (d->cosines != NULL)
@@ -155,7 +156,6 @@ static void fetch_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *
     m->be->download(m->be, logits, d->logits, (size_t)(rows * m->config.V) * sizeof *logits);
 }
 
-/* Products of more rows than AE_LINEAR_FEW sum in another order, so a big batch goes in groups: bits before speed. */
 void ae_decoder_step(ae_decoder *d, ae_decode_state *s, const int32_t *tokens, ptrdiff_t B, float *logits) {
     assert(B >= 1 && B <= s->B && s->model == d->model);
     for (ptrdiff_t at = 0; at < B; at += d->group) {

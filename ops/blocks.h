@@ -29,6 +29,7 @@ typedef struct {
     ptrdiff_t R;       /* elements of a head that RoPE turns */
     float norm_eps;
     bool inference;     /* no backward will follow */
+    bool each;          /* B T <= AE_LINEAR_EACH rows, each with the bits that it has alone; inference only */
     unsigned recompute; /* AE_RECOMPUTE_*: backward recomputes it instead of keeping it; the same bits */
 } ae_block_dims;
 

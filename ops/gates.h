@@ -11,6 +11,12 @@
         (const ae_backend *be, ae_act *y, const ae_act *x, const ae_weight *w, const ae_f32 *bias,           \
          ptrdiff_t M, ptrdiff_t C, ptrdiff_t N),                                                             \
         (be, y, x, w, bias, M, C, N), ae_work_gates(t, M, C, N, AE_GATES_FORWARD))
+/* The same for up to AE_LINEAR_EACH rows (ops/linear.h), each with the bits that it has alone. */
+#define AE_GATES_EACH_FORWARD(ROW)                                                                           \
+    ROW(gates_each_forward,                                                                                  \
+        (const ae_backend *be, ae_act *y, const ae_act *x, const ae_weight *w, const ae_f32 *bias,           \
+         ptrdiff_t M, ptrdiff_t C, ptrdiff_t N),                                                             \
+        (be, y, x, w, bias, M, C, N), ae_work_gates(t, M, C, N, AE_GATES_FORWARD))
 /* dx = (or +=) dy w^T by block. */
 #define AE_GATES_BACKWARD_INPUT(ROW)                                                                         \
     ROW(gates_backward_input,                                                                                \

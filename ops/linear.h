@@ -21,6 +21,20 @@ enum { AE_LINEAR_FEW = 16 };
          const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O),                                         \
         (be, out, residual, x, w, bias, M, I, O), ae_work_linear(t, M, I, O, true))
 
+/* The same two for rows that have nothing to do with each other, as those of several sequences: up to AE_LINEAR_EACH of them, and each
+ * has the bits that linear_forward and linear_residual give it alone. Each weight is read once for all. */
+enum { AE_LINEAR_EACH = 64 };
+#define AE_LINEAR_EACH_FORWARD(ROW)                                                                          \
+    ROW(linear_each_forward,                                                                                 \
+        (const ae_backend *be, ae_act *y, const ae_act *x, const ae_weight *w, const ae_f32 *bias,           \
+         ptrdiff_t M, ptrdiff_t I, ptrdiff_t O),                                                             \
+        (be, y, x, w, bias, M, I, O), ae_work_linear(t, M, I, O, false))
+#define AE_LINEAR_EACH_RESIDUAL(ROW)                                                                         \
+    ROW(linear_each_residual,                                                                                \
+        (const ae_backend *be, ae_f32 *out, const ae_f32 *residual, const ae_act *x, const ae_weight *w,     \
+         const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O),                                         \
+        (be, out, residual, x, w, bias, M, I, O), ae_work_linear(t, M, I, O, true))
+
 /* dx = dy w, or dx += dy w where several products share an input. */
 #define AE_LINEAR_BACKWARD_INPUT(ROW)                                                                        \
     ROW(linear_backward_input,                                                                               \

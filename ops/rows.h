@@ -42,9 +42,12 @@
     AE_RMSNORM_BACKWARD(ROW)                                                                                 \
     AE_LINEAR_FORWARD(ROW)                                                                                   \
     AE_LINEAR_RESIDUAL(ROW)                                                                                  \
+    AE_LINEAR_EACH_FORWARD(ROW)                                                                              \
+    AE_LINEAR_EACH_RESIDUAL(ROW)                                                                             \
     AE_LINEAR_BACKWARD_INPUT(ROW)                                                                            \
     AE_LINEAR_BACKWARD_WEIGHT(ROW)                                                                           \
     AE_GATES_FORWARD(ROW)                                                                                    \
+    AE_GATES_EACH_FORWARD(ROW)                                                                               \
     AE_GATES_BACKWARD_INPUT(ROW)                                                                             \
     AE_GATES_BACKWARD_WEIGHT(ROW)                                                                            \
     AE_CONV_FORWARD(ROW)                                                                                     \

@@ -69,14 +69,14 @@ void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, ae_r
     const attention_scratch w = scratch_in(&scratch_arena, be, n);
     const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
     be->rmsnorm_forward(be, w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
-    be->linear_forward(be, s.q, w.z, p->q, NULL, M, n->D, Q);
-    be->linear_forward(be, s.k, w.z, p->k, NULL, M, n->D, G);
-    be->linear_forward(be, s.v, w.z, p->v, NULL, M, n->D, G);
+    ae_project(be, n, s.q, w.z, p->q, NULL, M, n->D, Q);
+    ae_project(be, n, s.k, w.z, p->k, NULL, M, n->D, G);
+    ae_project(be, n, s.v, w.z, p->v, NULL, M, n->D, G);
     be->rope_apply(be, s.q, batch->cosines, batch->sines, false, M, n->N, n->H, n->R);
     be->rope_apply(be, s.k, batch->cosines, batch->sines, false, M, n->G, n->H, n->R);
     be->attention_forward(be, s.o, s.lse, state ? state->k : NULL, state ? state->v : NULL, s.q, s.k, s.v,
                           batch->positions, op_dims(be, n), w.attention);
-    be->linear_residual(be, out, x, s.o, p->o, p->o_bias, M, Q, n->D);
+    ae_project_residual(be, n, out, x, s.o, p->o, p->o_bias, M, Q, n->D);
 }
 
 void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const ae_attention_grads *g,

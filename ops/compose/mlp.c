@@ -87,8 +87,8 @@ static mlp_part part_of(const ae_backend *be, const mlp_saved *s, const mlp_scra
 }
 
 static void project(const ae_backend *be, const mlp_part *s, const ae_mlp_params *p, const ae_block_dims *n) {
-    be->linear_forward(be, s->gate, s->z, p->gate, p->gate_bias, s->rows, n->D, n->E);
-    be->linear_forward(be, s->up, s->z, p->up, p->up_bias, s->rows, n->D, n->E);
+    ae_project(be, n, s->gate, s->z, p->gate, p->gate_bias, s->rows, n->D, n->E);
+    ae_project(be, n, s->up, s->z, p->up, p->up_bias, s->rows, n->D, n->E);
 }
 
 void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, ae_room saved, const ae_f32 *x,
@@ -102,8 +102,8 @@ void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, ae_room saved, c
         be->rmsnorm_forward(be, s.z, s.kept, s.rstd, rows, p->norm, n->norm_eps, s.rows, n->D);
         project(be, &s, p, n);
         be->geglu_forward(be, w.y, s.gate, s.up, s.rows * n->E);
-        be->linear_residual(be, ae_f32_at(out, first * n->D), rows, w.y, p->down, p->down_bias, s.rows, n->E,
-                            n->D);
+        ae_project_residual(be, n, ae_f32_at(out, first * n->D), rows, w.y, p->down, p->down_bias, s.rows,
+                            n->E, n->D);
     }
 }
 

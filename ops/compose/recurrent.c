@@ -74,11 +74,10 @@ size_t ae_recurrent_scratch_bytes_composed(const ae_backend *be, const ae_block_
 /* u and the gates' pre-activations, from x: in forward, and in backward where they are recomputed. */
 static void make_gates(const ae_backend *be, const recurrent_saved *s, const ae_recurrent_params *p,
                        ae_f32 *conv_state, const ae_block_batch *batch, const ae_block_dims *n) {
-    const ptrdiff_t M = n->B * n->T;
     be->conv_forward(be, s->u, conv_state, s->x, p->conv, p->conv_bias, batch->positions,
                      (ae_conv_dims){n->B, n->T, n->C, n->K});
-    be->gates_forward(be, s->gate_i, s->u, p->input_gate, p->input_gate_bias, M, n->C, n->N);
-    be->gates_forward(be, s->gate_r, s->u, p->recurrent_gate, p->recurrent_gate_bias, M, n->C, n->N);
+    ae_project_gates(be, n, s->gate_i, s->u, p->input_gate, p->input_gate_bias);
+    ae_project_gates(be, n, s->gate_r, s->u, p->recurrent_gate, p->recurrent_gate_bias);
 }
 
 /* The convolution replaces its state, so it is given a copy. */
@@ -97,13 +96,13 @@ void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, ae_room sa
     const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
     const ptrdiff_t M = n->B * n->T;
     be->rmsnorm_forward(be, w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
-    be->linear_forward(be, s.y, w.z, p->linear_y, p->linear_y_bias, M, n->D, n->C);
-    be->linear_forward(be, s.x, w.z, p->linear_x, p->linear_x_bias, M, n->D, n->C);
+    ae_project(be, n, s.y, w.z, p->linear_y, p->linear_y_bias, M, n->D, n->C);
+    ae_project(be, n, s.x, w.z, p->linear_x, p->linear_x_bias, M, n->D, n->C);
     make_gates(be, &s, p, state ? state->conv : NULL, batch, n);
     be->rglru_forward(be, s.h, state ? state->h : NULL, s.u, s.gate_i, s.gate_r, p->recurrent_param,
                       batch->positions, (ae_rglru_dims){n->B, n->T, n->C});
     be->geglu_forward(be, w.product, s.y, s.h, M * n->C);
-    be->linear_residual(be, out, x, w.product, p->linear_out, p->linear_out_bias, M, n->C, n->D);
+    ae_project_residual(be, n, out, x, w.product, p->linear_out, p->linear_out_bias, M, n->C, n->D);
 }
 
 void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g,

@@ -31,4 +31,19 @@ static inline ae_act *ae_take_conversion(ae_arena *a, const ae_backend *be, ptrd
     return be->act_bytes == sizeof(float) ? NULL : ae_take_act(a, be, n);
 }
 
+/* Products of a batch, row by row where n->each asks for it. */
+static inline void ae_project(const ae_backend *be, const ae_block_dims *n, ae_act *y, const ae_act *x,
+                              const ae_weight *w, const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+    (n->each ? be->linear_each_forward : be->linear_forward)(be, y, x, w, bias, M, I, O);
+}
+static inline void ae_project_residual(const ae_backend *be, const ae_block_dims *n, ae_f32 *out,
+                                       const ae_f32 *residual, const ae_act *x, const ae_weight *w,
+                                       const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+    (n->each ? be->linear_each_residual : be->linear_residual)(be, out, residual, x, w, bias, M, I, O);
+}
+static inline void ae_project_gates(const ae_backend *be, const ae_block_dims *n, ae_act *y, const ae_act *x,
+                                    const ae_weight *w, const ae_f32 *bias) {
+    (n->each ? be->gates_each_forward : be->gates_forward)(be, y, x, w, bias, n->B * n->T, n->C, n->N);
+}
+
 #endif

@@ -23,9 +23,9 @@ static inline vf row_of(ae_gemm_operand w, ptrdiff_t i, ptrdiff_t o, ptrdiff_t n
     return vf_load_n((const float *)w.at + i * w.ld + o, n);
 }
 
-/* A few rows: outputs as vectors, inputs in order, so that the bits do not depend on M. */
-static void few_rows(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const float *bias, ptrdiff_t M,
-                     ptrdiff_t S, ptrdiff_t C) {
+/* Outputs as vectors, inputs in order, so that the bits do not depend on M. */
+static void rows_of_block(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const float *bias, ptrdiff_t M,
+                          ptrdiff_t S, ptrdiff_t C) {
     for (ptrdiff_t o = 0; o < S; o += VF) {
         for (ptrdiff_t m = 0; m < M; m++) {
             vf sum = vf_load_n(bias + o, S - o);
@@ -36,6 +36,20 @@ static void few_rows(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const floa
     }
 }
 
+void AE_ROW_NAME(ae_cpu_gates_each_forward)(const ae_backend *be, ae_act *y, const ae_act *x,
+                                            const ae_weight *w, const ae_f32 *bias, ptrdiff_t M, ptrdiff_t C,
+                                            ptrdiff_t N) {
+    const ptrdiff_t S = C / N;
+    if (ae_cpu_weight_of(w)->panels) {
+        AE_ROW_NAME(ae_cpu_few_rows)(be, ae_ma(y), ae_ca(x), ae_cpu_weight_of(w), ae_cf(bias), M, S, C);
+        return;
+    }
+#pragma omp parallel for num_threads(ae_team(be))
+    for (ptrdiff_t n = 0; n < N; n++)
+        rows_of_block(ae_ma(y) + n * S, ae_ca(x) + n * S, block_of(w, n, S, false), ae_cf(bias) + n * S, M, S,
+                      C);
+}
+
 void AE_ROW_NAME(ae_cpu_gates_forward)(const ae_backend *be, ae_act *y_, const ae_act *x_,
                                        const ae_weight *w_, const ae_f32 *bias_, ptrdiff_t M, ptrdiff_t C,
                                        ptrdiff_t N) {
@@ -43,18 +57,14 @@ void AE_ROW_NAME(ae_cpu_gates_forward)(const ae_backend *be, ae_act *y_, const a
     const ae_elem *x = ae_ca(x_);
     const float *bias = ae_cf(bias_);
     const ptrdiff_t S = C / N;
-    if (M <= AE_LINEAR_FEW && ae_cpu_weight_of(w_)->panels) {
-        AE_ROW_NAME(ae_cpu_few_rows)(be, y, x, ae_cpu_weight_of(w_), bias, M, S, C);
+    if (M <= AE_LINEAR_FEW) {
+        AE_ROW_NAME(ae_cpu_gates_each_forward)(be, y_, x_, w_, bias_, M, C, N);
         return;
     }
 #pragma omp parallel for collapse(2) num_threads(ae_team(be))
     for (ptrdiff_t m = 0; m < M; m += CHUNK) {
         for (ptrdiff_t n = 0; n < N; n++) {
             const ptrdiff_t rows = ae_min(CHUNK, M - m), at = m * C + n * S;
-            if (M <= AE_LINEAR_FEW) {
-                few_rows(y + at, x + at, block_of(w_, n, S, false), bias + n * S, rows, S, C);
-                continue;
-            }
             ae_gemm_serial(be, &(ae_gemm_args){.m = rows,
                                                .n = S,
                                                .k = S,

@@ -228,8 +228,8 @@ void AE_ROW_NAME(ae_cpu_head_logits)(const ae_backend *be, ae_f32 *logits_, cons
                                      const ae_weight *table_, ae_head_dims n) {
     float *logits = ae_mf(logits_);
     const ae_elem *z = ae_ca(z_);
-    for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_FEW) AE_ROW_NAME(ae_cpu_few_rows_residual)
-    (be, logits + m * n.V, NULL, z + m * n.D, ae_cpu_weight_of(table_), NULL, ae_min(AE_LINEAR_FEW, n.M - m),
+    for (ptrdiff_t m = 0; m < n.M; m += AE_LINEAR_EACH) AE_ROW_NAME(ae_cpu_few_rows_residual)
+    (be, logits + m * n.V, NULL, z + m * n.D, ae_cpu_weight_of(table_), NULL, ae_min(AE_LINEAR_EACH, n.M - m),
      n.D, n.V);
     if (n.cap <= 0) return;
     const ptrdiff_t total = n.M * n.V;

@@ -21,10 +21,23 @@ static void forward(const ae_backend *be, void *out, ae_elem_type out_type, cons
                                 .residual = residual});
 }
 
+void AE_ROW_NAME(ae_cpu_linear_each_forward)(const ae_backend *be, ae_act *y, const ae_act *x,
+                                             const ae_weight *w, const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I,
+                                             ptrdiff_t O) {
+    AE_ROW_NAME(ae_cpu_few_rows)(be, ae_ma(y), ae_ca(x), ae_cpu_weight_of(w), ae_cf(bias), M, I, O);
+}
+
+void AE_ROW_NAME(ae_cpu_linear_each_residual)(const ae_backend *be, ae_f32 *out, const ae_f32 *residual,
+                                              const ae_act *x, const ae_weight *w, const ae_f32 *bias,
+                                              ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+    AE_ROW_NAME(ae_cpu_few_rows_residual)
+    (be, ae_mf(out), ae_cf(residual), ae_ca(x), ae_cpu_weight_of(w), ae_cf(bias), M, I, O);
+}
+
 void AE_ROW_NAME(ae_cpu_linear_forward)(const ae_backend *be, ae_act *y, const ae_act *x, const ae_weight *w,
                                         const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
     if (M <= AE_LINEAR_FEW)
-        AE_ROW_NAME(ae_cpu_few_rows)(be, ae_ma(y), ae_ca(x), ae_cpu_weight_of(w), ae_cf(bias), M, I, O);
+        AE_ROW_NAME(ae_cpu_linear_each_forward)(be, y, x, w, bias, M, I, O);
     else
         forward(be, y, AE_ELEM_TYPE, NULL, ae_ca(x), w, bias, M, I, O);
 }
@@ -32,12 +45,10 @@ void AE_ROW_NAME(ae_cpu_linear_forward)(const ae_backend *be, ae_act *y, const a
 void AE_ROW_NAME(ae_cpu_linear_residual)(const ae_backend *be, ae_f32 *out, const ae_f32 *residual,
                                          const ae_act *x, const ae_weight *w, const ae_f32 *bias, ptrdiff_t M,
                                          ptrdiff_t I, ptrdiff_t O) {
-    if (M <= AE_LINEAR_FEW) {
-        AE_ROW_NAME(ae_cpu_few_rows_residual)
-        (be, ae_mf(out), ae_cf(residual), ae_ca(x), ae_cpu_weight_of(w), ae_cf(bias), M, I, O);
-        return;
-    }
-    forward(be, out, AE_ELEM_F32, ae_cf(residual), ae_ca(x), w, bias, M, I, O);
+    if (M <= AE_LINEAR_FEW)
+        AE_ROW_NAME(ae_cpu_linear_each_residual)(be, out, residual, x, w, bias, M, I, O);
+    else
+        forward(be, out, AE_ELEM_F32, ae_cf(residual), ae_ca(x), w, bias, M, I, O);
 }
 
 void AE_ROW_NAME(ae_cpu_linear_backward_input)(const ae_backend *be, ae_act *dx, const ae_act *dy,

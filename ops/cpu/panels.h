@@ -54,7 +54,7 @@ void ae_cpu_panels_pairs(uint16_t *to, ptrdiff_t ld, const ae_cpu_weight *w, ptr
 /* out[i] = scale * w[row][i]. */
 void ae_cpu_panels_row(float *out, const ae_cpu_weight *w, ptrdiff_t row, float scale);
 
-/* out[m, o] = residual[m, o] + bias[o] + x[m] . w[o] for M <= 16 rows, all float32, out [M, rows]; residual and bias may be NULL, out may
+/* out[m, o] = residual[m, o] + bias[o] + x[m] . w[o] for M <= 64 rows, all float32, out [M, rows]; residual and bias may be NULL, out may
  * be residual. Each weight is read once for all rows, in an order of summation that does not depend on M. With integers x is
  * rounded to 16 bits by group, products are exact in a group and summed in float32 across groups. _vnni: where the processor has
  * AVX512-VNNI, the same bits as avx512. _bf16: where it has AVX512-BF16 too; bfloat16 weights meet x rounded to bfloat16, two inputs

@@ -15,7 +15,7 @@ enum {
     LANES = AE_PANEL_LANES,
     UNITS_OF_PANEL = LANES / VF,
     UNITS_MAX = 4,
-    ROWS_MAX = 16,
+    ROWS_MAX = 64,
     GROUP_MAX = 256,
     AHEAD = 4096,       /* bytes of a panel, of prefetches into the second-level cache */
     LARGEST = 127 << 8, /* of inputs as integers: either byte of them has a sign of its own */
@@ -518,9 +518,10 @@ static void share_of_panels(const target *t, const ae_cpu_weight *w, const prepa
                             ptrdiff_t last) {
     const ptrdiff_t most = panels_at_once(x->rows), each = ae_panels_of_part(w);
     for (ptrdiff_t panel = first, n; panel < last; panel += n) {
-        float totals[ROWS_MAX * UNITS_MAX * 16] = {0};
+        float totals[ROWS_MAX * UNITS_MAX * VF];
         const place at = {w, x, panel / each, panel};
         n = ae_min(last, (at.part + 1) * each) - panel >= most ? most : 1;
+        memset(totals, 0, (size_t)(x->rows * UNITS_MAX * VF) * sizeof *totals);
         if (n == most)
             sweep_all(totals, &at);
         else

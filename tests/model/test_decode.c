@@ -179,15 +179,16 @@ Test(decode, long_texts_agree_with_the_full_pass) {
 
 /* ---- batches ---- */
 
-static const ptrdiff_t BATCH = 20, STEPS = 11;
+enum { BATCH = 70, STEPS = 11, APART = 15, MOST = 30 };
 
-/* Sequence b starts with b tokens of its own, so that positions differ. */
+/* Sequences start with tokens of their own, several at a time, so that positions differ. */
 static void fill_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, ptrdiff_t B) {
-    for (ptrdiff_t b = 0; b < B; b++) ae_decoder_prefill(d, s, b, r->b.tokens + b, b, NULL, NULL);
+    for (ptrdiff_t b = 0; b < B; b++)
+        ae_decoder_prefill(d, s, b, r->b.tokens + b % APART, b % MOST, NULL, NULL);
 }
 
 static void step_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, ptrdiff_t B, float *logits) {
-    int32_t tokens[20];
+    int32_t tokens[BATCH];
     for (ptrdiff_t t = 0; t < STEPS; t++) {
         for (ptrdiff_t b = 0; b < B; b++) tokens[b] = r->b.tokens[(b * 7 + t * 3) % LENGTH];
         ae_decoder_step(d, s, tokens, B, logits + t * B * r->m.config.V);
@@ -195,7 +196,7 @@ static void step_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, p
 }
 
 Test(decode, a_sequence_does_not_see_its_batch) {
-    static const ptrdiff_t sizes[] = {1, 2, 3, 4, 5, 15, 16, 17};
+    static const ptrdiff_t sizes[] = {1, 2, 3, 4, 5, 15, 16, 17, 33, 63, 64, 65};
     decode_rig r = make_rig(RIG_CPU_BEST, "tiny");
     const ptrdiff_t V = r.m.config.V;
     float *whole = malloc((size_t)(STEPS * BATCH * V) * sizeof *whole),

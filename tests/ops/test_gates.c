@@ -114,6 +114,28 @@ ON_EVERY_BACKEND(gates, few_rows_have_the_same_bits_in_any_batch) {
     }
 }
 
+static void forward_each(rig *r, void *context) {
+    product *k = context;
+    r->be.gates_each_forward(&r->be, k->y.dev, k->x.dev, k->packed, k->bias.dev, k->M, k->C, k->N);
+}
+
+ON_EVERY_BACKEND(gates, each_row_has_the_bits_that_it_has_alone) {
+    static const ptrdiff_t rows[] = {1, 16, 17, 40, AE_LINEAR_EACH},
+                           shapes[][2] = {{34, 2}, {260, 2}, {768, 3}};
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        product k = make(r, AE_LINEAR_EACH, shapes[i][0], shapes[i][1]);
+        forward_each(r, &k);
+        const float *all = rig_read(r, &k.y);
+        ref_gates(k.y.d, k.x.d, k.w.d, k.bias.d, k.M, k.C, k.N);
+        rig_expect(r, "y", all, k.y.d, k.y.n, tolerance[0]);
+        for (size_t m = 0; m < COUNT(rows); m++) {
+            k.M = rows[m];
+            (k.M <= AE_LINEAR_FEW ? forward : forward_each)(r, &k);
+            rig_expect_bits(r, "y", rig_read(r, &k.y), all, k.M * k.C);
+        }
+    }
+}
+
 ON_EVERY_BACKEND(gates, bits_do_not_depend_on_threads) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         product k = make(r, sizes[i].M, sizes[i].C, sizes[i].N);

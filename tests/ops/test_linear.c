@@ -167,6 +167,45 @@ ON_EVERY_BACKEND(linear, few_rows_have_the_same_bits_in_any_batch) {
     }
 }
 
+static void forward_each(rig *r, void *context) {
+    product *k = context;
+    r->be.linear_each_forward(&r->be, k->y.dev, k->x.dev, k->packed, k->bias.dev, k->M, k->I, k->O);
+}
+
+static void forward_each_residual(rig *r, void *context) {
+    product *k = context;
+    r->be.linear_each_residual(&r->be, k->y.dev, k->residual.dev, k->x.dev, k->packed, k->bias.dev, k->M,
+                               k->I, k->O);
+}
+
+/* The first 16 of up to 64 rows have the bits of linear_forward; all are the reference, and the same in any batch. */
+ON_EVERY_BACKEND(linear, each_row_has_the_bits_that_it_has_alone) {
+    static const ptrdiff_t rows[] = {1, 15, 17, 18, 33, 63}, shapes[][2] = {{5, 17}, {40, 33}, {300, 511}};
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        product k = make(r, AE_LINEAR_EACH, shapes[i][0], shapes[i][1]);
+        forward_each(r, &k);
+        const float *all = rig_read(r, &k.y);
+        ref_linear(k.y.d, NULL, k.x.d, k.w.d, k.bias.d, k.M, k.I, k.O);
+        rig_expect(r, "y", all, k.y.d, k.y.n, tolerance[FORWARD]);
+        forward_each_residual(r, &k);
+        const float *all_residual = rig_read(r, &k.y);
+        ref_linear(k.y.d, k.residual.d, k.x.d, k.w.d, k.bias.d, k.M, k.I, k.O);
+        rig_expect(r, "out", all_residual, k.y.d, k.y.n, tolerance[FORWARD]);
+        for (size_t m = 0; m < COUNT(rows); m++) {
+            k.M = rows[m];
+            forward_each(r, &k);
+            rig_expect_bits(r, "y", rig_read(r, &k.y), all, k.M * k.O);
+            forward_each_residual(r, &k);
+            rig_expect_bits(r, "out", rig_read(r, &k.y), all_residual, k.M * k.O);
+        }
+        k.M = AE_LINEAR_FEW;
+        forward(r, &k);
+        rig_expect_bits(r, "y of linear_forward", rig_read(r, &k.y), all, k.M * k.O);
+        forward_residual(r, &k);
+        rig_expect_bits(r, "out of linear_residual", rig_read(r, &k.y), all_residual, k.M * k.O);
+    }
+}
+
 ON_EVERY_BACKEND(linear, bits_do_not_depend_on_threads) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         product k = make(r, sizes[i].M, sizes[i].I, sizes[i].O);

@@ -121,6 +121,28 @@ ON_EVERY_BACKEND(panels, a_row_has_the_same_bits_in_any_batch) {
     }
 }
 
+static void forward_each(rig *r, void *context) {
+    product *k = context;
+    r->be.linear_each_forward(&r->be, k->y.dev, k->x.dev, k->packed, k->bias.dev, k->M, k->I, k->O);
+}
+
+ON_EVERY_BACKEND(panels, each_row_has_the_bits_that_it_has_alone) {
+    static const ptrdiff_t rows[] = {1, 3, 16, 17, 25, 40, AE_LINEAR_EACH};
+    enum { I = 200, O = 150 };
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        product k = make(r, f, AE_LINEAR_EACH, I, O);
+        forward_each(r, &k);
+        const float *all = rig_read(r, &k.y);
+        ref_linear(k.y.d, NULL, k.x.d, k.w.d, k.bias.d, k.M, k.I, k.O);
+        rig_expect(r, "y", all, k.y.d, k.y.n, forms[f].tolerance);
+        for (size_t m = 0; m < COUNT(rows); m++) {
+            k.M = rows[m];
+            (k.M <= AE_LINEAR_FEW ? forward : forward_each)(r, &k);
+            rig_expect_bits(r, "y of fewer rows", rig_read(r, &k.y), all, k.M * O);
+        }
+    }
+}
+
 ON_EVERY_BACKEND(panels, any_number_of_threads_gives_the_same_bits) {
     static const ptrdiff_t rows[] = {1, 16, 70};
     for (size_t f = 0; f < COUNT(forms); f++)
@@ -249,7 +271,7 @@ Test(panels, dot_products_of_bfloat16) {
         cr_skip_test("no AVX512-BF16 and VNNI on this machine");
     static rig r;
     rig_open(&r, &(rig_choice){.bf16 = 1});
-    for (ptrdiff_t M = 1; M <= AE_LINEAR_FEW; M++) {
+    for (ptrdiff_t M = 1; M <= AE_LINEAR_EACH; M += M < AE_LINEAR_FEW ? 1 : 16) {
         for (size_t i = 0; i < COUNT(sizes); i++)
             expect_dots(&r, &(ae_weight_shape){AE_WEIGHT_BF16, sizes[i].O, sizes[i].I, 0, 0}, M);
         expect_dots(&r, &(ae_weight_shape){AE_WEIGHT_BF16, 60, 20, 3, 0}, M);

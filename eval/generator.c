@@ -1,6 +1,7 @@
 #include "eval/generator.h"
 
 #include "eval/draft.h"
+#include "ops/linear.h"
 
 #include <assert.h>
 #include <math.h>
@@ -253,6 +254,53 @@ static ae_status begin(ae_generator *g) {
     return st;
 }
 
+/* How many of the first that wait are prompts of one length, short enough to be read together (model/decode.h). */
+static ptrdiff_t count_alike(const ae_generator *g) {
+    const request *first = g->waiting;
+    const ptrdiff_t room = g->options.capacity - g->n_growing;
+    ptrdiff_t n = 0;
+    for (const request *r = first; r && n < room; r = r->next, n++)
+        if (r->answers > 1 || r->state.model || r->prompt.n != first->prompt.n || r->prompt.n > AE_LINEAR_FEW)
+            break;
+    return n;
+}
+
+static ae_status read_alike(ae_generator *g, ptrdiff_t n) {
+    const ptrdiff_t each = g->waiting->prompt.n, b = g->n_growing;
+    int32_t *tokens = malloc((size_t)(n * each) * sizeof *tokens);
+    const request *r = g->waiting;
+    if (!tokens) return out_of_memory();
+    for (ptrdiff_t i = 0; i < n; i++, r = r->next) {
+        ae_decode_state_reset(&g->state, b + i);
+        memcpy(tokens + i * each, r->prompt.ids, (size_t)each * sizeof *tokens);
+    }
+    ae_decoder_prefill_each(g->decoder, &g->state, b, n, tokens, each, g->logits + b * g->model->config.V);
+    free(tokens);
+    return g->model->be->sync(g->model->be);
+}
+
+/* The next n answers, one to each of n prompts that are read together. */
+static ae_status begin_alike(ae_generator *g, ptrdiff_t n) {
+    const ptrdiff_t b = g->n_growing;
+    ae_status st = check(g);
+    if (st == AE_OK) st = read_alike(g, n);
+    for (ptrdiff_t i = 0; st == AE_OK && i < n; i++) {
+        ae_draft *d = NULL;
+        st = draft_begin(&d, g, g->waiting);
+        if (st != AE_OK) break;
+        g->growing[g->n_growing++] = d;
+        dequeue(g, NULL);
+    }
+    if (st == AE_OK) st = draw(g, b);
+    leave_ended(g);
+    return st;
+}
+
+static ae_status begin_some(ae_generator *g) {
+    const ptrdiff_t alike = count_alike(g);
+    return alike > 1 ? begin_alike(g, alike) : begin(g);
+}
+
 static ae_status advance(ae_generator *g) {
     if (g->n_growing == 0) return AE_OK;
     ae_status st = check(g);
@@ -340,7 +388,7 @@ ae_status ae_generator_submit(ae_generator *g, const ae_submission *s) {
 ae_status ae_generator_step(ae_generator *g) {
     g->cursor = 0;
     ae_status st = cancel_all_asked(g);
-    while (st == AE_OK && g->waiting && g->n_growing < g->options.capacity) st = begin(g);
+    while (st == AE_OK && g->waiting && g->n_growing < g->options.capacity) st = begin_some(g);
     return st == AE_OK ? advance(g) : st;
 }
 

@@ -31,15 +31,24 @@ static size_t more(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* What serves both a step of B rows of one token and a chunk of one row. */
-static ae_model_block_bytes most_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B,
-                                       ptrdiff_t chunk) {
-    const ae_block_dims step = ae_model_block_dims(c, B, 1, true),
-                        fill = ae_model_block_dims(c, 1, chunk, true);
-    const ae_model_block_bytes s = ae_model_most_block_bytes(be, c, &step);
-    const ae_model_block_bytes f = ae_model_most_block_bytes(be, c, &fill);
-    return (ae_model_block_bytes){more(s.temporal_saved, f.temporal_saved), more(s.mlp_saved, f.mlp_saved),
-                                  more(s.scratch, f.scratch)};
+/* Sequences that go through the blocks together with n tokens each; of one token those of a step. */
+static ptrdiff_t together(const ae_decoder *d, ptrdiff_t n) {
+    const ptrdiff_t rows = ae_min(AE_LINEAR_EACH, ae_max(d->group, d->chunk));
+    return n <= AE_LINEAR_FEW ? ae_max(1, ae_min(d->group, rows / n)) : 1;
+}
+
+/* What serves a chunk of one sequence and a few tokens of several. */
+static ae_model_block_bytes most_bytes(const ae_decoder *d, const ae_backend *be, const ae_model_config *c) {
+    const ae_block_dims fill = ae_model_block_dims(c, 1, d->chunk, true);
+    ae_model_block_bytes most = ae_model_most_block_bytes(be, c, &fill);
+    for (ptrdiff_t n = 1; n <= AE_LINEAR_FEW && (n == 1 || n <= d->chunk); n++) {
+        const ae_block_dims few = ae_model_block_dims(c, together(d, n), n, true);
+        const ae_model_block_bytes f = ae_model_most_block_bytes(be, c, &few);
+        most.temporal_saved = more(most.temporal_saved, f.temporal_saved);
+        most.mlp_saved = more(most.mlp_saved, f.mlp_saved);
+        most.scratch = more(most.scratch, f.scratch);
+    }
+    return most;
 }
 
 static ae_head_dims head_dims(const ae_model_config *c, ptrdiff_t M) {
@@ -52,7 +61,7 @@ static void *take_f32(ae_arena *a, ptrdiff_t n) {
 
 static void take_memory(ae_decoder *d, ae_arena *a, const ae_backend *be, const ae_model_config *c) {
     const ptrdiff_t M = ae_max(d->group, d->chunk), angles = M * ae_model_rope_elements(c) / 2;
-    const ae_model_block_bytes most = most_bytes(be, c, d->group, d->chunk);
+    const ae_model_block_bytes most = most_bytes(d, be, c);
     const bool attends = ae_model_attends(c);
     d->tokens = take_f32(a, M);
     d->positions = take_f32(a, M);
@@ -138,7 +147,7 @@ static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_
     const ae_model_config *c = &m->config;
     const ptrdiff_t M = B * T;
     ae_block_dims n = ae_model_block_dims(c, B, T, true);
-    n.each = T == 1;
+    n.each = T <= AE_LINEAR_FEW;
     be->upload(be, d->tokens, tokens, (size_t)M * sizeof *tokens);
     be->upload(be, d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);
     if (d->cosines != NULL)
@@ -191,5 +200,37 @@ void ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const in
         s->positions[b] += (int32_t)T;
         if (logprobs != NULL && known > 0) fetch_logprobs(d, tokens + at + 1, known, logprobs + at + 1);
         if (logits != NULL && at + T == n) fetch_logits(d, T - 1, 1, logits);
+    }
+}
+
+/* The last row of each sequence moves to the front: row i from one that is not before it. */
+static void gather_last(ae_decoder *d, ptrdiff_t B, ptrdiff_t T) {
+    const ae_backend *be = d->model->be;
+    const ptrdiff_t D = d->model->config.D;
+    for (ptrdiff_t i = 0; i < B && T > 1; i++)
+        be->copy(be, ae_act_at(be, d->z, i * D), ae_act_at(be, d->z, (i * T + T - 1) * D),
+                 (size_t)D * be->act_bytes);
+}
+
+static void prefill_few(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
+                        ptrdiff_t n, float *logits) {
+    for (ptrdiff_t i = 0; i < B; i++)
+        for (ptrdiff_t t = 0; t < n; t++) d->host_ids[i * n + t] = s->positions[b + i] + (int32_t)t;
+    forward(d, s, b, tokens, B, n);
+    for (ptrdiff_t i = 0; i < B; i++) s->positions[b + i] += (int32_t)n;
+    gather_last(d, B, n);
+    fetch_logits(d, 0, B, logits);
+}
+
+void ae_decoder_prefill_each(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B,
+                             const int32_t *tokens, ptrdiff_t n, float *logits) {
+    const ptrdiff_t V = d->model->config.V;
+    assert(b >= 0 && b + B <= s->B && s->model == d->model && n >= 1);
+    for (ptrdiff_t i = 0, each; i < B; i += each) {
+        each = n <= d->chunk ? ae_min(together(d, n), B - i) : 1;
+        if (each == 1)
+            ae_decoder_prefill(d, s, b + i, tokens + i * n, n, logits + i * V, NULL);
+        else
+            prefill_few(d, s, b + i, each, tokens + i * n, n, logits + i * V);
     }
 }

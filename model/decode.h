@@ -43,6 +43,12 @@ void ae_decoder_delete(ae_decoder *d);
 void ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_t *tokens, ptrdiff_t n,
                         float *logits, float *logprobs);
 
+/* n tokens each into the B sequences from b on: tokens [B, n]; logits [B, V] of the last ones, on the host. The bits of ae_decoder_prefill:
+ * prompts of at most AE_LINEAR_FEW tokens go through the blocks together, up to AE_LINEAR_EACH tokens at once. Longer ones go one after the
+ * other, since products of many rows may depend on the number of rows. */
+void ae_decoder_prefill_each(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B,
+                             const int32_t *tokens, ptrdiff_t n, float *logits);
+
 /* One token for each of the first B sequences of the state; logits [B, V] on the host. The same bits for a sequence whatever B is. */
 void ae_decoder_step(ae_decoder *d, ae_decode_state *s, const int32_t *tokens, ptrdiff_t B, float *logits);
 

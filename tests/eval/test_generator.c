@@ -175,6 +175,33 @@ Test(generator, answers_to_one_prompt_are_those_to_copies_of_it) {
     ae_backend_free(&r.be);
 }
 
+/* Short prompts of one length are read together. */
+Test(generator, short_prompts_side_by_side) {
+    enum { N = 40, ALIKE = 7, LONGEST = 17 };
+    rig r;
+    rig_init(&r);
+    int32_t prompts[N][64];
+    for (ptrdiff_t capacity = 1; capacity <= 33; capacity += 16) {
+        ae_generator *g = generator(&r, NULL, capacity);
+        plain all[N];
+        for (int i = 0; i < N; i++) {
+            const ptrdiff_t n = 1 + i / ALIKE * 3 % LONGEST;
+            for (ptrdiff_t k = 0; k < n; k++) prompts[i][k] = (int32_t)((i * 5 + k * 7 + 3) % 64);
+            const ae_submission s = {
+                .id = (uint64_t)i, .prompt = prompts[i], .n_prompt = n, .settings = settings_of(i)};
+            cr_assert_eq(ae_generator_submit(g, &s), AE_OK);
+        }
+        cr_assert_eq(run_all(g, all), N);
+        for (int i = 0; i < N; i++) {
+            const ae_answer_settings s = settings_of(i);
+            const plain want = by_hand(&r, prompts[i], 1 + i / ALIKE * 3 % LONGEST, 0, &s);
+            expect_same(&want, &all[i], "answer", i);
+        }
+        ae_generator_delete(g);
+    }
+    ae_model_free(&r.model);
+}
+
 /* The state may change or go after it was submitted. */
 Test(generator, a_prompt_may_follow_a_state) {
     enum { N = 3 };

@@ -221,6 +221,44 @@ Test(decode, a_sequence_does_not_see_its_batch) {
     free_rig(&r);
 }
 
+/* Prompts of one length together, then a step: as one after the other. */
+static void check_together(rig_backend_kind kind, const char *fixture) {
+    enum { B = 9, LONGEST = 18 };
+    decode_rig r = make_rig(kind, fixture);
+    const ptrdiff_t V = r.m.config.V;
+    ae_decoder *d = new_decoder(&r.m, B, 32);
+    ae_decode_state together = new_state(&r.m, B), alone = new_state(&r.m, B);
+    float *got = malloc((size_t)(B * V) * sizeof *got), *want = malloc((size_t)(B * V) * sizeof *want);
+    for (ptrdiff_t n = 1; n <= LONGEST; n++) {
+        for (ptrdiff_t b = 0; b < B; b++) {
+            ae_decode_state_reset(&together, b);
+            ae_decode_state_reset(&alone, b);
+            ae_decoder_prefill(d, &alone, b, r.b.tokens + b, n, want + b * V, NULL);
+        }
+        int32_t tokens[B * LONGEST];
+        for (ptrdiff_t b = 0; b < B; b++) memcpy(tokens + b * n, r.b.tokens + b, (size_t)n * sizeof *tokens);
+        ae_decoder_prefill_each(d, &together, 0, 2, tokens, n, got);
+        ae_decoder_prefill_each(d, &together, 2, B - 2, tokens + 2 * n, n, got + 2 * V);
+        cr_assert_eq(memcmp(got, want, (size_t)(B * V) * sizeof *got), 0, "%td tokens", n);
+        ae_decoder_step(d, &alone, tokens, B, want);
+        ae_decoder_step(d, &together, tokens, B, got);
+        cr_assert_eq(memcmp(got, want, (size_t)(B * V) * sizeof *got), 0, "behind %td tokens", n);
+    }
+    ae_decoder_delete(d);
+    ae_decode_state_free(&together);
+    ae_decode_state_free(&alone);
+    free(got);
+    free(want);
+    free_rig(&r);
+}
+
+Test(decode, prompts_are_read_together) {
+    check_together(RIG_CPU_BEST, "tiny");
+    check_together(RIG_CPU_AVX2, "window");
+    check_together(RIG_STRICT, "tiny");
+    check_together(RIG_BF16, "tiny");
+}
+
 /* ---- states are values ---- */
 
 static void run(const decode_rig *r, ae_decoder *d, ae_decode_state *s, ptrdiff_t b, float *logits) {

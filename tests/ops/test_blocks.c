@@ -14,7 +14,7 @@ static const char *const kind_names[] = {"recurrent", "attention", "mlp"};
 static const ae_block_dims dims[] = {
     {1, 1, 4, 4, 4, 1, 1, 4, 2, 4, 2, 1e-6f, false, false, 0},
     {1, 4, 5, 6, 7, 2, 1, 3, 2, 4, 2, 1e-6f, false, false, 0},
-    {2, 7, 16, 10, 24, 2, 2, 8, 3, 4, 4, 1e-5f, false, 0},
+    {2, 7, 16, 10, 24, 2, 2, 8, 3, 4, 4, 1e-5f, false, false, 0},
     {3, 9, 17, 34, 33, 2, 1, 24, 5, 4, 12, 1e-6f, false, false, 0},
     {1, 70, 24, 40, 31, 4, 2, 10, 16, 4, 6, 1e-6f, false, false, 0},
     {2, 130, 16, 48, 40, 3, 1, 8, -1, 2, 8, 1e-6f, false, false, 0},

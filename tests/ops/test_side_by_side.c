@@ -24,7 +24,7 @@ enum {
 };
 enum { OUTPUTS_MAX = 48 };
 
-static const ae_block_dims dims = {B, T, D, C, E, N, G, H, W, K, R, 1e-6f, false, AE_RECOMPUTE_MLP};
+static const ae_block_dims dims = {B, T, D, C, E, N, G, H, W, K, R, 1e-6f, false, false, AE_RECOMPUTE_MLP};
 static const ae_head_dims head = {M, D, V, 30};
 
 /* A model of one block of each kind on a backend. */

@@ -64,7 +64,9 @@ void ae_pass_forward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     const ptrdiff_t M = b->B * b->T;
     assert(!p->training || b->carried == NULL || b->carried->before != b->carried->after);
     p->model = m;
-    p->batch = *b;
+    p->B = b->B;
+    p->T = b->T;
+    p->carried = b->carried != NULL ? *b->carried : (ae_carried_rows){0};
     p->has_gradient = false;
     upload_batch(p, c, b);
     p->be->embedding_forward(p->be, p->blocks[0].x, m->views->table->packed, p->tokens,
@@ -121,13 +123,14 @@ void ae_pass_backward(ae_pass *p) {
     assert(m != NULL && m->training);
     const ae_model_config *c = &m->config;
     const ae_param *table = m->views->table;
-    const ae_block_dims n = ae_model_block_dims(c, p->batch.B, p->batch.T, false);
+    const ae_block_dims n = ae_model_block_dims(c, p->B, p->T, false);
     const ptrdiff_t M = n.B * n.T;
     p->model = NULL;
     if (!p->has_gradient) return;
     backward_norm(p, m->views->final_norm, M, c);
     const ptrdiff_t lowest = table->grad != NULL ? 0 : lowest_trained(m);
-    for (ptrdiff_t i = c->blocks - 1; i >= lowest; i--) backward_block(p, m, i, &n, p->batch.carried);
+    const ae_carried_rows *carried = p->carried.before != NULL ? &p->carried : NULL;
+    for (ptrdiff_t i = c->blocks - 1; i >= lowest; i--) backward_block(p, m, i, &n, carried);
     if (table->grad != NULL)
         p->be->embedding_backward(p->be, table->grad, p->d, p->tokens, ae_model_embedding_scale(c), M, c->D);
 }

@@ -49,8 +49,8 @@ typedef struct {
 
 /* ---- forward ---- */
 
-/* `targets` and `weights` of the micro-batch may be NULL where no later stage wants them. Its arrays need not outlive the call; the states of
- * its carried rows must last until backward. */
+/* `targets` and `weights` of the micro-batch may be NULL where no later stage reads them. Of what it points to,
+ * only the states of its carried rows must outlive the call, until backward. */
 void ae_pass_forward(ae_pass *p, const ae_model *m, const ae_micro_batch *b);
 
 /* The hidden states: device memory [B T, D], good until the next forward or backward. */

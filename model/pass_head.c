@@ -6,7 +6,7 @@
 
 static ptrdiff_t places(const ae_pass *p) {
     assert(p->model != NULL);
-    return p->batch.B * p->batch.T;
+    return p->B * p->T;
 }
 
 static ae_head_dims dims_of(const ae_pass *p) {
@@ -42,15 +42,14 @@ void ae_pass_logprobs(ae_pass *p, float temperature, float *logprobs, float *ent
     if (entropies != NULL) fetch(p, entropies, p->entropies);
 }
 
-/* The sum of weights * nll; nll may be NULL. */
-static double fetch_nll(const ae_pass *p, float *nll) {
-    float *values = nll != NULL ? nll : p->host_nll;
-    const float *weights = p->batch.weights;
-    double sum = 0;
-    fetch(p, values, p->results);
-    for (ptrdiff_t i = 0; i < places(p); i++)
-        if (weights[i] != 0.0f) sum += (double)weights[i] * (double)values[i];
-    return sum;
+/* The results, which are nll, and the sum of weights * nll; each may be NULL. */
+static void fetch_nll(const ae_pass *p, double *sum, float *nll) {
+    const ae_backend *be = p->be;
+    if (nll != NULL) fetch(p, nll, p->results);
+    if (sum == NULL) return;
+    be->zero(be, p->sum, sizeof *sum);
+    be->sum_weighted(be, p->sum, p->results, p->weights, places(p));
+    be->download(be, sum, p->sum, sizeof *sum);
 }
 
 /* The likeliest ids of places [first, first + count) travel through the device's room for them. */
@@ -76,12 +75,11 @@ void ae_pass_score(ae_pass *p, double *nll_sum, float *nll, ptrdiff_t top, int32
     assert(top >= 0 && top <= p->model->config.V && (top == 0 || !p->training));
     for (ptrdiff_t first = 0; first < M; first += most)
         score_places(p, first, ae_min(most, M - first), top, top_ids, top_logprobs);
-    const double sum = fetch_nll(p, nll);
-    if (nll_sum != NULL) *nll_sum = sum;
+    fetch_nll(p, nll_sum, nll);
 }
 
 static void check_other(const ae_pass *p, const ae_pass *other) {
-    assert(other->model != NULL && other->batch.B == p->batch.B && other->batch.T == p->batch.T);
+    assert(other->model != NULL && other->B == p->B && other->T == p->T);
     assert(other->model->config.V == p->model->config.V && other->model->config.D <= p->dims.kl_width);
     assert(other->be->act_bytes == p->be->act_bytes);
     (void)p, (void)other;
@@ -136,8 +134,7 @@ void ae_pass_add_loss(ae_pass *p, float grad_scale, double *nll_sum, float *nll)
     (void)add;
     p->be->head_loss(p->be, p->results, p->dz, table->grad, p->z, table->packed, p->targets, p->weights,
                      grad_scale, dims_of(p), p->head_scratch);
-    const double sum = fetch_nll(p, nll);
-    if (nll_sum != NULL) *nll_sum = sum;
+    fetch_nll(p, nll_sum, nll);
 }
 
 void ae_pass_add_targets(ae_pass *p, const float *weights, const float *entropy_weights, float temperature) {

@@ -20,6 +20,7 @@ static void take_batch(ae_pass *p, ae_arena *a, const ae_model_config *c, ptrdif
     p->results = take_f32(a, M);
     p->factors = take_f32(a, M);
     p->entropies = take_f32(a, M);
+    p->sum = ae_arena_take(a, sizeof(double));
     p->rstd = take_f32(a, M);
     p->cosines = attends ? take_f32(a, angles) : NULL;
     p->sines = attends ? take_f32(a, angles) : NULL;
@@ -113,15 +114,11 @@ static ae_pass_dims clamped(ae_pass_dims n, const ae_model_config *c, bool train
     return n;
 }
 
-static size_t host_bytes(ae_pass_dims n) {
-    return (size_t)(n.B * n.T) * sizeof(float);
-}
-
 size_t ae_pass_bytes(const ae_backend *be, const ae_model_config *c, ae_pass_dims n, bool training) {
     ae_pass p = {.be = be, .dims = clamped(n, c, training), .training = training};
     ae_arena counting = {0};
     take_memory(&p, &counting, be, c);
-    return counting.high + host_bytes(n) + sizeof p;
+    return counting.high + sizeof p;
 }
 
 ae_status ae_pass_new(ae_pass **out, const ae_model *m, ae_pass_dims n, bool training) {
@@ -135,9 +132,7 @@ ae_status ae_pass_new(ae_pass **out, const ae_model *m, ae_pass_dims n, bool tra
     ae_arena a = {0};
     take_memory(p, &a, be, &m->config);
     p->memory_bytes = a.high;
-    p->host_nll = malloc(host_bytes(n));
-    ae_status st = p->host_nll != NULL ? be->alloc(be, &p->memory, p->memory_bytes)
-                                       : AE_FAIL(AE_ERR_RESOURCE, "memory of a pass: out of memory");
+    const ae_status st = be->alloc(be, &p->memory, p->memory_bytes);
     if (st != AE_OK) {
         ae_pass_delete(p);
         return st;
@@ -151,6 +146,5 @@ ae_status ae_pass_new(ae_pass **out, const ae_model *m, ae_pass_dims n, bool tra
 void ae_pass_delete(ae_pass *p) {
     if (p == NULL) return;
     p->be->release(p->be, p->memory, p->memory_bytes);
-    free(p->host_nll);
     free(p);
 }

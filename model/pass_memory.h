@@ -32,15 +32,16 @@ struct ae_pass {
     ae_room head_scratch;
     ae_f32 *results, *factors; /* [M]: of one stage, to the host; and from the host, weights of a term */
     ae_f32 *entropies;         /* [M]: the same of entropies, either way */
+    ae_f64 *sum;               /* of weights * nll */
     ae_i32 *top_ids;
     ae_f32 *top_logprobs;
     ptrdiff_t top_room; /* entries of the two above */
-    float *host_nll;
 
     /* the micro-batch at work */
     const ae_model *model; /* NULL: there are no hidden states */
-    ae_micro_batch batch;
-    bool has_gradient; /* dz holds one */
+    ptrdiff_t B, T;
+    ae_carried_rows carried; /* `before` is NULL: every row starts empty */
+    bool has_gradient;       /* dz holds one */
 };
 
 static inline ae_head_dims ae_pass_head_dims(const ae_model_config *c, ptrdiff_t M) {

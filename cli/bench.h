@@ -2,8 +2,7 @@
 #define AE_CLI_BENCH_H
 #include "cli/args.h"
 #include "core/json.h"
-#include "model/config.h"
-#include "ops/backend.h"
+#include "model/model.h"
 
 #include <stdbool.h>
 
@@ -17,7 +16,8 @@ typedef struct {
     bool json, profile;
     ae_backend be;
     ae_model_config config;
-    json_t *report; /* one object, printed at the end with --json */
+    ae_model_options weights; /* decode: how the model keeps them */
+    json_t *report;           /* one object, printed at the end with --json */
 } ae_bench;
 
 typedef ae_status ae_bench_fn(ae_bench *b);

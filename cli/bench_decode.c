@@ -54,7 +54,7 @@ static ae_status check_room(const ae_bench *b) {
     ae_params params;
     ae_status st = ae_params_init(&params, &b->config);
     if (st != AE_OK) return st;
-    const double needed = (double)ae_model_value_bytes(&params, &b->be) +
+    const double needed = (double)ae_model_value_bytes(&params, &b->be, &b->weights) +
                           (double)ae_decode_state_bytes(&b->be, &b->config, b->batch) +
                           (double)ae_decoder_bytes(&b->be, &b->config, b->batch, AE_PREFILL_CHUNK);
     const double there = (double)ae_memory_available_bytes();
@@ -72,9 +72,9 @@ static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
     if (b->model) {
         AE_TRY(ae_run_source_open(&source, b->model));
         AE_TRY(ae_model_source_verify(&source));
-        AE_TRY(ae_model_open_source(&s->model, &b->be, &source, false));
+        AE_TRY(ae_model_open_source(&s->model, &b->be, &source, &b->weights));
     } else {
-        AE_TRY(ae_model_init(&s->model, &b->be, &b->config, false));
+        AE_TRY(ae_model_init(&s->model, &b->be, &b->config, &b->weights));
         AE_TRY(ae_model_set_initial(&s->model, 1));
     }
     AE_TRY(ae_decode_state_init(&s->state, &s->model, b->batch));
@@ -241,7 +241,7 @@ static void tell_model(const ae_bench *b, int64_t parameters, double weight_byte
     ae_format_count(count, sizeof count, (double)parameters);
     ae_format_bytes(size, sizeof size, (size_t)weight_bytes);
     ae_bench_say(b, "decoding   %s, %s parameters in %s (%s), %td at once, %lld tokens each", b->shape, count,
-                 ae_weights_name(b->be.weights), size, (ptrdiff_t)b->batch, (long long)b->tokens);
+                 ae_weights_name(b->weights.weights), size, (ptrdiff_t)b->batch, (long long)b->tokens);
 }
 
 /* Bandwidth is measured before and after, and the better one counts. */
@@ -256,7 +256,7 @@ ae_status ae_bench_decode(ae_bench *b) {
     AE_TRY(read_prefills(b->prefill, prefills, &n));
     for (size_t i = 0; i < n; i++) longest = prefills[i] > longest ? prefills[i] : longest;
     AE_TRY(speaker_init(&s, b, longest));
-    const double weight_bytes = (double)ae_model_value_bytes(&s.model.params, &b->be);
+    const double weight_bytes = (double)ae_model_value_bytes(&s.model.params, &b->be, &b->weights);
     tell_model(b, s.model.params.total, weight_bytes);
     const double before = ae_measure_read_bandwidth((size_t)1 << 30);
     for (size_t i = 0; i < n; i++) {

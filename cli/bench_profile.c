@@ -7,7 +7,7 @@ ae_status ae_bench_profile_init(ae_bench_profile *p, const ae_bench *b, int64_t 
     *p = (ae_bench_profile){.capacity = capacity, .plain = b->be};
     p->steps = calloc((size_t)capacity, sizeof *p->steps);
     if (!p->steps) return AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
-    return ae_backend_profile(&p->probed, &p->plain);
+    return ae_backend_profile(&p->probed, &p->plain, b->weights.weights);
 }
 
 void ae_bench_profile_free(ae_bench_profile *p) {

@@ -49,8 +49,9 @@ static ae_status trainee_init(trainee *t, const ae_bench *b, const ae_plan *plan
                                .T = b->row_tokens,
                                .recompute_blocks = plan->recompute_blocks,
                                .recompute_mlps = plan->recompute_mlps};
+    const ae_model_options options = {.training = true, .pack_at_use = plan->pack_at_use};
     ae_status st;
-    AE_TRY(ae_model_init(&t->model, &b->be, &b->config, true));
+    AE_TRY(ae_model_init(&t->model, &b->be, &b->config, &options));
     AE_TRY(ae_model_set_initial(&t->model, 1));
     AE_TRY(optimizer_of(&t->optimizer, &t->model));
     AE_TRY(ae_pass_new(&t->pass, &t->model, dims, true));
@@ -168,7 +169,6 @@ ae_status ae_bench_train(ae_bench *b) {
     double step_s = 0, product;
     ae_status st;
     AE_TRY(make_plan(b, &plan));
-    b->be.pack_at_use = plan.pack_at_use;
     AE_TRY(trainee_init(&t, b, &plan));
     ae_bench_say(
         b,

@@ -21,7 +21,7 @@ const char *ae_weights_name(ae_weight_type type) {
     return weight_names[type];
 }
 
-ae_status ae_weights_parse(const char *text, ae_backend_options *options) {
+ae_status ae_weights_parse(const char *text, ae_model_options *options) {
     if (strcmp(text, "auto") == 0) return AE_OK;
     for (int i = 0; i < N_WEIGHTS; i++) {
         if (strcmp(text, weight_names[i]) != 0) continue;

@@ -34,12 +34,13 @@ static ae_status shape_of(const ae_train_config *config, ae_model_config *c) {
     return AE_OK;
 }
 
-static ae_status measure(table *t, const ae_model_config *c, const ae_backend *be, ptrdiff_t batch) {
+static ae_status measure(table *t, const ae_model_config *c, const ae_backend *be, const ae_model_options *o,
+                         ptrdiff_t batch) {
     ae_params params;
     const ae_status st = ae_params_init(&params, c);
     if (st != AE_OK) return st;
     t->parameters = params.total;
-    t->weights = ae_model_value_bytes(&params, be);
+    t->weights = ae_model_value_bytes(&params, be, o);
     t->state = ae_decode_state_bytes(be, c, batch);
     t->decoder = ae_decoder_bytes(be, c, batch, AE_PREFILL_CHUNK) + (size_t)(batch * c->V) * sizeof(float);
     t->loading = PIECE_ELEMENTS * (sizeof(float) + sizeof(uint16_t));
@@ -57,11 +58,11 @@ static void row(const char *what, size_t bytes) {
     printf("  %-28s %10s\n", what, text);
 }
 
-static void print_text(const table *t, const ae_backend *be, ptrdiff_t batch) {
+static void print_text(const table *t, const ae_model_options *o, ptrdiff_t batch) {
     char have[32];
     ae_format_bytes(have, sizeof have, t->available);
     printf("parameters  %lld in %s, %td sequences at once\nmemory      %s available\n",
-           (long long)t->parameters, ae_weights_name(be->weights), batch, have);
+           (long long)t->parameters, ae_weights_name(o->weights), batch, have);
     row("weights", t->weights);
     row("states of the sequences", t->state);
     row("prefill and decoding", t->decoder);
@@ -69,10 +70,10 @@ static void print_text(const table *t, const ae_backend *be, ptrdiff_t batch) {
     row("peak", t->peak);
 }
 
-static ae_status print_json(const table *t, const ae_backend *be, ptrdiff_t batch) {
+static ae_status print_json(const table *t, const ae_model_options *o, ptrdiff_t batch) {
     json_t *root = json_pack(
         "{s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "parameters", (json_int_t)t->parameters, "dtype",
-        ae_weights_name(be->weights), "batch", (json_int_t)batch, "memory_bytes", "weights",
+        ae_weights_name(o->weights), "batch", (json_int_t)batch, "memory_bytes", "weights",
         (json_int_t)t->weights, "state", (json_int_t)t->state, "decoder", (json_int_t)t->decoder, "program",
         (json_int_t)t->program, "peak", (json_int_t)t->peak, "available", (json_int_t)t->available);
     if (!root) return AE_FAIL(AE_ERR_RESOURCE, "plan: out of memory");
@@ -82,19 +83,19 @@ static ae_status print_json(const table *t, const ae_backend *be, ptrdiff_t batc
 }
 
 ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, bool json) {
-    ae_backend_options options = {.weights = AE_WEIGHT_F32};
+    ae_model_options options = {0};
     ae_model_config c;
     ae_backend be = {0};
     table t = {0};
     ae_status st;
     AE_TRY(ae_weights_parse(dtype, &options));
     AE_TRY(shape_of(config, &c));
-    AE_TRY(ae_backend_cpu(&be, &options));
-    AE_TRY(measure(&t, &c, &be, (ptrdiff_t)batch));
+    AE_TRY(ae_backend_cpu(&be, &(ae_backend_options){.dtype = ae_dtype_beside(options.weights)}));
+    AE_TRY(measure(&t, &c, &be, &options, (ptrdiff_t)batch));
     if (json)
-        AE_TRY(print_json(&t, &be, (ptrdiff_t)batch));
+        AE_TRY(print_json(&t, &options, (ptrdiff_t)batch));
     else
-        print_text(&t, &be, (ptrdiff_t)batch);
+        print_text(&t, &options, (ptrdiff_t)batch);
     if (t.peak - t.program > t.available)
         st = AE_FAIL(AE_ERR_RESOURCE,
                      "memory: expected %.1f GB, found %.1f GB available; a smaller --dtype needs less",

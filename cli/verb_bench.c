@@ -90,23 +90,23 @@ static ae_status tell_machine(ae_bench *b) {
     ae_bench_put(b, "machine.threads", b->be.threads);
     ae_bench_put_text(b, "machine.kernels", b->be.kernels);
     ae_bench_put_text(b, "dtype",
-                      b->be.compact                  ? ae_weights_name(b->be.weights)
-                      : b->be.dtype == AE_DTYPE_BF16 ? "bf16"
-                                                     : "f32");
+                      b->weights.weights != AE_WEIGHT_F32 ? ae_weights_name(b->weights.weights)
+                      : b->be.dtype == AE_DTYPE_BF16      ? "bf16"
+                                                          : "f32");
     ae_bench_put_text(b, "machine.openblas", blas);
     ae_bench_put_text(b, "machine.onednn", dnnl);
     return AE_OK;
 }
 
 /* The model's own shape, and what its folder holds in integers for --dtype auto. */
-static ae_status find_model(ae_bench *b, ae_backend_options *options) {
+static ae_status find_model(ae_bench *b) {
     ae_model_source source;
     const ae_status st = ae_run_source_open(&source, b->model);
     if (st != AE_OK) return st;
     b->shape = b->model;
     b->config = source.config;
-    options->weights = source.weights;
-    options->group = source.group;
+    b->weights.weights = source.weights;
+    b->weights.group = source.group;
     ae_model_source_free(&source);
     return AE_OK;
 }
@@ -115,9 +115,10 @@ static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     json_t *old = NULL;
     ae_backend_options options = {.threads = ae_threads_start((int)b->threads)};
     ae_status st = b->compare ? ae_json_load(&old, b->compare) : AE_OK;
-    if (st == AE_OK) st = b->model ? find_model(b, &options) : find_shape(b);
-    if (st == AE_OK && run == ae_bench_decode) st = ae_weights_parse(b->dtype, &options);
+    if (st == AE_OK) st = b->model ? find_model(b) : find_shape(b);
+    if (st == AE_OK && run == ae_bench_decode) st = ae_weights_parse(b->dtype, &b->weights);
     if (st == AE_OK && run != ae_bench_decode) st = ae_dtype_parse(b->dtype, &options);
+    if (run == ae_bench_decode) options.dtype = ae_dtype_beside(b->weights.weights);
     if (st == AE_OK) st = ae_backend_cpu(&b->be, &options);
     if (st != AE_OK) goto out;
     b->report = json_object();

@@ -28,14 +28,17 @@ typedef struct {
     bool force, quiet;
 } options;
 
-static ae_status check_options(const options *o, ae_backend_options *b) {
+static ae_status check_options(const options *o, ae_weight_type *type) {
+    ae_model_options m = {0};
     if (!o->model == !o->preset)
         return AE_FAIL(AE_ERR_USAGE, "expected either --model or --preset, found %s",
                        o->model ? "both" : "neither");
     if (o->group != 0 && (o->group < 8 || o->group > 256 || (o->group & (o->group - 1)) != 0))
         return AE_FAIL(AE_ERR_USAGE, "--group: expected 8, 16, 32, 64, 128 or 256, found %lld",
                        (long long)o->group);
-    if (ae_weights_parse(o->dtype, b) == AE_OK && b->weights != AE_WEIGHT_F32) return AE_OK;
+    const ae_status st = ae_weights_parse(o->dtype, &m);
+    *type = m.weights;
+    if (st == AE_OK && m.weights != AE_WEIGHT_F32) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE, "--dtype: expected bf16, int8 or int4, found %s", o->dtype);
 }
 
@@ -59,7 +62,7 @@ out:
 
 static ae_status write_config(const char *folder, const ae_quantize_request *r) {
     char *path = ae_path_join(folder, "config.json"), *text = NULL;
-    ae_status st = ae_model_config_to_hf(r->config, r->type, ae_quantize_group(r->type, r->group), &text);
+    ae_status st = ae_model_config_to_hf(r->config, r->type, ae_weight_group(r->type, r->group), &text);
     if (st == AE_OK) st = ae_file_write(path, text, strlen(text));
     free(text);
     free(path);
@@ -108,14 +111,14 @@ static void report(const options *o, const char *tensors) {
 }
 
 static ae_status run(const options *o) {
-    ae_backend_options backend = {.weights = AE_WEIGHT_F32};
+    ae_weight_type type;
     ae_model_source source = {0};
     ae_model_config config;
     ae_piece_bar bar = {.verb = "quantize"};
     ae_status st;
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
-    AE_TRY(check_options(o, &backend));
+    AE_TRY(check_options(o, &type));
     (void)ae_threads_start((int)o->threads);
     if (o->model) {
         AE_TRY(ae_run_source_open(&source, o->model));
@@ -125,7 +128,7 @@ static ae_status run(const options *o) {
         AE_TRY(shape_of_preset(&config, o->preset));
     }
     const ae_quantize_request request = {.config = &config,
-                                         .type = backend.weights,
+                                         .type = type,
                                          .group = (ptrdiff_t)o->group,
                                          .tensors = source.tensors,
                                          .seed = (uint64_t)o->seed,

@@ -22,10 +22,6 @@ typedef struct {
     int64_t done, all; /* bytes written, and to write */
 } writer;
 
-ptrdiff_t ae_quantize_group(ae_weight_type type, ptrdiff_t group) {
-    return group > 0 ? group : type == AE_WEIGHT_INT8 ? 128 : 64;
-}
-
 static bool in_integers(const writer *w, const ae_param *p) {
     return p->product && p->parts == 0 && w->r->type != AE_WEIGHT_BF16;
 }
@@ -158,7 +154,7 @@ static ae_status take_rooms(writer *w) {
 }
 
 ae_status ae_model_quantize(const char *path, const ae_quantize_request *r) {
-    writer w = {.r = r, .group = ae_quantize_group(r->type, r->group)};
+    writer w = {.r = r, .group = ae_weight_group(r->type, r->group)};
     ae_status st;
     AE_TRY(ae_params_init(&w.params, r->config));
     AE_TRY(take_rooms(&w));

@@ -16,6 +16,5 @@ typedef struct {
 } ae_quantize_request;
 
 ae_status ae_model_quantize(const char *path, const ae_quantize_request *r);
-ptrdiff_t ae_quantize_group(ae_weight_type type, ptrdiff_t group);
 
 #endif

@@ -142,21 +142,23 @@ out:
     return st;
 }
 
-ae_status ae_model_open_source(ae_model *m, const ae_backend *be, const ae_model_source *s, bool training) {
+ae_status ae_model_open_source(ae_model *m, const ae_backend *be, const ae_model_source *s,
+                               const ae_model_options *options) {
     *m = (ae_model){0};
-    ae_status st = ae_model_init(m, be, &s->config, training);
+    ae_status st = ae_model_init(m, be, &s->config, options);
     if (st == AE_OK) st = ae_model_load(m, s->tensors);
     if (st != AE_OK) ae_model_free(m);
     return st;
 }
 
-ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path, bool training) {
+ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path,
+                        const ae_model_options *options) {
     ae_model_source s;
     *m = (ae_model){0};
     ae_status st = ae_model_source_open(&s, path);
     if (st != AE_OK) return st;
     st = ae_model_source_verify(&s);
-    if (st == AE_OK) st = ae_model_open_source(m, be, &s, training);
+    if (st == AE_OK) st = ae_model_open_source(m, be, &s, options);
     ae_model_source_free(&s);
     return st;
 }

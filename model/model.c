@@ -131,38 +131,46 @@ static void make_views(ae_model *m) {
 
 enum { PIECE = 1 << 20 }; /* elements that are loaded at once */
 
-/* Compact products have a form of their own and no values beside it. */
-static bool is_compact(const ae_model *m, const ae_param *p) {
-    return m->be->compact && !m->training && p->product;
+static bool trains(const ae_model_options *o, const ae_param *p) {
+    return o->training && p->trainable;
 }
 
-/* Takes each parameter's part of the value memory, or counts when there is none yet. */
-static size_t place_compact(ae_model *m) {
+/* Compact products have a form of their own and no values beside it. */
+static bool is_compact(const ae_model_options *o, const ae_param *p) {
+    return o->weights != AE_WEIGHT_F32 && p->product && !trains(o, p);
+}
+
+static size_t value_bytes(const ae_param *p, const ae_backend *be, const ae_model_options *o) {
+    const ae_weight_shape s = ae_param_compact_shape(p, o->weights, o->group);
+    return is_compact(o, p) ? be->compact_bytes(be, &s) : (size_t)p->n * sizeof(float);
+}
+
+size_t ae_model_value_bytes(const ae_params *p, const ae_backend *be, const ae_model_options *o) {
+    ae_arena counting = {0};
+    for (ptrdiff_t i = 0; i < p->n; i++) ae_arena_take(&counting, value_bytes(&p->items[i], be, o));
+    return counting.high;
+}
+
+static void place_values(ae_model *m) {
     ae_arena a = {.base = m->value_memory, .capacity = m->value_bytes};
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         ae_param *p = &m->params.items[i];
-        const ae_weight_shape s = ae_param_compact_shape(p, m->be->weights, m->be->group);
-        void *room =
-            ae_arena_take(&a, p->product ? m->be->compact_bytes(m->be, &s) : (size_t)p->n * sizeof(float));
-        if (room == NULL) continue;
-        if (p->product) {
+        const ae_weight_shape s = ae_param_compact_shape(p, m->options.weights, m->options.group);
+        void *room = ae_arena_take(&a, value_bytes(p, m->be, &m->options));
+        if (is_compact(&m->options, p)) {
             p->packed = room;
             m->be->compact_init(m->be, room, &s);
         } else {
             p->value = room;
         }
     }
-    return a.high;
 }
 
-static void place_params(ae_model *m) {
-    int64_t grad_offset = 0;
+static void place_gradients(ae_model *m) {
+    ae_arena a = {.base = m->grad_memory, .capacity = m->grad_bytes};
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         ae_param *p = &m->params.items[i];
-        p->value = ae_f32_at(m->value_memory, p->offset);
-        if (!m->training || !p->trainable) continue;
-        p->grad = ae_f32_at(m->grad_memory, grad_offset);
-        grad_offset += (p->n + AE_ARENA_ALIGN / 4 - 1) / (AE_ARENA_ALIGN / 4) * (AE_ARENA_ALIGN / 4);
+        if (trains(&m->options, p)) p->grad = ae_arena_take(&a, (size_t)p->n * sizeof(float));
     }
 }
 
@@ -179,31 +187,25 @@ static size_t pack(ae_model *m) {
     ae_arena a = {.base = m->packed_memory, .capacity = m->packed_bytes};
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         ae_param *p = &m->params.items[i];
-        if (!p->product || is_compact(m, p)) continue;
-        const size_t bytes = m->be->weight_bytes(m->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often);
+        if (!p->product || is_compact(&m->options, p)) continue;
+        const bool at_use = m->options.pack_at_use && !p->often;
+        const size_t bytes = m->be->weight_bytes(m->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, at_use);
         void *room = bytes > 0 ? ae_arena_take(&a, bytes) : NULL;
         if (m->value_memory == NULL || (bytes > 0 && room == NULL)) continue;
         p->packed = room;
-        m->be->weight_pack(m->be, room, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often);
+        m->be->weight_pack(m->be, room, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, at_use);
     }
     return a.high;
-}
-
-size_t ae_model_value_bytes(const ae_params *p, const ae_backend *be) {
-    return be->compact ? ae_params_compact_bytes(p, be)
-                       : (size_t)ae_params_padded_elements(p, false) * sizeof(float);
 }
 
 static ae_status take_memory(ae_model *m) {
     const ae_backend *be = m->be;
     ae_status st = AE_OK;
     m->packed_bytes = pack(m);
-    const bool compact = be->compact && !m->training;
-    m->value_bytes =
-        compact ? place_compact(m) : (size_t)ae_params_padded_elements(&m->params, false) * sizeof(float);
+    m->value_bytes = ae_model_value_bytes(&m->params, be, &m->options);
     AE_TRY(be->alloc(be, &m->value_memory, m->value_bytes));
     if (m->packed_bytes > 0) AE_TRY(be->alloc(be, &m->packed_memory, m->packed_bytes));
-    if (m->training) {
+    if (m->options.training) {
         m->grad_bytes = (size_t)ae_params_padded_elements(&m->params, true) * sizeof(float);
         AE_TRY(be->alloc(be, &m->grad_memory, m->grad_bytes));
     }
@@ -211,29 +213,28 @@ out:
     return st;
 }
 
-ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config *c, bool training) {
-    *m = (ae_model){.be = be, .config = *c, .training = training};
-    ae_status st = ae_params_init(&m->params, c);
-    if (st == AE_OK) st = take_memory(m);
-    if (st == AE_OK) {
-        m->views = calloc(1, sizeof *m->views);
-        ae_block_view *blocks = calloc((size_t)c->blocks, sizeof *blocks);
-        if (m->views != NULL) m->views->blocks = blocks;
-        if (m->views == NULL || blocks == NULL) {
-            if (m->views == NULL) free(blocks);
-            st = AE_FAIL(AE_ERR_RESOURCE, "the model's parameters: out of memory");
-        }
-    }
-    if (st != AE_OK) {
-        ae_model_free(m);
-        return st;
-    }
-    if (be->compact && !training)
-        place_compact(m);
-    else
-        place_params(m);
+/* For make_views, later. */
+static ae_status take_views(ae_model *m) {
+    m->views = calloc(1, sizeof *m->views);
+    if (m->views != NULL) m->views->blocks = calloc((size_t)m->config.blocks, sizeof *m->views->blocks);
+    return m->views != NULL && m->views->blocks != NULL
+               ? AE_OK
+               : AE_FAIL(AE_ERR_RESOURCE, "the model's parameters: out of memory");
+}
+
+ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config *c,
+                        const ae_model_options *options) {
+    ae_status st;
+    *m = (ae_model){.be = be, .config = *c, .options = *options};
+    AE_TRY(ae_params_init(&m->params, c));
+    AE_TRY(take_memory(m));
+    AE_TRY(take_views(m));
+    place_values(m);
+    place_gradients(m);
     zero_gradients(m);
-    return AE_OK;
+out:
+    if (st != AE_OK) ae_model_free(m);
+    return st;
 }
 
 void ae_model_free(ae_model *m) {
@@ -269,7 +270,9 @@ static int64_t most_elements(const ae_model *m) {
     int64_t most = 1;
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
-        const int64_t n = is_compact(m, p) ? ae_param_piece_rows(p) * p->cols : p->n < PIECE ? p->n : PIECE;
+        const int64_t n = is_compact(&m->options, p) ? ae_param_piece_rows(p) * p->cols
+                          : p->n < PIECE             ? p->n
+                                                     : PIECE;
         most = n > most ? n : most;
     }
     return most;
@@ -310,7 +313,8 @@ static ae_status fill_model(ae_model *m, const supply *from) {
         room != NULL && scales != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "parameters: out of memory");
     for (ptrdiff_t i = 0; st == AE_OK && i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
-        st = is_compact(m, p) ? fill_compact(m, p, from, room, scales) : fill_values(m, p, from, room);
+        st = is_compact(&m->options, p) ? fill_compact(m, p, from, room, scales)
+                                        : fill_values(m, p, from, room);
     }
     free(scales);
     free(room);
@@ -337,7 +341,7 @@ static ae_status read_scales(void *context, const ae_param *p, int64_t first, in
 
 /* Whether the file holds the integers that the model wants: then they are taken as they are. */
 static ae_status same_integers(void *context, const ae_model *m, const ae_param *p, bool *same) {
-    const ae_weight_type type = m->be->weights;
+    const ae_weight_type type = m->options.weights;
     const int wanted = type == AE_WEIGHT_INT8 ? 8 : type == AE_WEIGHT_INT4 ? 4 : 0;
     int bits = 0;
     int64_t group = 0;
@@ -345,8 +349,8 @@ static ae_status same_integers(void *context, const ae_model *m, const ae_param 
     if (wanted == 0 || p->parts > 0) return AE_OK;
     const ae_status st = ae_tensors_integers(context, p->name, p->rank, p->shape, &bits, &group);
     if (st != AE_OK || bits != wanted) return st;
-    *same =
-        ae_ceil_div((ptrdiff_t)p->cols, (ptrdiff_t)group) == ae_ceil_div((ptrdiff_t)p->cols, m->be->group);
+    *same = ae_ceil_div((ptrdiff_t)p->cols, (ptrdiff_t)group) ==
+            ae_ceil_div((ptrdiff_t)p->cols, ae_weight_group(type, m->options.group));
     return AE_OK;
 }
 

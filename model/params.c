@@ -119,13 +119,10 @@ static void add_block(table *t) {
     add_mlp(t);
 }
 
-static void place(ae_params *p) {
-    int64_t offset = 0;
-    for (ptrdiff_t i = 0; i < p->n; i++) {
-        p->items[i].offset = offset;
-        offset += (p->items[i].n + ALIGN - 1) / ALIGN * ALIGN;
-        p->total += p->items[i].n;
-    }
+static int64_t total_elements(const ae_params *p) {
+    int64_t total = 0;
+    for (ptrdiff_t i = 0; i < p->n; i++) total += p->items[i].n;
+    return total;
 }
 
 ae_status ae_params_init(ae_params *p, const ae_model_config *c) {
@@ -140,7 +137,7 @@ ae_status ae_params_init(ae_params *p, const ae_model_config *c) {
     t.block = -1;
     add_vector(&t, "final_norm.weight", c->D);
     assert((size_t)p->n <= most);
-    place(p);
+    p->total = total_elements(p);
     return AE_OK;
 }
 
@@ -171,17 +168,7 @@ ae_weight_shape ae_param_compact_shape(const ae_param *p, ae_weight_type type, p
                              .rows = (ptrdiff_t)p->rows,
                              .cols = (ptrdiff_t)p->cols,
                              .parts = (ptrdiff_t)p->parts,
-                             .group = group};
-}
-
-size_t ae_params_compact_bytes(const ae_params *p, const ae_backend *be) {
-    ae_arena counting = {0};
-    for (ptrdiff_t i = 0; i < p->n; i++) {
-        const ae_param *q = &p->items[i];
-        const ae_weight_shape s = ae_param_compact_shape(q, be->weights, be->group);
-        ae_arena_take(&counting, q->product ? be->compact_bytes(be, &s) : (size_t)q->n * sizeof(float));
-    }
-    return counting.high;
+                             .group = ae_weight_group(type, group)};
 }
 
 int64_t ae_param_piece_rows(const ae_param *p) {

@@ -20,10 +20,9 @@ typedef struct {
     bool often;         /* used many times in a pass: the table, once for every chunk of tokens */
     int64_t rows, cols; /* of the product's matrix */
     int64_t parts;      /* gates: so many square blocks; else 0 */
-    int64_t offset;     /* in elements of the parameter arena */
 
     ae_f32 *value,
-        *grad; /* value is NULL for products in compact inference; grad when not trainable or in inference */
+        *grad; /* value is NULL for products in the compact form; grad when not trainable or in inference */
     ae_weight *packed; /* for products: the master itself or the packed copy */
 } ae_param;
 
@@ -36,12 +35,11 @@ typedef struct {
 ae_status ae_params_init(ae_params *p, const ae_model_config *c);
 void ae_params_free(ae_params *p);
 ae_param *ae_params_find(const ae_params *p, const char *name); /* NULL when there is none */
-/* Elements of memory with every parameter aligned to 64 bytes; offsets are those of the table. */
+/* Elements of memory with every parameter aligned to 64 bytes. */
 int64_t ae_params_padded_elements(const ae_params *p, bool trainable_only);
 
-/* The compact form of a product in inference: gates stay in bfloat16. And bytes of all parameters then. */
+/* The compact form of a product: gates stay in bfloat16. */
 ae_weight_shape ae_param_compact_shape(const ae_param *p, ae_weight_type type, ptrdiff_t group);
-size_t ae_params_compact_bytes(const ae_params *p, const ae_backend *be);
 /* A compact product is filled from its first row on, so many rows at a time. */
 int64_t ae_param_piece_rows(const ae_param *p);
 

@@ -120,7 +120,7 @@ static ptrdiff_t lowest_trained(const ae_model *m) {
 
 void ae_pass_backward(ae_pass *p) {
     const ae_model *m = p->model;
-    assert(m != NULL && m->training);
+    assert(m != NULL && m->options.training);
     const ae_model_config *c = &m->config;
     const ae_param *table = m->views->table;
     const ae_block_dims n = ae_model_block_dims(c, p->B, p->T, false);

@@ -13,14 +13,11 @@ struct ae_backend {
     const char *name;  /* "cpu", "strict" */
     /* "avx512", "avx2", "avx512 bf16": stored in checkpoints, since bits are equal for one choice only */
     const char *kernels;
-    ae_dtype dtype;         /* of activations */
-    ae_weight_type weights; /* of packed weights */
-    bool compact;           /* inference keeps weights in that form alone */
-    ptrdiff_t group;        /* of compact integers: inputs that share a scale */
+    ae_dtype dtype; /* of activations */
+    /* what products take in place of float32 values: F32, the values themselves, or BF16 */
+    ae_weight_type packed;
     int threads;      /* at work in an op at most; scratch that each has a part of is sized for so many */
     size_t act_bytes; /* of one activation */
-    /* weights that are not used often keep no packed copy: every product packs its own. Set before weights are made */
-    bool pack_at_use;
 
     /* Memory aligned to 64 bytes; its contents are undefined until written. */
     ae_status (*alloc)(const ae_backend *be, void **ptr, size_t bytes);
@@ -41,14 +38,14 @@ struct ae_backend {
 };
 
 typedef struct {
-    int threads;            /* 0: the process's (core/threads.h) */
-    ae_dtype dtype;         /* with compact weights BF16 where products take it (AMX) */
-    ae_weight_type weights; /* compact forms for inference; F32 for training of any dtype */
-    ptrdiff_t group;        /* of compact integers; 0: 128 of INT8, 64 of INT4 */
+    int threads;    /* 0: the process's (core/threads.h) */
+    ae_dtype dtype; /* of activations */
 } ae_backend_options;
 
 /* bfloat16 where the processor has instructions for it, else float32. */
 ae_dtype ae_dtype_auto(void);
+/* Activations for inference with weights of this type: bfloat16 beside compact ones where products take it, else float32. */
+ae_dtype ae_dtype_beside(ae_weight_type weights);
 
 /* The CPU; kernels compiled for AVX2 and AVX-512 and for either type of activations, chosen here once by ae_isa_pick(). */
 ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *options);

@@ -19,12 +19,17 @@ typedef struct ae_backend ae_backend;
 typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16 } ae_dtype;
 typedef enum { AE_WEIGHT_F32, AE_WEIGHT_BF16, AE_WEIGHT_INT8, AE_WEIGHT_INT4 } ae_weight_type;
 
-/* A compact weight for inference. parts > 0: the gates' square blocks [in, out], rows = parts * cols; else a matrix [rows, cols]. */
+/* A compact weight. parts > 0: the gates' square blocks [in, out], rows = parts * cols; else a matrix [rows, cols]. */
 typedef struct {
     ae_weight_type type; /* not F32 */
     ptrdiff_t rows, cols, parts;
     ptrdiff_t group; /* integers: inputs that share a scale, a multiple of 8 up to 256 */
 } ae_weight_shape;
+
+/* The group of compact integers where none is asked for (0). */
+static inline ptrdiff_t ae_weight_group(ae_weight_type type, ptrdiff_t group) {
+    return group > 0 ? group : type == AE_WEIGHT_INT8 ? 128 : 64;
+}
 
 /* The header of an op gives each of its rows as a macro, so that its signature is written once:
  *     ROW(name, (parameters), (arguments), work)

@@ -6,18 +6,18 @@
 #include <stdint.h>
 
 /* The form that products take: `room`, of weight_bytes, becomes an ae_weight beside its float32 master [rows, cols]. To be packed again when
- * the master changed. `often`: used many times in a pass, and so kept packed in any case. */
+ * the master changed. `at_use`: no packed copy is kept, every product packs its own, to the same bits. */
 #define AE_WEIGHT_PACK(ROW)                                                                                  \
     ROW(weight_pack,                                                                                         \
         (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols,             \
-         bool often),                                                                                        \
-        (be, room, master, rows, cols, often),                                                               \
+         bool at_use),                                                                                       \
+        (be, room, master, rows, cols, at_use),                                                              \
         t.packs ? ae_work_moved(ae_work_reals(rows, cols), ae_work_packed(t, rows, cols)) : ae_work_none())
 #define AE_WEIGHT_BYTES(SIZE)                                                                                \
-    SIZE(weight_bytes, (const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool often),                   \
-         (be, rows, cols, often))
+    SIZE(weight_bytes, (const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool at_use),                  \
+         (be, rows, cols, at_use))
 
-/* Compact weights, for inference without float32 masters: `room`, of compact_bytes, becomes an ae_weight, ... */
+/* Compact weights, without float32 masters: `room`, of compact_bytes, becomes an ae_weight, ... */
 #define AE_COMPACT_INIT(ROW)                                                                                 \
     ROW(compact_init, (const ae_backend *be, void *room, const ae_weight_shape *s), (be, room, s),           \
         ae_work_none())

@@ -32,9 +32,8 @@ void ae_plan_limit(ae_plan_request *r, const char *key, double memory_gb) {
 /* ---- sizes ---- */
 
 static size_t packed_bytes(const ae_plan_request *r, const ae_param *p, bool at_use) {
-    ae_backend be = *r->be;
-    be.pack_at_use = at_use;
-    return p->product ? be.weight_bytes(&be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, p->often) : 0;
+    if (!p->product) return 0;
+    return r->be->weight_bytes(r->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, at_use && !p->often);
 }
 
 /* Where weights are packed at use the largest needs room, for one of its two orders. */

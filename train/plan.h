@@ -26,7 +26,7 @@ typedef struct {
 
 typedef struct {
     ptrdiff_t micro_rows, recompute_blocks, recompute_mlps;
-    bool pack_at_use;          /* for the backend, before the model is made */
+    bool pack_at_use;          /* for the options of the model */
     ptrdiff_t evaluation_rows; /* of a pass that only scores */
     int64_t parameters;        /* elements */
     size_t program_bytes;

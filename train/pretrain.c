@@ -136,7 +136,6 @@ static ae_status make_plan(void *self) {
     };
     ae_plan_limit(&p->request, "train.memory_gb", t->memory_gb);
     st = ae_plan_make(&p->plan, &p->request);
-    p->run->be->pack_at_use = p->plan.pack_at_use;
     p->micro_rows = p->plan.micro_rows;
     p->recompute_blocks = p->plan.recompute_blocks;
     return st;
@@ -184,7 +183,8 @@ static ae_status make_model(ae_pretraining *p) {
                             .T = (ptrdiff_t)p->run->config->train.row_tokens,
                             .recompute_blocks = p->plan.recompute_blocks,
                             .recompute_mlps = p->plan.recompute_mlps};
-    AE_TRY(ae_model_init(&p->model, p->run->be, &p->inputs.shape, true));
+    const ae_model_options options = {.training = true, .pack_at_use = p->plan.pack_at_use};
+    AE_TRY(ae_model_init(&p->model, p->run->be, &p->inputs.shape, &options));
     AE_TRY(ae_pass_new(&p->pass, &p->model, n, true));
     AE_TRY(p->inputs.source.tensors ? ae_model_load(&p->model, p->inputs.source.tensors)
                                     : ae_model_set_initial(&p->model, p->run->seed));

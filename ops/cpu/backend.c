@@ -13,13 +13,13 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-static size_t ae_cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool often) {
-    return ae_cpu_packed_bytes(be->weights, rows, cols, be->pack_at_use && !often);
+static size_t ae_cpu_weight_bytes(const ae_backend *be, ptrdiff_t rows, ptrdiff_t cols, bool at_use) {
+    return ae_cpu_packed_bytes(be->packed, rows, cols, at_use);
 }
 
 static void ae_cpu_weight_pack(const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows,
-                               ptrdiff_t cols, bool often) {
-    ae_cpu_pack(be, room, be->weights, ae_cf(master), rows, cols, be->pack_at_use && !often);
+                               ptrdiff_t cols, bool at_use) {
+    ae_cpu_pack(be, room, be->packed, ae_cf(master), rows, cols, at_use);
 }
 
 /* The product library takes its packing buffers from malloc at every call; handed back to the system in between, their pages
@@ -64,10 +64,15 @@ ae_dtype ae_dtype_auto(void) {
     return has && ae_isa_pick() >= AE_ISA_AVX512 ? AE_DTYPE_BF16 : AE_DTYPE_F32;
 }
 
-/* Products of bfloat16 want their weights in it; training keeps the float32 masters all the same. */
-static ae_weight_type weights_of(const ae_backend_options *o) {
-    const bool bf16 = o->dtype == AE_DTYPE_BF16 && ae_products_pick() == AE_PRODUCTS_BF16;
-    return o->weights == AE_WEIGHT_F32 && bf16 ? AE_WEIGHT_BF16 : o->weights;
+ae_dtype ae_dtype_beside(ae_weight_type weights) {
+    const bool compact = weights != AE_WEIGHT_F32;
+    return compact && ae_products_pick() == AE_PRODUCTS_BF16 ? AE_DTYPE_BF16 : AE_DTYPE_F32;
+}
+
+/* Products of bfloat16 want their weights in it, beside the float32 masters. */
+static ae_weight_type packed_of(ae_dtype dtype) {
+    const bool bf16 = dtype == AE_DTYPE_BF16 && ae_products_pick() == AE_PRODUCTS_BF16;
+    return bf16 ? AE_WEIGHT_BF16 : AE_WEIGHT_F32;
 }
 
 /* The library's kernels follow the same cap as ours (AERIE_ISA); refused, and harmless, once it has started. */
@@ -78,12 +83,6 @@ static void cap_library(ae_isa isa) {
         [AE_ISA_AMX] = dnnl_cpu_isa_all,
     };
     (void)dnnl_set_max_cpu_isa(caps[isa]);
-}
-
-/* Compact weights stand in bfloat16 for products that take it, and so do activations. */
-static ae_dtype dtype_of(const ae_backend_options *o) {
-    const bool compact = o->weights != AE_WEIGHT_F32;
-    return compact && ae_products_pick() == AE_PRODUCTS_BF16 ? AE_DTYPE_BF16 : o->dtype;
 }
 
 static void destroy(ae_backend *be) {
@@ -101,16 +100,12 @@ static ae_status make_self(ae_backend *be, ae_isa isa) {
 
 ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *o) {
     const ae_isa isa = ae_isa_pick();
-    const ae_dtype dtype = dtype_of(o);
+    const ae_dtype dtype = o->dtype;
     keep_buffers();
     *be = (ae_backend){.name = "cpu",
                        .kernels = kernels_name(isa, dtype, ae_products_pick()),
                        .dtype = dtype,
-                       .weights = weights_of(o),
-                       .compact = o->weights != AE_WEIGHT_F32,
-                       .group = o->group > 0                   ? o->group
-                                : o->weights == AE_WEIGHT_INT8 ? 128
-                                                               : 64,
+                       .packed = packed_of(dtype),
                        .threads = o->threads > 0 ? ae_threads_granted(o->threads) : ae_threads(),
                        .act_bytes = dtype == AE_DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float),
                        .alloc = ae_cpu_alloc,

@@ -73,20 +73,21 @@ AE_COMPOSITE_ROWS(ROW)
 #undef ROW
 
 /* Bytes of an element of a compact weight, with the groups that are usual. */
-static double compact_element_bytes(const ae_backend *of, ptrdiff_t side) {
+static double compact_element_bytes(const ae_backend *of, ae_weight_type type, ptrdiff_t side) {
     const ae_weight_shape shape = {
-        .type = of->weights, .rows = side, .cols = side, .group = of->weights == AE_WEIGHT_INT4 ? 64 : 128};
+        .type = type, .rows = side, .cols = side, .group = ae_weight_group(type, 0)};
     return (double)of->compact_bytes(of, &shape) / (double)(side * side);
 }
 
 static double packed_element_bytes(const ae_backend *of, ptrdiff_t side) {
-    return (double)of->weight_bytes(of, side, side, true) / (double)(side * side);
+    return (double)of->weight_bytes(of, side, side, false) / (double)(side * side);
 }
 
-static ae_work_types types_of(const ae_backend *of) {
+static ae_work_types types_of(const ae_backend *of, ae_weight_type weights) {
     const ptrdiff_t side = 1024;
-    const bool integers = of->weights > AE_WEIGHT_BF16;
-    const double bytes = integers ? compact_element_bytes(of, side) : packed_element_bytes(of, side);
+    const bool integers = weights > AE_WEIGHT_BF16;
+    const double bytes =
+        weights == AE_WEIGHT_F32 ? packed_element_bytes(of, side) : compact_element_bytes(of, weights, side);
     const bool packs = bytes > 0.25; /* less is a header over the master */
     /* of the copies of a bfloat16 weight an op reads one */
     const double half = (double)sizeof(uint16_t), kept = packs ? half : (double)sizeof(float);
@@ -118,11 +119,11 @@ static void destroy(ae_backend *be) {
 AE_SIZES(SIZE)
 #undef SIZE
 
-ae_status ae_backend_profile(ae_backend *be, ae_backend *of) {
+ae_status ae_backend_profile(ae_backend *be, ae_backend *of, ae_weight_type weights) {
     ae_work_types *t = malloc(sizeof *t);
     *be = (ae_backend){0};
     if (!t) return AE_FAIL(AE_ERR_RESOURCE, "out of memory for a backend");
-    *t = types_of(of);
+    *t = types_of(of, weights);
     *be = *of;
     be->self = t;
     be->inner = of;

@@ -18,7 +18,8 @@ const char *ae_profile_name(int op);
 /* Whether the op walks over all parameters once a step, a piece a call: its memory is never in a cache. */
 bool ae_profile_sweeps_parameters(int op);
 
-/* `be` becomes the probed table over `of`, which it borrows: memory and weights of either serve both. */
-ae_status ae_backend_profile(ae_backend *be, ae_backend *of);
+/* `be` becomes the probed table over `of`, which it borrows, for a model that keeps its products in `weights`: memory and weights of either
+ * serve both. */
+ae_status ae_backend_profile(ae_backend *be, ae_backend *of, ae_weight_type weights);
 
 #endif

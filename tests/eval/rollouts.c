@@ -129,7 +129,7 @@ int main(int argc, char **argv) {
     int cancelled = 0;
     EXPECT(argc == 2, "usage: rollouts MODEL");
     EXPECT(ae_backend_cpu(&be, &(ae_backend_options){.threads = 0}) == AE_OK, "%s", ae_error_message());
-    EXPECT(ae_model_open(&m, &be, argv[1], false) == AE_OK, "%s", ae_error_message());
+    EXPECT(ae_model_open(&m, &be, argv[1], &(ae_model_options){0}) == AE_OK, "%s", ae_error_message());
     ae_generator *one = generator(&m, 1), *many = generator(&m, CAPACITY);
     canceller c = {.generator = many};
     answer_alone(one, alone);

@@ -69,7 +69,8 @@ static desk *answers(const ae_model *m, ptrdiff_t batch, double temperature, uin
 
 static void open_tiny(ae_model *m, ae_backend *be) {
     cr_assert_eq(ae_backend_cpu(be, &(ae_backend_options){.threads = 2}), AE_OK);
-    cr_assert_eq(ae_model_open(m, be, AERIE_FIXTURES "/tiny", false), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_open(m, be, AERIE_FIXTURES "/tiny", &(ae_model_options){0}), AE_OK, "%s",
+                 ae_error_message());
 }
 
 static bool same(const desk *a, const desk *b) {

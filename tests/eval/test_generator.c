@@ -19,8 +19,8 @@ typedef struct {
 
 static void rig_init(rig *r) {
     cr_assert_eq(ae_backend_cpu(&r->be, &(ae_backend_options){.threads = 2}), AE_OK);
-    cr_assert_eq(ae_model_open(&r->model, &r->be, AERIE_FIXTURES "/tiny", false), AE_OK, "%s",
-                 ae_error_message());
+    cr_assert_eq(ae_model_open(&r->model, &r->be, AERIE_FIXTURES "/tiny", &(ae_model_options){0}), AE_OK,
+                 "%s", ae_error_message());
 }
 
 static ae_generator *generator(const rig *r, const ae_tokenizer *t, ptrdiff_t capacity) {

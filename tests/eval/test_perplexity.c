@@ -42,7 +42,7 @@ static void open_it(void) {
     cr_assert_not_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/set.h5", folder);
     ASSERT_OK(ae_backend_cpu(&be, &(ae_backend_options){.threads = 2}));
-    ASSERT_OK(ae_model_init(&model, &be, &shape, false));
+    ASSERT_OK(ae_model_init(&model, &be, &shape, &(ae_model_options){0}));
     ASSERT_OK(ae_model_set_initial(&model, 5));
     ASSERT_OK(ae_pass_new(&pass, &model, (ae_pass_dims){.B = B, .T = T}, false));
 }

@@ -32,7 +32,8 @@ static void fixture_open(fixture *f, const char *name) {
     snprintf(folder, sizeof folder, AERIE_FIXTURES "/%s", name);
     snprintf(path, sizeof path, "%s/expected.h5", folder);
     cr_assert_eq(ae_backend_cpu(&f->be, &(ae_backend_options){.threads = 2}), AE_OK);
-    cr_assert_eq(ae_model_open(&f->model, &f->be, folder, false), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_open(&f->model, &f->be, folder, &(ae_model_options){0}), AE_OK, "%s",
+                 ae_error_message());
     cr_assert_eq(ae_h5_open(&file, path), AE_OK, "%s", ae_error_message());
     int64_t shape[3];
     cr_assert_eq(ae_h5_shape(file, path, "logits", 3, shape), AE_OK, "%s", ae_error_message());

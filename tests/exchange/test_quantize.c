@@ -6,6 +6,8 @@
 #include "tests/core/scratch.h"
 #include "tests/model/rig.h"
 
+#include <math.h>
+
 TestSuite(quantize, .init = scratch_make, .fini = scratch_remove);
 
 static const struct {
@@ -26,9 +28,11 @@ static ae_model_config shape(void) {
     return c;
 }
 
-static void backend(ae_backend *be, ae_weight_type type, ptrdiff_t group) {
-    cr_assert_eq(ae_backend_cpu(be, &(ae_backend_options){.threads = 2, .weights = type, .group = group}),
-                 AE_OK);
+/* The backend that suits weights of a form, and the options of a model in that form. */
+static ae_model_options backend(ae_backend *be, ae_weight_type type, ptrdiff_t group) {
+    const ae_backend_options options = {.threads = 2, .dtype = ae_dtype_beside(type)};
+    cr_assert_eq(ae_backend_cpu(be, &options), AE_OK);
+    return (ae_model_options){.weights = type, .group = group};
 }
 
 /* Logits after a few tokens, the last of them one by one. */
@@ -52,7 +56,7 @@ static const char *write_folder(const ae_model_config *c, ae_weight_type type, p
     char *text = NULL;
     cr_assert_eq(ae_folder_remove(scratch_path("q")), AE_OK);
     cr_assert_eq(ae_folder_make(scratch_path("q")), AE_OK);
-    cr_assert_eq(ae_model_config_to_hf(c, type, ae_quantize_group(type, group), &text), AE_OK);
+    cr_assert_eq(ae_model_config_to_hf(c, type, ae_weight_group(type, group), &text), AE_OK);
     cr_assert_eq(ae_file_write(scratch_path("q/config.json"), text, strlen(text)), AE_OK);
     cr_assert_eq(ae_model_quantize(scratch_path("q/model.safetensors"), &r), AE_OK, "%s", ae_error_message());
     free(text);
@@ -68,9 +72,9 @@ Test(quantize, what_is_stored_is_what_loading_makes) {
         const char *folder = write_folder(&c, forms[f].type, forms[f].group);
         cr_assert_eq(ae_model_source_open(&source, folder), AE_OK, "%s", ae_error_message());
         cr_assert_eq(source.weights, forms[f].type == AE_WEIGHT_BF16 ? AE_WEIGHT_F32 : forms[f].type);
-        backend(&be, forms[f].type, forms[f].group);
-        cr_assert_eq(ae_model_open(&loaded, &be, folder, false), AE_OK, "%s", ae_error_message());
-        cr_assert_eq(ae_model_init(&made, &be, &c, false), AE_OK);
+        const ae_model_options o = backend(&be, forms[f].type, forms[f].group);
+        cr_assert_eq(ae_model_open(&loaded, &be, folder, &o), AE_OK, "%s", ae_error_message());
+        cr_assert_eq(ae_model_init(&made, &be, &c, &o), AE_OK);
         cr_assert_eq(ae_model_set_initial(&made, SEED), AE_OK);
         float *got = logits_of(&loaded), *want = logits_of(&made);
         cr_assert_arr_eq(got, want, (size_t)c.V * sizeof *got, "form %d", f);
@@ -91,12 +95,12 @@ Test(quantize, folders_open_in_float32_too) {
         ae_backend be, plain;
         ae_model compact, wide;
         const char *folder = write_folder(&c, forms[f].type, forms[f].group);
-        backend(&be, forms[f].type, forms[f].group);
-        backend(&plain, AE_WEIGHT_F32, 0);
-        cr_assert_eq(ae_model_open(&compact, &be, folder, false), AE_OK);
-        cr_assert_eq(ae_model_open(&wide, &plain, folder, false), AE_OK, "%s", ae_error_message());
+        const ae_model_options o = backend(&be, forms[f].type, forms[f].group),
+                               full = backend(&plain, AE_WEIGHT_F32, 0);
+        cr_assert_eq(ae_model_open(&compact, &be, folder, &o), AE_OK);
+        cr_assert_eq(ae_model_open(&wide, &plain, folder, &full), AE_OK, "%s", ae_error_message());
         cr_assert_lt(compact.value_bytes, wide.value_bytes);
-        cr_assert_eq(compact.value_bytes, ae_model_value_bytes(&compact.params, &be));
+        cr_assert_eq(compact.value_bytes, ae_model_value_bytes(&compact.params, &be, &o));
         float *got = logits_of(&compact), *want = logits_of(&wide);
         const double apart = rig_relative(got, want, (size_t)c.V);
         cr_assert_lt(apart, be.dtype == AE_DTYPE_BF16 ? 1e-2 : 3e-4, "form %d: %g", f, apart);
@@ -141,8 +145,8 @@ Test(quantize, decoding_is_the_same_in_any_batch) {
         ae_decoder *d;
         const int32_t tokens[B] = {3, 9, 27, 4, 12};
         float *all = calloc((size_t)(B * c.V), sizeof *all), *one = calloc((size_t)c.V, sizeof *one);
-        backend(&be, forms[f].type, forms[f].group);
-        cr_assert_eq(ae_model_init(&m, &be, &c, false), AE_OK);
+        const ae_model_options o = backend(&be, forms[f].type, forms[f].group);
+        cr_assert_eq(ae_model_init(&m, &be, &c, &o), AE_OK);
         cr_assert_eq(ae_model_set_initial(&m, SEED), AE_OK);
         cr_assert_eq(ae_decode_state_init(&s, &m, B), AE_OK);
         cr_assert_eq(ae_decoder_new(&d, &m, B, 1), AE_OK);
@@ -157,6 +161,63 @@ Test(quantize, decoding_is_the_same_in_any_batch) {
         free(all);
         free(one);
     }
+}
+
+/* A model in training, and the gradients of a batch. */
+typedef struct {
+    ae_model m;
+    ae_pass *pass;
+    rig_batch rows;
+} learner;
+
+static learner learner_new(const ae_backend *be) {
+    learner l = {.rows = rig_batch_random(2, TOKENS, 64, SEED)};
+    rig_model(&l.m, be, "tiny", true);
+    l.pass = rig_pass(&l.m, l.rows.B, l.rows.T, 0, true);
+    return l;
+}
+
+static void learn(learner *l) {
+    const ae_micro_batch b = rig_rows(&l->rows, 0, l->rows.B);
+    cr_assert(isfinite(rig_train(&l->m, l->pass, &b, 1)));
+}
+
+static float *learner_free(learner *l) {
+    float *g = rig_gradients(&l->m);
+    ae_pass_delete(l->pass);
+    rig_batch_free(&l->rows);
+    ae_model_free(&l->m);
+    return g;
+}
+
+/* A policy in training and its reference in integers: each has the bits that it has alone. */
+Test(quantize, models_with_settings_of_their_own_live_on_one_backend) {
+    ae_backend be;
+    ae_model reference;
+    (void)backend(&be, AE_WEIGHT_F32, 0);
+    const ae_model_options int8 = {.weights = AE_WEIGHT_INT8, .group = 32};
+    learner alone = learner_new(&be);
+    const size_t bytes = alone.m.grad_bytes;
+    learn(&alone);
+    learn(&alone);
+    float *want = learner_free(&alone);
+    rig_model_with(&reference, &be, "tiny", &int8);
+    float *want_logits = logits_of(&reference);
+
+    learner beside = learner_new(&be);
+    learn(&beside);
+    float *logits = logits_of(&reference);
+    learn(&beside);
+    cr_assert_lt(reference.value_bytes, beside.m.value_bytes / 2);
+    cr_assert_arr_eq(logits, want_logits, (size_t)reference.config.V * sizeof *logits);
+    float *got = learner_free(&beside);
+    cr_assert_arr_eq(got, want, bytes);
+    free(got);
+    free(want);
+    free(logits);
+    free(want_logits);
+    ae_model_free(&reference);
+    ae_backend_free(&be);
 }
 
 Test(quantize, refusals_name_the_field) {

@@ -81,8 +81,8 @@ Test(source, checkpoints) {
     cr_assert_eq(s.kind, AE_SOURCE_CHECKPOINT);
     cr_assert_not_null(strstr(s.tokenizer, "step-000009/tokenizer.model"));
     ae_model_source_free(&s);
-    cr_assert_eq(ae_model_open(&back, be, scratch_path("step-000009"), true), AE_OK, "%s",
-                 ae_error_message());
+    cr_assert_eq(ae_model_open(&back, be, scratch_path("step-000009"), &(ae_model_options){.training = true}),
+                 AE_OK, "%s", ae_error_message());
     expect_same_values(&m, &back);
     cr_assert_eq(back.config.W, 8);
     ae_model_free(&back);
@@ -174,9 +174,10 @@ Test(source, files_are_those_of_done) {
     cr_assert_eq(ae_model_source_verify(&s), AE_ERR_INPUT);
     cr_assert_message("weights.h5: expected CRC-32");
     ae_model_source_free(&s);
-    cr_assert_eq(ae_model_open(&back, be, scratch_path(step), false), AE_ERR_INPUT);
+    cr_assert_eq(ae_model_open(&back, be, scratch_path(step), &(ae_model_options){0}), AE_ERR_INPUT);
     flip("step-000001/weights.h5", SIZE_MAX);
-    cr_assert_eq(ae_model_open(&back, be, scratch_path(step), false), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_open(&back, be, scratch_path(step), &(ae_model_options){0}), AE_OK, "%s",
+                 ae_error_message());
     ae_model_free(&back);
     ae_model_free(&m);
 }
@@ -224,7 +225,8 @@ static ae_status open_changed(const char *from, const char *to) {
     snprintf(text, sizeof text, "%.*s%s%s", (int)(at - config), config, to, at + strlen(from));
     write_text("config.json", text);
     free(config);
-    const ae_status st = ae_model_open(&m, rig_backend(RIG_CPU_BEST, 1), scratch_folder, false);
+    const ae_status st =
+        ae_model_open(&m, rig_backend(RIG_CPU_BEST, 1), scratch_folder, &(ae_model_options){0});
     if (st == AE_OK) ae_model_free(&m);
     return st;
 }
@@ -283,7 +285,8 @@ static ae_status open_with_head(bool equal) {
     free(header);
     free(bytes);
     ae_model m;
-    const ae_status st = ae_model_open(&m, rig_backend(RIG_CPU_BEST, 1), scratch_folder, false);
+    const ae_status st =
+        ae_model_open(&m, rig_backend(RIG_CPU_BEST, 1), scratch_folder, &(ae_model_options){0});
     if (st == AE_OK) ae_model_free(&m);
     return st;
 }

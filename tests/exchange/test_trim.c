@@ -68,7 +68,8 @@ static void check_scores(const char *fixture, const char *source) {
     choose(old_id);
     rig_model(&whole, be, fixture, false);
     write_trimmed(&whole.config, source, old_id);
-    cr_assert_eq(ae_model_open(&less, be, scratch_folder, false), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_open(&less, be, scratch_folder, &(ae_model_options){0}), AE_OK, "%s",
+                 ae_error_message());
     cr_assert_eq(less.config.V, KEPT);
     for (int i = 0; i < TOKENS; i++) {
         after_tokens[i] = i * 7 % KEPT;

@@ -27,9 +27,13 @@ const ae_backend *rig_backend(rig_backend_kind kind, int threads) {
 }
 
 void rig_model(ae_model *m, const ae_backend *be, const char *fixture, bool training) {
+    rig_model_with(m, be, fixture, &(ae_model_options){.training = training});
+}
+
+void rig_model_with(ae_model *m, const ae_backend *be, const char *fixture, const ae_model_options *options) {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", AERIE_FIXTURES, fixture);
-    cr_assert_eq(ae_model_open(m, be, path, training), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_open(m, be, path, options), AE_OK, "%s", ae_error_message());
 }
 
 static void *array(ptrdiff_t n) {

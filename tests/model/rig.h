@@ -21,6 +21,7 @@ const ae_backend *rig_backend(rig_backend_kind kind, int threads);
 
 /* "tiny", "window", "hawk" or "attention". */
 void rig_model(ae_model *m, const ae_backend *be, const char *fixture, bool training);
+void rig_model_with(ae_model *m, const ae_backend *be, const char *fixture, const ae_model_options *options);
 
 /* A batch that owns its arrays. */
 typedef struct {

@@ -27,12 +27,10 @@ typedef struct {
 } way;
 
 static void open_trial(trial *t, size_t number, const way *w) {
-    static ae_backend be;
     const char *fixture = fixtures[number / KINDS];
     ae_pass_dims dims = w->dims;
-    be = *rig_backend(kinds[number % KINDS], w->threads);
-    be.pack_at_use = w->pack_at_use;
-    rig_model(&t->model, &be, fixture, true);
+    rig_model_with(&t->model, rig_backend(kinds[number % KINDS], w->threads), fixture,
+                   &(ae_model_options){.training = true, .pack_at_use = w->pack_at_use});
     t->e = rig_expected_read(fixture, t->model.config.V);
     t->batch = rig_rows(&t->e.batch, 0, t->e.batch.B);
     dims.B = t->batch.B;

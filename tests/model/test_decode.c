@@ -150,7 +150,7 @@ static ae_model_config long_config(void) {
 Test(decode, long_texts_agree_with_the_full_pass) {
     ae_model m;
     const ae_model_config c = long_config();
-    cr_assert_eq(ae_model_init(&m, rig_backend(RIG_CPU_BEST, 2), &c, false), AE_OK);
+    cr_assert_eq(ae_model_init(&m, rig_backend(RIG_CPU_BEST, 2), &c, &(ae_model_options){0}), AE_OK);
     cr_assert_eq(ae_model_set_initial(&m, 5), AE_OK);
     rig_batch b = rig_batch_random(1, LONG, c.V, 2);
     for (int32_t t = 0; t < LONG; t++) b.positions[t] = t;

@@ -39,7 +39,8 @@ static void open_other(stage *s) {
     c.H = 8;
     c.blocks = 2;
     c.soft_cap = 0;
-    cr_assert_eq(ae_model_init(&s->other, s->m.be, &c, false), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_init(&s->other, s->m.be, &c, &(ae_model_options){0}), AE_OK, "%s",
+                 ae_error_message());
     cr_assert_eq(ae_model_set_initial(&s->other, 5), AE_OK);
     s->other_pass = rig_pass(&s->other, ROWS, TOKENS, 0, false);
 }

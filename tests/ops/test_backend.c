@@ -57,6 +57,6 @@ Test(backend, products_of_bf16_need_instructions_under_the_cap) {
     ae_backend be = backend("avx2", "bf16", AE_DTYPE_BF16);
     cr_assert_eq(ae_products_pick(), AE_PRODUCTS_F32);
     cr_assert_str_eq(be.kernels, "avx2 bf16");
-    cr_assert_eq(be.weights, AE_WEIGHT_F32);
+    cr_assert_eq(be.packed, AE_WEIGHT_F32);
     ae_backend_free(&be);
 }

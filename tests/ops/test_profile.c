@@ -67,7 +67,7 @@ static void run_mlp(const ae_backend *be, const mlp_case *c) {
 ON_EVERY_BACKEND(profile, changes_no_bit) {
     rig_next(r, "an MLP");
     ae_backend probed;
-    cr_assert_eq(ae_backend_profile(&probed, &r->be), AE_OK);
+    cr_assert_eq(ae_backend_profile(&probed, &r->be, AE_WEIGHT_F32), AE_OK);
     mlp_case plain = mlp_of(r);
     r->seed = 1;
     mlp_case watched = plain;
@@ -87,7 +87,7 @@ ON_EVERY_BACKEND(profile, changes_no_bit) {
 ON_EVERY_BACKEND(profile, sees_the_rows_inside_a_composite_row) {
     rig_next(r, "an MLP");
     ae_backend probed;
-    cr_assert_eq(ae_backend_profile(&probed, &r->be), AE_OK);
+    cr_assert_eq(ae_backend_profile(&probed, &r->be, AE_WEIGHT_F32), AE_OK);
     const mlp_case c = mlp_of(r);
     ae_probe_start();
     run_mlp(&probed, &c);
@@ -131,7 +131,7 @@ ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
                  {on, true, 4 + 4 + 4 + 4 + 1 + 2}};
     const ae_attention_dims n = {1, T, N, 1, H, W, r->be.threads};
     ae_backend probed;
-    cr_assert_eq(ae_backend_profile(&probed, &r->be), AE_OK);
+    cr_assert_eq(ae_backend_profile(&probed, &r->be, AE_WEIGHT_F32), AE_OK);
     for (size_t i = 0; i < COUNT(cases); i++) {
         rig_next(r, "case %zu", i);
         const rig_array q = rig_normal(r, 1, T * N * H), k = rig_normal(r, 1, T * H),
@@ -155,7 +155,7 @@ ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
 Test(profile, every_row_that_takes_time_is_probed) {
     ae_backend cpu, probed;
     cr_assert_eq(ae_backend_cpu(&cpu, &(ae_backend_options){.threads = 1}), AE_OK);
-    cr_assert_eq(ae_backend_profile(&probed, &cpu), AE_OK);
+    cr_assert_eq(ae_backend_profile(&probed, &cpu, AE_WEIGHT_F32), AE_OK);
 #define IS_PROBED(row, ...) cr_assert(probed.row != cpu.row, #row);
     AE_ROWS(IS_PROBED)
 #undef IS_PROBED
@@ -180,9 +180,8 @@ Test(profile, compact_weights_are_counted_as_they_are) {
         ae_backend be, probed;
         void *x = NULL, *table = NULL;
         cr_assert_eq(ae_backend_cpu(&be, &(ae_backend_options){.threads = 1}), AE_OK);
-        be.weights = cases[i].type;
         be.embedding_forward = nothing;
-        cr_assert_eq(ae_backend_profile(&probed, &be), AE_OK);
+        cr_assert_eq(ae_backend_profile(&probed, &be, cases[i].type), AE_OK);
         ae_probe_start();
         probed.embedding_forward(&probed, x, table, NULL, 1, SIDE, SIDE);
         ae_probe_stop();

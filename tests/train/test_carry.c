@@ -134,7 +134,7 @@ Test(carry, rows_that_lost_their_state_count_from_where_they_are) {
     train_rig_config(&rig, &config, "a", "");
     ASSERT_OK(ae_backend_cpu(&be, &(ae_backend_options){.threads = 1}));
     ASSERT_OK(ae_model_config_resolve(&shape, &config.model, RIG_VOCAB));
-    ASSERT_OK(ae_model_init(&m, &be, &shape, false));
+    ASSERT_OK(ae_model_init(&m, &be, &shape, &(ae_model_options){0}));
     ASSERT_OK(ae_carry_init(&c, &m, 2, 3));
     int32_t first[] = {0, 1, 2, 0, 1, 2}, second[] = {3, 4, 5, 3, 4, 5}, third[] = {6, 7, 8, 6, 0, 1},
             fourth[] = {9, 10, 11, 2, 3, 4};

@@ -42,7 +42,7 @@ Test(plan, its_parts_are_those_of_the_model) {
     ae_plan p;
     ae_model m;
     ASSERT_OK(ae_plan_make(&p, &r));
-    ASSERT_OK(ae_model_init(&m, &be, &shape, true));
+    ASSERT_OK(ae_model_init(&m, &be, &shape, &(ae_model_options){.training = true}));
     cr_assert_eq(p.parameters, m.params.total);
     cr_assert_eq(p.values_bytes, m.value_bytes + m.packed_bytes);
     cr_assert_eq(p.gradients_bytes, m.grad_bytes);
@@ -95,15 +95,14 @@ Test(plan, packs_at_use_before_it_computes_twice) {
     r.batch_rows = 1;
     ASSERT_OK(ae_plan_make(&p, &r));
     cr_assert(!p.pack_at_use);
-    if (be.weights != AE_WEIGHT_BF16) cr_skip_test("no products of bfloat16 on this machine");
+    if (be.packed != AE_WEIGHT_BF16) cr_skip_test("no products of bfloat16 on this machine");
     const size_t all = p.peak_bytes, values = p.values_bytes;
     r.available_bytes = all;
     ASSERT_OK(ae_plan_make(&p, &r));
     cr_assert(p.pack_at_use);
     cr_assert_eq(p.recompute_mlps, 0);
-    be.pack_at_use = true;
     ae_model m;
-    ASSERT_OK(ae_model_init(&m, &be, &shape, true));
+    ASSERT_OK(ae_model_init(&m, &be, &shape, &(ae_model_options){.training = true, .pack_at_use = true}));
     const size_t largest = 2304 * 768 * sizeof(uint16_t), needed = m.value_bytes + m.packed_bytes;
     ae_model_free(&m);
     cr_assert_lt(p.values_bytes, values * 3 / 4);

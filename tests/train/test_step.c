@@ -32,7 +32,7 @@ static void open_it(void) {
     ptrdiff_t n;
     train_rig_open(&r.folder);
     ASSERT_OK(ae_backend_cpu(&r.be, &(ae_backend_options){.threads = 2}));
-    ASSERT_OK(ae_model_init(&r.model, &r.be, &train_rig_shape, true));
+    ASSERT_OK(ae_model_init(&r.model, &r.be, &train_rig_shape, &(ae_model_options){.training = true}));
     ASSERT_OK(ae_model_set_initial(&r.model, 3));
     ASSERT_OK(ae_pass_new(&r.pass, &r.model, (ae_pass_dims){.B = B, .T = T}, true));
     ASSERT_OK(ae_step_optim_params(&r.model, &params, &n));

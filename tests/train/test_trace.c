@@ -42,7 +42,7 @@ static void open_trace(trace *t, const char *name) {
     snprintf(t->path, sizeof t->path, "%s/expected.h5", folder);
     ASSERT_OK(ae_h5_open(&t->file, t->path));
     ASSERT_OK(ae_backend_cpu(&t->be, &(ae_backend_options){.threads = 2}));
-    ASSERT_OK(ae_model_open(&t->model, &t->be, folder, true));
+    ASSERT_OK(ae_model_open(&t->model, &t->be, folder, &(ae_model_options){.training = true}));
     read_batch(t);
     ASSERT_OK(ae_pass_new(&t->pass, &t->model, (ae_pass_dims){.B = t->batch.B, .T = t->batch.T}, true));
     ASSERT_OK(ae_step_optim_params(&t->model, &params, &n));

@@ -39,7 +39,7 @@ static void open_it(void) {
     ptrdiff_t n;
     train_rig_open(&r.folder);
     ASSERT_OK(ae_backend_cpu(&r.be, &(ae_backend_options){.threads = 1}));
-    ASSERT_OK(ae_model_init(&r.model, &r.be, &train_rig_shape, true));
+    ASSERT_OK(ae_model_init(&r.model, &r.be, &train_rig_shape, &(ae_model_options){.training = true}));
     ASSERT_OK(ae_model_set_initial(&r.model, 3));
     ASSERT_OK(ae_step_optim_params(&r.model, &params, &n));
     ASSERT_OK(ae_optimizer_init(&r.optimizer, &r.be, &(ae_adamw_options){.beta1 = 0.9}, params, n));

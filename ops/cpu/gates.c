@@ -12,7 +12,7 @@ enum { CHUNK = 256 };
 /* Block n of the gates' weights, [S, S]. */
 static ae_gemm_operand block_of(const ae_weight *w_, ptrdiff_t n, ptrdiff_t S, bool trans) {
     const ae_cpu_weight *w = ae_cpu_weight_of(w_);
-    if (w->panels) return (ae_gemm_operand){.trans = true, .weight = w, .first = n * S};
+    if (w->panels) return (ae_gemm_operand){.trans = !trans, .weight = w, .first = n * S}; /* [out, in] */
     const bool bf16 = w->type == AE_WEIGHT_BF16;
     const char *at = (const char *)w->data + n * S * S * (ptrdiff_t)(bf16 ? sizeof(uint16_t) : sizeof(float));
     return ae_operand(bf16 ? AE_ELEM_BF16 : AE_ELEM_F32, at, S, trans);

@@ -156,7 +156,8 @@ static ptrdiff_t bytes_of(ae_elem_type type) {
 /* op(X) from row i and column j on; of a blocked B from its first row on. */
 static ae_gemm_operand part_of(ae_gemm_operand x, ptrdiff_t i, ptrdiff_t j) {
     if (x.weight) {
-        x.first += j;
+        x.first += x.trans ? j : i;
+        x.col += x.trans ? i : j;
         return x;
     }
     if (x.blocked)
@@ -302,35 +303,58 @@ static void run_turned(const ae_backend *be, const ae_gemm_args *g) {
 
 /* ---- compact weights ---- */
 
-/* Panels become what the library takes, some columns of B at a time and once for all rows: in bfloat16 blocked, else in float32. */
-enum { UNPACKED_FLOATS = 4 << 20, PITCH = 16 };
+/* Panels become what the library takes, some columns of B at a time and once for all rows: in bfloat16 blocked, else in float32. B is
+ * W^T in forward (trans), and W for the gradient of the input. */
+enum { UNPACKED_FLOATS = 4 << 20, PITCH = 16, UNPACKED_ROWS = 64, UNPACKED_DEPTH = 1024 };
+_Static_assert(UNPACKED_DEPTH % AE_BLOCKED_DEPTH == 0, "depths that are blocked one after the other");
+
+/* op(B) in float32, [k, n] from row `i` and column `j` of it on: to[p * ld + c]. */
+static void unpack(float *to, ptrdiff_t ld, const ae_gemm_operand *b, ptrdiff_t i, ptrdiff_t k, ptrdiff_t j,
+                   ptrdiff_t n) {
+    if (b->trans)
+        ae_cpu_panels_unpack(to, ld, b->weight, b->first + j, n, b->col + i, k);
+    else
+        ae_cpu_panels_unpack_rows(to, ld, b->weight, b->first + i, k, b->col + j, n);
+}
+
+/* Bfloat16 panels are W^T as it is blocked. */
+static void copy_pairs(const ae_gemm_args *g, uint16_t *panel, ptrdiff_t j, ptrdiff_t cols) {
+    const ptrdiff_t each = ae_blocked_depth(g->k) * AE_BLOCKED_COLS;
+    if (cols % AE_BLOCKED_COLS || g->k % AE_BLOCKED_DEPTH) memset(panel, 0, (size_t)each * sizeof *panel);
+    ae_cpu_panels_pairs(panel, 2 * AE_BLOCKED_COLS, g->b.weight, g->b.first + j, cols);
+}
 
 static void unpack_blocked(const ae_backend *be, const ae_gemm_args *g, uint16_t *to) {
-    const ptrdiff_t depth = ae_blocked_depth(g->k), each = depth * AE_BLOCKED_COLS;
-    const ae_cpu_weight *w = g->b.weight;
+    const ptrdiff_t depth = ae_blocked_depth(g->k);
 #pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t j = 0; j < g->n; j += AE_BLOCKED_COLS) {
         const ptrdiff_t cols = ae_min(AE_BLOCKED_COLS, g->n - j);
         uint16_t *panel = to + j * depth;
-        if (w->type == AE_WEIGHT_BF16) {
-            memset(panel, 0,
-                   (size_t)(cols % AE_BLOCKED_COLS || g->k % AE_BLOCKED_DEPTH ? each : 0) * sizeof *panel);
-            ae_cpu_panels_pairs(panel, 2 * AE_BLOCKED_COLS, w, g->b.first + j, cols);
+        if (g->b.trans && g->b.weight->type == AE_WEIGHT_BF16) {
+            copy_pairs(g, panel, j, cols);
             continue;
         }
-        float *wide = room_of(be, tile_room, g->k * AE_BLOCKED_COLS);
-        if (!wide) continue;
-        const ae_gemm_operand b = ae_operand(AE_ELEM_F32, wide, AE_BLOCKED_COLS, false);
-        ae_cpu_panels_unpack(wide, AE_BLOCKED_COLS, w, g->b.first + j, cols, 0, g->k);
-        ae_blocked_pack(panel, &b, g->k, 0, cols);
+        float *wide = room_of(be, tile_room, UNPACKED_DEPTH * AE_BLOCKED_COLS);
+        for (ptrdiff_t p = 0; p < g->k && wide; p += UNPACKED_DEPTH) {
+            const ptrdiff_t k = ae_min(UNPACKED_DEPTH, g->k - p);
+            const ae_gemm_operand b = ae_operand(AE_ELEM_F32, wide, AE_BLOCKED_COLS, false);
+            unpack(wide, AE_BLOCKED_COLS, &g->b, p, k, j, cols);
+            ae_blocked_pack(panel + p * AE_BLOCKED_COLS, &b, k, 0, cols);
+        }
     }
 }
 
+/* Cut along the rows of the weight, which its panels hold together. */
 static void unpack_plain(const ae_backend *be, const ae_gemm_args *g, float *to, ptrdiff_t ld) {
+    const ptrdiff_t rows = g->b.trans ? g->n : g->k;
 #pragma omp parallel for num_threads(ae_team(be))
-    for (ptrdiff_t j = 0; j < g->n; j += AE_PANEL_LANES)
-        ae_cpu_panels_unpack(to + j, ld, g->b.weight, g->b.first + j, ae_min(AE_PANEL_LANES, g->n - j), 0,
-                             g->k);
+    for (ptrdiff_t r = 0; r < rows; r += UNPACKED_ROWS) {
+        const ptrdiff_t n = ae_min(UNPACKED_ROWS, rows - r);
+        if (g->b.trans)
+            unpack(to + r, ld, &g->b, 0, g->k, r, n);
+        else
+            unpack(to + r * ld, ld, &g->b, r, n, 0, g->n);
+    }
 }
 
 static bool blocks_panels(const ae_backend *be, const ae_gemm_args *g) {
@@ -338,10 +362,9 @@ static bool blocks_panels(const ae_backend *be, const ae_gemm_args *g) {
            ae_gemm_bf16_takes_blocked();
 }
 
-/* Gates' blocks are small: their products unpack for themselves. So do those that mix types. */
-static bool wants_unpacking(const ae_backend *be, const ae_gemm_args *g) {
-    return g->b.weight && g->b.weight->parts == 0 && g->m > 0 && g->k == g->b.weight->cols &&
-           (blocks_panels(be, g) || (g->a.type == AE_ELEM_F32 && g->c_type == AE_ELEM_F32));
+/* Gates' blocks are small: their products unpack for themselves. */
+static bool wants_unpacking(const ae_gemm_args *g) {
+    return g->b.weight && g->b.weight->parts == 0 && g->m > 0;
 }
 
 static void run_unpacked(const ae_backend *be, const ae_gemm_args *g) {
@@ -354,7 +377,7 @@ static void run_unpacked(const ae_backend *be, const ae_gemm_args *g) {
     for (ptrdiff_t j = 0; j < g->n; j += cols) {
         ae_gemm_args s = *g;
         s.n = ae_min(cols, g->n - j);
-        s.b.first += j;
+        s.b = part_of(g->b, 0, j);
         s.c = (char *)g->c + j * bytes_of(g->c_type);
         if (s.bias) s.bias += j;
         if (s.residual) s.residual += j;
@@ -395,7 +418,7 @@ void ae_gemm_many(const ae_backend *be, const ae_gemm_args *g, ptrdiff_t n) {
             run_rounded(be, &g[i]);
         else if (wants_turning(be, &g[i]))
             run_turned(be, &g[i]);
-        else if (wants_unpacking(be, &g[i]))
+        else if (wants_unpacking(&g[i]))
             run_unpacked(be, &g[i]);
         else
             rest[others++] = g[i];

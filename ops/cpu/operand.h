@@ -19,8 +19,8 @@ typedef struct {
     bool rounded; /* of B only: float32, to be rounded and blocked for this product; not for ae_gemm_serial */
     ptrdiff_t ld;
     const void *at;
-    const ae_cpu_weight *weight; /* of B only: panels; at, type and ld are then unused, and trans is set */
-    ptrdiff_t first;             /* row of the weight */
+    const ae_cpu_weight *weight; /* of B only: panels; at, type and ld are then unused */
+    ptrdiff_t first, col;        /* row and column of the weight that op(B) begins with */
 } ae_gemm_operand;
 
 typedef struct {

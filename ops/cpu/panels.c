@@ -3,6 +3,7 @@
 #include "core/simd.h"
 #include "ops/cpu/memory.h"
 #include "ops/cpu/team.h"
+#include "ops/cpu/turn.h"
 
 #include <assert.h>
 #include <math.h>
@@ -250,44 +251,80 @@ INLINE vf lanes_at(const char *data, int i, ptrdiff_t half, ae_weight_type type)
     return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(v, 28 - 4 * (i / 2) - 16 * (i % 2)), 28));
 }
 
+/* v[j]: input `col` + j of eight lanes, `col` a multiple of 8. */
+INLINE void load_block(vf *v, const ae_cpu_weight *w, ptrdiff_t panel, ptrdiff_t col, ptrdiff_t half,
+                       const ae_weight_type type) {
+    const char *data = panel_data(w, panel) + ae_panel_bytes(type, col);
+    _Pragma("GCC unroll 8") for (int j = 0; j < AE_PANEL_PAD; j++) v[j] = lanes_at(data, j, half, type);
+    if (type == AE_WEIGHT_BF16) return;
+    const vf scale = vf_load_bf16(panel_scales(w, panel) + col / w->group * LANES + half * 8);
+    _Pragma("GCC unroll 8") for (int j = 0; j < AE_PANEL_PAD; j++) v[j] = v[j] * scale;
+}
+
+/* A part of a panel: its first `rows` lanes, and inputs [first, first + cols). */
+typedef struct {
+    const ae_cpu_weight *w;
+    ptrdiff_t panel, rows, first, cols;
+} piece;
+
 /* Eight inputs at a time, so that lines are written whole. */
-INLINE void unpack_lanes(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t panel, ptrdiff_t rows,
-                         ptrdiff_t first, ptrdiff_t cols, const ae_weight_type type) {
-    const char *data = panel_data(w, panel) + ae_panel_bytes(type, first);
-    for (ptrdiff_t i = 0; i < cols; i += AE_PANEL_PAD, data += ae_panel_bytes(type, AE_PANEL_PAD)) {
-        const ptrdiff_t group = (first + i) / w->group * LANES;
-        for (ptrdiff_t half = 0; half < 2 && half * 8 < rows; half++) {
+INLINE void unpack_inputs(float *to, ptrdiff_t ld, const piece *p, const ae_weight_type type) {
+    for (ptrdiff_t i = 0; i < p->cols; i += AE_PANEL_PAD) {
+        for (ptrdiff_t half = 0; half < 2 && half * 8 < p->rows; half++) {
             vf v[AE_PANEL_PAD];
-            _Pragma("GCC unroll 8") for (int j = 0; j < AE_PANEL_PAD; j++) v[j] =
-                lanes_at(data, j, half, type);
-            if (type != AE_WEIGHT_BF16) {
-                const vf scale = vf_load_bf16(panel_scales(w, panel) + group + half * 8);
-                _Pragma("GCC unroll 8") for (int j = 0; j < AE_PANEL_PAD; j++) v[j] = v[j] * scale;
-            }
-            for (ptrdiff_t j = 0; j < ae_min(AE_PANEL_PAD, cols - i); j++)
-                vf_store_n(to + (i + j) * ld + half * 8, v[j], rows - half * 8);
+            load_block(v, p->w, p->panel, p->first + i, half, type);
+            for (ptrdiff_t j = 0; j < ae_min(AE_PANEL_PAD, p->cols - i); j++)
+                vf_store_n(to + (i + j) * ld + half * 8, v[j], p->rows - half * 8);
         }
     }
 }
 
-static void unpack_panel(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t panel, ptrdiff_t rows,
-                         ptrdiff_t first, ptrdiff_t cols) {
-    if (w->type == AE_WEIGHT_BF16)
-        unpack_lanes(to, ld, w, panel, rows, first, cols, AE_WEIGHT_BF16);
-    else if (w->type == AE_WEIGHT_INT8)
-        unpack_lanes(to, ld, w, panel, rows, first, cols, AE_WEIGHT_INT8);
-    else
-        unpack_lanes(to, ld, w, panel, rows, first, cols, AE_WEIGHT_INT4);
+/* Lane j of a block becomes row j of `to`. */
+static void store_rows(float *to, ptrdiff_t ld, vf *v, ptrdiff_t rows, ptrdiff_t cols) {
+    float block[AE_PANEL_PAD * VF];
+    if (rows >= VF && cols >= AE_PANEL_PAD) {
+        ae_turn_block(to, ld, v);
+        return;
+    }
+    ae_turn_block(block, AE_PANEL_PAD, v);
+    for (ptrdiff_t j = 0; j < ae_min(VF, rows); j++)
+        memcpy(to + j * ld, block + j * AE_PANEL_PAD, (size_t)ae_min(AE_PANEL_PAD, cols) * sizeof *to);
 }
+
+INLINE void unpack_lanes(float *to, ptrdiff_t ld, const piece *p, const ae_weight_type type) {
+    for (ptrdiff_t half = 0; half < 2 && half * 8 < p->rows; half++) {
+        for (ptrdiff_t i = 0; i < p->cols; i += AE_PANEL_PAD) {
+            vf v[AE_PANEL_PAD];
+            load_block(v, p->w, p->panel, p->first + i, half, type);
+            store_rows(to + half * 8 * ld + i, ld, v, p->rows - half * 8, p->cols - i);
+        }
+    }
+}
+
+/* The panels of rows [first_row, first_row + rows) one by one, with the type as a constant. */
+#define EACH_PANEL(UNPACK, step)                                                                             \
+    const ptrdiff_t part_rows = ae_panel_part_rows(w), part = first_row / part_rows,                         \
+                    in_part = first_row % part_rows;                                                         \
+    assert(in_part % LANES == 0 && in_part + rows <= part_rows && first_col % AE_PANEL_PAD == 0);            \
+    for (ptrdiff_t j = 0; j < rows; j += LANES) {                                                            \
+        const ptrdiff_t panel = part * ae_panels_of_part(w) + (in_part + j) / LANES;                         \
+        const piece p = {w, panel, ae_min(LANES, rows - j), first_col, cols};                                \
+        if (w->type == AE_WEIGHT_BF16)                                                                       \
+            UNPACK(to + j * (step), ld, &p, AE_WEIGHT_BF16);                                                 \
+        else if (w->type == AE_WEIGHT_INT8)                                                                  \
+            UNPACK(to + j * (step), ld, &p, AE_WEIGHT_INT8);                                                 \
+        else                                                                                                 \
+            UNPACK(to + j * (step), ld, &p, AE_WEIGHT_INT4);                                                 \
+    }
 
 void ae_cpu_panels_unpack(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
                           ptrdiff_t rows, ptrdiff_t first_col, ptrdiff_t cols) {
-    const ptrdiff_t part_rows = ae_panel_part_rows(w), part = first_row / part_rows,
-                    in_part = first_row % part_rows;
-    assert(in_part % LANES == 0 && in_part + rows <= part_rows);
-    for (ptrdiff_t j = 0; j < rows; j += LANES)
-        unpack_panel(to + j, ld, w, part * ae_panels_of_part(w) + (in_part + j) / LANES,
-                     ae_min(LANES, rows - j), first_col, cols);
+    EACH_PANEL(unpack_inputs, 1)
+}
+
+void ae_cpu_panels_unpack_rows(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
+                               ptrdiff_t rows, ptrdiff_t first_col, ptrdiff_t cols) {
+    EACH_PANEL(unpack_lanes, ld)
 }
 
 void ae_cpu_panels_pairs(uint16_t *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,

@@ -3,7 +3,7 @@
 #include "ops/cpu/weight.h"
 #include "ops/quantize.h"
 
-/* Compact weights for inference, laid out for decoding. Sixteen outputs (rows of w [rows, cols]) make a panel, one lane each, and a panel
+/* Compact weights, laid out for decoding. Sixteen outputs (rows of w [rows, cols]) make a panel, one lane each, and a panel
  * is one stream of bytes along the inputs, so that no sum crosses lanes and a panel is read from front to back:
  *   BF16  lines of 64 bytes: [16 lanes][2 inputs]
  *   INT8  lines of 32 bytes: [16 lanes][2 inputs], two's complement
@@ -48,6 +48,9 @@ void ae_cpu_compact_put(const ae_backend *be, ae_weight *w, ptrdiff_t first, ptr
  * group or 8, first_row of 16; of one part. */
 void ae_cpu_panels_unpack(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
                           ptrdiff_t rows, ptrdiff_t first_col, ptrdiff_t cols);
+/* The other way round, as the gradient of the input takes them: to[j * ld + i] = w[first_row + j][first_col + i]. */
+void ae_cpu_panels_unpack_rows(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
+                               ptrdiff_t rows, ptrdiff_t first_col, ptrdiff_t cols);
 /* Of bfloat16 as it is: to[p * ld + 2 j + i] = w[first_row + j][2 p + i] for all inputs padded to 8, and rows padded to 16; parts = 0. */
 void ae_cpu_panels_pairs(uint16_t *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
                          ptrdiff_t rows);

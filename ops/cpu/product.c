@@ -211,8 +211,10 @@ static void pack_b_blocked(float *to, const ae_gemm_operand *b, ptrdiff_t first,
 /* One panel of one depth: at most NR columns from `col` on, [first, first + k) of the inner dimension. */
 static void pack_b(float *to, const ae_gemm_operand *b, ptrdiff_t first, ptrdiff_t k, ptrdiff_t col,
                    ptrdiff_t n) {
-    if (b->weight)
-        ae_cpu_panels_unpack(to, NR, b->weight, b->first + col, n, first, k);
+    if (b->weight && b->trans)
+        ae_cpu_panels_unpack(to, NR, b->weight, b->first + col, n, b->col + first, k);
+    else if (b->weight)
+        ae_cpu_panels_unpack_rows(to, NR, b->weight, b->first + first, k, b->col + col, n);
     else if (b->blocked)
         pack_b_blocked(to, b, first, k, col);
     else if (b->trans)

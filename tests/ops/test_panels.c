@@ -180,6 +180,89 @@ ON_EVERY_BACKEND(panels, gates_are_those_of_the_rounded_weights) {
     }
 }
 
+/* dx = dy w of the values that the compact form stands for, and twice that where it adds to itself. */
+static void expect_input_gradient(rig *r, size_t form, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
+    const product k = make(r, form, M, I, O);
+    const rig_array dy = rig_act_normal(r, 1, M * O), dx = rig_act_output(r, M * I),
+                    turned = rig_zeros(r, I * O);
+    const double tolerance = rig_tolerance(r, 2e-6, 0.02);
+    for (ptrdiff_t j = 0; j < I * O; j++) turned.d[j] = k.w.d[j % O * I + j / O];
+    ref_linear(dx.d, NULL, dy.d, turned.d, NULL, M, O, I);
+    r->be.linear_backward_input(&r->be, dx.dev, dy.dev, k.packed, false, M, I, O);
+    rig_expect(r, "dx", rig_read(r, &dx), dx.d, dx.n, tolerance);
+    r->be.linear_backward_input(&r->be, dx.dev, dy.dev, k.packed, true, M, I, O);
+    for (ptrdiff_t j = 0; j < dx.n; j++) dx.d[j] *= 2;
+    rig_expect(r, "dx added", rig_read(r, &dx), dx.d, dx.n, tolerance);
+}
+
+ON_EVERY_TYPE(panels, gradient_of_the_input_is_that_of_the_rounded_weights) {
+    static const ptrdiff_t rows[] = {1, 3, 40, 600};
+    for (size_t f = 0; f < COUNT(forms); f++)
+        for (size_t i = 0; i < COUNT(sizes); i++)
+            for (size_t m = 0; m < COUNT(rows); m++)
+                expect_input_gradient(r, f, rows[m], sizes[i].I, sizes[i].O);
+}
+
+/* A weight that is unpacked some columns at a time. */
+ON_EVERY_TYPE(panels, gradient_of_the_input_through_a_large_weight) {
+    expect_input_gradient(r, 0, 17, 100, 66000);
+    expect_input_gradient(r, 3, 17, 1100, 4000);
+}
+
+static void backward_input(rig *r, void *context) {
+    product *k = context;
+    r->be.linear_backward_input(&r->be, k->x.dev, k->y.dev, k->packed, false, k->M, k->I, k->O);
+}
+
+ON_EVERY_BACKEND(panels, gradient_of_the_input_does_not_depend_on_threads) {
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        product k = make(r, f, 70, 300, 130);
+        k.y = rig_normal(r, 1, k.y.n);
+        rig_expect_same_on_threads(r, "linear_backward_input", backward_input, &k, &k.x, 1);
+    }
+}
+
+ON_EVERY_TYPE(panels, gradient_of_the_gates_input_is_that_of_the_rounded_weights) {
+    static const struct { ptrdiff_t M, N, S; } cases[] = {{1, 2, 16}, {5, 3, 20}, {33, 2, 40}, {300, 1, 400}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const ptrdiff_t M = cases[i].M, N = cases[i].N, S = cases[i].S, C = N * S;
+        rig_next(r, "M %td N %td S %td", M, N, S);
+        rig_array dy = rig_act_normal(r, 1, M * C), w = rig_normal(r, 0.1, N * S * S), none = rig_zeros(r, C),
+                  dx = rig_act_output(r, M * C), turned = rig_zeros(r, N * S * S);
+        const ae_weight_shape shape = {AE_WEIGHT_BF16, C, S, N, 0};
+        const ae_weight *packed = compact(r, &shape, w.x, NULL);
+        for (ptrdiff_t j = 0; j < w.n; j++)
+            turned.d[j / S / S * S * S + j % S * S + j / S % S] = (double)value_of(bf16_of(w.x[j]));
+        r->be.gates_backward_input(&r->be, dx.dev, dy.dev, packed, false, M, C, N);
+        ref_gates(dx.d, dy.d, turned.d, none.d, M, C, N);
+        rig_expect(r, "dx", rig_read(r, &dx), dx.d, dx.n, rig_tolerance(r, 2e-6, 0.02));
+    }
+}
+
+/* Loss and gradient of z through a frozen table. */
+ON_EVERY_BACKEND(panels, head_gradient_is_that_of_the_rounded_table) {
+    for (size_t f = 0; f < COUNT(forms); f++) {
+        enum { M = 20, D = 72, V = 90 };
+        product k = make(r, f, M, D, V);
+        const ae_head_dims n = {.M = M, .D = D, .V = V, .cap = 30};
+        rig_array dz = rig_output(r, M * D), want = rig_output(r, M * D), nll = rig_output(r, M),
+                  weights = rig_normal(r, 1, M), table = rig_values(r, k.rounded, V * D);
+        const rig_ints targets = rig_below(r, V, M);
+        void *scratch = rig_device(r, r->be.head_scratch_bytes(&r->be, n));
+        ae_weight *plain = rig_device(r, r->be.weight_bytes(&r->be, V, D, false));
+        r->be.weight_pack(&r->be, plain, table.dev, V, D, false);
+        r->be.head_loss(&r->be, nll.dev, want.dev, NULL, k.x.dev, plain, targets.dev, weights.dev, 1, n,
+                        scratch);
+        const float *loss = rig_read(r, &nll), *gradient = rig_read(r, &want);
+        r->be.head_loss(&r->be, nll.dev, dz.dev, NULL, k.x.dev, k.packed, targets.dev, weights.dev, 1, n,
+                        scratch);
+        for (ptrdiff_t j = 0; j < nll.n; j++) nll.d[j] = (double)loss[j];
+        for (ptrdiff_t j = 0; j < dz.n; j++) dz.d[j] = (double)gradient[j];
+        rig_expect(r, "nll", rig_read(r, &nll), nll.d, nll.n, 2e-6);
+        rig_expect(r, "dz", rig_read(r, &dz), dz.d, dz.n, 4e-6);
+    }
+}
+
 ON_EVERY_BACKEND(panels, embedding_rows_are_the_rounded_weights) {
     for (size_t f = 0; f < COUNT(forms); f++) {
         product k = make(r, f, 1, 100, 50);

@@ -36,7 +36,7 @@ static ae_status check_fit(ae_inspection *i, const ae_params *params, ae_tensors
         const ae_param *p = &params->items[k];
         AE_TRY(ae_inspect_note(i, ae_tensors_read_part(t, p->name, p->rank, p->shape, 0, 1, &first)));
     }
-    if (json_array_size(i->faults) == before) st = ae_inspect_note(i, ae_params_match(params, t, path));
+    if (json_array_size(i->faults) == before) st = ae_inspect_note(i, ae_params_match(params, t, path, NULL));
 out:
     return st;
 }

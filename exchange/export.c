@@ -24,7 +24,7 @@ ae_status ae_model_export(const char *folder, const ae_export_request *r) {
     if (piece == NULL) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", folder));
     AE_TRY(ae_params_init(&params, r->config));
     AE_TRY(ae_tensors_open(&from, r->tensors));
-    AE_TRY(ae_params_fit(&params, from, r->tensors));
+    AE_TRY(ae_params_fit(&params, from, r->tensors, NULL));
     AE_TRY(ae_param_writer_create(&to, &(ae_param_writer_options){.folder = folder,
                                                                   .params = &params,
                                                                   .bf16 = r->bf16,

@@ -108,7 +108,7 @@ static ae_status check_source(merger *m, size_t k) {
     ae_tensors *t = NULL;
     ae_status st = take(m, k, &t);
     if (st != AE_OK) return st;
-    st = ae_params_fit(&m->params, t, path_of(m, k));
+    st = ae_params_fit(&m->params, t, path_of(m, k), NULL);
     give_back(k, t);
     return st;
 }

@@ -159,7 +159,7 @@ ae_status ae_model_quantize(const char *path, const ae_quantize_request *r) {
     AE_TRY(ae_params_init(&w.params, r->config));
     AE_TRY(take_rooms(&w));
     if (r->tensors != NULL) AE_TRY(ae_tensors_open(&w.from, r->tensors));
-    if (w.from != NULL) AE_TRY(ae_params_match(&w.params, w.from, r->tensors));
+    if (w.from != NULL) AE_TRY(ae_params_match(&w.params, w.from, r->tensors, NULL));
     AE_TRY(create(&w, path));
     for (ptrdiff_t i = 0; i < w.params.n; i++) {
         const ae_param *p = &w.params.items[i];

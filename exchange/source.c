@@ -113,7 +113,7 @@ static ae_status check_integers(const ae_model_source *s, const ae_params *param
         const ae_param *p = &params->items[i];
         int bits = 0;
         int64_t group = 0;
-        if (want == 0 || !p->product || p->parts > 0) continue;
+        if (want == 0 || !p->product || p->parts > 0 || p->added) continue;
         const ae_status st = ae_tensors_integers(t, p->name, p->rank, p->shape, &bits, &group);
         if (st != AE_OK) return st;
         const bool same = bits == want && ae_ceil_div((ptrdiff_t)p->cols, (ptrdiff_t)group) ==
@@ -127,14 +127,16 @@ static ae_status check_integers(const ae_model_source *s, const ae_params *param
     return AE_OK;
 }
 
-ae_status ae_model_source_verify(const ae_model_source *s) {
+/* Against the table with these options. */
+static ae_status verify(const ae_model_source *s, const ae_params_options *o,
+                        const ae_params_match_options *match) {
     ae_params params = {0};
     ae_tensors *t = NULL;
     ae_status st;
     AE_TRY(check_weights_file(s));
-    AE_TRY(ae_params_init(&params, &s->config));
+    AE_TRY(ae_params_init_with(&params, &s->config, o));
     AE_TRY(ae_tensors_open(&t, s->tensors));
-    AE_TRY(ae_params_fit(&params, t, s->tensors));
+    AE_TRY(ae_params_fit(&params, t, s->tensors, match));
     AE_TRY(check_integers(s, &params, t));
 out:
     ae_tensors_close(t);
@@ -142,11 +144,19 @@ out:
     return st;
 }
 
+ae_status ae_model_source_verify(const ae_model_source *s) {
+    return verify(s, &(ae_params_options){0}, NULL);
+}
+
+/* What the options add to the shape may be in the folder or not. */
+static const ae_params_match_options base = {.lacks_added = true};
+
 ae_status ae_model_open_source(ae_model *m, const ae_backend *be, const ae_model_source *s,
                                const ae_model_options *options) {
     *m = (ae_model){0};
     ae_status st = ae_model_init(m, be, &s->config, options);
-    if (st == AE_OK) st = ae_model_load(m, s->tensors);
+    if (st == AE_OK) st = ae_model_set_added_initial(m, 0);
+    if (st == AE_OK) st = ae_model_load(m, s->tensors, &base);
     if (st != AE_OK) ae_model_free(m);
     return st;
 }
@@ -157,7 +167,7 @@ ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path,
     *m = (ae_model){0};
     ae_status st = ae_model_source_open(&s, path);
     if (st != AE_OK) return st;
-    st = ae_model_source_verify(&s);
+    st = verify(&s, &options->params, &base);
     if (st == AE_OK) st = ae_model_open_source(m, be, &s, options);
     ae_model_source_free(&s);
     return st;

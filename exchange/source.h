@@ -27,7 +27,8 @@ ae_status ae_model_source_open_checkpoint(ae_model_source *s, const char *path);
 ae_status ae_model_source_verify(const ae_model_source *s);
 void ae_model_source_free(ae_model_source *s);
 
-/* A model of what stands at `path`, verified: memory, values and packed forms. */
+/* A model of what stands at `path`, verified: memory, values and packed forms. Adapters and heads of the options that it lacks begin with
+ * the initial values of seed 0. */
 ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path, const ae_model_options *options);
 /* The same of a source that was verified. */
 ae_status ae_model_open_source(ae_model *m, const ae_backend *be, const ae_model_source *s,

@@ -46,7 +46,7 @@ static ae_status open_both(trimming *t, const char *folder) {
     AE_TRY(ae_params_init(&t->before, r->config));
     AE_TRY(ae_params_init(&t->after, &after));
     AE_TRY(ae_tensors_open(&t->from, r->tensors));
-    AE_TRY(ae_params_fit(&t->before, t->from, r->tensors));
+    AE_TRY(ae_params_fit(&t->before, t->from, r->tensors, NULL));
     AE_TRY(ae_param_writer_create(&t->to, &(ae_param_writer_options){.folder = folder,
                                                                      .params = &t->after,
                                                                      .like = t->from,

@@ -137,7 +137,7 @@ static bool trains(const ae_model_options *o, const ae_param *p) {
 
 /* Compact products have a form of their own and no values beside it. */
 static bool is_compact(const ae_model_options *o, const ae_param *p) {
-    return o->weights != AE_WEIGHT_F32 && p->product && !trains(o, p);
+    return o->weights != AE_WEIGHT_F32 && p->product && !p->added && !trains(o, p);
 }
 
 static size_t value_bytes(const ae_param *p, const ae_backend *be, const ae_model_options *o) {
@@ -226,7 +226,7 @@ ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config
                         const ae_model_options *options) {
     ae_status st;
     *m = (ae_model){.be = be, .config = *c, .options = *options};
-    AE_TRY(ae_params_init(&m->params, c));
+    AE_TRY(ae_params_init_with(&m->params, c, &options->params));
     AE_TRY(take_memory(m));
     AE_TRY(take_views(m));
     place_values(m);
@@ -259,6 +259,7 @@ void ae_model_values_changed(ae_model *m) {
 
 /* Where the values of a parameter come from: elements [first, first + n), and scales of whole rows where integers come with them. */
 typedef struct {
+    bool (*has)(void *context, const ae_param *p); /* others keep their values */
     ae_status (*values)(void *context, const ae_param *p, int64_t first, int64_t n, float *out);
     ae_status (*has_integers)(void *context, const ae_model *m, const ae_param *p, bool *has); /* or NULL */
     ae_status (*scales)(void *context, const ae_param *p, int64_t first_row, int64_t rows, uint16_t *out);
@@ -313,6 +314,7 @@ static ae_status fill_model(ae_model *m, const supply *from) {
         room != NULL && scales != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "parameters: out of memory");
     for (ptrdiff_t i = 0; st == AE_OK && i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
+        if (!from->has(from->context, p)) continue;
         st = is_compact(&m->options, p) ? fill_compact(m, p, from, room, scales)
                                         : fill_values(m, p, from, room);
     }
@@ -322,13 +324,35 @@ static ae_status fill_model(ae_model *m, const supply *from) {
     return st == AE_OK ? m->be->sync(m->be) : st;
 }
 
+static bool any(void *context, const ae_param *p) {
+    (void)context;
+    (void)p;
+    return true;
+}
+
+static bool is_added(void *context, const ae_param *p) {
+    (void)context;
+    return p->added;
+}
+
 static ae_status initial_values(void *context, const ae_param *p, int64_t first, int64_t n, float *out) {
     ae_param_initial_part(p, *(const uint64_t *)context, first, n, out);
     return AE_OK;
 }
 
 ae_status ae_model_set_initial(ae_model *m, uint64_t seed) {
-    return fill_model(m, &(supply){initial_values, NULL, NULL, &seed});
+    return fill_model(m, &(supply){any, initial_values, NULL, NULL, &seed});
+}
+
+ae_status ae_model_set_added_initial(ae_model *m, uint64_t seed) {
+    ptrdiff_t i = 0;
+    while (i < m->params.n && !m->params.items[i].added) i++;
+    if (i == m->params.n) return AE_OK;
+    return fill_model(m, &(supply){is_added, initial_values, NULL, NULL, &seed});
+}
+
+static bool is_there(void *context, const ae_param *p) {
+    return ae_tensors_find(context, p->name) >= 0;
 }
 
 static ae_status read_values(void *context, const ae_param *p, int64_t first, int64_t n, float *out) {
@@ -354,53 +378,78 @@ static ae_status same_integers(void *context, const ae_model *m, const ae_param 
     return AE_OK;
 }
 
-ae_status ae_model_load(ae_model *m, const char *path) {
+ae_status ae_model_load(ae_model *m, const char *path, const ae_params_match_options *o) {
     ae_tensors *t = NULL;
     ae_status st = ae_tensors_open(&t, path);
-    if (st == AE_OK) st = ae_params_match(&m->params, t, path);
-    if (st == AE_OK) st = fill_model(m, &(supply){read_values, same_integers, read_scales, t});
+    if (st == AE_OK) st = ae_params_match(&m->params, t, path, o);
+    if (st == AE_OK) st = fill_model(m, &(supply){is_there, read_values, same_integers, read_scales, t});
     ae_tensors_close(t);
     return st;
 }
 
 /* ---- saving ---- */
 
+/* The parameters that are written, and what a file wants to know of them. */
 typedef struct {
     const ae_model *model;
-    float *values; /* of the biggest parameter */
-} fetching;
+    ptrdiff_t n;
+    const ae_param **params;
+    const char **names;
+    int *ranks;
+    int64_t (*shapes)[3];
+    float *values; /* of the biggest */
+} saving;
 
 static ae_status fetch_param(void *context, ptrdiff_t i, const float **values) {
-    const fetching *f = context;
-    const ae_param *p = &f->model->params.items[i];
-    f->model->be->download(f->model->be, f->values, p->value, (size_t)p->n * sizeof(float));
-    *values = f->values;
+    const saving *s = context;
+    s->model->be->download(s->model->be, s->values, s->params[i]->value, (size_t)s->params[i]->n * sizeof(float));
+    *values = s->values;
+    return AE_OK;
+}
+
+static void saving_free(saving *s) {
+    free(s->values);
+    free(s->shapes);
+    free(s->ranks);
+    free(s->names);
+    free(s->params);
+}
+
+static ae_status saving_init(saving *s, const ae_model *m, const char *path) {
+    const size_t n = (size_t)m->params.n;
+    int64_t most = 1;
+    for (size_t i = 0; i < n; i++) most = m->params.items[i].n > most ? m->params.items[i].n : most;
+    *s = (saving){.model = m,
+                  .params = calloc(n, sizeof *s->params),
+                  .names = calloc(n, sizeof *s->names),
+                  .ranks = calloc(n, sizeof *s->ranks),
+                  .shapes = calloc(n, sizeof *s->shapes),
+                  .values = malloc((size_t)most * sizeof *s->values)};
+    if (s->params == NULL || s->names == NULL || s->ranks == NULL || s->shapes == NULL || s->values == NULL)
+        return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    return AE_OK;
+}
+
+static ae_status add_trainable(saving *s, const ae_param *p, const char *path) {
+    if (!p->trainable) return AE_OK;
+    if (p->value == NULL)
+        return AE_FAIL(AE_ERR_DEFECT, "%s: %s: expected float32 values, found the compact form", path,
+                       p->name);
+    s->params[s->n] = p;
+    s->names[s->n] = p->name;
+    s->ranks[s->n] = p->rank;
+    memcpy(s->shapes[s->n], p->shape, sizeof p->shape);
+    s->n++;
     return AE_OK;
 }
 
 ae_status ae_model_save(const ae_model *m, const char *path) {
-    const size_t n = (size_t)m->params.n;
-    int64_t most = 1;
-    const char **names = calloc(n, sizeof *names);
-    int *ranks = calloc(n, sizeof *ranks);
-    int64_t(*shapes)[3] = calloc(n, sizeof *shapes);
-    for (size_t i = 0; i < n; i++) most = m->params.items[i].n > most ? m->params.items[i].n : most;
-    fetching f = {m, malloc((size_t)most * sizeof(float))};
-    ae_status st = AE_OK;
-    if (names == NULL || ranks == NULL || shapes == NULL || f.values == NULL) {
-        AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path));
-    }
-    for (size_t i = 0; i < n; i++) {
-        names[i] = m->params.items[i].name;
-        ranks[i] = m->params.items[i].rank;
-        memcpy(shapes[i], m->params.items[i].shape, sizeof shapes[i]);
-    }
-    AE_TRY(
-        ae_tensors_write_h5(path, m->params.n, names, ranks, (const int64_t(*)[3])shapes, fetch_param, &f));
+    saving s;
+    ae_status st;
+    AE_TRY(saving_init(&s, m, path));
+    for (ptrdiff_t i = 0; i < m->params.n; i++) AE_TRY(add_trainable(&s, &m->params.items[i], path));
+    AE_TRY(ae_tensors_write_h5(path, s.n, s.names, s.ranks, (const int64_t(*)[3])s.shapes, fetch_param, &s));
 out:
-    free(f.values);
-    free(shapes);
-    free(ranks);
-    free(names);
+    saving_free(&s);
     return st;
 }

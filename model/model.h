@@ -8,13 +8,13 @@
 
 /* How a model keeps its parameters. Zeroed: in float32, for inference. Models on one backend may differ. */
 typedef struct {
-    bool training; /* gradients exist */
-    ae_weight_type
-        weights;     /* of products that do not train: not F32: they are kept in this compact form alone */
+    bool training;            /* gradients of what trains exist */
+    ae_params_options params; /* what the table has beyond the shape, and what of it trains */
+    /* Products that do not train, among them all of a model for inference, are kept in this form alone unless it is F32. */
+    ae_weight_type weights;
     ptrdiff_t group; /* of compact integers: inputs that share a scale; 0: ae_weight_group */
-    bool
-        pack_at_use; /* where products take a packed copy of float32 weights: make it for every product, but keep the
-                             * embeddings' */
+    /* Where products take a packed copy of float32 weights: each product makes its own, that of the embeddings apart. */
+    bool pack_at_use;
 } ae_model_options;
 
 typedef struct {
@@ -34,9 +34,13 @@ void ae_model_free(ae_model *m);
 /* Bytes of the values of a model: what loading takes, and in inference what decoding a token reads. Packed copies are not counted. */
 size_t ae_model_value_bytes(const ae_params *p, const ae_backend *be, const ae_model_options *options);
 ae_status ae_model_set_initial(ae_model *m, uint64_t seed);
-/* Values from a file of tensors; every parameter must be there with its shape, lm_head.weight may repeat the embedding. */
-ae_status ae_model_load(ae_model *m, const char *path);
-/* The values as native HDF5: one data set a parameter. */
+/* The same of adapters and heads alone; nothing to do where there are none. */
+ae_status ae_model_set_added_initial(ae_model *m, uint64_t seed);
+/* Values from a file of tensors, which ae_params_match takes with these options (NULL: the whole table). What the file lacks keeps its
+ * values. */
+ae_status ae_model_load(ae_model *m, const char *path, const ae_params_match_options *o);
+/* The values of what trains as native HDF5, one data set a parameter: the whole model, or a part that is loaded beside its base.
+ * AE_ERR_DEFECT where one of them is in a compact form, as it may be in inference. */
 ae_status ae_model_save(const ae_model *m, const char *path);
 /* To be called after the values changed: makes the packed forms again. */
 void ae_model_values_changed(ae_model *m);

@@ -5,12 +5,15 @@
 #include "core/threads.h"
 
 #include <assert.h>
+#include <fnmatch.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = AE_ARENA_ALIGN / sizeof(float), PER_BLOCK_MAX = 24 };
+/* Of a block: its own parameters, and two for the adapter of each of its up to seven projections. */
+enum { ALIGN = AE_ARENA_ALIGN / sizeof(float), PER_BLOCK_MAX = 24 + 14, OUTSIDE_BLOCKS = 3 };
 
 /* ---- the table ---- */
 
@@ -20,15 +23,23 @@ typedef struct {
     ptrdiff_t block; /* -1 outside the blocks */
 } table;
 
-static ae_param *add(table *t, const char *name, int rank, int64_t a, int64_t b, int64_t c) {
+__attribute__((format(printf, 6, 7))) static ae_param *add_named(table *t, int rank, int64_t a, int64_t b,
+                                                                 int64_t c, const char *fmt, ...) {
     ae_param *p = &t->params->items[t->params->n++];
+    va_list args;
     *p = (ae_param){.rank = rank, .shape = {a, b, c}, .trainable = true};
-    const int n = t->block < 0 ? snprintf(p->name, sizeof p->name, "model.%s", name)
-                               : snprintf(p->name, sizeof p->name, "model.layers.%td.%s", t->block, name);
+    va_start(args, fmt);
+    const int n = vsnprintf(p->name, sizeof p->name, fmt, args);
+    va_end(args);
     assert(n > 0 && (size_t)n < sizeof p->name);
     (void)n;
     p->n = a * (rank > 1 ? b : 1) * (rank > 2 ? c : 1);
     return p;
+}
+
+static ae_param *add(table *t, const char *name, int rank, int64_t a, int64_t b, int64_t c) {
+    if (t->block < 0) return add_named(t, rank, a, b, c, "model.%s", name);
+    return add_named(t, rank, a, b, c, "model.layers.%td.%s", t->block, name);
 }
 
 static void add_vector(table *t, const char *name, int64_t n) {
@@ -39,21 +50,25 @@ static double init_std(double s, int64_t fan_in) {
     return sqrt(s / (double)fan_in);
 }
 
+/* p is a matrix of products. */
+static void be_matrix(ae_param *p, ae_init init, double spread) {
+    p->init = init;
+    p->spread = spread;
+    p->decays = p->product = true;
+    p->rows = p->shape[0];
+    p->cols = p->shape[1];
+}
+
 /* A matrix [out, in] of a linear layer, with s of the initial variance s / in. */
 static void add_matrix(table *t, const char *name, int64_t out, int64_t in, double s) {
-    ae_param *p = add(t, name, 2, out, in, 0);
-    p->init = AE_INIT_NORMAL;
-    p->std = init_std(s, in);
-    p->decays = p->product = true;
-    p->rows = out;
-    p->cols = in;
+    be_matrix(add(t, name, 2, out, in, 0), AE_INIT_NORMAL, init_std(s, in));
 }
 
 static void add_gate(table *t, const char *weight, const char *bias) {
     const int64_t N = t->config->N, S = t->config->C / N;
     ae_param *p = add(t, weight, 3, N, S, S);
     p->init = AE_INIT_NORMAL;
-    p->std = init_std(1, S);
+    p->spread = init_std(1, S);
     p->product = true;
     p->rows = N * S;
     p->cols = S;
@@ -65,7 +80,7 @@ static void add_conv(table *t) {
     const ae_model_config *c = t->config;
     ae_param *p = add(t, "temporal_block.conv_1d.weight", 3, c->C, 1, c->K);
     p->init = AE_INIT_NORMAL;
-    p->std = init_std(0.01, c->K);
+    p->spread = init_std(0.01, c->K);
     p->decays = true;
     add_vector(t, "temporal_block.conv_1d.bias", c->C);
 }
@@ -125,20 +140,107 @@ static int64_t total_elements(const ae_params *p) {
     return total;
 }
 
-ae_status ae_params_init(ae_params *p, const ae_model_config *c) {
-    const size_t most = (size_t)c->blocks * PER_BLOCK_MAX + 2;
+/* ---- what is added to the shape ---- */
+
+static bool matches(const ae_param *p, const char *const *patterns) {
+    if (patterns == NULL) return true;
+    for (size_t i = 0; patterns[i] != NULL; i++) {
+        if (fnmatch(patterns[i], p->name, 0) == 0) return true;
+    }
+    return false;
+}
+
+static bool is_projection(const ae_param *p) {
+    return p->product && p->parts == 0 && !p->often && !p->added;
+}
+
+/* Each pattern is there for something. */
+static ae_status check_patterns(const ae_params *p, const char *const *patterns,
+                                bool (*counts)(const ae_param *), const char *what) {
+    for (size_t k = 0; patterns != NULL && patterns[k] != NULL; k++) {
+        ptrdiff_t i = 0;
+        while (i < p->n && !(counts(&p->items[i]) && fnmatch(patterns[k], p->items[i].name, 0) == 0)) i++;
+        if (i == p->n)
+            return AE_FAIL(AE_ERR_USAGE, "%s: expected a pattern of names, found '%s', which matches none",
+                           what, patterns[k]);
+    }
+    return AE_OK;
+}
+
+/* Around 0 and within 1 / sqrt(in) for A, zeros for B: the model starts as it was without. */
+static void add_adapter(table *t, const ae_param *of, ptrdiff_t rank) {
+    static const char suffix[] = ".weight";
+    const int stem = (int)(strlen(of->name) - (sizeof suffix - 1));
+    ae_param *a = add_named(t, 2, rank, of->cols, 0, "%.*s.lora_A.weight", stem, of->name);
+    ae_param *b = add_named(t, 2, of->rows, rank, 0, "%.*s.lora_B.weight", stem, of->name);
+    be_matrix(a, AE_INIT_UNIFORM, 1 / sqrt((double)of->cols));
+    be_matrix(b, AE_INIT_ZERO, 0);
+    a->added = b->added = true;
+}
+
+static ae_status add_adapters(table *t, const ae_adapter_options *o) {
+    ae_params *p = t->params;
+    const ptrdiff_t n = p->n;
+    if (o->rank < 0)
+        return AE_FAIL(AE_ERR_USAGE, "adapters: expected a rank of 0 or more, found %td", o->rank);
+    if (o->rank == 0) return AE_OK;
+    p->adapter_rank = o->rank;
+    p->adapter_scale = o->alpha / (o->by_root ? sqrt((double)o->rank) : (double)o->rank);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ae_param *of = &p->items[i];
+        if (is_projection(of) && matches(of, o->on)) add_adapter(t, of, o->rank);
+    }
+    return check_patterns(p, o->on, is_projection, "adapters");
+}
+
+static void add_score_head(table *t) {
+    const int64_t D = t->config->D;
+    ae_param *p = add_named(t, 2, 1, D, 0, "score.weight");
+    p->init = AE_INIT_NORMAL;
+    p->spread = 1 / sqrt((double)D + 1);
+    p->decays = p->added = true;
+}
+
+static bool any(const ae_param *p) {
+    (void)p;
+    return true;
+}
+
+static ae_status freeze(ae_params *p, const char *const *train) {
+    for (ptrdiff_t i = 0; i < p->n; i++) p->items[i].trainable = matches(&p->items[i], train);
+    return check_patterns(p, train, any, "parameters that train");
+}
+
+/* ---- all of it ---- */
+
+static void add_shape(table *t) {
+    add_matrix(t, "embed_tokens.weight", t->config->V, t->config->D, 1);
+    t->params->items[0].decays = false;
+    t->params->items[0].often = true;
+    for (t->block = 0; t->block < t->config->blocks; t->block++) add_block(t);
+    t->block = -1;
+    add_vector(t, "final_norm.weight", t->config->D);
+}
+
+ae_status ae_params_init_with(ae_params *p, const ae_model_config *c, const ae_params_options *o) {
+    const size_t most = (size_t)c->blocks * PER_BLOCK_MAX + OUTSIDE_BLOCKS;
+    table t = {.params = p, .config = c, .block = -1};
+    ae_status st = AE_OK;
     *p = (ae_params){.items = calloc(most, sizeof *p->items)};
     if (p->items == NULL) return AE_FAIL(AE_ERR_RESOURCE, "the table of parameters: out of memory");
-    table t = {.params = p, .config = c, .block = -1};
-    add_matrix(&t, "embed_tokens.weight", c->V, c->D, 1);
-    p->items[0].decays = false;
-    p->items[0].often = true;
-    for (t.block = 0; t.block < c->blocks; t.block++) add_block(&t);
-    t.block = -1;
-    add_vector(&t, "final_norm.weight", c->D);
+    add_shape(&t);
+    AE_TRY(add_adapters(&t, &o->adapters));
+    if (o->score_head) add_score_head(&t);
+    AE_TRY(freeze(p, o->train));
     assert((size_t)p->n <= most);
     p->total = total_elements(p);
-    return AE_OK;
+out:
+    if (st != AE_OK) ae_params_free(p);
+    return st;
+}
+
+ae_status ae_params_init(ae_params *p, const ae_model_config *c) {
+    return ae_params_init_with(p, c, &(ae_params_options){0});
 }
 
 void ae_params_free(ae_params *p) {
@@ -213,6 +315,14 @@ static void fill_normals(uint64_t seed, uint64_t stream, float std, int64_t firs
     }
 }
 
+static void fill_uniform(uint64_t seed, uint64_t stream, double bound, int64_t first, int64_t n, float *out) {
+    for (int64_t i = 0; i < n; i++) {
+        ae_rng r = ae_rng_make(seed, stream);
+        r.counter = (uint64_t)(first + i);
+        out[i] = (float)(bound * (2 * ae_rng_uniform(&r) - 1));
+    }
+}
+
 static void fill_recurrent(uint64_t seed, uint64_t stream, int64_t first, int64_t n, float *out) {
     for (int64_t i = 0; i < n; i++) {
         ae_rng r = ae_rng_make(seed, stream);
@@ -226,10 +336,13 @@ void ae_param_initial_part(const ae_param *p, uint64_t seed, int64_t first, int6
     const uint64_t stream = ae_rng_hash(seed, p->name);
     switch (p->init) {
     case AE_INIT_NORMAL:
-        fill_normals(seed, stream, (float)p->std, first, n, out);
+        fill_normals(seed, stream, (float)p->spread, first, n, out);
         break;
     case AE_INIT_RECURRENT:
         fill_recurrent(seed, stream, first, n, out);
+        break;
+    case AE_INIT_UNIFORM:
+        fill_uniform(seed, stream, p->spread, first, n, out);
         break;
     case AE_INIT_ZERO:
         memset(out, 0, (size_t)n * sizeof *out);

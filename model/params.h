@@ -5,7 +5,7 @@
 
 /* The table of parameters: from it come sizes, checkpoint keys, Hugging Face names, optimiser groups, initial values and tests. */
 
-typedef enum { AE_INIT_ZERO, AE_INIT_NORMAL, AE_INIT_RECURRENT } ae_init;
+typedef enum { AE_INIT_ZERO, AE_INIT_NORMAL, AE_INIT_RECURRENT, AE_INIT_UNIFORM } ae_init;
 
 typedef struct {
     char name[96]; /* the Hugging Face name, which is the checkpoint key too */
@@ -13,11 +13,12 @@ typedef struct {
     int64_t shape[3];
     int64_t n; /* elements */
     ae_init init;
-    double std;         /* for AE_INIT_NORMAL */
-    bool decays;        /* weight decay applies (docs/model.md, "Optimiser") */
-    bool trainable;     /* has gradient and optimiser memory */
-    bool product;       /* a right-hand side of products: has a packed form */
-    bool often;         /* used many times in a pass: the table, once for every chunk of tokens */
+    double spread;  /* for AE_INIT_NORMAL its deviation, for AE_INIT_UNIFORM the bound on either side of 0 */
+    bool decays;    /* weight decay applies (docs/model.md, "Optimiser") */
+    bool trainable; /* has gradient and optimiser memory; else frozen */
+    bool added;     /* an adapter or a head, which the shape alone does not have; never compact */
+    bool product;   /* a right-hand side of products: has a packed form */
+    bool often;     /* used many times in a pass: the table, once for every chunk of tokens */
     int64_t rows, cols; /* of the product's matrix */
     int64_t parts;      /* gates: so many square blocks; else 0 */
 
@@ -29,10 +30,39 @@ typedef struct {
 typedef struct {
     ae_param *items;
     ptrdiff_t n;
-    int64_t total; /* elements of all parameters */
+    int64_t total;          /* elements of all parameters */
+    ptrdiff_t adapter_rank; /* 0: no adapters */
+    double adapter_scale;
 } ae_params;
 
+/* Low-rank adapters beside projections (Hu et al., arXiv 2106.09685): y = x W^T + bias + scale (x A^T) B^T, A [rank, in], B [out, rank].
+ * They are named after the weight, with lora_A.weight and lora_B.weight in the place of weight. */
+typedef struct {
+    ptrdiff_t rank;        /* 0: none */
+    double alpha;          /* scale is alpha / rank */
+    bool by_root;          /* alpha / sqrt(rank) instead (rsLoRA, arXiv 2312.03732) */
+    const char *const *on; /* patterns of the weights that get one, up to a NULL; NULL: every projection */
+} ae_adapter_options;
+
+/* What a table has beyond the parameters of the shape, and which of them all train. Zeroed: nothing more, and all. Patterns are those of
+ * fnmatch, "*.q_proj.weight", and have to match something; only ae_params_init_with reads them. */
+typedef struct {
+    ae_adapter_options adapters;
+    bool score_head;          /* score.weight [1, D], of rewards and values */
+    const char *const *train; /* patterns, up to a NULL, of the parameters that train; NULL: all */
+} ae_params_options;
+
+/* What of the table a file may lack, and what it may hold beside. Zeroed: it holds the table, and nothing else. */
+typedef struct {
+    bool lacks_added;  /* adapters and heads: the weights are those of the shape alone */
+    bool lacks_frozen; /* parameters that do not train: the file holds what was trained, beside a base */
+    const char *const
+        *extras; /* patterns of fnmatch, up to a NULL, of tensors that are passed over; NULL: none */
+} ae_params_match_options;
+
 ae_status ae_params_init(ae_params *p, const ae_model_config *c);
+/* AE_ERR_USAGE for a pattern that matches nothing, and a rank below 0. */
+ae_status ae_params_init_with(ae_params *p, const ae_model_config *c, const ae_params_options *o);
 void ae_params_free(ae_params *p);
 ae_param *ae_params_find(const ae_params *p, const char *name); /* NULL when there is none */
 /* Elements of memory with every parameter aligned to 64 bytes. */

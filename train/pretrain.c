@@ -186,7 +186,7 @@ static ae_status make_model(ae_pretraining *p) {
     const ae_model_options options = {.training = true, .pack_at_use = p->plan.pack_at_use};
     AE_TRY(ae_model_init(&p->model, p->run->be, &p->inputs.shape, &options));
     AE_TRY(ae_pass_new(&p->pass, &p->model, n, true));
-    AE_TRY(p->inputs.source.tensors ? ae_model_load(&p->model, p->inputs.source.tensors)
+    AE_TRY(p->inputs.source.tensors ? ae_model_load(&p->model, p->inputs.source.tensors, NULL)
                                     : ae_model_set_initial(&p->model, p->run->seed));
 out:
     return st;

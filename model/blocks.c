@@ -1,6 +1,7 @@
 #include "model/views.h"
 
-ae_block_dims ae_model_block_dims(const ae_model_config *c, ptrdiff_t B, ptrdiff_t T, bool inference) {
+ae_block_dims ae_model_block_dims(const ae_model_config *c, ptrdiff_t adapter_rank, ptrdiff_t B, ptrdiff_t T,
+                                  bool inference) {
     return (ae_block_dims){.B = B,
                            .T = T,
                            .D = c->D,
@@ -13,7 +14,8 @@ ae_block_dims ae_model_block_dims(const ae_model_config *c, ptrdiff_t B, ptrdiff
                            .K = c->K,
                            .R = ae_model_rope_elements(c),
                            .norm_eps = (float)c->norm_eps,
-                           .inference = inference};
+                           .inference = inference,
+                           .adapter_rank = adapter_rank};
 }
 
 bool ae_model_attends(const ae_model_config *c) {

@@ -39,10 +39,11 @@ static ptrdiff_t together(const ae_decoder *d, ptrdiff_t n) {
 
 /* What serves a chunk of one sequence and a few tokens of several. */
 static ae_model_block_bytes most_bytes(const ae_decoder *d, const ae_backend *be, const ae_model_config *c) {
-    const ae_block_dims fill = ae_model_block_dims(c, 1, d->chunk, true);
+    const ptrdiff_t rank = d->model != NULL ? d->model->params.adapter_rank : 0;
+    const ae_block_dims fill = ae_model_block_dims(c, rank, 1, d->chunk, true);
     ae_model_block_bytes most = ae_model_most_block_bytes(be, c, &fill);
     for (ptrdiff_t n = 1; n <= AE_LINEAR_FEW && (n == 1 || n <= d->chunk); n++) {
-        const ae_block_dims few = ae_model_block_dims(c, together(d, n), n, true);
+        const ae_block_dims few = ae_model_block_dims(c, rank, together(d, n), n, true);
         const ae_model_block_bytes f = ae_model_most_block_bytes(be, c, &few);
         most.temporal_saved = more(most.temporal_saved, f.temporal_saved);
         most.mlp_saved = more(most.mlp_saved, f.mlp_saved);
@@ -146,7 +147,7 @@ static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_
     const ae_backend *be = m->be;
     const ae_model_config *c = &m->config;
     const ptrdiff_t M = B * T;
-    ae_block_dims n = ae_model_block_dims(c, B, T, true);
+    ae_block_dims n = ae_model_block_dims(c, m->params.adapter_rank, B, T, true);
     n.each = T <= AE_LINEAR_FEW;
     be->upload(be, d->tokens, tokens, (size_t)M * sizeof *tokens);
     be->upload(be, d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);

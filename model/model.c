@@ -36,13 +36,38 @@ static ae_f32 *grad(lookup l, const char *name) {
 #define T_ "temporal_block."
 #define M_ "mlp_block."
 
+/* The entry STEM.TAIL of the block; NULL where there is none. */
+static const ae_param *may_have(lookup l, const char *stem, const char *tail) {
+    char full[96];
+    snprintf(full, sizeof full, "model.layers.%td.%s.%s", l.block, stem, tail);
+    return ae_params_find(l.params, full);
+}
+
+static ae_projection projection(lookup l, const char *stem) {
+    const ae_param *w = may_have(l, stem, "weight"), *bias = may_have(l, stem, "bias"),
+                   *a = may_have(l, stem, "lora_A.weight"), *b = may_have(l, stem, "lora_B.weight");
+    assert(w != NULL && (a == NULL) == (b == NULL));
+    ae_projection p = {.w = w->packed, .bias = bias != NULL ? bias->value : NULL};
+    if (a != NULL)
+        p.adapter =
+            (ae_adapter){a->packed, b->packed, l.params->adapter_rank, (float)l.params->adapter_scale};
+    return p;
+}
+
+static ae_projection_grads projection_grads(lookup l, const char *stem) {
+    const ae_param *w = may_have(l, stem, "weight"), *bias = may_have(l, stem, "bias"),
+                   *a = may_have(l, stem, "lora_A.weight"), *b = may_have(l, stem, "lora_B.weight");
+    return (ae_projection_grads){.w = w->grad,
+                                 .bias = bias != NULL ? bias->grad : NULL,
+                                 .a = a != NULL ? a->grad : NULL,
+                                 .b = b != NULL ? b->grad : NULL};
+}
+
 static void view_recurrent(ae_block_view *v, lookup l) {
     v->recurrent.p = (ae_recurrent_params){
         .norm = value(l, "temporal_pre_norm.weight"),
-        .linear_x = weight(l, T_ "linear_x.weight"),
-        .linear_y = weight(l, T_ "linear_y.weight"),
-        .linear_x_bias = value(l, T_ "linear_x.bias"),
-        .linear_y_bias = value(l, T_ "linear_y.bias"),
+        .linear_x = projection(l, T_ "linear_x"),
+        .linear_y = projection(l, T_ "linear_y"),
         .conv = value(l, T_ "conv_1d.weight"),
         .conv_bias = value(l, T_ "conv_1d.bias"),
         .input_gate = weight(l, T_ "rg_lru.input_gate_weight"),
@@ -50,15 +75,12 @@ static void view_recurrent(ae_block_view *v, lookup l) {
         .input_gate_bias = value(l, T_ "rg_lru.input_gate_bias"),
         .recurrent_gate_bias = value(l, T_ "rg_lru.recurrent_gate_bias"),
         .recurrent_param = value(l, T_ "rg_lru.recurrent_param"),
-        .linear_out = weight(l, T_ "linear_out.weight"),
-        .linear_out_bias = value(l, T_ "linear_out.bias"),
+        .linear_out = projection(l, T_ "linear_out"),
     };
     v->recurrent.g = (ae_recurrent_grads){
         .norm = grad(l, "temporal_pre_norm.weight"),
-        .linear_x = grad(l, T_ "linear_x.weight"),
-        .linear_y = grad(l, T_ "linear_y.weight"),
-        .linear_x_bias = grad(l, T_ "linear_x.bias"),
-        .linear_y_bias = grad(l, T_ "linear_y.bias"),
+        .linear_x = projection_grads(l, T_ "linear_x"),
+        .linear_y = projection_grads(l, T_ "linear_y"),
         .conv = grad(l, T_ "conv_1d.weight"),
         .conv_bias = grad(l, T_ "conv_1d.bias"),
         .input_gate = grad(l, T_ "rg_lru.input_gate_weight"),
@@ -66,48 +88,39 @@ static void view_recurrent(ae_block_view *v, lookup l) {
         .input_gate_bias = grad(l, T_ "rg_lru.input_gate_bias"),
         .recurrent_gate_bias = grad(l, T_ "rg_lru.recurrent_gate_bias"),
         .recurrent_param = grad(l, T_ "rg_lru.recurrent_param"),
-        .linear_out = grad(l, T_ "linear_out.weight"),
-        .linear_out_bias = grad(l, T_ "linear_out.bias"),
+        .linear_out = projection_grads(l, T_ "linear_out"),
     };
 }
 
 static void view_attention(ae_block_view *v, lookup l) {
     v->attention.p = (ae_attention_params){
         .norm = value(l, "temporal_pre_norm.weight"),
-        .q = weight(l, T_ "q_proj.weight"),
-        .k = weight(l, T_ "k_proj.weight"),
-        .v = weight(l, T_ "v_proj.weight"),
-        .o = weight(l, T_ "o_proj.weight"),
-        .o_bias = value(l, T_ "o_proj.bias"),
+        .q = projection(l, T_ "q_proj"),
+        .k = projection(l, T_ "k_proj"),
+        .v = projection(l, T_ "v_proj"),
+        .o = projection(l, T_ "o_proj"),
     };
     v->attention.g = (ae_attention_grads){
         .norm = grad(l, "temporal_pre_norm.weight"),
-        .q = grad(l, T_ "q_proj.weight"),
-        .k = grad(l, T_ "k_proj.weight"),
-        .v = grad(l, T_ "v_proj.weight"),
-        .o = grad(l, T_ "o_proj.weight"),
-        .o_bias = grad(l, T_ "o_proj.bias"),
+        .q = projection_grads(l, T_ "q_proj"),
+        .k = projection_grads(l, T_ "k_proj"),
+        .v = projection_grads(l, T_ "v_proj"),
+        .o = projection_grads(l, T_ "o_proj"),
     };
 }
 
 static void view_mlp(ae_block_view *v, lookup l) {
     v->mlp.p = (ae_mlp_params){
         .norm = value(l, "channel_pre_norm.weight"),
-        .gate = weight(l, M_ "gate_proj.weight"),
-        .up = weight(l, M_ "up_proj.weight"),
-        .down = weight(l, M_ "down_proj.weight"),
-        .gate_bias = value(l, M_ "gate_proj.bias"),
-        .up_bias = value(l, M_ "up_proj.bias"),
-        .down_bias = value(l, M_ "down_proj.bias"),
+        .gate = projection(l, M_ "gate_proj"),
+        .up = projection(l, M_ "up_proj"),
+        .down = projection(l, M_ "down_proj"),
     };
     v->mlp.g = (ae_mlp_grads){
         .norm = grad(l, "channel_pre_norm.weight"),
-        .gate = grad(l, M_ "gate_proj.weight"),
-        .up = grad(l, M_ "up_proj.weight"),
-        .down = grad(l, M_ "down_proj.weight"),
-        .gate_bias = grad(l, M_ "gate_proj.bias"),
-        .up_bias = grad(l, M_ "up_proj.bias"),
-        .down_bias = grad(l, M_ "down_proj.bias"),
+        .gate = projection_grads(l, M_ "gate_proj"),
+        .up = projection_grads(l, M_ "up_proj"),
+        .down = projection_grads(l, M_ "down_proj"),
     };
 }
 
@@ -402,7 +415,8 @@ typedef struct {
 
 static ae_status fetch_param(void *context, ptrdiff_t i, const float **values) {
     const saving *s = context;
-    s->model->be->download(s->model->be, s->values, s->params[i]->value, (size_t)s->params[i]->n * sizeof(float));
+    s->model->be->download(s->model->be, s->values, s->params[i]->value,
+                           (size_t)s->params[i]->n * sizeof(float));
     *values = s->values;
     return AE_OK;
 }

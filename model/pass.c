@@ -60,7 +60,7 @@ static void advance(const ae_carried_rows *carried, const ae_micro_batch *b) {
 
 void ae_pass_forward(ae_pass *p, const ae_model *m, const ae_micro_batch *b) {
     const ae_model_config *c = &m->config;
-    const ae_block_dims n = ae_model_block_dims(c, b->B, b->T, !p->training);
+    const ae_block_dims n = ae_model_block_dims(c, m->params.adapter_rank, b->B, b->T, !p->training);
     const ptrdiff_t M = b->B * b->T;
     assert(!p->training || b->carried == NULL || b->carried->before != b->carried->after);
     p->model = m;
@@ -123,7 +123,7 @@ void ae_pass_backward(ae_pass *p) {
     assert(m != NULL && m->options.training);
     const ae_model_config *c = &m->config;
     const ae_param *table = m->views->table;
-    const ae_block_dims n = ae_model_block_dims(c, p->B, p->T, false);
+    const ae_block_dims n = ae_model_block_dims(c, m->params.adapter_rank, p->B, p->T, false);
     const ptrdiff_t M = n.B * n.T;
     p->model = NULL;
     if (!p->has_gradient) return;

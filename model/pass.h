@@ -23,6 +23,7 @@ typedef struct {
     ptrdiff_t recompute_blocks; /* the first n blocks keep only their input; backward recomputes the rest */
     ptrdiff_t recompute_mlps;   /* the first n blocks recompute gate and up of their MLP in backward */
     ptrdiff_t kl_width;         /* D of the models that ae_pass_kl compares with; 0: none */
+    ptrdiff_t adapter_rank;     /* of the model, which ae_pass_new knows by itself; 0: no adapters */
 } ae_pass_dims;
 
 /* The memory of one pass over micro-batches of a fixed shape; made once, used for every step. */

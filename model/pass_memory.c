@@ -99,7 +99,7 @@ static void take_scratch(ae_pass *p, ae_arena *a, const ae_backend *be, const ae
 }
 
 static void take_memory(ae_pass *p, ae_arena *a, const ae_backend *be, const ae_model_config *c) {
-    const ae_block_dims n = ae_model_block_dims(c, p->dims.B, p->dims.T, !p->training);
+    const ae_block_dims n = ae_model_block_dims(c, p->dims.adapter_rank, p->dims.B, p->dims.T, !p->training);
     take_batch(p, a, c, n.B * n.T);
     if (p->training)
         take_training_blocks(p, a, be, c, &n);
@@ -128,6 +128,7 @@ ae_status ae_pass_new(ae_pass **out, const ae_model *m, ae_pass_dims n, bool tra
     if (p == NULL) return AE_FAIL(AE_ERR_RESOURCE, "memory of a pass: out of memory");
     p->be = be;
     p->dims = clamped(n, &m->config, training);
+    p->dims.adapter_rank = m->params.adapter_rank;
     p->training = training;
     ae_arena a = {0};
     take_memory(p, &a, be, &m->config);

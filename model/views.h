@@ -27,8 +27,9 @@ typedef struct ae_model_views {
     ae_block_view *blocks;
 } ae_model_views;
 
-/* Sizes of a batch of B rows of T tokens for the block rows. */
-ae_block_dims ae_model_block_dims(const ae_model_config *c, ptrdiff_t B, ptrdiff_t T, bool inference);
+/* Sizes of a batch of B rows of T tokens for the block rows, of a model with adapters of that rank (0: without). */
+ae_block_dims ae_model_block_dims(const ae_model_config *c, ptrdiff_t adapter_rank, ptrdiff_t B, ptrdiff_t T,
+                                  bool inference);
 bool ae_model_attends(const ae_model_config *c);
 
 /* Bytes that serve every block of the model: of `saved` for the temporal branches and the MLP, and of scratch. */

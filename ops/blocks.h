@@ -31,6 +31,7 @@ typedef struct {
     bool inference;     /* no backward will follow */
     bool each;          /* B T <= AE_LINEAR_EACH rows, each with the bits that it has alone; inference only */
     unsigned recompute; /* AE_RECOMPUTE_*: backward recomputes it instead of keeping it; the same bits */
+    ptrdiff_t adapter_rank; /* the largest of the branch's adapters, for scratch; 0: none */
 } ae_block_dims;
 
 /* What a batch carries to every block. */
@@ -39,22 +40,40 @@ typedef struct {
     const ae_f32 *cosines, *sines; /* [B T, R/2]; NULL when no block attends */
 } ae_block_batch;
 
+/* What may stand beside a projection: a [rank, I], b [O, rank] (ops/adapter.h). */
 typedef struct {
-    const ae_f32 *norm;                   /* [D] */
-    const ae_weight *linear_x, *linear_y; /* [C, D] */
-    const ae_f32 *linear_x_bias, *linear_y_bias;
+    const ae_weight *a, *b;
+    ptrdiff_t rank; /* 0: there is none */
+    float scale;
+} ae_adapter;
+
+/* y = x w^T + bias, and what an adapter adds; w [O, I], bias [O] or NULL. */
+typedef struct {
+    const ae_weight *w;
+    const ae_f32 *bias;
+    ae_adapter adapter;
+} ae_projection;
+
+typedef struct {
+    ae_f32 *w, *bias, *a, *b;
+} ae_projection_grads;
+
+typedef struct {
+    const ae_f32 *norm;                           /* [D] */
+    ae_projection linear_x, linear_y;             /* [C, D] */
     const ae_f32 *conv, *conv_bias;               /* [C, K], [C] */
     const ae_weight *input_gate, *recurrent_gate; /* [N, C/N in, C/N out] */
     const ae_f32 *input_gate_bias, *recurrent_gate_bias;
     const ae_f32 *recurrent_param; /* p [C] */
-    const ae_weight *linear_out;   /* [D, C] */
-    const ae_f32 *linear_out_bias;
+    ae_projection linear_out;      /* [D, C] */
 } ae_recurrent_params;
 
 typedef struct {
-    ae_f32 *norm, *linear_x, *linear_y, *linear_x_bias, *linear_y_bias, *conv, *conv_bias;
-    ae_f32 *input_gate, *recurrent_gate, *input_gate_bias, *recurrent_gate_bias, *recurrent_param,
-        *linear_out, *linear_out_bias;
+    ae_f32 *norm;
+    ae_projection_grads linear_x, linear_y;
+    ae_f32 *conv, *conv_bias;
+    ae_f32 *input_gate, *recurrent_gate, *input_gate_bias, *recurrent_gate_bias, *recurrent_param;
+    ae_projection_grads linear_out;
 } ae_recurrent_grads;
 
 typedef struct {
@@ -76,12 +95,12 @@ typedef struct {
         (be, d, g, saved, x, p, state, batch, n, scratch), ae_work_none())
 
 typedef struct {
-    const ae_f32 *norm;             /* [D] */
-    const ae_weight *q, *k, *v, *o; /* [N H, D], [G H, D], [G H, D], [D, N H] */
-    const ae_f32 *o_bias;           /* [D] */
+    const ae_f32 *norm;       /* [D] */
+    ae_projection q, k, v, o; /* [N H, D], [G H, D], [G H, D], [D, N H]; o alone has a bias */
 } ae_attention_params;
 typedef struct {
-    ae_f32 *norm, *q, *k, *v, *o, *o_bias;
+    ae_f32 *norm;
+    ae_projection_grads q, k, v, o;
 } ae_attention_grads;
 typedef struct {
     ae_act *k, *v; /* rings [B, W, G, H] */
@@ -101,11 +120,11 @@ typedef struct {
 
 typedef struct {
     const ae_f32 *norm;
-    const ae_weight *gate, *up, *down; /* [E, D], [E, D], [D, E] */
-    const ae_f32 *gate_bias, *up_bias, *down_bias;
+    ae_projection gate, up, down; /* [E, D], [E, D], [D, E] */
 } ae_mlp_params;
 typedef struct {
-    ae_f32 *norm, *gate, *up, *down, *gate_bias, *up_bias, *down_bias;
+    ae_f32 *norm;
+    ae_projection_grads gate, up, down;
 } ae_mlp_grads;
 
 /* out = x + down(gelu(gate(z)) * up(z)). */

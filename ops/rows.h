@@ -1,6 +1,7 @@
 #ifndef AE_OPS_ROWS_H
 #define AE_OPS_ROWS_H
 #include "ops/adamw.h"
+#include "ops/adapter.h"
 #include "ops/attention.h"
 #include "ops/blocks.h"
 #include "ops/conv.h"
@@ -46,6 +47,10 @@
     AE_LINEAR_EACH_RESIDUAL(ROW)                                                                             \
     AE_LINEAR_BACKWARD_INPUT(ROW)                                                                            \
     AE_LINEAR_BACKWARD_WEIGHT(ROW)                                                                           \
+    AE_ADAPTER_FORWARD(ROW)                                                                                  \
+    AE_ADAPTER_RESIDUAL(ROW)                                                                                 \
+    AE_ADAPTER_BACKWARD_INPUT(ROW)                                                                           \
+    AE_ADAPTER_BACKWARD_WEIGHT(ROW)                                                                          \
     AE_GATES_FORWARD(ROW)                                                                                    \
     AE_GATES_EACH_FORWARD(ROW)                                                                               \
     AE_GATES_BACKWARD_INPUT(ROW)                                                                             \
@@ -91,6 +96,7 @@
     AE_COMPACT_BYTES(SIZE)
 
 #define AE_OP_SIZES(SIZE)                                                                                    \
+    AE_ADAPTER_SCRATCH_BYTES(SIZE)                                                                           \
     AE_ATTENTION_SCRATCH_BYTES(SIZE)                                                                         \
     AE_HEAD_SCRATCH_BYTES(SIZE)                                                                              \
     AE_HEAD_KL_SCRATCH_BYTES(SIZE)

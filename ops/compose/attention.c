@@ -1,4 +1,5 @@
 #include "ops/compose/compose.h"
+#include "ops/compose/projection.h"
 #include "ops/compose/room.h"
 
 typedef struct {
@@ -13,6 +14,7 @@ typedef struct {
     ae_act *d_o;          /* [M, N H] */
     ae_act *converted;    /* [M, D] */
     ae_room attention;    /* the op's own */
+    ae_room adapter;
 } attention_scratch;
 
 static ae_attention_dims op_dims(const ae_backend *be, const ae_block_dims *n) {
@@ -37,6 +39,7 @@ static attention_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
     attention_scratch s = {0};
     s.attention = ae_arena_room(a, be->attention_scratch_bytes(be, op_dims(be, n), n->inference));
     s.z = ae_take_act(a, be, M * n->D);
+    s.adapter = ae_take_adapter_room(a, be, n, M);
     if (n->inference) return s;
     /* one after the other: d as activations, z made again, the gradient of z */
     s.converted = ae_conversion_in(s.z, be);
@@ -69,14 +72,14 @@ void ae_attention_block_forward_composed(const ae_backend *be, ae_f32 *out, ae_r
     const attention_scratch w = scratch_in(&scratch_arena, be, n);
     const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
     be->rmsnorm_forward(be, w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
-    ae_project(be, n, s.q, w.z, p->q, NULL, M, n->D, Q);
-    ae_project(be, n, s.k, w.z, p->k, NULL, M, n->D, G);
-    ae_project(be, n, s.v, w.z, p->v, NULL, M, n->D, G);
+    ae_project(be, n, s.q, w.z, &p->q, M, n->D, Q, w.adapter);
+    ae_project(be, n, s.k, w.z, &p->k, M, n->D, G, w.adapter);
+    ae_project(be, n, s.v, w.z, &p->v, M, n->D, G, w.adapter);
     be->rope_apply(be, s.q, batch->cosines, batch->sines, false, M, n->N, n->H, n->R);
     be->rope_apply(be, s.k, batch->cosines, batch->sines, false, M, n->G, n->H, n->R);
     be->attention_forward(be, s.o, s.lse, state ? state->k : NULL, state ? state->v : NULL, s.q, s.k, s.v,
                           batch->positions, op_dims(be, n), w.attention);
-    ae_project_residual(be, n, out, x, s.o, p->o, p->o_bias, M, Q, n->D);
+    ae_project_residual(be, n, out, x, s.o, &p->o, M, Q, n->D, w.adapter);
 }
 
 void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const ae_attention_grads *g,
@@ -89,8 +92,8 @@ void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const
     const ptrdiff_t M = n->B * n->T, Q = n->N * n->H, G = n->G * n->H;
     const ae_act *d_out = ae_act_of(be, w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
 
-    be->linear_backward_input(be, w.d_o, d_out, p->o, false, M, Q, n->D);
-    be->linear_backward_weight(be, g->o, g->o_bias, d_out, s.o, M, Q, n->D);
+    ae_project_backward_input(be, w.d_o, d_out, &p->o, false, M, Q, n->D, w.adapter);
+    ae_project_backward_weight(be, &g->o, d_out, s.o, &p->o, M, Q, n->D, w.adapter);
     be->attention_backward(be, w.dq, w.dk, w.dv, w.d_o, s.q, s.k, s.v, state ? state->k : NULL,
                            state ? state->v : NULL, s.o, s.lse, batch->positions, op_dims(be, n),
                            w.attention);
@@ -98,11 +101,11 @@ void ae_attention_block_backward_composed(const ae_backend *be, ae_f32 *d, const
     be->rope_apply(be, w.dk, batch->cosines, batch->sines, true, M, n->G, n->H, n->R);
 
     be->rmsnorm_again(be, w.z, kept, s.rstd, p->norm, M, n->D);
-    be->linear_backward_weight(be, g->q, NULL, w.dq, w.z, M, n->D, Q);
-    be->linear_backward_weight(be, g->k, NULL, w.dk, w.z, M, n->D, G);
-    be->linear_backward_weight(be, g->v, NULL, w.dv, w.z, M, n->D, G);
-    be->linear_backward_input(be, w.dz, w.dq, p->q, false, M, n->D, Q);
-    be->linear_backward_input(be, w.dz, w.dk, p->k, true, M, n->D, G);
-    be->linear_backward_input(be, w.dz, w.dv, p->v, true, M, n->D, G);
+    ae_project_backward_weight(be, &g->q, w.dq, w.z, &p->q, M, n->D, Q, w.adapter);
+    ae_project_backward_weight(be, &g->k, w.dk, w.z, &p->k, M, n->D, G, w.adapter);
+    ae_project_backward_weight(be, &g->v, w.dv, w.z, &p->v, M, n->D, G, w.adapter);
+    ae_project_backward_input(be, w.dz, w.dq, &p->q, false, M, n->D, Q, w.adapter);
+    ae_project_backward_input(be, w.dz, w.dk, &p->k, true, M, n->D, G, w.adapter);
+    ae_project_backward_input(be, w.dz, w.dv, &p->v, true, M, n->D, G, w.adapter);
     be->rmsnorm_backward(be, d, g->norm, w.dz, kept, p->norm, s.rstd, M, n->D);
 }

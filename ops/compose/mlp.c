@@ -1,4 +1,5 @@
 #include "ops/compose/compose.h"
+#include "ops/compose/projection.h"
 #include "ops/compose/room.h"
 
 /* Both passes go by so many rows, so that what lies between two products is small and near. */
@@ -17,6 +18,7 @@ typedef struct {
     ae_act *y;         /* [., E]: forward gelu(gate) up, backward its gradient */
     ae_act *gate, *up; /* [., E], where recomputed */
     ae_act *converted; /* [., D] */
+    ae_room adapter;
 } mlp_scratch;
 
 /* Rows [first, first + rows) of what is saved, or the scratch in its place. */
@@ -52,6 +54,7 @@ static mlp_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_block_
     mlp_scratch s = {0};
     s.z = ae_take_act(a, be, M * n->D);
     s.y = ae_take_act(a, be, M * n->E);
+    s.adapter = ae_take_adapter_room(a, be, n, M);
     if (recomputes(n)) {
         s.gate = ae_take_act(a, be, M * n->E);
         s.up = ae_take_act(a, be, M * n->E);
@@ -86,9 +89,10 @@ static mlp_part part_of(const ae_backend *be, const mlp_saved *s, const mlp_scra
                       .up = own ? w->up : ae_act_at(be, s->up, first * n->E)};
 }
 
-static void project(const ae_backend *be, const mlp_part *s, const ae_mlp_params *p, const ae_block_dims *n) {
-    ae_project(be, n, s->gate, s->z, p->gate, p->gate_bias, s->rows, n->D, n->E);
-    ae_project(be, n, s->up, s->z, p->up, p->up_bias, s->rows, n->D, n->E);
+static void project(const ae_backend *be, const mlp_part *s, const ae_mlp_params *p, const ae_block_dims *n,
+                    ae_room room) {
+    ae_project(be, n, s->gate, s->z, &p->gate, s->rows, n->D, n->E, room);
+    ae_project(be, n, s->up, s->z, &p->up, s->rows, n->D, n->E, room);
 }
 
 void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, ae_room saved, const ae_f32 *x,
@@ -100,10 +104,10 @@ void ae_mlp_forward_composed(const ae_backend *be, ae_f32 *out, ae_room saved, c
         const mlp_part s = part_of(be, &all, &w, n, first);
         const ae_f32 *rows = ae_f32_from(x, first * n->D);
         be->rmsnorm_forward(be, s.z, s.kept, s.rstd, rows, p->norm, n->norm_eps, s.rows, n->D);
-        project(be, &s, p, n);
+        project(be, &s, p, n, w.adapter);
         be->geglu_forward(be, w.y, s.gate, s.up, s.rows * n->E);
-        ae_project_residual(be, n, ae_f32_at(out, first * n->D), rows, w.y, p->down, p->down_bias, s.rows,
-                            n->E, n->D);
+        ae_project_residual(be, n, ae_f32_at(out, first * n->D), rows, w.y, &p->down, s.rows, n->E, n->D,
+                            w.adapter);
     }
 }
 
@@ -113,15 +117,15 @@ static void backward_part(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g
     const ptrdiff_t M = s->rows;
     const ae_act *d_out = ae_act_of(be, w->converted, d, M * n->D);
     be->rmsnorm_again(be, w->z, kept, s->rstd, p->norm, M, n->D);
-    if (recomputes(n)) project(be, s, p, n);
-    be->linear_backward_input(be, w->y, d_out, p->down, false, M, n->E, n->D);
+    if (recomputes(n)) project(be, s, p, n, w->adapter);
+    ae_project_backward_input(be, w->y, d_out, &p->down, false, M, n->E, n->D, w->adapter);
     /* In place: gate becomes its gradient, y (the gradient of the product) becomes up's, up becomes the product itself. */
     be->geglu_backward(be, s->gate, w->y, s->up, w->y, s->gate, s->up, M * n->E);
-    be->linear_backward_weight(be, g->down, g->down_bias, d_out, s->up, M, n->E, n->D);
-    be->linear_backward_weight(be, g->gate, g->gate_bias, s->gate, w->z, M, n->D, n->E);
-    be->linear_backward_weight(be, g->up, g->up_bias, w->y, w->z, M, n->D, n->E);
-    be->linear_backward_input(be, w->dz, s->gate, p->gate, false, M, n->D, n->E);
-    be->linear_backward_input(be, w->dz, w->y, p->up, true, M, n->D, n->E);
+    ae_project_backward_weight(be, &g->down, d_out, s->up, &p->down, M, n->E, n->D, w->adapter);
+    ae_project_backward_weight(be, &g->gate, s->gate, w->z, &p->gate, M, n->D, n->E, w->adapter);
+    ae_project_backward_weight(be, &g->up, w->y, w->z, &p->up, M, n->D, n->E, w->adapter);
+    ae_project_backward_input(be, w->dz, s->gate, &p->gate, false, M, n->D, n->E, w->adapter);
+    ae_project_backward_input(be, w->dz, w->y, &p->up, true, M, n->D, n->E, w->adapter);
     be->rmsnorm_backward(be, d, g->norm, w->dz, kept, p->norm, s->rstd, M, n->D);
 }
 

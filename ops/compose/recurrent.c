@@ -1,4 +1,5 @@
 #include "ops/compose/compose.h"
+#include "ops/compose/projection.h"
 #include "ops/compose/room.h"
 
 typedef struct {
@@ -15,6 +16,7 @@ typedef struct {
     ae_act *u, *gate_i, *gate_r; /* [M, C] */
     ae_act *converted;           /* [M, D] */
     ae_f32 *conv_state;          /* [B, K-1, C], a copy for recomputing the convolution */
+    ae_room adapter;
 } recurrent_scratch;
 
 static bool recomputes(const ae_block_dims *n) {
@@ -43,6 +45,7 @@ static recurrent_scratch scratch_in(ae_arena *a, const ae_backend *be, const ae_
     recurrent_scratch w = {0};
     w.z = ae_take_act(a, be, M * n->D);
     w.product = ae_take_act(a, be, M * n->C);
+    w.adapter = ae_take_adapter_room(a, be, n, M);
     if (recomputes(n)) {
         s->u = ae_take_act(a, be, M * n->C);
         s->gate_i = ae_take_act(a, be, M * n->C);
@@ -96,13 +99,13 @@ void ae_recurrent_forward_composed(const ae_backend *be, ae_f32 *out, ae_room sa
     const recurrent_scratch w = scratch_in(&scratch_arena, be, n, &s);
     const ptrdiff_t M = n->B * n->T;
     be->rmsnorm_forward(be, w.z, s.kept, s.rstd, x, p->norm, n->norm_eps, M, n->D);
-    ae_project(be, n, s.y, w.z, p->linear_y, p->linear_y_bias, M, n->D, n->C);
-    ae_project(be, n, s.x, w.z, p->linear_x, p->linear_x_bias, M, n->D, n->C);
+    ae_project(be, n, s.y, w.z, &p->linear_y, M, n->D, n->C, w.adapter);
+    ae_project(be, n, s.x, w.z, &p->linear_x, M, n->D, n->C, w.adapter);
     make_gates(be, &s, p, state ? state->conv : NULL, batch, n);
     be->rglru_forward(be, s.h, state ? state->h : NULL, s.u, s.gate_i, s.gate_r, p->recurrent_param,
                       batch->positions, (ae_rglru_dims){n->B, n->T, n->C});
     be->geglu_forward(be, w.product, s.y, s.h, M * n->C);
-    ae_project_residual(be, n, out, x, w.product, p->linear_out, p->linear_out_bias, M, n->C, n->D);
+    ae_project_residual(be, n, out, x, w.product, &p->linear_out, M, n->C, n->D, w.adapter);
 }
 
 void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_recurrent_grads *g,
@@ -116,9 +119,10 @@ void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_re
     const ae_act *d_out = ae_act_of(be, w.converted, d, M * n->D), *kept = ae_kept_input(be, s.kept, x);
     if (recomputes(n)) recompute_gates(be, &s, &w, p, state, batch, n);
 
-    be->linear_backward_input(be, w.dh, d_out, p->linear_out, false, M, n->C, n->D);
+    ae_project_backward_input(be, w.dh, d_out, &p->linear_out, false, M, n->C, n->D, w.adapter);
     be->geglu_backward(be, s.y, w.dh, w.product, w.dh, s.y, s.h, M * n->C); /* y becomes its gradient */
-    be->linear_backward_weight(be, g->linear_out, g->linear_out_bias, d_out, w.product, M, n->C, n->D);
+    ae_project_backward_weight(be, &g->linear_out, d_out, w.product, &p->linear_out, M, n->C, n->D,
+                               w.adapter);
 
     be->rglru_backward(be, w.du, s.gate_i, s.gate_r, g->recurrent_param, w.dh, s.u, s.gate_i, s.gate_r, s.h,
                        state ? state->h : NULL, p->recurrent_param, batch->positions,
@@ -131,9 +135,9 @@ void ae_recurrent_backward_composed(const ae_backend *be, ae_f32 *d, const ae_re
                       batch->positions, (ae_conv_dims){n->B, n->T, n->C, n->K});
 
     be->rmsnorm_again(be, w.z, kept, s.rstd, p->norm, M, n->D);
-    be->linear_backward_weight(be, g->linear_x, g->linear_x_bias, w.dh, w.z, M, n->D, n->C);
-    be->linear_backward_weight(be, g->linear_y, g->linear_y_bias, s.y, w.z, M, n->D, n->C);
-    be->linear_backward_input(be, w.dz, w.dh, p->linear_x, false, M, n->D, n->C);
-    be->linear_backward_input(be, w.dz, s.y, p->linear_y, true, M, n->D, n->C);
+    ae_project_backward_weight(be, &g->linear_x, w.dh, w.z, &p->linear_x, M, n->D, n->C, w.adapter);
+    ae_project_backward_weight(be, &g->linear_y, s.y, w.z, &p->linear_y, M, n->D, n->C, w.adapter);
+    ae_project_backward_input(be, w.dz, w.dh, &p->linear_x, false, M, n->D, n->C, w.adapter);
+    ae_project_backward_input(be, w.dz, s.y, &p->linear_y, true, M, n->D, n->C, w.adapter);
     be->rmsnorm_backward(be, d, g->norm, w.dz, kept, p->norm, s.rstd, M, n->D);
 }

@@ -23,6 +23,13 @@ static inline const ae_act *ae_kept_input(const ae_backend *be, const ae_act *ke
     return kept ? kept : ae_act_of(be, NULL, x, 0);
 }
 
+/* What the adapters of a branch need for M rows; nothing where it has none. */
+static inline ae_room ae_take_adapter_room(ae_arena *a, const ae_backend *be, const ae_block_dims *n,
+                                           ptrdiff_t M) {
+    const ae_adapter_dims one = {.M = M, .R = n->adapter_rank};
+    return n->adapter_rank > 0 ? ae_arena_room(a, be->adapter_scratch_bytes(be, one)) : (ae_room){0};
+}
+
 /* Where float32 becomes activations; nowhere if they are the same type. */
 static inline ae_act *ae_conversion_in(ae_act *room, const ae_backend *be) {
     return be->act_bytes == sizeof(float) ? NULL : room;
@@ -31,16 +38,7 @@ static inline ae_act *ae_take_conversion(ae_arena *a, const ae_backend *be, ptrd
     return be->act_bytes == sizeof(float) ? NULL : ae_take_act(a, be, n);
 }
 
-/* Products of a batch, row by row where n->each asks for it. */
-static inline void ae_project(const ae_backend *be, const ae_block_dims *n, ae_act *y, const ae_act *x,
-                              const ae_weight *w, const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
-    (n->each ? be->linear_each_forward : be->linear_forward)(be, y, x, w, bias, M, I, O);
-}
-static inline void ae_project_residual(const ae_backend *be, const ae_block_dims *n, ae_f32 *out,
-                                       const ae_f32 *residual, const ae_act *x, const ae_weight *w,
-                                       const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
-    (n->each ? be->linear_each_residual : be->linear_residual)(be, out, residual, x, w, bias, M, I, O);
-}
+/* Gates of a batch, row by row where n->each asks for it. */
 static inline void ae_project_gates(const ae_backend *be, const ae_block_dims *n, ae_act *y, const ae_act *x,
                                     const ae_weight *w, const ae_f32 *bias) {
     (n->each ? be->gates_each_forward : be->gates_forward)(be, y, x, w, bias, n->B * n->T, n->C, n->N);

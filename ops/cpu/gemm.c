@@ -74,7 +74,7 @@ typedef enum { LIBRARY_F32, LIBRARY_BF16, OWN } engine;
 
 static engine engine_of(const ae_backend *be, const ae_gemm_args *g) {
     const bool bf16 = g->a.type == AE_ELEM_BF16;
-    if (g->b.weight || g->b.type != g->a.type || g->k <= 0) return OWN;
+    if (g->own || g->b.weight || g->b.type != g->a.type || g->k <= 0) return OWN;
     const bool narrow = g->n <= NARROW_N && g->k <= NARROW_K && !g->a.trans;
     if (!bf16) return g->c_type == AE_ELEM_F32 && !narrow ? LIBRARY_F32 : OWN;
     return ae_cpu_of(be)->products == AE_PRODUCTS_BF16 ? LIBRARY_BF16 : OWN;

@@ -31,6 +31,7 @@ typedef struct {
     ptrdiff_t ldc;
     void *c;
     const float *bias, *residual;
+    bool own; /* by the kernels of ops/cpu/product.h: the bits of a row do not depend on m */
 } ae_gemm_args;
 
 static inline ae_gemm_operand ae_operand(ae_elem_type type, const void *at, ptrdiff_t ld, bool trans) {

@@ -26,6 +26,21 @@ ae_work ae_work_linear_weight(ae_work_types t, ptrdiff_t M, ptrdiff_t I, ptrdiff
                      .written_bytes = F32 * i * o};
 }
 
+/* Its weights are float32, or bfloat16 as those of gates. */
+ae_work ae_work_adapter(ae_work_types t, ae_adapter_dims n, ae_adapter_kind kind) {
+    const double m = (double)n.M, i = (double)n.I, o = (double)n.O, r = (double)n.R;
+    ae_work w = {.flops = 2 * m * r * (i + o), .read_bytes = t.gate * r * (i + o)};
+    if (kind == AE_ADAPTER_WEIGHTS) {
+        w.flops *= 2;
+        w.read_bytes += t.act * m * (i + o) + F32 * r * (i + o);
+        w.written_bytes = F32 * r * (i + o);
+        return w;
+    }
+    w.written_bytes = (kind == AE_ADAPTER_STREAM ? F32 : t.act) * m * o;
+    w.read_bytes += t.act * m * i + w.written_bytes;
+    return w;
+}
+
 ae_work ae_work_gates(ae_work_types t, ptrdiff_t M, ptrdiff_t C, ptrdiff_t N, ae_gates_kind kind) {
     const double acts = t.act * (double)M * (double)C, elements = (double)C * (double)C / (double)N;
     ae_work w = {.flops = 2 * (double)M * elements, .read_bytes = acts, .written_bytes = acts};

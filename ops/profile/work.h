@@ -33,6 +33,9 @@ ae_work ae_work_moved(double read_bytes, double written_bytes);
 ae_work ae_work_linear(ae_work_types t, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O, bool residual);
 ae_work ae_work_linear_input(ae_work_types t, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O, bool add);
 ae_work ae_work_linear_weight(ae_work_types t, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O);
+/* An adapter added to activations or to the float32 stream, and the gradients of its weights. */
+typedef enum { AE_ADAPTER_ACTS, AE_ADAPTER_STREAM, AE_ADAPTER_WEIGHTS } ae_adapter_kind;
+ae_work ae_work_adapter(ae_work_types t, ae_adapter_dims n, ae_adapter_kind kind);
 typedef enum { AE_GATES_FORWARD, AE_GATES_INPUT, AE_GATES_INPUT_ADD, AE_GATES_WEIGHT } ae_gates_kind;
 /* C to C in N blocks. */
 ae_work ae_work_gates(ae_work_types t, ptrdiff_t M, ptrdiff_t C, ptrdiff_t N, ae_gates_kind kind);

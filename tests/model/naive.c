@@ -1,7 +1,7 @@
 #include "tests/model/naive.h"
 
 #include "core/rng.h"
-#include "model/tensors.h"
+#include "formats/tensors.h"
 #include "ops/quantize.h"
 #include "tests/ref/ref.h"
 

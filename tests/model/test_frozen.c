@@ -1,5 +1,5 @@
+#include "exchange/source.h"
 #include "model/params_match.h"
-#include "model/source.h"
 #include "tests/core/scratch.h"
 #include "tests/model/naive.h"
 

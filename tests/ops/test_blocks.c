@@ -12,17 +12,17 @@ static const char *const kind_names[] = {"recurrent", "attention", "mlp"};
 
 /* B T  D C E  N G H  W K R */
 static const ae_block_dims dims[] = {
-    {1, 1, 4, 4, 4, 1, 1, 4, 2, 4, 2, 1e-6f, false, false, 0},
-    {1, 4, 5, 6, 7, 2, 1, 3, 2, 4, 2, 1e-6f, false, false, 0},
-    {2, 7, 16, 10, 24, 2, 2, 8, 3, 4, 4, 1e-5f, false, false, 0},
-    {3, 9, 17, 34, 33, 2, 1, 24, 5, 4, 12, 1e-6f, false, false, 0},
-    {1, 70, 24, 40, 31, 4, 2, 10, 16, 4, 6, 1e-6f, false, false, 0},
-    {2, 130, 16, 48, 40, 3, 1, 8, -1, 2, 8, 1e-6f, false, false, 0},
-    {1, 300, 8, 16, 16, 2, 1, 4, 257, 4, 4, 1e-6f, false, false, 0},
+    {1, 1, 4, 4, 4, 1, 1, 4, 2, 4, 2, 1e-6f, false, false, 0, 0},
+    {1, 4, 5, 6, 7, 2, 1, 3, 2, 4, 2, 1e-6f, false, false, 0, 0},
+    {2, 7, 16, 10, 24, 2, 2, 8, 3, 4, 4, 1e-5f, false, false, 0, 0},
+    {3, 9, 17, 34, 33, 2, 1, 24, 5, 4, 12, 1e-6f, false, false, 0, 0},
+    {1, 70, 24, 40, 31, 4, 2, 10, 16, 4, 6, 1e-6f, false, false, 0, 0},
+    {2, 130, 16, 48, 40, 3, 1, 8, -1, 2, 8, 1e-6f, false, false, 0, 0},
+    {1, 300, 8, 16, 16, 2, 1, 4, 257, 4, 4, 1e-6f, false, false, 0, 0},
 };
 static const double theta = 10000;
 
-/* The parameters of a branch in the order of the structs of ops/blocks.h, which are pointers only. rows > 0: a matrix that is packed;
+/* The parameters of a branch in the order of the reference's structs. rows > 0: a matrix that is packed;
  * without a fan_in the values are small offsets. */
 typedef struct {
     const char *name;
@@ -36,7 +36,7 @@ typedef struct {
     int count;
     parameter list[PARAMETERS_MAX];
     rig_array p[PARAMETERS_MAX], g[PARAMETERS_MAX];
-    void *values[PARAMETERS_MAX], *grads[PARAMETERS_MAX]; /* as the structs hold them */
+    void *values[PARAMETERS_MAX], *grads[PARAMETERS_MAX]; /* on the device; NULL for a gradient to skip */
     rig_ints positions;
     rig_array x, out, d, d_out;
     ae_block_batch batch;
@@ -128,51 +128,96 @@ static branch make(rig *r, kind which, ae_block_dims n, rig_layout layout) {
     return k;
 }
 
+/* ---- the structs of ops/blocks.h, from the list ---- */
+
+static ae_recurrent_params recurrent_params(void *const *v) {
+    return (ae_recurrent_params){.norm = v[0],
+                                 .linear_x = {.w = v[1], .bias = v[3]},
+                                 .linear_y = {.w = v[2], .bias = v[4]},
+                                 .conv = v[5],
+                                 .conv_bias = v[6],
+                                 .input_gate = v[7],
+                                 .recurrent_gate = v[8],
+                                 .input_gate_bias = v[9],
+                                 .recurrent_gate_bias = v[10],
+                                 .recurrent_param = v[11],
+                                 .linear_out = {.w = v[12], .bias = v[13]}};
+}
+
+static ae_recurrent_grads recurrent_grads(void *const *v) {
+    return (ae_recurrent_grads){.norm = v[0],
+                                .linear_x = {.w = v[1], .bias = v[3]},
+                                .linear_y = {.w = v[2], .bias = v[4]},
+                                .conv = v[5],
+                                .conv_bias = v[6],
+                                .input_gate = v[7],
+                                .recurrent_gate = v[8],
+                                .input_gate_bias = v[9],
+                                .recurrent_gate_bias = v[10],
+                                .recurrent_param = v[11],
+                                .linear_out = {.w = v[12], .bias = v[13]}};
+}
+
+static ae_attention_params attention_params(void *const *v) {
+    return (ae_attention_params){
+        .norm = v[0], .q.w = v[1], .k.w = v[2], .v.w = v[3], .o = {.w = v[4], .bias = v[5]}};
+}
+
+static ae_attention_grads attention_grads(void *const *v) {
+    return (ae_attention_grads){
+        .norm = v[0], .q.w = v[1], .k.w = v[2], .v.w = v[3], .o = {.w = v[4], .bias = v[5]}};
+}
+
+static ae_mlp_params mlp_params(void *const *v) {
+    return (ae_mlp_params){.norm = v[0],
+                           .gate = {.w = v[1], .bias = v[4]},
+                           .up = {.w = v[2], .bias = v[5]},
+                           .down = {.w = v[3], .bias = v[6]}};
+}
+
+static ae_mlp_grads mlp_grads(void *const *v) {
+    return (ae_mlp_grads){.norm = v[0],
+                          .gate = {.w = v[1], .bias = v[4]},
+                          .up = {.w = v[2], .bias = v[5]},
+                          .down = {.w = v[3], .bias = v[6]}};
+}
+
+/* ---- the passes ---- */
+
 static void forward(rig *r, void *context) {
     branch *k = context;
-    ae_recurrent_params recurrent;
-    ae_attention_params attention;
-    ae_mlp_params mlp;
-    switch (k->kind) {
-    case RECURRENT:
-        memcpy(&recurrent, k->values, sizeof recurrent);
-        r->be.recurrent_forward(&r->be, k->out.dev, k->saved, k->x.dev, &recurrent,
-                                k->stateful ? &k->recurrent : NULL, &k->batch, &k->n, k->scratch);
-        break;
-    case ATTENTION:
-        memcpy(&attention, k->values, sizeof attention);
-        r->be.attention_block_forward(&r->be, k->out.dev, k->saved, k->x.dev, &attention,
-                                      k->stateful ? &k->attention : NULL, &k->batch, &k->n, k->scratch);
-        break;
-    default:
-        memcpy(&mlp, k->values, sizeof mlp);
-        r->be.mlp_forward(&r->be, k->out.dev, k->saved, k->x.dev, &mlp, &k->n, k->scratch);
+    const ae_backend *be = &r->be;
+    if (k->kind == RECURRENT) {
+        const ae_recurrent_params p = recurrent_params(k->values);
+        be->recurrent_forward(be, k->out.dev, k->saved, k->x.dev, &p, k->stateful ? &k->recurrent : NULL,
+                              &k->batch, &k->n, k->scratch);
+    } else if (k->kind == ATTENTION) {
+        const ae_attention_params p = attention_params(k->values);
+        be->attention_block_forward(be, k->out.dev, k->saved, k->x.dev, &p,
+                                    k->stateful ? &k->attention : NULL, &k->batch, &k->n, k->scratch);
+    } else {
+        const ae_mlp_params p = mlp_params(k->values);
+        be->mlp_forward(be, k->out.dev, k->saved, k->x.dev, &p, &k->n, k->scratch);
     }
 }
 
 static void backward_recurrent(rig *r, branch *k) {
-    ae_recurrent_params p;
-    ae_recurrent_grads g;
-    memcpy(&p, k->values, sizeof p);
-    memcpy(&g, k->grads, sizeof g);
+    const ae_recurrent_params p = recurrent_params(k->values);
+    const ae_recurrent_grads g = recurrent_grads(k->grads);
     r->be.recurrent_backward(&r->be, k->d.dev, &g, k->saved, k->x.dev, &p, k->stateful ? &k->recurrent : NULL,
                              &k->batch, &k->n, k->scratch);
 }
 
 static void backward_attention(rig *r, branch *k) {
-    ae_attention_params p;
-    ae_attention_grads g;
-    memcpy(&p, k->values, sizeof p);
-    memcpy(&g, k->grads, sizeof g);
+    const ae_attention_params p = attention_params(k->values);
+    const ae_attention_grads g = attention_grads(k->grads);
     r->be.attention_block_backward(&r->be, k->d.dev, &g, k->saved, k->x.dev, &p,
                                    k->stateful ? &k->attention : NULL, &k->batch, &k->n, k->scratch);
 }
 
 static void backward_mlp(rig *r, branch *k) {
-    ae_mlp_params p;
-    ae_mlp_grads g;
-    memcpy(&p, k->values, sizeof p);
-    memcpy(&g, k->grads, sizeof g);
+    const ae_mlp_params p = mlp_params(k->values);
+    const ae_mlp_grads g = mlp_grads(k->grads);
     r->be.mlp_backward(&r->be, k->d.dev, &g, k->saved, k->x.dev, &p, &k->n, k->scratch);
 }
 

@@ -248,7 +248,7 @@ ON_EVERY_BACKEND(panels, head_gradient_is_that_of_the_rounded_table) {
         rig_array dz = rig_output(r, M * D), want = rig_output(r, M * D), nll = rig_output(r, M),
                   weights = rig_normal(r, 1, M), table = rig_values(r, k.rounded, V * D);
         const rig_ints targets = rig_below(r, V, M);
-        void *scratch = rig_device(r, r->be.head_scratch_bytes(&r->be, n));
+        const ae_room scratch = rig_room(r, r->be.head_scratch_bytes(&r->be, n));
         ae_weight *plain = rig_device(r, r->be.weight_bytes(&r->be, V, D, false));
         r->be.weight_pack(&r->be, plain, table.dev, V, D, false);
         r->be.head_loss(&r->be, nll.dev, want.dev, NULL, k.x.dev, plain, targets.dev, weights.dev, 1, n,

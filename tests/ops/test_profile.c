@@ -47,15 +47,14 @@ static mlp_case mlp_of(rig *r) {
     c.d = rig_normal(r, 1, M * D);
     c.saved = rig_room(r, r->be.mlp_saved_bytes(&r->be, &c.n));
     c.scratch = rig_room(r, r->be.mlp_scratch_bytes(&r->be, &c.n));
-    c.p = (ae_mlp_params){c.norm.dev,
-                          packed(r, &c.weights[0], E, D),
-                          packed(r, &c.weights[1], E, D),
-                          packed(r, &c.weights[2], D, E),
-                          c.bias_e.dev,
-                          c.bias_e.dev,
-                          c.bias_d.dev};
-    c.g = (ae_mlp_grads){c.dnorm.dev,   c.grads[0].dev, c.grads[1].dev, c.grads[2].dev,
-                         c.dbias_e.dev, c.dbias_up.dev, c.dbias_d.dev};
+    c.p = (ae_mlp_params){.norm = c.norm.dev,
+                          .gate = {.w = packed(r, &c.weights[0], E, D), .bias = c.bias_e.dev},
+                          .up = {.w = packed(r, &c.weights[1], E, D), .bias = c.bias_e.dev},
+                          .down = {.w = packed(r, &c.weights[2], D, E), .bias = c.bias_d.dev}};
+    c.g = (ae_mlp_grads){.norm = c.dnorm.dev,
+                         .gate = {.w = c.grads[0].dev, .bias = c.dbias_e.dev},
+                         .up = {.w = c.grads[1].dev, .bias = c.dbias_up.dev},
+                         .down = {.w = c.grads[2].dev, .bias = c.dbias_d.dev}};
     return c;
 }
 

@@ -20,11 +20,13 @@ enum {
     W = 16,
     K = 4,
     R = 12,
-    V = 130
+    V = 130,
+    RANK = 3
 };
-enum { OUTPUTS_MAX = 48 };
+enum { OUTPUTS_MAX = 80 };
 
-static const ae_block_dims dims = {B, T, D, C, E, N, G, H, W, K, R, 1e-6f, false, false, AE_RECOMPUTE_MLP};
+static const ae_block_dims dims = {B,   T, D, C, E, N, G, H, W, K, R, 1e-6f, false, false, AE_RECOMPUTE_MLP,
+                                   RANK};
 static const ae_head_dims head = {M, D, V, 30};
 
 /* A model of one block of each kind on a backend. */
@@ -66,27 +68,63 @@ static ae_weight *matrix(kit *k, ptrdiff_t rows, ptrdiff_t cols) {
     return rig_pack(&k->r, a.dev, rows, cols);
 }
 
+static ae_projection projection(kit *k, ptrdiff_t rows, ptrdiff_t cols) {
+    return (ae_projection){.w = matrix(k, rows, cols),
+                           .bias = vector(k, rows),
+                           .adapter = {matrix(k, RANK, cols), matrix(k, rows, RANK), RANK, 0.5f}};
+}
+static ae_projection_grads gradients(kit *k, ptrdiff_t rows, ptrdiff_t cols) {
+    return (ae_projection_grads){.w = output(k, rows * cols),
+                                 .bias = output(k, rows),
+                                 .a = output(k, RANK * cols),
+                                 .b = output(k, rows * RANK)};
+}
+
 static void make_recurrent(kit *k) {
-    k->recurrent = (ae_recurrent_params){
-        vector(k, D),     matrix(k, C, D), matrix(k, C, D),     vector(k, C),        vector(k, C),
-        vector(k, C * K), vector(k, C),    matrix(k, C, C / N), matrix(k, C, C / N), vector(k, C),
-        vector(k, C),     vector(k, C),    matrix(k, D, C),     vector(k, D)};
-    k->d_recurrent = (ae_recurrent_grads){
-        output(k, D),     output(k, C * D), output(k, C * D),     output(k, C),         output(k, C),
-        output(k, C * K), output(k, C),     output(k, C * C / N), output(k, C * C / N), output(k, C),
-        output(k, C),     output(k, C),     output(k, D * C),     output(k, D)};
+    k->recurrent = (ae_recurrent_params){.norm = vector(k, D),
+                                         .linear_x = projection(k, C, D),
+                                         .linear_y = projection(k, C, D),
+                                         .conv = vector(k, C * K),
+                                         .conv_bias = vector(k, C),
+                                         .input_gate = matrix(k, C, C / N),
+                                         .recurrent_gate = matrix(k, C, C / N),
+                                         .input_gate_bias = vector(k, C),
+                                         .recurrent_gate_bias = vector(k, C),
+                                         .recurrent_param = vector(k, C),
+                                         .linear_out = projection(k, D, C)};
+    k->d_recurrent = (ae_recurrent_grads){.norm = output(k, D),
+                                          .linear_x = gradients(k, C, D),
+                                          .linear_y = gradients(k, C, D),
+                                          .conv = output(k, C * K),
+                                          .conv_bias = output(k, C),
+                                          .input_gate = output(k, C * C / N),
+                                          .recurrent_gate = output(k, C * C / N),
+                                          .input_gate_bias = output(k, C),
+                                          .recurrent_gate_bias = output(k, C),
+                                          .recurrent_param = output(k, C),
+                                          .linear_out = gradients(k, D, C)};
 }
 
 static void make_others(kit *k) {
     const ptrdiff_t Q = N * H, S = G * H;
-    k->attention = (ae_attention_params){vector(k, D),    matrix(k, Q, D), matrix(k, S, D),
-                                         matrix(k, S, D), matrix(k, D, Q), vector(k, D)};
-    k->d_attention = (ae_attention_grads){output(k, D),     output(k, Q * D), output(k, S * D),
-                                          output(k, S * D), output(k, D * Q), output(k, D)};
-    k->mlp = (ae_mlp_params){vector(k, D), matrix(k, E, D), matrix(k, E, D), matrix(k, D, E),
-                             vector(k, E), vector(k, E),    vector(k, D)};
-    k->d_mlp = (ae_mlp_grads){output(k, D), output(k, E * D), output(k, E * D), output(k, D * E),
-                              output(k, E), output(k, E),     output(k, D)};
+    k->attention = (ae_attention_params){.norm = vector(k, D),
+                                         .q = projection(k, Q, D),
+                                         .k = projection(k, S, D),
+                                         .v = projection(k, S, D),
+                                         .o = projection(k, D, Q)};
+    k->d_attention = (ae_attention_grads){.norm = output(k, D),
+                                          .q = gradients(k, Q, D),
+                                          .k = gradients(k, S, D),
+                                          .v = gradients(k, S, D),
+                                          .o = gradients(k, D, Q)};
+    k->mlp = (ae_mlp_params){.norm = vector(k, D),
+                             .gate = projection(k, E, D),
+                             .up = projection(k, E, D),
+                             .down = projection(k, D, E)};
+    k->d_mlp = (ae_mlp_grads){.norm = output(k, D),
+                              .gate = gradients(k, E, D),
+                              .up = gradients(k, E, D),
+                              .down = gradients(k, D, E)};
 }
 
 static void make_rooms(kit *k) {
@@ -197,7 +235,7 @@ static void recurrent_backward(kit *k) {
 }
 static void update(kit *k) {
     const ae_backend *be = &k->r.be;
-    const ae_adamw_step s = {1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1};
+    const ae_adamw_step s = {1e-2f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1, AE_MOMENTS_F32};
     be->sum_squares(be, k->squares, k->d_table, V * D);
     be->sum_weighted(be, k->squares, k->nll, k->weights.dev, M);
     be->adamw(be, k->master.dev, k->m.dev, k->v.dev, k->d_table, s, V * D);

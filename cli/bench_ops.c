@@ -104,7 +104,7 @@ static void head_loss(const kit *k) {
                      head_dims(k), scratch_of(k));
 }
 static void adamw(const kit *k) {
-    const ae_adamw_step s = {1e-6f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1};
+    const ae_adamw_step s = {1e-6f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1, AE_MOMENTS_F32};
     k->be->adamw(k->be, k->matrix[0], k->matrix[2], k->matrix[3], k->matrix[1], s, k->c.V * k->c.D);
 }
 static void sum_squares(const kit *k) {

@@ -35,7 +35,7 @@ static ae_status fill_batch(ae_batch *batch, ptrdiff_t B, ptrdiff_t T, ptrdiff_t
 }
 
 static ae_status optimizer_of(ae_optimizer *o, const ae_model *m) {
-    const ae_adamw_options options = {0.9, 0.95, 1e-8, 0.1, 1};
+    const ae_adamw_options options = {0.9, 0.95, 1e-8, 0.1, 1, AE_MOMENTS_F32};
     ae_optim_param *params = NULL;
     ptrdiff_t n = 0;
     ae_status st = ae_step_optim_params(m, &params, &n);

@@ -11,6 +11,7 @@ typedef struct ae_f32
 typedef struct ae_weight ae_weight; /* a matrix of parameters in the form the products want */
 typedef struct ae_i32 ae_i32;       /* int32: tokens, targets, positions */
 typedef struct ae_f64 ae_f64;       /* float64: sums over whole tensors */
+typedef struct ae_moment ae_moment; /* running means of the optimiser, in a storage type of their own */
 
 /* The table of rows that an op is called by (ops/backend.h). */
 typedef struct ae_backend ae_backend;

@@ -1,7 +1,9 @@
 #include "optim/optimizer.h"
 
+#include "core/arena.h"
 #include "core/h5.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,31 +11,59 @@
 
 enum { KEY_BYTES = 256 };
 
-/* Elements of one of m, v with each parameter aligned to 64 bytes. */
-static int64_t padded(int64_t n) {
-    return (n + 15) / 16 * 16;
+/* ---- storage of the moments: a new type has its size, its way to and from the file, and its kernels in ops/adamw.h ---- */
+
+static ae_status check_type(ae_moment_type type) {
+    static const char *const names[] = {"float32", "bfloat16", "8 bits"};
+    if (type == AE_MOMENTS_F32) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "optimiser: moments: expected float32, found %s, which has no kernels yet",
+                   names[type]);
 }
 
-size_t ae_optimizer_bytes(const ae_optim_param *params, ptrdiff_t n) {
-    int64_t elements = 0;
-    for (ptrdiff_t i = 0; i < n; i++) elements += padded(params[i].n);
-    return 2 * sizeof(float) * (size_t)elements;
+/* Bytes of m or v of n elements. */
+static size_t moment_bytes(ae_moment_type type, int64_t n) {
+    assert(type == AE_MOMENTS_F32);
+    (void)type;
+    return (size_t)n * sizeof(float);
 }
 
-static void place(ae_optimizer *o) {
-    ptrdiff_t at = 0;
-    for (ptrdiff_t i = 0; i < o->n; i++) {
-        o->moments[i].m = ae_f32_at(o->memory, at);
-        o->moments[i].v = ae_f32_at(o->memory, at + padded(o->params[i].n));
-        at += 2 * padded(o->params[i].n);
+/* The file has float32, flat, whatever the type. */
+static ae_status write_moment(const ae_optimizer *o, hid_t file, const char *path, const char *key,
+                              const ae_moment *from, int64_t n, float *room) {
+    o->be->download(o->be, room, from, moment_bytes(o->options.moments, n));
+    return ae_h5_write(file, path, key, H5T_NATIVE_FLOAT, 1, &n, room);
+}
+
+static ae_status read_moment(const ae_optimizer *o, hid_t file, const char *path, const char *key,
+                             ae_moment *to, int64_t n, float *room) {
+    const ae_status st = ae_h5_read(file, path, key, H5T_NATIVE_FLOAT, 1, &n, room);
+    if (st == AE_OK) o->be->upload(o->be, to, room, moment_bytes(o->options.moments, n));
+    return st;
+}
+
+/* ---- memory: the same walk counts and places ---- */
+
+static size_t place(ae_moments *moments, void *memory, size_t bytes, ae_moment_type type,
+                    const ae_optim_param *params, ptrdiff_t n) {
+    ae_arena a = {.base = memory, .capacity = bytes};
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const size_t each = moment_bytes(type, params[i].n);
+        void *m = ae_arena_take(&a, each), *v = ae_arena_take(&a, each);
+        if (moments) moments[i] = (ae_moments){m, v};
     }
+    return a.high;
+}
+
+size_t ae_optimizer_bytes(ae_moment_type type, const ae_optim_param *params, ptrdiff_t n) {
+    return place(NULL, NULL, 0, type, params, n);
 }
 
 /* Each on its own: cut as the updates cut it, so that its parts lie near the threads that sweep over them. */
 static void zero_moments(const ae_optimizer *o) {
     for (ptrdiff_t i = 0; i < o->n; i++) {
-        o->be->zero(o->be, o->moments[i].m, (size_t)o->params[i].n * sizeof(float));
-        o->be->zero(o->be, o->moments[i].v, (size_t)o->params[i].n * sizeof(float));
+        const size_t bytes = moment_bytes(o->options.moments, o->params[i].n);
+        o->be->zero(o->be, o->moments[i].m, bytes);
+        o->be->zero(o->be, o->moments[i].v, bytes);
     }
 }
 
@@ -41,14 +71,16 @@ ae_status ae_optimizer_init(ae_optimizer *o, const ae_backend *be, const ae_adam
                             const ae_optim_param *params, ptrdiff_t n) {
     ae_status st = AE_OK;
     size_t count = (size_t)n;
-    *o = (ae_optimizer){.be = be, .options = *options, .n = n, .bytes = ae_optimizer_bytes(params, n)};
+    *o = (ae_optimizer){.be = be, .options = *options, .n = n};
+    AE_TRY(check_type(options->moments));
+    o->bytes = ae_optimizer_bytes(options->moments, params, n);
     o->params = malloc(count * sizeof *o->params);
     o->moments = malloc(count * sizeof *o->moments);
     if (!o->params || !o->moments) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "optimiser: out of memory"));
     memcpy(o->params, params, count * sizeof *params);
     AE_TRY(be->alloc(be, &o->memory, o->bytes));
     AE_TRY(be->alloc(be, &o->squares, sizeof(double)));
-    place(o);
+    place(o->moments, o->memory, o->bytes, options->moments, params, n);
     zero_moments(o);
 out:
     if (st != AE_OK) ae_optimizer_free(o);
@@ -88,6 +120,7 @@ void ae_optimizer_update(ae_optimizer *o, double lr, double norm) {
         .correction1 = (float)(1 - pow(a->beta1, u)),
         .correction2 = (float)(1 - pow(a->beta2, u)),
         .grad_scale = (float)scale,
+        .moments = a->moments,
     };
     for (ptrdiff_t i = 0; i < o->n; i++) {
         const ae_optim_param *p = &o->params[i];
@@ -122,9 +155,8 @@ static ae_status save_one(const ae_optimizer *o, hid_t file, const char *path, c
                           float *room) {
     char key[KEY_BYTES];
     key_of(key, which, o->params[i].name);
-    o->be->download(o->be, room, which == 'm' ? o->moments[i].m : o->moments[i].v,
-                    (size_t)o->params[i].n * sizeof *room);
-    return ae_h5_write(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
+    return write_moment(o, file, path, key, which == 'm' ? o->moments[i].m : o->moments[i].v, o->params[i].n,
+                        room);
 }
 
 ae_status ae_optimizer_save(const ae_optimizer *o, const char *path, ae_optimizer_call written) {
@@ -152,11 +184,8 @@ static ae_status load_one(ae_optimizer *o, hid_t file, const char *path, char wh
                           float *room) {
     char key[KEY_BYTES];
     key_of(key, which, o->params[i].name);
-    ae_status st = ae_h5_read(file, path, key, H5T_NATIVE_FLOAT, 1, &o->params[i].n, room);
-    if (st == AE_OK)
-        o->be->upload(o->be, which == 'm' ? o->moments[i].m : o->moments[i].v, room,
-                      (size_t)o->params[i].n * sizeof *room);
-    return st;
+    return read_moment(o, file, path, key, which == 'm' ? o->moments[i].m : o->moments[i].v, o->params[i].n,
+                       room);
 }
 
 ae_status ae_optimizer_load(ae_optimizer *o, const char *path) {

@@ -19,11 +19,12 @@ typedef struct {
 
 typedef struct {
     double beta1, beta2, eps, weight_decay;
-    double clip_norm; /* 0: off */
+    double clip_norm;       /* 0: off */
+    ae_moment_type moments; /* how m and v are stored: F32, others are refused so far */
 } ae_adamw_options;
 
 typedef struct {
-    ae_f32 *m, *v; /* running means of the gradient and of its square */
+    ae_moment *m, *v; /* running means of the gradient and of its square */
 } ae_moments;
 
 /* Somebody who is told of a parameter by its number. */
@@ -46,7 +47,8 @@ typedef struct {
 } ae_optimizer;
 
 /* Device memory of m and v for these parameters. */
-size_t ae_optimizer_bytes(const ae_optim_param *params, ptrdiff_t n);
+size_t ae_optimizer_bytes(ae_moment_type type, const ae_optim_param *params, ptrdiff_t n);
+/* AE_ERR_USAGE for a storage type of the moments that has no kernels. */
 ae_status ae_optimizer_init(ae_optimizer *o, const ae_backend *be, const ae_adamw_options *options,
                             const ae_optim_param *params, ptrdiff_t n);
 void ae_optimizer_free(ae_optimizer *o);

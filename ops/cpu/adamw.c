@@ -5,6 +5,8 @@
 #include "ops/cpu/table.h"
 #include "ops/cpu/weight.h"
 
+#include <assert.h>
+
 enum { CHUNK = AE_SWEEP_CHUNK };
 
 static void update(float *w, float *m, float *v, float *g, const ae_adamw_step *s, ptrdiff_t n) {
@@ -24,17 +26,24 @@ static void update(float *w, float *m, float *v, float *g, const ae_adamw_step *
     }
 }
 
-void AE_ROW_NAME(ae_cpu_adamw)(const ae_backend *be, ae_f32 *w_, ae_f32 *m_, ae_f32 *v_, ae_f32 *g_,
+/* Moments in float32. */
+static float *f32_of(ae_moment *x, const ae_adamw_step *s) {
+    assert(s->moments == AE_MOMENTS_F32);
+    (void)s;
+    return (float *)(void *)x;
+}
+
+void AE_ROW_NAME(ae_cpu_adamw)(const ae_backend *be, ae_f32 *w_, ae_moment *m_, ae_moment *v_, ae_f32 *g_,
                                ae_adamw_step s, ptrdiff_t n) {
-    float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
+    float *w = ae_mf(w_), *m = f32_of(m_, &s), *v = f32_of(v_, &s), *g = ae_mf(g_);
 #pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t i = 0; i < n; i += CHUNK) update(w + i, m + i, v + i, g + i, &s, ae_min(CHUNK, n - i));
 }
 
-void AE_ROW_NAME(ae_cpu_adamw_weight)(const ae_backend *be, ae_weight *packed, ae_f32 *w_, ae_f32 *m_,
-                                      ae_f32 *v_, ae_f32 *g_, ae_adamw_step s, ptrdiff_t rows,
+void AE_ROW_NAME(ae_cpu_adamw_weight)(const ae_backend *be, ae_weight *packed, ae_f32 *w_, ae_moment *m_,
+                                      ae_moment *v_, ae_f32 *g_, ae_adamw_step s, ptrdiff_t rows,
                                       ptrdiff_t cols) {
-    float *w = ae_mf(w_), *m = ae_mf(m_), *v = ae_mf(v_), *g = ae_mf(g_);
+    float *w = ae_mf(w_), *m = f32_of(m_, &s), *v = f32_of(v_, &s), *g = ae_mf(g_);
 #pragma omp parallel for num_threads(ae_team(be))
     for (ptrdiff_t r = 0; r < rows; r += AE_WEIGHT_ROWS) {
         const ptrdiff_t n = ae_min(AE_WEIGHT_ROWS, rows - r), i = r * cols;

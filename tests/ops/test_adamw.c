@@ -12,13 +12,13 @@ typedef struct {
 
 static update make(rig *r, ptrdiff_t n, int s, float decay, float grad_scale) {
     rig_next(r, "n %td update %d decay %g scale %g", n, s, (double)decay, (double)grad_scale);
-    update k = {
-        n,
-        {0.01f, 0.9f, 0.95f, 1e-8f, decay, (float)(1 - pow(0.9, s)), (float)(1 - pow(0.95, s)), grad_scale},
-        rig_normal(r, 1, n),
-        rig_normal(r, 1, n),
-        rig_normal(r, 1, n),
-        rig_normal(r, 1, n)};
+    update k = {n,
+                {0.01f, 0.9f, 0.95f, 1e-8f, decay, (float)(1 - pow(0.9, s)), (float)(1 - pow(0.95, s)),
+                 grad_scale, AE_MOMENTS_F32},
+                rig_normal(r, 1, n),
+                rig_normal(r, 1, n),
+                rig_normal(r, 1, n),
+                rig_normal(r, 1, n)};
     for (ptrdiff_t i = 0; i < n; i++) k.v.x[i] *= k.v.x[i];
     k.v = rig_values(r, k.v.x, n);
     return k;
@@ -69,7 +69,7 @@ ON_EVERY_BACKEND(adamw, first_update_by_hand) {
     const float w[] = {1, 1, 1, 0}, g[] = {4, -0.001f, 0, 1e-8f};
     const double want[] = {1 - 0.01 - 0.001, 1 + 0.01 - 0.001, 1 - 0.001, -0.005};
     update k = {4,
-                {0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1},
+                {0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1, AE_MOMENTS_F32},
                 rig_values(r, w, 4),
                 rig_zeros(r, 4),
                 rig_zeros(r, 4),

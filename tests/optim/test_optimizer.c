@@ -137,7 +137,7 @@ ParameterizedTest(const int *strict, optimizer, dropped_gradients_change_nothing
 
 Test(optimizer, memory_is_what_was_foretold) {
     rig *r = open_rig(false);
-    cr_assert_eq(ae_optimizer_bytes(r->params, PARAMS), r->o.bytes);
+    cr_assert_eq(ae_optimizer_bytes(AE_MOMENTS_F32, r->params, PARAMS), r->o.bytes);
     cr_assert_geq(r->o.bytes, 2 * 4 * (size_t)(1 + 17 + 64 + LARGEST));
     close_rig(r);
 }
@@ -189,6 +189,22 @@ Test(optimizer, a_state_of_other_sizes_is_refused) {
     r->o.params[2].n = 64;
     close_rig(r);
     cr_assert_eq(ae_folder_remove(folder), AE_OK);
+}
+
+Test(optimizer, other_types_of_moments_are_refused_by_name) {
+    static const struct {
+        ae_moment_type type;
+        const char *name;
+    } others[] = {{AE_MOMENTS_BF16, "bfloat16"}, {AE_MOMENTS_INT8, "8 bits"}};
+    rig *r = open_rig(false);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        ae_optimizer o;
+        ae_adamw_options with = options;
+        with.moments = others[i].type;
+        cr_assert_eq(ae_optimizer_init(&o, &r->be, &with, r->params, PARAMS), AE_ERR_USAGE);
+        cr_assert_not_null(strstr(ae_error_message(), others[i].name), "%s", ae_error_message());
+    }
+    close_rig(r);
 }
 
 /* ---- who is told ---- */

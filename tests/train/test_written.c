@@ -19,7 +19,7 @@ static struct {
     ptrdiff_t calls;
 } r;
 
-static void fill(ae_f32 *to, int64_t n, uint64_t stream) {
+static void fill(void *to, int64_t n, uint64_t stream) {
     float *x = malloc((size_t)n * sizeof *x);
     ae_rng rng = ae_rng_make(5, stream);
     for (int64_t k = 0; k < n; k++) x[k] = (float)ae_rng_normal(&rng);

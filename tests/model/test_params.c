@@ -205,3 +205,75 @@ Test(params, initial_values_depend_on_seed_and_name_only) {
     ae_params_free(&p);
     ae_params_free(&q);
 }
+
+/* ---- what is added, and what trains ---- */
+
+static ae_params table_with(const ae_params_options *o) {
+    const ae_model_config c = preset("s5");
+    ae_params p;
+    cr_assert_eq(ae_params_init_with(&p, &c, o), AE_OK, "%s", ae_error_message());
+    return p;
+}
+
+Test(params, adapters_come_after_the_shape_with_their_initial_values) {
+    static const char *const on[] = {"*.up_proj.weight", "*.linear_?.weight", NULL};
+    const ae_params_options o = {.adapters = {.rank = 4, .alpha = 32, .on = on}, .score_head = true};
+    const ae_model_config c = preset("s5"); /* D = C = 256, E = 768, 6 blocks, two of which attend */
+    ae_params plain, p = table_with(&o);
+    cr_assert_eq(ae_params_init(&plain, &c), AE_OK);
+    cr_assert_eq(p.n, plain.n + 2 * (6 + 4 * 2) + 1);
+    for (ptrdiff_t i = 0; i < p.n; i++) {
+        cr_assert_eq(p.items[i].added, i >= plain.n, "%s", p.items[i].name);
+        if (i < plain.n) cr_assert_str_eq(p.items[i].name, plain.items[i].name);
+    }
+    cr_assert_float_eq(p.adapter_scale, 8, 0);
+    const ae_param *a = ae_params_find(&p, "model.layers.3.mlp_block.up_proj.lora_A.weight"),
+                   *b = ae_params_find(&p, "model.layers.3.mlp_block.up_proj.lora_B.weight");
+    cr_assert(a != NULL && a->shape[0] == 4 && a->shape[1] == 256 && a->product);
+    cr_assert(b != NULL && b->shape[0] == 768 && b->shape[1] == 4 && b->product);
+    cr_assert_null(ae_params_find(&p, "model.layers.3.mlp_block.down_proj.lora_A.weight"));
+    float *x = initial(a, 1), *y = initial(b, 1), least = 1, most = -1;
+    for (int64_t k = 0; k < a->n; k++) least = fminf(least, x[k]), most = fmaxf(most, x[k]);
+    cr_assert(least >= -1.0f / 16 && least < -0.99f / 16 && most <= 1.0f / 16 && most > 0.99f / 16);
+    cr_assert_float_eq(std_of(x, a->n), 1.0 / 16 / sqrt(3), 0.003);
+    for (int64_t k = 0; k < b->n; k++) cr_assert_float_eq(y[k], 0, 0);
+    const ae_param *head = ae_params_find(&p, "score.weight");
+    cr_assert(head != NULL && head->rank == 2 && head->shape[0] == 1 && head->shape[1] == 256);
+    float *z = initial(head, 1);
+    cr_assert_float_eq(std_of(z, head->n), 1 / sqrt(257.0), 0.01);
+    free(x);
+    free(y);
+    free(z);
+    ae_params_free(&plain);
+    ae_params_free(&p);
+}
+
+Test(params, patterns_say_what_trains) {
+    static const char *const train[] = {"*.lora_?.weight", "score.weight", NULL};
+    ae_params p = table_with(&(ae_params_options){
+        .adapters = {.rank = 2, .alpha = 2, .by_root = true}, .score_head = true, .train = train});
+    int64_t trained = 0;
+    for (ptrdiff_t i = 0; i < p.n; i++) {
+        cr_assert_eq(p.items[i].trainable, p.items[i].added, "%s", p.items[i].name);
+        if (p.items[i].added) trained += (p.items[i].n + 15) / 16 * 16;
+    }
+    cr_assert_eq(ae_params_padded_elements(&p, true), trained);
+    cr_assert_float_eq(p.adapter_scale, sqrt(2), 1e-12);
+    ae_params_free(&p);
+}
+
+Test(params, patterns_that_match_nothing_are_refused) {
+    static const char *const nowhere[] = {"*.q_proj.weight", "*.gate_weight", NULL};
+    const ae_model_config c = preset("s5");
+    const struct {
+        ae_params_options o;
+        const char *says;
+    } cases[] = {{{.adapters = {.rank = 2, .alpha = 1, .on = nowhere}}, "gate_weight"},
+                 {{.train = nowhere}, "gate_weight"},
+                 {{.adapters = {.rank = -1}}, "-1"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ae_params p;
+        cr_assert_eq(ae_params_init_with(&p, &c, &cases[i].o), AE_ERR_USAGE, "case %zu", i);
+        cr_assert_not_null(strstr(ae_error_message(), cases[i].says), "%s", ae_error_message());
+    }
+}

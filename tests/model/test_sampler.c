@@ -189,7 +189,7 @@ static double weight(float x, double top, double temperature) {
     return exp(((double)x - top) / temperature);
 }
 
-/* kept[id]; the first of a sorted list. */
+/* Sets kept[id] for the first of a sorted list. */
 static void naive_keep(bool *kept, const float *x, ptrdiff_t n, const ae_sampling *how) {
     ranked *all = malloc((size_t)n * sizeof *all);
     double total = 0, sum = 0;
@@ -198,7 +198,6 @@ static void naive_keep(bool *kept, const float *x, ptrdiff_t n, const ae_samplin
     const double top = (double)all[0].x;
     const ptrdiff_t most = how->top_k > 0 && how->top_k < n ? (ptrdiff_t)how->top_k : n;
     for (ptrdiff_t i = 0; i < most; i++) total += weight(all[i].x, top, how->temperature);
-    memset(kept, 0, (size_t)n * sizeof *kept);
     for (ptrdiff_t i = 0; i < most && (i == 0 || sum < how->top_p * total || how->top_p >= 1); i++) {
         kept[all[i].id] = true;
         sum += weight(all[i].x, top, how->temperature);
@@ -207,7 +206,7 @@ static void naive_keep(bool *kept, const float *x, ptrdiff_t n, const ae_samplin
 }
 
 static int32_t naive_sample(const float *x, ptrdiff_t n, const ae_sampling *how, double uniform) {
-    bool *kept = malloc((size_t)n * sizeof *kept);
+    bool *kept = calloc((size_t)n, sizeof *kept);
     double top = (double)x[0], total = 0;
     int32_t id = 0;
     for (ptrdiff_t v = 1; v < n; v++) top = fmax(top, (double)x[v]);

@@ -175,8 +175,8 @@ ae_status ae_checkpoint_begin(ae_checkpoint_job *j, const char *run, int64_t ste
     const size_t n = strlen(j->folder) + sizeof PARTIAL;
     j->run = strdup(run);
     j->partial = malloc(n);
+    if (j->partial) snprintf(j->partial, n, "%s%s", j->folder, PARTIAL);
     if (!j->run || !j->partial) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", j->folder);
-    snprintf(j->partial, n, "%s%s", j->folder, PARTIAL);
     AE_TRY(ae_folder_remove(j->partial));
     AE_TRY(ae_folder_make(j->partial));
 out:

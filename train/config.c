@@ -71,7 +71,7 @@ static const ae_field train_fields[] = {
      "of that sample; 0: the likeliest token each time", AE_KEY_FREE},
 };
 
-static const ae_field optim_fields[] = {
+const ae_field ae_optim_fields[] = {
     {"lr", AE_FIELD_REAL, AT(ae_optim_keys, lr), "1e-3", 0, 100, NULL, "highest learning rate", AE_KEY_FIXED},
     {"schedule", AE_FIELD_CHOICE, AT(ae_optim_keys, schedule), "cosine", 0, 0, AE_SCHEDULE_CHOICES,
      "course of the learning rate behind the warm-up", AE_KEY_FIXED},
@@ -93,6 +93,8 @@ static const ae_field optim_fields[] = {
      "largest global norm of the gradient; 0: off", AE_KEY_FIXED},
 };
 
+const size_t ae_optim_n_fields = COUNT(ae_optim_fields);
+
 ae_status ae_train_config_init(ae_train_config *c) {
     ae_status st = AE_OK;
     *c = (ae_train_config){0};
@@ -100,7 +102,7 @@ ae_status ae_train_config_init(ae_train_config *c) {
     AE_TRY(ae_config_add(&c->table, "model", ae_model_fields, ae_model_n_fields, &c->model));
     AE_TRY(ae_config_add(&c->table, "data", data_fields, COUNT(data_fields), &c->data));
     AE_TRY(ae_config_add(&c->table, "train", train_fields, COUNT(train_fields), &c->train));
-    AE_TRY(ae_config_add(&c->table, "optim", optim_fields, COUNT(optim_fields), &c->optim));
+    AE_TRY(ae_config_add(&c->table, "optim", ae_optim_fields, ae_optim_n_fields, &c->optim));
 out:
     if (st != AE_OK) ae_train_config_free(c);
     return st;

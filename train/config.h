@@ -57,6 +57,10 @@ typedef struct {
     ae_config table; /* over the sections above: do not move the struct */
 } ae_train_config;
 
+/* The table of section optim. */
+extern const ae_field ae_optim_fields[];
+extern const size_t ae_optim_n_fields;
+
 /* Defaults everywhere. */
 ae_status ae_train_config_init(ae_train_config *c);
 void ae_train_config_free(ae_train_config *c);

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/yaml.h"
 #include "train/run_folder.h"
 
 #include <dirent.h>
@@ -34,18 +35,28 @@ static bool holds_nothing(const char *dir) {
     return entries == 0;
 }
 
-bool ae_run_wrote_config(const char *path) {
-    ae_train_config c = {0};
-    const char *section;
-    bool wrote = ae_train_config_init(&c) == AE_OK && ae_config_read(&c.table, path) == AE_OK;
-    char key[96];
-    const ae_field *f;
-    for (size_t i = 0; wrote && (f = ae_config_field(&c.table, i, &section)) != NULL; i++) {
-        if (strcmp(section, "optim") != 0) continue;
-        snprintf(key, sizeof key, "optim.%s", f->key);
-        wrote = ae_config_is_set(&c.table, key);
+/* The file's sections as an object; NULL where it is no YAML. */
+static json_t *sections_of(const char *path) {
+    char *text = NULL;
+    size_t n = 0;
+    yaml_document_t doc;
+    json_t *sections = NULL;
+    if (ae_file_read(path, &text, &n) == AE_OK && ae_yaml_parse(&doc, text, n, path) == AE_OK) {
+        yaml_node_t *root = yaml_document_get_root_node(&doc);
+        if (root) sections = ae_yaml_to_json(&doc, root);
+        yaml_document_delete(&doc);
     }
-    ae_train_config_free(&c);
+    free(text);
+    return sections;
+}
+
+bool ae_run_wrote_config(const char *path) {
+    json_t *sections = sections_of(path);
+    const json_t *optim = json_object_get(sections, "optim");
+    bool wrote = optim != NULL;
+    for (size_t i = 0; wrote && i < ae_optim_n_fields; i++)
+        wrote = json_object_get(optim, ae_optim_fields[i].key) != NULL;
+    json_decref(sections);
     return wrote;
 }
 

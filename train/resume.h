@@ -16,7 +16,8 @@ typedef enum {
  * is AE_ERR_USAGE, one with damaged checkpoints only AE_ERR_INPUT. */
 ae_status ae_run_inspect(const char *dir, const ae_checkpoint_name *files, ae_run_kind *kind,
                          char **checkpoint);
-/* Whether a run wrote the configuration at `path`: it gives every key of `optim`, where a recipe gives those that matter to it. */
+/* Whether a run wrote the configuration at `path`: it gives every key of `optim`, where a recipe gives those that
+ * matter to it. Sections of an objective's own are not looked at. */
 bool ae_run_wrote_config(const char *path);
 /* Whether a run lies in `dir`: a config.yaml that a run wrote, or one beside checkpoints. */
 bool ae_run_is_there(const char *dir);

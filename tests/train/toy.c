@@ -65,7 +65,7 @@ static void draw(const toy *t, int64_t first, work *w) {
         ae_rng rng = ae_rng_make(t->run->seed, (uint64_t)(first + s));
         for (int i = 0; i < TOY_LENGTH; i++) {
             const int token = (int)ae_rng_below(&rng, TOY_TOKENS);
-            w->counts[s] += token == TOY_COUNTED;
+            w->counts[s] += token == t->keys.counted;
             for (int d = 0; d < TOY_WIDTH; d++) w->sums[s][d] += t->embeddings[token * TOY_WIDTH + d];
         }
     }
@@ -126,7 +126,13 @@ static ae_status save(void *self, ae_checkpoint_job *job) {
 static void close_it(void *self) {
     toy *t = self;
     t->run->be->release(t->run->be, t->head, MEMORY_BYTES);
-    *t = (toy){0};
+    *t = (toy){.keys = t->keys};
+}
+
+ae_status toy_add_keys(toy *t, ae_config *table) {
+    static const ae_field fields[] = {{"counted", AE_FIELD_INT, offsetof(toy_keys, counted), "3", 0,
+                                       TOY_TOKENS - 1, NULL, "token that is counted", AE_KEY_FIXED}};
+    return ae_config_add(table, "toy", fields, 1, &t->keys);
 }
 
 ae_objective toy_objective(toy *t) {

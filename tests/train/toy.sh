@@ -59,6 +59,16 @@ for file in head.f32 optimizer.h5; do equal "$(last whole)/$file" "$(last killed
 
 run 2 train killed run.seed=5
 says "run.seed: the run in this folder was started with 1, found 5"
+run 2 train killed toy.counted=4
+says "toy.counted: the run in this folder was started with 3, found 4"
+[ -e killed/config.yaml.before ] && fail "the run took its own config.yaml for another's"
+
+# ---- a first start that was killed before its first checkpoint ----
+
+cp -r whole young
+rm -r young/checkpoints
+run 0 train young train.steps=20
+[ "$(grep -c squared_error young/metrics.jsonl)" = 20 ] || fail "a run without a checkpoint does not start anew"
 
 # ---- pictures ----
 

@@ -9,6 +9,7 @@ int main(int argc, char **argv) {
     toy t = {0};
     const ae_objective objective = toy_objective(&t);
     ae_status st = ae_train_config_init(&config);
+    if (st == AE_OK) st = toy_add_keys(&t, &config.table);
     for (int i = 1; i < argc && st == AE_OK; i++) st = ae_config_set(&config.table, argv[i], "command line");
     if (st == AE_OK) st = ae_engine_train(&config, &objective, false);
     if (st != AE_OK) fprintf(stderr, "aerie: %s\n", ae_error_message());

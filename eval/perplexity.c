@@ -126,7 +126,7 @@ static ae_status add_rows(ae_perplexity *r, const ae_perplexity_plan *p, const a
 }
 
 ae_status ae_perplexity_measure(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m,
-                                ae_pass *pass, const volatile sig_atomic_t *stop) {
+                                ae_pass *pass, const atomic_int *stop) {
     ae_status st = AE_OK;
     ae_batch batch = {0};
     ae_decode_state state = {0};

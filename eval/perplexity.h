@@ -3,7 +3,7 @@
 #include "data/token_set.h"
 #include "model/pass.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* How well a model predicts a whole token set, read in rows of T tokens in file order: every row, nothing dropped. The rows are
@@ -34,7 +34,7 @@ void ae_perplexity_carry(ae_perplexity_plan *p);
 
 /* `pass` was made for at least B x T. Once *stop is not 0 (NULL: never asked) ends with AE_ERR_INTERRUPTED. */
 ae_status ae_perplexity_measure(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m,
-                                ae_pass *pass, const volatile sig_atomic_t *stop);
+                                ae_pass *pass, const atomic_int *stop);
 
 /* Bytes of the text of the tokens that count as targets: those that are not the first of their document and that the set's mask
  * lets count. From /doc_bytes, less the text of the tokens that do not count; -1 when that cannot be known: no /doc_bytes, or a mask

@@ -9,6 +9,7 @@
 #include "train/loop.h"
 #include "train/outputs.h"
 #include "train/report.h"
+#include "train/stop.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,7 @@ static ae_status open_objective(ae_engine *e, const ae_objective *objective, boo
                               .be = &e->be,
                               .checkpoint = e->checkpoint,
                               .writes = in_folder,
-                              .stop = ae_loop_stop()};
+                              .stop = ae_stop_asked()};
     return objective->open(objective->self, &e->facts);
 }
 
@@ -75,6 +76,7 @@ ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_o
     ae_status st = AE_OK;
     e->config = config;
     e->saved_step = -1;
+    ae_stop_reset();
     AE_TRY(ae_override_check(config, objective->facts));
     if (in_folder) AE_TRY(ae_run_inspect(config->run.dir, objective->files, &e->kind, &e->checkpoint));
     const ae_backend_options options = {.threads = ae_threads_start((int)config->train.threads),

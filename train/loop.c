@@ -3,34 +3,12 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/process.h"
 #include "train/outputs.h"
 #include "train/report.h"
+#include "train/stop.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-/* ---- signals ---- */
-
-static volatile sig_atomic_t stop_asked, insisted;
-
-const volatile sig_atomic_t *ae_loop_stop(void) {
-    return &stop_asked;
-}
-
-static void on_signal(int number) {
-    static const char line[] = "\nstopping after this step; once more stops at once, without saving\n";
-    const int before = errno;
-    const bool insists = ae_stop_signal_insists(number);
-    if (insisted && insists) _exit(AE_ERR_INTERRUPTED);
-    insisted |= insists;
-    if (!stop_asked && write(STDERR_FILENO, line, sizeof line - 1) < 0) { /* nobody to tell */
-    }
-    stop_asked = 1;
-    errno = before;
-}
 
 /* ---- saving ---- */
 
@@ -122,7 +100,7 @@ static ae_status evaluate(ae_engine *e) {
     const ae_objective *o = &e->objective;
     ae_status st = o->evaluate(o->self, &r);
     if (st == AE_OK) st = ae_report_evaluation(e, &r);
-    if (st == AE_OK && o->sample) st = o->sample(o->self);
+    if (st == AE_OK && o->sample) st = o->sample(o->self, e->state.step);
     ae_numbers_free(&r.numbers);
     return st;
 }
@@ -199,7 +177,7 @@ static ae_status one_step(ae_engine *e, ae_progress *bar) {
     AE_TRY(ae_prefetch_next(e->prefetch, &work));
     AE_TRY(learn(e, work, &r));
     const double seconds = ae_now_s() - start;
-    e->facts.step = ++s->step;
+    s->step++;
     s->tokens += e->gradients.tokens;
     AE_TRY(ae_report_step(e, &r, seconds));
     AE_TRY(guard(e, &r, work));
@@ -225,7 +203,7 @@ static ae_status between(ae_engine *e) {
     if (is_due(e, t->checkpoint_every) || is_due(e, t->keep_every)) AE_TRY(save(e));
     AE_TRY(save_when_asked(e));
     bool evaluated = e->state.evaluated_step == e->state.step;
-    if (!stop_asked && ae_engine_evaluates(e) && !evaluated && is_due(e, t->eval_every)) {
+    if (!*e->facts.stop && ae_engine_evaluates(e) && !evaluated && is_due(e, t->eval_every)) {
         AE_TRY(evaluate(e));
         AE_TRY(keep_best(e));
     }
@@ -251,7 +229,7 @@ static ae_status stopped(ae_engine *e) {
 static ae_status all_steps(ae_engine *e, ae_progress *bar) {
     ae_status st = AE_OK;
     AE_TRY(between(e));
-    while (e->state.step < e->config->train.steps && !stop_asked) {
+    while (e->state.step < e->config->train.steps && !*e->facts.stop) {
         AE_TRY(one_step(e, bar));
         AE_TRY(between(e));
     }
@@ -259,15 +237,14 @@ static ae_status all_steps(ae_engine *e, ae_progress *bar) {
     AE_TRY(ae_metrics_sync(&e->metrics));
     AE_TRY(ae_events_sync(&e->events));
 out:
-    if (st == AE_ERR_INTERRUPTED || (st == AE_OK && stop_asked)) return stopped(e);
+    if (st == AE_ERR_INTERRUPTED || (st == AE_OK && *e->facts.stop)) return stopped(e);
     return st;
 }
 
 ae_status ae_loop_run(ae_engine *e) {
     ae_stop_actions before;
     ae_progress bar;
-    stop_asked = insisted = 0;
-    ae_stop_signals_catch(on_signal, SA_RESTART, &before);
+    ae_stop_catch(&before);
     ae_progress_init(&bar, "train", e->state.step, e->config->train.steps);
     ae_status st = all_steps(e, &bar);
     ae_progress_end(&bar);

@@ -8,22 +8,23 @@
 #include "train/override.h"
 
 #include <jansson.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* What is learnt, as a value: functions over a context. The engine (train/engine.h) runs the steps and knows no more of them than this.
  * Functions marked "optional" may be NULL. Those that fail return the status with which the run ends. */
 
-/* What the engine tells an objective; good from `open` to `close`. */
+/* What the engine tells an objective; good from `open` to `close`. It stays as it is from `start` on, so that the thread of `next` may read
+ * it too. */
 typedef struct {
     const ae_train_config *config;
     ae_backend *be;
     const char *checkpoint; /* folder that the run goes on from; NULL: a fresh start */
-    bool writes;            /* the run will start; else only its plan is asked for */
-    int64_t step;           /* done */
+    bool writes;            /* run.dir is looked at; else only a plan is asked for */
+    int64_t step;           /* done when the run starts or goes on */
     uint64_t seed;
-    const volatile sig_atomic_t *stop; /* not 0: whatever takes long ends with AE_ERR_INTERRUPTED */
+    const atomic_int *stop; /* not 0: whatever takes long ends with AE_ERR_INTERRUPTED */
 } ae_run_facts;
 
 /* The gradients of one piece of work, as `gradients` leaves them. */
@@ -79,7 +80,7 @@ typedef struct {
     /* ---- between steps ---- */
     bool (*evaluates)(const void *self); /* whether it can; optional: it does when `evaluate` is there */
     ae_status (*evaluate)(void *self, ae_evaluation *e); /* optional */
-    ae_status (*sample)(void *self);                     /* after an evaluation; optional */
+    ae_status (*sample)(void *self, int64_t step);       /* after the evaluation of a step; optional */
     /* Its files of a checkpoint (ae_checkpoint_add) and its keys of state.json, after the work that `gradients` had last. Optional. */
     ae_status (*save)(void *self, ae_checkpoint_job *job);
     ae_status (*keys)(void *self, json_t *state);

@@ -351,9 +351,9 @@ static ae_status evaluate(void *self, ae_evaluation *e) {
     return AE_OK;
 }
 
-static ae_status sample(void *self) {
+static ae_status sample(void *self, int64_t step) {
     const ae_pretraining *p = self;
-    return ae_sample_write(p->run, &p->model, p->inputs.tokenizer);
+    return ae_sample_write(p->run, step, &p->model, p->inputs.tokenizer);
 }
 
 static ae_status write_weights(void *model, const char *path) {

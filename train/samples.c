@@ -19,6 +19,7 @@ ptrdiff_t ae_sample_prompt_tokens(const ae_train_config *c, const ae_tokenizer *
 
 typedef struct {
     const ae_run_facts *run;
+    int64_t step;
     ae_tokenizer *tokenizer;
     bool given; /* the one prompt was taken */
 } context;
@@ -44,7 +45,7 @@ static ae_status write_answer(void *data, const ae_answer *answer) {
     memcpy(text, prompt, begin);
     memcpy(text + begin, answer->text, answer->text_bytes); /* which may hold NUL bytes */
     text[n - 1] = '\n';
-    snprintf(name, sizeof name, "samples/step-%06lld.txt", (long long)c->run->step);
+    snprintf(name, sizeof name, "samples/step-%06lld.txt", (long long)c->step);
     char *path = ae_path_join(c->run->config->run.dir, name);
     ae_status st = ae_file_write(path, text, n);
     free(text);
@@ -58,14 +59,15 @@ static ae_status check(void *data) {
     return AE_FAIL(AE_ERR_INTERRUPTED, "sampling: interrupted");
 }
 
-ae_status ae_sample_write(const ae_run_facts *run, const ae_model *model, ae_tokenizer *tokenizer) {
+ae_status ae_sample_write(const ae_run_facts *run, int64_t step, const ae_model *model,
+                          ae_tokenizer *tokenizer) {
     const ae_train_keys *t = &run->config->train;
     const ptrdiff_t prompt_tokens = ae_sample_prompt_tokens(run->config, tokenizer);
     if (prompt_tokens == 0) return AE_OK;
-    context c = {.run = run, .tokenizer = tokenizer};
+    context c = {.run = run, .step = step, .tokenizer = tokenizer};
     int32_t eos = ae_tokenizer_special(tokenizer).eos;
     ae_generation how = {.each = {.sampling = {.temperature = t->sample_temperature, .top_k = 0, .top_p = 1},
-                                  .seed = run->seed + (uint64_t)run->step,
+                                  .seed = run->seed + (uint64_t)step,
                                   .max_new = t->sample_tokens,
                                   .end_ids = &eos,
                                   .n_end_ids = eos >= 0},
@@ -77,6 +79,6 @@ ae_status ae_sample_write(const ae_run_facts *run, const ae_model *model, ae_tok
     if (st == AE_OK) st = ae_generate(model, tokenizer, &how, &io);
     free(folder);
     if (st != AE_ERR_INPUT && st != AE_ERR_RESOURCE) return st; /* no sample is worth a run */
-    ae_warn("no sample of step %lld: %s", (long long)run->step, ae_error_message());
+    ae_warn("no sample of step %lld: %s", (long long)step, ae_error_message());
     return AE_OK;
 }

@@ -134,7 +134,7 @@ Test(perplexity, stops_when_asked) {
     ae_token_set *set;
     ae_perplexity_plan plan;
     ae_perplexity r;
-    const volatile sig_atomic_t stop = 1;
+    const atomic_int stop = 1;
     ASSERT_OK(ae_token_set_open(&set, path));
     ASSERT_OK(ae_perplexity_prepare(&plan, set, B, T));
     cr_assert_eq(ae_perplexity_measure(&r, &plan, &model, pass, &stop), AE_ERR_INTERRUPTED);

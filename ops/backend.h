@@ -5,7 +5,8 @@
 #include "ops/rows.h"
 
 /* A device and an element type: memory, and one row an op. The contract of a row is in the op's own header. An object: several may be alive,
- * each with its threads, its memory and its failures; one thread at a time calls the rows of one.
+ * each with its threads, its memory and its failures. One thread at a time calls the rows of one, alloc and release; a
+ * second thread may `download` at the same time what they neither write nor release.
  * The element type of activations and the place of memory are the backend's business; nobody above reads an element. */
 struct ae_backend {
     void *self;        /* what its maker keeps */

@@ -7,7 +7,8 @@
     ROW(upload, (const ae_backend *be, void *device, const void *host, size_t bytes),                        \
         (be, device, host, bytes), ae_work_moved((double)bytes, (double)bytes))
 
-/* host [bytes] = device [bytes], after all rows called before. */
+/* host [bytes] = device [bytes], after all rows called before. The one row that a second thread may call
+ * (ops/backend.h). */
 #define AE_DOWNLOAD(ROW)                                                                                     \
     ROW(download, (const ae_backend *be, void *host, const void *device, size_t bytes),                      \
         (be, host, device, bytes), ae_work_moved((double)bytes, (double)bytes))

@@ -1,14 +1,15 @@
 #include "ops/backend.h"
 #include "ops/compose/compose.h"
 
-#include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* All memory of a strict backend lies in one reserved region that no code may touch. A row opens it, runs the CPU row, and closes it;
- * between rows a read or write by the host faults, as it would on a device with memory of its own. Composite rows are composed, so
- * they run with the region closed and prove that composition never looks at an element. */
+/* All memory of a strict backend lies in one reserved region that no code may touch. A row opens it and runs the CPU
+ * row; the last row at work closes it. Between rows a read or write by the host faults, as it would on a device with
+ * memory of its own. Composite rows are composed, so they run with the region closed and prove that composition never
+ * looks at an element. */
 
 enum { ALIGNMENT = 64, PAGE = 4096 };
 static const size_t region_bytes = (size_t)1 << 30;
@@ -23,8 +24,9 @@ typedef struct span {
 typedef struct {
     char *base;
     span *spans;
-    size_t opened_bytes; /* from the start: as far as memory is in use */
-    bool open;
+    pthread_mutex_t lock; /* of the two below: another thread may download during a row */
+    size_t opened_bytes;  /* from the start: as far as memory is in use */
+    int openings;         /* rows at work */
     ae_backend cpu;
 } strict;
 
@@ -35,14 +37,16 @@ static void protect(const strict *r, int protection) {
 }
 
 static void open_region(strict *r) {
-    assert(!r->open);
-    r->open = true;
+    pthread_mutex_lock(&r->lock);
+    r->openings++;
     protect(r, PROT_READ | PROT_WRITE);
+    pthread_mutex_unlock(&r->lock);
 }
 
 static void close_region(strict *r) {
-    protect(r, PROT_NONE);
-    r->open = false;
+    pthread_mutex_lock(&r->lock);
+    if (--r->openings == 0) protect(r, PROT_NONE);
+    pthread_mutex_unlock(&r->lock);
 }
 
 static ae_status reserve_region(strict *r) {
@@ -79,7 +83,9 @@ static size_t page_end(size_t offset) {
 
 static void poison(strict *r, const span *s) {
     const size_t end = page_end(s->offset + s->bytes);
+    pthread_mutex_lock(&r->lock);
     if (end > r->opened_bytes) r->opened_bytes = end;
+    pthread_mutex_unlock(&r->lock);
     open_region(r);
     memset(r->base + s->offset, 0xff, s->bytes);
     close_region(r);
@@ -93,12 +99,15 @@ static void join_with_next(span *s) {
     free(next);
 }
 
-/* Opening costs time for every page: not those past the last span in use. */
+/* Opening costs time for every page: not those past the last span in use. Pages that are open now must be closed
+ * first. */
 static void shrink_opened(strict *r) {
     size_t end = 0;
     for (const span *s = r->spans; s; s = s->next)
         if (s->used) end = s->offset + s->bytes;
-    r->opened_bytes = page_end(end);
+    pthread_mutex_lock(&r->lock);
+    if (r->openings == 0) r->opened_bytes = page_end(end);
+    pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- rows ---- */
@@ -143,6 +152,7 @@ static void destroy(ae_backend *be) {
     }
     if (r->base) (void)munmap(r->base, region_bytes);
     ae_backend_free(&r->cpu);
+    (void)pthread_mutex_destroy(&r->lock);
     free(r);
 }
 
@@ -187,6 +197,7 @@ ae_status ae_backend_strict(ae_backend *be, const ae_backend_options *options) {
     *be = (ae_backend){0};
     strict *r = calloc(1, sizeof *r);
     if (!r) return AE_FAIL(AE_ERR_RESOURCE, "out of memory for a backend");
+    (void)pthread_mutex_init(&r->lock, NULL); /* of the default kind it cannot fail */
     be->self = r;
     be->destroy = destroy;
     AE_TRY(ae_backend_cpu(&r->cpu, options));

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -112,6 +113,60 @@ Test(strict, allocations_never_overlap) {
         free(host);
     }
     ae_backend_free(&be);
+}
+
+/* What a second thread downloads, as a checkpoint is saved while training goes on. */
+enum { SAVED = 5000, SAVES = 3000 };
+typedef struct {
+    const ae_backend *be;
+    const float *values;
+    int wrong;
+} save;
+
+static void *download_often(void *of) {
+    save *s = of;
+    float host[SAVED];
+    for (int turn = 0; turn < SAVES; turn++) {
+        memset(host, 0, sizeof host);
+        s->be->download(s->be, host, s->values, sizeof host);
+        for (int i = 0; i < SAVED; i++) s->wrong += host[i] != (float)i;
+    }
+    return NULL;
+}
+
+Test(strict, a_second_thread_downloads_during_rows, .timeout = 120) {
+    ae_backend be = strict();
+    float host[SAVED], *values = floats(&be, SAVED), *sums = floats(&be, SAVED);
+    save s = {.be = &be, .values = values};
+    pthread_t thread;
+    for (int i = 0; i < SAVED; i++) host[i] = (float)i;
+    be.upload(&be, values, host, sizeof host);
+    cr_assert_eq(pthread_create(&thread, NULL, download_often, &s), 0);
+    for (int turn = 0; turn < SAVES; turn++) {
+        float *brief = floats(&be, SAVED);
+        be.zero(&be, sums, sizeof host);
+        be.sum_squares(&be, (ae_f64 *)sums, (const ae_f32 *)values, SAVED);
+        be.release(&be, brief, sizeof host);
+    }
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(s.wrong, 0);
+    be.release(&be, values, sizeof host);
+    be.release(&be, sums, sizeof host);
+    ae_backend_free(&be);
+}
+
+/* After a row and a download at the same time the memory is closed. */
+Test(strict, memory_is_closed_after_two_threads, .signal = SIGSEGV) {
+    ae_backend be = strict();
+    float host[SAVED] = {0}, *values = floats(&be, SAVED), *sum = floats(&be, 2);
+    save s = {.be = &be, .values = values};
+    pthread_t thread;
+    be.upload(&be, values, host, sizeof host);
+    if (pthread_create(&thread, NULL, download_often, &s) != 0) return;
+    for (int turn = 0; turn < SAVES; turn++) be.sum_squares(&be, (ae_f64 *)sum, (const ae_f32 *)values, 2);
+    if (pthread_join(thread, NULL) != 0) return;
+    const float x = *(volatile float *)values;
+    (void)x;
 }
 
 Test(strict, what_does_not_fit_is_refused_and_given_back_memory_serves_again) {

@@ -16,7 +16,7 @@ typedef struct request {
     int64_t answers, begun;
     ae_ids prompt;
     ae_answer_settings settings; /* copies; stops is one block: the pointers, then the strings */
-    /* Where there are several answers what they go on from: the state behind the prompt and its logits. Before the prompt is read the
+    /* Where there are several answers what they go on from: the state after the prompt and its logits. Before the prompt is read the
      * state that was submitted, if any. */
     ae_decode_state state;
     float *logits;
@@ -118,7 +118,7 @@ static void enqueue(ae_generator *g, request *r) {
     g->n_waiting += r->answers;
 }
 
-/* Takes the request behind `before` (NULL: the first) out of the queue. */
+/* Takes the request after `before` (NULL: the first) out of the queue. */
 static void dequeue(ae_generator *g, request *before) {
     request *r = before ? before->next : g->waiting;
     if (before)
@@ -333,7 +333,7 @@ ae_status ae_generator_cancel(ae_generator *g, uint64_t id) {
     return st;
 }
 
-/* Answers of the first request behind `before` that have not begun end with nothing. */
+/* Answers of the first request after `before` that have not begun end with nothing. */
 static ae_status cancel_waiting(ae_generator *g, request *before) {
     request *r = before ? before->next : g->waiting;
     ae_status st = AE_OK;
@@ -438,7 +438,8 @@ static ae_status check_room(const ae_model *m, const ae_generator_options *o) {
     if (needed <= there) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE,
                    "a batch of %td sequences needs %.1f GB of memory, %.1f GB are available%s", o->capacity,
-                   (double)needed / 1e9, (double)there / 1e9, o->capacity > 1 ? "; lower --batch" : "");
+                   (double)needed / 1e9, (double)there / 1e9,
+                   o->capacity > 1 ? "; fewer at once need less" : "");
 }
 
 static ae_status init(ae_generator *g) {

@@ -91,7 +91,7 @@ ae_status ae_generator_step(ae_generator *g);
 int64_t ae_generator_unfinished(const ae_generator *g);
 
 /* The next answer that has ended, each once and in the order in which they ended; then, with `growing`, those that have grown since they
- * were polled. NULL when there is none left. Valid until the next call of poll, step or delete. */
+ * were polled. NULL when there is none left. Valid until the next call of submit, poll, step or delete. */
 const ae_answer *ae_generator_poll(ae_generator *g, bool growing);
 
 #endif

@@ -150,8 +150,8 @@ static ae_status open_tokenizer(preparation *p) {
     if (st != AE_OK) return st;
     const ae_special_ids special = ae_tokenizer_special(p->tokenizer);
     if (special.bos >= 0 && special.eos >= 0) return AE_OK;
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected a tokenizer with <bos> and <eos>, found none of one of them",
-                   p->o->tokenizer);
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected a tokenizer with <bos> and <eos>, found no %s",
+                   p->o->tokenizer, special.bos < 0 ? "<bos>" : "<eos>");
 }
 
 /* Of two processes that write one folder the second is refused before it looks at what the first has made so far. */

@@ -7,14 +7,15 @@
 
 #include <stdbool.h>
 
-/* Where the rows of training come from, as a value: whoever fills in these functions can feed an objective. A source is begun
+/* Where the rows of training come from, as a value: an objective trains on any source that fills in these functions. A source is begun
  * once, then asked for one batch after the other, by one thread at a time. Its batches are a function of the source and the step: begun at
  * step s, or from the position saved before s, it gives what one begun at step 1 gives from s on. */
 typedef struct {
     ptrdiff_t B, T; /* of every batch */
     void *self;
     /* Goes to the rows of `first_step` (from 1): of the position that an earlier run saved before that step, or, where it is NULL, as though
-     * all steps before had been of this source. A position of another source is AE_ERR_INPUT. */
+     * all steps before had been of this source. A position that this source cannot have is AE_ERR_INPUT; the caller
+     * sees to it that the position is of a source of the same kind, options and sets. */
     ae_status (*begin)(void *self, int64_t first_step, const char *position);
     /* The batch of the next step into b [B, T], whose counts are 0. */
     ae_status (*fill)(void *self, ae_batch *b);

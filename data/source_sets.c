@@ -119,8 +119,12 @@ static ae_status streams_fill(void *self, ae_batch *b) {
 /* ---- what fits a source ---- */
 
 static ae_status check_options(const ae_mixture *m, const ae_row_options *o) {
-    if (o->rows > 0 && o->row_tokens > 0 && m->n_sets > 0 && m->n_phases > 0) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE, "rows: expected rows, tokens and token sets, found none of one of them");
+    const char *missing = o->rows <= 0                         ? "row in a step"
+                          : o->row_tokens <= 0                 ? "token in a row"
+                          : m->n_sets == 0 || m->n_phases == 0 ? "token set"
+                                                               : NULL;
+    if (!missing) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "rows: expected at least one %s, found none", missing);
 }
 
 static ae_status check_tokens(const ae_mixture *m) {

@@ -190,6 +190,23 @@ Test(row_source, streams_go_on_from_any_step) {
     ae_mixture_close(&m);
 }
 
+Test(row_source, rows_of_nothing_are_refused_by_name) {
+    static const struct {
+        ae_row_options o;
+        const char *why;
+    } bad[] = {{{.rows = 0, .row_tokens = 4}, "rows: expected at least one row in a step, found none"},
+               {{.rows = 2, .row_tokens = 0}, "rows: expected at least one token in a row, found none"}};
+    make_sets();
+    ae_mixture m;
+    ae_row_source source;
+    open_mixture(&m, "%0");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert_eq(ae_row_source_sets(&source, &m, &bad[i].o), AE_ERR_USAGE);
+        cr_assert_message(bad[i].why);
+    }
+    ae_mixture_close(&m);
+}
+
 Test(row_source, streams_of_several_sets_of_shuffled_rows_or_of_nothing_are_refused) {
     static const struct {
         const char *tree;

@@ -15,7 +15,7 @@ size_t ae_decode_state_bytes(const ae_backend *be, const ae_model_config *c, ptr
 ae_status ae_decode_state_init(ae_decode_state *s, const ae_model *m, ptrdiff_t B); /* empty sequences */
 void ae_decode_state_free(ae_decode_state *s);
 void ae_decode_state_reset(ae_decode_state *s, ptrdiff_t b);
-/* n sequences from `from_b` on over those from `to_b` on, of one block: for whoever takes a state through the blocks by himself. */
+/* n sequences from `from_b` on over those from `to_b` on, of one block: for callers that take a state through the blocks themselves. */
 void ae_decode_state_copy_block(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from,
                                 ptrdiff_t from_b, ptrdiff_t block, ptrdiff_t n);
 /* Sequence `from` of one state over sequence `to` of another (of the same model): shared prompts, several answers to one. */

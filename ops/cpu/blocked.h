@@ -23,7 +23,7 @@ static inline ptrdiff_t ae_blocked_elements(ptrdiff_t k, ptrdiff_t n) {
 static inline ae_gemm_operand ae_blocked_operand(const uint16_t *at, ptrdiff_t k) {
     return (ae_gemm_operand){.type = AE_ELEM_BF16, .blocked = true, .at = at, .ld = ae_blocked_depth(k)};
 }
-/* Both need AVX-512 and its bfloat16 instructions, as does whoever multiplies in bfloat16. */
+/* Both need AVX-512 and its bfloat16 instructions, as do products in bfloat16. */
 /* The panel of columns [col, col + n), n <= 64, of B [k, ...] as `b` has it, of either type; rounded to the nearest even. */
 void ae_blocked_pack(uint16_t *panel, const ae_gemm_operand *b, ptrdiff_t k, ptrdiff_t col, ptrdiff_t n);
 /* to[i * ld + p] = from[p * ld_from + i] for p < k, i < n <= 32; rows of `to` are written up to 32, and up to a multiple of 32 elements. */

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* Memory of the CPU backend. A page lies where the processor is that first writes to it, so that big blocks are zeroed and copied by all
- * threads, cut as AdamW and the packing of weights cut a tensor of that size: whoever sweeps a part later has it near. */
+ * threads, cut as AdamW and the packing of weights cut a tensor of that size: the thread that sweeps a part later has it near. */
 ae_status ae_cpu_alloc(const ae_backend *be, void **ptr, size_t bytes);
 void ae_cpu_release(const ae_backend *be, void *ptr, size_t bytes);
 void ae_cpu_zero(const ae_backend *be, void *device, size_t bytes);

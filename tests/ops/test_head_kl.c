@@ -12,7 +12,7 @@ static const size sizes[] = {{1, 2, 1, 1, 0, 0},        {2, 7, 5, 3, 30, 30},   
 static const float temperatures[] = {0.7f, 1, 1.3f};
 static const ae_kl_direction directions[] = {AE_KL_P_Q, AE_KL_Q_P};
 
-/* As in test_head_law.c. */
+/* As in test_head_logprobs.c. */
 enum { FORWARD, BACKWARD };
 static double tolerance(const rig *r, int of) {
     static const double f32[] = {[FORWARD] = 3e-6, [BACKWARD] = 5e-6};

@@ -91,7 +91,7 @@ static void reference(law *k) {
         if (k->weights.x[m] == 0.0f) k->logprobs.d[m] = k->entropies.d[m] = 0;
 }
 
-ON_EVERY_TYPE(head_law, log_probabilities_and_entropies_are_the_reference) {
+ON_EVERY_TYPE(head_logprobs, log_probabilities_and_entropies_are_the_reference) {
     for (size_t i = 0; i < COUNT(sizes); i++)
         for (size_t t = 0; t < COUNT(temperatures); t++) {
             law k = make(r, sizes[i], temperatures[t], BOTH);
@@ -108,7 +108,7 @@ ON_EVERY_TYPE(head_law, log_probabilities_and_entropies_are_the_reference) {
         }
 }
 
-ON_EVERY_TYPE(head_law, log_probabilities_at_1_are_the_bits_of_a_score) {
+ON_EVERY_TYPE(head_logprobs, log_probabilities_at_1_are_the_bits_of_a_score) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         law k = make(r, sizes[i], 1, TARGETS);
         const rig_array nll = rig_output(r, k.n.M);
@@ -121,7 +121,7 @@ ON_EVERY_TYPE(head_law, log_probabilities_at_1_are_the_bits_of_a_score) {
     }
 }
 
-ON_EVERY_TYPE(head_law, backward_is_the_complex_step) {
+ON_EVERY_TYPE(head_logprobs, backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(sizes); i++)
         for (size_t t = 0; t < COUNT(temperatures); t++)
             for (side which = TARGETS; which < SIDES; which++) {
@@ -134,7 +134,7 @@ ON_EVERY_TYPE(head_law, backward_is_the_complex_step) {
 }
 
 /* Below, near and above the cap at which weights are taken without a shift, and low temperatures, which sharpen the law. */
-ON_EVERY_TYPE(head_law, any_cap_and_temperature) {
+ON_EVERY_TYPE(head_logprobs, any_cap_and_temperature) {
     static const float caps[] = {0, 1, 30, 50, 1e6f}, sharp[] = {0.05f, 0.3f, 5};
     for (size_t i = 0; i < COUNT(caps); i++)
         for (size_t t = 0; t < COUNT(sharp); t++)
@@ -146,7 +146,7 @@ ON_EVERY_TYPE(head_law, any_cap_and_temperature) {
             }
 }
 
-ON_EVERY_TYPE(head_law, backward_of_weights_is_that_of_the_loss) {
+ON_EVERY_TYPE(head_logprobs, backward_of_weights_is_that_of_the_loss) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         law k = make(r, sizes[i], 1, TARGETS);
         r->be.head_loss(&r->be, k.logprobs.dev, k.dz.dev, k.dtable.dev, k.z.dev, k.packed, k.targets.dev,
@@ -164,7 +164,7 @@ static bool counts(const law *k, ptrdiff_t m) {
     return k->weights.x[m] != 0.0f || k->entropy_weights.x[m] != 0.0f;
 }
 
-ON_EVERY_TYPE(head_law, gradients_add_up) {
+ON_EVERY_TYPE(head_logprobs, gradients_add_up) {
     for (size_t i = 0; i < COUNT(sizes); i++) {
         law k = make(r, sizes[i], 1.3f, BOTH);
         backward(r, &k);
@@ -187,7 +187,7 @@ ON_EVERY_TYPE(head_law, gradients_add_up) {
 }
 
 /* A masked token may hold anything; the others keep their bits, and its own gradient is 0. */
-ON_EVERY_TYPE(head_law, masked_tokens_do_not_leak) {
+ON_EVERY_TYPE(head_logprobs, masked_tokens_do_not_leak) {
     law k = make(r, (ae_head_dims){40, 17, 65, 30}, 0.7f, BOTH);
     backward(r, &k);
     const float *dz = rig_read(r, &k.dz), *dtable = rig_read(r, &k.dtable);
@@ -203,7 +203,7 @@ ON_EVERY_TYPE(head_law, masked_tokens_do_not_leak) {
     rig_expect_bits(r, "dtable", rig_read(r, &k.dtable), dtable, k.dtable.n);
 }
 
-ON_EVERY_TYPE(head_law, bits_do_not_depend_on_threads) {
+ON_EVERY_TYPE(head_logprobs, bits_do_not_depend_on_threads) {
     for (size_t i = 0; i < COUNT(sizes); i++)
         for (side which = TARGETS; which < SIDES; which++) {
             law k = make(r, sizes[i], 0.7f, which);

@@ -10,8 +10,8 @@ typedef struct {
     size_t bytes;
 } ae_room;
 
-/* One block of memory for one lifetime (parameters, gradients, optimiser, a step's activations). The owner measures first
- * and takes later with the same calls: an arena whose base is NULL only counts.
+/* One block of memory for one lifetime (parameters, gradients, optimiser, a step's activations). The owner
+ * measures first and takes later with the same calls: an arena whose base is NULL only counts.
  *
  *   base |--- taken ---|--- free ---| capacity        `high` is the most that was ever taken
  */
@@ -22,7 +22,8 @@ typedef struct {
 
 enum { AE_ARENA_ALIGN = 64 };
 
-/* The next `bytes`, aligned to AE_ARENA_ALIGN; NULL in a counting arena. Overrun aborts: the plan was wrong. */
+/* The next `bytes`, aligned to AE_ARENA_ALIGN; NULL in a counting arena. Overrun aborts: the plan was
+ * wrong. */
 void *ae_arena_take(ae_arena *a, size_t bytes);
 /* The same together with its size. */
 ae_room ae_arena_room(ae_arena *a, size_t bytes);

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Configuration by field tables. A component owns a struct and one table that describes it; from the table come the
- * defaults, the YAML reading, `section.key=value` overrides, range errors with file and line, --help, and the copy that is
- * written beside every run. */
+/* Configuration by field tables. A component owns a struct and one table that describes it; from the table
+ * come the defaults, the YAML reading, `section.key=value` overrides, range errors with file and line,
+ * --help, and the copy that is written beside every run. */
 
 typedef enum {
     AE_FIELD_INT,   /* int64_t; accepts 1000, 1e3, 64k, 2M (powers of 1000) */
@@ -17,7 +17,9 @@ typedef enum {
     AE_FIELD_TEXT,  /* char *, owned by the struct; "" means unset */
     AE_FIELD_CHOICE /* int, index into `choices` "a|b|c" */
     ,
-    AE_FIELD_TREE /* char *, owned: any YAML value kept as compact JSON text (lists of data sets, block patterns); "" for null */
+    /* char *, owned: any YAML value kept as compact JSON text (lists of data sets, block patterns); "" for
+     * null */
+    AE_FIELD_TREE
 } ae_field_type;
 
 /* Marks of a field: what holds for its key when a run goes on. */
@@ -63,13 +65,15 @@ ae_status ae_config_add(ae_config *c, const char *section, const ae_field *field
 /* Reads a YAML file of `section: {key: value}` maps. Unknown keys fail with "did you mean". */
 ae_status ae_config_read(ae_config *c, const char *path);
 
-/* Applies "section.key=value"; the value is read as YAML. `where` names the source in messages ("command line"). */
+/* Applies "section.key=value"; the value is read as YAML. `where` names the source in messages ("command
+ * line"). */
 ae_status ae_config_set(ae_config *c, const char *assignment, const char *where);
 
 /* Whether `section.key` was given by a file or an override. */
 bool ae_config_is_set(const ae_config *c, const char *dotted_key);
 
-/* Field `i` over all sections in the order of the table, and the name of its section; NULL behind the last. */
+/* Field `i` over all sections in the order of the table, and the name of its section; NULL behind the
+ * last. */
 const ae_field *ae_config_field(const ae_config *c, size_t i, const char **section);
 
 /* Every key with type, default, range and help, aligned, for --help. */

@@ -14,11 +14,13 @@ char *ae_path_join(const char *folder, const char *name); /* caller frees; abort
 bool ae_path_has(const char *folder, const char *name);   /* whether FOLDER/name is there */
 const char *
 ae_path_last(const char *path); /* into `path`: behind its last slash; all of it when nothing is there */
-/* PATH and then `ending`; of a last name for which both are too long (NAME_MAX) the end is left out. The caller frees it; NULL: no memory. */
+/* PATH and then `ending`; of a last name for which both are too long (NAME_MAX) the end is left out. The
+ * caller frees it; NULL: no memory. */
 char *ae_path_beside(const char *path, const char *ending);
 int64_t ae_file_size(const char *path); /* -1 when there is none */
 
-/* Where a link leads, else the path itself; the caller frees *real. AE_ERR_USAGE for a link that leads nowhere. */
+/* Where a link leads, else the path itself; the caller frees *real. AE_ERR_USAGE for a link that leads
+ * nowhere. */
 ae_status ae_path_follow(char **real, const char *path);
 
 /* Folder and its parents; fine when it exists. AE_ERR_USAGE when it cannot be made. */
@@ -33,7 +35,8 @@ ae_status ae_folder_remove(const char *path);
 ae_status ae_folder_empty(const char *path);
 /* Whole file with a NUL behind it (caller frees). Missing: AE_ERR_INPUT. */
 ae_status ae_file_read(const char *path, char **bytes, size_t *n);
-/* Writes aside, fsyncs, renames into place, fsyncs the folder; a link is followed. A full disk is AE_ERR_RESOURCE and leaves nothing behind. */
+/* Writes aside, fsyncs, renames into place, fsyncs the folder; a link is followed. A full disk is
+ * AE_ERR_RESOURCE and leaves nothing behind. */
 ae_status ae_file_write(const char *path, const void *bytes, size_t n);
 /* fsync of a file or folder by path. */
 ae_status ae_path_sync(const char *path);
@@ -46,12 +49,13 @@ ae_status ae_file_crc32(const char *path, uint32_t *crc, int64_t *n);
 /* Hands back the memory in which the system keeps what was written; a file that is synced loses nothing. */
 void ae_file_uncache(const char *path);
 
-/* Status and message for an output on which a call has just failed with errno: AE_ERR_RESOURCE for a full disk, AE_ERR_USAGE
- * for one that may not be written. For writers of their own, over FILE. */
+/* Status and message for an output on which a call has just failed with errno: AE_ERR_RESOURCE for a full
+ * disk, AE_ERR_USAGE for one that may not be written. For writers of their own, over FILE. */
 ae_status ae_output_failed(const char *path);
 
-/* Lines and blocks of text in a plain or gzip file, told by its first bytes and not by its name; "-" is standard input. A byte order mark at the
- * start is left out; what begins like another kind of file (core/file_kind.h) is AE_ERR_INPUT, by its name. */
+/* Lines and blocks of text in a plain or gzip file, told by its first bytes and not by its name; "-" is
+ * standard input. A byte order mark at the start is left out; what begins like another kind of file
+ * (core/file_kind.h) is AE_ERR_INPUT, by its name. */
 typedef struct ae_reader ae_reader;
 ae_status ae_reader_open(ae_reader **r, const char *path);
 /* The next line without its end ("\n" or "\r\n"), valid until the next call and with a NUL

@@ -5,8 +5,9 @@
 /* What a file is by what it begins with, for messages about files that are not what was asked for. */
 typedef struct {
     const char *name; /* with its article: "a GGUF file of llama.cpp" */
-    const char *
-        hint; /* what to do with it, for whoever wanted text or a model: "take the Hugging Face folder that it was made from" */
+    /* what to do with it, where text or a model was wanted: "take the Hugging Face folder that it was made
+     * from" */
+    const char *hint;
 } ae_file_kind;
 
 /* NULL for text, and for what is not known here. `n`: bytes there are, some hundred are enough. */

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Thin help over jansson. A key that comes twice in one object is an error. Functions that look up a key fail with AE_ERR_INPUT
- * and "where: key: expected ..., found ...". */
+/* Thin help over jansson. A key that comes twice in one object is an error. Functions that look up a key fail
+ * with AE_ERR_INPUT and "where: key: expected ..., found ...". */
 
 ae_status ae_json_load(json_t **root, const char *path); /* whole file, an object */
 ae_status ae_json_parse(json_t **root, const char *text, size_t n,
@@ -22,7 +22,8 @@ ae_status ae_json_opt_real(const json_t *o, const char *key, const char *where, 
 /* One compact line with 9 significant digits; NaN and infinities must have been made null by the caller
  * (ae_json_number does). */
 ae_status ae_json_write_line(const json_t *value, FILE *out, const char *path);
-/* The whole value, indented, in the caller's memory; numbers in 15 digits where that gives all of them back, else in 17. NULL: no memory. */
+/* The whole value, indented, in the caller's memory; numbers in 15 digits where that gives all of them back,
+ * else in 17. NULL: no memory. */
 char *ae_json_text(const json_t *value);
 json_t *ae_json_number(double x); /* null when not finite */
 

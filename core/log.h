@@ -22,8 +22,9 @@ typedef struct {
 } ae_progress;
 
 void ae_progress_init(ae_progress *p, const char *what, int64_t first, int64_t total);
-/* `detail` is the run's own text ("loss 3.21  812 tok/s"), its fields two blanks apart; may be "". A terminal that is too narrow is not
- * given the long bar, the rate, the bar, then fields of the detail, of which the first and then the last stay longest. */
+/* `detail` is the run's own text ("loss 3.21  812 tok/s"), its fields two blanks apart; may be "".
+ * A terminal that is too narrow is not given the long bar, the rate, the bar, then fields of the detail, of
+ * which the first and then the last stay longest. */
 void ae_progress_show(ae_progress *p, int64_t done, const char *detail);
 void ae_progress_end(ae_progress *p);
 

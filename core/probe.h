@@ -3,13 +3,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where time goes: numbered ops, each with its calls, its time, and the work that it did. Off, a probe is one branch on a global
- * that does not change.
+/* Where time goes: numbered ops, each with its calls, its time, and the work that it did. Off, a probe is one
+ * branch on a global that does not change.
  *
- * One thread enters ops, which run parallel regions of their own, so the time on that thread is wall time. Ops inside an op are
- * told apart: `self_s` of the outer one leaves them out, and the self times of all ops add up to the time spent in any.
- * A part (the products inside attention) runs on any thread and counts, as thread-seconds, to the op that is open. Threads write
- * sums of their own, in cache lines of their own. */
+ * One thread enters ops, which run parallel regions of their own, so the time on that thread is wall time.
+ * Ops inside an op are told apart: `self_s` of the outer one leaves them out, and the self times of all ops
+ * add up to the time spent in any. A part (the products inside attention) runs on any thread and counts, as
+ * thread-seconds, to the op that is open. Threads write sums of their own, in cache lines of their own. */
 
 enum { AE_PROBE_OPS_MAX = 64, AE_PROBE_THREADS_MAX = 256 }; /* later threads are not counted */
 

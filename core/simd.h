@@ -4,8 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One vector of float32, as wide as the instruction set this file is compiled for: kernels are written once with these and
- * compiled for AVX2 and for AVX-512. AE_ISA_NAME(f) gives a function the suffix of its instruction set. */
+/* One vector of float32, as wide as the instruction set this file is compiled for: kernels are written once
+ * with these and compiled for AVX2 and for AVX-512. AE_ISA_NAME(f) gives a function the suffix of its
+ * instruction set. */
 
 #define AE_JOIN_(a, b) a##_##b
 #define AE_JOIN(a, b)  AE_JOIN_(a, b)
@@ -50,7 +51,8 @@ static inline vf vf_min(vf a, vf b) {
 static inline vf vf_sqrt(vf a) {
     return _mm512_sqrt_ps(a);
 }
-/* 1/a and 1/sqrt(a) for normal a > 0, to 1 ulp or so: an estimate and one step of Newton, several times as fast as the divider. */
+/* 1/a and 1/sqrt(a) for normal a > 0, to 1 ulp or so: an estimate and one step of Newton, several times as
+ * fast as the divider. */
 static inline vf vf_recip(vf a) {
     const vf r = _mm512_rcp14_ps(a);
     return _mm512_fmadd_ps(r, _mm512_fnmadd_ps(a, r, _mm512_set1_ps(1.0f)), r);
@@ -146,7 +148,8 @@ static inline vi vf_first(ptrdiff_t n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n > VF ? VF : (int)n),
                               _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-/* Whole vectors plainly: on AMD's processors a load or store under a mask takes several times as long, even when the mask is full. */
+/* Whole vectors plainly: on AMD's processors a load or store under a mask takes several times as long, even
+ * when the mask is full. */
 static inline vf vf_load_n(const float *p, ptrdiff_t n) {
     return n >= VF ? vf_load(p) : _mm256_maskload_ps(p, vf_first(n));
 }

@@ -1,8 +1,8 @@
 #ifndef AE_CORE_STATUS_H
 #define AE_CORE_STATUS_H
 
-/* The outcome of everything that touches files, memory, configuration or devices. The values are the exit codes
- * of the program (docs/interfaces.md). */
+/* The outcome of everything that touches files, memory, configuration or devices. The values are the exit
+ * codes of the program (docs/interfaces.md). */
 typedef enum {
     AE_OK = 0,
     AE_ERR_DEFECT = 1,        /* a bug of ours */
@@ -16,8 +16,8 @@ typedef enum {
 /* Room for any message, for who hands one to another thread. */
 enum { AE_MESSAGE_BYTES = 4096 };
 
-/* Keeps one line for this thread: file or field, expected, found, remedy; of one above 4 kB the two ends. Never prints. The place in the source is kept
- * apart and shown only when AERIE_DEBUG is set. */
+/* Keeps one line for this thread: file or field, expected, found, remedy; of one above 4 kB the two ends.
+ * Never prints. The place in the source is kept apart and shown only when AERIE_DEBUG is set. */
 void ae_fail_at(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " before the message kept for this thread. */

@@ -9,7 +9,8 @@
 enum { AE_BLOCKS_MAX = 256, AE_ENDS_MAX = 64 };
 typedef enum { AE_RECURRENT = 0, AE_ATTENTION = 1 } ae_block_kind;
 
-/* The shape of a model (docs/model.md). All sizes are final: presets and Hugging Face configs fill it, ae_model_config_check holds it. */
+/* The shape of a model (docs/model.md). All sizes are final: presets and Hugging Face configs fill it,
+ * ae_model_config_check holds it. */
 typedef struct {
     ptrdiff_t V, D, C, E; /* vocabulary, width, recurrent width, MLP width */
     ptrdiff_t N, G, H;    /* heads, key heads, head size */
@@ -19,12 +20,14 @@ typedef struct {
     double rope_theta, rope_share;        /* 10000, the share of a head that is turned: 0.5 */
     double norm_eps, soft_cap;            /* 1e-6, 30 (0: none) */
     bool scale_embeddings;                /* by sqrt(D) rounded to bfloat16 */
-    /* Ids that end an answer beside those of the tokenizer, where the model's files name some; not part of the shape. */
+    /* Ids that end an answer beside those of the tokenizer, where the model's files name some; not part of
+     * the shape. */
     int32_t ends[AE_ENDS_MAX];
     ptrdiff_t n_ends;
 } ae_model_config;
 
-/* The keys `model.*` (preset and single sizes over it); a size of 0 and a real below 0 mean "as the preset says". */
+/* The keys `model.*` (preset and single sizes over it); a size of 0 and a real below 0 mean "as the preset
+ * says". */
 typedef struct {
     char *preset, *init;
     int64_t vocab, width, recurrent_width, mlp_width, heads, key_heads, head_size, window, taps, blocks;
@@ -35,7 +38,8 @@ typedef struct {
 extern const ae_field ae_model_fields[];
 extern const size_t ae_model_n_fields;
 
-/* Presets: the published models, the shapes of the yardsticks (s5, s23, s100) and a ladder for small machines. */
+/* Presets: the published models, the shapes of the yardsticks (s5, s23, s100) and a ladder for small
+ * machines. */
 typedef struct {
     const char *name, *what;
     ae_model_config config; /* V 0: free, the token set's */
@@ -44,7 +48,8 @@ typedef struct {
 extern const ae_preset ae_presets[];
 extern const size_t ae_n_presets;
 
-/* Preset, then single keys, then the vocabulary of the token set (0: the preset's). Unknown preset: "did you mean". */
+/* Preset, then single keys, then the vocabulary of the token set (0: the preset's). Unknown preset: "did you
+ * mean". */
 ae_status ae_model_config_resolve(ae_model_config *c, const ae_model_keys *keys, int64_t token_set_vocab);
 /* One more end of an answer, unless it is known; false: there is no place left for it. */
 bool ae_model_config_add_end(ae_model_config *c, int32_t id);
@@ -53,7 +58,8 @@ ae_status ae_model_config_check(const ae_model_config *c, const char *where);
 /* The native form, as kept in checkpoints (JSON text; caller frees). */
 ae_status ae_model_config_to_json(const ae_model_config *c, char **text);
 ae_status ae_model_config_from_json(ae_model_config *c, const char *text, const char *where);
-/* Whether two shapes are one: AE_ERR_INPUT "where: field: expected 64 as in WANT_WHERE, found 128", fields as in that form. */
+/* Whether two shapes are one: AE_ERR_INPUT "where: field: expected 64 as in WANT_WHERE, found 128", fields as
+ * in that form. */
 ae_status ae_model_config_agree(const ae_model_config *c, const char *where, const ae_model_config *want,
                                 const char *want_where);
 
@@ -62,8 +68,8 @@ float ae_model_embedding_scale(const ae_model_config *c);
 /* Elements of a head that RoPE turns; even. */
 ptrdiff_t ae_model_rope_elements(const ae_model_config *c);
 
-/* Model FLOPs of forward and backward per token, products only, the window counted causally over rows of T tokens: what
- * flops_fraction and the benchmarks use. `forward_only`: a third. */
+/* Model FLOPs of forward and backward per token, products only, the window counted causally over rows of T
+ * tokens: what flops_fraction and the benchmarks use. `forward_only`: a third. */
 double ae_model_flops_per_token(const ae_model_config *c, ptrdiff_t T, bool forward_only);
 
 #endif

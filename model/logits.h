@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sweeps over the logits of one place, in blocks that threads share: the results do not depend on the number of threads. */
+/* Sweeps over the logits of one place, in blocks that threads share: the results do not depend on the number
+ * of threads. */
 
 /* Logits as they are used: a NaN is the least likely, infinities are the biggest numbers. */
 static inline float ae_logit_usable(float x) {
@@ -17,12 +18,14 @@ enum { AE_LOGIT_GROUP = 64, AE_LOGIT_BLOCK = 1024 };
 /* tops[g] = the largest usable logit of group g of x [n]. */
 void ae_logit_tops(float *tops, const float *x, ptrdiff_t n, int threads);
 
-/* sums[b] = the sum over block b of x [n] of exp((x - top) * scale), for exponents that are not positive: a term is right to some units
- * of 2^-53 times its exponent, and to 1e-300. The terms go to `each` [n] unless it is NULL. */
+/* sums[b] = the sum over block b of x [n] of exp((x - top) * scale), for exponents that are not positive: a
+ * term is right to some units of 2^-53 times its exponent, and to 1e-300. The terms go to `each` [n] unless
+ * it is NULL. */
 void ae_logit_exp_sums(double *sums, double *each, const float *x, ptrdiff_t n, double top, double scale,
                        int threads);
 
-/* parts[v] = (top - x[v]) * scale, at most `most`: equal logits are in one part, smaller ones in none before it. */
+/* parts[v] = (top - x[v]) * scale, at most `most`: equal logits are in one part, smaller ones in none before
+ * it. */
 void ae_logit_parts(int32_t *parts, const float *x, ptrdiff_t n, float top, float scale, int most);
 
 /* The sum of each[v] over the logits x [n] above `least`, and how many equal it. */

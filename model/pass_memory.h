@@ -7,9 +7,10 @@
 
 /* What the files of the pass share: its memory. */
 
-/* The residual stream of a training pass: x[0] (embedding), mid[0], x[1], ..., x[blocks]. A block keeps x, mid and the `saved` blobs of
- * its two branches; one that recomputes keeps x only and fills mid and the blobs, shared by all of that sort, again in backward.
- * Where backward does not need the stream (ae_stream_needed), and in a scoring pass, it goes to and fro between two buffers. */
+/* The residual stream of a training pass: x[0] (embedding), mid[0], x[1], ..., x[blocks]. A block keeps x,
+ * mid and the `saved` blobs of its two branches; one that recomputes keeps x only and recomputes mid and the
+ * blobs, shared by all of that sort, in backward. Where backward does not need the stream (ae_stream_needed),
+ * and in a scoring pass, it goes to and fro between two buffers. */
 typedef struct {
     ae_f32 *x, *mid;
     ae_room temporal_saved, mlp_saved;

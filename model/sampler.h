@@ -27,12 +27,14 @@ typedef struct {
 /* Scratch for one draw. */
 size_t ae_sample_room_bytes(ptrdiff_t V);
 
-/* The next token: softmax at the temperature, then the top_k largest, then the smallest set whose probability reaches top_p; ties broken
- * by the smaller id. The logprob is the token's under the model (temperature 1, nothing cut, every row of the table counted), as scoring
- * gives it; as a float32 it is that of exact sums. A function of logits, `how` and rng alone; `threads` share the vocabulary. */
+/* The next token: softmax at the temperature, then the top_k largest, then the smallest set whose probability
+ * reaches top_p; ties broken by the smaller id. The logprob is the token's under the model (temperature 1,
+ * nothing cut, every row of the table counted), as scoring gives it; as a float32 it is that of exact sums. A
+ * function of logits, `how` and rng alone; `threads` share the vocabulary. */
 void ae_sample(ae_draw *draw, ptrdiff_t V, void *room, int threads);
 
-/* n draws: a thread takes one at a time where there are enough of them. `room` is that of ae_sample_each_room_bytes. */
+/* n draws: a thread takes one at a time where there are enough of them. `room` is that of
+ * ae_sample_each_room_bytes. */
 size_t ae_sample_each_room_bytes(ptrdiff_t V, ptrdiff_t n, int threads);
 void ae_sample_each(ae_draw *draws, ptrdiff_t n, ptrdiff_t V, void *room, int threads);
 

@@ -27,12 +27,14 @@ typedef struct ae_model_views {
     ae_block_view *blocks;
 } ae_model_views;
 
-/* Sizes of a batch of B rows of T tokens for the block rows, of a model with adapters of that rank (0: without). */
+/* Sizes of a batch of B rows of T tokens for the block rows, of a model with adapters of that rank (0:
+ * without). */
 ae_block_dims ae_model_block_dims(const ae_model_config *c, ptrdiff_t adapter_rank, ptrdiff_t B, ptrdiff_t T,
                                   bool inference);
 bool ae_model_attends(const ae_model_config *c);
 
-/* Bytes that serve every block of the model: of `saved` for the temporal branches and the MLP, and of scratch. */
+/* Bytes that serve every block of the model: of `saved` for the temporal branches and the MLP, and of
+ * scratch. */
 typedef struct {
     size_t temporal_saved, mlp_saved, scratch;
 } ae_model_block_bytes;
@@ -40,7 +42,8 @@ ae_model_block_bytes ae_model_most_block_bytes(const ae_backend *be, const ae_mo
                                                const ae_block_dims *n);
 size_t ae_model_temporal_saved_bytes(const ae_backend *be, ae_block_kind kind, const ae_block_dims *n);
 
-/* One block forward: x -> mid (temporal branch) -> out (MLP). `out` may be x where x is not needed again; `state` NULL: none. */
+/* One block forward: x -> mid (temporal branch) -> out (MLP). `out` may be x where x is not needed again;
+ * `state` NULL: none. */
 typedef struct {
     ae_room temporal, mlp, scratch;
 } ae_block_room;

@@ -21,7 +21,7 @@ typedef struct {
          ptrdiff_t n),                                                                                       \
         (be, w, m, v, g, s, n), ae_work_adamw(n))
 
-/* The same for a weight [rows, cols] of products, and its packed form made again in the same sweep, while the values are near. */
+/* The same for a weight [rows, cols] of products; the same sweep packs it anew, while the values are near. */
 #define AE_ADAMW_WEIGHT(ROW)                                                                                 \
     ROW(adamw_weight,                                                                                        \
         (const ae_backend *be, ae_weight *packed, ae_f32 *w, ae_moment *m, ae_moment *v, ae_f32 *g,          \

@@ -3,8 +3,9 @@
 #include "ops/types.h"
 
 /* A low-rank map that stands beside a projection [O, I]:  scale (x a^T) b^T;  x [M, I], a [R, I], b [O, R].
- * Source: Hu et al., arXiv 2106.09685. Each row needs scratch of adapter_scratch_bytes, for [M, R]; backward computes x a^T once more.
- * Up to AE_LINEAR_EACH rows each output is summed in an order that does not depend on M. */
+ * Source: Hu et al., arXiv 2106.09685. Each row needs scratch of adapter_scratch_bytes, for [M, R]; backward
+ * computes x a^T once more. Up to AE_LINEAR_EACH rows each output is summed in an order that does not depend
+ * on M. */
 typedef struct {
     ptrdiff_t M, I, O, R;
     float scale;

@@ -6,15 +6,15 @@
  * W < 0 means no window: every earlier key of the document is seen. */
 typedef struct {
     ptrdiff_t B, T, N, G, H, W;
-    ptrdiff_t
-        rooms; /* threads that scratch has room for, 1 and more: no more work at once. The backend's `threads` */
+    ptrdiff_t rooms; /* threads that scratch has room for, 1 and more: no more at once: the backend's */
 } ae_attention_dims;
 
-/* o[t] = sum_s softmax_s(q[t] k[s] / sqrt(H)) v[s] over the keys s of the same document with 0 <= t - s <= W (W + 1 keys).
- * q, o [B, T, N, H]; k, v [B, T, G, H], already turned by RoPE; positions [B, T]; lse [B, T, N] (the logarithm of the softmax's
- * denominator) is saved for backward. Softmax in float32, on the fly over blocks of keys.
- * k_ring, v_ring [B, W, G, H] or both NULL: the keys of position p lie at p mod W; read for rows whose first position is > 0, and
- * brought up to date. They need a window. `scratch`: attention_scratch_bytes. */
+/* o[t] = sum_s softmax_s(q[t] k[s] / sqrt(H)) v[s] over the keys s of the same document with 0 <= t - s <= W
+ * (W + 1 keys). q, o [B, T, N, H]; k, v [B, T, G, H], already turned by RoPE; positions [B, T]; lse [B, T, N]
+ * (the logarithm of the softmax's denominator) is saved for backward. Softmax in float32, on the fly over
+ * blocks of keys. k_ring, v_ring [B, W, G, H] or both NULL: the keys of position p lie at p mod W; read for
+ * rows whose first position is > 0, and brought up to date. They need a window. `scratch`:
+ * attention_scratch_bytes. */
 #define AE_ATTENTION_FORWARD(ROW)                                                                            \
     ROW(attention_forward,                                                                                   \
         (const ae_backend *be, ae_act *o, ae_f32 *lse, ae_act *k_ring, ae_act *v_ring, const ae_act *q,      \
@@ -22,10 +22,11 @@ typedef struct {
         (be, o, lse, k_ring, v_ring, q, k, v, positions, n, scratch),                                        \
         ae_work_attention_of(be, t, positions, n, k_ring != NULL, false))
 
-/* P is made again block by block from q, k and lse; with delta = sum(do * o):
+/* P is recomputed block by block from q, k and lse; with delta = sum(do * o):
  *   dv = P^T do;  dS = P (do v^T - delta) / sqrt(H);  dq = dS k;  dk = dS^T q.
- * dq, dk, dv overwritten; nothing overlaps. k_ring, v_ring: as forward found them, or NULL; no gradient flows into them. Keys and values receive from several blocks of queries: each block writes
- * apart and the parts are added in order, so the bits do not depend on the threads. */
+ * dq, dk, dv overwritten; nothing overlaps. k_ring, v_ring: as forward found them, or NULL; no gradient flows
+ * into them. Keys and values receive from several blocks of queries: each block writes apart and the parts
+ * are added in order, so the bits do not depend on the threads. */
 #define AE_ATTENTION_BACKWARD(ROW)                                                                           \
     ROW(attention_backward,                                                                                  \
         (const ae_backend *be, ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q,       \
@@ -34,7 +35,8 @@ typedef struct {
         (be, dq, dk, dv, d_o, q, k, v, k_ring, v_ring, o, lse, positions, n, scratch),                       \
         ae_work_attention_of(be, t, positions, n, k_ring != NULL, true))
 
-/* Bytes of scratch that serve both passes (forward only when `inference`) with these dims: the same number of rooms. */
+/* Bytes of scratch that serve both passes (forward only when `inference`) with these dims: the same number of
+ * rooms. */
 #define AE_ATTENTION_SCRATCH_BYTES(SIZE)                                                                     \
     SIZE(attention_scratch_bytes, (const ae_backend *be, ae_attention_dims n, int inference),                \
          (be, n, inference))

@@ -4,10 +4,11 @@
 #include "core/status.h"
 #include "ops/rows.h"
 
-/* A device and an element type: memory, and one row an op. The contract of a row is in the op's own header. An object: several may be alive,
- * each with its threads, its memory and its failures. One thread at a time calls the rows of one, alloc and release; a
- * second thread may `download` at the same time what they neither write nor release.
- * The element type of activations and the place of memory are the backend's business; nobody above reads an element. */
+/* A device and an element type: memory, and one row an op. The contract of a row is in the op's own header.
+ * An object: several may be alive, each with its threads, its memory and its failures. One thread at a time
+ * calls the rows of one, alloc and release; a second thread may `download` at the same time what they neither
+ * write nor release. The element type of activations and the place of memory are the backend's business;
+ * nobody above reads an element. */
 struct ae_backend {
     void *self;        /* what its maker keeps */
     ae_backend *inner; /* of one that only watches another (strict, profile): the other; else NULL */
@@ -24,9 +25,9 @@ struct ae_backend {
     ae_status (*alloc)(const ae_backend *be, void **ptr, size_t bytes);
     void (*release)(const ae_backend *be, void *ptr, size_t bytes); /* NULL is fine */
 
-    /* Waits until all rows called before are done. Ops return nothing: one without scratch leaves its results undefined, and sync gives the
-     * first such failure of this backend since the last call, AE_ERR_RESOURCE. Ask before a result leaves the device: an update, a score, an
-     * answer. */
+    /* Waits until all rows called before are done. Ops return nothing: one without scratch leaves its results
+     * undefined, and sync gives the first such failure of this backend since the last call, AE_ERR_RESOURCE.
+     * Ask before a result leaves the device: an update, a score, an answer. */
     ae_status (*sync)(const ae_backend *be);
     void (*destroy)(ae_backend *be); /* ae_backend_free */
 
@@ -45,17 +46,20 @@ typedef struct {
 
 /* bfloat16 where the processor has instructions for it, else float32. */
 ae_dtype ae_dtype_auto(void);
-/* Activations for inference with weights of this type: bfloat16 beside compact ones where products take it, else float32. */
+/* Activations for inference with weights of this type: bfloat16 beside compact ones where products take it,
+ * else float32. */
 ae_dtype ae_dtype_beside(ae_weight_type weights);
 
-/* The CPU; kernels compiled for AVX2 and AVX-512 and for either type of activations, chosen here once by ae_isa_pick(). */
+/* The CPU; kernels compiled for AVX2 and AVX-512 and for either type of activations, chosen here once by
+ * ae_isa_pick(). */
 ae_status ae_backend_cpu(ae_backend *be, const ae_backend_options *options);
 
-/* The CPU backend behind memory that faults when the host touches it outside an op; fresh memory is NaN. For tests: it keeps the
- * code above the backend honest on machines without a GPU. */
+/* The CPU backend behind memory that faults when the host touches it outside an op; fresh memory is NaN. For
+ * tests: it keeps the code above the backend honest on machines without a GPU. */
 ae_status ae_backend_strict(ae_backend *be, const ae_backend_options *options);
 
-/* Where activations are float32, backward of the composite rows reads the stream itself; else the rounded copy that forward saved. */
+/* Where activations are float32, backward of the composite rows reads the stream itself; else the rounded
+ * copy that forward saved. */
 static inline bool ae_stream_needed(const ae_backend *be) {
     return be->dtype == AE_DTYPE_F32;
 }
@@ -66,7 +70,8 @@ static inline void ae_backend_free(ae_backend *be) {
     *be = (ae_backend){0};
 }
 
-/* Another number of threads from now on, for this backend alone and while none of its rows runs: no more than when scratch was sized. */
+/* Another number of threads from now on, for this backend alone and while none of its rows runs: no more than
+ * when scratch was sized. */
 static inline void ae_backend_set_threads(ae_backend *be, int threads) {
     for (; be; be = be->inner) be->threads = threads;
 }

@@ -9,17 +9,18 @@ enum {
     AE_RECOMPUTE_MLP = 2    /* gate and up: two of the nine products of a training step */
 };
 
-/* The composite rows: whole residual branches, out = x + f(rmsnorm(x)). A plain backend composes them from the smaller rows
- * (ops/compose), a fast one may put a fused kernel here.
+/* The composite rows: whole residual branches, out = x + f(rmsnorm(x)). A plain backend composes them from
+ * the smaller rows (ops/compose), a fast one may put a fused kernel here.
  *
- * Each has a `saved` blob that forward fills for backward and `scratch` that either may use; their sizes come from the backend, their
- * layout is the implementation's own. Both are device memory, aligned to 64 bytes; one that is too small for the sizes of the call ends the
- * program, since its plan was wrong. Inference passes saved as well (forward's results
- * go there), with `inference` sizes.
+ * Each has a `saved` blob that forward fills for backward and `scratch` that either may use; their sizes come
+ * from the backend, their layout is the implementation's own. Both are device memory, aligned to 64 bytes;
+ * one that is too small for the sizes of the call ends the program, since its plan was wrong. Inference
+ * passes saved as well (forward's results go there), with `inference` sizes.
  *
- * backward: d holds the gradient of `out` on entry and of `x` on return. Gradients of parameters accumulate; NULL ones are skipped.
- * x is that of forward, and may be NULL unless ae_stream_needed.
- * `state` of backward is the one before the rows, where forward had one (which it replaced: keep a copy); no gradient flows into it. */
+ * backward: d holds the gradient of `out` on entry and of `x` on return. Gradients of parameters accumulate;
+ * NULL ones are skipped. x is that of forward, and may be NULL unless ae_stream_needed.
+ * `state` of backward is the one before the rows, where forward had one (which it replaced: keep a copy); no
+ * gradient flows into it. */
 
 typedef struct {
     ptrdiff_t B, T;    /* sequences, tokens of each */

@@ -2,7 +2,8 @@
 #define AE_OPS_EMBEDDING_H
 #include "ops/types.h"
 
-/* x[m] = scale * table[token[m]]; x [M, D], table [V, D], its float32 master where it has one. Tokens lie in [0, V): the loader and the verbs have checked them. */
+/* x[m] = scale * table[token[m]]; x [M, D], table [V, D], its float32 master where it has one. Tokens lie in
+ * [0, V): the loader and the verbs have checked them. */
 #define AE_EMBEDDING_FORWARD(ROW)                                                                            \
     ROW(embedding_forward,                                                                                   \
         (const ae_backend *be, ae_f32 *x, const ae_weight *table, const ae_i32 *tokens, float scale,         \

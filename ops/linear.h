@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /* y = x w^T + bias;  x [M, I], w [O, I], bias [O] or NULL, y [M, O].
- * Up to AE_LINEAR_FEW rows each output is summed in an order that does not depend on M: decoding gives the same bits whatever the
- * batch. */
+ * Up to AE_LINEAR_FEW rows each output is summed in an order that does not depend on M: decoding gives the
+ * same bits whatever the batch. */
 enum { AE_LINEAR_FEW = 16 };
 #define AE_LINEAR_FORWARD(ROW)                                                                               \
     ROW(linear_forward,                                                                                      \
@@ -21,8 +21,9 @@ enum { AE_LINEAR_FEW = 16 };
          const ae_f32 *bias, ptrdiff_t M, ptrdiff_t I, ptrdiff_t O),                                         \
         (be, out, residual, x, w, bias, M, I, O), ae_work_linear(t, M, I, O, true))
 
-/* The same two for rows that have nothing to do with each other, as those of several sequences: up to AE_LINEAR_EACH of them, and each
- * has the bits that linear_forward and linear_residual give it alone. Each weight is read once for all. */
+/* The same two for rows that have nothing to do with each other, as those of several sequences: up to
+ * AE_LINEAR_EACH of them, and each has the bits that linear_forward and linear_residual give it alone. Each
+ * weight is read once for all. */
 enum { AE_LINEAR_EACH = 64 };
 #define AE_LINEAR_EACH_FORWARD(ROW)                                                                          \
     ROW(linear_each_forward,                                                                                 \

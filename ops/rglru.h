@@ -9,10 +9,11 @@ typedef struct {
 /* The gated linear recurrence, gate pre-activations given:
  *   i = sigmoid(gate_i), r = sigmoid(gate_r), log a = -8 r softplus(p), m = sqrt(1 - a^2)
  *   h[t] = a h[t-1] + m i u[t];  at the start of a document (position 0) a = 0 and m = 1.
- * u, gate_i, gate_r, h [B, T, C]; p [C]; positions [B, T]. 1 - a^2 is computed as -expm1(2 log a), exact near a = 1.
- * `state` [B, C] or NULL: h before this call, replaced by the last h. A row whose first position is not 0 starts from it; without
- * a state from 0.
- * Backward needs u, gate_i, gate_r, h. Threads split channels and sequences. Source: Griffin, arXiv 2402.19427, section 2.4. */
+ * u, gate_i, gate_r, h [B, T, C]; p [C]; positions [B, T]. 1 - a^2 is computed as -expm1(2 log a), exact near
+ * a = 1. `state` [B, C] or NULL: h before this call, replaced by the last h. A row whose first position is
+ * not 0 starts from it; without a state from 0.
+ * Backward needs u, gate_i, gate_r, h. Threads split channels and sequences. Source: Griffin, arXiv
+ * 2402.19427, section 2.4. */
 #define AE_RGLRU_FORWARD(ROW)                                                                                \
     ROW(rglru_forward,                                                                                       \
         (const ae_backend *be, ae_act *h, ae_f32 *state, const ae_act *u, const ae_act *gate_i,              \
@@ -23,8 +24,8 @@ typedef struct {
  *   du = d m i;  di = d m u;  dlog_a = d h[t-1] a - 2 a^2 min(1/(2m), 1000) d i u, 0 at a document start
  *   dgate_i = di i (1-i);  dgate_r = -8 softplus(p) dlog_a r (1-r);  dp += sum(-8 r dlog_a) sigmoid(p)
  * The clip at 1000 on the derivative of the square root is part of the definition and holds when m is 0.
- * du overwritten. dgate_i may be gate_i and dgate_r gate_r. `state` [B, C] or NULL: h before the call, as forward found it; no gradient flows
- * into it. */
+ * du overwritten. dgate_i may be gate_i and dgate_r gate_r. `state` [B, C] or NULL: h before the call, as
+ * forward found it; no gradient flows into it. */
 #define AE_RGLRU_BACKWARD(ROW)                                                                               \
     ROW(rglru_backward,                                                                                      \
         (const ae_backend *be, ae_act *du, ae_act *dgate_i, ae_act *dgate_r, ae_f32 *dp, const ae_act *dh,   \

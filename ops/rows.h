@@ -19,8 +19,9 @@
 #include "ops/sums.h"
 #include "ops/weights.h"
 
-/* The rows of a backend, a line each. From these lists come the table (ops/backend.h), the CPU's rows (ops/cpu/table.h), the strict
- * backend and the profile. A row is ROW(name, parameters, arguments, work), a size SIZE(name, parameters, arguments): see ops/types.h. */
+/* The rows of a backend, a line each. From these lists come the table (ops/backend.h), the CPU's rows
+ * (ops/cpu/table.h), the strict backend and the profile. A row is ROW(name, parameters, arguments, work), a
+ * size SIZE(name, parameters, arguments): see ops/types.h. */
 
 /* One kernel for all types of activations and all instruction sets. */
 #define AE_MEMORY_ROWS(ROW)                                                                                  \

@@ -3,8 +3,8 @@
 #include "core/arena.h"
 #include "core/dims.h"
 
-/* Memory of a device, never read by the host: pointers of types that are never defined, so that model, optim and rlhf cannot
- * touch an element. Bytes travel by upload and download. */
+/* Memory of a device, never read by the host: pointers of types that are never defined, so that model, optim
+ * and rlhf cannot touch an element. Bytes travel by upload and download. */
 typedef struct ae_act ae_act; /* activations, in the storage type of the backend */
 typedef struct ae_f32
     ae_f32; /* float32: parameters, gradients, optimiser, residual stream, states, statistics */
@@ -20,7 +20,8 @@ typedef struct ae_backend ae_backend;
 typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16 } ae_dtype;
 typedef enum { AE_WEIGHT_F32, AE_WEIGHT_BF16, AE_WEIGHT_INT8, AE_WEIGHT_INT4 } ae_weight_type;
 
-/* A compact weight. parts > 0: the gates' square blocks [in, out], rows = parts * cols; else a matrix [rows, cols]. */
+/* A compact weight. parts > 0: the gates' square blocks [in, out], rows = parts * cols; else a matrix [rows,
+ * cols]. */
 typedef struct {
     ae_weight_type type; /* not F32 */
     ptrdiff_t rows, cols, parts;
@@ -34,12 +35,15 @@ static inline ptrdiff_t ae_weight_group(ae_weight_type type, ptrdiff_t group) {
 
 /* The header of an op gives each of its rows as a macro, so that its signature is written once:
  *     ROW(name, (parameters), (arguments), work)
- * calls it as be->name(be, ...). `work` says what the row has to do at least (ops/profile/work.h), with `t` for the sizes of types.
- * ops/rows.h lists the macros, and the tables of all backends are made from that list.
+ * calls it as be->name(be, ...). `work` says what the row has to do at least (ops/profile/work.h), with `t`
+ * for the sizes of types. ops/rows.h lists the macros, and the tables of all backends are made from that
+ * list.
  *
- * One rule for all ops: the backend comes first, then outputs, inputs, sizes. Gradients of parameters accumulate, gradients of activations overwrite; a parameter gradient that is
- * NULL is not computed. Nothing overlaps unless a header says so.
+ * One rule for all ops: the backend comes first, then outputs, inputs, sizes. Gradients of parameters
+ * accumulate, gradients of activations overwrite; a parameter gradient that is NULL is not computed. Nothing
+ * overlaps unless a header says so.
  *
- * positions[m] counts from 0 inside each document; a 0 starts a document, and documents lie side by side in a row. */
+ * positions[m] counts from 0 inside each document; a 0 starts a document, and documents lie side by side in a
+ * row. */
 
 #endif

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The form that products take: `room`, of weight_bytes, becomes an ae_weight beside its float32 master [rows, cols]. To be packed again when
- * the master changed. `at_use`: no packed copy is kept, every product packs its own, to the same bits. */
+/* The form that products take: `room`, of weight_bytes, becomes an ae_weight beside its float32 master [rows,
+ * cols]. To be packed again when the master changed. `at_use`: no packed copy is kept, every product packs
+ * its own, to the same bits. */
 #define AE_WEIGHT_PACK(ROW)                                                                                  \
     ROW(weight_pack,                                                                                         \
         (const ae_backend *be, void *room, const ae_f32 *master, ptrdiff_t rows, ptrdiff_t cols,             \
@@ -23,8 +24,8 @@
         ae_work_none())
 #define AE_COMPACT_BYTES(SIZE) SIZE(compact_bytes, (const ae_backend *be, const ae_weight_shape *s), (be, s))
 
-/* ... and takes its rows [first, first + n) from the host, piece by piece (ops/cpu/panels.h says how rows may be cut). scales NULL:
- * integers are quantised here. */
+/* ... and takes its rows [first, first + n) from the host, piece by piece (ops/cpu/panels.h says how rows may
+ * be cut). scales NULL: integers are quantised here. */
 #define AE_COMPACT_PUT(ROW)                                                                                  \
     ROW(compact_put,                                                                                         \
         (const ae_backend *be, ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *values,              \

@@ -4,15 +4,16 @@
 
 #include <stdint.h>
 
-/* AdamW with decoupled decay over a flat list of parameters, after a clip of the global norm. It knows nothing of models.
- * Source: Loshchilov and Hutter, arXiv 1711.05101. Update u, from 1:
+/* AdamW with decoupled decay over a flat list of parameters, after a clip of the global norm. It knows
+ * nothing of models. Source: Loshchilov and Hutter, arXiv 1711.05101. Update u, from 1:
  *
  *   g *= min(1, clip / (norm + 1e-6));  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2
- *   w -= lr (m / (1 - b1^u) / (sqrt(v / (1 - b2^u)) + eps) + decay w), decay 0 where the parameter does not decay */
+ *   w -= lr (m / (1 - b1^u) / (sqrt(v / (1 - b2^u)) + eps) + decay w), decay 0 where the parameter does not
+ *   decay */
 typedef struct {
     const char *name; /* key in the file of the state */
     ae_f32 *value, *grad;
-    ae_weight *packed;     /* the form that products take, made again with the values; NULL for none */
+    ae_weight *packed;     /* the form that products take, packed anew with the values; NULL for none */
     int64_t n, rows, cols; /* rows and cols of what is packed */
     bool decays;
 } ae_optim_param;
@@ -53,15 +54,17 @@ ae_status ae_optimizer_init(ae_optimizer *o, const ae_backend *be, const ae_adam
                             const ae_optim_param *params, ptrdiff_t n);
 void ae_optimizer_free(ae_optimizer *o);
 
-/* sqrt of the sum of squares of all gradients; not finite when one of them is not. The same bits whatever the threads. */
+/* sqrt of the sum of squares of all gradients; not finite when one of them is not. The same bits whatever the
+ * threads. */
 double ae_optimizer_grad_norm(const ae_optimizer *o);
 /* One update; `norm` is that of the gradients. Gradients are 0 afterwards. */
 void ae_optimizer_update(ae_optimizer *o, double lr, double norm);
 /* Gradients to 0, nothing else. */
 void ae_optimizer_drop(ae_optimizer *o);
 
-/* HDF5: data sets "m.NAME" and "v.NAME" (float32, flat), attribute `updates`. Loading wants every one of them with its size.
- * Parameters go in order; `written` is called when m and v of one have been read and may change. */
+/* HDF5: data sets "m.NAME" and "v.NAME" (float32, flat), attribute `updates`. Loading wants every one of them
+ * with its size. Parameters go in order; `written` is called when m and v of one have been read and may
+ * change. */
 ae_status ae_optimizer_save(const ae_optimizer *o, const char *path, ae_optimizer_call written);
 ae_status ae_optimizer_load(ae_optimizer *o, const char *path);
 

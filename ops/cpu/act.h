@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-/* Activations as the CPU stores them: float32, or bfloat16 in files compiled with AE_ACT_BF16. Kernels compute in float32 and
- * convert where they load and store, rounding to nearest even. AE_ROW_NAME(f) names a function after its instruction set and this type. */
+/* Activations as the CPU stores them: float32, or bfloat16 in files compiled with AE_ACT_BF16. Kernels
+ * compute in float32 and convert where they load and store, rounding to nearest even. AE_ROW_NAME(f) names a
+ * function after its instruction set and this type. */
 #ifdef AE_ACT_BF16
 typedef uint16_t ae_elem;
 #ifdef __AVX512BF16__

@@ -7,9 +7,9 @@
 #include <math.h>
 #include <stdbool.h>
 
-/* What the files of attention share. Queries are taken in blocks, keys in tiles, so that a tile of scores [rows, KEYS] stays in the
- * second-level cache. With one key head the heads of a query lie next to each other as rows of one product; with several each head is
- * a product of its own. */
+/* What the files of attention share. Queries are taken in blocks, keys in tiles, so that a tile of scores
+ * [rows, KEYS] stays in the second-level cache. With one key head the heads of a query lie next to each other
+ * as rows of one product; with several each head is a product of its own. */
 enum {
     AE_ATTN_KEYS = 256,
     AE_ATTN_LD = AE_ATTN_KEYS +
@@ -22,8 +22,8 @@ enum {
     AE_ATTN_HEADS_AT_ONCE = 8 /* in decoding */
 };
 
-/* Keys of one sequence: token t of the call is row past + t. The rows before lie in a ring: the first `turn` of them from slot `slot` on,
- * the others from slot 0. */
+/* Keys of one sequence: token t of the call is row past + t. The rows before lie in a ring: the first `turn`
+ * of them from slot `slot` on, the others from slot 0. */
 typedef struct {
     const ae_elem *k, *v;
     const ae_elem *k_ring, *v_ring;
@@ -68,8 +68,9 @@ static inline int ae_attn_team(const ae_backend *be, ae_attention_dims n) {
     return (int)ae_min(n.rooms, ae_team(be));
 }
 
-/* One thread's own. Tiles for products of float32 are that, made of activations once a block or once a tile. Products of bfloat16 take
- * the activations themselves, and P and dS in that type, in the first half of each row of s and dp. */
+/* One thread's own. Tiles for products of float32 are that, made of activations once a block or once a tile.
+ * Products of bfloat16 take the activations themselves, and P and dS in that type, in the first half of each
+ * row of s and dp. */
 typedef struct {
     const ae_backend *be;
     bool narrow;      /* products of bfloat16 */
@@ -187,8 +188,8 @@ static inline ae_attn_tile ae_attn_tile_of(const ae_attn_block *q, const ae_attn
     return tile;
 }
 
-/* The three kinds of products of a tile. `rows` [rows of the block, H] are q or d_o, as activations with distance ldq or as the float32
- * tile made of them; `x` are k or v from the tile's first key on. */
+/* The three kinds of products of a tile. `rows` [rows of the block, H] are q or d_o, as activations with
+ * distance ldq or as the float32 tile made of them; `x` are k or v from the tile's first key on. */
 
 /* w->x and w->turned from x. The rows of x in float32. */
 const float *AE_ROW_NAME(ae_cpu_attention_widen)(const ae_attn_room *w, ptrdiff_t *ld, const ae_elem *x,

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/* Products of attention's tiles in float32. They are small and partly masked: no packing of what is used once, and each group of rows
- * takes only the columns or the part of the sum that it sees. */
+/* Products of attention's tiles in float32. They are small and partly masked: no packing of what is used
+ * once, and each group of rows takes only the columns or the part of the sum that it sees. */
 #ifdef __AVX512F__
 enum { AE_ATTN_MR = 12 };
 #else

@@ -17,7 +17,8 @@ static inline float ae_attn_row_max(const float *x, ae_attn_visible v, float sta
     return vf_max_of(vf_max(vf_max(best[0], best[1]), vf_max(best[2], best[3])));
 }
 
-/* Value i of a row whose values are kept in float32 or, for products of that type, in bfloat16 in the first half of the row. */
+/* Value i of a row whose values are kept in float32 or, for products of that type, in bfloat16 in the first
+ * half of the row. */
 AE_INLINE void ae_attn_put(float *x, ptrdiff_t i, vf value, ptrdiff_t left, bool narrow) {
     uint16_t *half = (uint16_t *)(void *)x;
     if (narrow)

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* What the files of the output layer share: chunks of tokens, whose logits exist one chunk at a time, and the law of a token,
- * softmax(y / T) of its capped logits y. */
+/* What the files of the output layer share: chunks of tokens, whose logits exist one chunk at a time, and the
+ * law of a token, softmax(y / T) of its capped logits y. */
 
 /* Large enough to amortise the sweep over dtable, small against memory. */
 enum {
@@ -20,13 +20,14 @@ enum {
     AE_HEAD_BLOCK = 1024 /* values that are summed in float32; across blocks in double */
 };
 
-/* The gradient of the logits takes their place where its type is the same; else it stands beside them, row after row without gaps, as the
- * library's products want it. */
+/* The gradient of the logits takes their place where its type is the same; else it stands beside them, row
+ * after row without gaps, as the library's products want it. */
 enum { AE_HEAD_GRADIENT_BYTES = AE_ELEM_TYPE == AE_ELEM_F32 ? 0 : sizeof(ae_elem) };
 
 /* ---- chunks ---- */
 
-/* Rows that scratch has room for, never fewer for more rows: a multiple of 64 where there is more than one chunk. */
+/* Rows that scratch has room for, never fewer for more rows: a multiple of 64 where there is more than one
+ * chunk. */
 static inline ptrdiff_t ae_head_room_rows(ae_head_dims n) {
     const ptrdiff_t row_bytes = n.V * (ptrdiff_t)(sizeof(float) + AE_HEAD_GRADIENT_BYTES);
     const ptrdiff_t fit = AE_HEAD_CHUNK_BYTES / row_bytes / 64 * 64;
@@ -39,7 +40,8 @@ static inline ptrdiff_t ae_head_chunk_rows(ae_head_dims n) {
     return chunks > 1 ? ae_ceil_div(ae_ceil_div(n.M, chunks), 64) * 64 : room;
 }
 
-/* scratch: | rows of the chunk (int32) | scales [chunk] | dz [chunk, D] | logits [chunk, V] | z [chunk, D] | d_logits [chunk, V] | */
+/* scratch: | rows of the chunk (int32) | scales [chunk] | dz [chunk, D] | logits [chunk, V] | z [chunk, D] |
+ * d_logits [chunk, V] | */
 typedef struct {
     int32_t *rows;
     float *scales, *dz, *logits;
@@ -123,8 +125,8 @@ static inline void ae_head_clear_masked(const ae_backend *be, ae_elem *dz, const
             memset(dz + m * n.D, 0, (size_t)n.D * sizeof *dz);
 }
 
-/* dz and dtable of the chunk from d_logits, whose rows want a factor each, `scales`: it goes to dz after its product, and to z before the
- * product of dtable. */
+/* dz and dtable of the chunk from d_logits, whose rows want a factor each, `scales`: it goes to dz after its
+ * product, and to z before the product of dtable. */
 static inline void ae_head_chunk_gradients(const ae_backend *be, const ae_head_chunk *c, ae_elem *dz,
                                            float *dtable, bool add, const ae_cpu_weight *table,
                                            ae_head_dims n) {
@@ -177,7 +179,8 @@ static inline float ae_head_largest(const float *x, ptrdiff_t n) {
     return top;
 }
 
-/* d = y slope - shift, slope = 1 / T, is at most 0; total = sum exp(d), moment = sum d exp(d). Log-probabilities are d - log(total). */
+/* d = y slope - shift, slope = 1 / T, is at most 0; total = sum exp(d), moment = sum d exp(d).
+ * Log-probabilities are d - log(total). */
 typedef struct {
     float slope, shift;
     double total, moment;

@@ -7,9 +7,10 @@
 
 typedef struct ae_cpu_weight ae_cpu_weight; /* ops/cpu/weight.h */
 
-/* C = alpha op(A) op(B) + beta C, row-major with leading dimensions, summed in float32; op transposes where the flag says so.
- * C is [m, n], the sum runs over k. With `bias` [n] or `residual` (float32, laid out as C, and maybe C itself) beta counts as 0 and
- * they are added. A bfloat16 C is rounded once, after everything was added. */
+/* C = alpha op(A) op(B) + beta C, row-major with leading dimensions, summed in float32; op transposes where
+ * the flag says so. C is [m, n], the sum runs over k. With `bias` [n] or `residual` (float32, laid out as C,
+ * and maybe C itself) beta counts as 0 and they are added. A bfloat16 C is rounded once, after everything was
+ * added. */
 typedef enum { AE_ELEM_F32, AE_ELEM_BF16 } ae_elem_type;
 
 typedef struct {

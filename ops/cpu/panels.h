@@ -3,16 +3,18 @@
 #include "ops/cpu/weight.h"
 #include "ops/quantize.h"
 
-/* Compact weights, laid out for decoding. Sixteen outputs (rows of w [rows, cols]) make a panel, one lane each, and a panel
- * is one stream of bytes along the inputs, so that no sum crosses lanes and a panel is read from front to back:
+/* Compact weights, laid out for decoding. Sixteen outputs (rows of w [rows, cols]) make a panel, one lane
+ * each, and a panel is one stream of bytes along the inputs, so that no sum crosses lanes and a panel is read
+ * from front to back:
  *   BF16  lines of 64 bytes: [16 lanes][2 inputs]
  *   INT8  lines of 32 bytes: [16 lanes][2 inputs], two's complement
- *   INT4  lines of 64 bytes: [16 lanes][8 inputs]; in the 32 bits of a lane input i has the 4 bits from 4 (i / 2) + 16 (i % 2) on
- * Integers stand for q * scale with a bfloat16 scale for each lane and `group` inputs, [panels][groups][16]. Inputs are padded to 8 and
- * rows to 16 with zeros.
+ *   INT4  lines of 64 bytes: [16 lanes][8 inputs]; in the 32 bits of a lane input i has the 4 bits from
+ *         4 (i / 2) + 16 (i % 2) on
+ * Integers stand for q * scale with a bfloat16 scale for each lane and `group` inputs, [panels][groups][16].
+ * Inputs are padded to 8 and rows to 16 with zeros.
  *
- * Gates are `parts` square blocks stored [in, out]: panels of each part's outputs follow each other, and part p reads inputs from
- * p * cols on. Plain matrices have parts = 0. */
+ * Gates are `parts` square blocks stored [in, out]: panels of each part's outputs follow each other, and part
+ * p reads inputs from p * cols on. Plain matrices have parts = 0. */
 enum { AE_PANEL_LANES = 16, AE_PANEL_PAD = 8, AE_PANEL_BF16_GROUP = 128 };
 
 /* parts counted as at least one, and the sizes of one. */
@@ -39,29 +41,33 @@ static inline ptrdiff_t ae_panel_bytes(ae_weight_type type, ptrdiff_t cols) {
 size_t ae_cpu_compact_bytes(const ae_backend *be, const ae_weight_shape *s);
 /* A header in `room`, and nothing in its panels yet. */
 void ae_cpu_compact_init(const ae_backend *be, void *room, const ae_weight_shape *s);
-/* Rows [first, first + n) from float32; `first` a multiple of 16, and whole parts at a time where there are parts. Integers are quantised
- * here, or with the scales given ([n, groups] bfloat16) recovered exactly from values that were q * scale. */
+/* Rows [first, first + n) from float32; `first` a multiple of 16, and whole parts at a time where there are
+ * parts. Integers are quantised here, or with the scales given ([n, groups] bfloat16) recovered exactly from
+ * values that were q * scale. */
 void ae_cpu_compact_put(const ae_backend *be, ae_weight *w, ptrdiff_t first, ptrdiff_t n, const float *values,
                         const uint16_t *scales);
 
-/* to[i * ld + j] = w[first_row + j][first_col + i] in float32: the panels as the right factor of a product. first_col a multiple of the
- * group or 8, first_row of 16; of one part. */
+/* to[i * ld + j] = w[first_row + j][first_col + i] in float32: the panels as the right factor of a product.
+ * first_col a multiple of the group or 8, first_row of 16; of one part. */
 void ae_cpu_panels_unpack(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
                           ptrdiff_t rows, ptrdiff_t first_col, ptrdiff_t cols);
-/* The other way round, as the gradient of the input takes them: to[j * ld + i] = w[first_row + j][first_col + i]. */
+/* The other way round, as the gradient of the input takes them: to[j * ld + i] = w[first_row + j][first_col +
+ * i]. */
 void ae_cpu_panels_unpack_rows(float *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
                                ptrdiff_t rows, ptrdiff_t first_col, ptrdiff_t cols);
-/* Of bfloat16 as it is: to[p * ld + 2 j + i] = w[first_row + j][2 p + i] for all inputs padded to 8, and rows padded to 16; parts = 0. */
+/* Of bfloat16 as it is: to[p * ld + 2 j + i] = w[first_row + j][2 p + i] for all inputs padded to 8, and rows
+ * padded to 16; parts = 0. */
 void ae_cpu_panels_pairs(uint16_t *to, ptrdiff_t ld, const ae_cpu_weight *w, ptrdiff_t first_row,
                          ptrdiff_t rows);
 /* out[i] = scale * w[row][i]. */
 void ae_cpu_panels_row(float *out, const ae_cpu_weight *w, ptrdiff_t row, float scale);
 
-/* out[m, o] = residual[m, o] + bias[o] + x[m] . w[o] for M <= 64 rows, all float32, out [M, rows]; residual and bias may be NULL, out may
- * be residual. Each weight is read once for all rows, in an order of summation that does not depend on M. With integers x is
- * rounded to 16 bits by group, products are exact in a group and summed in float32 across groups. _vnni: where the processor has
- * AVX512-VNNI, the same bits as avx512. _bf16: where it has AVX512-BF16 too; bfloat16 weights meet x rounded to bfloat16, two inputs
- * at once, which sums in another order. */
+/* out[m, o] = residual[m, o] + bias[o] + x[m] . w[o] for M <= 64 rows, all float32, out [M, rows]; residual
+ * and bias may be NULL, out may be residual. Each weight is read once for all rows, in an order of summation
+ * that does not depend on M. With integers x is rounded to 16 bits by group, products are exact in a group
+ * and summed in float32 across groups. _vnni: where the processor has AVX512-VNNI, the same bits as avx512.
+ * _bf16: where it has AVX512-BF16 too; bfloat16 weights meet x rounded to bfloat16, two inputs at once, which
+ * sums in another order. */
 void ae_cpu_panels_few_avx2(const ae_backend *be, float *out, const float *residual, const float *bias,
                             const float *x, const ae_cpu_weight *w, ptrdiff_t M);
 void ae_cpu_panels_few_avx512(const ae_backend *be, float *out, const float *residual, const float *bias,

@@ -2,8 +2,9 @@
 #define AE_OPS_CPU_PRODUCT_H
 #include "ops/cpu/operand.h"
 
-/* Products of one thread in float32, operands of either type: they are widened where they are packed. Every element of C is summed over k
- * in one order that depends on k alone, so its bits do not depend on m, n or on how C is cut. */
+/* Products of one thread in float32, operands of either type: they are widened where they are packed. Every
+ * element of C is summed over k in one order that depends on k alone, so its bits do not depend on m, n or on
+ * how C is cut. */
 
 /* Columns of B come in panels; a tile of C must begin at a multiple of so many columns. */
 enum { AE_PRODUCT_COLS = 32 };

@@ -46,7 +46,7 @@ static void scale_row(ae_elem *z, const ae_elem *x, const float *w, float r, ptr
     for (; d < D; d += VF) scale_vectors(z + d, x + d, w + d, vf_set(r), D - d, 1);
 }
 
-/* z is made of the row as it is kept, so that backward makes the same one again. */
+/* z is computed from the row as it is kept, so that backward recomputes the same z. */
 static float forward_row(ae_elem *z, ae_elem *kept, const float *x, const float *w, float eps, ptrdiff_t D) {
 #ifdef AE_ACT_BF16
     ae_elem *row = kept ? kept : z;

@@ -20,8 +20,8 @@ static inline const int32_t *ae_ci(const ae_i32 *x) {
 /* Sums over tokens are taken in float32 over blocks of so many rows, and across blocks in double. */
 enum { AE_SUM_ROWS = 256 };
 
-/* This thread's share [first, last) of n columns, in whole vectors: for work in which every column is on its own, so that
- * the bits do not depend on the split. */
+/* This thread's share [first, last) of n columns, in whole vectors: for work in which every column is on its
+ * own, so that the bits do not depend on the split. */
 typedef struct {
     ptrdiff_t first, last;
 } ae_share;

@@ -25,7 +25,8 @@ static inline void ae_add_rows(float *part, const ae_elem *x, ptrdiff_t ld, ptrd
             vf_store_n(part + c, vf_load_n(part + c, n - c) + va_load_n(x + m * ld + c, n - c), n - c);
 }
 
-/* sum[c] += column sums of x [M, n] over this thread's share of the columns. Call inside a parallel region. */
+/* sum[c] += column sums of x [M, n] over this thread's share of the columns. Call inside a parallel
+ * region. */
 static inline void ae_column_sums(float *sum, const ae_elem *x, ptrdiff_t M, ptrdiff_t n) {
     const ae_share s = ae_share_columns(n);
     for (ptrdiff_t first = s.first; first < s.last; first += AE_SUM_TILE) {

@@ -3,8 +3,8 @@
 #include "ops/backend.h"
 #include "ops/cpu/act.h"
 
-/* The rows of one instruction set and one type of activations: every file of ops/cpu with a row is compiled once for each, and the row
- * NAME is AE_ROW_NAME(ae_cpu_NAME). */
+/* The rows of one instruction set and one type of activations: every file of ops/cpu with a row is compiled
+ * once for each, and the row NAME is AE_ROW_NAME(ae_cpu_NAME). */
 #define AE_CPU_ROW(name, parameters, ...)  void AE_ROW_NAME(ae_cpu_##name) parameters;
 #define AE_CPU_SIZE(name, parameters, ...) size_t AE_ROW_NAME(ae_cpu_##name) parameters;
 AE_OP_ROWS(AE_CPU_ROW)

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/* to[c * pitch + i] = r[i][c] for a block of VF x VF: pairs, quads, then lanes of 128 bits. Nothing is computed, so the elements may be
- * anything of 32 bits; r is overwritten. */
+/* to[c * pitch + i] = r[i][c] for a block of VF x VF: pairs, quads, then lanes of 128 bits. Nothing is
+ * computed, so the elements may be anything of 32 bits; r is overwritten. */
 #ifdef __AVX512F__
 static inline vf ae_turn_quad(vf a, vf b, bool high) {
     const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);

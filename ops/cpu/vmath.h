@@ -2,16 +2,19 @@
 #define AE_OPS_CPU_VMATH_H
 #include "core/simd.h"
 
-/* Vector functions of float32, inlined into the kernels. Error bounds (held over the whole range by tests/ops/test_vmath.c):
- * exp 1.1 ulp, expm1 for x <= 0 2 ulp, sigmoid 2.5 ulp above -87, tanh 3 ulp. NaN stays NaN. Degrees and coefficients: Taylor on
+/* Vector functions of float32, inlined into the kernels. Error bounds (held over the whole range by
+ * tests/ops/test_vmath.c): exp 1.1 ulp, expm1 for x <= 0 2 ulp, sigmoid 2.5 ulp above -87, tanh 3 ulp. NaN
+ * stays NaN. Degrees and coefficients: Taylor on
  * |r| <= ln 2 / 2, whose remainder lies below half an ulp at degree 7. */
 
-/* The _each forms take n vectors at once, stage by stage: one chain of dependent steps does not fill the machine, and the scheduler sees
- * too few instructions ahead to overlap it with the next. n is a constant where they are inlined. */
+/* The _each forms take n vectors at once, stage by stage: one chain of dependent steps does not fill the
+ * machine, and the scheduler sees too few instructions ahead to overlap it with the next. n is a constant
+ * where they are inlined. */
 #define AE_EACH(j, n) for (int j = 0; j < (n); j++)
 #define AE_INLINE     static inline __attribute__((always_inline))
 
-/* x[j] = 2^k[j] (1 + p[j]) with k whole: ln2 in two parts (Cody and Waite), p = exp(r) - 1 on |r| <= ln2/2. Leaves p in x. */
+/* x[j] = 2^k[j] (1 + p[j]) with k whole: ln2 in two parts (Cody and Waite), p = exp(r) - 1 on |r| <= ln2/2.
+ * Leaves p in x. */
 AE_INLINE void vf_exp_parts(vf *x, vf *k, const int n) {
     vf p[4];
     AE_EACH(j, n) k[j] = vf_round(x[j] * vf_set(1.44269504088896341f));
@@ -58,8 +61,9 @@ AE_INLINE void vf_tanh_each(vf *x, const int n) {
     AE_EACH(j, n) x[j] = vf_copysign(e[j] * vf_recip(vf_set(2.0f) + e[j]), x[j]);
 }
 
-/* Short forms for results that are rounded to bfloat16 (whose own rounding is 2^-8): relative error exp 2^-16, sigmoid 2^-13.8 above -87.
- * 2^t with t cut at floor(t): a polynomial of least relative error on [0, 1], exact at its ends. Overflow gives infinity. */
+/* Short forms for results that are rounded to bfloat16 (whose own rounding is 2^-8): relative error exp
+ * 2^-16, sigmoid 2^-13.8 above -87. 2^t with t cut at floor(t): a polynomial of least relative error on [0,
+ * 1], exact at its ends. Overflow gives infinity. */
 AE_INLINE void vf_exp2_short_each(vf *t, const int n) {
     vf f[4], p[4];
     AE_EACH(j, n) t[j] = vf_scale2_bound(t[j]);

@@ -36,7 +36,7 @@ size_t ae_cpu_packed_bytes(ae_weight_type type, ptrdiff_t rows, ptrdiff_t cols, 
     return header + rows_bytes(rows, cols) + copies;
 }
 
-/* What packing made it may make again. */
+/* Packing may overwrite what it has packed. */
 static uint16_t *writable(const void *packed) {
     return (uint16_t *)(uintptr_t)packed;
 }

@@ -3,8 +3,8 @@
 #include "core/probe.h"
 #include "ops/backend.h"
 
-/* What each op has to do at least: FLOPs of its products, every array moved once, functions evaluated. Elementwise sums and products
- * are not counted: bytes bound those. */
+/* What each op has to do at least: FLOPs of its products, every array moved once, functions evaluated.
+ * Elementwise sums and products are not counted: bytes bound those. */
 
 typedef struct {
     double act, weight; /* bytes of an activation; of an element of a packed weight, scales and all */

@@ -20,13 +20,23 @@ static ae_status note_unlisted(ae_inspection *i, ae_done *d, const char *folder,
     return st;
 }
 
+/* Of pretraining, the one objective that state.json does not name: what others add only DONE says. */
+static bool is_pretrained(const char *folder) {
+    char *path = ae_path_join(folder, "state.json");
+    json_t *state = NULL;
+    const bool is_other = ae_json_load(&state, path) == AE_OK && json_object_get(state, "objective");
+    json_decref(state);
+    free(path);
+    return !is_other;
+}
+
 /* Every file against DONE; `list` false: only what is wrong. *weights: whether those are as they were. */
 static ae_status check_done(ae_inspection *i, const char *folder, bool list, bool *weights) {
     ae_done d;
     *weights = true;
     ae_status st = ae_inspect_note(i, ae_done_read(&d, folder));
     if (st != AE_OK || !d.files) return st;
-    AE_TRY(note_unlisted(i, &d, folder, ae_pretrain_files));
+    if (is_pretrained(folder)) AE_TRY(note_unlisted(i, &d, folder, ae_pretrain_files));
     AE_TRY(note_unlisted(i, &d, folder, ae_checkpoint_engine_files));
     for (size_t k = 0; k < d.n; k++) {
         ae_done_file *f = &d.files[k];
@@ -51,7 +61,8 @@ static const json_t *at(const json_t *o, const char *dotted) {
     return at(json_object_get(o, key), dot + 1);
 }
 
-/* "best_before_step" and the number that decided, "best_before_eval_loss"; nothing before the first evaluation. */
+/* "best_before_step" and the number that decided, "best_before_eval_loss"; nothing before the first
+ * evaluation. */
 static void add_best(json_t *facts, const json_t *best) {
     const char *key;
     json_t *value;
@@ -67,6 +78,7 @@ static json_t *provenance_of(const json_t *state) {
     static const struct {
         const char *from, *name;
     } facts[] = {{"config.run.dir", "run"},
+                 {"objective", "objective"},
                  {"step", "step"},
                  {"tokens", "tokens"},
                  {"config.train.steps", "steps_planned"},
@@ -123,6 +135,10 @@ static ae_status look_into(ae_inspection *i, const char *folder) {
     bool good = false, weights_whole = true;
     ae_status st;
     AE_TRY(add_provenance(i, folder));
+    if (!is_pretrained(folder)) {
+        AE_TRY(check_done(i, folder, true, &weights_whole));
+        goto out;
+    }
     AE_TRY(read_config(i, folder, &config, &good));
     AE_TRY(ae_inspect_folder_tokenizer(i, folder));
     AE_TRY(check_done(i, folder, true, &weights_whole));

@@ -33,6 +33,14 @@ static ae_status take_overrides(ae_run_state *s, const ae_overrides *o) {
     return ae_overrides_json(o, &s->overrides);
 }
 
+static ae_status check_maker(const ae_engine *e) {
+    const char *then = e->state.objective, *now = e->objective.name;
+    if (then ? now && strcmp(then, now) == 0 : !now) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "run.dir: %s: the run in this folder was made by %s, not by %s; choose another run.dir",
+                   e->config->run.dir, then ? then : "pretrain", now ? now : "pretrain");
+}
+
 /* The engine compares the keys, the objective what they lead to. */
 static ae_status go_on(ae_engine *e) {
     ae_status st = AE_OK;
@@ -40,6 +48,7 @@ static ae_status go_on(ae_engine *e) {
     ae_run_state *s = &e->state;
     char *path = ae_path_join(e->checkpoint, "state.json");
     AE_TRY(ae_run_state_read(s, path));
+    AE_TRY(check_maker(e));
     e->facts.step = s->step;
     e->facts.seed = (uint64_t)e->config->run.seed;
     AE_TRY(ae_overrides_init(&o, e->config, e->objective.facts, s->step, s->overrides));
@@ -85,6 +94,7 @@ ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_o
     AE_TRY(open_objective(e, objective, in_folder));
     AE_TRY(e->checkpoint ? go_on(e) : begin(e));
     AE_TRY(ae_run_state_set(&e->state.kernels, e->be.kernels));
+    if (objective->name) AE_TRY(ae_run_state_set(&e->state.objective, objective->name));
     if (objective->score) AE_TRY(ae_run_state_set(&e->state.score, objective->score));
     free(e->state.config);
     e->state.config = NULL;
@@ -92,11 +102,6 @@ ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_o
     if (objective->plan) AE_TRY(objective->plan(objective->self));
 out:
     return st;
-}
-
-bool ae_engine_evaluates(const ae_engine *e) {
-    const ae_objective *o = &e->objective;
-    return o->evaluate && (!o->evaluates || o->evaluates(o->self));
 }
 
 /* ---- memory ---- */

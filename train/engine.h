@@ -8,8 +8,8 @@
 #include "train/saver.h"
 #include "train/state.h"
 
-/* The engine trains whatever an objective says (train/objective.h): it owns the steps, the run's folder with checkpoints, metrics and events,
- * the optimiser, signals, guards and what is told. */
+/* The engine trains whatever an objective says (train/objective.h): it owns the steps, the run's folder
+ * with checkpoints, metrics and events, the optimiser, signals, guards and what is told. */
 typedef struct {
     const ae_train_config *config; /* borrowed */
     ae_objective objective;
@@ -36,25 +36,24 @@ typedef struct {
     double peak_flops;      /* measured */
 } ae_engine;
 
-/* Trains: a run that is in run.dir already goes on, bit for bit as if it had never stopped. `dry_run`: checks everything, tells the plan,
- * writes nothing. `config` has been checked. */
+/* Trains: a run that is in run.dir already goes on, bit for bit as if it had never stopped. `dry_run`:
+ * checks everything, tells the plan, writes nothing. `config` has been checked. */
 ae_status ae_engine_train(const ae_train_config *config, const ae_objective *objective, bool dry_run);
 
-/* Its parts, for what wants less. `e` is zeroed before, and may be closed at any time. */
+/* The steps of ae_engine_train, for callers that need only some. `e` is zeroed before, and may be closed
+ * at any time. */
 
-/* Takes the lock of a run that is there, so that nobody changes what ae_engine_open reads; AE_ERR_USAGE at once when another process trains it.
- * Else nothing happens: a folder is made and locked by ae_engine_start. */
+/* Takes the lock of a run that is there, so that nobody changes what ae_engine_open reads; AE_ERR_USAGE at
+ * once when another process trains it. Else nothing happens: a folder is made and locked by
+ * ae_engine_start. */
 ae_status ae_engine_lock(ae_engine *e, const ae_train_config *config);
-/* Opens and checks every input and makes the plan; writes nothing. `in_folder`: what lies in run.dir decides whether the run starts or goes
- * on; else run.dir is not looked at, and only a plan is asked for. After AE_ERR_RESOURCE the objective's plan holds what would have been
- * needed. */
+/* Opens and checks every input and makes the plan; writes nothing. `in_folder`: what lies in run.dir
+ * decides whether the run starts or goes on; else run.dir is not looked at, and only a plan is asked for.
+ * After AE_ERR_RESOURCE the objective's plan holds what would have been needed. */
 ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_objective *objective,
                          bool in_folder);
 /* Takes the memory, makes or loads the weights, makes the folder or cuts its files to the checkpoint. */
 ae_status ae_engine_start(ae_engine *e);
 void ae_engine_close(ae_engine *e);
-
-/* Whether the objective can be evaluated. */
-bool ae_engine_evaluates(const ae_engine *e);
 
 #endif

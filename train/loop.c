@@ -149,7 +149,8 @@ static ae_status guard(ae_engine *e, const ae_step_result *r, const void *work) 
     return st;
 }
 
-/* All gradients of a step are there when ae_step_judge looks at them: it is where processes that share a step will sum theirs. */
+/* All gradients of a step are there when ae_step_judge looks at them: it is where processes that share a
+ * step will sum theirs. */
 static ae_status learn(ae_engine *e, void *work, ae_step_result *r) {
     ae_status st = AE_OK;
     const ae_objective *o = &e->objective;
@@ -159,6 +160,9 @@ static ae_status learn(ae_engine *e, void *work, ae_step_result *r) {
     e->gradients = (ae_gradients){.numbers = e->gradients.numbers};
     AE_TRY(o->gradients(o->self, work, &e->gradients));
     AE_TRY(e->be.sync(&e->be)); /* nothing of such a step goes into the weights */
+    if (e->gradients.numbers.n == 0)
+        AE_TRY(AE_FAIL(AE_ERR_DEFECT, "step %lld: expected a number of the objective's, found none",
+                       (long long)e->state.step + 1));
     *r = ae_step_judge(&e->optimizer, e->gradients.finite, lr);
     ae_step_finish(&e->optimizer, r);
     if (o->settled) o->settled(o->self, work, !r->skipped);
@@ -203,7 +207,7 @@ static ae_status between(ae_engine *e) {
     if (is_due(e, t->checkpoint_every) || is_due(e, t->keep_every)) AE_TRY(save(e));
     AE_TRY(save_when_asked(e));
     bool evaluated = e->state.evaluated_step == e->state.step;
-    if (!*e->facts.stop && ae_engine_evaluates(e) && !evaluated && is_due(e, t->eval_every)) {
+    if (!*e->facts.stop && ae_objective_evaluates(&e->objective) && !evaluated && is_due(e, t->eval_every)) {
         AE_TRY(evaluate(e));
         AE_TRY(keep_best(e));
     }
@@ -214,7 +218,8 @@ out:
 /* Nothing is left to do. */
 static bool is_finished(const ae_engine *e) {
     const ae_run_state *s = &e->state;
-    return s->step == e->config->train.steps && (!ae_engine_evaluates(e) || s->evaluated_step == s->step);
+    return s->step == e->config->train.steps &&
+           (!ae_objective_evaluates(&e->objective) || s->evaluated_step == s->step);
 }
 
 /* A stop that came too late to leave anything undone is none. */

@@ -3,6 +3,7 @@
 #include "core/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void ae_numbers_add(ae_numbers *l, const char *name, double value) {
     if (l->n == l->capacity) {
@@ -14,6 +15,15 @@ void ae_numbers_add(ae_numbers *l, const char *name, double value) {
         l->capacity = capacity;
     }
     l->items[l->n++] = (ae_number){name, value};
+}
+
+bool ae_numbers_find(const ae_numbers *l, const char *name, double *value) {
+    for (size_t i = 0; i < l->n; i++)
+        if (strcmp(l->items[i].name, name) == 0) {
+            *value = l->items[i].value;
+            return true;
+        }
+    return false;
 }
 
 ae_status ae_numbers_to_json(const ae_numbers *l, json_t *object) {

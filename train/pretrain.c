@@ -49,11 +49,9 @@ static ae_status read_keys(ae_pretraining *p, const json_t *state, const char *p
     ae_status st = AE_OK;
     const json_t *rows = json_object_get(state, "loader"), *data = json_object_get(state, "data");
     AE_TRY(ae_json_int(state, "micro_rows", path, &p->micro_rows));
-    AE_TRY(ae_json_int(state, "recompute_blocks", path, &p->recompute_blocks));
-    if (p->micro_rows < 0 || p->recompute_blocks < 0)
-        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %s: expected 0 or more, found %lld", path,
-                       p->micro_rows < 0 ? "micro_rows" : "recompute_blocks",
-                       (long long)ae_min(p->micro_rows, p->recompute_blocks)));
+    if (p->micro_rows < 0)
+        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: micro_rows: expected 0 or more, found %lld", path,
+                       (long long)p->micro_rows));
     if (!json_is_object(rows) || !json_is_object(data))
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %s: expected an object, found none", path,
                        json_is_object(rows) ? "data" : "loader"));
@@ -244,7 +242,7 @@ static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
 
 typedef struct {
     ae_batch batch;
-    char *position; /* of the rows behind it, JSON */
+    char *position; /* of the rows after it, JSON */
 } work;
 
 static void free_work(void *self, void *piece) {
@@ -274,11 +272,6 @@ static ae_status next(void *self, void *piece) {
     return st == AE_OK ? p->rows.position(p->rows.self, &w->position) : st;
 }
 
-/* The work's end becomes the run's: a checkpoint after this step goes on from there. */
-static ae_status take_position(ae_pretraining *p, const work *w) {
-    return ae_run_state_set(&p->position, w->position);
-}
-
 /* Where rows carry their state, it is moved on. */
 static ae_status gradients(void *self, void *piece, ae_gradients *g) {
     ae_pretraining *p = self;
@@ -292,13 +285,17 @@ static ae_status gradients(void *self, void *piece, ae_gradients *g) {
     g->empty = w->batch.n_targets == 0 ? "its batch has no counted target" : NULL;
     g->tokens = w->batch.n_tokens;
     g->flops = p->plan.flops_per_token * (double)w->batch.n_tokens;
-    return take_position(p, w);
+    return AE_OK;
 }
 
-/* A step that did not come out finite leaves no state to carry. */
+/* The work's end becomes the run's: a checkpoint after this step goes on from there. A step that did not
+ * come out finite leaves no state to carry. */
 static void settled(void *self, void *piece, bool counted) {
     ae_pretraining *p = self;
-    const work *w = piece;
+    work *w = piece;
+    free(p->position);
+    p->position = w->position;
+    w->position = NULL;
     if (p->run->config->train.carry_state) ae_carry_end(&p->carry, counted || w->batch.n_targets == 0);
 }
 

@@ -18,7 +18,7 @@ void ae_report_machine(const ae_backend *be) {
 
 /* ---- steps ---- */
 
-/* What the engine tells of every step, behind the numbers of the objective. */
+/* What the engine tells of every step, after the numbers of the objective. */
 static ae_status add_engine_numbers(json_t *line, const ae_engine *e, const ae_step_result *r,
                                     double seconds) {
     const ae_gradients *g = &e->gradients;
@@ -44,7 +44,7 @@ out:
     return st;
 }
 
-/* Of a skipped step only what says nothing of its outcome. */
+/* A skipped step shows only its rate and speed. */
 static ae_status add_step_events(ae_engine *e, const ae_step_result *r, double seconds) {
     const ae_numbers *own = &e->gradients.numbers;
     ae_numbers shown = {0};
@@ -94,10 +94,14 @@ static ae_status add_evaluation_line(ae_engine *e, const ae_evaluation *r) {
 ae_status ae_report_evaluation(ae_engine *e, const ae_evaluation *r) {
     ae_status st = AE_OK;
     char told[sizeof r->told];
+    double score = 0;
+    if (!e->objective.score || !ae_numbers_find(&r->numbers, e->objective.score, &score))
+        AE_TRY(AE_FAIL(AE_ERR_DEFECT, "evaluation: expected the number %s, found none",
+                       e->objective.score ? e->objective.score : "that decides"));
     snprintf(told, sizeof told, "%s", r->told);
     if (!told[0]) tell_numbers(told, sizeof told, &r->numbers);
     AE_TRY(add_evaluation_line(e, r));
-    ae_run_state_evaluated(&e->state, r->numbers.items[0].value, e->objective.higher);
+    ae_run_state_evaluated(&e->state, score, e->objective.higher);
     AE_TRY(ae_events_evaluation(&e->events, e->state.step, &r->numbers));
     ae_log("step %lld: %s%s", (long long)e->state.step, told,
            e->state.best_step == e->state.step ? " (best so far)" : "");

@@ -18,6 +18,7 @@ void ae_run_state_evaluated(ae_run_state *s, double score, bool higher) {
 void ae_run_state_free(ae_run_state *s) {
     free(s->score);
     free(s->events_name);
+    free(s->objective);
     free(s->kernels);
     free(s->config);
     free(s->overrides);
@@ -35,11 +36,11 @@ ae_status ae_run_state_set(char **text, const char *value) {
 
 /* ---- writing ---- */
 
-/* The file's keys in this order, and behind them what else an objective adds. */
+/* The file's keys in this order, and after them what else an objective adds. */
 static const char *const in_order[] = {
-    "step",   "tokens",        "skipped_in_row", "evaluated_step",   "best", "metrics_offset",
-    "events", "events_offset", "micro_rows",     "recompute_blocks", "rng",  "kernels",
-    "loader", "data",          "config",         "overrides"};
+    "step",   "tokens",        "skipped_in_row", "evaluated_step",   "best",     "metrics_offset",
+    "events", "events_offset", "micro_rows",     "recompute_blocks", "rng",      "kernels",
+    "loader", "data",          "config",         "overrides",        "objective"};
 enum { N_ORDERED = sizeof in_order / sizeof *in_order };
 
 /* Embedded JSON stays an object in the file, so that people can read it. */
@@ -64,28 +65,50 @@ static json_t *to_json(const ae_run_state *s) {
                              (json_int_t)s->seed, "kind", "philox4x32-10", "kernels", s->kernels, "config",
                              parsed(s->config, nothing), "overrides", parsed(s->overrides, list));
     json_decref(list);
-    return root;
+    if (!root || !s->objective || json_object_set_new(root, "objective", json_string(s->objective)) == 0)
+        return root;
+    json_decref(root);
+    return NULL;
 }
 
-/* One object of both objects' keys. */
+/* One object of both objects' keys; NULL for want of memory. */
 static json_t *in_their_order(const json_t *engine, const json_t *own) {
     json_t *all = json_object();
+    int failed = all ? 0 : -1;
     for (size_t i = 0; i < N_ORDERED; i++) {
         json_t *value = json_object_get(engine, in_order[i]);
         if (!value) value = json_object_get(own, in_order[i]);
-        if (value) json_object_set(all, in_order[i], value);
+        if (value) failed |= json_object_set(all, in_order[i], value);
     }
-    json_object_update_missing(all, (json_t *)own);
-    return all;
+    if (own) failed |= json_object_update_missing(all, (json_t *)own);
+    if (!failed) return all;
+    json_decref(all);
+    return NULL;
+}
+
+static ae_status check_own(const json_t *engine, const json_t *own, const char *path) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)own, key, value) {
+        if (json_object_get(engine, key))
+            return AE_FAIL(AE_ERR_DEFECT, "%s: %s: the objective's key is one of the engine's", path, key);
+    }
+    return AE_OK;
 }
 
 ae_status ae_run_state_write(const ae_run_state *s, const char *path) {
-    json_t *engine = to_json(s), *root = engine ? in_their_order(engine, s->own) : NULL;
+    json_t *engine = to_json(s);
+    ae_status st = check_own(engine, s->own, path);
+    if (st != AE_OK) {
+        json_decref(engine);
+        return st;
+    }
+    json_t *root = engine ? in_their_order(engine, s->own) : NULL;
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(engine);
     json_decref(root);
     if (!text) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    ae_status st = ae_file_write(path, text, strlen(text));
+    st = ae_file_write(path, text, strlen(text));
     free(text);
     return st;
 }
@@ -152,9 +175,10 @@ out:
 
 /* What is not the engine's. */
 static ae_status take_own(ae_run_state *s, const json_t *root, const char *path) {
-    static const char *const engine[] = {"step", "tokens",         "skipped_in_row", "evaluated_step",
-                                         "best", "metrics_offset", "events",         "events_offset",
-                                         "rng",  "kernels",        "config",         "overrides"};
+    static const char *const engine[] = {"step",     "tokens",         "skipped_in_row", "evaluated_step",
+                                         "best",     "metrics_offset", "events",         "events_offset",
+                                         "rng",      "kernels",        "config",         "overrides",
+                                         "objective"};
     s->own = json_copy((json_t *)root);
     if (!s->own) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     for (size_t i = 0; i < sizeof engine / sizeof *engine; i++) json_object_del(s->own, engine[i]);
@@ -170,6 +194,7 @@ static ae_status take_all(ae_run_state *s, const json_t *root, const char *path)
     AE_TRY(take_best(s, json_object_get(root, "best"), path));
     AE_TRY(take_text(root, "events", path, &s->events_name));
     AE_TRY(take_text(root, "kernels", path, &s->kernels));
+    if (json_object_get(root, "objective")) AE_TRY(take_text(root, "objective", path, &s->objective));
     AE_TRY(take_tree(root, "config", path, &s->config));
     AE_TRY(take_overrides(s, root, path));
     AE_TRY(take_own(s, root, path));

@@ -19,13 +19,15 @@ typedef struct {
     uint64_t
         seed; /* of all random numbers; they are counter-based: (seed, stream, step) is their whole state */
     char *events_name;
+    char *objective; /* its name; NULL: pretraining */
     char *kernels;   /* of the backend */
     char *config;    /* resolved configuration, JSON */
     char *overrides; /* what was changed on the way, JSON (override.h); NULL: nothing */
     json_t *own;     /* an object: the keys that the objective adds */
 } ae_run_state;
 
-/* An evaluation of its step: the last one, and the best where it is. `higher`: the higher score is the better one. */
+/* An evaluation of its step: the last one, and the best where it is. `higher`: the higher score is the
+ * better one. */
 void ae_run_state_evaluated(ae_run_state *s, double score, bool higher);
 void ae_run_state_free(ae_run_state *s);
 ae_status ae_run_state_write(const ae_run_state *s, const char *path);

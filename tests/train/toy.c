@@ -137,8 +137,9 @@ ae_status toy_add_keys(toy *t, ae_config *table) {
 
 ae_objective toy_objective(toy *t) {
     static const ae_checkpoint_name files[] = {{"head.f32", false}, {NULL, false}};
-    return (ae_objective){t,
-                          files,
+    return (ae_objective){.self = t,
+                          .name = "toy",
+                          .files = files,
                           .score = "eval_closeness",
                           .higher = true,
                           .open = open_it,

@@ -70,6 +70,13 @@ rm -r young/checkpoints
 run 0 train young train.steps=20
 [ "$(grep -c squared_error young/metrics.jsonl)" = 20 ] || fail "a run without a checkpoint does not start anew"
 
+# ---- a run of another objective ----
+
+sed 's/"objective": "toy"/"objective": "other"/' "$(last killed)/state.json" >state.json
+cmp -s state.json "$(last killed)/state.json" && fail "state.json does not name the objective"
+run 0 "$aerie" inspect killed
+! grep -qE 'weights.h5|model.json' out || fail "inspect looks for files of pretraining: $(cat out)"
+
 # ---- pictures ----
 
 run 0 "$aerie" plot whole --output whole.svg

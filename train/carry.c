@@ -72,7 +72,8 @@ typedef struct {
     void *room; /* host copy of one part */
 } transfer;
 
-/* One part of a block for all sequences, [B, elements]. Elements of two bytes travel as whole numbers: as they are. */
+/* One part of a block for all sequences, [B, elements]. Elements of two bytes travel as whole numbers: as
+ * they are. */
 static ae_status move_part(const transfer *t, ptrdiff_t block, const char *what, void *device, ptrdiff_t B,
                            size_t row_bytes, size_t element_bytes) {
     char name[64];

@@ -237,7 +237,7 @@ out:
     return st;
 }
 
-/* DONE lists these files in this order, and what else there is behind them. */
+/* DONE lists these files in this order, and what else there is after them. */
 static const char *const listed_first[] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml",
                                            "state.json"};
 enum { N_FIRST = sizeof listed_first / sizeof *listed_first };

@@ -14,8 +14,8 @@
  *   ...               what the objective adds (train/pretrain.h)
  *   DONE              CRC-32 and size of each file; written last
  *
- * Written into step-000123.partial, synced, then renamed: a folder without DONE is never read. RUN/checkpoints/best is a link to the
- * one with the lowest held-out loss, where that is kept. */
+ * Written into step-000123.partial, synced, then renamed: a folder without DONE is never read.
+ * RUN/checkpoints/best is a link to the one with the best evaluation, where that is kept. */
 
 /* Which checkpoints stay when a new one is complete; one rule is enough. */
 typedef struct {
@@ -52,8 +52,9 @@ typedef struct {
     size_t n;
 } ae_checkpoint_job;
 
-/* Starts the checkpoint of `step`. Files are added after it, those that are small and change between steps by ae_checkpoint_add, which
- * writes them; those made of parameters by ae_checkpoint_add_later. A name is added once. On failure the caller gives the job up. */
+/* Starts the checkpoint of `step`. Files are added after it, those that are small and change between steps
+ * by ae_checkpoint_add, which writes them; those made of parameters by ae_checkpoint_add_later. A name is
+ * added once. On failure the caller gives the job up. */
 ae_status ae_checkpoint_begin(ae_checkpoint_job *j, const char *run, int64_t step,
                               const ae_checkpoint_keep *keep);
 ae_status ae_checkpoint_add(ae_checkpoint_job *j, const char *name, ae_checkpoint_writer *write,
@@ -61,23 +62,26 @@ ae_status ae_checkpoint_add(ae_checkpoint_job *j, const char *name, ae_checkpoin
 ae_status ae_checkpoint_add_bytes(ae_checkpoint_job *j, const char *name, const void *bytes, size_t n);
 ae_status ae_checkpoint_add_later(ae_checkpoint_job *j, const char *name, ae_checkpoint_writer *write,
                                   void *context);
-/* Writes what was added for later, then optimizer.h5 and DONE; renames the folder; removes what no rule keeps. Other threads may go on
- * with anything that leaves the parameters alone for which `written` was not called yet. A failure (a full disk is AE_ERR_RESOURCE) leaves
- * the older checkpoints as they were and nothing of the new one. */
+/* Writes what was added for later, then optimizer.h5 and DONE; renames the folder; removes what no rule
+ * keeps. Other threads may go on with anything that leaves the parameters alone for which `written` was
+ * not called yet. A failure (a full disk is AE_ERR_RESOURCE) leaves the older checkpoints as they were and
+ * nothing of the new one. */
 ae_status ae_checkpoint_write(ae_checkpoint_job *j, ae_optimizer_call written);
 /* Removes what was written, and keeps the message of the failure. */
 void ae_checkpoint_give_up(const ae_checkpoint_job *j);
 void ae_checkpoint_job_free(ae_checkpoint_job *j); /* a zeroed one too */
 
-/* RUN/checkpoints/best leads to the checkpoint of `step` from now on, or is removed where that is not complete. */
+/* RUN/checkpoints/best leads to the checkpoint of `step` from now on, or is removed where that is not
+ * complete. */
 void ae_checkpoint_mark_best(const char *run, int64_t step);
-/* Removes what no rule keeps; a folder that cannot be removed is warned about. Steps beyond `step` are damaged ones that the run has
- * gone back behind: they neither count nor go. */
+/* Removes what no rule keeps; a folder that cannot be removed is warned about. Later steps are damaged
+ * checkpoints; they are not counted and not removed. */
 void ae_checkpoint_prune(const char *run, int64_t step, const ae_checkpoint_keep *keep);
 
-/* The newest folder below RUN/checkpoints whose files agree with its DONE (CRCs too when `thorough`, sizes else) and whose DONE lists those of
- * the engine and of the objective, `files`; one that does not is warned about and passed over. *folder is NULL when there is none; the
- * caller frees it. Where some have a DONE and none agrees with it that is AE_ERR_INPUT: the run does not start anew in silence. */
+/* The newest folder below RUN/checkpoints whose files agree with its DONE (CRCs too when `thorough`, sizes
+ * else) and whose DONE lists those of the engine and of the objective, `files`; one that does not is
+ * warned about and passed over. *folder is NULL when there is none; the caller frees it. Where some have a
+ * DONE and none agrees with it that is AE_ERR_INPUT: the run does not start anew in silence. */
 ae_status ae_checkpoint_newest_intact(const char *run, const ae_checkpoint_name *files, bool thorough,
                                       char **folder);
 

@@ -58,7 +58,7 @@ static const ae_field train_fields[] = {
     {"keep", AE_FIELD_INT, AT(ae_train_keys, keep), "3", 0, 1e9, NULL,
      "newest checkpoints that are kept; 0: all", AE_KEY_FREE},
     {"keep_best", AE_FIELD_BOOL, AT(ae_train_keys, keep_best), "true", 0, 0, NULL,
-     "the checkpoint of the lowest held-out loss is kept as well, as checkpoints/best", AE_KEY_FREE},
+     "the checkpoint of the best evaluation is kept as well, as checkpoints/best", AE_KEY_FREE},
     {"keep_every", AE_FIELD_INT, AT(ae_train_keys, keep_every), "0", 0, 1e12, NULL,
      "steps between checkpoints that are kept for good; 0: none", AE_KEY_FREE},
     {"skip_limit", AE_FIELD_INT, AT(ae_train_keys, skip_limit), "5", 1, 1e9, NULL,
@@ -74,7 +74,7 @@ static const ae_field train_fields[] = {
 const ae_field ae_optim_fields[] = {
     {"lr", AE_FIELD_REAL, AT(ae_optim_keys, lr), "1e-3", 0, 100, NULL, "highest learning rate", AE_KEY_FIXED},
     {"schedule", AE_FIELD_CHOICE, AT(ae_optim_keys, schedule), "cosine", 0, 0, AE_SCHEDULE_CHOICES,
-     "course of the learning rate behind the warm-up", AE_KEY_FIXED},
+     "course of the learning rate after the warm-up", AE_KEY_FIXED},
     {"warmup_steps", AE_FIELD_INT, AT(ae_optim_keys, warmup_steps), "0", 0, 1e12, NULL,
      "the rate rises in a straight line up to this step", AE_KEY_FIXED},
     {"decay_steps", AE_FIELD_INT, AT(ae_optim_keys, decay_steps), "0", 0, 1e12, NULL,

@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-/* The keys of a training run: sections run, model, data, train and optim (docs/interfaces.md, "Keys every training verb shares"). */
+/* The keys of a training run: sections run, model, data, train and optim (docs/interfaces.md, "Keys every
+ * training verb shares"). */
 
 typedef struct {
     char *dir;

@@ -73,7 +73,8 @@ static void put_block(message *m, unsigned field, const void *bytes, size_t n) {
     put_bytes(m, bytes, n);
 }
 
-/* Event {double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5}. x86 is little-endian, as the wire. */
+/* Event {double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5}. x86 is
+ * little-endian, as the wire. */
 static void start_event(message *m, int64_t step, double wall_time) {
     *m = (message){0};
     put_key(m, 1, FIXED64);

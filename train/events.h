@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Scalars for TensorBoard: a file of TFRecords, each an Event of its protobuf schema, encoded by hand. A record is
+/* Scalars for TensorBoard: a file of TFRecords, each an Event of its protobuf schema, encoded by hand. A
+ * record is
  *
  *   uint64 length | uint32 masked CRC-32C of the length | bytes | uint32 masked CRC-32C of the bytes      (little-endian)
  *
@@ -17,8 +18,8 @@ typedef struct {
     int64_t offset; /* of the last complete step; what was written behind it is given up on failure */
 } ae_events;
 
-/* A new file "events.out.tfevents.TIME.HOST" in `folder`; or, where `name` is given and the file is that long, that one cut to
- * `offset`: what came after a checkpoint is written again. */
+/* A new file "events.out.tfevents.TIME.HOST" in `folder`; or, where `name` is given and the file is that
+ * long, that one cut to `offset`: what came after a checkpoint is written again. */
 ae_status ae_events_open(ae_events *e, const char *folder, const char *name, int64_t offset);
 /* Each number under "GROUP/NAME". */
 ae_status ae_events_scalars(ae_events *e, int64_t step, double wall_time, const char *group,

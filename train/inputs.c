@@ -139,11 +139,11 @@ static ae_status check_data(const json_t *then, const json_t *now, ae_overrides 
 }
 
 static ae_status check_tokenizer(uint64_t then, uint64_t now, ae_overrides *o) {
-    char before[32], behind[32];
+    char before[32], after[32];
     if (then == now) return AE_OK;
     snprintf(before, sizeof before, "%016" PRIx64, then);
-    snprintf(behind, sizeof behind, "%016" PRIx64, now);
-    json_t *a = json_string(before), *b = json_string(behind);
+    snprintf(after, sizeof after, "%016" PRIx64, now);
+    json_t *a = json_string(before), *b = json_string(after);
     const ae_status st = ae_override_take(o, "data.tokenizer", a, b, AE_ERR_INPUT);
     json_decref(a);
     json_decref(b);

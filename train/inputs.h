@@ -6,7 +6,8 @@
 #include "train/config.h"
 #include "train/override.h"
 
-/* What a model is trained on and starts from: token sets, the tokenizer that they and model.init agree on, and the shape. */
+/* What a model is trained on and starts from: token sets, the tokenizer that they and model.init agree on,
+ * and the shape. */
 typedef struct {
     ae_mixture data;
     ae_token_set *heldout;   /* NULL without one */
@@ -15,15 +16,17 @@ typedef struct {
     ae_model_config shape;
 } ae_inputs;
 
-/* data.train (which may be empty: a plan can be made for a shape alone) and data.heldout, and whether they agree. */
+/* data.train (which may be empty: a plan can be made for a shape alone) and data.heldout, and whether they
+ * agree. */
 ae_status ae_inputs_open_data(ae_inputs *in, const ae_train_config *c);
 /* The shape of a fresh run: of model.init, with its tokenizer, or of the keys. */
 ae_status ae_inputs_begin(ae_inputs *in, const ae_train_config *c);
-/* What decides the order and content of the rows besides the keys: {"sets": hashes, "phases": weights}. Paths are no part of it: a set may
- * move. Reads the sets; the caller releases *facts. */
+/* What decides the order and content of the rows besides the keys: {"sets": hashes, "phases": weights}.
+ * Paths are no part of it: a set may move. Reads the sets; the caller releases *facts. */
 ae_status ae_inputs_facts(const ae_inputs *in, json_t **facts);
-/* The shape of a checkpoint, with its tokenizer. What must be as it was, or be listed by run.override: the tokenizer and the hashes of the
- * sets (AE_ERR_INPUT), their weights and phases (AE_ERR_USAGE), `facts` of the checkpoint; the shape (AE_ERR_USAGE; never overridden). */
+/* The shape of a checkpoint, with its tokenizer. What must be as it was, or be listed by run.override: the
+ * tokenizer and the hashes of the sets (AE_ERR_INPUT), their weights and phases (AE_ERR_USAGE), `facts` of
+ * the checkpoint; the shape (AE_ERR_USAGE; never overridden). */
 ae_status ae_inputs_resume(ae_inputs *in, const ae_train_config *c, const char *checkpoint,
                            const json_t *facts, ae_overrides *o);
 void ae_inputs_close(ae_inputs *in);

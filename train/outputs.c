@@ -174,7 +174,8 @@ static void take_back(const ae_engine *e, const made *m) {
     if (m->folder) rmdir(dir);
 }
 
-/* What a first start has made is taken back when the start fails; without its lock the folder belongs to another process. */
+/* What a first start has made is taken back when the start fails; without its lock the folder belongs to
+ * another process. */
 ae_status ae_outputs_open(ae_engine *e) {
     made m = {0};
     ae_status st = open_outputs(e, &m);

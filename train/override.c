@@ -43,7 +43,7 @@ static fixed_key find_key(const ae_train_config *c, const ae_fixed_fact *facts, 
 
 static const char BETWEEN[] = ", ";
 
-/* The next word of the list at *at, which moves behind it; NULL at its end. */
+/* The next word of the list at *at, which moves past it; NULL at its end. */
 static const char *next_word(const char **at, size_t *n) {
     const char *word = *at + strspn(*at, BETWEEN);
     *n = strcspn(word, BETWEEN);
@@ -164,7 +164,7 @@ ae_status ae_override_take(ae_overrides *o, const char *key, const json_t *then,
     if (!from || !to) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory"));
     if (!k.marks || (k.marks & AE_KEY_FINAL) || !is_listed(o->config, key))
         AE_TRY(refuse(&k, key, from, to, refusal));
-    ae_log("run.override: %s is %s behind step %lld, was %s", key, to, (long long)o->step, from);
+    ae_log("run.override: %s is %s after step %lld, was %s", key, to, (long long)o->step, from);
     o->new_work |= (k.marks & AE_KEY_WORK) != 0;
     o->new_memory |= (k.marks & AE_KEY_MEMORY) != 0;
     AE_TRY(note(o, key, then, now));

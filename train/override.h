@@ -4,17 +4,20 @@
 
 #include <jansson.h>
 
-/* What a run may not change when it goes on, since it would no longer be the run it was, and the way to change it all the same:
- * run.override=KEY,KEY. A listed key that differs takes its new value; a line of the log tells it and state.json notes it:
+/* What a run may not change when it goes on, since it would no longer be the run it was, and the way to
+ * change it all the same: run.override=KEY,KEY. A listed key that differs takes its new value; a line of
+ * the log tells it and state.json notes it:
  *
- *   "overrides": [{"step": done when it was changed, "key": KEY, "from": before, "to": behind}, ...]
+ *   "overrides": [{"step": done when it was changed, "key": KEY, "from": before, "to": after}, ...]
  *
- * From the next checkpoint on the new value is the run's own, so that the same command goes on. The keys are those that a field table marks
- * with AE_KEY_FIXED (core/config.h) and those that the objective names: it compares facts that no key says, such as the hash of a tokenizer.
+ * From the next checkpoint on the new value is the run's own, so that the same command goes on. The keys
+ * are those that a field table marks with AE_KEY_FIXED (core/config.h) and those that the objective names:
+ * it compares facts that no key says, such as the hash of a tokenizer.
  *
- * Which rows come: those that the run has taken from each set are counted on, whatever the weights, the phases or train.batch_rows. Where
- * the rows themselves are others (keys marked AE_KEY_WORK, other token sets; train.batch_rows with carried state) every set begins anew: its
- * first row in the order of the seed, no carried state. Phases go by the run's steps, as always. How many rows are in memory at once is
+ * Which rows come: those that the run has taken from each set are counted on, whatever the weights, the
+ * phases or train.batch_rows. Where the rows themselves are others (keys marked AE_KEY_WORK, other token
+ * sets; train.batch_rows with carried state) every set begins anew: its first row in the order of the
+ * seed, no carried state. Phases go by the run's steps, as always. How many rows are in memory at once is
  * chosen anew where that number depends on the key.
  *
  * The shape, and model.init, which gave it, cannot be overridden: that is another run. */

@@ -173,8 +173,8 @@ static void find_remedy(const ae_plan *p, const ae_plan_request *r, const sizes 
         snprintf(out, n, "no length of rows would fit: take a smaller model");
 }
 
-/* What the whole program would take at the least, "train.memory_gb=0.164 is the least that fits; else ", where a key alone is in the way.
- * A later start may take a little more before it plans. */
+/* What the whole program would take at the least, "train.memory_gb=0.164 is the least that fits; else ",
+ * where a key alone is in the way. A later start may take a little more before it plans. */
 static void find_least(const ae_plan *p, const ae_plan_request *r, char *out, size_t n) {
     const double more = (double)(p->peak_bytes - r->program_bytes);
     const double least_mb = ceil(((double)r->program_bytes + more * (1 + UNCOUNTED_SHARE)) / 1e6) + 1;

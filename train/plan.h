@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* What a run will need, before it starts: a memory table whose sum is the predicted peak of resident memory, FLOPs, and the
- * choices that trade memory for time: rows of a micro-batch, weights packed for each product instead of once a step, MLPs that recompute
- * gate and up in backward, and whole blocks that do. None but the first changes a bit of the result. */
+/* What a run will need, before it starts: a memory table whose sum is the predicted peak of resident
+ * memory, FLOPs, and the choices that trade memory for time: rows of a micro-batch, weights packed for
+ * each product instead of once a step, MLPs that recompute gate and up in backward, and whole blocks that
+ * do. None but the first changes a bit of the result. */
 
 typedef struct {
     const ae_backend *be;
@@ -45,12 +46,13 @@ typedef struct {
 /* Up to so many tokens a larger micro-batch makes the products faster; beyond them only the memory grows. */
 enum { AE_PLAN_MICRO_TOKENS = 16384, AE_PLAN_EVALUATION_TOKENS = 4096 };
 
-/* Chooses what is left to choose: the largest micro-batch up to AE_PLAN_MICRO_TOKENS that fits without recomputing; else one row, and as
- * little of the rest, in the order above, as fits. AE_ERR_RESOURCE, naming what would fit, when nothing does. */
+/* Chooses what is left to choose: the largest micro-batch up to AE_PLAN_MICRO_TOKENS that fits without
+ * recomputing; else one row, and as little of the rest, in the order above, as fits. AE_ERR_RESOURCE,
+ * naming what would fit, when nothing does. */
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r);
 
-/* Fills in what is resident now, and what is left when the whole program may take `memory_gb` (0: as much as there is), which `key`
- * says. */
+/* Fills in what is resident now, and what is left when the whole program may take `memory_gb` (0: as much
+ * as there is), which `key` says. */
 void ae_plan_limit(ae_plan_request *r, const char *key, double memory_gb);
 
 /* The table, aligned. */

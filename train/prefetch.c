@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pieces 0, 1, ... go round a ring. The caller holds number `handed` - 1, the thread is ahead by all others. */
+/* Pieces 0, 1, ... go round a ring. The caller holds number `handed` - 1, the thread is ahead by all
+ * others. */
 struct ae_prefetch {
     ae_objective objective; /* a copy */
     void *ring[AE_PREFETCH_PIECES];
@@ -54,20 +55,20 @@ static ae_status start_thread(ae_prefetch *p) {
     const int error = ae_thread_start(&p->thread, make_pieces, p);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     p->has_thread = error == 0;
-    return error ? AE_FAIL(AE_ERR_RESOURCE, "loader: no thread: %s", strerror(error)) : AE_OK;
+    return error ? AE_FAIL(AE_ERR_RESOURCE, "work: no thread: %s", strerror(error)) : AE_OK;
 }
 
 static ae_status new_piece(const ae_objective *o, void **piece) {
     if (o->new_work) return o->new_work(o->self, piece);
     *piece = calloc(1, o->piece_bytes);
-    return *piece ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "loader: out of memory");
+    return *piece ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "work: out of memory");
 }
 
 ae_status ae_prefetch_start(ae_prefetch **prefetch, const ae_objective *objective) {
     ae_status st = AE_OK;
     *prefetch = NULL;
     ae_prefetch *p = calloc(1, sizeof *p);
-    if (!p) return AE_FAIL(AE_ERR_RESOURCE, "loader: out of memory");
+    if (!p) return AE_FAIL(AE_ERR_RESOURCE, "work: out of memory");
     p->objective = *objective;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);

@@ -7,10 +7,11 @@
 #include "train/objective.h"
 #include "train/plan.h"
 
-/* Pretraining: the next token of the rows of token sets (docs/interfaces.md, "Rows"), the first objective of the engine. */
+/* Pretraining: the next token of the rows of token sets (docs/interfaces.md, "Rows"), the first objective
+ * of the engine. */
 
-/* Trains on token sets as the configuration says; goes on with a run that is in run.dir already, bit for bit as if it had never
- * stopped. `dry_run`: checks everything, tells the plan, writes nothing. */
+/* Trains on token sets as the configuration says; goes on with a run that is in run.dir already, bit for
+ * bit as if it had never stopped. `dry_run`: checks everything, tells the plan, writes nothing. */
 ae_status ae_pretrain(const ae_train_config *config, bool dry_run);
 
 /* What pretraining holds, in the order in which it comes to life. Zeroed at first. */
@@ -41,7 +42,8 @@ ae_objective ae_pretraining_objective(ae_pretraining *p);
  *   tokenizer.model   when the token set or model.init carries one
  *   carry.h5          where rows carry their state: what the next step's rows go on from
  *
- * and to state.json: micro_rows, recompute_blocks, loader (position of the rows), data (hashes of the token sets, phases). */
+ * and to state.json: micro_rows, recompute_blocks, loader (position of the rows), data (hashes of the
+ * token sets, phases). */
 extern const ae_checkpoint_name ae_pretrain_files[];
 
 /* Tokens of a global step, padding included. */

@@ -12,7 +12,8 @@
 
 /* ---- the folder ---- */
 
-/* metrics.jsonl comes first into a run's folder, for its lock, and config.yaml next, aside at first: a start that was killed then has left them. */
+/* metrics.jsonl comes first into a run's folder, for its lock, and config.yaml next, aside at first: a
+ * start that was killed then has left them. */
 static bool is_empty_metrics(const char *dir, const char *name) {
     if (strcmp(name, "metrics.jsonl") != 0) return false;
     char *path = ae_path_join(dir, name);
@@ -106,7 +107,8 @@ bool ae_resume_same_value(const json_t *a, const json_t *b) {
     return json_equal(a, b) == 1;
 }
 
-/* The other keys of the schedule are as they were, or overridden: only its number of steps is asked about here. */
+/* The other keys of the schedule are as they were, or overridden: only its number of steps is asked about
+ * here. */
 static ae_status check_steps(ae_overrides *o, const json_t *then) {
     ae_schedule now = ae_train_schedule(o->config), before = now;
     before.steps = json_integer_value(then);

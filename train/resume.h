@@ -4,7 +4,8 @@
 #include "train/override.h"
 #include "train/state.h"
 
-/* Whether a command goes on with what lies in its run folder, and whether it would go on with the same bits. */
+/* Whether a command goes on with what lies in its run folder, and whether it would go on with the same
+ * bits. */
 
 typedef enum {
     AE_RUN_NEW,     /* nothing there, an empty folder, or what a start killed at once has left */
@@ -12,22 +13,25 @@ typedef enum {
     AE_RUN_RESUME
 } ae_run_kind;
 
-/* `checkpoint` (caller frees) is the folder to go on from, or NULL; `files` as of ae_checkpoint_newest_intact. A folder with something else in it
- * is AE_ERR_USAGE, one with damaged checkpoints only AE_ERR_INPUT. */
+/* `checkpoint` (caller frees) is the folder to go on from, or NULL; `files` as of
+ * ae_checkpoint_newest_intact. A folder with something else in it is AE_ERR_USAGE, one with damaged
+ * checkpoints only AE_ERR_INPUT. */
 ae_status ae_run_inspect(const char *dir, const ae_checkpoint_name *files, ae_run_kind *kind,
                          char **checkpoint);
-/* Whether a run wrote the configuration at `path`: it gives every key of `optim`, where a recipe gives those that
- * matter to it. Sections of an objective's own are not looked at. */
+/* Whether a run wrote the configuration at `path`: it gives every key of `optim`, where a recipe gives
+ * those that matter to it. Sections of an objective's own are not looked at. */
 bool ae_run_wrote_config(const char *path);
 /* Whether a run lies in `dir`: a config.yaml that a run wrote, or one beside checkpoints. */
 bool ae_run_is_there(const char *dir);
 /* Whether a file of a run's folder is a config.yaml that was not written to its end. */
 bool ae_run_is_partial_config(const char *name);
 
-/* The keys marked AE_KEY_FIXED must be as they were, or be listed by run.override (override.h): AE_ERR_USAGE names the first that is neither,
- * with both values. train.steps may change where the learning rates of the steps done stay what they were. */
+/* The keys marked AE_KEY_FIXED must be as they were, or be listed by run.override (override.h):
+ * AE_ERR_USAGE names the first that is neither, with both values. train.steps may change where the
+ * learning rates of the steps done stay what they were. */
 ae_status ae_resume_check_keys(const ae_run_state *s, ae_overrides *o);
-/* Whether a key has the value it had; `before` is NULL in a run from before the key came, which had its default, off. */
+/* Whether a key has the value it had; `before` is NULL in a run from before the key came, which had its
+ * default, off. */
 bool ae_resume_same_value(const json_t *before, const json_t *now);
 
 #endif

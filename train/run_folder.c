@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* step-000123 -> 123; -1 for another name, such as one still being written aside, or one that we would not give. */
+/* step-000123 -> 123; -1 for another name, such as one still being written aside, or one that we would not
+ * give. */
 static int64_t step_of(const char *name) {
     static const char prefix[] = "step-";
     if (strncmp(name, prefix, sizeof prefix - 1) != 0) return -1;

@@ -14,12 +14,12 @@ void ae_checkpoint_list_free(ae_checkpoint_list *l);
 /* Folder of a run's step: "RUN/checkpoints/step-000123"; the caller frees it. */
 char *ae_checkpoint_path(const char *run, int64_t step);
 
-/* The newest checkpoint of a run that has a DONE (caller frees); NULL with AE_OK when there is none. `step` may be NULL. Its files are
- * not looked at: ae_checkpoint_newest_intact (checkpoint.h) does. */
+/* The newest checkpoint of a run that has a DONE (caller frees); NULL with AE_OK when there is none.
+ * `step` may be NULL. Its files are not looked at: ae_checkpoint_newest_intact (checkpoint.h) does. */
 ae_status ae_checkpoint_newest_complete(char **folder, int64_t *step, const char *run);
 
-/* What a "model" argument may be: a Hugging Face folder, a checkpoint, or a run (its newest complete checkpoint). Reads the configuration,
- * as ae_model_source_open does. */
+/* What a "model" argument may be: a Hugging Face folder, a checkpoint, or a run (its newest complete
+ * checkpoint). Reads the configuration, as ae_model_source_open does. */
 ae_status ae_run_source_open(ae_model_source *s, const char *path);
 
 #endif

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Mostly no token is shorter than a byte, and a normaliser may put a space before the text. Where it writes longer forms the prompt is read in
- * more than one chunk. */
+/* Mostly no token is shorter than a byte, and a normaliser may put a space before the text. Where it
+ * writes longer forms the prompt is read in more than one chunk. */
 ptrdiff_t ae_sample_prompt_tokens(const ae_train_config *c, const ae_tokenizer *tokenizer) {
     enum { BOS_AND_SPACE = 4 };
     const ae_train_keys *t = &c->train;

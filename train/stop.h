@@ -4,8 +4,8 @@
 
 #include <stdatomic.h>
 
-/* Signals that ask a run to stop (core/process.h). The first asks: the step is finished and saved. A second SIGINT or
- * SIGTERM ends the process at once. */
+/* Signals that ask a run to stop (core/process.h). The first asks: the step is finished and saved. A
+ * second SIGINT or SIGTERM ends the process at once. */
 
 /* Not 0 once a signal has asked; every thread may read it. */
 const atomic_int *ae_stop_asked(void);

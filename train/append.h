@@ -14,7 +14,7 @@
 ae_status ae_append_lock(FILE **file, const char *path, bool make);
 /* Goes on with a *file that is locked, or opens one where that is NULL. */
 ae_status ae_append_open(FILE **file, const char *path, int64_t offset);
-/* Flushes what was written since *offset and moves *offset behind it; on failure cuts the file back to
+/* Flushes what was written since *offset and moves *offset past it; on failure cuts the file back to
  * *offset. `written` says whether every write so far went well. */
 ae_status ae_append_commit(FILE *file, const char *path, int written, int64_t *offset);
 ae_status ae_append_sync(FILE *file, const char *path);

@@ -237,14 +237,10 @@ out:
     return st;
 }
 
-/* DONE lists these files in this order, and what else there is after them. */
-static const char *const listed_first[] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml",
-                                           "state.json"};
-enum { N_FIRST = sizeof listed_first / sizeof *listed_first };
-
-static size_t place_of(const char *name) {
+/* In a list that ends with NULL; its length for what is not in it. */
+static size_t place_of(const char *const *order, const char *name) {
     size_t place = 0;
-    while (place < N_FIRST && strcmp(listed_first[place], name) != 0) place++;
+    while (order && order[place] && (!name || strcmp(order[place], name) != 0)) place++;
     return place;
 }
 
@@ -253,9 +249,10 @@ static ae_status write_done(ae_checkpoint_job *j) {
     const char **names = st == AE_OK ? calloc(j->n, sizeof *names) : NULL;
     size_t n = 0;
     if (st == AE_OK && !names) st = AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", j->folder);
-    for (size_t place = 0; names && place <= N_FIRST; place++)
+    const size_t last = place_of(j->order, NULL);
+    for (size_t place = 0; names && place <= last; place++)
         for (size_t i = 0; i < j->n; i++)
-            if (place_of(j->files[i].name) == place) names[n++] = j->files[i].name;
+            if (place_of(j->order, j->files[i].name) == place) names[n++] = j->files[i].name;
     if (st == AE_OK) st = ae_done_write(j->partial, names, n);
     free(names);
     return st;

@@ -50,6 +50,7 @@ typedef struct {
     ae_optimizer optimizer; /* as it was: its memory is borrowed, its count of updates goes on elsewhere */
     ae_checkpoint_file *files;
     size_t n;
+    const char *const *order; /* borrowed, NULL at its end: files that DONE lists first; may be NULL */
 } ae_checkpoint_job;
 
 /* Starts the checkpoint of `step`. Files are added after it, those that are small and change between steps

@@ -96,6 +96,7 @@ ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_o
     AE_TRY(ae_run_state_set(&e->state.kernels, e->be.kernels));
     if (objective->name) AE_TRY(ae_run_state_set(&e->state.objective, objective->name));
     if (objective->score) AE_TRY(ae_run_state_set(&e->state.score, objective->score));
+    e->state.order = objective->key_order;
     free(e->state.config);
     e->state.config = NULL;
     AE_TRY(ae_config_json(&config->table, &e->state.config));

@@ -15,7 +15,7 @@
 typedef struct {
     FILE *file;
     char *path;     /* owned */
-    int64_t offset; /* of the last complete step; what was written behind it is given up on failure */
+    int64_t offset; /* of the last complete step; what was written after it is given up on failure */
 } ae_events;
 
 /* A new file "events.out.tfevents.TIME.HOST" in `folder`; or, where `name` is given and the file is that

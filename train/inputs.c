@@ -202,17 +202,16 @@ static ae_status take_checkpoint_tokenizer(ae_inputs *in, ae_overrides *o) {
 }
 
 ae_status ae_inputs_resume(ae_inputs *in, const ae_train_config *c, const char *checkpoint,
-                           const json_t *facts, ae_overrides *o) {
+                           const json_t *then, ae_overrides *o, json_t **now) {
     ae_status st = AE_OK;
-    json_t *now = NULL;
+    *now = NULL;
     AE_TRY(ae_run_source_open(&in->source, checkpoint));
     in->shape = in->source.config;
     AE_TRY(take_checkpoint_tokenizer(in, o));
-    AE_TRY(ae_inputs_facts(in, &now));
-    AE_TRY(check_data(facts, now, o));
+    AE_TRY(ae_inputs_facts(in, now));
+    AE_TRY(check_data(then, *now, o));
     AE_TRY(check_shape(in, c, o));
 out:
-    json_decref(now);
     return st;
 }
 

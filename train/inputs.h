@@ -25,10 +25,11 @@ ae_status ae_inputs_begin(ae_inputs *in, const ae_train_config *c);
  * Paths are no part of it: a set may move. Reads the sets; the caller releases *facts. */
 ae_status ae_inputs_facts(const ae_inputs *in, json_t **facts);
 /* The shape of a checkpoint, with its tokenizer. What must be as it was, or be listed by run.override: the
- * tokenizer and the hashes of the sets (AE_ERR_INPUT), their weights and phases (AE_ERR_USAGE), `facts` of
- * the checkpoint; the shape (AE_ERR_USAGE; never overridden). */
+ * tokenizer and the hashes of the sets (AE_ERR_INPUT), their weights and phases (AE_ERR_USAGE), `then` being
+ * the facts of the checkpoint; the shape (AE_ERR_USAGE; never overridden). The caller releases *now, the
+ * facts as they are. */
 ae_status ae_inputs_resume(ae_inputs *in, const ae_train_config *c, const char *checkpoint,
-                           const json_t *facts, ae_overrides *o);
+                           const json_t *then, ae_overrides *o, json_t **now);
 void ae_inputs_close(ae_inputs *in);
 
 #endif

@@ -48,6 +48,7 @@ static ae_status start_checkpoint(ae_engine *e) {
     ae_checkpoint_job job;
     const ae_checkpoint_keep keep = ae_outputs_keep(e);
     ae_status st = ae_checkpoint_begin(&job, e->config->run.dir, e->state.step, &keep);
+    job.order = e->objective.file_order;
     if (st == AE_OK) st = add_files(e, &job);
     if (st == AE_OK) return ae_saver_start(e->saver, &job);
     ae_checkpoint_give_up(&job);

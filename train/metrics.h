@@ -10,7 +10,7 @@
 /* metrics.jsonl, one object a line. Lines are handed to the system as they come, so that others can
  * follow; `sync` puts them on the disk. Opening cuts the file to an offset that a checkpoint kept, so a
  * resumed run has no gap and nothing twice. Training needs nothing of it: where lines are lost, a run goes
- * on behind those that are left. */
+ * on after those that are left. */
 typedef struct {
     FILE *file;
     char *path; /* owned */
@@ -36,7 +36,7 @@ typedef struct {
 typedef struct {
     int64_t first, last, missing; /* steps without a line, the first, the last and how many */
     int64_t evaluation;           /* the last one before the checkpoint, where its line is lost */
-    bool cuts; /* a line that is none, or out of order, ended it: others may stand behind */
+    bool cuts; /* a line that is none, or out of order, ended it: others may stand after it */
 } ae_metrics_gap;
 /* The file may have been lost, cut or made anew since: m->offset moves to the end of the last of its first
  * lines that are whole and from before the checkpoint, in order. It stays where the checkpoint's last line
@@ -44,9 +44,9 @@ typedef struct {
  * evaluation, others a step. */
 ae_status ae_metrics_find_end(const char *path, const char *score, ae_metrics_mark *m, ae_metrics_gap *g);
 
-/* The evaluation of `step`, where its line stands right behind `offset`: a checkpoint is written before
+/* The evaluation of `step`, where its line comes right after `offset`: a checkpoint is written before
  * its evaluation, which need not be done twice. *line (the caller releases it) is NULL when there is none;
- * else *offset moves behind it. */
+ * else *offset moves past it. */
 ae_status ae_metrics_find_evaluation(const char *path, const char *score, int64_t step, int64_t *offset,
                                      json_t **line);
 

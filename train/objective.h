@@ -50,7 +50,10 @@ typedef struct {
      * name. */
     const char *name;
     const ae_checkpoint_name *files; /* what it writes into a checkpoint */
-    const ae_fixed_fact *facts;      /* what it compares itself when a run goes on; may be NULL */
+    /* Lists that end with NULL: files that DONE lists first, keys that state.json has first, the engine's
+     * among them. The others follow as they were added. May be NULL. */
+    const char *const *file_order, *const *key_order;
+    const ae_fixed_fact *facts; /* what it compares itself when a run goes on; may be NULL */
     /* The number that decides which evaluation is best, "eval_loss": its name begins with eval_, and no
      * number of a step does. NULL: there are no evaluations. */
     const char *score;

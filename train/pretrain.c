@@ -19,6 +19,14 @@ const ae_checkpoint_name ae_pretrain_files[] = {{"weights.h5", false},
                                                 {"carry.h5", true},
                                                 {NULL, false}};
 
+/* People and scripts know DONE and state.json so. */
+static const char *const file_order[] = {"weights.h5",  "optimizer.h5", "model.json",
+                                         "config.yaml", "state.json",   NULL};
+static const char *const key_order[] = {
+    "step",   "tokens",        "skipped_in_row", "evaluated_step",   "best", "metrics_offset",
+    "events", "events_offset", "micro_rows",     "recompute_blocks", "rng",  "kernels",
+    "loader", "data",          "config",         "overrides",        NULL};
+
 static const ae_fixed_fact facts[] = {
     {"data.train", "give it sets of those hashes, in that order"},
     {"data.tokenizer", "prepare the text with tokenizer.model of the checkpoint"},
@@ -76,9 +84,8 @@ static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
     ae_status st = AE_OK;
     char *path = ae_path_join(p->run->checkpoint, "state.json");
     AE_TRY(read_keys(p, state, path));
-    AE_TRY(
-        ae_inputs_resume(&p->inputs, p->run->config, p->run->checkpoint, json_object_get(state, "data"), o));
-    AE_TRY(ae_inputs_facts(&p->inputs, &p->facts));
+    AE_TRY(ae_inputs_resume(&p->inputs, p->run->config, p->run->checkpoint, json_object_get(state, "data"), o,
+                            &p->facts));
     AE_TRY(take_overrides(p, o));
 out:
     free(path);
@@ -405,6 +412,8 @@ static void close_all(void *self) {
 ae_objective ae_pretraining_objective(ae_pretraining *p) {
     return (ae_objective){.self = p,
                           .files = ae_pretrain_files,
+                          .file_order = file_order,
+                          .key_order = key_order,
                           .facts = facts,
                           .score = "eval_loss",
                           .open = open_inputs,

@@ -36,13 +36,6 @@ ae_status ae_run_state_set(char **text, const char *value) {
 
 /* ---- writing ---- */
 
-/* The file's keys in this order, and after them what else an objective adds. */
-static const char *const in_order[] = {
-    "step",   "tokens",        "skipped_in_row", "evaluated_step",   "best",     "metrics_offset",
-    "events", "events_offset", "micro_rows",     "recompute_blocks", "rng",      "kernels",
-    "loader", "data",          "config",         "overrides",        "objective"};
-enum { N_ORDERED = sizeof in_order / sizeof *in_order };
-
 /* Embedded JSON stays an object in the file, so that people can read it. */
 static json_t *parsed(const char *text, json_t *otherwise) {
     return text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_incref(otherwise);
@@ -71,16 +64,18 @@ static json_t *to_json(const ae_run_state *s) {
     return NULL;
 }
 
-/* One object of both objects' keys; NULL for want of memory. */
-static json_t *in_their_order(const json_t *engine, const json_t *own) {
+/* One object of both objects' keys: those of `order`, then the engine's, then the others; NULL for want of
+ * memory. */
+static json_t *in_order(const char *const *order, json_t *engine, json_t *own) {
     json_t *all = json_object();
     int failed = all ? 0 : -1;
-    for (size_t i = 0; i < N_ORDERED; i++) {
-        json_t *value = json_object_get(engine, in_order[i]);
-        if (!value) value = json_object_get(own, in_order[i]);
-        if (value) failed |= json_object_set(all, in_order[i], value);
+    for (; order && *order; order++) {
+        json_t *value = json_object_get(engine, *order);
+        if (!value) value = json_object_get(own, *order);
+        if (value) failed |= json_object_set(all, *order, value);
     }
-    if (own) failed |= json_object_update_missing(all, (json_t *)own);
+    failed |= json_object_update_missing(all, engine);
+    if (own) failed |= json_object_update_missing(all, own);
     if (!failed) return all;
     json_decref(all);
     return NULL;
@@ -103,7 +98,7 @@ ae_status ae_run_state_write(const ae_run_state *s, const char *path) {
         json_decref(engine);
         return st;
     }
-    json_t *root = engine ? in_their_order(engine, s->own) : NULL;
+    json_t *root = engine ? in_order(s->order, engine, s->own) : NULL;
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(engine);
     json_decref(root);

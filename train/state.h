@@ -19,11 +19,12 @@ typedef struct {
     uint64_t
         seed; /* of all random numbers; they are counter-based: (seed, stream, step) is their whole state */
     char *events_name;
-    char *objective; /* its name; NULL: pretraining */
-    char *kernels;   /* of the backend */
-    char *config;    /* resolved configuration, JSON */
-    char *overrides; /* what was changed on the way, JSON (override.h); NULL: nothing */
-    json_t *own;     /* an object: the keys that the objective adds */
+    char *objective;          /* its name; NULL: pretraining */
+    char *kernels;            /* of the backend */
+    char *config;             /* resolved configuration, JSON */
+    char *overrides;          /* what was changed on the way, JSON (override.h); NULL: nothing */
+    const char *const *order; /* borrowed, NULL at its end: keys that come first in the file; may be NULL */
+    json_t *own;              /* an object: the keys that the objective adds */
 } ae_run_state;
 
 /* An evaluation of its step: the last one, and the best where it is. `higher`: the higher score is the

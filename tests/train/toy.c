@@ -129,12 +129,6 @@ static void close_it(void *self) {
     *t = (toy){.keys = t->keys};
 }
 
-ae_status toy_add_keys(toy *t, ae_config *table) {
-    static const ae_field fields[] = {{"counted", AE_FIELD_INT, offsetof(toy_keys, counted), "3", 0,
-                                       TOY_TOKENS - 1, NULL, "token that is counted", AE_KEY_FIXED}};
-    return ae_config_add(table, "toy", fields, 1, &t->keys);
-}
-
 ae_objective toy_objective(toy *t) {
     static const ae_checkpoint_name files[] = {{"head.f32", false}, {NULL, false}};
     return (ae_objective){.self = t,

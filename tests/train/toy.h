@@ -23,8 +23,6 @@ typedef struct {
     ae_act *room, *dz;
 } toy;
 
-/* Adds section `toy` over t->keys. */
-ae_status toy_add_keys(toy *t, ae_config *table);
 ae_objective toy_objective(toy *t);
 
 #endif

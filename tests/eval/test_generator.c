@@ -200,6 +200,7 @@ Test(generator, short_prompts_side_by_side) {
         ae_generator_delete(g);
     }
     ae_model_free(&r.model);
+    ae_backend_free(&r.be);
 }
 
 /* The state may change or go after it was submitted. */

@@ -62,6 +62,8 @@ __attribute__((target("amx-tile,amx-bf16"))) static double tile_products(long n)
         shapes.row_bytes[i] = 64;
         shapes.rows[i] = 16;
     }
+    /* GCC 12 takes _tile_loadconfig for a read of 8 bytes, and would leave out the rest of the table. */
+    __asm__ volatile("" : : "r"(&shapes) : "memory");
     _tile_loadconfig(&shapes);
     _tile_zero(0);
     _tile_zero(1);

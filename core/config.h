@@ -29,7 +29,8 @@ enum {
     AE_KEY_FINAL = 2,   /* and cannot be overridden */
     AE_KEY_DERIVED = 4, /* compared by its effect (shape, rates, hashes), not as it stands */
     AE_KEY_WORK = 8,    /* another value is another order of the work, which begins anew */
-    AE_KEY_MEMORY = 16  /* another value needs another plan of memory */
+    AE_KEY_MEMORY = 16, /* another value needs another plan of memory */
+    AE_KEY_SCORE = 32   /* scores from before and after the change do not compare: the best begins anew */
 };
 
 typedef struct {

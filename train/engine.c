@@ -41,6 +41,18 @@ static ae_status check_maker(const ae_engine *e) {
                    e->config->run.dir, then ? then : "pretrain", now ? now : "pretrain");
 }
 
+static void forget_best(ae_engine *e) {
+    ae_run_state *s = &e->state;
+    e->new_score = true;
+    if (s->best_step > 0)
+        ae_warn(
+            "run.override: scores do not compare with those up to here: the best evaluation (so far that of "
+            "step %lld) and checkpoints/best begin anew",
+            (long long)s->best_step);
+    s->best_step = 0;
+    s->best_score = 0;
+}
+
 /* The engine compares the keys, the objective what they lead to. */
 static ae_status go_on(ae_engine *e) {
     ae_status st = AE_OK;
@@ -55,6 +67,7 @@ static ae_status go_on(ae_engine *e) {
     AE_TRY(ae_resume_check_keys(s, &o));
     if (e->objective.resume) AE_TRY(e->objective.resume(e->objective.self, s->own, &o));
     AE_TRY(take_overrides(s, &o));
+    if (o.new_score) forget_best(e);
     if (strcmp(s->kernels, e->be.kernels) != 0)
         ae_warn("the run was made with %s kernels and goes on with %s: the same to rounding, not to the bit",
                 s->kernels, e->be.kernels);

@@ -22,6 +22,7 @@ typedef struct {
     ae_backend be;
     ae_run_facts facts; /* told to the objective */
     ae_run_state state;
+    bool new_score; /* evaluations up to here do not compare with those to come */
 
     /* ae_engine_start */
     ae_optimizer optimizer;

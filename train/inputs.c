@@ -110,23 +110,74 @@ static json_t *phases_of(const ae_mixture *m) {
     return phases;
 }
 
+static ae_status hash_of(ae_token_set *set, json_t **text) {
+    uint64_t hash;
+    char digits[32];
+    *text = NULL;
+    const ae_status st = ae_token_set_hash(set, &hash);
+    if (st != AE_OK) return st;
+    snprintf(digits, sizeof digits, "%016" PRIx64, hash);
+    *text = json_string(digits);
+    return *text ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", ae_token_set_path(set));
+}
+
 ae_status ae_inputs_facts(const ae_inputs *in, json_t **facts) {
     const ae_mixture *m = &in->data;
     ae_status st = AE_OK;
-    uint64_t hash;
-    char text[32];
-    json_t *sets = json_array();
+    json_t *sets = json_array(), *hash = NULL;
     *facts = NULL;
     for (size_t i = 0; i < m->n_sets; i++) {
-        AE_TRY(ae_token_set_hash(m->sets[i], &hash));
-        snprintf(text, sizeof text, "%016" PRIx64, hash);
-        json_array_append_new(sets, json_string(text));
+        AE_TRY(hash_of(m->sets[i], &hash));
+        json_array_append_new(sets, hash);
     }
-    *facts = json_pack("{s:O, s:o}", "sets", sets, "phases", phases_of(m));
+    hash = NULL;
+    if (in->heldout) AE_TRY(hash_of(in->heldout, &hash));
+    *facts = json_pack("{s:O, s:o, s:o*}", "sets", sets, "phases", phases_of(m), "heldout", hash);
     if (!*facts) st = AE_FAIL(AE_ERR_RESOURCE, "data.train: out of memory");
 out:
     json_decref(sets);
     return st;
+}
+
+/* "the set of hash 0123456789abcdef", "sets of the hashes H, H" */
+static void put_sets(FILE *f, const json_t *sets) {
+    const size_t n = json_array_size(sets);
+    fputs(n == 1 ? "the set of hash " : "sets of the hashes ", f);
+    for (size_t i = 0; i < n; i++)
+        fprintf(f, "%s%s", i ? ", " : "", json_string_value(json_array_get(sets, i)));
+}
+
+/* "weights 1, 3", "weights 1, 3 from step 0, 2, 3 from step 50" */
+static void put_phases(FILE *f, const json_t *phases) {
+    fputs("weights ", f);
+    for (size_t i = 0; i < json_array_size(phases); i++) {
+        const json_t *phase = json_array_get(phases, i), *weights = json_object_get(phase, "weights");
+        for (size_t k = 0; k < json_array_size(weights); k++)
+            fprintf(f, "%s%g", i + k ? ", " : "", json_number_value(json_array_get(weights, k)));
+        if (json_array_size(phases) > 1)
+            fprintf(f, " from step %lld", (long long)json_integer_value(json_object_get(phase, "from_step")));
+    }
+}
+
+/* What differs of a run's data, for a message; NULL for want of memory. */
+static char *told_data(const json_t *data, bool sets_differ) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    if (!f) return NULL;
+    if (sets_differ)
+        put_sets(f, json_object_get(data, "sets"));
+    else
+        put_phases(f, json_object_get(data, "phases"));
+    if (fclose(f) == 0) return text;
+    free(text);
+    return NULL;
+}
+
+/* The part of the facts that decides about rows. */
+static json_t *rows_of(const json_t *facts) {
+    return json_pack("{s:O?, s:O?}", "sets", json_object_get(facts, "sets"), "phases",
+                     json_object_get(facts, "phases"));
 }
 
 static ae_status check_data(const json_t *then, const json_t *now, ae_overrides *o) {
@@ -135,7 +186,29 @@ static ae_status check_data(const json_t *then, const json_t *now, ae_overrides 
         same_sets && json_equal(json_object_get(then, "phases"), json_object_get(now, "phases"));
     o->new_work |= !same_sets;
     if (same) return AE_OK;
-    return ae_override_take(o, "data.train", then, now, same_sets ? AE_ERR_USAGE : AE_ERR_INPUT);
+    json_t *before = rows_of(then), *after = rows_of(now);
+    char *from = told_data(then, !same_sets), *to = told_data(now, !same_sets);
+    const ae_status st = before && after && from && to
+                             ? ae_override_take_as(o, "data.train", before, after, from, to,
+                                                   same_sets ? AE_ERR_USAGE : AE_ERR_INPUT)
+                             : AE_FAIL(AE_ERR_RESOURCE, "data.train: out of memory");
+    free(from);
+    free(to);
+    json_decref(before);
+    json_decref(after);
+    return st;
+}
+
+/* A run without evaluations for a while remembers the set that its best is of; one from before the hash was
+ * kept takes any. */
+static ae_status check_heldout(const json_t *then, json_t *now, ae_overrides *o) {
+    json_t *before = json_object_get(then, "heldout"), *after = json_object_get(now, "heldout");
+    if (!before) return AE_OK;
+    if (after)
+        return json_equal(before, after) ? AE_OK
+                                         : ae_override_take(o, "data.heldout", before, after, AE_ERR_INPUT);
+    if (json_object_set(now, "heldout", before) == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_RESOURCE, "data.heldout: out of memory");
 }
 
 static ae_status check_tokenizer(uint64_t then, uint64_t now, ae_overrides *o) {
@@ -210,6 +283,7 @@ ae_status ae_inputs_resume(ae_inputs *in, const ae_train_config *c, const char *
     AE_TRY(take_checkpoint_tokenizer(in, o));
     AE_TRY(ae_inputs_facts(in, now));
     AE_TRY(check_data(then, *now, o));
+    AE_TRY(check_heldout(then, *now, o));
     AE_TRY(check_shape(in, c, o));
 out:
     return st;

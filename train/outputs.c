@@ -90,7 +90,7 @@ static ae_status keep_metrics(ae_engine *e, const char *metrics) {
 static ae_status keep_evaluation(ae_engine *e, const char *metrics, json_t **line) {
     ae_run_state *s = &e->state;
     *line = NULL;
-    if (!e->checkpoint || s->evaluated_step == s->step) return AE_OK;
+    if (!e->checkpoint || e->new_score || s->evaluated_step == s->step) return AE_OK;
     return ae_metrics_find_evaluation(metrics, e->objective.score, s->step, &s->metrics_offset, line);
 }
 

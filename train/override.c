@@ -156,19 +156,23 @@ static ae_status note(ae_overrides *o, const char *key, const json_t *then, cons
     return AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory");
 }
 
-ae_status ae_override_take(ae_overrides *o, const char *key, const json_t *then, const json_t *now,
-                           ae_status refusal) {
+ae_status ae_override_take_as(ae_overrides *o, const char *key, const json_t *then, const json_t *now,
+                              const char *from, const char *to, ae_status refusal) {
     const fixed_key k = find_key(o->config, o->facts, key);
-    char *from = text_of(then), *to = text_of(now);
-    ae_status st = AE_OK;
-    if (!from || !to) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory"));
     if (!k.marks || (k.marks & AE_KEY_FINAL) || !is_listed(o->config, key))
-        AE_TRY(refuse(&k, key, from, to, refusal));
+        return refuse(&k, key, from, to, refusal);
     ae_log("run.override: %s is %s after step %lld, was %s", key, to, (long long)o->step, from);
     o->new_work |= (k.marks & AE_KEY_WORK) != 0;
     o->new_memory |= (k.marks & AE_KEY_MEMORY) != 0;
-    AE_TRY(note(o, key, then, now));
-out:
+    o->new_score |= (k.marks & AE_KEY_SCORE) != 0;
+    return note(o, key, then, now);
+}
+
+ae_status ae_override_take(ae_overrides *o, const char *key, const json_t *then, const json_t *now,
+                           ae_status refusal) {
+    char *from = text_of(then), *to = text_of(now);
+    const ae_status st = from && to ? ae_override_take_as(o, key, then, now, from, to, refusal)
+                                    : AE_FAIL(AE_ERR_RESOURCE, "run.override: out of memory");
     free(from);
     free(to);
     return st;

@@ -20,6 +20,9 @@
  * seed, no carried state. Phases go by the run's steps, as always. How many rows are in memory at once is
  * chosen anew where that number depends on the key.
  *
+ * Another held-out set gives scores that do not compare with those before (AE_KEY_SCORE): the best begins
+ * anew with its first evaluation.
+ *
  * The shape, and model.init, which gave it, cannot be overridden: that is another run. */
 
 /* What an objective compares itself; a list of them ends with a name of NULL. */
@@ -36,6 +39,7 @@ typedef struct {
     size_t before;                 /* entries of it from earlier starts */
     bool new_work;                 /* the work begins anew */
     bool new_memory;               /* the plan of memory is made anew */
+    bool new_score;                /* the best evaluation begins anew */
 } ae_overrides;
 
 /* AE_ERR_USAGE names a word of run.override that is no key which may be overridden. */
@@ -48,6 +52,9 @@ void ae_overrides_free(ae_overrides *o);
 /* `key` was `then` (NULL: nothing) and is `now`: noted where it is listed, else refused with `refusal`. */
 ae_status ae_override_take(ae_overrides *o, const char *key, const json_t *then, const json_t *now,
                            ae_status refusal);
+/* The same; the message tells the values as `from` and `to`. */
+ae_status ae_override_take_as(ae_overrides *o, const char *key, const json_t *then, const json_t *now,
+                              const char *from, const char *to, ae_status refusal);
 /* Whether the key was ever overridden in this run; and whether it is now, by this start. */
 bool ae_override_was_taken(const ae_overrides *o, const char *key);
 bool ae_override_is_taken(const ae_overrides *o, const char *key);

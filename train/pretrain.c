@@ -28,7 +28,8 @@ static const char *const key_order[] = {
     "loader", "data",          "config",         "overrides",        NULL};
 
 static const ae_fixed_fact facts[] = {
-    {"data.train", "give it sets of those hashes, in that order"},
+    {"data.train", "give it the same sets in the same order, with the same weights"},
+    {"data.heldout", "give it the set of that hash"},
     {"data.tokenizer", "prepare the text with tokenizer.model of the checkpoint"},
     {NULL, NULL}};
 

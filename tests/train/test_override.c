@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "data/tokenizer.h"
+#include "formats/done.h"
 #include "tests/train/rig.h"
 #include "train/append.h"
 #include "train/pretrain.h"
@@ -210,7 +211,7 @@ Test(override, of_data_begins_it_anew) {
     ASSERT_OK(run(first, "data.shuffle=false"));
     train_rig_set(rig.train, 50, 3);
     ASSERT_FAILS(AE_ERR_INPUT, run(on, "data.shuffle=false"));
-    ASSERT_SAYS("data.train: the run in this folder was started with {\"sets\":[\"");
+    ASSERT_SAYS("data.train: the run in this folder was started with the set of hash ");
     ASSERT_SAYS("run.override=data.train");
     start_from_a();
     ASSERT_OK(run(on, "data.shuffle=false run.override=data.train"));
@@ -244,6 +245,82 @@ Test(override, of_weights_goes_on_in_the_sets) {
     snprintf(all, sizeof all, "%s%s", on, more);
     ASSERT_OK(train_rig_run(&rig, "a", all));
     cr_assert_gt(rows_taken(8), before + 12, "%lld after %lld", (long long)rows_taken(8), (long long)before);
+}
+
+/* ---- held-out data ---- */
+
+static int64_t best_of_state(int64_t step) {
+    json_t *best = of_state(step, "best");
+    const int64_t at = json_integer_value(json_object_get(best, "step"));
+    json_decref(best);
+    return at;
+}
+
+/* Scores on another held-out set say nothing about those before. */
+Test(override, of_heldout_data_begins_the_best_anew) {
+    const char *best = train_rig_path(&rig, "a/checkpoints/best");
+    char target[64] = "";
+    ASSERT_OK(run(first, "train.eval_every=2 train.keep_best=true"));
+    cr_assert_gt(best_of_state(4), 0);
+    train_rig_set(rig.heldout, 9, 77);
+    ASSERT_FAILS(AE_ERR_INPUT, run(on, "train.eval_every=8 train.keep_best=true"));
+    ASSERT_SAYS("data.heldout: the run in this folder was started with \"");
+    ASSERT_SAYS("run.override=data.heldout");
+    ASSERT_OK(run(on, "train.eval_every=6 train.keep_best=true run.override=data.heldout"));
+    noted(8, 1, 0, "data.heldout");
+    cr_assert_eq(best_of_state(8), 6, "the first of the new set is its best so far");
+    cr_assert_gt(readlink(best, target, sizeof target - 1), 0);
+    cr_assert(strcmp(target, "step-000006") == 0 || strcmp(target, "step-000008") == 0, "%s", target);
+    cr_assert_eq(rows_taken(8), 48, "the rows go on");
+    ASSERT_OK(run(further, "train.keep_best=true"));
+}
+
+/* The line of an evaluation that followed the checkpoint is of the set before. */
+Test(override, of_heldout_data_evaluates_again) {
+    ASSERT_OK(run(first, "train.eval_every=4"));
+    cr_assert_eq(best_of_state(4), 0, "saved before it was evaluated");
+    train_rig_set(rig.heldout, 9, 77);
+    json_t *before = train_rig_metric(&rig, "a", 4);
+    ASSERT_OK(run(on, "train.eval_every=4 run.override=data.heldout"));
+    json_t *after = train_rig_metric(&rig, "a", 4), *none = train_rig_metric(&rig, "a", 5);
+    cr_assert_not_null(json_object_get(after, "eval_loss"));
+    cr_assert_null(json_object_get(none, "eval_loss"));
+    cr_assert_not(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+    json_decref(none);
+}
+
+Test(override, of_heldout_data_is_remembered_without_it) {
+    ASSERT_OK(run(first, ""));
+    ASSERT_OK(run(on, "data.heldout="));
+    ASSERT_OK(run("optim.schedule=constant train.steps=10 ", ""));
+    train_rig_set(rig.heldout, 9, 77);
+    ASSERT_FAILS(AE_ERR_INPUT, run("optim.schedule=constant train.steps=12 ", ""));
+    ASSERT_SAYS("data.heldout: ");
+}
+
+/* A run of the version before: its state says nothing of the held-out set. */
+Test(override, of_heldout_data_unknown_takes_any) {
+    static const char *const files[] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml",
+                                        "state.json"};
+    ASSERT_OK(run(first, "train.eval_every=2 train.keep_best=true"));
+    const int64_t best = best_of_state(4);
+    const char *path = train_rig_path(&rig, "a/checkpoints/step-000004/state.json");
+    json_t *state = json_load_file(path, 0, NULL);
+    cr_assert_eq(json_object_del(json_object_get(state, "data"), "heldout"), 0);
+    cr_assert_eq(json_dump_file(state, path, JSON_REAL_PRECISION(17)), 0);
+    json_decref(state);
+    ASSERT_OK(ae_done_write(train_rig_path(&rig, "a/checkpoints/step-000004"), files, 5));
+    train_rig_set(rig.heldout, 9, 77);
+    ASSERT_OK(run(on, "train.keep_best=true train.eval_every=8"));
+    json_t *list = of_state(8, "overrides"), *data = of_state(8, "data");
+    cr_assert_eq(json_array_size(list), 0);
+    cr_assert_not_null(json_object_get(data, "heldout"), "known from now on");
+    cr_assert_gt(best, 0);
+    cr_assert_gt(best_of_state(8), 0);
+    json_decref(list);
+    json_decref(data);
 }
 
 /* ---- tokenizers ---- */

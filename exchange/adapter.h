@@ -1,0 +1,45 @@
+#ifndef AE_EXCHANGE_ADAPTER_H
+#define AE_EXCHANGE_ADAPTER_H
+#include "exchange/source.h"
+#include "model/fingerprint.h"
+
+/* What was trained beside a base, on the disk: a checkpoint with adapter.json, whose weights.h5 holds only
+ * what trained. train/run_folder.h finds the checkpoint of a run.
+ *
+ *   {"format": 1, "rank": r, "alpha": x, "rslora": bool,
+ *    "targets": [patterns of the weights that have adapters],
+ *    "whole": [patterns of the other parameters that trained], "score_head": bool,
+ *    "base": path, "base_fingerprint": 16 hexadecimal digits (model/fingerprint.h)}
+ *
+ * Patterns are those of fnmatch over the names of parameters. */
+
+extern const char ae_adapter_file[]; /* adapter.json */
+
+typedef struct {
+    char *folder;
+    char *tensors;             /* of what trained, for ae_model_load with .lacks_frozen */
+    ae_params_options options; /* of the table: adapters, head, and what trained; the strings are owned */
+    char *base;                /* where the base lay */
+    char fingerprint[AE_FINGERPRINT_BYTES]; /* of the base */
+    char **targets, **train;                /* what the options point to, each up to a NULL */
+} ae_adapter_source;
+
+/* Whether a folder says that it holds an adapter: one that is no model by itself. */
+bool ae_adapter_is_there(const char *folder);
+
+/* Reads adapter.json, not the weights. AE_ERR_INPUT for a folder without one, or half-written, or whose
+ * small files and sizes are not those in its DONE. */
+ae_status ae_adapter_source_open(ae_adapter_source *s, const char *folder);
+/* Before weights are used or memory for them is taken: whether they are whole, and have the names and shapes
+ * that adapter.json and the base ask for, and whether the base is the one that they were trained on.
+ * AE_ERR_INPUT. */
+ae_status ae_adapter_source_verify(const ae_adapter_source *s, const ae_model_source *base);
+void ae_adapter_source_free(ae_adapter_source *s);
+
+/* The text of adapter.json (the caller frees it) for checkpoints of a model of which a part trains. `base`:
+ * where the base was opened, best the folder of its ae_model_source; recorded as an absolute path.
+ * `fingerprint`: of the base, by ae_model_fingerprint before the first step. AE_ERR_USAGE where an adapter
+ * or the head does not train: checkpoints would lack it. */
+ae_status ae_adapter_json(char **text, const ae_model *m, const char *base, const char *fingerprint);
+
+#endif

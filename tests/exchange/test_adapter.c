@@ -1,0 +1,309 @@
+#include "core/json.h"
+#include "core/rng.h"
+#include "exchange/adapter.h"
+#include "formats/done.h"
+#include "tests/core/scratch.h"
+#include "tests/model/rig.h"
+
+TestSuite(adapter, .init = scratch_make, .fini = scratch_remove);
+
+enum { RANK = 3, SEED = 7 };
+static const char *const projections[] = {"*.q_proj.weight", "*.linear_x.weight", "*.down_proj.weight", NULL};
+static const char *const trained[] = {"*.lora_?.weight", "*.recurrent_param", "model.layers.1.*_norm.weight",
+                                      "score.weight", NULL};
+static const ae_model_options learner = {
+    .training = true,
+    .params = {.adapters = {.rank = RANK, .alpha = 6, .by_root = true, .on = projections},
+               .score_head = true,
+               .train = trained}};
+
+/* ---- making one ---- */
+
+static const char *base_folder(void) {
+    static char path[512];
+    snprintf(path, sizeof path, "%s/tiny", AERIE_FIXTURES);
+    return path;
+}
+
+static ae_model open_base(const ae_model_options *o) {
+    ae_model m;
+    cr_assert_eq(ae_model_open(&m, rig_backend(RIG_CPU_BEST, 1), base_folder(), o), AE_OK, "%s",
+                 ae_error_message());
+    return m;
+}
+
+/* What trains moves away from where it began. */
+static void learn(ae_model *m) {
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        const ae_param *p = &m->params.items[i];
+        const size_t bytes = (size_t)p->n * sizeof(float);
+        if (!p->trainable) continue;
+        float *x = malloc(bytes);
+        ae_rng r = ae_rng_make(SEED, (uint64_t)i);
+        m->be->download(m->be, x, p->value, bytes);
+        for (int64_t k = 0; k < p->n; k++) x[k] += 0.3f * (float)(ae_rng_uniform(&r) - 0.5);
+        m->be->upload(m->be, p->value, x, bytes);
+        free(x);
+    }
+    ae_model_values_changed(m);
+}
+
+static void write_text(const char *name, const char *text) {
+    scratch_write(name, text, strlen(text));
+}
+
+static void finish(void) {
+    static const char *const names[] = {"weights.h5", "model.json", "adapter.json"};
+    cr_assert_eq(ae_done_write(scratch_path("step-000001"), names, 3), AE_OK, "%s", ae_error_message());
+}
+
+static void write_checkpoint(const ae_model *m, const char *fingerprint) {
+    char *text = NULL;
+    cr_assert_eq(ae_folder_make(scratch_path("step-000001")), AE_OK);
+    cr_assert_eq(ae_model_save(m, scratch_path("step-000001/weights.h5")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_config_to_json(&m->config, &text), AE_OK);
+    write_text("step-000001/model.json", text);
+    free(text);
+    cr_assert_eq(ae_adapter_json(&text, m, base_folder(), fingerprint), AE_OK, "%s", ae_error_message());
+    write_text("step-000001/adapter.json", text);
+    free(text);
+    finish();
+}
+
+/* A checkpoint of what trained, at step-000001. */
+static ae_model make_adapter(const ae_model_options *o) {
+    char fingerprint[AE_FINGERPRINT_BYTES];
+    ae_model m = open_base(o);
+    cr_assert_eq(ae_model_fingerprint(&m, fingerprint), AE_OK);
+    learn(&m);
+    write_checkpoint(&m, fingerprint);
+    return m;
+}
+
+static json_t *read_json(void) {
+    json_t *o = NULL;
+    cr_assert_eq(ae_json_load(&o, scratch_path("step-000001/adapter.json")), AE_OK, "%s", ae_error_message());
+    return o;
+}
+
+static ae_status verified(const char *base) {
+    ae_adapter_source s;
+    ae_model_source b;
+    cr_assert_eq(ae_model_source_open(&b, base), AE_OK, "%s", ae_error_message());
+    ae_status st = ae_adapter_source_open(&s, scratch_path("step-000001"));
+    if (st == AE_OK) st = ae_adapter_source_verify(&s, &b);
+    ae_model_source_free(&b);
+    ae_adapter_source_free(&s);
+    return st;
+}
+
+/* ---- adapter.json ---- */
+
+static void expect_list(const json_t *o, const char *key, const char *const *want) {
+    const json_t *list = json_object_get(o, key);
+    size_t n = 0;
+    for (; want[n] != NULL; n++)
+        cr_assert_str_eq(json_string_value(json_array_get(list, n)), want[n], "%s", key);
+    cr_assert_eq(json_array_size(list), n, "%s: %s", key, json_dumps(list, 0));
+}
+
+/* One pattern for what is chosen in all blocks that have it, names for the rest. */
+Test(adapter, says_what_trained) {
+    static const char *const targets[] = {"model.layers.*.temporal_block.linear_x.weight",
+                                          "model.layers.*.mlp_block.down_proj.weight",
+                                          "model.layers.*.temporal_block.q_proj.weight", NULL};
+    static const char *const whole[] = {"model.layers.*.temporal_block.rg_lru.recurrent_param",
+                                        "model.layers.1.temporal_pre_norm.weight",
+                                        "model.layers.1.channel_pre_norm.weight", NULL};
+    ae_model m = make_adapter(&learner);
+    json_t *o = read_json();
+    char *absolute = realpath(base_folder(), NULL);
+    expect_list(o, "targets", targets);
+    expect_list(o, "whole", whole);
+    cr_assert_eq(json_integer_value(json_object_get(o, "rank")), RANK);
+    cr_assert_eq(json_number_value(json_object_get(o, "alpha")), 6);
+    cr_assert(json_is_true(json_object_get(o, "rslora")) && json_is_true(json_object_get(o, "score_head")));
+    cr_assert_str_eq(json_string_value(json_object_get(o, "base")), absolute);
+    free(absolute);
+    json_decref(o);
+    ae_model_free(&m);
+}
+
+/* The table that is made of it holds what trained, and nothing else. */
+Test(adapter, gives_the_table_back) {
+    ae_model m = make_adapter(&learner);
+    ae_adapter_source s;
+    ae_params params;
+    cr_assert_eq(ae_adapter_source_open(&s, scratch_path("step-000001")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_params_init_with(&params, &m.config, &s.options), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(params.n, m.params.n);
+    cr_assert_eq(params.adapter_scale, m.params.adapter_scale);
+    for (ptrdiff_t i = 0; i < params.n; i++) {
+        cr_assert_str_eq(params.items[i].name, m.params.items[i].name);
+        cr_assert_eq(params.items[i].trainable, m.params.items[i].trainable, "%s", params.items[i].name);
+    }
+    cr_assert_eq(verified(base_folder()), AE_OK, "%s", ae_error_message());
+    ae_params_free(&params);
+    ae_adapter_source_free(&s);
+    ae_model_free(&m);
+}
+
+/* Without adapters: a part of the model that trained by itself. */
+Test(adapter, may_be_a_part_of_the_model) {
+    static const char *const norms[] = {"*norm.weight", NULL};
+    static const char *const whole[] = {"model.layers.*.temporal_pre_norm.weight",
+                                        "model.layers.*.channel_pre_norm.weight", "model.final_norm.weight",
+                                        NULL};
+    ae_model m = make_adapter(&(ae_model_options){.training = true, .params = {.train = norms}});
+    json_t *o = read_json();
+    expect_list(o, "whole", whole);
+    expect_list(o, "targets", (const char *const[]){NULL});
+    cr_assert_eq(verified(base_folder()), AE_OK, "%s", ae_error_message());
+    json_decref(o);
+    ae_model_free(&m);
+}
+
+Test(adapter, all_of_it_trains) {
+    static const char *const some[] = {"*.lora_A.weight", NULL};
+    const ae_model_options o = {.training = true, .params = {.adapters = {.rank = 1}, .train = some}};
+    ae_model m = open_base(&o);
+    char *text;
+    cr_assert_eq(ae_adapter_json(&text, &m, "base", "0123456789abcdef"), AE_ERR_USAGE);
+    cr_assert_message("lora_B.weight: expected adapters and heads that train, found this one frozen");
+    cr_assert_null(text);
+    ae_model_free(&m);
+}
+
+/* ---- the base ---- */
+
+static void expect_fingerprint(const char *fixture, ae_weight_type weights, const char *want) {
+    ae_model m;
+    char got[AE_FINGERPRINT_BYTES];
+    rig_model_with(&m, rig_backend(RIG_CPU_BEST, 1), fixture,
+                   &(ae_model_options){.weights = weights, .group = 16});
+    cr_assert_eq(ae_model_fingerprint(&m, got), AE_OK);
+    cr_assert_eq(strcmp(got, want) == 0, strcmp(fixture, "tiny") == 0, "%s", fixture);
+    ae_model_free(&m);
+}
+
+/* The same in every form and from the file, another one for another model. */
+Test(adapter, the_fingerprint_is_that_of_the_model) {
+    ae_model m = open_base(&(ae_model_options){0});
+    ae_tensors *t;
+    char want[AE_FINGERPRINT_BYTES], got[AE_FINGERPRINT_BYTES];
+    cr_assert_eq(ae_model_fingerprint(&m, want), AE_OK);
+    cr_assert_eq(ae_tensors_open(&t, base_folder()), AE_OK);
+    cr_assert_eq(ae_tensors_fingerprint(&m.params, t, got), AE_OK, "%s", ae_error_message());
+    cr_assert_str_eq(got, want);
+    ae_tensors_close(t);
+    expect_fingerprint("tiny", AE_WEIGHT_BF16, want);
+    expect_fingerprint("tiny", AE_WEIGHT_INT8, want);
+    expect_fingerprint("tiny", AE_WEIGHT_INT4, want);
+    expect_fingerprint("window", AE_WEIGHT_F32, want);
+    const ae_param *p = ae_params_find(&m.params, "model.final_norm.weight");
+    const float other = 3;
+    m.be->upload(m.be, p->value, &other, sizeof other);
+    cr_assert_eq(ae_model_fingerprint(&m, got), AE_OK);
+    cr_assert_str_neq(got, want);
+    ae_model_free(&m);
+}
+
+Test(adapter, of_another_base) {
+    ae_model m = open_base(&learner);
+    write_checkpoint(&m, "0123456789abcdef");
+    cr_assert_eq(verified(base_folder()), AE_ERR_INPUT);
+    cr_assert_message("expected the base that it was trained on, ");
+    cr_assert_message("/tiny (fingerprint 0123456789abcdef), found");
+    ae_model_free(&m);
+}
+
+Test(adapter, of_another_shape) {
+    char attention[512];
+    ae_model m = make_adapter(&learner);
+    snprintf(attention, sizeof attention, "%s/attention", AERIE_FIXTURES);
+    cr_assert_eq(verified(attention), AE_ERR_INPUT);
+    cr_assert_message("expected a pattern of names, found '");
+    cr_assert_message("beside ");
+    ae_model_free(&m);
+}
+
+/* ---- damage ---- */
+
+typedef struct {
+    const char *key, *value, *says;
+} damage;
+
+static void expect_refused(const damage *d) {
+    json_t *o = read_json(), *whole = json_deep_copy(o), *value = json_loads(d->value, JSON_DECODE_ANY, NULL);
+    cr_assert_not_null(value, "%s", d->value);
+    json_object_set_new(o, d->key, value);
+    char *text = json_dumps(o, 0), *before = json_dumps(whole, 0);
+    write_text("step-000001/adapter.json", text);
+    finish();
+    cr_assert_eq(verified(base_folder()), AE_ERR_INPUT, "%s: %s", d->key, d->value);
+    cr_assert_message(d->says);
+    write_text("step-000001/adapter.json", before);
+    finish();
+    free(before);
+    free(text);
+    json_decref(whole);
+    json_decref(o);
+}
+
+Test(adapter, wrong_keys_are_refused_by_name) {
+    static const damage damages[] = {
+        {"format", "2", "format: expected 1, found 2"},
+        {"rank", "-1", "rank: expected 0 to 65536, found -1"},
+        {"rank", "1e3", "rank: expected a whole number"},
+        {"rank", "0", "targets: expected none with rank 0"},
+        {"rank", "4", "lora_A.weight"}, /* shapes */
+        {"alpha", "\"6\"", "alpha: expected a number"},
+        {"rslora", "1", "rslora: expected true or false"},
+        {"score_head", "null", "score_head: expected true or false"},
+        {"score_head", "false", "score.weight: a tensor that adapter.json names nowhere"},
+        {"targets", "[]", "targets: expected patterns"},
+        {"targets", "[3]", "targets: expected patterns of names"},
+        {"targets", "[\"\"]", "targets: expected patterns of names"},
+        {"targets", "[\"*.linear_x.weight\"]", "lora_A.weight: a tensor that adapter.json names nowhere"},
+        {"targets", "[\"*.nothing.weight\"]", "found '*.nothing.weight', which matches none"},
+        {"targets", "[\"*\"]", "expected this tensor, found none"},
+        {"whole", "{}", "whole: expected a list of patterns"},
+        {"whole", "[]", "recurrent_param: a tensor that adapter.json names nowhere"},
+        {"whole", "[\"*.conv_1d.weight\", \"*.recurrent_param\", \"*_norm.weight\"]", "expected this tensor"},
+        {"base", "4", "base: expected text"},
+        {"base_fingerprint", "\"0123\"", "base_fingerprint: expected 16 hexadecimal digits"},
+        {"base_fingerprint", "\"0123456789ABCDEF\"", "base_fingerprint: expected 16 hexadecimal digits"},
+    };
+    ae_model m = make_adapter(&learner);
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) expect_refused(&damages[i]);
+    cr_assert_eq(verified(base_folder()), AE_OK, "%s", ae_error_message());
+    ae_model_free(&m);
+}
+
+static void flip_byte_in_weights(void) {
+    FILE *f = fopen(scratch_path("step-000001/weights.h5"), "r+b");
+    cr_assert_not_null(f);
+    cr_assert_eq(fseek(f, -3, SEEK_END), 0);
+    const int byte = fgetc(f);
+    cr_assert_eq(fseek(f, -3, SEEK_END), 0);
+    fputc(byte ^ 1, f);
+    cr_assert_eq(fclose(f), 0);
+}
+
+Test(adapter, damaged_files_are_refused) {
+    ae_model m = make_adapter(&learner);
+    flip_byte_in_weights();
+    cr_assert_eq(verified(base_folder()), AE_ERR_INPUT);
+    cr_assert_message("weights.h5");
+    flip_byte_in_weights();
+    write_text("step-000001/adapter.json", "{}");
+    cr_assert_eq(verified(base_folder()), AE_ERR_INPUT);
+    cr_assert_message("adapter.json");
+    cr_assert_eq(remove(scratch_path("step-000001/DONE")), 0);
+    cr_assert_eq(verified(base_folder()), AE_ERR_INPUT);
+    cr_assert_message("expected a complete checkpoint, found one without DONE");
+    cr_assert_eq(remove(scratch_path("step-000001/adapter.json")), 0);
+    cr_assert_eq(verified(base_folder()), AE_ERR_INPUT);
+    cr_assert_message("expected an adapter: a folder with adapter.json");
+    ae_model_free(&m);
+}

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *type_name(const json_t *v) {
+const char *ae_json_type_name(const json_t *v) {
+    if (v == NULL) return "no such key";
     switch (json_typeof(v)) {
     case JSON_OBJECT:
         return "an object";
@@ -54,7 +55,7 @@ ae_status ae_json_load(json_t **root, const char *path) {
     st = ae_json_parse(root, text + mark, n - mark, path);
     free(text);
     if (st != AE_OK || json_is_object(*root)) return st;
-    st = AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found %s", path, type_name(*root));
+    st = AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found %s", path, ae_json_type_name(*root));
     json_decref(*root);
     *root = NULL;
     return st;
@@ -62,7 +63,8 @@ ae_status ae_json_load(json_t **root, const char *path) {
 
 static ae_status take_int(const json_t *v, const char *key, const char *where, int64_t *out) {
     if (!json_is_integer(v)) {
-        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected a whole number, found %s", where, key, type_name(v));
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected a whole number, found %s", where, key,
+                       ae_json_type_name(v));
     }
     *out = json_integer_value(v);
     return AE_OK;
@@ -70,7 +72,7 @@ static ae_status take_int(const json_t *v, const char *key, const char *where, i
 
 static ae_status take_real(const json_t *v, const char *key, const char *where, double *out) {
     if (!json_is_number(v)) {
-        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected a number, found %s", where, key, type_name(v));
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected a number, found %s", where, key, ae_json_type_name(v));
     }
     *out = json_number_value(v);
     return AE_OK;

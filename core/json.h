@@ -26,5 +26,7 @@ ae_status ae_json_write_line(const json_t *value, FILE *out, const char *path);
  * else in 17. NULL: no memory. */
 char *ae_json_text(const json_t *value);
 json_t *ae_json_number(double x); /* null when not finite */
+/* For messages: "text", "a list", "a whole number", ...; of NULL "no such key". */
+const char *ae_json_type_name(const json_t *v);
 
 #endif

@@ -1,6 +1,7 @@
 #include "data/utf8.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_continuation(unsigned char c) {
@@ -80,4 +81,47 @@ bool ae_text_is_blank(const char *s, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (s[i] != ' ' && s[i] != '\t' && !is_line_end(s[i])) return false;
     return true;
+}
+
+/* Bytes of the white space character at s, or 0. */
+static size_t space_bytes(const char *s, size_t n) {
+    const unsigned char *u = (const unsigned char *)s;
+    if (u[0] == ' ' || (u[0] >= 0x09 && u[0] <= 0x0D) || (u[0] >= 0x1C && u[0] <= 0x1F)) return 1;
+    if (n < 2) return 0;
+    if (u[0] == 0xC2) return u[1] == 0x85 || u[1] == 0xA0 ? 2 : 0;
+    if (n < 3) return 0;
+    const unsigned code = (u[0] & 0x0Fu) << 12 | (u[1] & 0x3Fu) << 6 | (u[2] & 0x3Fu);
+    if (u[0] == 0xE1) return code == 0x1680 ? 3 : 0;
+    if (u[0] == 0xE3) return code == 0x3000 ? 3 : 0;
+    const bool general = (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
+                         code == 0x202F || code == 0x205F;
+    return u[0] == 0xE2 && general ? 3 : 0;
+}
+
+void ae_text_trim(const char **s, size_t *n) {
+    size_t step;
+    while (*n && (step = space_bytes(*s, *n)) > 0) {
+        *s += step;
+        *n -= step;
+    }
+    while (*n) {
+        size_t last = *n - 1;
+        while (last > 0 && is_continuation((unsigned char)(*s)[last])) last--;
+        if (space_bytes(*s + last, *n - last) != *n - last) return;
+        *n = last;
+    }
+}
+
+char *ae_text_join(const char *a, size_t a_bytes, const char *b, size_t b_bytes, size_t *n) {
+    ae_text_trim(&a, &a_bytes);
+    ae_text_trim(&b, &b_bytes);
+    const size_t gap = a_bytes && b_bytes ? 2 : 0;
+    char *text = malloc(a_bytes + gap + b_bytes + 1);
+    if (!text) return NULL;
+    *n = a_bytes + gap + b_bytes;
+    if (a_bytes) memcpy(text, a, a_bytes);
+    memcpy(text + a_bytes, "\n\n", gap);
+    if (b_bytes) memcpy(text + a_bytes + gap, b, b_bytes);
+    text[*n] = '\0';
+    return text;
 }

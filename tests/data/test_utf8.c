@@ -72,3 +72,45 @@ Test(utf8, blank_is_nothing_but_whitespace) {
     cr_assert_not(ae_text_is_blank(" . ", 3));
     cr_assert_not(ae_text_is_blank("\0", 1));
 }
+
+Test(utf8, white_space_at_the_ends_is_cut_as_python_does) {
+    static const struct {
+        const char *s, *want;
+    } cases[] = {
+        {"", ""},
+        {" \t\r\n\v\f\x1c\x1d\x1e\x1f", ""},
+        {" a b\n", "a b"},
+        {"\xC2\x85\xC2\xA0\xE1\x9A\x80\xE2\x80\x80\xE2\x80\x8A\xE2\x80\xA8\xE2\x80\xA9\xE2\x80\xAF\xE2\x81"
+         "\x9F\xE3\x80\x80"
+         "\xC3\xA9\xE3\x80\x80\xE2\x81\x9F\xE2\x80\xAF\xE2\x80\xA9\xE2\x80\xA8\xE2\x80\x8A\xE2\x80\x80\xE1"
+         "\x9A\x80\xC2\xA0"
+         "\xC2\x85",
+         "\xC3\xA9"},
+        {"\xE2\x80\x8B", "\xE2\x80\x8B"}, /* zero width space */
+        {"\xEF\xBB\xBF", "\xEF\xBB\xBF"},
+        {"\xE1\xA0\x8E x \xC3\x85", "\xE1\xA0\x8E x \xC3\x85"},
+        {"\x1b", "\x1b"},
+        {"\xE3\x80\x81", "\xE3\x80\x81"},
+        {"\xF0\x9F\x98\x80 ", "\xF0\x9F\x98\x80"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *s = cases[i].s;
+        size_t n = strlen(s);
+        ae_text_trim(&s, &n);
+        cr_assert(n == strlen(cases[i].want) && memcmp(s, cases[i].want, n) == 0, "%zu: '%.*s'", i, (int)n,
+                  s);
+    }
+}
+
+Test(utf8, joined_texts_have_an_empty_line_between_them) {
+    static const struct {
+        const char *a, *b, *want;
+    } cases[] = {{" a\n", "\nb ", "a\n\nb"}, {" ", "b", "b"}, {"a", "", "a"}, {"", "", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n = 0;
+        char *text = ae_text_join(cases[i].a, strlen(cases[i].a), cases[i].b, strlen(cases[i].b), &n);
+        cr_assert(text && n == strlen(cases[i].want));
+        cr_assert_str_eq(text, cases[i].want);
+        free(text);
+    }
+}

@@ -1,0 +1,104 @@
+#ifndef AE_DATA_DIALOGUE_H
+#define AE_DATA_DIALOGUE_H
+#include "core/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Dialogues, pairs and prompts from rows of JSON (docs/interfaces.md, "Dialogues, pairs and prompts").
+ * Nothing here knows of tokens: data/render.h makes them.
+ *
+ * A fault is AE_ERR_INPUT, one line: "where: field: expected ..., found ...". */
+
+typedef enum { AE_ROLE_SYSTEM, AE_ROLE_USER, AE_ROLE_MODEL } ae_role;
+const char *ae_role_name(ae_role role); /* "system", "user", "model" */
+
+typedef struct {
+    ae_role role;
+    bool counts; /* of an answer: whether it is learnt from (weight 1) */
+    char *text;  /* UTF-8 without white space at its ends, and a NUL behind it; it may hold NULs */
+    size_t n;
+} ae_message;
+
+/* At most one system message, first; then user and model in turn, the user first. {0} is the empty one. */
+typedef struct {
+    ae_message *items;
+    ptrdiff_t n, capacity;
+} ae_dialogue;
+void ae_dialogue_free(ae_dialogue *d);
+
+/* Takes a copy of the text without white space at its ends. AE_ERR_INPUT for a role out of turn and for a
+ * turn without text. An empty system message is passed over. */
+ae_status ae_dialogue_add(ae_dialogue *d, ae_role role, bool counts, const char *text, size_t n,
+                          const char *where);
+/* Messages up to and with the last answer, 0 without one. */
+ptrdiff_t ae_dialogue_answered(const ae_dialogue *d);
+
+/* ---- rows ---- */
+
+typedef enum { AE_EXAMPLES_CHAT, AE_EXAMPLES_PAIRS, AE_EXAMPLES_PROMPTS } ae_examples_kind;
+const char *ae_examples_kind_name(ae_examples_kind kind); /* "chat", "pairs", "prompts" */
+/* AE_ERR_USAGE for another name. */
+ae_status ae_examples_kind_parse(const char *name, ae_examples_kind *kind);
+
+/* Every field that a row may have. */
+typedef enum {
+    AE_FIELD_TOKENS,
+    AE_FIELD_LOSS_MASK,
+    AE_FIELD_MESSAGES,
+    AE_FIELD_CONVERSATIONS,
+    AE_FIELD_PROMPT,
+    AE_FIELD_COMPLETION,
+    AE_FIELD_INSTRUCTION,
+    AE_FIELD_INPUT,
+    AE_FIELD_OUTPUT,
+    AE_FIELD_INSTANCES,
+    AE_FIELD_TEXT,
+    AE_FIELD_CHOSEN,
+    AE_FIELD_REJECTED,
+    AE_FIELD_MARGIN,
+    AE_FIELD_META,
+    AE_FIELD_PROMPT_TOKENS,
+    AE_FIELD_CHOSEN_TOKENS,
+    AE_FIELD_REJECTED_TOKENS,
+    AE_FIELDS
+} ae_field;
+
+/* The keys under which a file has the fields: their own names unless a mapping says otherwise. */
+typedef struct {
+    const char *keys[AE_FIELDS];
+    bool mapped[AE_FIELDS];
+    char *text; /* behind the mapped keys */
+} ae_field_map;
+/* `mapping`: "prompt=question,completion=answer", FIELD=KEY; NULL: none. AE_ERR_USAGE for an unknown
+ * field. */
+ae_status ae_field_map_init(ae_field_map *m, const char *mapping);
+void ae_field_map_free(ae_field_map *m);
+
+/* The fields of one line that rows of this kind may have; the caller drops the object. Other fields are
+ * not looked at (data/json_line.h). */
+ae_status ae_record_read(json_t **row, ae_examples_kind kind, const ae_field_map *m, const char *line,
+                         size_t n, const char *where);
+/* The value of a field; NULL where it is absent or null. */
+const json_t *ae_record_get(const json_t *row, const ae_field_map *m, ae_field field);
+/* Whether the row gives token ids instead of text. */
+bool ae_record_has_tokens(const json_t *row, const ae_field_map *m, ae_examples_kind kind);
+
+/* A dialogue with at least one answer. It may end with a turn of the user, which nothing answers. Several
+ * layouts are known; that of a mapped field is taken, else the first that the row has of: messages,
+ * conversations, prompt and completion, instruction and output, text. */
+ae_status ae_chat_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m, const char *where);
+
+/* Two dialogues that are alike but for the last turn, an answer. */
+typedef struct {
+    ae_dialogue chosen, rejected;
+    bool has_margin;
+    double margin;
+} ae_pair;
+ae_status ae_pair_parse(ae_pair *p, const json_t *row, const ae_field_map *m, const char *where);
+void ae_pair_free(ae_pair *p);
+
+/* A dialogue that ends with a turn of the user. */
+ae_status ae_prompt_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m, const char *where);
+
+#endif

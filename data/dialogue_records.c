@@ -1,0 +1,372 @@
+#include "core/file.h"
+#include "data/dialogue.h"
+#include "data/dialogue_read.h"
+#include "data/json_line.h"
+#include "data/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- kinds, fields, keys ---- */
+
+static const char *const kind_names[] = {"chat", "pairs", "prompts"};
+
+const char *ae_examples_kind_name(ae_examples_kind kind) {
+    return kind_names[kind];
+}
+
+ae_status ae_examples_kind_parse(const char *name, ae_examples_kind *kind) {
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, kind_names[i]) == 0) {
+            *kind = (ae_examples_kind)i;
+            return AE_OK;
+        }
+    return AE_FAIL(AE_ERR_USAGE, "--kind: expected chat, pairs or prompts, found '%s'", name);
+}
+
+/* By ae_field. */
+static const char *const field_names[AE_FIELDS] = {
+    "tokens",      "loss_mask", "messages", "conversations", "prompt",        "completion",
+    "instruction", "input",     "output",   "instances",     "text",          "chosen",
+    "rejected",    "margin",    "meta",     "prompt_tokens", "chosen_tokens", "rejected_tokens"};
+
+static const ae_field chat_fields[] = {AE_FIELD_TOKENS,        AE_FIELD_LOSS_MASK, AE_FIELD_MESSAGES,
+                                       AE_FIELD_CONVERSATIONS, AE_FIELD_PROMPT,    AE_FIELD_COMPLETION,
+                                       AE_FIELD_INSTRUCTION,   AE_FIELD_INPUT,     AE_FIELD_OUTPUT,
+                                       AE_FIELD_INSTANCES,     AE_FIELD_TEXT};
+static const ae_field pair_fields[] = {
+    AE_FIELD_PROMPT,        AE_FIELD_CHOSEN,        AE_FIELD_REJECTED,       AE_FIELD_MARGIN,
+    AE_FIELD_PROMPT_TOKENS, AE_FIELD_CHOSEN_TOKENS, AE_FIELD_REJECTED_TOKENS};
+static const ae_field prompt_fields[] = {AE_FIELD_TOKENS, AE_FIELD_PROMPT, AE_FIELD_MESSAGES, AE_FIELD_META};
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+static ae_status map_one(ae_field_map *m, char *pair) {
+    char *equals = strchr(pair, '=');
+    if (!equals || equals == pair || !equals[1])
+        return AE_FAIL(AE_ERR_USAGE, "--map: expected FIELD=KEY, found '%s'", pair);
+    *equals = '\0';
+    for (int f = 0; f < AE_FIELDS; f++)
+        if (strcmp(pair, field_names[f]) == 0) {
+            m->keys[f] = equals + 1;
+            m->mapped[f] = true;
+            return AE_OK;
+        }
+    return AE_FAIL(
+        AE_ERR_USAGE,
+        "--map: expected a field such as prompt, completion, instruction, output, messages, chosen, "
+        "rejected or meta before '=', found '%s'",
+        pair);
+}
+
+ae_status ae_field_map_init(ae_field_map *m, const char *mapping) {
+    char *rest = NULL;
+    ae_status st = AE_OK;
+    *m = (ae_field_map){0};
+    for (int f = 0; f < AE_FIELDS; f++) m->keys[f] = field_names[f];
+    if (!mapping) return AE_OK;
+    m->text = strdup(mapping);
+    if (!m->text) return AE_FAIL(AE_ERR_RESOURCE, "--map: out of memory");
+    for (char *pair = strtok_r(m->text, ",", &rest); pair && st == AE_OK; pair = strtok_r(NULL, ",", &rest))
+        st = map_one(m, pair);
+    if (st != AE_OK) ae_field_map_free(m);
+    return st;
+}
+
+void ae_field_map_free(ae_field_map *m) {
+    free(m->text);
+    *m = (ae_field_map){0};
+}
+
+ae_status ae_record_read(json_t **row, ae_examples_kind kind, const ae_field_map *m, const char *line,
+                         size_t n, const char *where) {
+    static const struct {
+        const ae_field *fields;
+        size_t n;
+    } of_kind[] = {{chat_fields, COUNT(chat_fields)},
+                   {pair_fields, COUNT(pair_fields)},
+                   {prompt_fields, COUNT(prompt_fields)}};
+    const char *keys[AE_FIELDS];
+    for (size_t i = 0; i < of_kind[kind].n; i++) keys[i] = m->keys[of_kind[kind].fields[i]];
+    return ae_json_line(row, line, n, keys, of_kind[kind].n, where);
+}
+
+const json_t *ae_record_get(const json_t *row, const ae_field_map *m, ae_field field) {
+    const json_t *v = json_object_get(row, m->keys[field]);
+    return json_is_null(v) ? NULL : v;
+}
+
+bool ae_record_has_tokens(const json_t *row, const ae_field_map *m, ae_examples_kind kind) {
+    if (kind != AE_EXAMPLES_PAIRS) return ae_record_get(row, m, AE_FIELD_TOKENS) != NULL;
+    return ae_record_get(row, m, AE_FIELD_PROMPT_TOKENS) || ae_record_get(row, m, AE_FIELD_CHOSEN_TOKENS) ||
+           ae_record_get(row, m, AE_FIELD_REJECTED_TOKENS);
+}
+
+/* ---- values ---- */
+
+/* "where: field" of one row. */
+typedef struct {
+    const json_t *row;
+    const ae_field_map *m;
+    const char *where;
+    char place[AE_WHERE_BYTES];
+} source;
+
+static const json_t *get(const source *s, ae_field field) {
+    return ae_record_get(s->row, s->m, field);
+}
+
+static const char *at(source *s, ae_field field) {
+    snprintf(s->place, sizeof s->place, "%s: %s", s->where, s->m->keys[field]);
+    return s->place;
+}
+
+static ae_status unexpected(const char *place, const char *expected, const json_t *v) {
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected %s, found %s", place, expected, ae_json_type_name(v));
+}
+
+static ae_status add_text(ae_dialogue *d, ae_role role, const json_t *text, const char *place) {
+    if (!json_is_string(text)) return unexpected(place, "text", text);
+    return ae_dialogue_add(d, role, true, json_string_value(text), json_string_length(text), place);
+}
+
+/* A text of that role, or a list of messages. */
+static ae_status add_side(ae_dialogue *d, ae_role role, const json_t *v, bool counts, const char *place) {
+    if (json_is_array(v)) return ae_read_messages(d, v, counts, place);
+    if (json_is_string(v)) return add_text(d, role, v, place);
+    return unexpected(place, "text or a list of messages", v);
+}
+
+/* Answers in a prompt do not count. */
+static ae_status add_prompt(ae_dialogue *d, source *s) {
+    const json_t *v = get(s, AE_FIELD_PROMPT);
+    const char *place = at(s, AE_FIELD_PROMPT);
+    if (ae_is_spelled_dialogue(v)) return ae_read_spelled(d, v, false, true, place);
+    return add_side(d, AE_ROLE_USER, v, false, place);
+}
+
+static ae_status expect_user_last(const ae_dialogue *d, const char *place) {
+    if (d->n && d->items[d->n - 1].role == AE_ROLE_USER) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected a turn of the user last, found %s", place,
+                   d->n == 0                                  ? "none"
+                   : d->items[d->n - 1].role == AE_ROLE_MODEL ? "an answer"
+                                                              : "a system message");
+}
+
+/* ---- chat ---- */
+
+static ae_status chat_messages(ae_dialogue *d, source *s) {
+    return ae_read_messages(d, get(s, AE_FIELD_MESSAGES), true, at(s, AE_FIELD_MESSAGES));
+}
+
+static ae_status chat_conversations(ae_dialogue *d, source *s) {
+    return ae_read_conversations(d, get(s, AE_FIELD_CONVERSATIONS), at(s, AE_FIELD_CONVERSATIONS));
+}
+
+static ae_status chat_completion(ae_dialogue *d, source *s) {
+    const json_t *v = get(s, AE_FIELD_COMPLETION);
+    ae_status st = add_prompt(d, s);
+    if (st == AE_OK) st = expect_user_last(d, at(s, AE_FIELD_PROMPT));
+    if (st != AE_OK) return st;
+    return add_side(d, AE_ROLE_MODEL, v, true, at(s, AE_FIELD_COMPLETION));
+}
+
+/* The user's text of a task: the instruction and, below an empty line, its input where there is one. */
+static ae_status add_task(ae_dialogue *d, source *s, const json_t *input, const char *input_place) {
+    const json_t *v = get(s, AE_FIELD_INSTRUCTION);
+    size_t n = 0;
+    if (input && !json_is_string(input)) return unexpected(input_place, "text", input);
+    const char *place = at(s, AE_FIELD_INSTRUCTION);
+    if (!json_is_string(v)) return unexpected(place, "text", v);
+    char *text = ae_text_join(json_string_value(v), json_string_length(v), json_string_value(input),
+                              json_string_length(input), &n);
+    if (!text) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", place);
+    const ae_status st = ae_dialogue_add(d, AE_ROLE_USER, true, text, n, place);
+    free(text);
+    return st;
+}
+
+/* The layout of seed tasks: {"instruction", "instances": [{"input", "output"}]}. */
+static ae_status chat_instances(ae_dialogue *d, source *s) {
+    const json_t *list = get(s, AE_FIELD_INSTANCES), *one = json_array_get(list, 0);
+    char place[AE_WHERE_BYTES], input[AE_WHERE_BYTES];
+    snprintf(place, sizeof place, "%s: %s", s->where, s->m->keys[AE_FIELD_INSTANCES]);
+    if (!json_is_array(list)) return unexpected(place, "a list of one object with input and output", list);
+    if (json_array_size(list) != 1)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected one object with input and output, found %zu; write a line for each",
+                       place, json_array_size(list));
+    if (!json_is_object(one)) return unexpected(place, "an object with input and output in the list", one);
+    const json_t *in = json_object_get(one, s->m->keys[AE_FIELD_INPUT]);
+    snprintf(input, sizeof input, "%s: %s[0].%s", s->where, s->m->keys[AE_FIELD_INSTANCES],
+             s->m->keys[AE_FIELD_INPUT]);
+    const ae_status st = add_task(d, s, json_is_null(in) ? NULL : in, input);
+    if (st != AE_OK) return st;
+    snprintf(input, sizeof input, "%s: %s[0].%s", s->where, s->m->keys[AE_FIELD_INSTANCES],
+             s->m->keys[AE_FIELD_OUTPUT]);
+    return add_text(d, AE_ROLE_MODEL, json_object_get(one, s->m->keys[AE_FIELD_OUTPUT]), input);
+}
+
+static ae_status chat_instruction(ae_dialogue *d, source *s) {
+    char place[AE_WHERE_BYTES];
+    if (get(s, AE_FIELD_INSTANCES)) return chat_instances(d, s);
+    snprintf(place, sizeof place, "%s: %s", s->where, s->m->keys[AE_FIELD_INPUT]);
+    const ae_status st = add_task(d, s, get(s, AE_FIELD_INPUT), place);
+    if (st != AE_OK) return st;
+    return add_text(d, AE_ROLE_MODEL, get(s, AE_FIELD_OUTPUT), at(s, AE_FIELD_OUTPUT));
+}
+
+static ae_status chat_text(ae_dialogue *d, source *s) {
+    const json_t *v = get(s, AE_FIELD_TEXT);
+    const char *place = at(s, AE_FIELD_TEXT);
+    if (ae_is_spelled_dialogue(v)) return ae_read_spelled(d, v, true, false, place);
+    return unexpected(place, "turns that begin with \"\\n\\nHuman:\" and \"\\n\\nAssistant:\"", v);
+}
+
+/* The first of its two fields makes a layout known, or the second where a row has nothing but that. */
+static const struct {
+    ae_field first, second;
+    ae_status (*read)(ae_dialogue *d, source *s);
+} layouts[] = {
+    {AE_FIELD_MESSAGES, AE_FIELD_MESSAGES, chat_messages},
+    {AE_FIELD_CONVERSATIONS, AE_FIELD_CONVERSATIONS, chat_conversations},
+    {AE_FIELD_PROMPT, AE_FIELD_COMPLETION, chat_completion},
+    {AE_FIELD_INSTRUCTION, AE_FIELD_OUTPUT, chat_instruction},
+    {AE_FIELD_TEXT, AE_FIELD_TEXT, chat_text},
+};
+
+static ae_status read_chat(ae_dialogue *d, source *s) {
+    for (size_t i = 0; i < COUNT(layouts); i++)
+        if (s->m->mapped[layouts[i].first] || s->m->mapped[layouts[i].second]) return layouts[i].read(d, s);
+    for (size_t i = 0; i < COUNT(layouts); i++)
+        if (get(s, layouts[i].first) || get(s, layouts[i].second)) return layouts[i].read(d, s);
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "%s: expected messages, conversations, prompt and completion, instruction and output, text in "
+        "turns, or tokens, found none of these keys; --map FIELD=KEY names them otherwise, --kind pairs "
+        "and --kind prompts read other rows",
+        s->where);
+}
+
+ae_status ae_chat_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m, const char *where) {
+    source s = {.row = row, .m = m, .where = where};
+    *d = (ae_dialogue){0};
+    ae_status st = read_chat(d, &s);
+    if (st == AE_OK && ae_dialogue_answered(d) == 0)
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected an answer of the model, found %s", where,
+                     d->n == 0                                 ? "no messages with text"
+                     : d->items[d->n - 1].role == AE_ROLE_USER ? "none"
+                                                               : "only a system message");
+    if (st != AE_OK) ae_dialogue_free(d);
+    return st;
+}
+
+/* ---- prompts ---- */
+
+ae_status ae_prompt_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m, const char *where) {
+    source s = {.row = row, .m = m, .where = where};
+    const bool listed =
+        !get(&s, AE_FIELD_PROMPT) && !m->mapped[AE_FIELD_PROMPT] && get(&s, AE_FIELD_MESSAGES);
+    *d = (ae_dialogue){0};
+    ae_status st = listed ? chat_messages(d, &s) : add_prompt(d, &s);
+    if (st == AE_OK) st = expect_user_last(d, at(&s, listed ? AE_FIELD_MESSAGES : AE_FIELD_PROMPT));
+    if (st != AE_OK) ae_dialogue_free(d);
+    return st;
+}
+
+/* ---- pairs ---- */
+
+/* Whether a side holds the prompt too. */
+static bool is_whole(const json_t *v) {
+    if (json_is_array(v)) {
+        const char *role = json_string_value(json_object_get(json_array_get(v, 0), "role"));
+        return role && (strcmp(role, "user") == 0 || strcmp(role, "system") == 0);
+    }
+    return ae_is_spelled_dialogue(v);
+}
+
+static ae_status read_side(ae_dialogue *d, source *s, ae_field field) {
+    const json_t *v = get(s, field);
+    ae_status st;
+    if (!v) return unexpected(at(s, field), "text or a list of messages", v);
+    if (is_whole(v)) {
+        const char *place = at(s, field);
+        return json_is_array(v) ? ae_read_messages(d, v, true, place)
+                                : ae_read_spelled(d, v, true, false, place);
+    }
+    if (!get(s, AE_FIELD_PROMPT))
+        return unexpected(at(s, AE_FIELD_PROMPT),
+                          "text or a list of messages, since the answers are without one", NULL);
+    AE_TRY(add_prompt(d, s));
+    AE_TRY(expect_user_last(d, at(s, AE_FIELD_PROMPT)));
+    AE_TRY(add_side(d, AE_ROLE_MODEL, v, true, at(s, field)));
+out:
+    return st;
+}
+
+static bool same_message(const ae_message *a, const ae_message *b) {
+    return a->role == b->role && a->n == b->n && memcmp(a->text, b->text, a->n) == 0;
+}
+
+/* The answers are what differs, and nothing else does. */
+static ae_status check_sides(const ae_pair *p, const char *where) {
+    const ae_dialogue *a = &p->chosen, *b = &p->rejected;
+    const ptrdiff_t least = a->n < b->n ? a->n : b->n;
+    ptrdiff_t same = 0;
+    while (same < least && same_message(&a->items[same], &b->items[same])) same++;
+    if (same == a->n && same == b->n)
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected chosen and rejected to differ, found the same", where);
+    if (same == a->n - 1 && same == b->n - 1 && a->items[same].role == AE_ROLE_MODEL &&
+        b->items[same].role == AE_ROLE_MODEL)
+        return AE_OK;
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "%s: expected chosen and rejected to be alike but for one answer at their end, found them differ "
+        "from turn %td on, of %td and %td turns",
+        where, same + 1, a->n, b->n);
+}
+
+/* Beside whole dialogues the prompt must be one of their turns. */
+static ae_status check_prompt(const ae_pair *p, source *s) {
+    const json_t *v = get(s, AE_FIELD_PROMPT);
+    if (!json_is_string(v) || !is_whole(get(s, AE_FIELD_CHOSEN)) || ae_is_spelled_dialogue(v)) return AE_OK;
+    const char *text = json_string_value(v);
+    size_t n = json_string_length(v);
+    ae_text_trim(&text, &n);
+    for (ptrdiff_t i = 0; i < p->chosen.n - 1; i++) {
+        const ae_message *m = &p->chosen.items[i];
+        if (m->role == AE_ROLE_USER && m->n == n && memcmp(m->text, text, n) == 0) return AE_OK;
+    }
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected a turn of the user that chosen holds too, found another text",
+                   at(s, AE_FIELD_PROMPT));
+}
+
+static ae_status read_margin(ae_pair *p, source *s) {
+    const json_t *v = get(s, AE_FIELD_MARGIN);
+    if (!v) return AE_OK;
+    if (!json_is_number(v)) return unexpected(at(s, AE_FIELD_MARGIN), "a number", v);
+    p->has_margin = true;
+    p->margin = json_number_value(v);
+    return AE_OK;
+}
+
+ae_status ae_pair_parse(ae_pair *p, const json_t *row, const ae_field_map *m, const char *where) {
+    source s = {.row = row, .m = m, .where = where};
+    ae_status st;
+    *p = (ae_pair){0};
+    AE_TRY(read_side(&p->chosen, &s, AE_FIELD_CHOSEN));
+    AE_TRY(read_side(&p->rejected, &s, AE_FIELD_REJECTED));
+    AE_TRY(check_sides(p, where));
+    AE_TRY(check_prompt(p, &s));
+    AE_TRY(read_margin(p, &s));
+out:
+    if (st != AE_OK) ae_pair_free(p);
+    return st;
+}
+
+void ae_pair_free(ae_pair *p) {
+    ae_dialogue_free(&p->chosen);
+    ae_dialogue_free(&p->rejected);
+    *p = (ae_pair){0};
+}

@@ -13,17 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One <bos>, turns as they come, a system message at the head of the first user turn. */
+/* The dialogue of data/render.h: one <bos>, turns without white space at their ends, a system message at
+ * the head of the first user turn. */
 static const char chat_template[] =
     "{{ bos_token }}"
     "{% if messages[0]['role'] == 'system' %}"
-    "{% set system = messages[0]['content'] + '\\n\\n' %}{% set turns = messages[1:] %}"
+    "{% set system = messages[0]['content'] | trim + '\\n\\n' %}{% set turns = messages[1:] %}"
     "{% else %}{% set system = '' %}{% set turns = messages %}{% endif %}"
     "{% for message in turns %}"
     "{% if message['role'] not in (['user'] if loop.index0 % 2 == 0 else ['assistant', 'model']) %}"
     "{{ raise_exception('expected turns of user and assistant in alternation, user first') }}{% endif %}"
     "{{ '<start_of_turn>' + ('user' if message['role'] == 'user' else 'model') + '\\n' }}"
-    "{{ (system if loop.first else '') + message['content'] + '<end_of_turn>\\n' }}"
+    "{{ ((system if loop.first else '') + message['content'] | trim) | trim + '<end_of_turn>\\n' }}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}";
 

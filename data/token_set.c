@@ -323,7 +323,7 @@ ae_status ae_token_set_verify(ae_token_set *s) {
     if (st != AE_OK || kept == found) return st;
     return AE_FAIL(AE_ERR_INPUT,
                    "%s: " AE_CONTENT_HASH ": expected %016llx of what is there, found %016llx: changed since "
-                   "it was written",
+                   "it was written; copy or prepare it again",
                    s->path, (unsigned long long)found, (unsigned long long)kept);
 }
 

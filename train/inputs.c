@@ -121,11 +121,29 @@ static ae_status hash_of(ae_token_set *set, json_t **text) {
     return *text ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", ae_token_set_path(set));
 }
 
+/* Some 1.5 s of reading: what a start may take. */
+enum { VERIFY_TOKENS = 100 * 1000 * 1000 };
+
+static ae_status verify(ae_token_set *set, int64_t *left) {
+    *left -= ae_token_set_tokens(set);
+    return *left >= 0 && ae_token_set_keeps_hash(set) ? ae_token_set_verify(set) : AE_OK;
+}
+
+/* A damaged set is refused at the start where reading it takes a moment. In larger ones, and in steps, only
+ * the checksums of HDF5 guard what is read. */
+static ae_status verify_sets(const ae_inputs *in) {
+    int64_t left = VERIFY_TOKENS;
+    ae_status st = in->heldout ? verify(in->heldout, &left) : AE_OK;
+    for (size_t i = 0; st == AE_OK && i < in->data.n_sets; i++) st = verify(in->data.sets[i], &left);
+    return st;
+}
+
 ae_status ae_inputs_facts(const ae_inputs *in, json_t **facts) {
     const ae_mixture *m = &in->data;
     ae_status st = AE_OK;
     json_t *sets = json_array(), *hash = NULL;
     *facts = NULL;
+    AE_TRY(verify_sets(in));
     for (size_t i = 0; i < m->n_sets; i++) {
         AE_TRY(hash_of(m->sets[i], &hash));
         json_array_append_new(sets, hash);

@@ -173,11 +173,25 @@ static void tell_data(const ae_pretraining *p) {
            (long long)ae_pretrain_step_tokens(c), (double)c->train.steps * step / tokens);
 }
 
+static void warn_of_short_sets(const ae_pretraining *p) {
+    const ae_mixture *data = &p->inputs.data;
+    const int64_t T = p->run->config->train.row_tokens;
+    for (size_t i = 0; i < data->n_sets && !p->run->config->train.carry_state; i++) {
+        const int64_t targets = ae_token_set_tokens(data->sets[i]) - 1;
+        if (targets < T)
+            ae_warn(
+                "train.row_tokens: a row of %lld is longer than all of %s, %lld tokens: the rest of each row "
+                "is padding, which takes as long; shorten the row",
+                (long long)T, ae_token_set_path(data->sets[i]), (long long)targets + 1);
+    }
+}
+
 static void report(const void *self) {
     const ae_pretraining *p = self;
     tell_model(p);
     ae_report_machine(p->run->be);
     tell_data(p);
+    warn_of_short_sets(p);
     ae_plan_tell(&p->plan, &p->request);
 }
 

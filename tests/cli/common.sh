@@ -53,6 +53,14 @@ says() {
     }
 }
 
+# warns WORDS: the last run warned once with them.
+warns() {
+    [ "$(grep '^warning: ' err | grep -cF -- "$1")" = 1 ] || {
+        fail "no single warning has '$1'"
+        cat err
+    }
+}
+
 # prints WORDS: the last run's output has them.
 prints() {
     grep -qF -- "$1" out || {

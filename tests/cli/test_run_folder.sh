@@ -9,6 +9,12 @@ run 0 "$aerie" data prepare --input text.txt --tokenizer t.model --output set
 run 0 "$aerie" pretrain run.dir=run data.train=set/train.h5 model.width=32 model.recurrent_width=32 model.mlp_width=48 model.heads=2 \
     model.blocks=3 model.window=16 train.row_tokens=32 train.batch_rows=2 train.steps=2 optim.schedule=constant
 
+# A row that is longer than the set is told.
+run 0 "$aerie" pretrain run.dir=long data.train=set/heldout.h5 model.width=32 model.heads=2 model.blocks=3 train.row_tokens=8000 --dry-run
+warns "train.row_tokens: a row of 8000 is longer than all of set/heldout.h5"
+run 0 "$aerie" pretrain run.dir=long data.train=set/heldout.h5 model.width=32 model.heads=2 model.blocks=3 train.row_tokens=80 --dry-run
+grep -q "longer than all" err && fail "a shorter row is fine"
+
 has_step() { # RUN STEP
     [ -e "$1/checkpoints/step-00000$2/DONE" ] || fail "$1 has no checkpoint of step $2"
 }

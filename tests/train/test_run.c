@@ -450,6 +450,35 @@ static ae_status run_from(const char *init, const char *name, const char *steps)
     return st;
 }
 
+/* Written again with another token, its checksums in order: only the set's own hash knows. */
+static void change_token(const char *path) {
+    const int32_t id = RIG_VOCAB - 1;
+    const hsize_t at = 1000;
+    const hid_t f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), set = H5Dopen2(f, "tokens", H5P_DEFAULT),
+                space = H5Dget_space(set), one = H5Screate(H5S_SCALAR);
+    H5Sselect_elements(space, H5S_SELECT_SET, 1, &at);
+    cr_assert_geq(H5Dwrite(set, H5T_NATIVE_INT32, one, space, H5P_DEFAULT, &id), 0);
+    H5Sclose(one);
+    H5Sclose(space);
+    H5Dclose(set);
+    cr_assert_geq(H5Fclose(f), 0);
+}
+
+Test(run, a_token_set_that_changed_is_refused_at_the_start) {
+    change_token(rig.train);
+    ASSERT_FAILS(AE_ERR_INPUT, train_rig_run(&rig, "a", ""));
+    ASSERT_SAYS("train.h5: content_hash: ");
+    ASSERT_SAYS("copy or prepare it again");
+    cr_assert_not(exists("a"));
+}
+
+Test(run, a_heldout_set_that_changed_is_refused_at_the_start) {
+    train_rig_set(rig.heldout, 60, 2);
+    change_token(rig.heldout);
+    ASSERT_FAILS(AE_ERR_INPUT, train_rig_run(&rig, "a", ""));
+    ASSERT_SAYS("heldout.h5: content_hash: ");
+}
+
 /* The sets carry none here: model.init brought the tokenizer, and after a stop the checkpoint does. */
 Test(run, a_tokenizer_that_came_with_the_model_outlives_a_stop) {
     prepare_text();

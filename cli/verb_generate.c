@@ -36,7 +36,7 @@ typedef struct {
     const options *o;
     ae_request_rules rules;
     ae_reader *in; /* NULL: --prompt */
-    bool prompt_is_taken;
+    bool prompt_is_taken, told_field;
     ae_results out;
     bool wants_text; /* the bare text of one answer, as it comes */
     ae_progress bar;
@@ -53,7 +53,7 @@ static ae_status next_line(desk *d, ae_ids *prompt, bool *more) {
     *more = line != NULL;
     if (st != AE_OK || !line) return st;
     snprintf(where, sizeof where, "%s:%lld", ae_reader_name(d->in), (long long)ae_reader_line_number(d->in));
-    st = ae_request_parse(&request, line, n, where);
+    st = ae_request_parse(&request, line, n, where, &d->told_field);
     if (st == AE_OK) st = ae_request_ids(request, "prompt", &d->rules, where, prompt);
     json_decref(request);
     return st;
@@ -169,7 +169,7 @@ static ae_status answer_all(desk *d, const ae_loaded *l) {
     ae_status st = ae_generate(&l->model, l->tokenizer, &how, &io);
     ae_progress_end(&d->bar);
     const double seconds = ae_now_s() - d->started_s;
-    if (st == AE_OK)
+    if (st == AE_OK && d->answers > 0)
         ae_log("%lld tokens in %.1f s, %.1f tok/s", (long long)d->tokens, seconds,
                (double)d->tokens / seconds);
     if (st == AE_OK && d->answers == 0)

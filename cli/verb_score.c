@@ -29,6 +29,7 @@ static ae_status score_lines(const options *o, const ae_loaded *l, ae_scorer *sc
     ae_progress bar;
     ae_progress_init(&bar, "score", 0, 0);
     bar.unit = "line";
+    bool told_field = false;
     ae_status st = AE_OK;
     for (;;) {
         char *line = NULL, where[AE_WHERE_BYTES];
@@ -38,7 +39,7 @@ static ae_status score_lines(const options *o, const ae_loaded *l, ae_scorer *sc
         if (ae_interrupt_check() != AE_OK) st = AE_ERR_INTERRUPTED;
         if (st != AE_OK || !line) break;
         snprintf(where, sizeof where, "%s:%lld", ae_reader_name(in), (long long)ae_reader_line_number(in));
-        st = ae_request_parse(&request, line, n, where);
+        st = ae_request_parse(&request, line, n, where, &told_field);
         if (st == AE_OK) st = ae_score_line(scorer, request, &rules, where, &answer);
         if (st == AE_OK) st = ae_json_write_line(answer, out->file, out->name);
         if (st == AE_OK) st = ae_results_flush(out);

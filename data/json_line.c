@@ -278,6 +278,21 @@ static ae_status check_line(const char *line, size_t n, const char *where) {
     return AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found %s", where, kind_at(first));
 }
 
+const char *ae_json_line_name(const char *line, size_t n, const char **at, size_t *name_bytes) {
+    cursor c = {line, *at ? *at : line, line + n, NULL};
+    skip_space(&c);
+    if (!take(&c, *at ? ',' : '{')) return NULL;
+    skip_space(&c);
+    const char *name = c.at + 1;
+    if (c.at == c.end || *c.at != '"' || !skip_string(&c)) return NULL;
+    *name_bytes = (size_t)(c.at - 1 - name);
+    skip_space(&c);
+    (void)take(&c, ':');
+    (void)skip_value(&c, 1);
+    *at = c.at;
+    return name;
+}
+
 bool ae_json_line_goes_on(const char *line, size_t n) {
     enum { WORD_BYTES = 8 }; /* a literal that is cut is wrong from its first letter on */
     cursor c = {line, line, line + n, NULL};

@@ -15,6 +15,10 @@
 ae_status ae_json_line(json_t **object, const char *line, size_t n, const char *const *keys, size_t n_keys,
                        const char *where);
 
+/* The names of the fields of a line that ae_json_line took, one a call, as they stand between their quotes; NULL after the last.
+ * *at is NULL at first. */
+const char *ae_json_line_name(const char *line, size_t n, const char **at, size_t *name_bytes);
+
 /* Whether the n bytes may be the beginning of such a line: nothing in them is wrong but that they end. */
 bool ae_json_line_goes_on(const char *line, size_t n);
 

@@ -1,7 +1,10 @@
 #include "eval/request.h"
 
+#include "core/config.h"
+#include "core/log.h"
 #include "data/json_line.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *kind_of(const json_t *v) {
@@ -25,14 +28,47 @@ static const char *kind_of(const json_t *v) {
     }
 }
 
-/* All that a request may have; other fields of a line are nobody's business. */
+/* All that a request may have. */
 static const char *const keys[] = {"text", "prompt", "tokens", "positions", "loss_mask"};
+enum { N_KEYS = sizeof keys / sizeof *keys };
 
-ae_status ae_request_parse(json_t **object, const char *line, size_t n, const char *where) {
+static bool is_one_of(const char *name, const char *const *words, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(name, words[i]) == 0) return true;
+    return false;
+}
+
+static bool is_note(const char *name) {
+    static const char *const notes[] = {"meta", "metadata", "source"};
+    const size_t n = strlen(name);
+    return name[0] == '_' || (n >= 2 && strcmp(name + n - 2, "id") == 0) ||
+           is_one_of(name, notes, sizeof notes / sizeof *notes);
+}
+
+static void tell(const char *name, const char *where) {
+    const char *near = ae_nearest_word(name, keys, N_KEYS);
+    ae_warn("%s: \"%s\" is no field of a request%s%s; it has no effect, here and in other lines", where, name,
+            near ? ", did you mean " : "", near ? near : "");
+}
+
+static void tell_unknown(const char *line, size_t n, const char *where, bool *told) {
+    const char *at = NULL, *name;
+    size_t bytes;
+    while (!*told && (name = ae_json_line_name(line, n, &at, &bytes)) != NULL) {
+        char *word = strndup(name, bytes);
+        *told = word && !is_one_of(word, keys, N_KEYS) && !is_note(word);
+        if (*told) tell(word, where);
+        free(word);
+    }
+}
+
+ae_status ae_request_parse(json_t **object, const char *line, size_t n, const char *where, bool *told) {
     *object = NULL;
     if (n == strspn(line, " \t"))
         return AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found an empty line", where);
-    return ae_json_line(object, line, n, keys, sizeof keys / sizeof *keys, where);
+    const ae_status st = ae_json_line(object, line, n, keys, N_KEYS, where);
+    if (st == AE_OK) tell_unknown(line, n, where, told);
+    return st;
 }
 
 /* The list under `key` holds n entries. */

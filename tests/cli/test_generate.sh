@@ -33,6 +33,14 @@ awk '/"finish":"stop"/ { sub(/\].*/, ""); if ($0 !~ /[\[,]1$/) bad = 1 } END { e
 sample long --seed 5 --ignore-eos
 grep -q '"stop"' long && fail "--ignore-eos goes on"
 
+# A field that is misspelt is told once.
+printf '{"tokens": [2], "id": 1}\n{"tokens": [2], "temprature": 0.1, "stopp": 1}\n{"tokens": [2], "temprature": 0.1}\n' >misspelt
+run 0 "$aerie" generate --model "$tiny" --input misspelt --max-new 2
+warns 'misspelt:2: "temprature" is no field of a request'
+[ "$(grep -c '^warning: ' err)" = 1 ] || fail "told once"
+run 0 "$aerie" score --model "$tiny" --input misspelt
+warns 'misspelt:2: "temprature" is no field of a request'
+
 # Greedy: each token is the likeliest one that score names at its place.
 run 0 "$aerie" generate --model "$tiny" --input prompts --max-new 6 --temperature 0 --ignore-eos
 list_of tokens <out | awk '{ print } ' >greedy

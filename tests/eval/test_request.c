@@ -7,7 +7,8 @@ static const ae_request_rules no_text = {.tokenizer = NULL, .vocab = 64, .bos = 
 
 static json_t *parsed(const char *line) {
     json_t *o = NULL;
-    cr_assert_eq(ae_request_parse(&o, line, strlen(line), "F:1"), AE_OK, "%s", ae_error_message());
+    bool told = true;
+    cr_assert_eq(ae_request_parse(&o, line, strlen(line), "F:1", &told), AE_OK, "%s", ae_error_message());
     return o;
 }
 
@@ -20,7 +21,9 @@ static void expect_message(ae_status st, const char *part) {
 
 static void refuse_parse(const char *line, const char *part) {
     json_t *o = NULL;
-    expect_message(ae_request_parse(&o, line, strlen(line), "F:1"), part);
+    bool told = false;
+    expect_message(ae_request_parse(&o, line, strlen(line), "F:1", &told), part);
+    cr_assert_not(told);
     cr_assert_null(o);
 }
 
@@ -31,6 +34,26 @@ Test(request, lines_that_are_no_objects_are_refused) {
     refuse_parse("3", "found a number");
     refuse_parse("{\"tokens\": [1]", "expected JSON");
     refuse_parse("{\"text\": \"\xff\"}", "UTF-8");
+}
+
+/* Whether a line with this field is warned about. */
+static bool tells(const char *field) {
+    char line[200];
+    json_t *o = NULL;
+    bool told = false;
+    snprintf(line, sizeof line, "{\"tokens\": [1], %s}", field);
+    cr_assert_eq(ae_request_parse(&o, line, strlen(line), "F:1", &told), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(json_object_size(o), 1);
+    json_decref(o);
+    return told;
+}
+
+Test(request, fields_that_no_request_has_are_told) {
+    cr_assert(tells("\"temprature\": 0.3"));
+    cr_assert(tells("\"id\": 7, \"Prompt\": {\"text\": [1, {}]}, \"meta\": null"));
+    cr_assert(tells("\"\": 1"));
+    cr_assert_not(
+        tells("\"_note\": \"temprature\", \"doc_id\" : 7, \"meta\": {\"temprature\": 1}, \"id\": \"a,}\""));
 }
 
 static void refuse_ids(const char *line, const char *part) {

@@ -134,7 +134,8 @@ Test(score, numbers_do_not_depend_on_what_was_scored_before) {
 static json_t *answer_to(ae_scorer *scorer, const char *line) {
     const ae_request_rules rules = {.vocab = 64, .bos = true};
     json_t *request = NULL, *answer = NULL;
-    cr_assert_eq(ae_request_parse(&request, line, strlen(line), "F:1"), AE_OK);
+    bool told = true;
+    cr_assert_eq(ae_request_parse(&request, line, strlen(line), "F:1", &told), AE_OK);
     cr_assert_eq(ae_score_line(scorer, request, &rules, "F:1", &answer), AE_OK, "%s", ae_error_message());
     json_decref(request);
     return answer;

@@ -1,6 +1,7 @@
 #include "cli/data_show.h"
 
 #include "core/json.h"
+#include "core/log.h"
 #include "data/rows.h"
 #include "data/token_set.h"
 #include "data/tokenizer.h"
@@ -195,9 +196,9 @@ static ae_status show_documents(const show *s) {
 }
 
 static void print_summary(const show *s) {
-    printf("%s: %lld tokens, %lld documents, vocabulary of %lld%s%s\n\n", s->o->path,
+    printf("%s: %lld tokens, %lld document%s, vocabulary of %lld%s%s\n\n", s->o->path,
            (long long)ae_token_set_tokens(s->set), (long long)ae_token_set_documents(s->set),
-           (long long)ae_token_set_vocab_size(s->set),
+           ae_plural(ae_token_set_documents(s->set)), (long long)ae_token_set_vocab_size(s->set),
            ae_token_set_has_mask(s->set) ? ", with a loss mask" : "",
            s->tokenizer ? "" : ", without a tokenizer");
 }

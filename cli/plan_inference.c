@@ -20,12 +20,7 @@ typedef struct {
 } table;
 
 static ae_status shape_of(const ae_train_config *config, ae_model_config *c) {
-    if (!config->model.init[0]) {
-        ptrdiff_t V = 0;
-        for (size_t i = 0; i < ae_n_presets; i++)
-            if (strcmp(ae_presets[i].name, config->model.preset) == 0) V = ae_presets[i].suggested_V;
-        return ae_model_config_resolve(c, &config->model, V);
-    }
+    if (!config->model.init[0]) return ae_model_config_resolve(c, &config->model, 0);
     ae_model_source source;
     const ae_status st = ae_run_source_open(&source, config->model.init);
     if (st != AE_OK) return st;

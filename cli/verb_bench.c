@@ -39,16 +39,13 @@ static const char usage[] =
 
 /* The preset, with the vocabulary it suggests where the token set would decide. */
 static ae_status find_shape(ae_bench *b) {
-    ptrdiff_t V = 0;
-    for (size_t i = 0; i < ae_n_presets; i++)
-        if (strcmp(ae_presets[i].name, b->shape) == 0) V = ae_presets[i].suggested_V;
     ae_model_keys keys;
     ae_config table = {0};
     ae_status st = ae_config_add(&table, "model", ae_model_fields, ae_model_n_fields, &keys);
     if (st == AE_OK) {
         free(keys.preset);
         keys.preset = strdup(b->shape);
-        st = keys.preset ? ae_model_config_resolve(&b->config, &keys, V)
+        st = keys.preset ? ae_model_config_resolve(&b->config, &keys, 0)
                          : AE_FAIL(AE_ERR_RESOURCE, "--shape: out of memory");
     }
     ae_config_free(&table);

@@ -12,11 +12,15 @@
 #include "data/token_set.h"
 #include "data/tokenizer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { READ_TOKENS = 1 << 16 };
+
+/* How far from the held-out share that was asked for is told, as a part of it. */
+static const double FAR_SHARE = 0.5;
 
 /* ---- prepare ---- */
 
@@ -33,6 +37,19 @@ static void warn_of_lost_text(const ae_prepare_report *r) {
                 "tokenizer train makes, loses none",
                 (long long)r->unknown_tokens, (long long)r->lost_bytes,
                 100 * (double)r->lost_bytes / (double)r->text_bytes);
+}
+
+/* Documents are held out whole, so that a few big ones may miss the share that was asked for. */
+static void warn_of_share(const ae_prepare_options *o, const ae_prepare_report *r) {
+    const double tokens = (double)(r->train_tokens + r->heldout_tokens);
+    const double share = (double)r->heldout_tokens / tokens;
+    if (o->heldout <= 0 || fabs(share - o->heldout) <= FAR_SHARE * o->heldout) return;
+    ae_warn(
+        "--heldout: %.3g %% of the tokens are held out, %.3g %% were asked for: the last %lld of %lld "
+        "document%s %s them; part the text into smaller documents (--split-on), give the files in another "
+        "order, or hold out a file that you prepare by itself with --heldout 0",
+        100 * share, 100 * o->heldout, (long long)r->heldout_documents, (long long)r->documents,
+        ae_plural(r->documents), r->heldout_documents == 1 ? "holds" : "hold");
 }
 
 static ae_status report_json(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
@@ -53,15 +70,16 @@ static ae_status report_json(const ae_prepare_options *o, const ae_prepare_repor
 
 static void report_text(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
     const int64_t tokens = r->train_tokens + r->heldout_tokens;
-    printf("%lld documents (%lld empty ones left out), %lld bytes of text, %.3f bytes a token, %.2f %% of "
+    printf("%lld document%s (%lld empty ones left out), %lld bytes of text, %.3f bytes a token, %.2f %% of "
            "the tokens are bytes\n",
-           (long long)r->documents, (long long)r->empty_documents, (long long)r->text_bytes,
-           (double)r->text_bytes / (double)tokens, 100 * (double)r->byte_fallback_tokens / (double)tokens);
-    printf("%s/train.h5    %lld tokens in %lld documents\n", o->output, (long long)r->train_tokens,
-           (long long)r->train_documents);
+           (long long)r->documents, ae_plural(r->documents), (long long)r->empty_documents,
+           (long long)r->text_bytes, (double)r->text_bytes / (double)tokens,
+           100 * (double)r->byte_fallback_tokens / (double)tokens);
+    printf("%s/train.h5    %lld tokens in %lld document%s\n", o->output, (long long)r->train_tokens,
+           (long long)r->train_documents, ae_plural(r->train_documents));
     if (r->heldout_documents)
-        printf("%s/heldout.h5  %lld tokens in %lld documents\n", o->output, (long long)r->heldout_tokens,
-               (long long)r->heldout_documents);
+        printf("%s/heldout.h5  %lld tokens in %lld document%s\n", o->output, (long long)r->heldout_tokens,
+               (long long)r->heldout_documents, ae_plural(r->heldout_documents));
     ae_log("%.1f s, %.1f MB/s", seconds, (double)r->text_bytes / 1e6 / seconds);
 }
 
@@ -74,6 +92,7 @@ static ae_status prepare(ae_prepare_options *o, bool json) {
     const double seconds = ae_now_s() - started;
     ae_bad_lines_tell(&r.bad);
     if (st == AE_OK) warn_of_lost_text(&r);
+    if (st == AE_OK) warn_of_share(o, &r);
     const bool tells = st == AE_OK && !ae_stdout_is_closed();
     if (tells && json) st = report_json(o, &r, seconds);
     if (tells && !json) report_text(o, &r, seconds);
@@ -211,12 +230,13 @@ static ae_status examine(const char *path, findings *f) {
 
 static ae_status print_findings(const char *path, const findings *f, bool json) {
     if (!json) {
-        printf("%s: well-formed; %lld tokens, %lld documents (%lld empty), %lld targets, vocabulary of %lld; "
-               "%s, %s, %s\n",
-               path, (long long)f->tokens, (long long)f->documents, (long long)f->empty_documents,
-               (long long)f->targets, (long long)f->vocab_size, f->has_mask ? "a loss mask" : "no loss mask",
-               f->has_tokenizer ? "a tokenizer" : "no tokenizer",
-               f->has_bytes ? "bytes of text known" : "bytes of text not known");
+        printf(
+            "%s: well-formed; %lld tokens, %lld document%s (%lld empty), %lld targets, vocabulary of %lld; "
+            "%s, %s, %s\n",
+            path, (long long)f->tokens, (long long)f->documents, ae_plural(f->documents),
+            (long long)f->empty_documents, (long long)f->targets, (long long)f->vocab_size,
+            f->has_mask ? "a loss mask" : "no loss mask", f->has_tokenizer ? "a tokenizer" : "no tokenizer",
+            f->has_bytes ? "bytes of text known" : "bytes of text not known");
         return AE_OK;
     }
     json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "path", path, "tokens",

@@ -107,9 +107,11 @@ static ae_status check_flags(const options *o, ae_merge_method method) {
 
 static ae_status check_numbers(const options *o, ae_merge_method method) {
     const size_t n = o->models.n;
-    if (n < 1 || (method == AE_MERGE_SLERP && n < 2))
-        return AE_FAIL(AE_ERR_USAGE, "merge: expected %s, found %zu",
-                       method == AE_MERGE_SLERP ? "two models or more" : "models", n);
+    const bool takes_one = method == AE_MERGE_LERP; /* and the base */
+    if (n < 1 || (n < 2 && !takes_one))
+        return AE_FAIL(AE_ERR_USAGE,
+                       "merge: expected %s, found %zu; aerie export writes one model as a folder",
+                       takes_one ? "a model or more" : "two models or more", n);
     if (method == AE_MERGE_LERP && !o->has_amount)
         return AE_FAIL(AE_ERR_USAGE, "--amount is missing: how far lerp goes from --base to the average");
     if (method == AE_MERGE_SLERP && o->has_amount && n > 2)

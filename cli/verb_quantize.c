@@ -44,9 +44,6 @@ static ae_status check_options(const options *o, ae_weight_type *type) {
 
 /* The preset's shape, with the vocabulary it suggests. */
 static ae_status shape_of_preset(ae_model_config *c, const char *preset) {
-    ptrdiff_t V = 0;
-    for (size_t i = 0; i < ae_n_presets; i++)
-        if (strcmp(ae_presets[i].name, preset) == 0) V = ae_presets[i].suggested_V;
     ae_model_keys keys;
     ae_config table = {0};
     ae_status st;
@@ -54,7 +51,7 @@ static ae_status shape_of_preset(ae_model_config *c, const char *preset) {
     free(keys.preset);
     keys.preset = strdup(preset);
     if (keys.preset == NULL) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "--preset: out of memory"));
-    AE_TRY(ae_model_config_resolve(c, &keys, V));
+    AE_TRY(ae_model_config_resolve(c, &keys, 0));
 out:
     ae_config_free(&table);
     return st;

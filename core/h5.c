@@ -17,7 +17,9 @@ static ae_status open_file(hid_t *file, const char *path) {
     *file = H5I_INVALID_HID;
     FILE *probe = fopen(path, "rbe");
     if (probe == NULL)
-        return AE_FAIL(AE_ERR_INPUT, "%s: expected an HDF5 file, found: %s", path, strerror(errno));
+        return errno == ENOENT
+                   ? AE_FAIL(AE_ERR_INPUT, "%s: expected a file, found nothing there", path)
+                   : AE_FAIL(AE_ERR_INPUT, "%s: expected a readable file, found: %s", path, strerror(errno));
     fclose(probe);
     if (ae_path_is_folder(path))
         return AE_FAIL(AE_ERR_INPUT, "%s: expected an HDF5 file, found a folder", path);

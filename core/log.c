@@ -119,7 +119,7 @@ static void format_numbers(const ae_progress *p, int64_t done, double now, bool 
         snprintf(out, n, "%s%s  %s left", count, speed, time);
     } else {
         format_time(time, sizeof time, elapsed);
-        snprintf(out, n, "%s%s  %s gone", count, speed, time);
+        snprintf(out, n, "%s%s  %s elapsed", count, speed, time);
     }
 }
 

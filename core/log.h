@@ -30,6 +30,10 @@ void ae_progress_end(ae_progress *p);
 
 /* Three digits with K, M or B: "642", "64.2 K", "3.49 M", "2.68 B". */
 void ae_format_count(char *out, size_t n, double x);
+/* What ends the noun after a number: "" or "s". */
+static inline const char *ae_plural(int64_t n) {
+    return n == 1 ? "" : "s";
+}
 /* "12 kB", "345 MB", "6.78 GB". */
 void ae_format_bytes(char *out, size_t n, size_t bytes);
 

@@ -132,10 +132,10 @@ static ae_status check_absent(const preparation *p, const char *path) {
 
 static ae_status check_options(preparation *p) {
     const ae_prepare_options *o = p->o;
-    if (o->n_inputs == 0) return AE_FAIL(AE_ERR_USAGE, "input: expected at least one file, found none");
+    if (o->n_inputs == 0) return AE_FAIL(AE_ERR_USAGE, "--input: expected at least one file, found none");
     if (!(o->heldout >= 0 && o->heldout <= 0.5))
-        return AE_FAIL(AE_ERR_USAGE, "heldout: expected a share from 0 to 0.5, found %g", o->heldout);
-    if (o->split_on && !*o->split_on) return AE_FAIL(AE_ERR_USAGE, "split-on: expected text, found none");
+        return AE_FAIL(AE_ERR_USAGE, "--heldout: expected a share from 0 to 0.5, found %g", o->heldout);
+    if (o->split_on && !*o->split_on) return AE_FAIL(AE_ERR_USAGE, "--split-on: expected text, found none");
     p->staging = ae_path_join(o->output, ".partial");
     p->train_path = ae_path_join(o->output, "train.h5");
     p->heldout_path = ae_path_join(o->output, "heldout.h5");

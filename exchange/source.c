@@ -28,14 +28,20 @@ static ae_status open_hf(ae_model_source *s) {
     return st;
 }
 
+static ae_status check_file(ae_done *d, const char *folder, const char *name, bool optional, bool thorough) {
+    const ae_status st = ae_done_check(d, folder, name, optional, thorough);
+    if (st != AE_ERR_INPUT) return st;
+    return AE_FAIL(st, "%s; copy the checkpoint again or take another one", ae_error_message());
+}
+
 /* What is read here is read from files that are as they were written; weights are only as long. */
 static ae_status check_small_files(const ae_model_source *s) {
     ae_done d;
     ae_status st;
     AE_TRY(ae_done_read(&d, s->folder));
-    AE_TRY(ae_done_check(&d, s->folder, "model.json", false, true));
-    AE_TRY(ae_done_check(&d, s->folder, "tokenizer.model", true, true));
-    AE_TRY(ae_done_check(&d, s->folder, "weights.h5", false, false));
+    AE_TRY(check_file(&d, s->folder, "model.json", false, true));
+    AE_TRY(check_file(&d, s->folder, "tokenizer.model", true, true));
+    AE_TRY(check_file(&d, s->folder, "weights.h5", false, false));
 out:
     ae_done_free(&d);
     return st;
@@ -101,7 +107,7 @@ static ae_status check_weights_file(const ae_model_source *s) {
     ae_done d;
     if (s->kind != AE_SOURCE_CHECKPOINT) return AE_OK;
     ae_status st = ae_done_read(&d, s->folder);
-    if (st == AE_OK) st = ae_done_check(&d, s->folder, "weights.h5", false, true);
+    if (st == AE_OK) st = check_file(&d, s->folder, "weights.h5", false, true);
     ae_done_free(&d);
     return st;
 }

@@ -150,10 +150,34 @@ static ae_status set_vocab(ae_model_config *c, const ae_preset *p, int64_t key, 
     return AE_OK;
 }
 
-/* Sizes given without `head_size` must divide; with it they need not. */
+static bool has_kind(const ae_model_config *c, ae_block_kind kind) {
+    for (ptrdiff_t i = 0; i < c->blocks; i++) {
+        if (c->pattern[i] == kind) return true;
+    }
+    return false;
+}
+
+/* Attention turns an even number of a head's elements. */
+static bool can_turn(const ae_model_config *c, ptrdiff_t H) {
+    const ptrdiff_t R = (ptrdiff_t)((double)H * c->rope_share);
+    return H % 2 == 0 && R >= 2 && R % 2 == 0;
+}
+
+/* Sizes given without `head_size` must divide, and leave heads that attention can turn; with it the key that
+ * is at fault is that one. */
 static ae_status check_division(const ae_model_config *c, const ae_model_keys *k) {
-    if (k->head_size != 0 || c->N <= 0 || c->D % c->N == 0 || (k->width == 0 && k->heads == 0)) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE, "model.heads: expected a divisor of the width %td, found %td", c->D, c->N);
+    ptrdiff_t step = 2;
+    if (k->head_size != 0 || c->N <= 0 || (k->width == 0 && k->heads == 0)) return AE_OK;
+    if (c->D % c->N != 0)
+        return AE_FAIL(AE_ERR_USAGE, "model.heads: expected a divisor of the width %td, found %td", c->D,
+                       c->N);
+    if (c->H < 1 || !has_kind(c, AE_ATTENTION) || can_turn(c, c->H)) return AE_OK;
+    while (step < c->D && !can_turn(c, step)) step += 2;
+    return AE_FAIL(
+        AE_ERR_USAGE,
+        "model.width: expected a multiple of %td with model.heads=%td, since attention turns an even "
+        "number of a head's elements (the rotated share is %g), found %td",
+        step * c->N, c->N, c->rope_share, c->D);
 }
 
 ae_status ae_model_config_resolve(ae_model_config *c, const ae_model_keys *keys, int64_t token_set_vocab) {
@@ -195,13 +219,6 @@ static ae_status check_real(double x, double low, double high, const char *where
     return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected %g to %g, found %g", where, field, low, high, x);
 }
 
-static bool has_kind(const ae_model_config *c, ae_block_kind kind) {
-    for (ptrdiff_t i = 0; i < c->blocks; i++) {
-        if (c->pattern[i] == kind) return true;
-    }
-    return false;
-}
-
 static ae_status check_recurrent(const ae_model_config *c, const char *where, const ae_size_names *f) {
     const size_range ranges[] = {{f->C, c->C, 1, AE_WIDTH_MAX}, {f->K, c->K, 1, AE_TAPS_MAX}};
     ae_status st = check_ranges(ranges, sizeof ranges / sizeof *ranges, where);
@@ -224,7 +241,7 @@ static ae_status check_attention(const ae_model_config *c, const char *where, co
     if (c->H % 2 != 0)
         return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected an even size, found %td", where, f->H, c->H);
     const ptrdiff_t R = (ptrdiff_t)((double)c->H * c->rope_share);
-    if (R < 2 || R % 2 != 0)
+    if (!can_turn(c, c->H))
         return AE_FAIL(AE_ERR_INPUT,
                        "%s: %s: expected to turn an even number of a head's %td elements, found %td", where,
                        f->rope_share, c->H, R);

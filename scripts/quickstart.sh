@@ -102,7 +102,7 @@ write_config() { # STEPS
         -e "s|^\( *sample_prompt:\).*|\1 $(quoted "${prompts[0]}")|" "$root/configs/quickstart.yaml" >"$dir/config.yaml"
 }
 
-step "1/6 build (packages first; the build takes one or two minutes on two cores)"
+step "1/6 build (packages first; the build takes about a minute on two cores)"
 started=$SECONDS
 build
 echo "built in $((SECONDS - started)) s"

@@ -173,28 +173,39 @@ static void find_remedy(const ae_plan *p, const ae_plan_request *r, const sizes 
         snprintf(out, n, "no length of rows would fit: take a smaller model");
 }
 
-/* What the whole program would take at the least, "train.memory_gb=0.164 is the least that fits; else ",
- * where a key alone is in the way. A later start may take a little more before it plans. */
+/* What the whole program would take at the least, "train.memory_gb=0.164 would fit; with less ", where a key
+ * alone is in the way. A later start may take a little more before it plans. */
 static void find_least(const ae_plan *p, const ae_plan_request *r, char *out, size_t n) {
     const double more = (double)(p->peak_bytes - r->program_bytes);
     const double least_mb = ceil(((double)r->program_bytes + more * (1 + UNCOUNTED_SHARE)) / 1e6) + 1;
     out[0] = '\0';
     if (!r->limit || 1e6 * least_mb > (double)(ae_memory_available_bytes() + r->program_bytes)) return;
-    snprintf(out, n, "%s=%.3f is the least that fits; else ", r->limit, least_mb / 1e3);
+    snprintf(out, n, "%s=%.3f would fit; with less ", r->limit, least_mb / 1e3);
+}
+
+/* "24 GB available", "35 MB left by train.memory_gb" */
+static void tell_room(const ae_plan_request *r, char *out, size_t n) {
+    char have[32];
+    ae_format_bytes(have, sizeof have, r->available_bytes);
+    if (!r->limit)
+        snprintf(out, n, "%s available", have);
+    else if (r->available_bytes > 0)
+        snprintf(out, n, "%s left by %s", have, r->limit);
+    else
+        snprintf(out, n, "%s below what the program has taken", r->limit);
 }
 
 static ae_status refuse(const ae_plan *p, const ae_plan_request *r, const sizes *s) {
-    char need[32], have[32], fixed[32], least[96], remedy[160];
+    char need[32], have[64], fixed[32], least[96], remedy[160];
     ae_format_bytes(need, sizeof need, p->peak_bytes - r->program_bytes);
-    ae_format_bytes(have, sizeof have, r->available_bytes);
+    tell_room(r, have, sizeof have);
     ae_format_bytes(fixed, sizeof fixed, p->values_bytes + p->gradients_bytes + p->optimizer_bytes);
     find_least(p, r, least, sizeof least);
     find_remedy(p, r, s, remedy, sizeof remedy);
-    return AE_FAIL(AE_ERR_RESOURCE,
-                   "memory: the run needs %s (%s of them for parameters, gradients and optimiser), found %s "
-                   "%s%s; %s%s",
-                   need, fixed, have, r->limit ? "left by " : "available", r->limit ? r->limit : "", least,
-                   remedy);
+    return AE_FAIL(
+        AE_ERR_RESOURCE,
+        "memory: the run needs %s (%s of them for parameters, gradients and optimiser), found %s; %s%s", need,
+        fixed, have, least, remedy);
 }
 
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r) {

@@ -52,7 +52,7 @@ says "found both"
 run 2 "$aerie" bench train --model folder
 says "found train"
 run 4 "$aerie" bench train --shape small-1m --row-tokens 64 --memory-gb 0.01
-says "left by --memory-gb"
+says "--memory-gb below what the program has taken"
 run 0 "$aerie" bench ops --shape small-1m --row-tokens 32 --steps 1 --compare ops.json
 prints "geglu backward"
 prints "all ops"

@@ -34,6 +34,15 @@ run 0 "$aerie" data prepare --input book.txt --tokenizer t.model --output parts 
 prints '41 documents'
 absent parts/heldout.h5
 
+# Big documents miss the share that is asked for.
+for i in 1 2 3; do cp book.txt part$i.txt; done
+run 0 "$aerie" data prepare --input part1.txt part2.txt part3.txt --tokenizer t.model --output few
+warns '--heldout: 33.3 % of the tokens are held out, 10 % were asked for: the last 1 of 3 documents'
+prints 'tokens in 1 document'
+prints 'tokens in 2 documents'
+run 0 "$aerie" data prepare --input docs.jsonl --tokenizer t.model --output enough
+grep -q -- '--heldout' err && fail "2 of 20 documents are a tenth"
+
 # Rows as training sees them.
 run 0 "$aerie" data inspect docs/train.h5 --rows 2 --row-tokens 8 --json
 [ "$(wc -l <out)" = 2 ] || fail "expected 2 rows"

@@ -163,7 +163,7 @@ i=0
 while [ ! -e held ] && [ $i -lt 200 ]; do sleep 0.05; i=$((i + 1)); done
 run 2 "$aerie" export --model one --output two
 says "another process is writing there"
-run 2 "$aerie" merge one --output two
+run 2 "$aerie" merge one one --output two
 says "another process is writing there"
 [ "$(cat two.part/config.json)" = theirs ] || fail "the other's folder was touched"
 echo >go

@@ -111,9 +111,17 @@ says "model.preset: the shape comes from model.init; leave this key out"
 
 # The least memory that is named would do.
 run 4 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.memory_gb=0.01
-says "is the least that fits"
+says "would fit; with less "
 least=$(grep -o 'train.memory_gb=[0-9.]*' err)
 run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 $least
+
+run 4 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.memory_gb=0.001
+says "found train.memory_gb below what the program has taken"
+
+# Keys at fault are named.
+run 2 "$aerie" plan model.preset=small-1m model.width=36
+says "model.width: expected a multiple of 8 with model.heads=2"
+run 0 "$aerie" plan model.preset=small-1m model.vocab=300 --dtype f32
 
 # A place that cannot be is told before anything is read.
 run 2 "$aerie" pretrain run.dir=one.yaml/run data.train=none.h5

@@ -9,18 +9,18 @@ run 0 "$aerie" pretrain run.dir=run model.preset=small-1m model.width=64 model.b
     train.row_tokens=32 train.batch_rows=2 train.steps=4 train.checkpoint_every=2 optim.lr=1e-2 optim.warmup_steps=0
 two=run/checkpoints/step-000002
 
-# Checkpoints, runs and folders mix; a merge of one is a conversion, whose scores are the model's own.
-run 0 "$aerie" merge --output one run
+# Checkpoints, runs and folders mix; the mean of a model with itself scores as the model does.
+run 0 "$aerie" merge --output one run run
 run 0 "$aerie" inspect one --json
 prints '"whole":true'
 prints '"method":"mean"'
 printf '{"text": "the 3 birds of the hill"}\n' >lines.jsonl
 run 0 "$aerie" score --model run --input lines.jsonl --output of_run
 run 0 "$aerie" score --model one --input lines.jsonl --output of_one
-equal of_run of_one "a merge of one model scores otherwise"
+equal of_run of_one "the mean of a model with itself scores otherwise"
 run 0 "$aerie" merge --output self one run one
 equal one/model.safetensors self/model.safetensors "the mean of a model with itself"
-run 0 "$aerie" merge --output parts run --shard-bytes 50k
+run 0 "$aerie" merge --output parts run run --shard-bytes 50k
 [ -e parts/model.safetensors.index.json ] || fail "--shard-bytes gives several files"
 run 0 "$aerie" score --model parts --input lines.jsonl --output of_parts
 equal of_run of_parts "a merge in several files scores otherwise"
@@ -35,7 +35,7 @@ equal half/model.safetensors mean/model.safetensors "a moving average of two hal
 run 0 "$aerie" merge --output way --method lerp --base $two --amount 0.5 run
 equal way/model.safetensors mean/model.safetensors "half the way to a model"
 run 0 "$aerie" merge --output arc --method slerp --base "$two" --amount 1 one mean --dtype bf16
-run 0 "$aerie" merge --output short mean --dtype bf16
+run 0 "$aerie" merge --output short mean mean --dtype bf16
 equal arc/model.safetensors short/model.safetensors "slerp up to its second model"
 run 0 "$aerie" merge --output all --method slerp --base "$two" one mean heavy
 
@@ -45,7 +45,7 @@ says_origin() { # FOLDER REST
     printf '{"made_by": "aerie merge", %s}' "$2" | cmp -s - origin || fail "$1/merge.json: found $(cat origin)"
 }
 newest=run/checkpoints/step-000004
-says_origin one '"method": "mean", "models": ["'$newest'"], "weights": null, "base": null, "amount": null, "decay": null'
+says_origin one '"method": "mean", "models": ["'$newest'", "'$newest'"], "weights": null, "base": null, "amount": null, "decay": null'
 says_origin heavy '"method": "mean", "models": ["'$two'", "one"], "weights": [0.0, 3.0], "base": null, "amount": null, "decay": null'
 says_origin half '"method": "ema", "models": ["'$two'", "one"], "weights": null, "base": null, "amount": null, "decay": 0.5'
 says_origin way '"method": "lerp", "models": ["'$newest'"], "weights": null, "base": "'$two'", "amount": 0.5, "decay": null'
@@ -100,20 +100,22 @@ cp -r one torn
 truncate -s 100000 torn/model.safetensors
 run 3 "$aerie" merge --output bad one torn
 says "torn/model.safetensors"
-run 3 "$aerie" merge --output bad missing
+run 3 "$aerie" merge --output bad missing one
 absent bad bad.part
-run 2 "$aerie" merge --output one run
+run 2 "$aerie" merge --output one run run
 says "exists already"
 run 2 "$aerie" merge --output one one mean --force
 says "holds what is read"
-run 0 "$aerie" merge --output self mean --force
+run 0 "$aerie" merge --output self mean mean --force
 echo precious >self/notes.txt
-run 2 "$aerie" merge --output self mean --force
+run 2 "$aerie" merge --output self mean mean --force
 says "notes.txt"
 run 2 "$aerie" merge one
 says "--output is missing"
 run 2 "$aerie" merge --output bad
-says "expected models, found 0"
+says "expected two models or more, found 0"
+run 2 "$aerie" merge --output bad one
+says "expected two models or more, found 1"
 run 2 "$aerie" merge --output bad one --method slrep
 says "--method"
 run 2 "$aerie" merge --output bad one mean --method lerp --amount 0.5

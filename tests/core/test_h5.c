@@ -307,7 +307,7 @@ Test(h5, damaged_files_are_refused_in_one_line, .init = scratch_make, .fini = sc
     cr_assert_eq(ae_h5_open(&f, scratch_write("text.h5", "no such thing\n", 14)), AE_ERR_INPUT);
     cr_assert_message("text.h5: expected an HDF5 file, found another format");
     cr_assert_eq(ae_h5_open(&f, scratch_path("none.h5")), AE_ERR_INPUT);
-    cr_assert_message("No such file");
+    cr_assert_message("none.h5: expected a file, found nothing there");
     cr_assert_eq(ae_h5_open(&f, scratch_folder), AE_ERR_INPUT);
     cr_assert_eq(ae_h5_close(f, "never opened"), AE_OK);
     free(bytes);

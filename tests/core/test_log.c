@@ -227,5 +227,5 @@ Test(log, unknown_total_has_no_bar) {
     p.unit = "MB";
     ae_progress_show(&p, 120, "");
     plain_end(f);
-    cr_assert_str_eq(caught, "encode 120  2 MB/s  1:00 gone\n");
+    cr_assert_str_eq(caught, "encode 120  2 MB/s  1:00 elapsed\n");
 }

@@ -1,11 +1,15 @@
 #include "model/logits.h"
 
 #include "core/dims.h"
+#include "core/machine.h"
 #include "core/simd.h"
+#include "model/sweep.h"
 
-/* Four doubles: exp in single precision would leave the drawn token in doubt too often (model/sampler.c). */
+#include <stdatomic.h>
+#include <stdbool.h>
+
 typedef __m256d vd;
-enum { VD = 4, CHAINS = 4 };
+enum { VD = 4 };
 #define EACH(j, n) _Pragma("GCC unroll 8") for (int j = 0; j < (n); j++)
 
 static inline vf usable(vf x) {
@@ -34,78 +38,20 @@ void ae_logit_tops(float *tops, const float *x, ptrdiff_t n, int threads) {
 
 /* ---- exp ---- */
 
-/* exp(z) for z <= 0, as 1e-304 at least: z = k ln 2 + r, ln 2 in two parts, a Taylor polynomial of degree 13 on |r| <= ln 2 / 2. */
-static inline void exp_each(vd *z, const int n) {
-    static const double inverse_factorials[] = {1.0 / 6227020800,
-                                                1.0 / 479001600,
-                                                1.0 / 39916800,
-                                                1.0 / 3628800,
-                                                1.0 / 362880,
-                                                1.0 / 40320,
-                                                1.0 / 5040,
-                                                1.0 / 720,
-                                                1.0 / 120,
-                                                1.0 / 24,
-                                                1.0 / 6,
-                                                0.5,
-                                                1,
-                                                1};
-    const vd least = _mm256_set1_pd(-700), log2e = _mm256_set1_pd(1.4426950408889634),
-             high = _mm256_set1_pd(0.693147180369123816490), low = _mm256_set1_pd(1.90821492927058770002e-10),
-             shift = _mm256_set1_pd(0x1.8p52);
-    vd k[CHAINS], p[CHAINS];
-    EACH(j, n) z[j] = _mm256_max_pd(z[j], least);
-    EACH(j, n) k[j] = _mm256_fmadd_pd(z[j], log2e, shift); /* whole, in the low bits */
-    EACH(j, n) {
-        const vd whole = _mm256_sub_pd(k[j], shift);
-        z[j] = _mm256_fnmadd_pd(whole, low, _mm256_fnmadd_pd(whole, high, z[j]));
-        p[j] = _mm256_set1_pd(inverse_factorials[0]);
+/* Asked once: the environment is read for it. */
+static bool is_wide(void) {
+    static atomic_int known; /* 0: not yet, 1: no, 2: yes */
+    int wide = atomic_load_explicit(&known, memory_order_relaxed);
+    if (wide == 0) {
+        wide = ae_isa_pick() >= AE_ISA_AVX512 ? 2 : 1;
+        atomic_store_explicit(&known, wide, memory_order_relaxed);
     }
-    for (size_t i = 1; i < sizeof inverse_factorials / sizeof *inverse_factorials; i++)
-        EACH(j, n) p[j] = _mm256_fmadd_pd(p[j], z[j], _mm256_set1_pd(inverse_factorials[i]));
-    EACH(j, n) {
-        const __m256i power = _mm256_slli_epi64(_mm256_castpd_si256(k[j]), 52);
-        z[j] = _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p[j]), power));
-    }
+    return wide == 2;
 }
 
-/* VD exponents of usable logits. */
-static inline vd exponents(__m128 x, double top, double scale) {
-    const vd wide = _mm256_cvtps_pd(x);
-    return _mm256_mul_pd(_mm256_sub_pd(wide, _mm256_set1_pd(top)), _mm256_set1_pd(scale));
-}
-
-static inline __m128 usable_four(const float *x) {
-    return _mm_min_ps(_mm_max_ps(_mm_loadu_ps(x), _mm_set1_ps(-FLT_MAX)), _mm_set1_ps(FLT_MAX));
-}
-
-static double sum_of(vd x) {
-    double parts[VD];
-    _mm256_storeu_pd(parts, x);
-    return (parts[0] + parts[1]) + (parts[2] + parts[3]);
-}
-
-static double exp_sum(double *each, const float *x, ptrdiff_t n, double top, double scale) {
-    enum { STEP = CHAINS * VD };
-    vd sum[CHAINS], e[CHAINS];
-    EACH(j, CHAINS) sum[j] = _mm256_setzero_pd();
-    ptrdiff_t v = 0;
-    for (; v + STEP <= n; v += STEP) {
-        EACH(j, CHAINS) e[j] = exponents(usable_four(x + v + j * VD), top, scale);
-        exp_each(e, CHAINS);
-        EACH(j, CHAINS) sum[j] = _mm256_add_pd(sum[j], e[j]);
-        if (each) EACH(j, CHAINS) _mm256_storeu_pd(each + v + j * VD, e[j]);
-    }
-    double total = sum_of(_mm256_add_pd(_mm256_add_pd(sum[0], sum[1]), _mm256_add_pd(sum[2], sum[3])));
-    for (; v < n; v++) {
-        const float one[VD] = {x[v], x[v], x[v], x[v]};
-        e[0] = exponents(usable_four(one), top, scale);
-        exp_each(e, 1);
-        const double term = _mm256_cvtsd_f64(e[0]);
-        if (each) each[v] = term;
-        total += term;
-    }
-    return total;
+double ae_logit_exp_sum(double *each, const float *x, ptrdiff_t n, double top, double scale) {
+    return is_wide() ? ae_sweep_exp_sum_avx512(each, x, n, top, scale)
+                     : ae_sweep_exp_sum_avx2(each, x, n, top, scale);
 }
 
 void ae_logit_exp_sums(double *sums, double *each, const float *x, ptrdiff_t n, double top, double scale,
@@ -113,8 +59,8 @@ void ae_logit_exp_sums(double *sums, double *each, const float *x, ptrdiff_t n, 
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (ptrdiff_t b = 0; b < ae_ceil_div(n, AE_LOGIT_BLOCK); b++) {
         const ptrdiff_t first = b * AE_LOGIT_BLOCK;
-        sums[b] =
-            exp_sum(each ? each + first : NULL, x + first, ae_min(AE_LOGIT_BLOCK, n - first), top, scale);
+        sums[b] = ae_logit_exp_sum(each ? each + first : NULL, x + first, ae_min(AE_LOGIT_BLOCK, n - first),
+                                   top, scale);
     }
 }
 
@@ -130,6 +76,22 @@ void ae_logit_parts(int32_t *parts, const float *x, ptrdiff_t n, float top, floa
         else
             _mm256_maskstore_epi32(parts + v, vf_first(n - v), part);
     }
+}
+
+ptrdiff_t ae_logit_pick(float *out, const float *x, ptrdiff_t n, float low, float high) {
+    return is_wide() ? ae_sweep_pick_avx512(out, x, n, low, high) : ae_sweep_pick_avx2(out, x, n, low, high);
+}
+
+/* ---- sums ---- */
+
+static double sum_of(vd x) {
+    double parts[VD];
+    _mm256_storeu_pd(parts, x);
+    return (parts[0] + parts[1]) + (parts[2] + parts[3]);
+}
+
+static inline __m128 usable_four(const float *x) {
+    return _mm_min_ps(_mm_max_ps(_mm_loadu_ps(x), _mm_set1_ps(-FLT_MAX)), _mm_set1_ps(FLT_MAX));
 }
 
 double ae_logit_sum_above(ptrdiff_t *equal, const double *each, const float *x, ptrdiff_t n, float least) {

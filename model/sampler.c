@@ -15,11 +15,13 @@
  * nearly always so, and else the sums that define it are made. */
 
 typedef struct {
-    double *each;  /* [V]: terms; or, in their place, ids and values of what is kept */
-    float *values; /* [V]: for what reorders them */
-    double *sums;  /* of blocks */
-    float *tops;   /* of groups */
-    int32_t *ties; /* that a cut still keeps, before each block */
+    double *each;    /* [V]: terms; or, in their place, ids and values of what is kept */
+    float *values;   /* [V]: for what reorders them */
+    float *between;  /* [V]: each block's logits between two bounds, from the block's first id on */
+    double *sums;    /* of blocks */
+    float *tops;     /* of groups */
+    int32_t *counts; /* of each block's `between` */
+    int32_t *ties;   /* that a cut still keeps, before each block */
 } room_parts;
 
 static size_t whole_lines(size_t bytes) {
@@ -29,14 +31,21 @@ static size_t whole_lines(size_t bytes) {
 static room_parts parts_of(void *room, ptrdiff_t V, size_t *bytes) {
     const size_t n = (size_t)V, blocks = (size_t)ae_ceil_div(V, AE_LOGIT_BLOCK),
                  groups = (size_t)ae_ceil_div(V, AE_LOGIT_GROUP);
-    const size_t values = whole_lines(n * sizeof(double)), sums = values + whole_lines(n * sizeof(float)),
-                 tops = sums + whole_lines(blocks * sizeof(double));
-    const size_t ties = tops + whole_lines(groups * sizeof(float));
+    const size_t values = whole_lines(n * sizeof(double)), between = values + whole_lines(n * sizeof(float)),
+                 sums = between + whole_lines(n * sizeof(float)),
+                 tops = sums + whole_lines(blocks * sizeof(double)),
+                 counts = tops + whole_lines(groups * sizeof(float)),
+                 ties = counts + whole_lines(blocks * sizeof(int32_t));
     char *at = room;
     *bytes = ties + whole_lines(blocks * sizeof(int32_t));
     if (!room) return (room_parts){0};
-    return (room_parts){(double *)(void *)at, (float *)(void *)(at + values), (double *)(void *)(at + sums),
-                        (float *)(void *)(at + tops), (int32_t *)(void *)(at + ties)};
+    return (room_parts){.each = (double *)(void *)at,
+                        .values = (float *)(void *)(at + values),
+                        .between = (float *)(void *)(at + between),
+                        .sums = (double *)(void *)(at + sums),
+                        .tops = (float *)(void *)(at + tops),
+                        .counts = (int32_t *)(void *)(at + counts),
+                        .ties = (int32_t *)(void *)(at + ties)};
 }
 
 size_t ae_sample_room_bytes(ptrdiff_t V) {
@@ -55,8 +64,8 @@ typedef struct {
     int threads;
 } lot;
 
-/* How far sums of n terms, relative to all of them, may lie from those in another order and with another exp: 4 n roundings, and exponents
- * of terms that matter, at most 40, to some bits. */
+/* How far sums of n terms, relative to all of them, may lie from those in another order and with another exp: 4 n roundings, the terms'
+ * own error, and exponents of terms that matter, at most 40, to some bits. */
 static double doubt_of(ptrdiff_t n) {
     return (double)(4 * n + 1024) * 0x1p-52;
 }
@@ -226,43 +235,151 @@ static double total_of(const double *sums, ptrdiff_t n) {
     return total;
 }
 
-static ptrdiff_t draw_plain(const lot *l, double uniform) {
-    const ptrdiff_t blocks = ae_ceil_div(l->n, AE_LOGIT_BLOCK);
-    const double scale = 1 / l->weight.temperature;
-    ae_logit_exp_sums(l->room.sums, NULL, l->logits, l->n, l->weight.top, scale, l->threads);
-    const double total = total_of(l->room.sums, blocks), wanted = uniform * total;
-    const place p = find_block(l->room.sums, blocks, wanted);
+/* The id where the sums of what is kept of each block pass `wanted`; `ties` of the cut at each block's first id, NULL: all is kept. */
+static ptrdiff_t find(const lot *l, double wanted, double doubt, ae_cut cut, const int32_t *ties) {
+    const place p = find_block(l->room.sums, ae_ceil_div(l->n, AE_LOGIT_BLOCK), wanted);
     const ptrdiff_t first = p.block * AE_LOGIT_BLOCK;
-    double one[1], each[AE_LOGIT_BLOCK];
-    ae_logit_exp_sums(one, each, l->logits + first, ae_min(AE_LOGIT_BLOCK, l->n - first), l->weight.top,
-                      scale, 1);
-    return find_id(l, each, p, wanted, total * doubt_of(l->n), (ae_cut){-FLT_MAX, l->n});
+    double each[AE_LOGIT_BLOCK];
+    (void)ae_logit_exp_sum(each, l->logits + first, ae_min(AE_LOGIT_BLOCK, l->n - first), l->weight.top,
+                           1 / l->weight.temperature);
+    if (ties) cut.ties = ties[p.block];
+    return find_id(l, each, p, wanted, doubt, cut);
 }
 
-/* ---- of the smallest set that reaches top_p ---- */
+/* Of all terms; leaves those of blocks in the room. */
+static double sum_all(const lot *l) {
+    ae_logit_exp_sums(l->room.sums, NULL, l->logits, l->n, l->weight.top, 1 / l->weight.temperature,
+                      l->threads);
+    return total_of(l->room.sums, ae_ceil_div(l->n, AE_LOGIT_BLOCK));
+}
+
+static ptrdiff_t draw_plain(const lot *l, double uniform) {
+    const double total = sum_all(l);
+    return find(l, uniform * total, total * doubt_of(l->n), (ae_cut){-FLT_MAX, l->n}, NULL);
+}
+
+/* ---- of the smallest set that reaches top_p: two bounds that hold the cut, from a sample; then only what lies between them, and what lies
+ * on one side of them, is looked at one by one ---- */
+
+typedef struct {
+    float low, high; /* low <= cut <= high */
+    bool from_below; /* fewer logits lie below the bounds than above */
+} bounds;
+
+static const bounds no_bounds = {-FLT_MAX, FLT_MAX, false};
 
 /* The way down from the top in parts; beyond REACH temperatures all is one part. */
 enum { PARTS = 1024, REACH = 40 };
 
-static ptrdiff_t block_parts(int32_t *parts, const lot *l, ptrdiff_t b) {
-    const ptrdiff_t first = b * AE_LOGIT_BLOCK, n = ae_min(AE_LOGIT_BLOCK, l->n - first);
-    const float scale = (float)(PARTS / (REACH * l->weight.temperature));
-    ae_logit_parts(parts, l->logits + first, n, (float)l->weight.top, scale, PARTS - 1);
+typedef struct {
+    float top, scale;
+} ruler;
+
+static ruler ruler_of(const lot *l, float low, float high) {
+    const float top = fminf((float)l->weight.top, high),
+                length = fminf(top - low, (float)(REACH * l->weight.temperature));
+    return (ruler){top, length > 1e-30f ? PARTS / length : 0};
+}
+
+typedef struct {
+    double weights[PARTS];
+    int n[PARTS];
+} histogram;
+
+/* One logit of each group, at a place that follows no pattern. */
+static ptrdiff_t take_sample(histogram *h, ruler *r, const lot *l) {
+    const ptrdiff_t n = l->n / AE_LOGIT_GROUP;
+    float *x = l->room.values, low = FLT_MAX;
+    int32_t parts[AE_LOGIT_BLOCK];
+    for (ptrdiff_t g = 0; g < n; g++) {
+        const uint32_t mixed = (uint32_t)g * 2654435761u;
+        x[g] = ae_logit_usable(l->logits[g * AE_LOGIT_GROUP + (ptrdiff_t)(mixed >> 16) % AE_LOGIT_GROUP]);
+        low = fminf(low, x[g]);
+    }
+    *r = ruler_of(l, low, FLT_MAX);
+    for (ptrdiff_t first = 0; first < n; first += AE_LOGIT_BLOCK) {
+        const ptrdiff_t m = ae_min(AE_LOGIT_BLOCK, n - first);
+        double each[AE_LOGIT_BLOCK];
+        (void)ae_logit_exp_sum(each, x + first, m, l->weight.top, 1 / l->weight.temperature);
+        ae_logit_parts(parts, x + first, m, r->top, r->scale, PARTS - 1);
+        for (ptrdiff_t i = 0; i < m; i++) {
+            h->weights[parts[i]] += each[i];
+            h->n[parts[i]]++;
+        }
+    }
     return n;
 }
 
-/* The part where the weights from the top down reach `wanted`, and those above it. Neighbours are often in one part, so they are added to
- * different lists, without waiting for each other. */
-static int find_part(const lot *l, double wanted, double *above) {
+/* Bounds from the weights that the sample has from the bottom up to `dropped`, give or take SIGMAS standard deviations. The FEW largest of
+ * a sample tell little about what is larger, so no bound lies among them. They may be wrong, which shows later. */
+static bounds guess_bounds(const lot *l, double dropped) {
+    enum { SAMPLE_LEAST = 128, SIGMAS = 4, FEW = 12 };
+    if (l->n / AE_LOGIT_GROUP < SAMPLE_LEAST) return no_bounds;
+    histogram h = {0};
+    ruler r;
+    const ptrdiff_t n = take_sample(&h, &r, l);
+    if (!(r.scale > 0)) return no_bounds; /* all alike */
+    const double each_stands_for = (double)l->n / (double)n;
+    double weight = 0, squares = 0;
+    ptrdiff_t seen = 0, below = -1;
+    bounds c = no_bounds;
+    for (int part = PARTS - 1; part >= 0 && n - seen > FEW; part--) {
+        if (h.n[part] == 0) continue;
+        const double mean = h.weights[part] / h.n[part];
+        weight += each_stands_for * h.weights[part];
+        squares += mean * h.weights[part];
+        const double margin = SIGMAS * each_stands_for * sqrt(squares + mean * mean);
+        if (below < 0 && (weight + margin > dropped || n - seen - h.n[part] <= FEW)) {
+            below = seen;
+            if (part < PARTS - 1) c.low = r.top - (float)(part + 1) / r.scale;
+        }
+        seen += h.n[part];
+        if (weight - margin < dropped || n - seen <= FEW) continue;
+        c.high = r.top - (float)part / r.scale;
+        break;
+    }
+    c.from_below = c.high < FLT_MAX && below < n - seen;
+    return c;
+}
+
+/* The sum of the terms of x [n], which has room for BLOCK and is filled up: a whole vector is as fast as one term. */
+static double few_terms(const lot *l, double each[AE_LOGIT_BLOCK], float *x, ptrdiff_t n) {
+    enum { WHOLE = 16 };
+    const ptrdiff_t filled = (n + WHOLE - 1) / WHOLE * WHOLE;
+    for (ptrdiff_t i = n; i < filled; i++) x[i] = -FLT_MAX;
+    return n > 0 ? ae_logit_exp_sum(each, x, filled, l->weight.top, 1 / l->weight.temperature) : 0;
+}
+
+/* Finds what block b has between the bounds; its sum, of all before, becomes that of what is larger. */
+static void split_block(const lot *l, bounds c, ptrdiff_t b) {
+    const ptrdiff_t first = b * AE_LOGIT_BLOCK, n = ae_min(AE_LOGIT_BLOCK, l->n - first);
+    const float *x = l->logits + first;
+    float some[AE_LOGIT_BLOCK + AE_LOGIT_SPARE];
+    double each[AE_LOGIT_BLOCK];
+    const float from = c.from_below ? -FLT_MAX : nextafterf(c.high, INFINITY),
+                to = c.from_below ? nextafterf(c.low, -INFINITY) : FLT_MAX;
+    ptrdiff_t picked = from <= to ? ae_logit_pick(some, x, n, from, to) : 0;
+    const double side = few_terms(l, each, some, picked);
+    picked = ae_logit_pick(some, x, n, c.low, c.high);
+    const double between = few_terms(l, each, some, picked);
+    memcpy(l->room.between + first, some, (size_t)picked * sizeof *some);
+    memcpy(l->room.each + first, each, (size_t)picked * sizeof *each);
+    l->room.counts[b] = (int32_t)picked;
+    l->room.sums[b] = c.from_below ? l->room.sums[b] - side - between : side;
+}
+
+/* The part between the bounds where the weights from the top down reach `wanted`, and those above it. Neighbours are often in one part, so
+ * they are added to different lists, without waiting for each other. */
+static int find_part(const lot *l, ruler r, double wanted, double *above) {
     enum { LISTS = 4 };
     double weights[PARTS][LISTS] = {0};
     int32_t parts[AE_LOGIT_BLOCK];
     for (ptrdiff_t b = 0; b * AE_LOGIT_BLOCK < l->n; b++) {
-        const ptrdiff_t n = block_parts(parts, l, b);
-        const double *each = l->room.each + b * AE_LOGIT_BLOCK;
+        const ptrdiff_t first = b * AE_LOGIT_BLOCK, n = l->room.counts[b];
+        const double *each = l->room.each + first;
+        ae_logit_parts(parts, l->room.between + first, n, r.top, r.scale, PARTS - 1);
         for (ptrdiff_t i = 0; i < n; i++) weights[parts[i]][i % LISTS] += each[i];
     }
-    *above = 0;
     for (int part = 0; part + 1 < PARTS; part++) {
         const double *w = weights[part], here = (w[0] + w[1]) + (w[2] + w[3]);
         if (*above + here >= wanted) return part;
@@ -271,14 +388,15 @@ static int find_part(const lot *l, double wanted, double *above) {
     return PARTS - 1;
 }
 
-static ptrdiff_t gather_part(const lot *l, int part) {
+static ptrdiff_t gather_part(const lot *l, ruler r, int part) {
     int32_t parts[AE_LOGIT_BLOCK];
     ptrdiff_t gathered = 0;
     for (ptrdiff_t b = 0; b * AE_LOGIT_BLOCK < l->n; b++) {
-        const ptrdiff_t n = block_parts(parts, l, b);
-        const float *x = l->logits + b * AE_LOGIT_BLOCK;
+        const ptrdiff_t n = l->room.counts[b];
+        const float *x = l->room.between + b * AE_LOGIT_BLOCK;
+        ae_logit_parts(parts, x, n, r.top, r.scale, PARTS - 1);
         for (ptrdiff_t i = 0; i < n; i++)
-            if (parts[i] == part) l->room.values[gathered++] = ae_logit_usable(x[i]);
+            if (parts[i] == part) l->room.values[gathered++] = x[i];
     }
     return gathered;
 }
@@ -299,37 +417,45 @@ static bool cut_part(ae_cut *cut, const lot *l, ptrdiff_t n, double above, doubl
     return equal == 1 || ceil((left - doubt) / one) == ceil((left + doubt) / one);
 }
 
-/* Sums of what the cut keeps of each block. */
+/* Adds to each block's sum what the cut keeps between the bounds. */
 static void keep_sums(const lot *l, ae_cut cut) {
     const double one = ae_measure_of(l->weight, cut.least);
     for (ptrdiff_t b = 0; b * AE_LOGIT_BLOCK < l->n; b++) {
         const ptrdiff_t first = b * AE_LOGIT_BLOCK;
         ptrdiff_t equal;
-        const double above = ae_logit_sum_above(&equal, l->room.each + first, l->logits + first,
-                                                ae_min(AE_LOGIT_BLOCK, l->n - first), cut.least);
+        const double above = ae_logit_sum_above(&equal, l->room.each + first, l->room.between + first,
+                                                l->room.counts[b], cut.least);
         const ptrdiff_t ties = ae_min(equal, cut.ties);
         l->room.ties[b] = (int32_t)cut.ties;
-        l->room.sums[b] = above + (double)ties * one;
+        l->room.sums[b] += above + (double)ties * one;
         cut.ties -= ties;
     }
 }
 
-static ptrdiff_t draw_nucleus(const lot *l, double uniform) {
+/* -1 also where the cut is not between the bounds, and next to nothing: sums of blocks that are differences do not show whether something
+ * tiny comes before. */
+static ptrdiff_t draw_between(const lot *l, bounds c, double total, double uniform) {
     const ptrdiff_t blocks = ae_ceil_div(l->n, AE_LOGIT_BLOCK);
+#pragma omp parallel for schedule(static) num_threads(l->threads)
+    for (ptrdiff_t b = 0; b < blocks; b++) split_block(l, c, b);
+    const double doubt = total * doubt_of(l->n), wanted = l->how->top_p * total;
+    const ruler r = ruler_of(l, c.low, c.high);
+    double above = total_of(l->room.sums, blocks);
+    const int part = find_part(l, r, wanted, &above);
+    const ptrdiff_t n = gather_part(l, r, part);
     ae_cut cut;
-    double above;
-    ae_logit_exp_sums(l->room.sums, l->room.each, l->logits, l->n, l->weight.top, 1 / l->weight.temperature,
-                      l->threads);
-    const double total = total_of(l->room.sums, blocks), doubt = total * doubt_of(l->n),
-                 wanted = l->how->top_p * total;
-    const int part = find_part(l, wanted, &above);
-    const ptrdiff_t n = gather_part(l, part);
     if (n == 0 || !cut_part(&cut, l, n, above, wanted, doubt)) return -1;
     keep_sums(l, cut);
     const double target = uniform * total_of(l->room.sums, blocks);
-    const place p = find_block(l->room.sums, blocks, target);
-    cut.ties = l->room.ties[p.block];
-    return find_id(l, l->room.each + p.block * AE_LOGIT_BLOCK, p, target, doubt, cut);
+    return target > doubt ? find(l, target, doubt, cut, l->room.ties) : -1;
+}
+
+static ptrdiff_t draw_nucleus(const lot *l, double uniform) {
+    const double total = sum_all(l);
+    const bounds c = guess_bounds(l, (1 - l->how->top_p) * total);
+    const ptrdiff_t v = draw_between(l, c, total, uniform);
+    if (v >= 0 || (c.low <= -FLT_MAX && c.high >= FLT_MAX)) return v;
+    return draw_between(l, no_bounds, total, uniform);
 }
 
 /* ---- one token ---- */

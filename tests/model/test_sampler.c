@@ -1,4 +1,7 @@
+#include "core/machine.h"
+#include "model/logits.h"
 #include "model/sampler.h"
+#include "model/sweep.h"
 
 #include <criterion/criterion.h>
 #include <float.h>
@@ -268,6 +271,63 @@ Test(sampler, draws_what_sums_in_order_define) {
                 }
         }
     free(room);
+}
+
+/* Where the cut of top_p is looked for between two bounds that a sample gives: many logits, flat ones, peaked ones, ties, and those whose
+ * sample (as take_sample in model/sampler.c takes it) is far from all others, so that the cut is not between the bounds. */
+Test(sampler, the_cut_is_found_between_bounds) {
+    enum { N = 16384 + 1061, KINDS = 8 };
+    static float x[N];
+    static const double shares[] = {0.02, 0.5, 0.95, 0.999};
+    void *room = malloc(ae_sample_room_bytes(N));
+    ae_rng r = ae_rng_make(22, 4);
+    for (int kind = 0; kind < KINDS; kind++) {
+        fill(x, N, kind < 5 ? kind : 0, &r);
+        for (ptrdiff_t g = 0; kind >= 5 && g < N / 64; g++) {
+            const double near = 0.05 * ae_rng_normal(&r);
+            x[g * 64 + (ptrdiff_t)(((uint32_t)g * 2654435761u) >> 16) % 64] =
+                kind == 7 ? NAN : (float)(kind == 5 ? 3 + near : near - 9);
+        }
+        for (size_t h = 0; h < 8; h++) {
+            const ae_sampling how = {h < 4 ? 0.8 : 2, 0, shares[h % 4], 0};
+            for (uint64_t k = 0; k < 3; k++) {
+                ae_rng a = ae_rng_make(h, k), b = a;
+                ae_draw d = {.logits = x, .how = &how, .rng = &a};
+                ae_sample(&d, N, room, 1 + (int)k);
+                float usable[N];
+                for (ptrdiff_t v = 0; v < N; v++) usable[v] = ae_logit_usable(x[v]);
+                cr_assert_eq(d.id, naive_sample(usable, N, &how, ae_rng_uniform(&b)), "kind %d, way %zu",
+                             kind, h);
+            }
+        }
+    }
+    free(room);
+}
+
+Test(sampler, sweeps_give_the_same_bits_with_all_instructions) {
+    enum { N = 83 };
+    float x[N], picked[2][N + AE_LOGIT_SPARE];
+    double each[2][N], sums[2];
+    if (ae_isa_pick() < AE_ISA_AVX512) cr_skip_test("no AVX-512");
+    ae_rng r = ae_rng_make(23, 4);
+    for (ptrdiff_t n = 0; n <= N; n++) {
+        fill(x, N, 1, &r);
+        x[n / 2] = n % 3 ? -INFINITY : NAN;
+        sums[0] = ae_sweep_exp_sum_avx2(each[0], x, n, 40, 0.3);
+        sums[1] = ae_sweep_exp_sum_avx512(each[1], x, n, 40, 0.3);
+        cr_assert_eq(memcmp(&sums[0], &sums[1], sizeof *sums), 0);
+        cr_assert_eq(memcmp(each[0], each[1], (size_t)n * sizeof *each[0]), 0);
+        const ptrdiff_t m = ae_sweep_pick_avx2(picked[0], x, n, -4, 5);
+        cr_assert_eq(m, ae_sweep_pick_avx512(picked[1], x, n, -4, 5));
+        cr_assert_eq(memcmp(picked[0], picked[1], (size_t)m * sizeof *picked[0]), 0);
+        ptrdiff_t within = 0;
+        for (ptrdiff_t v = 0; v < n; v++) {
+            const double want = exp(((double)ae_logit_usable(x[v]) - 40) * 0.3);
+            cr_assert(fabs(each[0][v] - want) <= 0x1p-44 * want + 1e-300);
+            if (x[v] >= -4 && x[v] <= 5) cr_assert(picked[0][within++] == x[v]);
+        }
+        cr_assert_eq(m, within);
+    }
 }
 
 Test(sampler, threads_change_nothing) {

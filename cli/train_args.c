@@ -61,7 +61,7 @@ static void find_run(ae_train_config *c, const char *file, const ae_arg_list *wo
     free(folder);
 }
 
-ae_status ae_train_args(ae_train_config *c, const ae_arg_list *words) {
+ae_status ae_train_words(ae_train_config *c, const ae_arg_list *words) {
     const char *file = NULL;
     ae_status st = find_file(words, &file);
     if (st == AE_OK && file) st = ae_config_read(&c->table, file);
@@ -76,4 +76,24 @@ void ae_train_help(const ae_train_config *c, const char *usage, const ae_arg *fl
     puts("\nkeys (type, default, range)");
     ae_config_help(&c->table, stdout);
     fputs(AE_ARGS_NUMBERS_NOTE, stdout);
+}
+
+ae_status ae_train_args(ae_train_command *command, ae_train_config *c, const char *usage, int argc,
+                        char **argv) {
+    ae_arg_list words = {0};
+    *command = (ae_train_command){0};
+    const ae_arg flags[] = {
+        {.name = "dry-run",
+         .type = AE_ARG_FLAG,
+         .to = &command->dry_run,
+         .help = "check everything, show the plan, write nothing"},
+    };
+    const size_t n = sizeof flags / sizeof *flags;
+    ae_status st = ae_args_parse(argc, argv, flags, n, &words, &command->helped);
+    if (st == AE_OK && command->helped)
+        ae_train_help(c, usage, flags, n);
+    else if (st == AE_OK)
+        st = ae_train_words(c, &words);
+    ae_arg_list_free(&words);
+    return st;
 }

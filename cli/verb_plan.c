@@ -128,7 +128,7 @@ ae_status ae_verb_plan(int argc, char **argv) {
         ae_train_help(&config, usage, flags, sizeof flags / sizeof *flags);
         goto out;
     }
-    AE_TRY(ae_train_args(&config, &words));
+    AE_TRY(ae_train_words(&config, &words));
     st = dtype ? ae_plan_inference(&config, dtype, batch, json) : tell(&config, json);
 out:
     ae_train_config_free(&config);

@@ -9,26 +9,11 @@ static const char usage[] =
     "model.preset=small-5m";
 
 ae_status ae_verb_pretrain(int argc, char **argv) {
-    ae_status st = AE_OK;
-    bool dry_run = false, help = false;
-    ae_arg_list words = {0};
+    ae_train_command command;
     ae_train_config config = {0};
-    const ae_arg flags[] = {
-        {.name = "dry-run",
-         .type = AE_ARG_FLAG,
-         .to = &dry_run,
-         .help = "check everything, show the plan, write nothing"},
-    };
-    AE_TRY(ae_train_config_init(&config));
-    AE_TRY(ae_args_parse(argc, argv, flags, sizeof flags / sizeof *flags, &words, &help));
-    if (help) {
-        ae_train_help(&config, usage, flags, sizeof flags / sizeof *flags);
-        goto out;
-    }
-    AE_TRY(ae_train_args(&config, &words));
-    AE_TRY(ae_pretrain(&config, dry_run));
-out:
+    ae_status st = ae_train_config_init(&config);
+    if (st == AE_OK) st = ae_train_args(&command, &config, usage, argc, argv);
+    if (st == AE_OK && !command.helped) st = ae_pretrain(&config, command.dry_run);
     ae_train_config_free(&config);
-    ae_arg_list_free(&words);
     return st;
 }

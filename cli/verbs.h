@@ -6,7 +6,7 @@
  * AE_FAIL, and main prints it. Results go to stdout or a file, everything for people to stderr. */
 typedef ae_status ae_verb_fn(int argc, char **argv);
 
-ae_verb_fn ae_verb_tokenizer, ae_verb_data, ae_verb_pretrain, ae_verb_score, ae_verb_generate, ae_verb_plan,
+ae_verb_fn ae_verb_tokenizer, ae_verb_data, ae_verb_pretrain, ae_verb_sft, ae_verb_score, ae_verb_generate, ae_verb_plan,
     ae_verb_bench, ae_verb_plot, ae_verb_quantize, ae_verb_export, ae_verb_inspect, ae_verb_merge,
     ae_verb_tokenizer_trim;
 

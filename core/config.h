@@ -51,7 +51,7 @@ typedef struct {
     void *object; /* the struct the offsets refer to */
 } ae_section;
 
-enum { AE_CONFIG_SECTIONS_MAX = 12, AE_CONFIG_FIELDS_MAX = 256 };
+enum { AE_CONFIG_SECTIONS_MAX = 16, AE_CONFIG_FIELDS_MAX = 256 };
 
 typedef struct {
     ae_section sections[AE_CONFIG_SECTIONS_MAX];
@@ -59,7 +59,7 @@ typedef struct {
     bool is_set[AE_CONFIG_FIELDS_MAX]; /* by YAML or override, in table order over all sections */
 } ae_config;
 
-/* Adds a section and sets its object to the defaults. */
+/* Adds a section, or another part of one, and sets its object to the defaults. */
 ae_status ae_config_add(ae_config *c, const char *section, const ae_field *fields, size_t n_fields,
                         void *object);
 

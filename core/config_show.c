@@ -136,40 +136,53 @@ static bool put_field(FILE *out, const ae_section *s, const ae_field *f) {
     return put;
 }
 
+/* Whether an earlier part of the section came before part i. */
+static bool goes_on(const ae_config *c, size_t i) {
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(c->sections[k].name, c->sections[i].name) == 0) return true;
+    return false;
+}
+
+/* All parts of the section whose first part is i. */
+static bool put_section(FILE *out, const ae_config *c, size_t i) {
+    bool whole = true;
+    fprintf(out, "%s:\n", c->sections[i].name);
+    for (const ae_section *s = &c->sections[i]; s < c->sections + c->n_sections; s++)
+        if (strcmp(s->name, c->sections[i].name) == 0)
+            for (size_t k = 0; k < s->n_fields && whole; k++) whole = put_field(out, s, &s->fields[k]);
+    return whole;
+}
+
 /* JSON values are YAML values too. */
 ae_status ae_config_write(const ae_config *c, const char *path) {
     char *text = NULL;
     size_t n = 0;
     FILE *out = open_memstream(&text, &n);
     bool whole = out != NULL;
-    for (size_t i = 0; i < c->n_sections && whole; i++) {
-        const ae_section *s = &c->sections[i];
-        fprintf(out, "%s:\n", s->name);
-        for (size_t k = 0; k < s->n_fields && whole; k++) whole = put_field(out, s, &s->fields[k]);
-    }
+    for (size_t i = 0; i < c->n_sections && whole; i++) whole = goes_on(c, i) || put_section(out, c, i);
     if (out != NULL && fclose(out) != 0) whole = false;
     ae_status st = whole ? ae_file_write(path, text, n) : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
     free(text);
     return st;
 }
 
-static json_t *section_to_json(const ae_section *s) {
-    json_t *map = json_object();
-    for (size_t k = 0; k < s->n_fields; k++) {
-        if (json_object_set_new(map, s->fields[k].key, field_to_json(s, &s->fields[k])) == 0) continue;
-        json_decref(map);
-        return NULL;
+/* Adds the fields of one part of a section to the object of that section. */
+static bool add_part(json_t *root, const ae_section *s) {
+    json_t *map = json_object_get(root, s->name);
+    if (map == NULL) {
+        map = json_object();
+        if (json_object_set_new(root, s->name, map) != 0) return false;
     }
-    return map;
+    for (size_t k = 0; k < s->n_fields; k++)
+        if (json_object_set_new(map, s->fields[k].key, field_to_json(s, &s->fields[k])) != 0) return false;
+    return true;
 }
 
 ae_status ae_config_json(const ae_config *c, char **text) {
     json_t *root = json_object();
     *text = NULL;
     bool whole = root != NULL;
-    for (size_t i = 0; i < c->n_sections && whole; i++) {
-        whole = json_object_set_new(root, c->sections[i].name, section_to_json(&c->sections[i])) == 0;
-    }
+    for (size_t i = 0; i < c->n_sections && whole; i++) whole = add_part(root, &c->sections[i]);
     if (whole) *text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
     return *text != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "the configuration as JSON: out of memory");

@@ -1,6 +1,9 @@
 #include "data/batch.h"
 
+#include "core/dims.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 ae_status ae_batch_init(ae_batch *b, ptrdiff_t B, ptrdiff_t T) {
     const size_t n = (size_t)(B * T);
@@ -20,4 +23,32 @@ void ae_batch_free(ae_batch *b) {
     free(b->positions);
     free(b->weights);
     *b = (ae_batch){0};
+}
+
+/* Tokens up to the last target that counts, in the longest of the rows. */
+static ptrdiff_t used_tokens(const ae_batch *b) {
+    ptrdiff_t used = 0;
+    for (ptrdiff_t row = 0; row < b->B; row++) {
+        ptrdiff_t n = b->T;
+        while (n > used && b->weights[row * b->T + n - 1] == 0) n--;
+        used = ae_max(used, n);
+    }
+    return used;
+}
+
+static void restride(void *entries, size_t size, ptrdiff_t rows, ptrdiff_t from, ptrdiff_t to) {
+    char *p = entries;
+    for (ptrdiff_t row = 1; row < rows; row++)
+        memmove(p + (size_t)(row * to) * size, p + (size_t)(row * from) * size, (size_t)to * size);
+}
+
+void ae_batch_trim(ae_batch *b) {
+    enum { MULTIPLE = 16 };
+    const ptrdiff_t used = ae_max(1, used_tokens(b));
+    const ptrdiff_t T = ae_min(b->T, ae_ceil_div(used, MULTIPLE) * MULTIPLE);
+    restride(b->tokens, sizeof *b->tokens, b->B, b->T, T);
+    restride(b->targets, sizeof *b->targets, b->B, b->T, T);
+    restride(b->positions, sizeof *b->positions, b->B, b->T, T);
+    restride(b->weights, sizeof *b->weights, b->B, b->T, T);
+    b->T = T;
 }

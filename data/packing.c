@@ -19,6 +19,7 @@ typedef struct {
     int64_t n;
     ptrdiff_t T;
     ae_too_long too_long;
+    bool alone;
     int64_t *by_length; /* [n] those that are packed, longest first */
     int64_t *row_of;    /* [n] -1: left out */
     int64_t n_packed, rows;
@@ -83,8 +84,8 @@ static ae_status count_long(packer *k, ae_packing_count *c, const char *path) {
         const int64_t n = k->starts[e + 1] - k->starts[e];
         if (n > k->T && k->too_long == AE_TOO_LONG_ERROR)
             return AE_FAIL(AE_ERR_INPUT,
-                           "%s: example %lld: expected at most the %td tokens of a row, found %lld; lengthen "
-                           "the rows, or have such examples cut or dropped",
+                           "%s: example %lld: expected at most the %td tokens of a row, found %lld; raise "
+                           "train.row_tokens, or set data.too_long to cut or drop",
                            path, (long long)e, k->T, (long long)n);
         const bool cut = n > k->T && k->too_long == AE_TOO_LONG_CUT, dropped = n > k->T && !cut;
         c->cut += cut;
@@ -120,7 +121,8 @@ static ae_status sort_by_length(packer *k, bool shuffle, uint64_t seed) {
 static void fit(packer *k) {
     for (int64_t i = 0; i < k->n; i++) k->row_of[i] = -1;
     for (int64_t i = 0; i < k->n_packed; i++) {
-        const int64_t e = k->by_length[i], n = length_of(k, e), found = least_room(&k->rooms, n);
+        const int64_t e = k->by_length[i], n = length_of(k, e),
+                      found = k->alone ? -1 : least_room(&k->rooms, n);
         const int64_t row = found < 0 ? k->rows++ : take_row(&k->rooms, found);
         put_row(&k->rooms, row, (found < 0 ? k->T : found) - n);
         k->row_of[e] = row;
@@ -153,18 +155,20 @@ static ae_status list_rows(ae_packing *p, const packer *k) {
     return AE_OK;
 }
 
-ae_status ae_packing_make(ae_packing *p, const ae_token_set *s, ptrdiff_t T, ae_too_long too_long,
-                          bool shuffle, uint64_t seed) {
+ae_status ae_packing_make(ae_packing *p, const ae_token_set *s, const ae_packing_options *o) {
     ae_status st = AE_OK;
-    packer k = {
-        .starts = ae_token_set_doc_starts(s), .n = ae_token_set_documents(s), .T = T, .too_long = too_long};
-    *p = (ae_packing){.T = T};
+    packer k = {.starts = ae_token_set_doc_starts(s),
+                .n = ae_token_set_documents(s),
+                .T = o->T,
+                .too_long = o->too_long,
+                .alone = o->alone};
+    *p = (ae_packing){.T = o->T};
     AE_TRY(count_long(&k, &p->count, ae_token_set_path(s)));
     k.by_length = malloc((size_t)k.n * sizeof *k.by_length);
     k.row_of = malloc((size_t)k.n * sizeof *k.row_of);
     if (!k.by_length || !k.row_of) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "packing examples: out of memory"));
-    AE_TRY(rooms_init(&k.rooms, T, k.n));
-    AE_TRY(sort_by_length(&k, shuffle, seed));
+    AE_TRY(rooms_init(&k.rooms, o->T, k.n));
+    AE_TRY(sort_by_length(&k, o->shuffle, o->seed));
     fit(&k);
     number_rows(&k);
     AE_TRY(list_rows(p, &k));

@@ -41,10 +41,17 @@ typedef struct {
 ae_status ae_row_source_sets(ae_row_source *s, const ae_mixture *m, const ae_row_options *o);
 /* Row b of a step continues row b of the step before: the streams of data/rows.h. One set, no shuffle. */
 ae_status ae_row_source_streams(ae_row_source *s, const ae_mixture *m, const ae_row_options *o);
-/* The documents of the sets as examples, packed whole as data/packing.h says, each set into rows of its own. *count (may be NULL): what
- * became of them, over all sets. A set of which no example is left is AE_ERR_INPUT. */
+/* How examples become rows (data/packing.h). */
+typedef struct {
+    ae_too_long too_long;
+    bool alone;      /* a row holds one example */
+    bool text_apart; /* sets without a loss mask are text: rows cut where they fall */
+} ae_example_options;
+/* The documents of the sets as examples, packed whole as data/packing.h says, each set into rows of its own.
+ * *count (may be NULL): what became of them, over all sets. A set of which no example is left is
+ * AE_ERR_INPUT. */
 ae_status ae_row_source_examples(ae_row_source *s, const ae_mixture *m, const ae_row_options *o,
-                                 ae_too_long too_long, ae_packing_count *count);
+                                 const ae_example_options *e, ae_packing_count *count);
 
 /* The position before the first row of every set, as those three save it; the caller frees it. */
 ae_status ae_row_source_beginning(const ae_mixture *m, char **json);

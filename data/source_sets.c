@@ -10,7 +10,8 @@ typedef struct {
     const ae_mixture *mixture;
     ae_row_options o;
     bool streams;
-    ae_packing *packings; /* [n_sets]; NULL: rows are cut where they fall */
+    /* [n_sets], or NULL: a set without a packing gives rows that are cut where they fall */
+    ae_packing *packings;
     uint64_t order_seed;
     int64_t step;   /* the next one */
     int64_t *taken; /* [n_sets] rows from each set before it */
@@ -79,8 +80,12 @@ static ae_status sets_begin(void *self, int64_t first_step, const char *position
 
 /* ---- batches ---- */
 
+static bool is_packed(const sets *s, size_t set) {
+    return s->packings && s->packings[set].first;
+}
+
 static int64_t rows_in(const sets *s, size_t set) {
-    if (s->packings) return s->packings[set].count.rows;
+    if (is_packed(s, set)) return s->packings[set].count.rows;
     return ae_rows_in_set(ae_token_set_tokens(s->mixture->sets[set]), s->o.row_tokens);
 }
 
@@ -96,7 +101,8 @@ static ae_status fill_row(sets *s, ae_batch *b, ptrdiff_t at) {
     const size_t set = ae_mixture_draw(s->mixture, s->step, (s->step - 1) * s->o.rows + at);
     const int64_t row = ordered_row(s, set, s->taken[set]++);
     ae_token_set *from = s->mixture->sets[set];
-    return s->packings ? ae_packing_read(&s->packings[set], from, row, b, at) : ae_row_read(from, row, b, at);
+    return is_packed(s, set) ? ae_packing_read(&s->packings[set], from, row, b, at)
+                             : ae_row_read(from, row, b, at);
 }
 
 static ae_status sets_fill(void *self, ae_batch *b) {
@@ -215,25 +221,31 @@ static void add_counts(ae_packing_count *sum, const ae_packing_count *c) {
     sum->dropped_tokens += c->dropped_tokens;
 }
 
-static ae_status pack_set(sets *s, size_t i, ae_too_long too_long) {
+static ae_status pack_set(sets *s, size_t i, const ae_example_options *e) {
     const ae_token_set *set = s->mixture->sets[i];
-    const ae_status st = ae_packing_make(&s->packings[i], set, s->o.row_tokens, too_long, s->o.shuffle,
-                                         ae_rng_hash(s->o.seed, "data.packing"));
+    const ae_packing_options o = {.T = s->o.row_tokens,
+                                  .too_long = e->too_long,
+                                  .alone = e->alone,
+                                  .shuffle = s->o.shuffle,
+                                  .seed = ae_rng_hash(s->o.seed, "data.packing")};
+    const ae_status st = ae_packing_make(&s->packings[i], set, &o);
     if (st != AE_OK || s->packings[i].count.rows > 0) return st;
     return AE_FAIL(AE_ERR_INPUT, "%s: expected an example that fits a row of %td tokens, found none",
                    ae_token_set_path(set), s->o.row_tokens);
 }
 
 ae_status ae_row_source_examples(ae_row_source *source, const ae_mixture *m, const ae_row_options *o,
-                                 ae_too_long too_long, ae_packing_count *count) {
+                                 const ae_example_options *e, ae_packing_count *count) {
     ae_status st = AE_OK;
     ae_packing_count sum = {0};
     AE_TRY(sets_new(source, m, o));
+    if (e->text_apart) AE_TRY(check_tokens(m));
     sets *s = source->self;
     s->packings = calloc(m->n_sets, sizeof *s->packings);
     if (!s->packings) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rows: out of memory"));
     for (size_t i = 0; i < m->n_sets; i++) {
-        AE_TRY(pack_set(s, i, too_long));
+        if (e->text_apart && !ae_token_set_has_mask(m->sets[i])) continue;
+        AE_TRY(pack_set(s, i, e));
         add_counts(&sum, &s->packings[i].count);
     }
     if (count) *count = sum;

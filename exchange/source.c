@@ -157,6 +157,10 @@ ae_status ae_model_source_verify(const ae_model_source *s) {
 /* What the options add to the shape may be in the folder or not. */
 static const ae_params_match_options base = {.lacks_added = true};
 
+ae_status ae_model_source_verify_with(const ae_model_source *s, const ae_params_options *o) {
+    return verify(s, o, &base);
+}
+
 ae_status ae_model_open_source(ae_model *m, const ae_backend *be, const ae_model_source *s,
                                const ae_model_options *options) {
     *m = (ae_model){0};
@@ -173,7 +177,7 @@ ae_status ae_model_open(ae_model *m, const ae_backend *be, const char *path,
     *m = (ae_model){0};
     ae_status st = ae_model_source_open(&s, path);
     if (st != AE_OK) return st;
-    st = verify(&s, &options->params, &base);
+    st = ae_model_source_verify_with(&s, &options->params);
     if (st == AE_OK) st = ae_model_open_source(m, be, &s, options);
     ae_model_source_free(&s);
     return st;

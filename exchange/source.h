@@ -25,6 +25,8 @@ ae_status ae_model_source_open_checkpoint(ae_model_source *s, const char *path);
 /* Before weights are used or memory for them is taken: whether they are whole (of a checkpoint the CRC-32 in DONE, which reads the file
  * once) and what the configuration asks for: names, shapes, bits and groups of integers. AE_ERR_INPUT. */
 ae_status ae_model_source_verify(const ae_model_source *s);
+/* The same, where the files may have what the options add to the shape, and may lack it. */
+ae_status ae_model_source_verify_with(const ae_model_source *s, const ae_params_options *o);
 void ae_model_source_free(ae_model_source *s);
 
 /* A model of what stands at `path`, verified: memory, values and packed forms. Adapters and heads of the options that it lacks begin with

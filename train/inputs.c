@@ -18,7 +18,7 @@ static int64_t data_vocab(const ae_inputs *in) {
 
 /* The vocabulary and, where both carry one, the tokenizer of the held-out set are those of training. */
 static ae_status open_heldout(ae_inputs *in, const ae_train_config *c) {
-    const char *path = c->data.heldout;
+    const char *path = in->heldout_set ? in->heldout_set : c->data.heldout;
     if (!path[0]) return AE_OK;
     ae_status st = ae_token_set_open(&in->heldout, path);
     if (st != AE_OK) return st;
@@ -54,7 +54,7 @@ static ae_status take_set_tokenizer(ae_inputs *in, const ae_token_set *set) {
 ae_status ae_inputs_open_data(ae_inputs *in, const ae_train_config *c) {
     ae_status st = AE_OK;
     if (!c->data.train[0]) return AE_OK;
-    AE_TRY(ae_mixture_open(&in->data, c->data.train));
+    AE_TRY(ae_mixture_open(&in->data, in->train_sets ? in->train_sets : c->data.train));
     if (c->train.carry_state) AE_TRY(ae_mixture_check_streams(&in->data));
     AE_TRY(open_heldout(in, c));
     for (size_t i = 0; i < in->data.n_sets; i++) AE_TRY(take_set_tokenizer(in, in->data.sets[i]));
@@ -79,7 +79,8 @@ static ae_status open_source(ae_inputs *in, const ae_train_config *c) {
     const char *init = c->model.init;
     int64_t vocab = data_vocab(in);
     AE_TRY(ae_run_source_open(&in->source, init));
-    AE_TRY(ae_model_source_verify(&in->source));
+    const ae_params_options added = {.score_head = in->score_head};
+    AE_TRY(ae_model_source_verify_with(&in->source, &added));
     in->shape = in->source.config;
     if (vocab > in->shape.V)
         AE_TRY(AE_FAIL(AE_ERR_INPUT,

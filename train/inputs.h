@@ -9,6 +9,11 @@
 /* What a model is trained on and starts from: token sets, the tokenizer that they and model.init agree on,
  * and the shape. */
 typedef struct {
+    /* Set before anything is opened: token sets in place of data.train and data.heldout (NULL: those), and
+     * whether model.init may have a scalar head. */
+    const char *train_sets, *heldout_set;
+    bool score_head;
+
     ae_mixture data;
     ae_token_set *heldout;   /* NULL without one */
     ae_tokenizer *tokenizer; /* NULL when neither the sets nor model.init carry one */

@@ -1,10 +1,10 @@
 #include "train/pretrain.h"
 
 #include "core/file.h"
-#include "core/h5.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "model/views.h"
+#include "train/batch_dump.h"
 #include "train/engine.h"
 #include "train/report.h"
 #include "train/samples.h"
@@ -321,26 +321,9 @@ static void settled(void *self, void *piece, bool counted) {
     if (p->run->config->train.carry_state) ae_carry_end(&p->carry, counted || w->batch.n_targets == 0);
 }
 
-static ae_status write_batch(hid_t file, const char *path, const ae_batch *b) {
-    ae_status st = AE_OK;
-    const int64_t shape[] = {b->B, b->T};
-    AE_TRY(ae_h5_write(file, path, "tokens", H5T_NATIVE_INT32, 2, shape, b->tokens));
-    AE_TRY(ae_h5_write(file, path, "targets", H5T_NATIVE_INT32, 2, shape, b->targets));
-    AE_TRY(ae_h5_write(file, path, "positions", H5T_NATIVE_INT32, 2, shape, b->positions));
-    AE_TRY(ae_h5_write(file, path, "weights", H5T_NATIVE_FLOAT, 2, shape, b->weights));
-out:
-    return st;
-}
-
-/* The batch as it was given to the model. */
 static ae_status dump(void *self, const void *piece, const char *path) {
-    hid_t file = -1;
     (void)self;
-    ae_status st = ae_h5_create(&file, path);
-    if (st != AE_OK) return st;
-    st = write_batch(file, path, &((const work *)piece)->batch);
-    const ae_status closed = ae_h5_close(file, path);
-    return st == AE_OK ? closed : st;
+    return ae_batch_dump(&((const work *)piece)->batch, path);
 }
 
 /* ---- between steps ---- */

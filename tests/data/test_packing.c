@@ -22,7 +22,8 @@ static ae_token_set *make_set(uint64_t seed) {
 static ae_packing pack(const ae_token_set *s, ptrdiff_t T, ae_too_long too_long, bool shuffle,
                        uint64_t seed) {
     ae_packing p;
-    cr_assert_eq(ae_packing_make(&p, s, T, too_long, shuffle, seed), AE_OK, "%s", ae_error_message());
+    const ae_packing_options o = {.T = T, .too_long = too_long, .shuffle = shuffle, .seed = seed};
+    cr_assert_eq(ae_packing_make(&p, s, &o), AE_OK, "%s", ae_error_message());
     return p;
 }
 
@@ -145,7 +146,8 @@ Test(packing, an_example_longer_than_a_row_is_named) {
     while (plain.lengths[first] <= 10) first++;
     snprintf(expected, sizeof expected, "examples.h5: example %d: expected at most the 10 tokens of a row",
              first);
-    cr_assert_eq(ae_packing_make(&p, s, 10, AE_TOO_LONG_ERROR, false, 1), AE_ERR_INPUT);
+    const ae_packing_options o = {.T = 10};
+    cr_assert_eq(ae_packing_make(&p, s, &o), AE_ERR_INPUT);
     cr_assert_message(expected);
     cr_assert_null(p.first);
     ae_token_set_close(s);

@@ -93,7 +93,8 @@ static ae_row_source streams_of(const ae_mixture *m, const ae_row_options *o) {
 
 static ae_row_source examples_of(const ae_mixture *m, const ae_row_options *o) {
     ae_row_source source;
-    cr_assert_eq(ae_row_source_examples(&source, m, o, AE_TOO_LONG_CUT, NULL), AE_OK, "%s",
+    const ae_example_options e = {.too_long = AE_TOO_LONG_CUT};
+    cr_assert_eq(ae_row_source_examples(&source, m, o, &e, NULL), AE_OK, "%s",
                  ae_error_message());
     return source;
 }
@@ -405,7 +406,7 @@ Test(row_source, an_epoch_of_packed_examples_holds_each_once) {
     ae_mixture m;
     make_sets();
     open_mixture(&m, "%1");
-    cr_assert_eq(ae_row_source_examples(&source, &m, &o, AE_TOO_LONG_ERROR, &count), AE_OK);
+    cr_assert_eq(ae_row_source_examples(&source, &m, &o, &(ae_example_options){0}, &count), AE_OK);
     cr_assert_eq(count.examples, plain[1].documents);
     cr_assert_eq(count.tokens, plain[1].n);
     reader *l = start_source(source, 1, NULL);
@@ -426,11 +427,12 @@ Test(row_source, an_epoch_of_packed_examples_holds_each_once) {
 Test(row_source, a_set_whose_examples_are_all_dropped_is_refused) {
     plain_set s = {.documents = 2, .vocab_size = 5, .n = 8, .lengths = {4, 4}};
     const ae_row_options o = {.rows = 1, .row_tokens = 3};
+    const ae_example_options e = {.too_long = AE_TOO_LONG_DROP};
     ae_row_source source;
     ae_mixture m;
     set_write(&s, scratch_path("0.h5"));
     open_mixture(&m, "%0");
-    cr_assert_eq(ae_row_source_examples(&source, &m, &o, AE_TOO_LONG_DROP, NULL), AE_ERR_INPUT);
+    cr_assert_eq(ae_row_source_examples(&source, &m, &o, &e, NULL), AE_ERR_INPUT);
     cr_assert_message("0.h5: expected an example that fits a row of 3 tokens, found none");
     cr_assert_null(source.self);
     ae_mixture_close(&m);

@@ -1,0 +1,18 @@
+#include "cli/train_args.h"
+#include "cli/verbs.h"
+#include "train/sft.h"
+
+static const char usage[] =
+    "aerie sft [CONFIG.yaml] [section.key=value ...] [--dry-run]\n"
+    "tunes a model on the answers of dialogues; the same command again goes on where the run stopped\n"
+    "  aerie sft run.dir=runs/chat model.init=runs/book data.train=chat.jsonl data.heldout=heldout.jsonl";
+
+ae_status ae_verb_sft(int argc, char **argv) {
+    ae_train_command command;
+    ae_sft_config config = {0};
+    ae_status st = ae_sft_config_init(&config);
+    if (st == AE_OK) st = ae_train_args(&command, &config.tune.train, usage, argc, argv);
+    if (st == AE_OK && !command.helped) st = ae_sft(&config, command.dry_run);
+    ae_tune_config_free(&config.tune);
+    return st;
+}

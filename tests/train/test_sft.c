@@ -1,0 +1,273 @@
+#include "core/file.h"
+#include "core/json.h"
+#include "formats/tensors.h"
+#include "tests/train/rig.h"
+#include "train/sft.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static train_rig rig;
+
+static void open_rig(void) {
+    train_rig_open(&rig);
+}
+
+static void close_rig(void) {
+    train_rig_close(&rig);
+}
+
+TestSuite(sft, .init = open_rig, .fini = close_rig, .timeout = 120);
+
+/* ---- the example sets ---- */
+
+/* The rows of tuning/sft.jsonl as a token set; `only` >= 0 leaves out the others. */
+static void write_examples(const char *path, int only) {
+    char *text = NULL;
+    size_t n = 0;
+    ae_token_writer *w = NULL;
+    const ae_token_set_info info = {.vocab_size = 64, .has_mask = true};
+    ASSERT_OK(ae_file_read(AERIE_FIXTURES "/tuning/sft.jsonl", &text, &n));
+    ASSERT_OK(ae_token_writer_open(&w, path, &info));
+    int row = 0;
+    for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL && line[0]; row++) {
+        json_t *o = json_loads(line, 0, NULL);
+        int32_t ids[64];
+        uint8_t mask[64];
+        const json_t *tokens = json_object_get(o, "tokens"), *counts = json_object_get(o, "loss_mask");
+        const size_t length = json_array_size(tokens);
+        for (size_t i = 0; i < length; i++) {
+            ids[i] = (int32_t)json_integer_value(json_array_get(tokens, i));
+            mask[i] = (uint8_t)json_integer_value(json_array_get(counts, i));
+        }
+        if (only < 0 || only == row) ASSERT_OK(ae_token_writer_add(w, ids, mask, (int64_t)length, 0));
+        json_decref(o);
+    }
+    ASSERT_OK(ae_token_writer_finish(w, "{}"));
+    cr_assert_eq(row, 12);
+    free(text);
+}
+
+/* Tunes the fixture `attention` with those keys and `more`. */
+static ae_status tune(const char *name, const char *more) {
+    ae_sft_config c;
+    char keys[8192], *rest = keys, *word;
+    snprintf(keys, sizeof keys,
+             "run.dir=%s model.init=" AERIE_FIXTURES "/attention train.threads=2 "
+             "optim.schedule=constant optim.lr=1e-3 %s",
+             train_rig_path(&rig, name), more);
+    ASSERT_OK(ae_sft_config_init(&c));
+    while ((word = strsep(&rest, " ")) != NULL)
+        if (word[0]) ASSERT_OK(ae_config_set(&c.tune.train.table, word, "test"));
+    const ae_status st = ae_sft(&c, false);
+    ae_tune_config_free(&c.tune);
+    return st;
+}
+
+static char *keys_with(const char *more) {
+    static char keys[4096];
+    snprintf(keys, sizeof keys, "data.train=%s %s", train_rig_path(&rig, "examples.h5"), more);
+    return keys;
+}
+
+static double number(const char *run, size_t line, const char *name) {
+    json_t *m = train_rig_metric(&rig, run, line);
+    cr_assert_not_null(m, "%s: no line %zu", run, line);
+    const double value = json_number_value(json_object_get(m, name));
+    json_decref(m);
+    return value;
+}
+
+/* ---- against the trace ---- */
+
+static void check_trace(const char *run, const char *average, double tolerance) {
+    char *text = NULL;
+    size_t n = 0;
+    ASSERT_OK(ae_file_read(AERIE_FIXTURES "/tuning/trace.json", &text, &n));
+    json_t *trace = json_loads(text, 0, NULL);
+    const json_t *expected = json_object_get(trace, average);
+    for (size_t i = 0; i < 4; i++) {
+        const double loss = json_number_value(json_array_get(json_object_get(expected, "loss"), i));
+        const double norm = json_number_value(json_array_get(json_object_get(expected, "grad_norm"), i));
+        cr_assert_float_eq(number(run, i, "loss"), loss, tolerance * loss,
+                           "step %zu: loss %.9g, expected %.9g", i + 1, number(run, i, "loss"), loss);
+        cr_assert_float_eq(number(run, i, "grad_norm"), norm, tolerance * norm,
+                           "step %zu: norm %.9g, expected %.9g", i + 1, number(run, i, "grad_norm"), norm);
+    }
+    json_decref(trace);
+    free(text);
+}
+
+Test(sft, follows_the_trace) {
+    static const char *const averages[] = {"tokens", "answers"};
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    for (int i = 0; i < 2; i++)
+        for (int micro = 1; micro <= 3; micro++) {
+            char name[32], more[256], trace[32];
+            snprintf(name, sizeof name, "%s-%d", averages[i], micro);
+            snprintf(trace, sizeof trace, "sft_%s", averages[i]);
+            snprintf(more, sizeof more,
+                     "sft.average=%s train.batch_rows=3 train.micro_rows=%d train.steps=4 "
+                     "data.shuffle=false data.pack=false train.row_tokens=48",
+                     averages[i], micro);
+            ASSERT_OK(tune(name, keys_with(more)));
+            check_trace(name, trace, 2e-5);
+        }
+}
+
+/* ---- packing ---- */
+
+/* All twelve in rows of their own, and packed: one step over all of them is the same step. */
+Test(sft, packing_changes_no_step) {
+    static const char *const averages[] = {"tokens", "answers"};
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    for (int i = 0; i < 2; i++) {
+        char more[256];
+        snprintf(more, sizeof more,
+                 "sft.average=%s train.batch_rows=12 train.steps=1 data.pack=false train.row_tokens=48",
+                 averages[i]);
+        ASSERT_OK(tune("alone", keys_with(more)));
+        snprintf(more, sizeof more, "sft.average=%s train.batch_rows=1 train.epochs=1 train.row_tokens=256",
+                 averages[i]);
+        ASSERT_OK(tune("packed", keys_with(more)));
+        cr_assert_eq(train_rig_metric_count(&rig, "packed"), 1);
+        const double loss = number("alone", 0, "loss"), norm = number("alone", 0, "grad_norm");
+        cr_assert_float_eq(number("packed", 0, "loss"), loss, 1e-6 * loss);
+        cr_assert_float_eq(number("packed", 0, "grad_norm"), norm, 1e-5 * norm);
+        cr_assert_eq(number("packed", 0, "answer_tokens"), number("alone", 0, "answer_tokens"));
+        ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "alone")));
+        ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "packed")));
+    }
+}
+
+Test(sft, answers_weigh_alike) {
+    ae_batch b;
+    ASSERT_OK(ae_batch_init(&b, 2, 8));
+    static const float weights[] = {0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1};
+    static const float expected[] = {0, 0.5f, 0.5f, 0, 1, 0, 0, 0, 0.25f, 0.25f, 0.25f, 0.25f, 0, 0, 0, 1};
+    memcpy(b.weights, weights, sizeof weights);
+    b.n_targets = 8;
+    cr_assert_eq(ae_sft_weigh(&b, AE_SFT_TOKENS), 8);
+    cr_assert_arr_eq(b.weights, weights, sizeof weights);
+    cr_assert_eq(ae_sft_weigh(&b, AE_SFT_ANSWERS), 4);
+    cr_assert_arr_eq(b.weights, expected, sizeof expected);
+    ae_batch_free(&b);
+}
+
+/* ---- runs ---- */
+
+static const char small[] = "train.batch_rows=2 train.row_tokens=40 train.checkpoint_every=3 train.keep=0 "
+                            "train.eval_every=4 run.seed=5";
+
+static char *small_run(const char *more) {
+    static char keys[2048];
+    snprintf(keys, sizeof keys, "%s data.heldout=%s %s", small, train_rig_path(&rig, "examples.h5"), more);
+    return keys_with(keys);
+}
+
+/* Stopped after 3 steps, where a checkpoint is, and gone on with. */
+static void check_resume(const char *more) {
+    char keys[512], *checkpoint = NULL;
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    snprintf(keys, sizeof keys, "train.steps=7 %s", more);
+    ASSERT_OK(tune("whole", small_run(keys)));
+    snprintf(keys, sizeof keys, "train.steps=3 %s", more);
+    ASSERT_OK(tune("parts", small_run(keys)));
+    snprintf(keys, sizeof keys, "train.steps=7 %s", more);
+    ASSERT_OK(tune("parts", small_run(keys)));
+    train_rig_same_checkpoint(&rig, "whole", "parts", 7);
+    free(checkpoint);
+}
+
+Test(sft, a_run_that_goes_on_ends_with_the_same_bits) {
+    check_resume("sft.average=answers");
+}
+
+Test(sft, a_run_of_adapters_goes_on_with_the_same_bits) {
+    check_resume("lora.rank=3 lora.also=norms model.base_dtype=int8");
+}
+
+/* Beside a frozen base the checkpoint holds what trains and nothing else. */
+Test(sft, the_checkpoint_of_adapters_holds_them_alone) {
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    ASSERT_OK(tune("lora", small_run("train.steps=2 lora.rank=2 lora.targets=q_proj,down_proj")));
+    ae_tensors *t = NULL;
+    char *path = ae_path_join(train_rig_path(&rig, "lora"), "checkpoints/step-000002/weights.h5");
+    ASSERT_OK(ae_tensors_open(&t, path));
+    for (ptrdiff_t i = 0; i < ae_tensors_count(t); i++)
+        cr_assert_not_null(strstr(ae_tensors_name(t, i), ".lora_"), "%s", ae_tensors_name(t, i));
+    cr_assert_geq(ae_tensors_count(t), 4);
+    ae_tensors_close(t);
+    free(path);
+}
+
+Test(sft, learns_its_examples) {
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    ASSERT_OK(tune("run", small_run("train.steps=60 optim.lr=3e-2")));
+    const size_t last = train_rig_metric_count(&rig, "run") - 1;
+    cr_assert_lt(number("run", last, "eval_loss"), 1);
+}
+
+/* The held-out loss is that of the first step of a run over the same examples. */
+Test(sft, the_held_out_loss_counts_answers_only) {
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    ASSERT_OK(tune("run", small_run("train.steps=1 optim.lr=0")));
+    ASSERT_OK(tune("whole", keys_with("train.batch_rows=1 train.row_tokens=256 train.steps=1")));
+    const double loss = number("whole", 0, "loss");
+    cr_assert_float_eq(number("run", 1, "eval_loss"), loss, 1e-6 * loss);
+}
+
+/* ---- mixtures and lengths ---- */
+
+static void write_text(const char *path) {
+    ae_token_writer *w = NULL;
+    int32_t ids[200];
+    for (int i = 0; i < 200; i++) ids[i] = i * i % 64;
+    ASSERT_OK(ae_token_writer_open(&w, path, &(ae_token_set_info){.vocab_size = 64}));
+    ASSERT_OK(ae_token_writer_add(w, ids, NULL, 200, 0));
+    ASSERT_OK(ae_token_writer_finish(w, "{}"));
+}
+
+/* Of the 48 rows of an epoch about 36 are text, all of whose 40 tokens count. */
+Test(sft, rows_of_text_are_mixed_in) {
+    char keys[1024];
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_text(train_rig_path(&rig, "text.h5"));
+    snprintf(keys, sizeof keys,
+             "data.train=[{\"path\":\"%s\",\"weight\":1},{\"path\":\"%s\",\"weight\":3}] "
+             "train.batch_rows=4 train.epochs=1 data.pack=false train.row_tokens=40",
+             train_rig_path(&rig, "examples.h5"), train_rig_path(&rig, "text.h5"));
+    ASSERT_OK(tune("mixed", keys));
+    cr_assert_eq(train_rig_metric_count(&rig, "mixed"), 12);
+    double counted = 0;
+    for (size_t i = 0; i < 12; i++) counted += number("mixed", i, "answer_tokens");
+    cr_assert(counted > 33 * 39 && counted < 38 * 40 + 2 * 77, "%g", counted);
+}
+
+Test(sft, refuses_what_cannot_be_tuned) {
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_text(train_rig_path(&rig, "text.h5"));
+    char keys[512];
+    snprintf(keys, sizeof keys, "data.train=%s train.steps=2", train_rig_path(&rig, "text.h5"));
+    ASSERT_FAILS(AE_ERR_INPUT, tune("a", keys));
+    ASSERT_SAYS("expected examples with a loss mask, found plain text");
+    ASSERT_FAILS(AE_ERR_INPUT, tune("b", keys_with("train.row_tokens=16")));
+    ASSERT_SAYS("example 2: expected at most the 16 tokens of a row, found 30");
+    ASSERT_FAILS(AE_ERR_USAGE, tune("c", keys_with("model.base_dtype=int4")));
+    ASSERT_SAYS("model.base_dtype: expected f32 where all parameters train");
+    ASSERT_FAILS(AE_ERR_USAGE, tune("d", keys_with("lora.rank=2 lora.targets=q_prjo")));
+    ASSERT_SAYS("lora.targets: expected all, or some of");
+    ASSERT_FAILS(AE_ERR_USAGE, tune("e", keys_with("lora.rank=2 lora.also=everything")));
+    ASSERT_SAYS("lora.also: expected some of");
+    ASSERT_FAILS(AE_ERR_USAGE, tune("f", keys_with("train.steps=3 train.epochs=5 train.row_tokens=64")));
+    ASSERT_SAYS("train.steps: expected the");
+}
+
+Test(sft, cuts_and_drops_when_asked) {
+    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    ASSERT_OK(tune("cut", keys_with("train.row_tokens=16 data.too_long=cut train.steps=1")));
+    ASSERT_OK(tune("drop", keys_with("train.row_tokens=16 data.too_long=drop train.steps=1")));
+    ASSERT_FAILS(AE_ERR_INPUT,
+                 tune("none", keys_with("train.row_tokens=2 data.too_long=drop train.steps=1")));
+}

@@ -1,0 +1,358 @@
+#include "train/sft.h"
+
+#include "core/log.h"
+#include "train/batch_dump.h"
+#include "train/engine.h"
+#include "train/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const ae_field sft_fields[] = {
+    {"average", AE_FIELD_CHOICE, offsetof(ae_sft_keys, average), "tokens", 0, 0, "tokens|answers",
+     "the loss is the mean over counted tokens, or over answers of their means", AE_KEY_FIXED},
+    {"exact_match", AE_FIELD_INT, offsetof(ae_sft_keys, exact_match), "0", 0, 1e9, NULL,
+     "held-out dialogues whose last answer is written and compared at each evaluation", AE_KEY_FREE},
+};
+
+ae_status ae_sft_config_init(ae_sft_config *c) {
+    ae_status st = ae_tune_config_init(&c->tune);
+    if (st == AE_OK)
+        st = ae_config_add(&c->tune.train.table, "sft", sft_fields, sizeof sft_fields / sizeof *sft_fields,
+                           &c->sft);
+    return st;
+}
+
+typedef struct {
+    ae_tuned tuned;
+    const ae_sft_keys *keys;
+    ae_row_source rows;
+    ae_packing_count count; /* of the examples */
+    ae_packing heldout;
+} sft;
+
+/* ---- inputs ---- */
+
+static bool is_text(const ae_token_set *s) {
+    return !ae_token_set_has_mask(s);
+}
+
+/* The share of the rows that hold examples, under the weights of the first phase. */
+static double example_share(const ae_mixture *m) {
+    double examples = 0, all = 0;
+    for (size_t i = 0; i < m->n_sets; i++) {
+        all += m->phases[0].weight[i];
+        examples += is_text(m->sets[i]) ? 0 : m->phases[0].weight[i];
+    }
+    return examples / all;
+}
+
+static ae_status set_steps(sft *s) {
+    ae_tune_config *c = s->tuned.config;
+    const ae_mixture *m = &s->tuned.inputs.data;
+    if (c->length.epochs > 0 && m->n_phases > 1)
+        return AE_FAIL(AE_ERR_USAGE, "train.epochs: expected train.steps where data.train has phases, found "
+                                     "epochs; give train.steps");
+    const double rows = (double)c->train.train.batch_rows * example_share(m);
+    return ae_tune_config_set_steps(c, (double)s->count.rows / rows);
+}
+
+static ae_status check_sets(const ae_mixture *m) {
+    size_t texts = 0;
+    for (size_t i = 0; i < m->n_sets; i++) texts += is_text(m->sets[i]);
+    if (texts < m->n_sets) return AE_OK;
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "%s: expected examples with a loss mask, found plain text; `aerie data prepare --kind chat` "
+        "makes them from dialogues",
+        ae_token_set_path(m->sets[0]));
+}
+
+static ae_status open_rows(sft *s) {
+    const ae_tune_config *c = s->tuned.config;
+    const ae_row_options o = {.rows = (ptrdiff_t)c->train.train.batch_rows,
+                              .row_tokens = (ptrdiff_t)c->train.train.row_tokens,
+                              .seed = (uint64_t)c->train.run.seed,
+                              .shuffle = c->train.data.shuffle};
+    const ae_example_options e = {
+        .too_long = (ae_too_long)c->examples.too_long, .alone = !c->examples.pack, .text_apart = true};
+    return ae_row_source_examples(&s->rows, &s->tuned.inputs.data, &o, &e, &s->count);
+}
+
+static ae_status open_heldout(sft *s) {
+    const ae_tune_config *c = s->tuned.config;
+    const ae_token_set *set = s->tuned.inputs.heldout;
+    const ae_packing_options o = {.T = (ptrdiff_t)c->train.train.row_tokens,
+                                  .too_long = (ae_too_long)c->examples.too_long};
+    if (!set) return AE_OK;
+    if (is_text(set))
+        return AE_FAIL(AE_ERR_INPUT, "data.heldout: %s: expected examples with a loss mask, found plain text",
+                       ae_token_set_path(set));
+    return ae_packing_make(&s->heldout, set, &o);
+}
+
+static ae_status open_inputs(void *self, const ae_run_facts *run) {
+    sft *s = self;
+    ae_status st = AE_OK;
+    AE_TRY(ae_tuned_open(&s->tuned, run));
+    AE_TRY(check_sets(&s->tuned.inputs.data));
+    AE_TRY(open_rows(s));
+    AE_TRY(open_heldout(s));
+    AE_TRY(set_steps(s));
+out:
+    return st;
+}
+
+static ae_status begin(void *self) {
+    return ae_tuned_begin(&((sft *)self)->tuned);
+}
+
+static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
+    return ae_tuned_resume(&((sft *)self)->tuned, state, o);
+}
+
+static ae_status make_plan(void *self) {
+    sft *s = self;
+    return ae_tuned_plan(&s->tuned, s->heldout.count.rows);
+}
+
+/* ---- what is told before the first step ---- */
+
+static void report(const void *self) {
+    const sft *s = self;
+    const ae_train_keys *k = &s->tuned.run->config->train;
+    const ae_packing_count *c = &s->count;
+    const double filled = 100 * (double)c->tokens / ((double)c->rows * (double)k->row_tokens);
+    ae_tuned_report(&s->tuned);
+    ae_log(
+        "examples: %lld in %lld rows of %lld tokens, %.0f %% filled; %lld steps of %lld rows are %.3g epochs",
+        (long long)c->examples, (long long)c->rows, (long long)k->row_tokens, filled, (long long)k->steps,
+        (long long)k->batch_rows,
+        (double)k->steps * (double)k->batch_rows * example_share(&s->tuned.inputs.data) / (double)c->rows);
+    if (c->cut || c->dropped)
+        ae_warn(
+            "data.too_long: %lld examples lost %lld tokens at their end, %lld examples of %lld tokens are "
+            "left out",
+            (long long)c->cut, (long long)c->cut_tokens, (long long)c->dropped, (long long)c->dropped_tokens);
+}
+
+static ae_status start(void *self) {
+    sft *s = self;
+    ae_status st = AE_OK;
+    AE_TRY(ae_tuned_start(&s->tuned));
+    AE_TRY(s->rows.begin(s->rows.self, s->tuned.run->step + 1, s->tuned.position));
+    if (!s->tuned.position) AE_TRY(s->rows.position(s->rows.self, &s->tuned.position));
+out:
+    return st;
+}
+
+static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
+    return ae_step_optim_params(&((sft *)self)->tuned.model, params, n);
+}
+
+/* ---- steps ---- */
+
+typedef struct {
+    ae_batch batch; /* its rows are trimmed, from T tokens */
+    ptrdiff_t T;
+    double weight;  /* sum of the batch's weights */
+    char *position; /* of the rows after it, JSON */
+} work;
+
+static void free_work(void *self, void *piece) {
+    work *w = piece;
+    (void)self;
+    if (!w) return;
+    ae_batch_free(&w->batch);
+    free(w->position);
+    free(w);
+}
+
+static ae_status new_work(void *self, void **piece) {
+    const sft *s = self;
+    work *w = calloc(1, sizeof *w);
+    *piece = w;
+    if (!w) return AE_FAIL(AE_ERR_RESOURCE, "loader: out of memory");
+    w->T = s->rows.T;
+    return ae_batch_init(&w->batch, s->rows.B, s->rows.T);
+}
+
+/* The targets of an answer, a run of counted ones, share a weight of 1. */
+static double weigh_answers(ae_batch *b) {
+    double answers = 0;
+    for (ptrdiff_t i = 0, end = b->B * b->T; i < end;) {
+        ptrdiff_t n = 0;
+        const ptrdiff_t row_end = (i / b->T + 1) * b->T;
+        while (i + n < row_end && b->weights[i + n] > 0) n++;
+        for (ptrdiff_t k = 0; k < n; k++) b->weights[i + k] = 1 / (float)n;
+        answers += n > 0;
+        i += n > 0 ? n : 1;
+    }
+    return answers;
+}
+
+double ae_sft_weigh(ae_batch *b, ae_sft_average average) {
+    return average == AE_SFT_ANSWERS ? weigh_answers(b) : (double)b->n_targets;
+}
+
+static ae_status next(void *self, void *piece) {
+    const sft *s = self;
+    work *w = piece;
+    w->batch.T = w->T;
+    w->batch.n_tokens = w->batch.n_targets = 0;
+    free(w->position);
+    w->position = NULL;
+    const ae_status st = s->rows.fill(s->rows.self, &w->batch);
+    if (st != AE_OK) return st;
+    ae_batch_trim(&w->batch);
+    w->weight = ae_sft_weigh(&w->batch, (ae_sft_average)s->keys->average);
+    return s->rows.position(s->rows.self, &w->position);
+}
+
+static ae_status gradients(void *self, void *piece, ae_gradients *g) {
+    sft *s = self;
+    const work *w = piece;
+    double sum = 0;
+    ae_micro_batches micro = ae_micro_batches_of(&w->batch, s->tuned.plan.micro_rows, NULL);
+    while (ae_micro_batches_next(&micro)) {
+        double part = 0;
+        ae_pass_forward(s->tuned.pass, &s->tuned.model, &micro.batch);
+        ae_pass_add_loss(s->tuned.pass, (float)(1 / w->weight), &part, NULL);
+        ae_pass_backward(s->tuned.pass);
+        sum += part;
+    }
+    const double loss = w->weight > 0 ? sum / w->weight : (double)NAN;
+    ae_numbers_add(&g->numbers, "loss", loss);
+    ae_numbers_add(&g->numbers, "answer_tokens", (double)w->batch.n_targets);
+    g->finite = isfinite(loss);
+    g->empty = w->batch.n_targets == 0 ? "its batch has no counted target" : NULL;
+    g->tokens = w->batch.n_tokens;
+    g->flops = ae_tuned_flops_per_token(&s->tuned) * (double)w->batch.n_tokens;
+    return AE_OK;
+}
+
+static void settled(void *self, void *piece, bool counted) {
+    sft *s = self;
+    work *w = piece;
+    (void)counted;
+    free(s->tuned.position);
+    s->tuned.position = w->position;
+    w->position = NULL;
+}
+
+static ae_status dump(void *self, const void *piece, const char *path) {
+    (void)self;
+    return ae_batch_dump(&((const work *)piece)->batch, path);
+}
+
+/* ---- between steps ---- */
+
+static bool evaluates(const void *self) {
+    return ((const sft *)self)->tuned.inputs.heldout != NULL;
+}
+
+/* Rows [first, first + B) of the held-out set. */
+static ae_status read_heldout(sft *s, ae_batch *b, int64_t first, ptrdiff_t B) {
+    ae_status st = AE_OK;
+    b->B = B;
+    b->T = s->heldout.T;
+    b->n_tokens = b->n_targets = 0;
+    for (ptrdiff_t at = 0; at < B && st == AE_OK; at++)
+        st = ae_packing_read(&s->heldout, s->tuned.inputs.heldout, first + at, b, at);
+    if (st == AE_OK) ae_batch_trim(b);
+    return st;
+}
+
+static ae_status sum_heldout(sft *s, ae_pass *pass, ae_batch *b, double *nats, double *targets) {
+    const ptrdiff_t B = s->tuned.plan.evaluation_rows;
+    for (int64_t row = 0; row < s->heldout.count.rows; row += B) {
+        double part = 0;
+        if (*s->tuned.run->stop) return AE_FAIL(AE_ERR_INTERRUPTED, "evaluation: interrupted");
+        const ae_status st = read_heldout(s, b, row, (ptrdiff_t)ae_min(B, s->heldout.count.rows - row));
+        if (st != AE_OK) return st;
+        const ae_micro_batch all = {.tokens = b->tokens,
+                                    .targets = b->targets,
+                                    .positions = b->positions,
+                                    .weights = b->weights,
+                                    .B = b->B,
+                                    .T = b->T};
+        ae_pass_forward(pass, &s->tuned.model, &all);
+        ae_pass_score(pass, &part, NULL, 0, NULL, NULL);
+        *nats += part;
+        *targets += (double)b->n_targets;
+    }
+    return AE_OK;
+}
+
+static ae_status evaluate(void *self, ae_evaluation *e) {
+    sft *s = self;
+    ae_status st = AE_OK;
+    ae_pass *pass = NULL;
+    ae_batch b = {0};
+    double nats = 0, targets = 0;
+    const ae_pass_dims n = {.B = s->tuned.plan.evaluation_rows, .T = s->heldout.T};
+    AE_TRY(ae_batch_init(&b, n.B, n.T));
+    AE_TRY(ae_pass_new(&pass, &s->tuned.model, n, false));
+    AE_TRY(sum_heldout(s, pass, &b, &nats, &targets));
+    ae_numbers_add(&e->numbers, "eval_loss", nats / targets);
+    snprintf(e->told, sizeof e->told, "held-out loss %.4f", nats / targets);
+out:
+    ae_pass_delete(pass);
+    ae_batch_free(&b);
+    return st;
+}
+
+static ae_status save(void *self, ae_checkpoint_job *job) {
+    return ae_tuned_save(&((sft *)self)->tuned, job);
+}
+
+static ae_status keys(void *self, json_t *state) {
+    return ae_tuned_keys(&((sft *)self)->tuned, state);
+}
+
+static void close_all(void *self) {
+    sft *s = self;
+    ae_row_source_free(&s->rows);
+    ae_packing_free(&s->heldout);
+    ae_tuned_close(&s->tuned);
+}
+
+static ae_objective objective_of(sft *s) {
+    return (ae_objective){.self = s,
+                          .name = "sft",
+                          .files = ae_tuned_files,
+                          .facts = ae_tuned_facts,
+                          .score = "eval_loss",
+                          .open = open_inputs,
+                          .begin = begin,
+                          .resume = resume,
+                          .plan = make_plan,
+                          .report = report,
+                          .start = start,
+                          .parameters = parameters,
+                          .new_work = new_work,
+                          .next = next,
+                          .free_work = free_work,
+                          .gradients = gradients,
+                          .settled = settled,
+                          .dump = dump,
+                          .evaluates = evaluates,
+                          .evaluate = evaluate,
+                          .save = save,
+                          .keys = keys,
+                          .close = close_all};
+}
+
+ae_status ae_sft(ae_sft_config *config, bool dry_run) {
+    enum { EPOCHS = 2 };
+    static const double RATE = 2e-4, LARGE_RATE = 1e-5;
+    ae_status st = AE_OK;
+    sft s = {.tuned = {.config = &config->tune}, .keys = &config->sft};
+    const ae_objective objective = objective_of(&s);
+    AE_TRY(ae_tune_config_defaults(&config->tune, RATE, LARGE_RATE, EPOCHS));
+    AE_TRY(ae_tune_config_check(&config->tune));
+    AE_TRY(ae_engine_train(&config->tune.train, &objective, dry_run));
+out:
+    return st;
+}

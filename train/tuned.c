@@ -1,0 +1,264 @@
+#include "train/tuned.h"
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "exchange/adapter.h"
+#include "train/report.h"
+#include "train/run_folder.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const ae_checkpoint_name ae_tuned_files[] = {{"weights.h5", false},
+                                             {"model.json", false},
+                                             {"tokenizer.model", true},
+                                             {"adapter.json", true},
+                                             {NULL, false}};
+
+const ae_fixed_fact ae_tuned_facts[] = {
+    {"data.train", "give it examples of those hashes, in that order"},
+    {"data.tokenizer", "prepare the examples with tokenizer.model of the checkpoint"},
+    {"data.heldout", "give it the set of that hash"},
+    {NULL, NULL}};
+
+static bool has_adapters(const ae_tuned *t) {
+    return t->config->lora.rank > 0;
+}
+
+/* ---- inputs ---- */
+
+/* The patterns of what trains beside frozen weights. */
+static ae_status list_trains(ae_tuned *t) {
+    if (!has_adapters(t)) return AE_OK;
+    size_t n = 0;
+    t->trains = calloc(t->patterns.n_whole + 4, sizeof *t->trains);
+    if (!t->trains) return AE_FAIL(AE_ERR_RESOURCE, "lora: out of memory");
+    t->trains[n++] = "*.lora_A.weight";
+    t->trains[n++] = "*.lora_B.weight";
+    if (t->score_head) t->trains[n++] = "score.weight";
+    for (size_t i = 0; i < t->patterns.n_whole; i++) t->trains[n++] = t->patterns.whole[i];
+    return AE_OK;
+}
+
+ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run) {
+    ae_status st = AE_OK;
+    t->run = run;
+    AE_TRY(ae_lora_patterns_make(&t->patterns, &t->config->lora));
+    AE_TRY(list_trains(t));
+    t->inputs.score_head = t->score_head;
+    AE_TRY(ae_inputs_open_data(&t->inputs, run->config));
+out:
+    return st;
+}
+
+ae_status ae_tuned_begin(ae_tuned *t) {
+    const ae_status st = t->run->writes ? ae_inputs_facts(&t->inputs, &t->facts) : AE_OK;
+    return st == AE_OK ? ae_inputs_begin(&t->inputs, t->run->config) : st;
+}
+
+static ae_status read_keys(ae_tuned *t, const json_t *state, const char *path) {
+    ae_status st = AE_OK;
+    const json_t *position = json_object_get(state, "loader"), *data = json_object_get(state, "data");
+    AE_TRY(ae_json_int(state, "micro_rows", path, &t->micro_rows));
+    if (t->micro_rows < 0 || !json_is_object(position) || !json_is_object(data))
+        AE_TRY(AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected micro_rows of 0 or more, and objects loader and data, found "
+                       "something else; take another checkpoint",
+                       path));
+    t->position = json_dumps(position, JSON_COMPACT);
+    if (!t->position) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path));
+out:
+    return st;
+}
+
+ae_status ae_tuned_resume(ae_tuned *t, const json_t *state, ae_overrides *o) {
+    ae_status st = AE_OK;
+    char *path = ae_path_join(t->run->checkpoint, "state.json");
+    AE_TRY(read_keys(t, state, path));
+    AE_TRY(ae_inputs_resume(&t->inputs, t->run->config, t->run->checkpoint, json_object_get(state, "data"), o,
+                            &t->facts));
+    if (o->new_memory) t->micro_rows = 0;
+    if (o->new_work) {
+        free(t->position);
+        t->position = NULL;
+        AE_TRY(ae_row_source_beginning(&t->inputs.data, &t->position));
+    }
+out:
+    free(path);
+    return st;
+}
+
+/* ---- the plan ---- */
+
+/* A resumed run keeps the micro-batch it had: the order of its sums depends on it. */
+static ptrdiff_t wanted_micro_rows(const ae_tuned *t) {
+    const int64_t asked = t->run->config->train.micro_rows, before = t->micro_rows;
+    if (asked == 0) return (ptrdiff_t)before;
+    if (before != 0 && asked != before)
+        ae_warn("train.micro_rows: %lld, and %lld up to here: the same to rounding, not to the bit",
+                (long long)asked, (long long)before);
+    return (ptrdiff_t)asked;
+}
+
+ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows) {
+    const ae_train_keys *k = &t->run->config->train;
+    const ae_model_config *shape = &t->inputs.shape;
+    t->request = (ae_plan_request){
+        .be = t->run->be,
+        .model = shape,
+        .row_tokens = (ptrdiff_t)k->row_tokens,
+        .batch_rows = (ptrdiff_t)k->batch_rows,
+        .micro_rows = wanted_micro_rows(t),
+        .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)k->recompute, shape->blocks),
+        .recompute_mlps = (ptrdiff_t)ae_min((ptrdiff_t)k->recompute_mlps, shape->blocks),
+        .heldout_rows = heldout_rows,
+    };
+    ae_plan_limit(&t->request, "train.memory_gb", k->memory_gb);
+    const ae_status st = ae_plan_make(&t->plan, &t->request);
+    t->micro_rows = t->plan.micro_rows;
+    t->recompute_blocks = t->plan.recompute_blocks;
+    return st;
+}
+
+static const char *const weight_names[] = {"float32", "bfloat16", "8-bit integers", "4-bit integers"};
+
+void ae_tuned_report(const ae_tuned *t) {
+    const ae_lora_keys *k = &t->config->lora;
+    char count[32];
+    ae_format_count(count, sizeof count, (double)t->plan.parameters);
+    ae_log("model: %s, %s parameters", t->run->config->model.init, count);
+    if (has_adapters(t))
+        ae_log("adapters: rank %lld, scale %.4g; the weights beside them are kept as %s", (long long)k->rank,
+               k->rslora ? k->alpha / sqrt((double)k->rank) : k->alpha / (double)k->rank,
+               weight_names[t->config->base.base_dtype]);
+    ae_report_machine(t->run->be);
+    ae_plan_tell(&t->plan, &t->request);
+}
+
+double ae_tuned_flops_per_token(const ae_tuned *t) {
+    return has_adapters(t) ? t->plan.flops_per_token * 2 / 3 : t->plan.flops_per_token;
+}
+
+/* ---- memory and weights ---- */
+
+static ae_model_options model_options(const ae_tuned *t) {
+    const ae_lora_keys *k = &t->config->lora;
+    ae_model_options o = {.training = true,
+                          .params = {.score_head = t->score_head, .train = (const char *const *)t->trains},
+                          .pack_at_use = t->plan.pack_at_use};
+    if (!has_adapters(t)) return o;
+    o.params.adapters = (ae_adapter_options){.rank = (ptrdiff_t)k->rank,
+                                             .alpha = k->alpha,
+                                             .by_root = k->rslora,
+                                             .on = (const char *const *)t->patterns.adapted};
+    o.weights = (ae_weight_type)t->config->base.base_dtype;
+    return o;
+}
+
+/* Whether a run goes on beside the base that it began with. */
+static ae_status check_base(const ae_tuned *t, const ae_model_source *base) {
+    ae_adapter_source adapter = {0};
+    if (!t->run->checkpoint) return AE_OK;
+    ae_status st = ae_adapter_source_open(&adapter, t->run->checkpoint);
+    if (st == AE_OK) st = ae_adapter_source_verify(&adapter, base);
+    ae_adapter_source_free(&adapter);
+    return st;
+}
+
+static ae_status describe_adapter(ae_tuned *t, const ae_model_source *base) {
+    char fingerprint[AE_FINGERPRINT_BYTES];
+    const ae_status st = ae_model_fingerprint(&t->model, fingerprint);
+    return st == AE_OK ? ae_adapter_json(&t->adapter, &t->model, base->folder, fingerprint) : st;
+}
+
+/* The weights that do not train come from model.init, also when a run goes on. */
+static ae_status load_frozen(ae_tuned *t) {
+    ae_status st = AE_OK;
+    ae_model_source base = {0};
+    const ae_params_options added = {.score_head = t->score_head};
+    const ae_params_match_options lacks = {.lacks_added = true};
+    AE_TRY(ae_run_source_open(&base, t->run->config->model.init));
+    AE_TRY(ae_model_source_verify_with(&base, &added));
+    AE_TRY(check_base(t, &base));
+    AE_TRY(ae_model_load(&t->model, base.tensors, &lacks));
+    AE_TRY(describe_adapter(t, &base));
+out:
+    ae_model_source_free(&base);
+    return st;
+}
+
+static ae_status load_weights(ae_tuned *t) {
+    ae_status st = AE_OK;
+    char *path = NULL;
+    const ae_params_match_options lacks = {.lacks_added = !t->run->checkpoint};
+    const ae_params_match_options trained = {.lacks_frozen = true};
+    AE_TRY(ae_model_set_added_initial(&t->model, t->run->seed));
+    if (!has_adapters(t)) return ae_model_load(&t->model, t->inputs.source.tensors, &lacks);
+    AE_TRY(load_frozen(t));
+    if (!t->run->checkpoint) return AE_OK;
+    path = ae_path_join(t->run->checkpoint, "weights.h5");
+    AE_TRY(ae_model_load(&t->model, path, &trained));
+out:
+    free(path);
+    return st;
+}
+
+ae_status ae_tuned_start(ae_tuned *t) {
+    ae_status st = AE_OK;
+    const ae_pass_dims n = {.B = t->plan.micro_rows,
+                            .T = (ptrdiff_t)t->run->config->train.row_tokens,
+                            .recompute_blocks = t->plan.recompute_blocks,
+                            .recompute_mlps = t->plan.recompute_mlps};
+    const ae_model_options options = model_options(t);
+    AE_TRY(ae_model_init(&t->model, t->run->be, &t->inputs.shape, &options));
+    AE_TRY(ae_pass_new(&t->pass, &t->model, n, true));
+    AE_TRY(load_weights(t));
+out:
+    return st;
+}
+
+/* ---- checkpoints ---- */
+
+static ae_status write_weights(void *model, const char *path) {
+    return ae_model_save(model, path);
+}
+
+ae_status ae_tuned_save(ae_tuned *t, ae_checkpoint_job *job) {
+    ae_status st = AE_OK;
+    char *shape = NULL;
+    size_t n = 0;
+    const void *tokenizer = t->inputs.tokenizer ? ae_tokenizer_bytes(t->inputs.tokenizer, &n) : NULL;
+    AE_TRY(ae_checkpoint_add_later(job, "weights.h5", write_weights, &t->model));
+    AE_TRY(ae_model_config_to_json(&t->inputs.shape, &shape));
+    AE_TRY(ae_checkpoint_add_bytes(job, "model.json", shape, strlen(shape)));
+    if (tokenizer) AE_TRY(ae_checkpoint_add_bytes(job, "tokenizer.model", tokenizer, n));
+    if (t->adapter) AE_TRY(ae_checkpoint_add_bytes(job, ae_adapter_file, t->adapter, strlen(t->adapter)));
+out:
+    free(shape);
+    return st;
+}
+
+ae_status ae_tuned_keys(const ae_tuned *t, json_t *state) {
+    json_t *position = t->position ? json_loads(t->position, 0, NULL) : json_null();
+    json_t *own =
+        json_pack("{s:I, s:I, s:o, s:O}", "micro_rows", (json_int_t)t->micro_rows, "recompute_blocks",
+                  (json_int_t)t->recompute_blocks, "loader", position, "data", t->facts);
+    const bool whole = own && json_object_update(state, own) == 0;
+    json_decref(own);
+    return whole ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "state of the run: out of memory");
+}
+
+void ae_tuned_close(ae_tuned *t) {
+    ae_pass_delete(t->pass);
+    ae_model_free(&t->model);
+    ae_inputs_close(&t->inputs);
+    ae_lora_patterns_free(&t->patterns);
+    free(t->trains);
+    free(t->adapter);
+    for (int i = 0; i < 2; i++) free(t->data[i]);
+    json_decref(t->facts);
+    free(t->position);
+    *t = (ae_tuned){.config = t->config, .score_head = t->score_head};
+}

@@ -1,0 +1,51 @@
+#ifndef AE_TRAIN_TUNED_H
+#define AE_TRAIN_TUNED_H
+#include "model/pass.h"
+#include "train/inputs.h"
+#include "train/objective.h"
+#include "train/plan.h"
+#include "train/tune_config.h"
+
+/* The model that sft, reward and rlhf tune: model.init with all parameters training, or with adapters beside
+ * weights that do not (lora.*), with or without a scalar head. What follows here are the parts of an objective
+ * (train/objective.h) that have to do with that model; the objective owns its work and its loss. */
+typedef struct {
+    ae_tune_config *config;  /* borrowed; train.steps is set where train.epochs is given */
+    const ae_run_facts *run; /* borrowed */
+    bool score_head;
+    ae_inputs inputs;
+    char *data[2];  /* data.train, data.heldout as token sets: what was rendered of JSON lines */
+    json_t *facts;  /* of the inputs: state.json's "data" */
+    char *position; /* of the work after the last step, JSON; NULL: a fresh run that has not started */
+    int64_t micro_rows, recompute_blocks; /* what the plan chose: bits depend on the first */
+    ae_plan_request request;
+    ae_plan plan;
+    ae_lora_patterns patterns;
+    const char **trains; /* patterns of the parameters that train; NULL: all */
+    ae_model model;
+    ae_pass *pass;
+    char *adapter; /* adapter.json; NULL where all parameters train */
+} ae_tuned;
+
+/* weights.h5 (what trains), model.json, tokenizer.model, and with adapters adapter.json. */
+extern const ae_checkpoint_name ae_tuned_files[];
+/* data.train and data.tokenizer, as pretraining compares them. */
+extern const ae_fixed_fact ae_tuned_facts[];
+
+ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run);
+ae_status ae_tuned_begin(ae_tuned *t);
+ae_status ae_tuned_resume(ae_tuned *t, const json_t *state, ae_overrides *o);
+/* Rows that are scored between steps: `heldout_rows` of them, 0 where there are none. */
+ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows);
+void ae_tuned_report(const ae_tuned *t);
+/* Memory and weights of the model, and a pass over micro-batches. */
+ae_status ae_tuned_start(ae_tuned *t);
+ae_status ae_tuned_save(ae_tuned *t, ae_checkpoint_job *job);
+/* micro_rows, recompute_blocks, loader (the position), data (hashes of the token sets, phases). */
+ae_status ae_tuned_keys(const ae_tuned *t, json_t *state);
+void ae_tuned_close(ae_tuned *t);
+
+/* Model FLOPs of a token, forward and backward: frozen weights have no gradient of their own. */
+double ae_tuned_flops_per_token(const ae_tuned *t);
+
+#endif

@@ -266,6 +266,14 @@ ae_arg ae_arg_model(const char **to) {
                     .help = "a Hugging Face folder, a checkpoint, or a run (its newest checkpoint)"};
 }
 
+ae_arg ae_arg_adapter(const char **to) {
+    return (ae_arg){.name = "adapter",
+                    .type = AE_ARG_TEXT,
+                    .to = to,
+                    .value = "A",
+                    .help = "what was trained beside the model: a run, a checkpoint, or a folder of PEFT"};
+}
+
 ae_arg ae_arg_threads(int64_t *to) {
     return (ae_arg){.name = "threads",
                     .type = AE_ARG_INT,

@@ -52,9 +52,10 @@ typedef struct {
         escapes; /* of a text: \n, \t, \r and \\ are read as in C, since a shell passes them on as they are */
 } ae_arg;
 
-/* Flags that many verbs have: --quiet, --model M, --threads N, --shard-bytes N (which is AE_SHARD_BYTES unless given). */
+/* Flags that many verbs have: --quiet, --model M, --adapter A, --threads N, --shard-bytes N (which is AE_SHARD_BYTES unless given). */
 ae_arg ae_arg_quiet(bool *to);
 ae_arg ae_arg_model(const char **to);
+ae_arg ae_arg_adapter(const char **to);
 ae_arg ae_arg_threads(int64_t *to);
 ae_arg ae_arg_shard_bytes(int64_t *to);
 #define AE_SHARD_BYTES 5000000000

@@ -56,7 +56,7 @@ static ae_status check_room(const ae_bench *b) {
     if (st != AE_OK) return st;
     const double needed = (double)ae_model_value_bytes(&params, &b->be, &b->weights) +
                           (double)ae_decode_state_bytes(&b->be, &b->config, b->batch) +
-                          (double)ae_decoder_bytes(&b->be, &b->config, b->batch, AE_PREFILL_CHUNK);
+                          (double)ae_decoder_bytes(&b->be, &b->config, 0, b->batch, AE_PREFILL_CHUNK);
     const double there = (double)ae_memory_available_bytes();
     ae_params_free(&params);
     if (needed <= there) return AE_OK;

@@ -3,12 +3,12 @@
 #include "cli/dtype.h"
 #include "core/log.h"
 #include "core/threads.h"
-#include "train/run_folder.h"
+#include "train/run_model.h"
 
 static ae_status check_room(const char *path, const ae_model_config *c, const ae_backend *be,
                             const ae_model_options *o, int64_t *parameters) {
     ae_params params;
-    const ae_status st = ae_params_init(&params, c);
+    const ae_status st = ae_params_init_with(&params, c, &o->params);
     if (st != AE_OK) return st;
     const size_t needed = ae_model_value_bytes(&params, be, o), there = ae_memory_available_bytes();
     char count[32], need[32], have[32];
@@ -24,38 +24,51 @@ static ae_status check_room(const char *path, const ae_model_config *c, const ae
 }
 
 /* Rows of padding are fine, another model's tokenizer is not, and numbers alone do not tell. */
-static void warn_of_rows(const ae_tokenizer *t, const ae_model_source *s) {
-    if (!t || ae_tokenizer_size(t) == s->config.V) return;
-    ae_warn("%s: %d pieces for a table of %td rows; is it the tokenizer of this model?", s->tokenizer,
-            (int)ae_tokenizer_size(t), s->config.V);
+static void warn_of_rows(const ae_tokenizer *t, const char *path, ptrdiff_t rows) {
+    if (!t || ae_tokenizer_size(t) == rows) return;
+    ae_warn("%s: %d pieces for a table of %td rows; is it the tokenizer of this model?", path,
+            (int)ae_tokenizer_size(t), rows);
 }
 
-ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *dtype, int64_t threads) {
-    ae_model_source source = {0};
-    int64_t parameters = 0;
+static void tell(const ae_loaded *l, const ae_run_model *r, int64_t parameters) {
+    const ae_weight_type type = l->model.options.weights;
+    const bool beside = l->model.params.adapter_rank > 0;
     char count[32];
+    ae_format_count(count, sizeof count, (double)parameters);
+    ae_log("%s%s%s%s: %s parameters in %s, %s, %d %s, %s kernels", r->base.folder, r->adapted ? " and " : "",
+           r->adapted ? r->adapter.folder : "",
+           !r->adapted ? ""
+           : beside    ? " beside it"
+                       : " merged into it",
+           count, ae_weights_name(type), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
+           l->be.threads, l->be.threads == 1 ? "thread" : "threads", l->be.kernels);
+}
+
+ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
+                         int64_t threads) {
+    ae_run_model source = {0};
+    int64_t parameters = 0;
     ae_status st;
     *l = (ae_loaded){0};
     ae_backend_options backend = {.threads = ae_threads_start((int)threads)};
     ae_model_options options = {0};
     AE_TRY(ae_weights_parse(dtype, &options));
-    AE_TRY(ae_run_source_open(&source, path));
-    options.weights = source.weights;
-    options.group = source.group;
+    AE_TRY(ae_run_model_open(&source, path, adapter));
+    options.weights = source.base.weights;
+    options.group = source.base.group;
     AE_TRY(ae_weights_parse(dtype, &options));
     backend.dtype = ae_dtype_beside(options.weights);
     AE_TRY(ae_backend_cpu(&l->be, &backend));
-    AE_TRY(ae_model_source_verify(&source));
-    AE_TRY(check_room(path, &source.config, &l->be, &options, &parameters));
-    if (source.tokenizer) AE_TRY(ae_tokenizer_open(&l->tokenizer, source.tokenizer));
-    warn_of_rows(l->tokenizer, &source);
-    AE_TRY(ae_model_open_source(&l->model, &l->be, &source, &options));
-    ae_format_count(count, sizeof count, (double)parameters);
-    ae_log("%s: %s parameters in %s, %s, %d %s, %s kernels", source.folder, count,
-           ae_weights_name(options.weights), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
-           l->be.threads, l->be.threads == 1 ? "thread" : "threads", l->be.kernels);
+    AE_TRY(ae_run_model_verify(&source));
+    const ae_model_options whole = ae_run_model_options(&source, &options);
+    AE_TRY(check_room(path, &source.base.config, &l->be, &whole, &parameters));
+    const char *tokenizer = ae_run_model_tokenizer(&source);
+    if (tokenizer) AE_TRY(ae_tokenizer_open(&l->tokenizer, tokenizer));
+    warn_of_rows(l->tokenizer, tokenizer, source.base.config.V);
+    AE_TRY(ae_run_model_load(&l->model, &l->be, &source, &options));
+    tell(l, &source, parameters);
 out:
-    ae_model_source_free(&source);
+    ae_run_model_free(&source);
     if (st != AE_OK) ae_loaded_close(l);
     return st;
 }

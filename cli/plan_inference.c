@@ -37,7 +37,7 @@ static ae_status measure(table *t, const ae_model_config *c, const ae_backend *b
     t->parameters = params.total;
     t->weights = ae_model_value_bytes(&params, be, o);
     t->state = ae_decode_state_bytes(be, c, batch);
-    t->decoder = ae_decoder_bytes(be, c, batch, AE_PREFILL_CHUNK) + (size_t)(batch * c->V) * sizeof(float);
+    t->decoder = ae_decoder_bytes(be, c, 0, batch, AE_PREFILL_CHUNK) + (size_t)(batch * c->V) * sizeof(float);
     t->loading = PIECE_ELEMENTS * (sizeof(float) + sizeof(uint16_t));
     t->program = ae_rss_bytes() + THREAD_BYTES * (size_t)be->threads;
     t->available = ae_memory_available_bytes();

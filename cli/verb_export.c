@@ -8,12 +8,12 @@
 #include "cli/weights_size.h"
 #include "core/log.h"
 #include "exchange/export.h"
-#include "train/run_folder.h"
+#include "train/run_model.h"
 
 #include <string.h>
 
 static const char usage[] =
-    "aerie export --model M --output DIR [--dtype f32|bf16] [--shard-bytes N] [--flags]\n\n"
+    "aerie export --model M [--adapter A] --output DIR [--dtype f32|bf16] [--shard-bytes N] [--flags]\n\n"
     "Writes a folder that transformers loads as RecurrentGemmaForCausalLM: config.json, weights in "
     "safetensors, "
     "the tokenizer\n"
@@ -21,14 +21,14 @@ static const char usage[] =
     "same.";
 
 typedef struct {
-    const char *model, *output, *dtype;
+    const char *model, *adapter, *output, *dtype;
     int64_t shard_bytes;
     bool no_tokenizer, force, quiet;
 } options;
 
 typedef struct {
     const options *options;
-    const ae_model_source *source;
+    const ae_run_model *source;
     ae_tokenizer *tokenizer; /* NULL: none */
     ae_weight_type type;
 } job;
@@ -39,30 +39,53 @@ static ae_status parse_type(const char *name, ae_weight_type *type) {
     return AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32 or bf16, found %s", name);
 }
 
-static ae_status fill_folder(void *context, const char *folder) {
-    job *j = context;
+/* The run that a card tells of is that of what trained last. */
+static ae_status write_card(const job *j, const char *folder) {
+    ae_model_source told = j->source->base;
+    if (j->source->adapted) {
+        told.kind = AE_SOURCE_CHECKPOINT;
+        told.folder = j->source->adapter.folder;
+    }
+    return ae_model_card_write(folder, &told, j->type);
+}
+
+static ae_status write_weights(const job *j, const char *folder) {
+    const ae_model_source *base = &j->source->base;
+    ae_adapter_merger *merger = NULL;
+    ae_model_amendment merged = {0};
     ae_piece_bar bar = {.verb = "export"};
-    const ae_export_request request = {.config = &j->source->config,
-                                       .bf16 = j->type == AE_WEIGHT_BF16,
-                                       .tensors = j->source->tensors,
-                                       .shard_bytes = j->options->shard_bytes,
-                                       .watch = ae_piece_bar_watch(&bar)};
+    ae_status st =
+        j->source->adapted ? ae_adapter_merger_new(&merger, &j->source->adapter, &base->config) : AE_OK;
+    if (st != AE_OK) return st;
+    if (merger) merged = ae_adapter_merger_amendment(merger);
+    st = ae_model_export(folder, &(ae_export_request){.config = &base->config,
+                                                      .bf16 = j->type == AE_WEIGHT_BF16,
+                                                      .tensors = base->tensors,
+                                                      .amendment = merger ? &merged : NULL,
+                                                      .shard_bytes = j->options->shard_bytes,
+                                                      .watch = ae_piece_bar_watch(&bar)});
+    ae_adapter_merger_delete(merger);
+    return st;
+}
+
+static ae_status fill_folder(void *context, const char *folder) {
+    const job *j = context;
     ae_status st;
-    AE_TRY(ae_hf_files_write(folder, &j->source->config, j->type, j->tokenizer));
-    AE_TRY(ae_model_card_write(folder, j->source, j->type));
-    AE_TRY(ae_model_export(folder, &request));
+    AE_TRY(ae_hf_files_write(folder, &j->source->base.config, j->type, j->tokenizer));
+    AE_TRY(write_card(j, folder));
+    AE_TRY(write_weights(j, folder));
 out:
     return st;
 }
 
 static ae_status write_folder(job *j) {
     static const char *const names[] = {AE_HF_FILES, "README.md"};
-    const char *const sources[] = {j->source->folder};
+    const char *const sources[] = {j->source->base.folder, j->source->adapter.folder};
     const ae_output_folder f = {.verb = "export",
                                 .output = j->options->output,
                                 .force = j->options->force,
                                 .sources = sources,
-                                .n_sources = 1,
+                                .n_sources = 2,
                                 .names = names,
                                 .n_names = sizeof names / sizeof *names,
                                 .fill = fill_folder,
@@ -70,24 +93,31 @@ static ae_status write_folder(job *j) {
     return ae_output_folder_write(&f);
 }
 
-static ae_status run(const options *o) {
-    ae_model_source source = {0};
-    job j = {.options = o, .source = &source};
+static void report(const job *j) {
+    const ae_run_model *r = j->source;
     char size[32];
+    ae_weights_size(j->options->output, size, sizeof size);
+    ae_log("%s: %s%s%s in %s, %s a tokenizer, %s", j->options->output, r->base.folder,
+           r->adapted ? " merged with " : "", r->adapted ? r->adapter.folder : "", j->options->dtype,
+           j->tokenizer ? "with" : "without", size);
+}
+
+static ae_status run(const options *o) {
+    ae_run_model source = {0};
+    job j = {.options = o, .source = &source};
     ae_status st;
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
     AE_TRY(parse_type(o->dtype, &j.type));
-    AE_TRY(ae_run_source_open(&source, o->model));
-    AE_TRY(ae_model_source_verify(&source));
-    if (source.tokenizer && !o->no_tokenizer) AE_TRY(ae_tokenizer_open(&j.tokenizer, source.tokenizer));
+    AE_TRY(ae_run_model_open(&source, o->model, o->adapter));
+    AE_TRY(ae_run_model_verify(&source));
+    const char *tokenizer = ae_run_model_tokenizer(&source);
+    if (tokenizer && !o->no_tokenizer) AE_TRY(ae_tokenizer_open(&j.tokenizer, tokenizer));
     AE_TRY(write_folder(&j));
-    ae_weights_size(o->output, size, sizeof size);
-    ae_log("%s: %s in %s, %s a tokenizer, %s", o->output, source.folder, o->dtype,
-           j.tokenizer ? "with" : "without", size);
+    report(&j);
 out:
     ae_tokenizer_delete(j.tokenizer);
-    ae_model_source_free(&source);
+    ae_run_model_free(&source);
     return st;
 }
 
@@ -96,6 +126,7 @@ ae_status ae_verb_export(int argc, char **argv) {
     bool help = false;
     const ae_arg table[] = {
         ae_arg_model(&o.model),
+        ae_arg_adapter(&o.adapter),
         {.name = "output",
          .type = AE_ARG_TEXT,
          .to = &o.output,

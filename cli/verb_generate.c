@@ -15,7 +15,7 @@
 enum { GEMMA_EOS = 1 };
 
 static const char usage[] =
-    "aerie generate --model M (--prompt STR | --input F.jsonl|-) [--output F|-] [--flags]\n\n"
+    "aerie generate --model M [--adapter A] (--prompt STR | --input F.jsonl|-) [--output F|-] [--flags]\n\n"
     "--prompt writes the new text to the terminal as it comes. With --input each line {\"prompt\": s} or "
     "{\"tokens\": [ids]}\n"
     "gives {\"tokens\": [new ids], \"text\"?: s, \"logprobs\"?: [..], \"finish\": \"stop\"|\"length\"}; so "
@@ -24,7 +24,7 @@ static const char usage[] =
     "string.";
 
 typedef struct {
-    const char *model, *prompt, *input, *output, *dtype;
+    const char *model, *adapter, *prompt, *input, *output, *dtype;
     int64_t max_new, top_k, seed, batch, threads;
     double temperature, top_p;
     ae_arg_list stops;
@@ -186,7 +186,7 @@ static ae_status run(const options *o) {
     ae_interrupt_catch();
     if (o->input) AE_TRY(ae_reader_open(&d.in, o->input));
     AE_TRY(ae_results_open(&d.out, o->output, o->force));
-    AE_TRY(ae_loaded_open(&loaded, o->model, o->dtype, o->threads));
+    AE_TRY(ae_loaded_open(&loaded, o->model, o->adapter, o->dtype, o->threads));
     AE_TRY(check_model(o, &loaded));
     d.rules = (ae_request_rules){loaded.tokenizer, loaded.model.config.V, !o->no_bos};
     AE_TRY(answer_all(&d, &loaded));
@@ -201,6 +201,7 @@ out:
 static ae_status parse(int argc, char **argv, options *o, bool *help) {
     const ae_arg table[] = {
         ae_arg_model(&o->model),
+        ae_arg_adapter(&o->adapter),
         {.name = "prompt",
          .type = AE_ARG_TEXT,
          .to = &o->prompt,

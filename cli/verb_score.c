@@ -10,14 +10,15 @@
 
 #include <stdlib.h>
 
-static const char usage[] = "aerie score --model M [--input F.jsonl|-] [--output F|-] [--flags]\n\n"
-                            "Each line {\"text\": s} or {\"tokens\": [ids], \"positions\"?: [..], "
-                            "\"loss_mask\"?: [0|1 ..]} of T tokens gives\n"
-                            "{\"logprobs\": [T-1 numbers, null where the target starts a document], \"sum\": "
-                            "x, \"count\": n}, in nats.";
+static const char usage[] =
+    "aerie score --model M [--adapter A] [--input F.jsonl|-] [--output F|-] [--flags]\n\n"
+    "Each line {\"text\": s} or {\"tokens\": [ids], \"positions\"?: [..], "
+    "\"loss_mask\"?: [0|1 ..]} of T tokens gives\n"
+    "{\"logprobs\": [T-1 numbers, null where the target starts a document], \"sum\": "
+    "x, \"count\": n}, in nats.";
 
 typedef struct {
-    const char *model, *input, *output, *dtype;
+    const char *model, *adapter, *input, *output, *dtype;
     int64_t top, threads;
     bool no_bos, force, quiet;
 } options;
@@ -71,7 +72,7 @@ static ae_status run(const options *o) {
     ae_interrupt_catch();
     AE_TRY(ae_reader_open(&in, o->input));
     AE_TRY(ae_results_open(&out, o->output, o->force));
-    AE_TRY(ae_loaded_open(&loaded, o->model, o->dtype, o->threads));
+    AE_TRY(ae_loaded_open(&loaded, o->model, o->adapter, o->dtype, o->threads));
     AE_TRY(check_top(o, &loaded));
     AE_TRY(ae_scorer_new(&scorer, &loaded.model, o->top));
     AE_TRY(score_lines(o, &loaded, scorer, in, &out));
@@ -88,6 +89,7 @@ ae_status ae_verb_score(int argc, char **argv) {
     bool help = false;
     const ae_arg table[] = {
         ae_arg_model(&o.model),
+        ae_arg_adapter(&o.adapter),
         {.name = "input",
          .type = AE_ARG_TEXT,
          .to = &o.input,

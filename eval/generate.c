@@ -116,9 +116,9 @@ static ae_generator_options options_of(const ae_generation *how, const ae_genera
     return (ae_generator_options){how->batch, how->prompt_tokens, io->check, io->context};
 }
 
-size_t ae_generate_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t batch,
-                         ptrdiff_t prompt_tokens) {
-    return ae_generator_bytes(be, c,
+size_t ae_generate_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank,
+                         ptrdiff_t batch, ptrdiff_t prompt_tokens) {
+    return ae_generator_bytes(be, c, adapter_rank,
                               &(ae_generator_options){.capacity = batch, .prompt_tokens = prompt_tokens});
 }
 

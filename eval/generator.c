@@ -426,14 +426,16 @@ static ptrdiff_t chunk_of(const ae_generator_options *o) {
     return o->prompt_tokens > 0 ? ae_min(o->prompt_tokens, AE_PREFILL_CHUNK) : AE_PREFILL_CHUNK;
 }
 
-size_t ae_generator_bytes(const ae_backend *be, const ae_model_config *c, const ae_generator_options *o) {
-    return ae_decode_state_bytes(be, c, o->capacity) + ae_decoder_bytes(be, c, o->capacity, chunk_of(o)) +
+size_t ae_generator_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank,
+                          const ae_generator_options *o) {
+    return ae_decode_state_bytes(be, c, o->capacity) +
+           ae_decoder_bytes(be, c, adapter_rank, o->capacity, chunk_of(o)) +
            (size_t)(o->capacity * c->V) * sizeof(float) +
            ae_sample_each_room_bytes(c->V, o->capacity, be->threads);
 }
 
 static ae_status check_room(const ae_model *m, const ae_generator_options *o) {
-    const size_t needed = ae_generator_bytes(m->be, &m->config, o);
+    const size_t needed = ae_generator_bytes(m->be, &m->config, m->params.adapter_rank, o);
     const size_t there = ae_memory_available_bytes();
     if (needed <= there) return AE_OK;
     return AE_FAIL(AE_ERR_RESOURCE,

@@ -66,9 +66,10 @@ typedef struct {
     size_t told_bytes;
 } ae_answer;
 
-/* Memory beside the model, texts and tokens left out: states, decoder and logits. A submission with several answers or a state takes a
+/* Memory beside a model with adapters of that rank (0: without), texts and tokens left out: states, decoder and logits. A submission with several answers or a state takes a
  * state of one sequence and a row of logits more until its last answer has begun. */
-size_t ae_generator_bytes(const ae_backend *be, const ae_model_config *c, const ae_generator_options *o);
+size_t ae_generator_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank,
+                          const ae_generator_options *o);
 
 /* Borrows model and tokenizer. `t` may be NULL: answers then have no text. Where it has fewer pieces than the model has rows, rows
  * without a piece are never drawn. AE_ERR_RESOURCE when it does not fit in memory. */

@@ -149,6 +149,7 @@ static ae_status check_small_files(const ae_adapter_source *s) {
     ae_status st;
     AE_TRY(ae_done_read(&d, s->folder));
     AE_TRY(ae_done_check(&d, s->folder, ae_adapter_file, false, true));
+    AE_TRY(ae_done_check(&d, s->folder, "tokenizer.model", true, true));
     AE_TRY(ae_done_check(&d, s->folder, "weights.h5", false, false));
 out:
     ae_done_free(&d);
@@ -169,6 +170,7 @@ ae_status ae_adapter_source_open(ae_adapter_source *s, const char *folder) {
                        folder));
     AE_TRY(check_small_files(s));
     AE_TRY(read_json(s));
+    if (ae_path_has(folder, "tokenizer.model")) s->tokenizer = ae_path_join(folder, "tokenizer.model");
 out:
     if (st != AE_OK) ae_adapter_source_free(s);
     return st;
@@ -177,10 +179,15 @@ out:
 void ae_adapter_source_free(ae_adapter_source *s) {
     free(s->folder);
     free(s->tensors);
+    free(s->tokenizer);
     free(s->base);
     free_list(s->targets);
     free_list(s->train);
     *s = (ae_adapter_source){0};
+}
+
+ae_status ae_adapter_tensors_open(ae_tensors **out, const ae_adapter_source *s) {
+    return ae_tensors_open(out, s->tensors);
 }
 
 /* ---- whether it belongs to a base ---- */

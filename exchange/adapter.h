@@ -18,6 +18,7 @@ extern const char ae_adapter_file[]; /* adapter.json */
 typedef struct {
     char *folder;
     char *tensors;             /* of what trained, for ae_model_load with .lacks_frozen */
+    char *tokenizer;           /* tokenizer.model there; NULL when there is none */
     ae_params_options options; /* of the table: adapters, head, and what trained; the strings are owned */
     char *base;                /* where the base lay */
     char fingerprint[AE_FINGERPRINT_BYTES]; /* of the base */
@@ -35,6 +36,8 @@ ae_status ae_adapter_source_open(ae_adapter_source *s, const char *folder);
  * AE_ERR_INPUT. */
 ae_status ae_adapter_source_verify(const ae_adapter_source *s, const ae_model_source *base);
 void ae_adapter_source_free(ae_adapter_source *s);
+/* The tensors under the names that the parameters have here. */
+ae_status ae_adapter_tensors_open(ae_tensors **out, const ae_adapter_source *s);
 
 /* The text of adapter.json (the caller frees it) for checkpoints of a model of which a part trains. `base`:
  * where the base was opened, best the folder of its ae_model_source; recorded as an absolute path.

@@ -4,11 +4,13 @@
 
 #include <stdlib.h>
 
-static ae_status copy_tensor(ae_param_writer *to, ae_tensors *from, const ae_param *p, float *piece) {
+static ae_status copy_tensor(ae_param_writer *to, ae_tensors *from, const ae_param *p,
+                             const ae_model_amendment *a, float *piece) {
     ae_status st = AE_OK;
     for (int64_t at = 0; at < p->n; at += AE_PARAM_PIECE) {
         const int64_t n = p->n - at < AE_PARAM_PIECE ? p->n - at : AE_PARAM_PIECE;
         AE_TRY(ae_tensors_read_part(from, p->name, p->rank, p->shape, at, n, piece));
+        if (a != NULL) AE_TRY(a->amend(a->context, p, at, n, piece));
         AE_TRY(ae_param_writer_put(to, piece, n));
     }
 out:
@@ -30,7 +32,8 @@ ae_status ae_model_export(const char *folder, const ae_export_request *r) {
                                                                   .bf16 = r->bf16,
                                                                   .shard_bytes = r->shard_bytes,
                                                                   .watch = r->watch}));
-    for (ptrdiff_t i = 0; i < params.n; i++) AE_TRY(copy_tensor(to, from, &params.items[i], piece));
+    for (ptrdiff_t i = 0; i < params.n; i++)
+        AE_TRY(copy_tensor(to, from, &params.items[i], r->amendment, piece));
     st = ae_param_writer_finish(to);
     to = NULL;
 out:

@@ -133,12 +133,23 @@ static ae_status check_integers(const ae_model_source *s, const ae_params *param
     return AE_OK;
 }
 
+/* Of an adapter the weights are a part only. */
+static ae_status check_whole(const ae_model_source *s) {
+    if (s->kind != AE_SOURCE_CHECKPOINT || !ae_path_has(s->folder, "adapter.json")) return AE_OK;
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "%s: expected a whole model, found what trained beside a base (adapter.json); make one of the "
+        "two: aerie export --model %s --output DIR",
+        s->folder, s->folder);
+}
+
 /* Against the table with these options. */
 static ae_status verify(const ae_model_source *s, const ae_params_options *o,
                         const ae_params_match_options *match) {
     ae_params params = {0};
     ae_tensors *t = NULL;
     ae_status st;
+    AE_TRY(check_whole(s));
     AE_TRY(check_weights_file(s));
     AE_TRY(ae_params_init_with(&params, &s->config, o));
     AE_TRY(ae_tensors_open(&t, s->tensors));

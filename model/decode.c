@@ -12,6 +12,7 @@
 
 struct ae_decoder {
     const ae_model *model;
+    ptrdiff_t adapter_rank;
     ptrdiff_t group, chunk; /* rows of a step at once, tokens of a prefill at once */
     void *memory;
     size_t memory_bytes;
@@ -39,11 +40,10 @@ static ptrdiff_t together(const ae_decoder *d, ptrdiff_t n) {
 
 /* What serves a chunk of one sequence and a few tokens of several. */
 static ae_model_block_bytes most_bytes(const ae_decoder *d, const ae_backend *be, const ae_model_config *c) {
-    const ptrdiff_t rank = d->model != NULL ? d->model->params.adapter_rank : 0;
-    const ae_block_dims fill = ae_model_block_dims(c, rank, 1, d->chunk, true);
+    const ae_block_dims fill = ae_model_block_dims(c, d->adapter_rank, 1, d->chunk, true);
     ae_model_block_bytes most = ae_model_most_block_bytes(be, c, &fill);
     for (ptrdiff_t n = 1; n <= AE_LINEAR_FEW && (n == 1 || n <= d->chunk); n++) {
-        const ae_block_dims few = ae_model_block_dims(c, rank, together(d, n), n, true);
+        const ae_block_dims few = ae_model_block_dims(c, d->adapter_rank, together(d, n), n, true);
         const ae_model_block_bytes f = ae_model_most_block_bytes(be, c, &few);
         most.temporal_saved = more(most.temporal_saved, f.temporal_saved);
         most.mlp_saved = more(most.mlp_saved, f.mlp_saved);
@@ -89,8 +89,9 @@ static size_t host_bytes(const ae_decoder *d) {
     return (size_t)ae_max(d->group, d->chunk) * sizeof(float);
 }
 
-size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t chunk) {
-    ae_decoder d = {.group = group_of(B), .chunk = ae_max(chunk, 1)};
+size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank, ptrdiff_t B,
+                        ptrdiff_t chunk) {
+    ae_decoder d = {.adapter_rank = adapter_rank, .group = group_of(B), .chunk = ae_max(chunk, 1)};
     ae_arena counting = {0};
     take_memory(&d, &counting, be, c);
     return counting.high + 2 * host_bytes(&d);
@@ -101,6 +102,7 @@ ae_status ae_decoder_new(ae_decoder **out, const ae_model *m, ptrdiff_t B, ptrdi
     *out = NULL;
     if (d == NULL) return AE_FAIL(AE_ERR_RESOURCE, "decoder: out of memory");
     d->model = m;
+    d->adapter_rank = m->params.adapter_rank;
     d->group = group_of(B);
     d->chunk = ae_max(chunk, 1);
     ae_arena a = {0};
@@ -147,7 +149,7 @@ static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_
     const ae_backend *be = m->be;
     const ae_model_config *c = &m->config;
     const ptrdiff_t M = B * T;
-    ae_block_dims n = ae_model_block_dims(c, m->params.adapter_rank, B, T, true);
+    ae_block_dims n = ae_model_block_dims(c, d->adapter_rank, B, T, true);
     n.each = T <= AE_LINEAR_FEW;
     be->upload(be, d->tokens, tokens, (size_t)M * sizeof *tokens);
     be->upload(be, d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);

@@ -39,8 +39,9 @@ enum { AE_PREFILL_CHUNK = 2048 };
 
 /* Buffers for stepping up to B sequences and for prefilling in chunks of at most `chunk` tokens. */
 typedef struct ae_decoder ae_decoder;
-/* Of a model without adapters. */
-size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t chunk);
+/* Of a model with adapters of that rank beside its weights; 0: without. */
+size_t ae_decoder_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank, ptrdiff_t B,
+                        ptrdiff_t chunk);
 ae_status ae_decoder_new(ae_decoder **out, const ae_model *m, ptrdiff_t B, ptrdiff_t chunk);
 void ae_decoder_delete(ae_decoder *d);
 

@@ -364,38 +364,54 @@ ae_status ae_model_set_added_initial(ae_model *m, uint64_t seed) {
     return fill_model(m, &(supply){is_added, initial_values, NULL, NULL, &seed});
 }
 
+typedef struct {
+    ae_tensors *tensors;
+    const ae_model_amendment *amendment; /* or NULL */
+} stored;
+
 static bool is_there(void *context, const ae_param *p) {
-    return ae_tensors_find(context, p->name) >= 0;
+    return ae_tensors_find(((const stored *)context)->tensors, p->name) >= 0;
 }
 
 static ae_status read_values(void *context, const ae_param *p, int64_t first, int64_t n, float *out) {
-    return ae_tensors_read_part(context, p->name, p->rank, p->shape, first, n, out);
+    const stored *s = context;
+    const ae_model_amendment *a = s->amendment;
+    const ae_status st = ae_tensors_read_part(s->tensors, p->name, p->rank, p->shape, first, n, out);
+    return st == AE_OK && a != NULL ? a->amend(a->context, p, first, n, out) : st;
 }
 
 static ae_status read_scales(void *context, const ae_param *p, int64_t first, int64_t n, uint16_t *out) {
-    return ae_tensors_scales(context, p->name, p->shape, first, n, out);
+    return ae_tensors_scales(((const stored *)context)->tensors, p->name, p->shape, first, n, out);
 }
 
 /* Whether the file holds the integers that the model wants: then they are taken as they are. */
 static ae_status same_integers(void *context, const ae_model *m, const ae_param *p, bool *same) {
+    const stored *s = context;
     const ae_weight_type type = m->options.weights;
     const int wanted = type == AE_WEIGHT_INT8 ? 8 : type == AE_WEIGHT_INT4 ? 4 : 0;
     int bits = 0;
     int64_t group = 0;
     *same = false;
-    if (wanted == 0 || p->parts > 0) return AE_OK;
-    const ae_status st = ae_tensors_integers(context, p->name, p->rank, p->shape, &bits, &group);
+    if (wanted == 0 || p->parts > 0 || s->amendment != NULL) return AE_OK;
+    const ae_status st = ae_tensors_integers(s->tensors, p->name, p->rank, p->shape, &bits, &group);
     if (st != AE_OK || bits != wanted) return st;
     *same = ae_ceil_div((ptrdiff_t)p->cols, (ptrdiff_t)group) ==
             ae_ceil_div((ptrdiff_t)p->cols, ae_weight_group(type, m->options.group));
     return AE_OK;
 }
 
+ae_status ae_model_load_tensors(ae_model *m, ae_tensors *t, const char *path,
+                                const ae_params_match_options *o, const ae_model_amendment *a) {
+    stored s = {t, a};
+    const ae_status st = ae_params_match(&m->params, t, path, o);
+    if (st != AE_OK) return st;
+    return fill_model(m, &(supply){is_there, read_values, same_integers, read_scales, &s});
+}
+
 ae_status ae_model_load(ae_model *m, const char *path, const ae_params_match_options *o) {
     ae_tensors *t = NULL;
     ae_status st = ae_tensors_open(&t, path);
-    if (st == AE_OK) st = ae_params_match(&m->params, t, path, o);
-    if (st == AE_OK) st = fill_model(m, &(supply){is_there, read_values, same_integers, read_scales, t});
+    if (st == AE_OK) st = ae_model_load_tensors(m, t, path, o, NULL);
     ae_tensors_close(t);
     return st;
 }

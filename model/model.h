@@ -2,6 +2,7 @@
 #define AE_MODEL_MODEL_H
 #include "model/config.h"
 #include "model/params.h"
+#include "model/params_match.h"
 #include "ops/backend.h"
 
 /* A model on a backend: its parameters (the passes over a batch: model/pass.h). Source: docs/model.md. */
@@ -39,6 +40,15 @@ ae_status ae_model_set_added_initial(ae_model *m, uint64_t seed);
 /* Values from a file of tensors, which ae_params_match takes with these options (NULL: the whole table). What the file lacks keeps its
  * values. */
 ae_status ae_model_load(ae_model *m, const char *path, const ae_params_match_options *o);
+/* What happens to float32 values on their way from a file into a model, before they are rounded to its form:
+ * elements [first, first + n) of one parameter. */
+typedef struct {
+    ae_status (*amend)(void *context, const ae_param *p, int64_t first, int64_t n, float *values);
+    void *context;
+} ae_model_amendment;
+/* The same of tensors that are open; `path` is for messages. `a` may be NULL. */
+ae_status ae_model_load_tensors(ae_model *m, ae_tensors *t, const char *path,
+                                const ae_params_match_options *o, const ae_model_amendment *a);
 /* The values of what trains as native HDF5, one data set a parameter: the whole model, or a part that is loaded beside its base.
  * AE_ERR_DEFECT where one of them is in a compact form, as it may be in inference. */
 ae_status ae_model_save(const ae_model *m, const char *path);

@@ -56,6 +56,7 @@ typedef struct {
 typedef struct {
     bool lacks_added;  /* adapters and heads: the weights are those of the shape alone */
     bool lacks_frozen; /* parameters that do not train: the file holds what was trained, beside a base */
+    bool lacks_any;    /* whatever: the file was held against its own table before */
     const char *const
         *extras; /* patterns of fnmatch, up to a NULL, of tensors that are passed over; NULL: none */
 } ae_params_match_options;

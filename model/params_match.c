@@ -18,7 +18,7 @@ static bool is_scale(const ae_params *params, const char *name) {
 }
 
 static bool may_lack(const ae_params_match_options *o, const ae_param *p) {
-    return (o->lacks_added && p->added) || (o->lacks_frozen && !p->trainable);
+    return o->lacks_any || (o->lacks_added && p->added) || (o->lacks_frozen && !p->trainable);
 }
 
 static bool is_extra(const ae_params_match_options *o, const char *name) {

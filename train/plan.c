@@ -67,7 +67,7 @@ static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     ae_pass_dims n = {.B = r->carry ? 1 : rows, .T = r->carry ? rows * r->row_tokens : r->row_tokens};
     if (rows > 0) pass = ae_pass_bytes(r->be, r->model, n, false);
     if (rows > 0 && r->carry) pass += ae_decode_state_bytes(r->be, r->model, 1);
-    if (r->sample_tokens > 0) samples = ae_generate_bytes(r->be, r->model, 1, r->sample_tokens);
+    if (r->sample_tokens > 0) samples = ae_generate_bytes(r->be, r->model, 0, 1, r->sample_tokens);
     return pass > samples ? pass : samples;
 }
 

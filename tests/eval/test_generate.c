@@ -204,11 +204,13 @@ static void counting_release(const ae_backend *be, void *ptr, size_t bytes) {
 }
 
 /* What a plan counts is what is taken, for the longest prompts and for one whose length is known; the answers are the same. */
-Test(generate, takes_the_memory_that_it_says) {
+static void expect_memory(ptrdiff_t rank) {
+    const ae_model_options o = {.weights = AE_WEIGHT_INT8, .params = {.adapters = {.rank = rank}}};
     ae_backend be;
     ae_model m;
     desk *all[2];
-    open_tiny(&m, &be);
+    cr_assert_eq(ae_backend_cpu(&be, &(ae_backend_options){.threads = 2}), AE_OK);
+    cr_assert_eq(ae_model_open(&m, &be, AERIE_FIXTURES "/tiny", &o), AE_OK, "%s", ae_error_message());
     counted.alloc = be.alloc;
     counted.release = be.release;
     be.alloc = counting_alloc;
@@ -223,7 +225,7 @@ Test(generate, takes_the_memory_that_it_says) {
         all[i] = calloc(1, sizeof *all[i]);
         const ae_generate_io io = {.next = next, .done = done, .check = check, .context = all[i]};
         cr_assert_eq(ae_generate(&m, NULL, &how, &io), AE_OK, "%s", ae_error_message());
-        const size_t said = ae_generate_bytes(&be, &m.config, 3, lengths[i]);
+        const size_t said = ae_generate_bytes(&be, &m.config, rank, 3, lengths[i]);
         const size_t logits = (size_t)(3 * m.config.V) * sizeof(float) + /* on the host */
                               ae_sample_each_room_bytes(m.config.V, 3, be.threads);
         cr_assert_eq(counted.held, 0);
@@ -231,8 +233,18 @@ Test(generate, takes_the_memory_that_it_says) {
         cr_assert(taken <= said && said < taken + taken / 100, "%zu taken, %zu said", taken, said);
     }
     cr_assert(same(all[0], all[1]));
-    cr_assert_lt(ae_generate_bytes(&be, &m.config, 3, 13), ae_generate_bytes(&be, &m.config, 3, 0));
+    cr_assert_lt(ae_generate_bytes(&be, &m.config, rank, 3, 13),
+                 ae_generate_bytes(&be, &m.config, rank, 3, 0));
     for (int i = 0; i < 2; i++) desk_free(all[i]);
     ae_model_free(&m);
     ae_backend_free(&be);
+}
+
+Test(generate, takes_the_memory_that_it_says) {
+    expect_memory(0);
+}
+
+/* They stay beside integers, and take scratch of their own. */
+Test(generate, takes_the_memory_that_it_says_with_adapters) {
+    expect_memory(40);
 }

@@ -1,7 +1,8 @@
 #include "core/json.h"
 #include "core/rng.h"
-#include "exchange/adapter.h"
+#include "exchange/adapter_merge.h"
 #include "formats/done.h"
+#include "model/copy.h"
 #include "tests/core/scratch.h"
 #include "tests/model/rig.h"
 
@@ -306,4 +307,154 @@ Test(adapter, damaged_files_are_refused) {
     cr_assert_eq(verified(base_folder()), AE_ERR_INPUT);
     cr_assert_message("expected an adapter: a folder with adapter.json");
     ae_model_free(&m);
+}
+
+/* ---- used ---- */
+
+enum { ROWS = 2, TOKENS = 14 };
+
+/* Base and adapter, opened for inference. */
+static ae_model opened(const char *base, ae_weight_type weights) {
+    ae_model m;
+    ae_model_source b;
+    ae_adapter_source a;
+    cr_assert_eq(ae_model_source_open(&b, base), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_adapter_source_open(&a, scratch_path("step-000001")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_adapter_source_verify(&a, &b), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_adapter_open_model(&m, rig_backend(RIG_CPU_BEST, 1), &b, &a,
+                                       &(ae_model_options){.weights = weights, .group = 16}),
+                 AE_OK, "%s", ae_error_message());
+    ae_adapter_source_free(&a);
+    ae_model_source_free(&b);
+    return m;
+}
+
+static double distance(const ae_model *a, const ae_model *b) {
+    rig_batch rows = rig_batch_random(ROWS, TOKENS, a->config.V, SEED);
+    const ae_micro_batch batch = rig_rows(&rows, 0, ROWS);
+    float *x = rig_logits(a, &batch), *y = rig_logits(b, &batch);
+    const double d = rig_relative(x, y, (size_t)(ROWS * TOKENS * a->config.V));
+    free(x);
+    free(y);
+    rig_batch_free(&rows);
+    return d;
+}
+
+/* The head comes along, although the base has none. */
+static void expect_head(const ae_model *got, const ae_model *want) {
+    const ae_param *p = ae_params_find(&got->params, "score.weight"),
+                   *q = ae_params_find(&want->params, "score.weight");
+    float x[64], y[64];
+    cr_assert(p != NULL && q != NULL && p->n <= 64);
+    got->be->download(got->be, x, p->value, (size_t)p->n * sizeof *x);
+    want->be->download(want->be, y, q->value, (size_t)q->n * sizeof *y);
+    cr_assert_arr_eq(x, y, (size_t)p->n * sizeof *x);
+}
+
+static ptrdiff_t count_adapters(const ae_model *m) {
+    ptrdiff_t n = 0;
+    for (ptrdiff_t i = 0; i < m->params.n; i++) n += strstr(m->params.items[i].name, ".lora_") != NULL;
+    return n;
+}
+
+Test(adapter, merged_is_beside) {
+    ae_model learnt = make_adapter(&learner), base = open_base(&(ae_model_options){0}),
+             merged = opened(base_folder(), AE_WEIGHT_F32);
+    cr_assert_eq(count_adapters(&merged), 0);
+    cr_assert_lt(distance(&merged, &learnt), 1e-5);
+    cr_assert_gt(distance(&base, &learnt), 1e-2);
+    expect_head(&merged, &learnt);
+    ae_model_free(&merged);
+    ae_model_free(&base);
+    ae_model_free(&learnt);
+}
+
+/* The weights of the two together are rounded once: those of the merged float32 model in this form. */
+Test(adapter, merged_before_it_is_rounded) {
+    ae_model learnt = make_adapter(&learner), merged = opened(base_folder(), AE_WEIGHT_F32),
+             rounded = opened(base_folder(), AE_WEIGHT_BF16), want;
+    cr_assert_eq(
+        ae_model_init(&want, merged.be, &merged.config,
+                      &(ae_model_options){.weights = AE_WEIGHT_BF16, .params = {.score_head = true}}),
+        AE_OK);
+    cr_assert_eq(ae_model_copy_values(&want, &merged), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(distance(&rounded, &want), 0);
+    cr_assert_gt(distance(&rounded, &merged), 0);
+    ae_model_free(&want);
+    ae_model_free(&rounded);
+    ae_model_free(&merged);
+    ae_model_free(&learnt);
+}
+
+/* Integers stay those of the base, with the adapter in float32 beside them. */
+Test(adapter, beside_integers) {
+    static const ae_weight_type types[] = {AE_WEIGHT_INT8, AE_WEIGHT_INT4};
+    for (int i = 0; i < 2; i++) {
+        ae_model_options o = learner;
+        o.weights = types[i];
+        o.group = 16;
+        ae_model learnt = make_adapter(&o), got = opened(base_folder(), types[i]);
+        cr_assert_eq(count_adapters(&got), count_adapters(&learnt));
+        cr_assert_eq(distance(&got, &learnt), 0);
+        expect_head(&got, &learnt);
+        ae_model_free(&got);
+        ae_model_free(&learnt);
+    }
+}
+
+/* A matrix that trained whole and has an adapter too, where pieces of a parameter do not end with its rows. */
+Test(adapter, beside_a_matrix_that_trained) {
+    ae_model learnt = make_adapter(
+                 &(ae_model_options){.training = true, .params = {.adapters = {.rank = 1, .alpha = 3}}}),
+             merged = opened(base_folder(), AE_WEIGHT_F32);
+    cr_assert_lt(distance(&merged, &learnt), 1e-5);
+    ae_model_free(&merged);
+    ae_model_free(&learnt);
+}
+
+Test(adapter, pieces_may_end_within_rows) {
+    ae_model learnt = make_adapter(&learner);
+    const ae_param *p = ae_params_find(&learnt.params, "model.layers.0.mlp_block.down_proj.weight");
+    ae_adapter_source a;
+    ae_adapter_merger *merger;
+    float *whole = calloc((size_t)p->n, sizeof *whole), *parts = calloc((size_t)p->n, sizeof *parts);
+    cr_assert_eq(ae_adapter_source_open(&a, scratch_path("step-000001")), AE_OK);
+    cr_assert_eq(ae_adapter_merger_new(&merger, &a, &learnt.config), AE_OK, "%s", ae_error_message());
+    const ae_model_amendment amendment = ae_adapter_merger_amendment(merger);
+    cr_assert_eq(amendment.amend(amendment.context, p, 0, p->n, whole), AE_OK);
+    for (int64_t at = 0, n; at < p->n; at += n) {
+        n = p->n - at < 7 ? p->n - at : 7;
+        cr_assert_eq(amendment.amend(amendment.context, p, at, n, parts + at), AE_OK);
+    }
+    cr_assert_arr_eq(parts, whole, (size_t)p->n * sizeof *parts);
+    ae_adapter_merger_delete(merger);
+    ae_adapter_source_free(&a);
+    free(parts);
+    free(whole);
+    ae_model_free(&learnt);
+}
+
+Test(adapter, no_room_for_two_beside_integers) {
+    ae_model learnt = make_adapter(&learner), m;
+    ae_model_source b;
+    ae_adapter_source a;
+    cr_assert_eq(ae_model_source_open(&b, base_folder()), AE_OK);
+    cr_assert_eq(ae_adapter_source_open(&a, scratch_path("step-000001")), AE_OK);
+    cr_assert_eq(ae_adapter_open_model(
+                     &m, learnt.be, &b, &a,
+                     &(ae_model_options){.weights = AE_WEIGHT_INT8, .params = {.adapters = {.rank = 1}}}),
+                 AE_ERR_USAGE);
+    cr_assert_message("leaves no room for another one");
+    ae_adapter_source_free(&a);
+    ae_model_source_free(&b);
+    ae_model_free(&learnt);
+}
+
+/* Verbs that take whole models refuse it and say what to do. */
+Test(adapter, is_no_model) {
+    ae_model learnt = make_adapter(&learner), m;
+    cr_assert_eq(ae_model_open(&m, learnt.be, scratch_path("step-000001"), &(ae_model_options){0}),
+                 AE_ERR_INPUT);
+    cr_assert_message("expected a whole model, found what trained beside a base");
+    ae_model_free(&learnt);
 }

@@ -1,5 +1,6 @@
 #include "cli/args.h"
 #include "cli/data_show.h"
+#include "cli/data_verbs.h"
 #include "cli/interrupt.h"
 #include "cli/text_flags.h"
 #include "cli/verbs.h"
@@ -356,6 +357,7 @@ static ae_status verb_inspect(int argc, char **argv) {
 ae_status ae_verb_data(int argc, char **argv) {
     static const ae_subverb subverbs[] = {
         {"prepare", verb_prepare, "token sets from text or JSONL"},
+        {"render", ae_verb_data_render, "tokens and loss mask of dialogues, pairs and prompts"},
         {"validate", verb_validate, "check token sets"},
         {"inspect", verb_inspect, "show tokens with the loss mask"},
     };

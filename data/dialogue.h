@@ -1,6 +1,7 @@
 #ifndef AE_DATA_DIALOGUE_H
 #define AE_DATA_DIALOGUE_H
 #include "core/json.h"
+#include "data/kind.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,58 +37,53 @@ ptrdiff_t ae_dialogue_answered(const ae_dialogue *d);
 
 /* ---- rows ---- */
 
-typedef enum { AE_EXAMPLES_CHAT, AE_EXAMPLES_PAIRS, AE_EXAMPLES_PROMPTS } ae_examples_kind;
-const char *ae_examples_kind_name(ae_examples_kind kind); /* "chat", "pairs", "prompts" */
-/* AE_ERR_USAGE for another name. */
-ae_status ae_examples_kind_parse(const char *name, ae_examples_kind *kind);
-
 /* Every field that a row may have. */
 typedef enum {
-    AE_FIELD_TOKENS,
-    AE_FIELD_LOSS_MASK,
-    AE_FIELD_MESSAGES,
-    AE_FIELD_CONVERSATIONS,
-    AE_FIELD_PROMPT,
-    AE_FIELD_COMPLETION,
-    AE_FIELD_INSTRUCTION,
-    AE_FIELD_INPUT,
-    AE_FIELD_OUTPUT,
-    AE_FIELD_INSTANCES,
-    AE_FIELD_TEXT,
-    AE_FIELD_CHOSEN,
-    AE_FIELD_REJECTED,
-    AE_FIELD_MARGIN,
-    AE_FIELD_META,
-    AE_FIELD_PROMPT_TOKENS,
-    AE_FIELD_CHOSEN_TOKENS,
-    AE_FIELD_REJECTED_TOKENS,
-    AE_FIELDS
-} ae_field;
+    AE_RECORD_TOKENS,
+    AE_RECORD_LOSS_MASK,
+    AE_RECORD_MESSAGES,
+    AE_RECORD_CONVERSATIONS,
+    AE_RECORD_PROMPT,
+    AE_RECORD_COMPLETION,
+    AE_RECORD_INSTRUCTION,
+    AE_RECORD_INPUT,
+    AE_RECORD_OUTPUT,
+    AE_RECORD_INSTANCES,
+    AE_RECORD_TEXT,
+    AE_RECORD_CHOSEN,
+    AE_RECORD_REJECTED,
+    AE_RECORD_MARGIN,
+    AE_RECORD_META,
+    AE_RECORD_PROMPT_TOKENS,
+    AE_RECORD_CHOSEN_TOKENS,
+    AE_RECORD_REJECTED_TOKENS,
+    AE_RECORD_KEYS
+} ae_record_key;
 
 /* The keys under which a file has the fields: their own names unless a mapping says otherwise. */
 typedef struct {
-    const char *keys[AE_FIELDS];
-    bool mapped[AE_FIELDS];
+    const char *keys[AE_RECORD_KEYS];
+    bool mapped[AE_RECORD_KEYS];
     char *text; /* behind the mapped keys */
-} ae_field_map;
+} ae_record_map;
 /* `mapping`: "prompt=question,completion=answer", FIELD=KEY; NULL: none. AE_ERR_USAGE for an unknown
  * field. */
-ae_status ae_field_map_init(ae_field_map *m, const char *mapping);
-void ae_field_map_free(ae_field_map *m);
+ae_status ae_record_map_init(ae_record_map *m, const char *mapping);
+void ae_record_map_free(ae_record_map *m);
 
 /* The fields of one line that rows of this kind may have; the caller drops the object. Other fields are
  * not looked at (data/json_line.h). */
-ae_status ae_record_read(json_t **row, ae_examples_kind kind, const ae_field_map *m, const char *line,
-                         size_t n, const char *where);
+ae_status ae_record_read(json_t **row, ae_data_kind kind, const ae_record_map *m, const char *line, size_t n,
+                         const char *where);
 /* The value of a field; NULL where it is absent or null. */
-const json_t *ae_record_get(const json_t *row, const ae_field_map *m, ae_field field);
+const json_t *ae_record_get(const json_t *row, const ae_record_map *m, ae_record_key field);
 /* Whether the row gives token ids instead of text. */
-bool ae_record_has_tokens(const json_t *row, const ae_field_map *m, ae_examples_kind kind);
+bool ae_record_has_tokens(const json_t *row, const ae_record_map *m, ae_data_kind kind);
 
 /* A dialogue with at least one answer. It may end with a turn of the user, which nothing answers. Several
  * layouts are known; that of a mapped field is taken, else the first that the row has of: messages,
  * conversations, prompt and completion, instruction and output, text. */
-ae_status ae_chat_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m, const char *where);
+ae_status ae_chat_parse(ae_dialogue *d, const json_t *row, const ae_record_map *m, const char *where);
 
 /* Two dialogues that are alike but for the last turn, an answer. */
 typedef struct {
@@ -95,10 +91,13 @@ typedef struct {
     bool has_margin;
     double margin;
 } ae_pair;
-ae_status ae_pair_parse(ae_pair *p, const json_t *row, const ae_field_map *m, const char *where);
+ae_status ae_pair_parse(ae_pair *p, const json_t *row, const ae_record_map *m, const char *where);
 void ae_pair_free(ae_pair *p);
+/* The margin alone, of rows in token ids too; *margin stays where the row gives none. */
+ae_status ae_pair_margin(const json_t *row, const ae_record_map *m, const char *where, bool *given,
+                         double *margin);
 
 /* A dialogue that ends with a turn of the user. */
-ae_status ae_prompt_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m, const char *where);
+ae_status ae_prompt_parse(ae_dialogue *d, const json_t *row, const ae_record_map *m, const char *where);
 
 #endif

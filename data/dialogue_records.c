@@ -4,50 +4,38 @@
 #include "data/json_line.h"
 #include "data/utf8.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- kinds, fields, keys ---- */
+/* ---- fields and keys ---- */
 
-static const char *const kind_names[] = {"chat", "pairs", "prompts"};
-
-const char *ae_examples_kind_name(ae_examples_kind kind) {
-    return kind_names[kind];
-}
-
-ae_status ae_examples_kind_parse(const char *name, ae_examples_kind *kind) {
-    for (int i = 0; i < 3; i++)
-        if (strcmp(name, kind_names[i]) == 0) {
-            *kind = (ae_examples_kind)i;
-            return AE_OK;
-        }
-    return AE_FAIL(AE_ERR_USAGE, "--kind: expected chat, pairs or prompts, found '%s'", name);
-}
-
-/* By ae_field. */
-static const char *const field_names[AE_FIELDS] = {
+/* By ae_record_key. */
+static const char *const field_names[AE_RECORD_KEYS] = {
     "tokens",      "loss_mask", "messages", "conversations", "prompt",        "completion",
     "instruction", "input",     "output",   "instances",     "text",          "chosen",
     "rejected",    "margin",    "meta",     "prompt_tokens", "chosen_tokens", "rejected_tokens"};
 
-static const ae_field chat_fields[] = {AE_FIELD_TOKENS,        AE_FIELD_LOSS_MASK, AE_FIELD_MESSAGES,
-                                       AE_FIELD_CONVERSATIONS, AE_FIELD_PROMPT,    AE_FIELD_COMPLETION,
-                                       AE_FIELD_INSTRUCTION,   AE_FIELD_INPUT,     AE_FIELD_OUTPUT,
-                                       AE_FIELD_INSTANCES,     AE_FIELD_TEXT};
-static const ae_field pair_fields[] = {
-    AE_FIELD_PROMPT,        AE_FIELD_CHOSEN,        AE_FIELD_REJECTED,       AE_FIELD_MARGIN,
-    AE_FIELD_PROMPT_TOKENS, AE_FIELD_CHOSEN_TOKENS, AE_FIELD_REJECTED_TOKENS};
-static const ae_field prompt_fields[] = {AE_FIELD_TOKENS, AE_FIELD_PROMPT, AE_FIELD_MESSAGES, AE_FIELD_META};
+static const ae_record_key chat_fields[] = {
+    AE_RECORD_TOKENS, AE_RECORD_LOSS_MASK,  AE_RECORD_MESSAGES,    AE_RECORD_CONVERSATIONS,
+    AE_RECORD_PROMPT, AE_RECORD_COMPLETION, AE_RECORD_INSTRUCTION, AE_RECORD_INPUT,
+    AE_RECORD_OUTPUT, AE_RECORD_INSTANCES,  AE_RECORD_TEXT};
+static const ae_record_key pair_fields[] = {
+    AE_RECORD_PROMPT,        AE_RECORD_CHOSEN,        AE_RECORD_REJECTED,       AE_RECORD_MARGIN,
+    AE_RECORD_PROMPT_TOKENS, AE_RECORD_CHOSEN_TOKENS, AE_RECORD_REJECTED_TOKENS};
+static const ae_record_key prompt_fields[] = {AE_RECORD_TOKENS, AE_RECORD_PROMPT, AE_RECORD_MESSAGES,
+                                              AE_RECORD_META};
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
-static ae_status map_one(ae_field_map *m, char *pair) {
+static ae_status map_one(ae_record_map *m, char *pair) {
     char *equals = strchr(pair, '=');
     if (!equals || equals == pair || !equals[1])
         return AE_FAIL(AE_ERR_USAGE, "--map: expected FIELD=KEY, found '%s'", pair);
     *equals = '\0';
-    for (int f = 0; f < AE_FIELDS; f++)
+    for (int f = 0; f < AE_RECORD_KEYS; f++)
         if (strcmp(pair, field_names[f]) == 0) {
             m->keys[f] = equals + 1;
             m->mapped[f] = true;
@@ -60,47 +48,47 @@ static ae_status map_one(ae_field_map *m, char *pair) {
         pair);
 }
 
-ae_status ae_field_map_init(ae_field_map *m, const char *mapping) {
+ae_status ae_record_map_init(ae_record_map *m, const char *mapping) {
     char *rest = NULL;
     ae_status st = AE_OK;
-    *m = (ae_field_map){0};
-    for (int f = 0; f < AE_FIELDS; f++) m->keys[f] = field_names[f];
+    *m = (ae_record_map){0};
+    for (int f = 0; f < AE_RECORD_KEYS; f++) m->keys[f] = field_names[f];
     if (!mapping) return AE_OK;
     m->text = strdup(mapping);
     if (!m->text) return AE_FAIL(AE_ERR_RESOURCE, "--map: out of memory");
     for (char *pair = strtok_r(m->text, ",", &rest); pair && st == AE_OK; pair = strtok_r(NULL, ",", &rest))
         st = map_one(m, pair);
-    if (st != AE_OK) ae_field_map_free(m);
+    if (st != AE_OK) ae_record_map_free(m);
     return st;
 }
 
-void ae_field_map_free(ae_field_map *m) {
+void ae_record_map_free(ae_record_map *m) {
     free(m->text);
-    *m = (ae_field_map){0};
+    *m = (ae_record_map){0};
 }
 
-ae_status ae_record_read(json_t **row, ae_examples_kind kind, const ae_field_map *m, const char *line,
-                         size_t n, const char *where) {
+ae_status ae_record_read(json_t **row, ae_data_kind kind, const ae_record_map *m, const char *line, size_t n,
+                         const char *where) {
     static const struct {
-        const ae_field *fields;
+        const ae_record_key *fields;
         size_t n;
-    } of_kind[] = {{chat_fields, COUNT(chat_fields)},
-                   {pair_fields, COUNT(pair_fields)},
-                   {prompt_fields, COUNT(prompt_fields)}};
-    const char *keys[AE_FIELDS];
+    } of_kind[] = {[AE_KIND_CHAT] = {chat_fields, COUNT(chat_fields)},
+                   [AE_KIND_PAIRS] = {pair_fields, COUNT(pair_fields)},
+                   [AE_KIND_PROMPTS] = {prompt_fields, COUNT(prompt_fields)}};
+    const char *keys[AE_RECORD_KEYS];
     for (size_t i = 0; i < of_kind[kind].n; i++) keys[i] = m->keys[of_kind[kind].fields[i]];
     return ae_json_line(row, line, n, keys, of_kind[kind].n, where);
 }
 
-const json_t *ae_record_get(const json_t *row, const ae_field_map *m, ae_field field) {
+const json_t *ae_record_get(const json_t *row, const ae_record_map *m, ae_record_key field) {
     const json_t *v = json_object_get(row, m->keys[field]);
     return json_is_null(v) ? NULL : v;
 }
 
-bool ae_record_has_tokens(const json_t *row, const ae_field_map *m, ae_examples_kind kind) {
-    if (kind != AE_EXAMPLES_PAIRS) return ae_record_get(row, m, AE_FIELD_TOKENS) != NULL;
-    return ae_record_get(row, m, AE_FIELD_PROMPT_TOKENS) || ae_record_get(row, m, AE_FIELD_CHOSEN_TOKENS) ||
-           ae_record_get(row, m, AE_FIELD_REJECTED_TOKENS);
+bool ae_record_has_tokens(const json_t *row, const ae_record_map *m, ae_data_kind kind) {
+    if (kind != AE_KIND_PAIRS) return ae_record_get(row, m, AE_RECORD_TOKENS) != NULL;
+    return ae_record_get(row, m, AE_RECORD_PROMPT_TOKENS) || ae_record_get(row, m, AE_RECORD_CHOSEN_TOKENS) ||
+           ae_record_get(row, m, AE_RECORD_REJECTED_TOKENS);
 }
 
 /* ---- values ---- */
@@ -108,16 +96,16 @@ bool ae_record_has_tokens(const json_t *row, const ae_field_map *m, ae_examples_
 /* "where: field" of one row. */
 typedef struct {
     const json_t *row;
-    const ae_field_map *m;
+    const ae_record_map *m;
     const char *where;
     char place[AE_WHERE_BYTES];
 } source;
 
-static const json_t *get(const source *s, ae_field field) {
+static const json_t *get(const source *s, ae_record_key field) {
     return ae_record_get(s->row, s->m, field);
 }
 
-static const char *at(source *s, ae_field field) {
+static const char *at(source *s, ae_record_key field) {
     snprintf(s->place, sizeof s->place, "%s: %s", s->where, s->m->keys[field]);
     return s->place;
 }
@@ -140,8 +128,8 @@ static ae_status add_side(ae_dialogue *d, ae_role role, const json_t *v, bool co
 
 /* Answers in a prompt do not count. */
 static ae_status add_prompt(ae_dialogue *d, source *s) {
-    const json_t *v = get(s, AE_FIELD_PROMPT);
-    const char *place = at(s, AE_FIELD_PROMPT);
+    const json_t *v = get(s, AE_RECORD_PROMPT);
+    const char *place = at(s, AE_RECORD_PROMPT);
     if (ae_is_spelled_dialogue(v)) return ae_read_spelled(d, v, false, true, place);
     return add_side(d, AE_ROLE_USER, v, false, place);
 }
@@ -157,27 +145,27 @@ static ae_status expect_user_last(const ae_dialogue *d, const char *place) {
 /* ---- chat ---- */
 
 static ae_status chat_messages(ae_dialogue *d, source *s) {
-    return ae_read_messages(d, get(s, AE_FIELD_MESSAGES), true, at(s, AE_FIELD_MESSAGES));
+    return ae_read_messages(d, get(s, AE_RECORD_MESSAGES), true, at(s, AE_RECORD_MESSAGES));
 }
 
 static ae_status chat_conversations(ae_dialogue *d, source *s) {
-    return ae_read_conversations(d, get(s, AE_FIELD_CONVERSATIONS), at(s, AE_FIELD_CONVERSATIONS));
+    return ae_read_conversations(d, get(s, AE_RECORD_CONVERSATIONS), at(s, AE_RECORD_CONVERSATIONS));
 }
 
 static ae_status chat_completion(ae_dialogue *d, source *s) {
-    const json_t *v = get(s, AE_FIELD_COMPLETION);
+    const json_t *v = get(s, AE_RECORD_COMPLETION);
     ae_status st = add_prompt(d, s);
-    if (st == AE_OK) st = expect_user_last(d, at(s, AE_FIELD_PROMPT));
+    if (st == AE_OK) st = expect_user_last(d, at(s, AE_RECORD_PROMPT));
     if (st != AE_OK) return st;
-    return add_side(d, AE_ROLE_MODEL, v, true, at(s, AE_FIELD_COMPLETION));
+    return add_side(d, AE_ROLE_MODEL, v, true, at(s, AE_RECORD_COMPLETION));
 }
 
 /* The user's text of a task: the instruction and, below an empty line, its input where there is one. */
 static ae_status add_task(ae_dialogue *d, source *s, const json_t *input, const char *input_place) {
-    const json_t *v = get(s, AE_FIELD_INSTRUCTION);
+    const json_t *v = get(s, AE_RECORD_INSTRUCTION);
     size_t n = 0;
     if (input && !json_is_string(input)) return unexpected(input_place, "text", input);
-    const char *place = at(s, AE_FIELD_INSTRUCTION);
+    const char *place = at(s, AE_RECORD_INSTRUCTION);
     if (!json_is_string(v)) return unexpected(place, "text", v);
     char *text = ae_text_join(json_string_value(v), json_string_length(v), json_string_value(input),
                               json_string_length(input), &n);
@@ -189,51 +177,51 @@ static ae_status add_task(ae_dialogue *d, source *s, const json_t *input, const 
 
 /* The layout of seed tasks: {"instruction", "instances": [{"input", "output"}]}. */
 static ae_status chat_instances(ae_dialogue *d, source *s) {
-    const json_t *list = get(s, AE_FIELD_INSTANCES), *one = json_array_get(list, 0);
+    const json_t *list = get(s, AE_RECORD_INSTANCES), *one = json_array_get(list, 0);
     char place[AE_WHERE_BYTES], input[AE_WHERE_BYTES];
-    snprintf(place, sizeof place, "%s: %s", s->where, s->m->keys[AE_FIELD_INSTANCES]);
+    snprintf(place, sizeof place, "%s: %s", s->where, s->m->keys[AE_RECORD_INSTANCES]);
     if (!json_is_array(list)) return unexpected(place, "a list of one object with input and output", list);
     if (json_array_size(list) != 1)
         return AE_FAIL(AE_ERR_INPUT,
                        "%s: expected one object with input and output, found %zu; write a line for each",
                        place, json_array_size(list));
     if (!json_is_object(one)) return unexpected(place, "an object with input and output in the list", one);
-    const json_t *in = json_object_get(one, s->m->keys[AE_FIELD_INPUT]);
-    snprintf(input, sizeof input, "%s: %s[0].%s", s->where, s->m->keys[AE_FIELD_INSTANCES],
-             s->m->keys[AE_FIELD_INPUT]);
+    const json_t *in = json_object_get(one, s->m->keys[AE_RECORD_INPUT]);
+    snprintf(input, sizeof input, "%s: %s[0].%s", s->where, s->m->keys[AE_RECORD_INSTANCES],
+             s->m->keys[AE_RECORD_INPUT]);
     const ae_status st = add_task(d, s, json_is_null(in) ? NULL : in, input);
     if (st != AE_OK) return st;
-    snprintf(input, sizeof input, "%s: %s[0].%s", s->where, s->m->keys[AE_FIELD_INSTANCES],
-             s->m->keys[AE_FIELD_OUTPUT]);
-    return add_text(d, AE_ROLE_MODEL, json_object_get(one, s->m->keys[AE_FIELD_OUTPUT]), input);
+    snprintf(input, sizeof input, "%s: %s[0].%s", s->where, s->m->keys[AE_RECORD_INSTANCES],
+             s->m->keys[AE_RECORD_OUTPUT]);
+    return add_text(d, AE_ROLE_MODEL, json_object_get(one, s->m->keys[AE_RECORD_OUTPUT]), input);
 }
 
 static ae_status chat_instruction(ae_dialogue *d, source *s) {
     char place[AE_WHERE_BYTES];
-    if (get(s, AE_FIELD_INSTANCES)) return chat_instances(d, s);
-    snprintf(place, sizeof place, "%s: %s", s->where, s->m->keys[AE_FIELD_INPUT]);
-    const ae_status st = add_task(d, s, get(s, AE_FIELD_INPUT), place);
+    if (get(s, AE_RECORD_INSTANCES)) return chat_instances(d, s);
+    snprintf(place, sizeof place, "%s: %s", s->where, s->m->keys[AE_RECORD_INPUT]);
+    const ae_status st = add_task(d, s, get(s, AE_RECORD_INPUT), place);
     if (st != AE_OK) return st;
-    return add_text(d, AE_ROLE_MODEL, get(s, AE_FIELD_OUTPUT), at(s, AE_FIELD_OUTPUT));
+    return add_text(d, AE_ROLE_MODEL, get(s, AE_RECORD_OUTPUT), at(s, AE_RECORD_OUTPUT));
 }
 
 static ae_status chat_text(ae_dialogue *d, source *s) {
-    const json_t *v = get(s, AE_FIELD_TEXT);
-    const char *place = at(s, AE_FIELD_TEXT);
+    const json_t *v = get(s, AE_RECORD_TEXT);
+    const char *place = at(s, AE_RECORD_TEXT);
     if (ae_is_spelled_dialogue(v)) return ae_read_spelled(d, v, true, false, place);
     return unexpected(place, "turns that begin with \"\\n\\nHuman:\" and \"\\n\\nAssistant:\"", v);
 }
 
 /* The first of its two fields makes a layout known, or the second where a row has nothing but that. */
 static const struct {
-    ae_field first, second;
+    ae_record_key first, second;
     ae_status (*read)(ae_dialogue *d, source *s);
 } layouts[] = {
-    {AE_FIELD_MESSAGES, AE_FIELD_MESSAGES, chat_messages},
-    {AE_FIELD_CONVERSATIONS, AE_FIELD_CONVERSATIONS, chat_conversations},
-    {AE_FIELD_PROMPT, AE_FIELD_COMPLETION, chat_completion},
-    {AE_FIELD_INSTRUCTION, AE_FIELD_OUTPUT, chat_instruction},
-    {AE_FIELD_TEXT, AE_FIELD_TEXT, chat_text},
+    {AE_RECORD_MESSAGES, AE_RECORD_MESSAGES, chat_messages},
+    {AE_RECORD_CONVERSATIONS, AE_RECORD_CONVERSATIONS, chat_conversations},
+    {AE_RECORD_PROMPT, AE_RECORD_COMPLETION, chat_completion},
+    {AE_RECORD_INSTRUCTION, AE_RECORD_OUTPUT, chat_instruction},
+    {AE_RECORD_TEXT, AE_RECORD_TEXT, chat_text},
 };
 
 static ae_status read_chat(ae_dialogue *d, source *s) {
@@ -249,7 +237,7 @@ static ae_status read_chat(ae_dialogue *d, source *s) {
         s->where);
 }
 
-ae_status ae_chat_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m, const char *where) {
+ae_status ae_chat_parse(ae_dialogue *d, const json_t *row, const ae_record_map *m, const char *where) {
     source s = {.row = row, .m = m, .where = where};
     *d = (ae_dialogue){0};
     ae_status st = read_chat(d, &s);
@@ -264,13 +252,13 @@ ae_status ae_chat_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m
 
 /* ---- prompts ---- */
 
-ae_status ae_prompt_parse(ae_dialogue *d, const json_t *row, const ae_field_map *m, const char *where) {
+ae_status ae_prompt_parse(ae_dialogue *d, const json_t *row, const ae_record_map *m, const char *where) {
     source s = {.row = row, .m = m, .where = where};
     const bool listed =
-        !get(&s, AE_FIELD_PROMPT) && !m->mapped[AE_FIELD_PROMPT] && get(&s, AE_FIELD_MESSAGES);
+        !get(&s, AE_RECORD_PROMPT) && !m->mapped[AE_RECORD_PROMPT] && get(&s, AE_RECORD_MESSAGES);
     *d = (ae_dialogue){0};
     ae_status st = listed ? chat_messages(d, &s) : add_prompt(d, &s);
-    if (st == AE_OK) st = expect_user_last(d, at(&s, listed ? AE_FIELD_MESSAGES : AE_FIELD_PROMPT));
+    if (st == AE_OK) st = expect_user_last(d, at(&s, listed ? AE_RECORD_MESSAGES : AE_RECORD_PROMPT));
     if (st != AE_OK) ae_dialogue_free(d);
     return st;
 }
@@ -286,7 +274,7 @@ static bool is_whole(const json_t *v) {
     return ae_is_spelled_dialogue(v);
 }
 
-static ae_status read_side(ae_dialogue *d, source *s, ae_field field) {
+static ae_status read_side(ae_dialogue *d, source *s, ae_record_key field) {
     const json_t *v = get(s, field);
     ae_status st;
     if (!v) return unexpected(at(s, field), "text or a list of messages", v);
@@ -295,11 +283,11 @@ static ae_status read_side(ae_dialogue *d, source *s, ae_field field) {
         return json_is_array(v) ? ae_read_messages(d, v, true, place)
                                 : ae_read_spelled(d, v, true, false, place);
     }
-    if (!get(s, AE_FIELD_PROMPT))
-        return unexpected(at(s, AE_FIELD_PROMPT),
+    if (!get(s, AE_RECORD_PROMPT))
+        return unexpected(at(s, AE_RECORD_PROMPT),
                           "text or a list of messages, since the answers are without one", NULL);
     AE_TRY(add_prompt(d, s));
-    AE_TRY(expect_user_last(d, at(s, AE_FIELD_PROMPT)));
+    AE_TRY(expect_user_last(d, at(s, AE_RECORD_PROMPT)));
     AE_TRY(add_side(d, AE_ROLE_MODEL, v, true, at(s, field)));
 out:
     return st;
@@ -329,8 +317,8 @@ static ae_status check_sides(const ae_pair *p, const char *where) {
 
 /* Beside whole dialogues the prompt must be one of their turns. */
 static ae_status check_prompt(const ae_pair *p, source *s) {
-    const json_t *v = get(s, AE_FIELD_PROMPT);
-    if (!json_is_string(v) || !is_whole(get(s, AE_FIELD_CHOSEN)) || ae_is_spelled_dialogue(v)) return AE_OK;
+    const json_t *v = get(s, AE_RECORD_PROMPT);
+    if (!json_is_string(v) || !is_whole(get(s, AE_RECORD_CHOSEN)) || ae_is_spelled_dialogue(v)) return AE_OK;
     const char *text = json_string_value(v);
     size_t n = json_string_length(v);
     ae_text_trim(&text, &n);
@@ -339,27 +327,31 @@ static ae_status check_prompt(const ae_pair *p, source *s) {
         if (m->role == AE_ROLE_USER && m->n == n && memcmp(m->text, text, n) == 0) return AE_OK;
     }
     return AE_FAIL(AE_ERR_INPUT, "%s: expected a turn of the user that chosen holds too, found another text",
-                   at(s, AE_FIELD_PROMPT));
+                   at(s, AE_RECORD_PROMPT));
 }
 
-static ae_status read_margin(ae_pair *p, source *s) {
-    const json_t *v = get(s, AE_FIELD_MARGIN);
+ae_status ae_pair_margin(const json_t *row, const ae_record_map *m, const char *where, bool *given,
+                         double *margin) {
+    source s = {.row = row, .m = m, .where = where};
+    const json_t *v = get(&s, AE_RECORD_MARGIN);
+    *given = v != NULL;
     if (!v) return AE_OK;
-    if (!json_is_number(v)) return unexpected(at(s, AE_FIELD_MARGIN), "a number", v);
-    p->has_margin = true;
-    p->margin = json_number_value(v);
-    return AE_OK;
+    if (!json_is_number(v)) return unexpected(at(&s, AE_RECORD_MARGIN), "a number", v);
+    *margin = json_number_value(v);
+    if (fabs(*margin) <= (double)FLT_MAX) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected a number that float32 holds, found %g",
+                   at(&s, AE_RECORD_MARGIN), *margin);
 }
 
-ae_status ae_pair_parse(ae_pair *p, const json_t *row, const ae_field_map *m, const char *where) {
+ae_status ae_pair_parse(ae_pair *p, const json_t *row, const ae_record_map *m, const char *where) {
     source s = {.row = row, .m = m, .where = where};
     ae_status st;
     *p = (ae_pair){0};
-    AE_TRY(read_side(&p->chosen, &s, AE_FIELD_CHOSEN));
-    AE_TRY(read_side(&p->rejected, &s, AE_FIELD_REJECTED));
+    AE_TRY(read_side(&p->chosen, &s, AE_RECORD_CHOSEN));
+    AE_TRY(read_side(&p->rejected, &s, AE_RECORD_REJECTED));
     AE_TRY(check_sides(p, where));
     AE_TRY(check_prompt(p, &s));
-    AE_TRY(read_margin(p, &s));
+    AE_TRY(ae_pair_margin(row, m, where, &p->has_margin, &p->margin));
 out:
     if (st != AE_OK) ae_pair_free(p);
     return st;

@@ -56,6 +56,7 @@ struct ae_tokenizer {
     bool wordwise = false, has_space = false;
     int32_t byte_id[256];
     std::vector<char> is_byte; /* by id */
+    ae_special_ids special;
 };
 
 namespace {
@@ -108,6 +109,15 @@ void find_bytes(ae_tokenizer *t) {
         const int32_t id = ae_tokenizer_id(t, piece);
         t->byte_id[b] = id >= 0 && t->is_byte[static_cast<size_t>(id)] ? id : -1;
     }
+}
+
+void find_special(ae_tokenizer *t) {
+    t->special.pad = t->processor.pad_id();
+    t->special.eos = t->processor.eos_id();
+    t->special.bos = t->processor.bos_id();
+    t->special.unk = t->processor.unk_id();
+    t->special.start_of_turn = ae_tokenizer_id(t, "<start_of_turn>");
+    t->special.end_of_turn = ae_tokenizer_id(t, "<end_of_turn>");
 }
 
 uint64_t next_serial() {
@@ -242,6 +252,7 @@ ae_status ae_tokenizer_from_bytes(ae_tokenizer **tokenizer, const void *bytes, s
         t->wordwise = is_wordwise(t->processor);
         t->has_space = ae_tokenizer_id(t.get(), kSpace) >= 0;
         find_bytes(t.get());
+        find_special(t.get());
         *tokenizer = t.release();
     } catch (const std::bad_alloc &) {
         return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
@@ -289,19 +300,23 @@ bool ae_tokenizer_is_byte(const ae_tokenizer *t, int32_t id) {
     return t->is_byte[static_cast<size_t>(id)] != 0;
 }
 
+int64_t ae_tokenizer_token_bytes(const ae_tokenizer *t, int32_t id) {
+    if (ae_tokenizer_is_control(t, id) || id == t->special.start_of_turn || id == t->special.end_of_turn)
+        return 0;
+    if (ae_tokenizer_is_byte(t, id)) return 1;
+    const std::string &piece = t->processor.IdToPiece(id);
+    size_t n = piece.size();
+    for (size_t at = 0; (at = piece.find(kSpace, at)) != std::string::npos; at += kMarkBytes)
+        n -= kMarkBytes - 1;
+    return static_cast<int64_t>(n);
+}
+
 bool ae_tokenizer_is_wordwise(const ae_tokenizer *t) {
     return t->wordwise;
 }
 
 ae_special_ids ae_tokenizer_special(const ae_tokenizer *t) {
-    ae_special_ids s;
-    s.pad = t->processor.pad_id();
-    s.eos = t->processor.eos_id();
-    s.bos = t->processor.bos_id();
-    s.unk = t->processor.unk_id();
-    s.start_of_turn = ae_tokenizer_id(t, "<start_of_turn>");
-    s.end_of_turn = ae_tokenizer_id(t, "<end_of_turn>");
-    return s;
+    return t->special;
 }
 
 ae_status ae_tokenizer_encode(const ae_tokenizer *t, const char *text, size_t n, ae_ids *out) {

@@ -33,6 +33,9 @@ int32_t ae_tokenizer_id(const ae_tokenizer *t, const char *piece); /* -1 when th
 const char *ae_tokenizer_piece(const ae_tokenizer *t, int32_t id);
 bool ae_tokenizer_is_control(const ae_tokenizer *t, int32_t id);
 bool ae_tokenizer_is_byte(const ae_tokenizer *t, int32_t id); /* <0x00> to <0xFF> */
+/* Bytes of text that a token stands for: none for control tokens and turn markers, one for a byte
+ * piece, else those of the piece, where U+2581 is one space. */
+int64_t ae_tokenizer_token_bytes(const ae_tokenizer *t, int32_t id);
 /* Whether words are encoded apart, so that text may be cut between them. */
 bool ae_tokenizer_is_wordwise(const ae_tokenizer *t);
 

@@ -13,17 +13,6 @@ static const double LN2 = 0.69314718055994530942;
 
 /* ---- bytes of text ---- */
 
-/* Bytes that a token stands for: none for control tokens, one for a byte piece, else those of the piece with the three bytes of
- * each U+2581 counting as one space. */
-static int64_t token_bytes(const ae_tokenizer *t, int32_t id) {
-    if (ae_tokenizer_is_control(t, id)) return 0;
-    if (ae_tokenizer_is_byte(t, id)) return 1;
-    const char *piece = ae_tokenizer_piece(t, id);
-    size_t n = strlen(piece);
-    for (const char *space = piece; (space = strstr(space, "\xe2\x96\x81")) != NULL; space += 3) n -= 2;
-    return (int64_t)n;
-}
-
 typedef struct {
     ae_token_set *set;
     ae_tokenizer *tokenizer; /* NULL when the set carries none */
@@ -42,7 +31,7 @@ static void walk_chunk(walk *w, int64_t first, int64_t n) {
         while (w->document + 1 < documents && starts[w->document + 1] <= first + i) w->document++;
         bool opens = starts[w->document] == first + i;
         if (!opens && w->mask[i]) continue;
-        if (w->tokenizer) w->bytes += token_bytes(w->tokenizer, w->tokens[i]);
+        if (w->tokenizer) w->bytes += ae_tokenizer_token_bytes(w->tokenizer, w->tokens[i]);
         if (!w->tokenizer && !opens) w->unknown = true;
     }
 }

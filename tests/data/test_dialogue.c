@@ -1,13 +1,13 @@
 #include "data/dialogue.h"
 #include "tests/core/scratch.h"
 
-static ae_field_map plain_map(const char *mapping) {
-    ae_field_map m;
-    cr_assert_eq(ae_field_map_init(&m, mapping), AE_OK, "%s", ae_error_message());
+static ae_record_map plain_map(const char *mapping) {
+    ae_record_map m;
+    cr_assert_eq(ae_record_map_init(&m, mapping), AE_OK, "%s", ae_error_message());
     return m;
 }
 
-static ae_status read_row(json_t **row, ae_examples_kind kind, const ae_field_map *m, const char *line) {
+static ae_status read_row(json_t **row, ae_data_kind kind, const ae_record_map *m, const char *line) {
     return ae_record_read(row, kind, m, line, strlen(line), "F:3");
 }
 
@@ -25,37 +25,37 @@ static void describe(char *to, size_t room, const ae_dialogue *d) {
 
 static void expect_chat(const char *mapping, const char *line, const char *want) {
     char found[1024];
-    ae_field_map m = plain_map(mapping);
+    ae_record_map m = plain_map(mapping);
     json_t *row = NULL;
     ae_dialogue d = {0};
-    cr_assert_eq(read_row(&row, AE_EXAMPLES_CHAT, &m, line), AE_OK, "%s: %s", line, ae_error_message());
+    cr_assert_eq(read_row(&row, AE_KIND_CHAT, &m, line), AE_OK, "%s: %s", line, ae_error_message());
     cr_assert_eq(ae_chat_parse(&d, row, &m, "F:3"), AE_OK, "%s: %s", line, ae_error_message());
     describe(found, sizeof found, &d);
     cr_assert_str_eq(found, want, "%s: %s", line, found);
     ae_dialogue_free(&d);
     json_decref(row);
-    ae_field_map_free(&m);
+    ae_record_map_free(&m);
 }
 
-static void refuse(ae_examples_kind kind, const char *mapping, const char *line, const char *says) {
-    ae_field_map m = plain_map(mapping);
+static void refuse(ae_data_kind kind, const char *mapping, const char *line, const char *says) {
+    ae_record_map m = plain_map(mapping);
     json_t *row = NULL;
     ae_dialogue d = {0};
     ae_pair p = {0};
     ae_status st = read_row(&row, kind, &m, line);
-    if (st == AE_OK && kind == AE_EXAMPLES_CHAT) st = ae_chat_parse(&d, row, &m, "F:3");
-    if (st == AE_OK && kind == AE_EXAMPLES_PROMPTS) st = ae_prompt_parse(&d, row, &m, "F:3");
-    if (st == AE_OK && kind == AE_EXAMPLES_PAIRS) st = ae_pair_parse(&p, row, &m, "F:3");
+    if (st == AE_OK && kind == AE_KIND_CHAT) st = ae_chat_parse(&d, row, &m, "F:3");
+    if (st == AE_OK && kind == AE_KIND_PROMPTS) st = ae_prompt_parse(&d, row, &m, "F:3");
+    if (st == AE_OK && kind == AE_KIND_PAIRS) st = ae_pair_parse(&p, row, &m, "F:3");
     cr_assert_eq(st, AE_ERR_INPUT, "%s", line);
     cr_assert(d.items == NULL && p.chosen.items == NULL && p.rejected.items == NULL);
     cr_assert_message("F:3: ");
     cr_assert_message(says);
     json_decref(row);
-    ae_field_map_free(&m);
+    ae_record_map_free(&m);
 }
 
 static void refuse_chat(const char *line, const char *says) {
-    refuse(AE_EXAMPLES_CHAT, NULL, line, says);
+    refuse(AE_KIND_CHAT, NULL, line, says);
 }
 
 Test(dialogue, messages_of_every_role) {
@@ -176,18 +176,18 @@ Test(dialogue, chat_faults_name_their_place) {
     refuse_chat("{\"text\": \"once\"}", "F:3: text: expected turns that begin with \"\\n\\nHuman:\"");
     refuse_chat("{\"text\": \"\\n\\nHuman: a\\n\\nAssistant: b\\n\\nAssistant: c\"}",
                 "F:3: text: turn 3: expected a turn of the user, found one of the model");
-    refuse(AE_EXAMPLES_CHAT, "prompt=question,completion=answer", "{\"question\": \"a\", \"messages\": []}",
+    refuse(AE_KIND_CHAT, "prompt=question,completion=answer", "{\"question\": \"a\", \"messages\": []}",
            "F:3: answer: expected text or a list of messages, found no such key");
 }
 
 Test(dialogue, mappings_are_checked) {
-    ae_field_map m;
-    cr_assert_eq(ae_field_map_init(&m, "prompt"), AE_ERR_USAGE);
+    ae_record_map m;
+    cr_assert_eq(ae_record_map_init(&m, "prompt"), AE_ERR_USAGE);
     cr_assert_message("--map: expected FIELD=KEY, found 'prompt'");
-    cr_assert_eq(ae_field_map_init(&m, "prompt=q,answer=a"), AE_ERR_USAGE);
+    cr_assert_eq(ae_record_map_init(&m, "prompt=q,answer=a"), AE_ERR_USAGE);
     cr_assert_message("found 'answer'");
-    ae_examples_kind kind;
-    cr_assert_eq(ae_examples_kind_parse("pair", &kind), AE_ERR_USAGE);
+    ae_data_kind kind;
+    cr_assert_eq(ae_data_kind_parse("pair", &kind), AE_ERR_USAGE);
     cr_assert_message("--kind: expected chat, pairs or prompts, found 'pair'");
 }
 
@@ -200,10 +200,10 @@ Test(dialogue, long_dialogues_are_read) {
         n += sprintf(line + n, "%s{\"role\": \"%s\", \"content\": \"turn %d\"}", i ? ", " : "",
                      i % 2 ? "assistant" : "user", i);
     sprintf(line + n, "]}");
-    ae_field_map m = plain_map(NULL);
+    ae_record_map m = plain_map(NULL);
     json_t *row = NULL;
     ae_dialogue d = {0};
-    cr_assert_eq(read_row(&row, AE_EXAMPLES_CHAT, &m, line), AE_OK);
+    cr_assert_eq(read_row(&row, AE_KIND_CHAT, &m, line), AE_OK);
     cr_assert_eq(ae_chat_parse(&d, row, &m, "F:3"), AE_OK, "%s", ae_error_message());
     cr_assert_eq(d.n, TURNS);
     cr_assert_str_eq(d.items[TURNS - 1].text, "turn 9999");
@@ -218,10 +218,10 @@ Test(dialogue, long_dialogues_are_read) {
 
 static void expect_pair(const char *line, const char *chosen, const char *rejected) {
     char found[512];
-    ae_field_map m = plain_map(NULL);
+    ae_record_map m = plain_map(NULL);
     json_t *row = NULL;
     ae_pair p = {0};
-    cr_assert_eq(read_row(&row, AE_EXAMPLES_PAIRS, &m, line), AE_OK, "%s: %s", line, ae_error_message());
+    cr_assert_eq(read_row(&row, AE_KIND_PAIRS, &m, line), AE_OK, "%s: %s", line, ae_error_message());
     cr_assert_eq(ae_pair_parse(&p, row, &m, "F:3"), AE_OK, "%s: %s", line, ae_error_message());
     describe(found, sizeof found, &p.chosen);
     cr_assert_str_eq(found, chosen, "%s: %s", line, found);
@@ -232,7 +232,7 @@ static void expect_pair(const char *line, const char *chosen, const char *reject
 }
 
 static void refuse_pair(const char *line, const char *says) {
-    refuse(AE_EXAMPLES_PAIRS, NULL, line, says);
+    refuse(AE_KIND_PAIRS, NULL, line, says);
 }
 
 #define USER(text)  "{\"role\": \"user\", \"content\": \"" text "\"}"
@@ -254,10 +254,10 @@ Test(dialogue, pairs_in_every_layout) {
 }
 
 Test(dialogue, margins_are_numbers) {
-    ae_field_map m = plain_map(NULL);
+    ae_record_map m = plain_map(NULL);
     json_t *row = NULL;
     ae_pair p = {0};
-    cr_assert_eq(read_row(&row, AE_EXAMPLES_PAIRS, &m,
+    cr_assert_eq(read_row(&row, AE_KIND_PAIRS, &m,
                           "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\", \"margin\": 2}"),
                  AE_OK);
     cr_assert_eq(ae_pair_parse(&p, row, &m, "F:3"), AE_OK);
@@ -298,19 +298,19 @@ Test(dialogue, pair_faults_name_their_place) {
 
 static void expect_prompt(const char *mapping, const char *line, const char *want, const char *meta) {
     char found[512];
-    ae_field_map m = plain_map(mapping);
+    ae_record_map m = plain_map(mapping);
     json_t *row = NULL;
     ae_dialogue d = {0};
-    cr_assert_eq(read_row(&row, AE_EXAMPLES_PROMPTS, &m, line), AE_OK, "%s: %s", line, ae_error_message());
+    cr_assert_eq(read_row(&row, AE_KIND_PROMPTS, &m, line), AE_OK, "%s: %s", line, ae_error_message());
     cr_assert_eq(ae_prompt_parse(&d, row, &m, "F:3"), AE_OK, "%s: %s", line, ae_error_message());
     describe(found, sizeof found, &d);
     cr_assert_str_eq(found, want, "%s: %s", line, found);
-    const json_t *value = ae_record_get(row, &m, AE_FIELD_META);
+    const json_t *value = ae_record_get(row, &m, AE_RECORD_META);
     cr_assert_eq(value != NULL, meta != NULL);
     if (meta) cr_assert_str_eq(json_string_value(value), meta);
     ae_dialogue_free(&d);
     json_decref(row);
-    ae_field_map_free(&m);
+    ae_record_map_free(&m);
 }
 
 Test(dialogue, prompts_end_with_the_user) {
@@ -320,12 +320,12 @@ Test(dialogue, prompts_end_with_the_user) {
     expect_prompt(NULL, "{\"prompt\": \"\\n\\nHuman: a\\n\\nAssistant:\"}", "U a|", NULL);
     expect_prompt(NULL, "{\"messages\": [" USER("a") "]}", "U a|", NULL);
     expect_prompt("prompt=question,meta=answer", "{\"question\": \"a\", \"answer\": \"5\"}", "U a|", "5");
-    refuse(AE_EXAMPLES_PROMPTS, NULL, "{}",
+    refuse(AE_KIND_PROMPTS, NULL, "{}",
            "F:3: prompt: expected text or a list of messages, found no such key");
-    refuse(AE_EXAMPLES_PROMPTS, NULL, "{\"prompt\": [" USER("a") ", " MODEL("b") "]}",
+    refuse(AE_KIND_PROMPTS, NULL, "{\"prompt\": [" USER("a") ", " MODEL("b") "]}",
            "F:3: prompt: expected a turn of the user last, found an answer");
-    refuse(AE_EXAMPLES_PROMPTS, NULL, "{\"prompt\": [{\"role\": \"system\", \"content\": \"a\"}]}",
+    refuse(AE_KIND_PROMPTS, NULL, "{\"prompt\": [{\"role\": \"system\", \"content\": \"a\"}]}",
            "F:3: prompt: expected a turn of the user last, found a system message");
-    refuse(AE_EXAMPLES_PROMPTS, NULL, "{\"prompt\": \" \"}",
+    refuse(AE_KIND_PROMPTS, NULL, "{\"prompt\": \" \"}",
            "F:3: prompt: expected text of the user, found none");
 }

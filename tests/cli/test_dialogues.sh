@@ -1,0 +1,111 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+
+awk 'BEGIN { for (i = 0; i < 400; i++) printf "the %d birds of the hill sing %d songs to a river\nuser and model\n", i, i * i }' >book.txt
+run 0 "$aerie" tokenizer train --input book.txt --output t.model --vocab-size 330
+
+# ids TEXT: those of a document, without <bos> and <eos>, with commas.
+ids() {
+    printf '%s' "$1" >text
+    "$aerie" data prepare --input text --tokenizer t.model --output text_ids --heldout 0 --force --quiet >/dev/null
+    "$aerie" data inspect text_ids/train.h5 --json --tokens 0 | sed 's/.*"tokens":\[2,\(.*\),1\],"loss_mask".*/\1/'
+}
+
+# Markers of the tokenizers that are trained here.
+start=4
+end=5
+user_1=$(ids 'user
+the birds sing')
+user_2=$(ids 'user
+to a river')
+answer_1=$(ids 'songs')
+answer_2=$(ids 'of the hill')
+model=$(ids 'model
+')
+x=$(ids x)
+nl=$(ids '
+x' | sed "s/,$x\$//")
+ones() { printf '%s' "$1" | tr ',' '\n' | sed 's/.*/1/' | paste -sd, ; }
+zeros() { ones "$1" | tr 1 0; }
+
+# One dialogue in every layout gives the same tokens and mask.
+cat >chat.jsonl <<'LINES'
+{"messages": [{"role": "user", "content": " the birds sing "}, {"role": "assistant", "content": "songs\n"}, {"role": "user", "content": "to a river"}, {"role": "model", "content": "of the hill"}]}
+{"conversations": [{"from": "human", "value": "the birds sing"}, {"from": "gpt", "value": "songs"}, {"from": "human", "value": "to a river"}, {"from": "gpt", "value": "of the hill"}]}
+
+{"text": "\n\nHuman: the birds sing\n\nAssistant: songs\n\nHuman: to a river\n\nAssistant: of the hill"}
+{"messages": [{"role": "user", "content": "the birds sing"}, {"role": "assistant", "content": "songs"}, {"role": "user", "content": "to a river"}, {"role": "model", "content": "of the hill"}, {"role": "user", "content": "unused"}]}
+LINES
+prompt_1="2,$start,$user_1,$end,$nl,$start,$model"
+prompt_2="$nl,$start,$user_2,$end,$nl,$start,$model"
+printf '{"tokens":[%s,%s,%s,%s,%s,%s],"loss_mask":[%s,%s,1,%s,%s,1]}\n' "$prompt_1" "$answer_1" $end "$prompt_2" "$answer_2" $end \
+    "$(zeros "$prompt_1")" "$(ones "$answer_1")" "$(zeros "$prompt_2")" "$(ones "$answer_2")" >want
+cat want want want want >wants
+run 0 "$aerie" data render --tokenizer t.model --input chat.jsonl
+equal out wants "layouts of one dialogue"
+run 0 sh -c "gzip -c chat.jsonl | '$aerie' data render --tokenizer t.model --kind chat"
+equal out wants "gzip on standard input"
+
+# A question and its answer under other keys; only the completion counts.
+echo '{"q": "the birds sing", "a": "songs", "messages": 7}' >mapped.jsonl
+printf '{"tokens":[%s,%s,%s],"loss_mask":[%s,%s,1]}\n' "$prompt_1" "$answer_1" $end "$(zeros "$prompt_1")" "$(ones "$answer_1")" >want
+run 0 "$aerie" data render --tokenizer t.model --input mapped.jsonl --map prompt=q,completion=a
+equal out want "mapped keys"
+run 2 "$aerie" data render --tokenizer t.model --input mapped.jsonl --map prompt
+says '--map: expected FIELD=KEY'
+
+# Pairs and prompts.
+cat >pairs.jsonl <<'LINES'
+{"prompt": "the birds sing", "chosen": "songs", "rejected": "of the hill", "margin": 0.5}
+{"chosen": [{"role": "user", "content": "the birds sing"}, {"role": "assistant", "content": "songs"}], "rejected": [{"role": "user", "content": "the birds sing"}, {"role": "assistant", "content": "of the hill"}]}
+{"chosen": "\n\nHuman: the birds sing\n\nAssistant: songs", "rejected": "\n\nHuman: the birds sing\n\nAssistant: of the hill"}
+LINES
+printf '{"prompt_tokens":[%s],"chosen_tokens":[%s,%s],"rejected_tokens":[%s,%s]}\n' "$prompt_1" "$answer_1" $end "$answer_2" $end >want
+cat want want want >wants
+run 0 "$aerie" data render --tokenizer t.model --input pairs.jsonl --kind pairs
+equal out wants "layouts of one pair"
+cp want pair_ids.jsonl
+echo '{"prompt": "the birds sing", "meta": {"answer": 7}}' >prompts.jsonl
+printf '{"tokens":[%s]}\n' "$prompt_1" >want
+run 0 "$aerie" data render --tokenizer t.model --input prompts.jsonl --kind prompts
+equal out want "a prompt"
+
+# Token ids are taken as they are, also by a model without a tokenizer.
+run 0 "$aerie" data render --tokenizer t.model --input pair_ids.jsonl --kind pairs
+equal out pair_ids.jsonl "a pair in token ids"
+echo '{"tokens":[2,11,51,33],"loss_mask":[0,1,0,1]}' >ids.jsonl
+run 0 "$aerie" data render --model "$fixtures/tiny" --input ids.jsonl
+equal out ids.jsonl "a dialogue in token ids"
+echo '{"tokens":[2,11]}' >ids.jsonl
+run 0 "$aerie" data render --model "$fixtures/tiny" --input ids.jsonl --kind prompts
+equal out ids.jsonl "a prompt in token ids"
+run 3 "$aerie" data render --model "$fixtures/tiny" --input ids.jsonl
+says 'ids.jsonl:1: loss_mask: expected a list of 0 and 1, one for each token, found no such key'
+echo '{"tokens":[2,1100000]}' >ids.jsonl
+run 3 "$aerie" data render --model "$fixtures/tiny" --input ids.jsonl --kind prompts
+says 'ids.jsonl:1: tokens[1]: expected 0 to '
+run 3 "$aerie" data render --model "$fixtures/tiny" --input chat.jsonl
+says 'chat.jsonl:1: expected tokens and loss_mask, since there is no tokenizer for text'
+
+# Faults of the command line and of rows.
+run 2 "$aerie" data render --input chat.jsonl
+says 'expected either --tokenizer or --model, found neither'
+run 2 "$aerie" data render --input chat.jsonl --tokenizer t.model --model "$fixtures/tiny"
+says 'found both'
+run 2 "$aerie" data render --input chat.jsonl --tokenizer t.model --kind text
+says '--kind: expected chat, pairs or prompts'
+run 3 "$aerie" data render --input none.jsonl --tokenizer t.model
+says 'none.jsonl: expected a file'
+: >empty.jsonl
+run 3 "$aerie" data render --input empty.jsonl --tokenizer t.model
+says 'empty.jsonl: expected '
+run 3 "$aerie" data render --input pairs.jsonl --tokenizer t.model
+says 'pairs.jsonl:1: completion: expected text or a list of messages, found no such key'
+printf '\n{"prompt": "a", "completion": " "}\n' >bad.jsonl
+run 3 "$aerie" data render --input bad.jsonl --tokenizer t.model
+says 'bad.jsonl:2: completion: expected text of the model, found none'
+"$3" odd.model '--model_type=bpe --vocab_size=60' book.txt || fail "odd_model"
+run 3 "$aerie" data render --input chat.jsonl --tokenizer odd.model
+says 'chat.jsonl:1: expected a tokenizer with <bos>, <start_of_turn> and <end_of_turn>, found no <start_of_turn>; take one that'
+
+finish

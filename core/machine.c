@@ -43,7 +43,8 @@ static bool lists(const char *list, const char *name) {
     return false;
 }
 
-/* The folder of this process for one controller: "0::/x" in the second version of cgroups, "7:memory:/x" in the first. */
+/* The folder of this process for one controller: "0::/x" in the second version of cgroups, "7:memory:/x" in
+ * the first. */
 static bool cgroup_path(const char *controller, char *path, size_t n) {
     char line[PATH_BYTES];
     FILE *f = fopen("/proc/self/cgroup", "re");
@@ -65,7 +66,8 @@ typedef struct {
     const char *controller, *mount, *limit, *usage, *cache;
 } cgroup_kind;
 
-/* Room of one folder: its limit less what is in use; the file cache that the kernel would give back does not count. */
+/* Room of one folder: its limit less what is in use; the file cache that the kernel would give back does not
+ * count. */
 static double cgroup_room(const cgroup_kind *k, const char *folder, double room) {
     char path[PATH_BYTES];
     double limit, usage, cache = 0;
@@ -80,7 +82,8 @@ static double cgroup_room(const cgroup_kind *k, const char *folder, double room)
     return left < room ? left : room;
 }
 
-/* Limits of all folders above this process's hold; inside a container its path may lead nowhere and the root counts. */
+/* Limits of all folders above this process's hold; inside a container its path may lead nowhere and the root
+ * counts. */
 static double cgroup_memory_room(double room) {
     static const cgroup_kind kinds[] = {
         {"", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "},
@@ -124,9 +127,10 @@ size_t ae_rss_bytes(void) {
     return number_after("/proc/self/status", "VmRSS:", &kb) ? (size_t)(1024 * kb) : 0;
 }
 
-/* "200000 100000" in the second version of cgroups ("max" without a limit), two files in the first (-1 without). */
+/* "200000 100000" in the second version of cgroups ("max" without a limit), two files in the first (-1
+ * without). */
 static bool cgroup_quota(const char *folder, double *quota, double *period) {
-    char path[PATH_BYTES];
+    char path[PATH_BYTES + sizeof "/cpu.cfs_period_us"];
     snprintf(path, sizeof path, "%s/cpu.max", folder);
     FILE *f = fopen(path, "re");
     if (f != NULL) {

@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "eval/generator.h"
 #include "exchange/source.h"
+#include "tests/eval/small_tokenizer.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -62,7 +63,8 @@ static void expect_same(const plain *want, const plain *got, const char *what, i
     cr_assert_eq(got->end, want->end, "%s %d", what, i);
 }
 
-/* One answer made with the decoder and the sampler alone; the prompt's first `before` tokens are read apart. */
+/* One answer made with the decoder and the sampler alone; the prompt's first `before` tokens are read
+ * apart. */
 static plain by_hand(const rig *r, const int32_t *prompt, ptrdiff_t n, ptrdiff_t before,
                      const ae_answer_settings *s) {
     enum { V = 64 };
@@ -307,31 +309,6 @@ Test(generator, streams_of_a_batch_add_up) {
     ae_backend_free(&r.be);
 }
 
-/* A tokenizer whose bytes are among the ids of the model. */
-static ae_tokenizer *byte_tokenizer(void) {
-    char folder[] = "/tmp/aerie-generator-XXXXXX";
-    cr_assert_not_null(mkdtemp(folder));
-    char *input = ae_path_join(folder, "text"), *output = ae_path_join(folder, "t.model");
-    FILE *f = fopen(input, "w");
-    for (int i = 0; i < 200; i++) fprintf(f, "the bird %d sings to the hill\n", i);
-    cr_assert_eq(fclose(f), 0);
-    const char *inputs[] = {input};
-    const ae_tokenizer_training how = {.inputs = inputs,
-                                       .n_inputs = 1,
-                                       .output = output,
-                                       .text_key = "text",
-                                       .vocab_size = 300,
-                                       .kind = "bpe",
-                                       .sample_bytes = 1 << 20};
-    ae_tokenizer *t = NULL;
-    cr_assert_eq(ae_tokenizer_train(&how), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_tokenizer_open(&t, output), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_folder_remove(folder), AE_OK);
-    free(input);
-    free(output);
-    return t;
-}
-
 /* Bytes of an answer's text, NULs among them. */
 typedef struct {
     char bytes[256];
@@ -355,7 +332,7 @@ Test(generator, text_comes_in_certain_pieces) {
     enum { N = 12 };
     rig r;
     rig_init(&r);
-    ae_tokenizer *t = byte_tokenizer();
+    ae_tokenizer *t = small_tokenizer();
     char pair[3] = {0};
     const char *const stop = pair;
     some_text whole[2][N] = {0};

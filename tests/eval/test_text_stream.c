@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "eval/text_stream.h"
+#include "tests/eval/small_tokenizer.h"
 
 #include <criterion/criterion.h>
 #include <stdint.h>
@@ -7,31 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* A tokenizer of a few words: other characters fall back to bytes, a token each. */
-static ae_tokenizer *small_tokenizer(void) {
-    char folder[] = "/tmp/aerie-stream-XXXXXX";
-    cr_assert_not_null(mkdtemp(folder));
-    char *input = ae_path_join(folder, "text"), *output = ae_path_join(folder, "t.model");
-    FILE *f = fopen(input, "w");
-    for (int i = 0; i < 200; i++) fprintf(f, "the bird %d sings to the hill\n", i);
-    cr_assert_eq(fclose(f), 0);
-    const char *inputs[] = {input};
-    const ae_tokenizer_training how = {.inputs = inputs,
-                                       .n_inputs = 1,
-                                       .output = output,
-                                       .text_key = "text",
-                                       .vocab_size = 300,
-                                       .kind = "bpe",
-                                       .sample_bytes = 1 << 20};
-    ae_tokenizer *t = NULL;
-    cr_assert_eq(ae_tokenizer_train(&how), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_tokenizer_open(&t, output), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_folder_remove(folder), AE_OK);
-    free(input);
-    free(output);
-    return t;
-}
 
 /* A model with sentencepiece's own defaults: a space in front of every text, which decoding drops again. */
 static ae_tokenizer *prefixing_tokenizer(void) {
@@ -105,7 +81,8 @@ Test(text_stream, half_characters_wait_for_the_rest_or_the_end) {
     ae_tokenizer_delete(t);
 }
 
-/* Answers of nothing but spaces, line ends or control tokens, then a word: the window stays small, and no space is lost. */
+/* Answers of nothing but spaces, line ends or control tokens, then a word: the window stays small, and no
+ * space is lost. */
 static void check_pile(const ae_tokenizer *t, const int32_t *pile, int n_pile, bool follows) {
     enum { TOKENS = 500 };
     ae_ids all = {0}, words = {0};

@@ -36,7 +36,8 @@ typedef struct {
     double seconds[2][AE_BENCH_SGEMM_ROUNDS]; /* of products of AE_BENCH_SGEMM_SIZE, by ae_sgemm_library */
     ptrdiff_t rounds;
 } ae_bench_sgemm;
-/* Adds rounds with each library, as far as there is room: before, between and after what is compared with them. */
+/* Adds rounds with each library, as far as there is room: before, between and after what is compared with
+ * them. */
 ae_status ae_bench_sgemm_add(ae_bench_sgemm *s, ptrdiff_t rounds);
 /* FLOPs per second of the middle round of each library. */
 void ae_bench_sgemm_tell(ae_bench *b, ae_bench_sgemm *s, double *openblas, double *onednn);
@@ -44,7 +45,8 @@ double ae_bench_peak(ae_bench *b);
 /* The better one of `before` and what is measured now: others on the machine only slow it down. */
 ae_status ae_bench_read_bandwidth(ae_bench *b, double before, double *rate);
 
-/* Ratios of `old`, an earlier result of the same mode from the file `path`, to the one at hand, op by op and in all. */
+/* Ratios of `old`, an earlier result of the same mode from the file `path`, to the one at hand, op by op and
+ * in all. */
 ae_status ae_bench_compare(ae_bench *b, const json_t *old, const char *path);
 
 #endif

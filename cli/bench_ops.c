@@ -8,7 +8,8 @@
 
 enum { ARRAYS = 9, MATRICES = 4, ROUNDS_MAX = 1000, SGEMM_ROUNDS = 7 };
 
-/* Arguments for every op, of one shape: arrays [T, widest], matrices of the largest weight, vectors of the widest row. */
+/* Arguments for every op, of one shape: arrays [T, widest], matrices of the largest weight, vectors of the
+ * widest row. */
 typedef struct {
     const ae_backend *be;
     ae_model_config c;
@@ -111,7 +112,8 @@ static void sum_squares(const kit *k) {
     k->be->sum_squares(k->be, k->loss, k->matrix[0], k->c.V * k->c.D);
 }
 
-/* One line of the table: amounts are FLOPs of the products, or bytes that must travel at least (each array once). */
+/* One line of the table: amounts are FLOPs of the products, or bytes that must travel at least (each array
+ * once). */
 typedef struct {
     const char *name;
     void (*forward)(const kit *), (*backward)(const kit *);

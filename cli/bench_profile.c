@@ -54,8 +54,8 @@ static double bytes_of(const ae_work *w) {
     return w->read_bytes + w->written_bytes;
 }
 
-/* Bytes that pass before an op sees the same ones again, so that the cache they fit in bounds it: those of one call, or of the
- * whole step where it walks over the parameters. */
+/* Bytes that pass before an op sees the same ones again, so that the cache they fit in bounds it: those of
+ * one call, or of the whole step where it walks over the parameters. */
 static double size_at_hand(const ae_profiled_step *s, int op, bool sweeps_model) {
     double step = 0;
     const double own = bytes_of(&s->sums[op].work);
@@ -73,7 +73,8 @@ double ae_bench_profile_largest(const ae_bench_profile *p, bool sweeps_model) {
     return largest;
 }
 
-/* A composite that is made of smaller rows, or a row that had nothing to do: what little they took is in "other". */
+/* A composite that is made of smaller rows, or a row that had nothing to do: what little they took is in
+ * "other". */
 static bool is_empty_shell(const ae_probe_sum *sum, double step_s) {
     return bytes_of(&sum->work) + sum->work.flops <= 0 && sum->self_s < 0.001 * step_s;
 }

@@ -23,7 +23,8 @@ void ae_bench_profile_free(ae_bench_profile *p);
 void ae_bench_profile_begin(ae_bench_profile *p, ae_bench *b);
 void ae_bench_profile_end(ae_bench_profile *p, ae_bench *b, double seconds);
 
-/* The most bytes that lie between two visits of the same ones, in any op: so far the memory's rates are needed. */
+/* The most bytes that lie between two visits of the same ones, in any op: so far the memory's rates are
+ * needed. */
 double ae_bench_profile_largest(const ae_bench_profile *p, bool sweeps_model);
 
 typedef struct {

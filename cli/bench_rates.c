@@ -87,7 +87,8 @@ const char *ae_bench_bound_name(ae_bench_bound bound) {
     return names[bound];
 }
 
-/* Functions and products of vectors need the same units, one after the other; tiles are units of their own. */
+/* Functions and products of vectors need the same units, one after the other; tiles are units of their
+ * own. */
 double ae_bench_least_seconds(const ae_bench_rates *r, const ae_work *w, double size, ae_bench_bound *bound) {
     const double memory = memory_seconds(r, w, size), functions = function_seconds(r, w);
     const double products = r->product > 0 ? w->flops / r->product : 0;

@@ -21,13 +21,15 @@ void ae_bench_rates_set_product(ae_bench_rates *r, ae_bench *b, double product);
 void ae_bench_rates_measure(ae_bench_rates *r, double largest);
 void ae_bench_rates_tell_memory(ae_bench *b, const ae_bench_rates *r);
 void ae_bench_rates_tell_functions(ae_bench *b, const ae_bench_rates *r);
-/* The bfloat16 product of oneDNN, FLOP/s of the middle of a few rounds; 0 where the machine has no such instructions. */
+/* The bfloat16 product of oneDNN, FLOP/s of the middle of a few rounds; 0 where the machine has no such
+ * instructions. */
 double ae_bench_bf16_product(void);
 
 typedef enum { AE_BOUND_NONE, AE_BOUND_MEMORY, AE_BOUND_PRODUCTS, AE_BOUND_FUNCTIONS } ae_bench_bound;
 const char *ae_bench_bound_name(ae_bench_bound bound);
 
-/* The least seconds that the work can take, and what bounds it. `size`: bytes that lie between two visits of the same ones. */
+/* The least seconds that the work can take, and what bounds it. `size`: bytes that lie between two visits of
+ * the same ones. */
 double ae_bench_least_seconds(const ae_bench_rates *r, const ae_work *w, double size, ae_bench_bound *bound);
 
 #endif

@@ -85,8 +85,8 @@ static void probed_step(ae_bench *b, trainee *t, const ae_plan *plan, ae_bench_p
     ae_bench_profile_end(profile, b, seconds);
 }
 
-/* Steps, steps with probes and products take turns, so that all see the same minutes of a shared machine. The memory's peak is read
- * before the products' arrays can add to it; the median of the steps comes out. */
+/* Steps, steps with probes and products take turns, so that all see the same minutes of a shared machine. The
+ * memory's peak is read before the products' arrays can add to it; the median of the steps comes out. */
 static ae_status time_steps(ae_bench *b, trainee *t, const ae_plan *plan, ae_bench_sgemm *sgemm,
                             ae_bench_profile *profile, size_t *peak_bytes, double *step_s) {
     double loss = 0;

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* `aerie data inspect`: documents of a token set, or rows as the loader gives them, with what counts as a target. */
+/* `aerie data inspect`: documents of a token set, or rows as the loader gives them, with what counts as a
+ * target. */
 typedef struct {
     const char *path;
     int64_t documents, rows;    /* how many to show */

@@ -6,8 +6,8 @@
 #define AE_DTYPE_CHOICES "f32|bf16|auto"
 ae_status ae_dtype_parse(const char *text, ae_backend_options *options);
 
-/* The same of verbs that only use a model: the type that weights are kept in. bf16, int8 and int4 are compact forms; auto keeps what
- * `options` says already. */
+/* The same of verbs that only use a model: the type that weights are kept in. bf16, int8 and int4 are compact
+ * forms; auto keeps what `options` says already. */
 #define AE_WEIGHT_CHOICES "f32|bf16|int8|int4|auto"
 ae_status ae_weights_parse(const char *text, ae_model_options *options);
 const char *ae_weights_name(ae_weight_type type); /* "int8" */

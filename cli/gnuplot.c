@@ -15,7 +15,8 @@
 
 extern char **environ;
 
-/* What gnuplot reads and writes in its folder. It starts there, so that no path of a user becomes part of a script. */
+/* What gnuplot reads and writes in its folder. It starts there, so that no path of a user becomes part of a
+ * script. */
 static const char SCRIPT[] = "script", PICTURE[] = "picture", WORDS[] = "words";
 
 /* Its words on stderr land in a file. */

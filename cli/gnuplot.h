@@ -14,8 +14,8 @@ typedef struct {
 /* Writes what gnuplot is to draw; terminal and output are set already. */
 typedef ae_status ae_gnuplot_fn(FILE *script, const void *what);
 
-/* Runs gnuplot in a folder of its own, which is removed. *bytes is the picture, the caller frees it. AE_ERR_USAGE when gnuplot is not
- * installed. */
+/* Runs gnuplot in a folder of its own, which is removed. *bytes is the picture, the caller frees it.
+ * AE_ERR_USAGE when gnuplot is not installed. */
 ae_status ae_gnuplot_draw(ae_gnuplot_fn *write, const void *what, const ae_gnuplot_size *size,
                           ae_picture_kind kind, char **bytes, size_t *n_bytes);
 

@@ -4,7 +4,8 @@
 
 #include <omp.h>
 
-/* A library that shares a product among threads trusts that as many come as OpenMP promises: for its calls, the threads that do come. */
+/* A library that shares a product among threads trusts that as many come as OpenMP promises: for its calls,
+ * the threads that do come. */
 typedef struct {
     int dynamic, threads;
 } ae_library_team;

@@ -10,9 +10,9 @@ typedef struct {
     ae_tokenizer *tokenizer; /* NULL where the model has none */
 } ae_loaded;
 
-/* `path` and `adapter` (NULL: none) as train/run_model.h takes them. `dtype` as --dtype names it; threads 0: the
- * machine's. Says in one line what was loaded. A model that does not fit in memory is AE_ERR_RESOURCE before
- * anything is read. */
+/* `path` and `adapter` (NULL: none) as train/run_model.h takes them. `dtype` as --dtype names it; threads 0:
+ * the machine's. Says in one line what was loaded. A model that does not fit in memory is AE_ERR_RESOURCE
+ * before anything is read. */
 ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
                          int64_t threads);
 void ae_loaded_close(ae_loaded *l);

@@ -45,7 +45,8 @@ static bool in_run(const char *checkpoint) {
     return found;
 }
 
-/* A checkpoint is written before its evaluation, which is found here; one away from its run has no metrics. */
+/* A checkpoint is written before its evaluation, which is found here; one away from its run has no
+ * metrics. */
 static ae_status read_metrics(history *h, const char *checkpoint) {
     char *path = ae_path_join(checkpoint, "../../metrics.jsonl"), *line = NULL;
     ae_reader *in = NULL;

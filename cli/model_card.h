@@ -2,8 +2,9 @@
 #define AE_CLI_MODEL_CARD_H
 #include "exchange/source.h"
 
-/* FOLDER/README.md: what is known about the model. Its shape and parameters; of a checkpoint also steps, tokens, data, held-out losses
- * (the last from metrics.jsonl of its run, where that is there) and the configuration. */
+/* FOLDER/README.md: what is known about the model. Its shape and parameters; of a checkpoint also steps,
+ * tokens, data, held-out losses (the last from metrics.jsonl of its run, where that is there) and the
+ * configuration. */
 ae_status ae_model_card_write(const char *folder, const ae_model_source *source, ae_weight_type type);
 
 #endif

@@ -13,8 +13,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ae_openblas loaded;
 static void *handle;
 
-/* Only a limit of this process counts: without one the kernel gives address space freely. The library takes room for as many threads as
- * OpenMP says, whatever we use. */
+/* Only a limit of this process counts: without one the kernel gives address space freely. The library takes
+ * room for as many threads as OpenMP says, whatever we use. */
 static ae_status check_room(void) {
     enum { MB_A_THREAD = 128 };
     struct rlimit space;

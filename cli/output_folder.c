@@ -81,7 +81,8 @@ static ae_status check_place(const ae_output_folder *f, const char *output, cons
     return AE_FAIL(AE_ERR_USAGE, "%s: exists already; --force replaces it", output);
 }
 
-/* Of two programs that write one output the second is refused, before it looks at what the first has made so far. */
+/* Of two programs that write one output the second is refused, before it looks at what the first has made so
+ * far. */
 static ae_status lock_aside(const char *aside, int *lock) {
     struct stat s;
     if (lstat(aside, &s) != 0) return AE_OK;
@@ -96,7 +97,8 @@ static ae_status make_aside(const char *aside, int *lock) {
     return st == AE_OK ? ae_folder_empty(aside) : st;
 }
 
-/* At no time is there neither the old folder nor the new one: a kill leaves one of them under its name or beside it. */
+/* At no time is there neither the old folder nor the new one: a kill leaves one of them under its name or
+ * beside it. */
 static ae_status move_in(const ae_output_folder *f, const char *aside, const char *output,
                          const char *before) {
     ae_status st;
@@ -124,8 +126,8 @@ static ae_status check_name(const char *output) {
 ae_status ae_output_folder_write(const ae_output_folder *f) {
     char *named = ae_path_join("", f->output), *output = NULL, *aside = NULL, *before = NULL;
     for (size_t n = strlen(named); n > 1 && named[n - 1] == '/'; n--) named[n - 1] = '\0';
-    bool half =
-        false; /* what stands aside is ours and half-written: it goes; what is whole stays, whatever is in its way */
+    /* What stands aside is ours and half-written: it goes; what is whole stays, whatever is in its way. */
+    bool half = false;
     int lock = 0;
     ae_status st;
     AE_TRY(check_name(named));

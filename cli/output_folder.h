@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A folder that a verb writes as a whole: filled aside, as OUTPUT.part, and moved into place when it is complete; one that it replaces
- * stands as OUTPUT.before until then. What stands at any of these places goes only when it holds nothing but what the verb writes: never a
- * run, nor somebody's files, nor what is read. */
+/* A folder that a verb writes as a whole: filled aside, as OUTPUT.part, and moved into place when it is
+ * complete; one that it replaces stands as OUTPUT.before until then. What stands at any of these places goes
+ * only when it holds nothing but what the verb writes: never a run, nor somebody's files, nor what is
+ * read. */
 typedef struct {
     const char *verb;           /* for messages: "quantize" */
     const char *output;         /* the folder to be */
@@ -21,8 +22,8 @@ typedef struct {
     void *context;
 } ae_output_folder;
 
-/* AE_ERR_USAGE when the place is taken, or being written by another process. After a failure nothing of it is left, but for a folder that is whole
- * and cannot be moved into place: it stays as OUTPUT.part. */
+/* AE_ERR_USAGE when the place is taken, or being written by another process. After a failure nothing of it is
+ * left, but for a folder that is whole and cannot be moved into place: it stays as OUTPUT.part. */
 ae_status ae_output_folder_write(const ae_output_folder *f);
 /* FOLDER/NAME with the bytes of the file `from`. */
 ae_status ae_output_folder_copy(const char *folder, const char *name, const char *from);

@@ -6,8 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What using the model of a configuration takes, its weights kept as `dtype` names it (--dtype of score and generate), `batch` sequences at
- * once: printed, and refused with AE_ERR_RESOURCE where the machine has less. */
+/* What using the model of a configuration takes, its weights kept as `dtype` names it (--dtype of score and
+ * generate), `batch` sequences at once: printed, and refused with AE_ERR_RESOURCE where the machine has
+ * less. */
 ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, bool json);
 
 #endif

@@ -56,15 +56,17 @@ void ae_curve_thin(ae_curve *c, size_t n);
 ae_status ae_curve_add(ae_curve *c, double x, double y);
 void ae_curve_free(ae_curve *c);
 
-/* The numbers of the objective with their evaluations, gradient norm, learning rate and speed of the runs, drawn by gnuplot; *bytes is the picture, the caller frees it. */
+/* The numbers of the objective with their evaluations, gradient norm, learning rate and speed of the runs,
+ * drawn by gnuplot; *bytes is the picture, the caller frees it. */
 ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
                        size_t *n_bytes);
 
-/* A page that needs no other file: the picture, a table of figures, configuration and last samples of each run. */
+/* A page that needs no other file: the picture, a table of figures, configuration and last samples of each
+ * run. */
 ae_status ae_plot_report(const ae_run_curves *runs, size_t n, char **html, size_t *n_bytes);
 
-/* Where the time of profiles goes (files of `aerie bench ... --profile --json`), side by side: a bar an op, as long as its time, and dark
- * as far as the machine's limits alone would take. */
+/* Where the time of profiles goes (files of `aerie bench ... --profile --json`), side by side: a bar an op,
+ * as long as its time, and dark as far as the machine's limits alone would take. */
 ae_status ae_plot_bench(const char *const *paths, size_t n, ae_picture_kind kind, char **bytes,
                         size_t *n_bytes);
 

@@ -178,7 +178,8 @@ static ae_status read_lines(ae_run_curves *r, ae_reader *in) {
     }
 }
 
-/* The last part of a path, without what gnuplot would read as its own and what is no UTF-8, which pictures and reports are in. */
+/* The last part of a path, without what gnuplot would read as its own and what is no UTF-8, which pictures
+ * and reports are in. */
 static char *label_of(const char *folder) {
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/') n--;

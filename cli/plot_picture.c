@@ -95,7 +95,8 @@ static size_t most_parts(const ae_run_curves *runs, size_t n) {
     return most;
 }
 
-/* What the objectives tell, in the order in which the runs have it; then the evaluations that stand alone; then what the engine tells. */
+/* What the objectives tell, in the order in which the runs have it; then the evaluations that stand alone;
+ * then what the engine tells. */
 static ae_status list_parts(part_list *l, const ae_run_curves *runs, size_t n) {
     *l = (part_list){.items = calloc(most_parts(runs, n), sizeof *l->items)};
     if (!l->items) return AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory");
@@ -175,7 +176,8 @@ static void write_title(FILE *f, const part *p) {
     fputs("\"\n", f);
 }
 
-/* Logarithmic where the values span more than a factor of 3, which is when a straight axis hides the end of a run. */
+/* Logarithmic where the values span more than a factor of 3, which is when a straight axis hides the end of a
+ * run. */
 static void write_axes(FILE *f, const part *p, extent e) {
     write_title(f, p);
     fputs("unset logscale y\nset ytics auto\nset yrange [*:*]\n", f);

@@ -5,7 +5,8 @@
 
 #include <jansson.h>
 
-/* What verbs that read text have in common: --format auto|text|jsonl and --bad-lines error|skip, and what they say of lines left out. */
+/* What verbs that read text have in common: --format auto|text|jsonl and --bad-lines error|skip, and what
+ * they say of lines left out. */
 typedef struct {
     const char *format, *bad_lines; /* as on the command line */
 } ae_text_flags;

@@ -27,7 +27,8 @@ static ae_status find_file(const ae_arg_list *words, const char **file) {
     return AE_OK;
 }
 
-/* A run's own copy of its configuration means that run, wherever its folder was moved or copied. Whether `file` is one; *folder is where it lies. */
+/* A run's own copy of its configuration means that run, wherever its folder was moved or copied. Whether
+ * `file` is one; *folder is where it lies. */
 static bool lies_in_run(const char *file, char **folder) {
     const char *name = ae_path_last(file);
     *folder = name == file ? strdup(".") : strndup(file, (size_t)(name - file) - (name - file > 1));

@@ -52,8 +52,9 @@ static ae_status find_shape(ae_bench *b) {
     return st;
 }
 
-/* Debian's OpenBLAS does not know the newest processors and falls back to kernels of 2004 on them; a yardstick like that would
- * flatter. It reads its kernels' name when it is loaded, so the program starts again with the name set. */
+/* Debian's OpenBLAS does not know the newest processors and falls back to kernels of 2004 on them; a
+ * yardstick like that would flatter. It reads its kernels' name when it is loaded, so the program starts
+ * again with the name set. */
 static ae_status give_openblas_its_kernels(int argc, char **argv) {
     const ae_openblas *blas;
     const ae_status st = ae_openblas_load(&blas);

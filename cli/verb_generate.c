@@ -116,8 +116,8 @@ static ae_status check(void *context) {
     return ae_interrupt_check();
 }
 
-/* What ends an answer: <eos>, <end_of_turn> and what the model's files name. Where there is neither a tokenizer nor such a name Gemma's <eos> is
- * taken: its other ids may mean anything there. */
+/* What ends an answer: <eos>, <end_of_turn> and what the model's files name. Where there is neither a
+ * tokenizer nor such a name Gemma's <eos> is taken: its other ids may mean anything there. */
 static size_t end_ids(const options *o, const ae_loaded *l, int32_t *ids) {
     const ae_model_config *c = &l->model.config;
     size_t n = 0;

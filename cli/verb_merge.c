@@ -41,7 +41,8 @@ typedef struct {
     ae_arg_list models;
 } options;
 
-/* What the options come to: request.models and base are the tensors of `sources`, the base behind the models. */
+/* What the options come to: request.models and base are the tensors of `sources`, the base behind the
+ * models. */
 typedef struct {
     const options *o;
     ae_merge_request request;

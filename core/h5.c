@@ -41,8 +41,8 @@ ae_status ae_h5_open(hid_t *file, const char *path) {
     return ae_h5_leave(open_file(file, path));
 }
 
-/* The form of HDF5 1.10, in which all that describes the data carries checksums: a flipped bit there is an error, where older forms may
- * mean something else or crash the library. */
+/* The form of HDF5 1.10, in which all that describes the data carries checksums: a flipped bit there is an
+ * error, where older forms may mean something else or crash the library. */
 ae_status ae_h5_create(hid_t *file, const char *path) {
     ae_h5_enter();
     hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = ae_h5_access();
@@ -120,8 +120,8 @@ static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* In the order of the file, then sorted: for an order of its own HDF5 makes a table first, whose release crashes (1.10.8) where a damaged
- * file breaks it off. */
+/* In the order of the file, then sorted: for an order of its own HDF5 makes a table first, whose release
+ * crashes (1.10.8) where a damaged file breaks it off. */
 static ae_status read_names(char ***names, size_t *n, hid_t file, const char *path) {
     name_list l = {.names = calloc(1, sizeof *l.names), .capacity = 1, .whole = true};
     const bool read =
@@ -193,7 +193,8 @@ static ae_status expect_shape(hid_t set, const char *path, const char *name, int
     return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected shape %s, found %s", path, name, want, have);
 }
 
-/* HDF5 would turn 2.7 into 2 in silence; whole numbers read as floating point are fine, and so are h5py's booleans. */
+/* HDF5 would turn 2.7 into 2 in silence; whole numbers read as floating point are fine, and so are h5py's
+ * booleans. */
 static ae_status expect_type(hid_t set, const char *path, const char *name, hid_t wanted) {
     hid_t type = H5Dget_type(set);
     H5T_class_t found = H5Tget_class(type), want = H5Tget_class(wanted);
@@ -266,7 +267,8 @@ static hsize_t chunk_room(hid_t set, hid_t layout, hsize_t each) {
     return over ? UINT64_MAX : room;
 }
 
-/* Whether n entries can be in the file: deflate makes at most 1032 bytes of one, which is asked before chunks are counted. */
+/* Whether n entries can be in the file: deflate makes at most 1032 bytes of one, which is asked before chunks
+ * are counted. */
 static bool has_room(hid_t set, hid_t file, hsize_t n) {
     enum { DEFLATE_MOST = 1032 };
     const hid_t layout = H5Dget_create_plist(set), type = H5Dget_type(set);
@@ -299,7 +301,8 @@ ae_status ae_h5_read(hid_t file, const char *path, const char *name, hid_t type,
     return ae_h5_leave(read_whole(file, path, name, type, rank, shape, out));
 }
 
-/* Entries [first, first + n) of the first dimension, and all of the others. `what`: their name in messages. */
+/* Entries [first, first + n) of the first dimension, and all of the others. `what`: their name in
+ * messages. */
 static ae_status read_part(hid_t set, const char *path, const char *name, hid_t type, const char *what,
                            int rank, const int64_t *shape, int64_t first, int64_t n, void *out) {
     hsize_t start[RANK_MAX] = {(hsize_t)first}, count[RANK_MAX] = {(hsize_t)n};
@@ -413,8 +416,8 @@ static ae_status write_rows(hid_t set, const char *path, const char *name, hid_t
     return written ? AE_OK : ae_h5_write_failed(path, name);
 }
 
-/* The library has one lock, and a slow disk holds whoever has it: between pieces of some megabytes it goes to whoever waits, as the loader of a run
- * does while a checkpoint is written. */
+/* The library has one lock, and a slow disk holds whoever has it: between pieces of some megabytes it goes to
+ * whoever waits, as the loader of a run does while a checkpoint is written. */
 static ae_status write_pieces(hid_t set, const char *path, const char *name, hid_t type, int rank,
                               const hsize_t *dims, const void *x) {
     enum { PIECE_BYTES = 4 << 20 };

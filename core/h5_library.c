@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One lock for the library, which goes in the order of asking: a writer that lets go between its pieces would else take it again before whoever
- * waits has woken up. It may be taken again by whoever has it. */
+/* One lock for the library, which goes in the order of asking: a writer that lets go between its pieces would
+ * else take it again before whoever waits has woken up. It may be taken again by whoever has it. */
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -21,14 +21,14 @@ static struct {
 } turn = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 static bool is_half_open; /* something could not be written: what the library holds for it is lost */
 
-/* A file whose closing failed stays half-open inside the library, which then crashes while it cleans up at exit. Before main,
- * since any type of H5T_NATIVE_* starts the library. */
+/* A file whose closing failed stays half-open inside the library, which then crashes while it cleans up at
+ * exit. Before main, since any type of H5T_NATIVE_* starts the library. */
 __attribute__((constructor)) static void no_cleanup_at_exit(void) {
     H5dont_atexit();
 }
 
-/* H5Fget_obj_count knows files, what is in them, and types. Spaces and lists can only be tried one by one: the library numbers each kind
- * upwards. */
+/* H5Fget_obj_count knows files, what is in them, and types. Spaces and lists can only be tried one by one:
+ * the library numbers each kind upwards. */
 enum { LOOSE = 2 };
 static hid_t first_loose[LOOSE]; /* 0: the library has not started */
 
@@ -108,7 +108,8 @@ ptrdiff_t ae_h5_handles(void) {
     return n;
 }
 
-/* A leak checker cannot tell what we forgot from what the library keeps, so the end of a checked program asks. */
+/* A leak checker cannot tell what we forgot from what the library keeps, so the end of a checked program
+ * asks. */
 #ifdef __SANITIZE_ADDRESS__
 __attribute__((destructor)) static void expect_no_handles(void) {
     if (first_loose[0] == 0 || is_half_open || turn.depth != 0) return;

@@ -15,7 +15,8 @@ extern char **environ;
 
 enum { SIGNATURE_BYTES = 8, WITH_CHECKSUMS = 2, SECONDS = 60, DATA_MAX = 64 << 20, TEXT_MAX = 1 << 20 };
 
-/* The version of the superblock, which is the byte behind the signature; that of the newest for anything else. */
+/* The version of the superblock, which is the byte behind the signature; that of the newest for anything
+ * else. */
 static int form_of(const char *path) {
     static const unsigned char signature[SIGNATURE_BYTES] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     unsigned char start[SIGNATURE_BYTES + 1];
@@ -77,7 +78,7 @@ static herr_t try_object(hid_t file, const char *name, const H5O_info_t *info, v
 /* The file that a process of this program is started for, before its main. */
 static const char variable[] = "AERIE_TRIES_HDF5_FILE";
 
-/* What fails is told by whoever reads it; a crash or a hang ends the process. */
+/* The reader of the file tells what fails; a crash or a hang ends the process. */
 __attribute__((constructor)) static void try_file(void) {
     const char *path = getenv(variable);
     if (path == NULL) return;

@@ -19,8 +19,8 @@ typedef struct {
 
 ae_status ae_batch_init(ae_batch *b, ptrdiff_t B, ptrdiff_t T);
 void ae_batch_free(ae_batch *b);
-/* Cuts all rows behind the last target that counts in any of them, to a multiple of 16 tokens or T: what comes
- * behind has no influence on a loss. */
+/* Cuts all rows behind the last target that counts in any of them, to a multiple of 16 tokens or T: what
+ * comes behind has no influence on a loss. */
 void ae_batch_trim(ae_batch *b);
 
 #endif

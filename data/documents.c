@@ -10,7 +10,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-/* Of a text file, hold |-- taken --| begin -- read ahead -- end |; of a JSONL file the text of the current line. */
+/* Of a text file, hold |-- taken --| begin -- read ahead -- end |; of a JSONL file the text of the current
+ * line. */
 struct ae_documents {
     ae_documents_options o;
     size_t split_bytes;
@@ -154,7 +155,8 @@ static void note_bad_line(const ae_documents *d) {
     bad->n++;
 }
 
-/* Of a piece of n bytes the lines that are UTF-8, moved together; how many bytes they are. A line that is cut by the piece's ends loses that part. */
+/* Of a piece of n bytes the lines that are UTF-8, moved together; how many bytes they are. A line that is cut
+ * by the piece's ends loses that part. */
 static size_t drop_bad_lines(ae_documents *d, char *s, size_t n) {
     size_t kept = 0;
     for (size_t at = 0; at < n;) {
@@ -276,7 +278,8 @@ static bool named_jsonl(const char *path) {
     return ends_with(path, n, ".jsonl") || ends_with(path, n, ".ndjson") || ends_with(path, n, ".json");
 }
 
-/* The next `wanted` bytes of the file without the white space they begin with; *all: the file ends with them. */
+/* The next `wanted` bytes of the file without the white space they begin with; *all: the file ends with
+ * them. */
 static ae_status peek_first(const ae_documents *d, size_t wanted, const char **first, size_t *n, bool *all) {
     const char *bytes = NULL;
     size_t got = 0, blank = 0;
@@ -289,7 +292,8 @@ static ae_status peek_first(const ae_documents *d, size_t wanted, const char **f
     return AE_OK;
 }
 
-/* The first line that is not blank, where it is JSON or begins like it; else *n is 0. Such a line is held whole, as readers of JSON lines do. */
+/* The first line that is not blank, where it is JSON or begins like it; else *n is 0. Such a line is held
+ * whole, as readers of JSON lines do. */
 static ae_status peek_json_line(const ae_documents *d, const char **line, size_t *n) {
     for (size_t wanted = AE_BLOCK_BYTES;; wanted *= 2) {
         bool all = false;

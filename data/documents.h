@@ -10,12 +10,14 @@
 extern "C" {
 #endif
 
-/* The documents of text and JSONL files (plain or gzip), read in blocks of whole pieces. JSON lines hold one document a line, in the string field
- * `text_key`; any other file is one document, or several with `split_on` between them. A file is JSON lines when its name says so (.jsonl, .ndjson or
- * .json, in any case, with or without .gz); one of another name whose first
- * line, blank ones left out, is an object with that field is refused, unless `format` decides. Text is valid UTF-8 and kept to the byte; documents of nothing but whitespace are left out and
- * counted; blank lines of JSONL are passed over. A big document comes in pieces, cut as ae_text_edge says, so that nothing bigger than a
- * line of JSONL is ever held. Blocks depend on the input alone. */
+/* The documents of text and JSONL files (plain or gzip), read in blocks of whole pieces. JSON lines hold one
+ * document a line, in the string field `text_key`; any other file is one document, or several with `split_on`
+ * between them. A file is JSON lines when its name says so (.jsonl, .ndjson or .json, in any case, with or
+ * without .gz); one of another name whose first line, blank ones left out, is an object with that field is
+ * refused, unless `format` decides. Text is valid UTF-8 and kept to the byte; documents of nothing but
+ * whitespace are left out and counted; blank lines of JSONL are passed over. A big document comes in pieces,
+ * cut as ae_text_edge says, so that nothing bigger than a line of JSONL is ever held. Blocks depend on the
+ * input alone. */
 
 enum { AE_BLOCK_BYTES = 1 << 18 };
 
@@ -64,15 +66,15 @@ typedef struct {
 typedef struct ae_documents ae_documents;
 
 ae_status ae_documents_open(ae_documents **d, const ae_documents_options *o);
-/* The next pieces, AE_BLOCK_BYTES of text or a little more; no pieces at the end. Malformed input is AE_ERR_INPUT with file and
- * line. */
+/* The next pieces, AE_BLOCK_BYTES of text or a little more; no pieces at the end. Malformed input is
+ * AE_ERR_INPUT with file and line. */
 ae_status ae_documents_next(ae_documents *d, ae_block *b);
 /* Of what was read so far. */
 ae_documents_count ae_documents_counted(const ae_documents *d);
 void ae_documents_close(ae_documents *d);
 
-/* About `bytes` of the text at most, whole lines spread evenly over the input (where depends on the seed); everything
- * when there is less. Caller frees. */
+/* About `bytes` of the text at most, whole lines spread evenly over the input (where depends on the seed);
+ * everything when there is less. Caller frees. */
 ae_status ae_documents_sample(const ae_documents_options *o, int64_t bytes, uint64_t seed, char **text,
                               size_t *n);
 

@@ -24,8 +24,8 @@ typedef struct {
     ae_encoded_count count;
 } work;
 
-/* What the threads share. A block's number is drawn when it is read; blocks are written by turns of these numbers, and a failure
- * counts at its block's turn, so that the first one of the input is told. */
+/* What the threads share. A block's number is drawn when it is read; blocks are written by turns of these
+ * numbers, and a failure counts at its block's turn, so that the first one of the input is told. */
 typedef struct {
     const ae_encoding *e;
     ae_documents *documents;

@@ -4,8 +4,8 @@
 #include "data/token_set.h"
 #include "data/tokenizer.h"
 
-/* Documents to token sets: <bos> text <eos> each, read by turns and encoded side by side by `threads` threads that hold one
- * block each, written in input order; the outcome does not depend on their number. */
+/* Documents to token sets: <bos> text <eos> each, read by turns and encoded side by side by `threads` threads
+ * that hold one block each, written in input order; the outcome does not depend on their number. */
 typedef struct {
     ae_documents_options input;
     const ae_tokenizer *tokenizer; /* with <bos> and <eos> */

@@ -27,7 +27,8 @@ typedef struct {
 ae_status ae_example_read(ae_example *e, const ae_example_rules *rules, const char *line, size_t n,
                           const char *where);
 void ae_example_free(ae_example *e);
-/* Tokens that count as targets: of a pair those of both answers, of a prompt none. A first token is no target. */
+/* Tokens that count as targets: of a pair those of both answers, of a prompt none. A first token is no
+ * target. */
 int64_t ae_example_targets(const ae_example *e);
 
 #endif

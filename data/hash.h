@@ -13,7 +13,8 @@ static inline uint64_t ae_fnv(uint64_t h, const void *bytes, size_t n) {
     return h;
 }
 
-/* What a token set holds, mixed in as it is written or read: starts of documents and tokens each in their order. */
+/* What a token set holds, mixed in as it is written or read: starts of documents and tokens each in their
+ * order. */
 typedef struct {
     uint64_t tokens, starts;
 } ae_content_hash;

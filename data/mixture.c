@@ -175,7 +175,8 @@ static const ae_phase *phase_at(const ae_mixture *m, int64_t step) {
     return p;
 }
 
-/* Row g falls on the point g * golden ratio mod 1, so that every stretch of rows holds the sets in proportion to their weights. */
+/* Row g falls on the point g * golden ratio mod 1, so that every stretch of rows holds the sets in proportion
+ * to their weights. */
 static size_t draw_set(const ae_phase *p, size_t n_sets, int64_t g) {
     const double u = (double)(((uint64_t)g * UINT64_C(0x9E3779B97F4A7C15)) >> 11) * 0x1p-53;
     double total = 0, sum = 0;

@@ -11,7 +11,8 @@
  * target, the others count as the set's loss mask says. The rest of a row is padding, which has no targets.
  * Rows are numbered by their first example, in file order. Examples of no tokens are left out. */
 
-/* What becomes of an example of more than T tokens: AE_ERR_INPUT, its first T tokens are an example, or it is left out. */
+/* What becomes of an example of more than T tokens: AE_ERR_INPUT, its first T tokens are an example, or it is
+ * left out. */
 typedef enum { AE_TOO_LONG_ERROR, AE_TOO_LONG_CUT, AE_TOO_LONG_DROP } ae_too_long;
 
 typedef struct {

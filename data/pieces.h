@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The pieces of a sentencepiece model's file, and the file again with some of them. The file is a protocol buffer: pieces are its field 1,
- * each {1: text, 2: score, 3: kind}; every other field is passed on as it is, but for the self test (4), which names pieces. */
+/* The pieces of a sentencepiece model's file, and the file again with some of them. The file is a protocol
+ * buffer: pieces are its field 1, each {1: text, 2: score, 3: kind}; every other field is passed on as it is,
+ * but for the self test (4), which names pieces. */
 
 typedef enum {
     AE_PIECE_NORMAL = 1,

@@ -154,7 +154,8 @@ static ae_status open_tokenizer(preparation *p) {
                    p->o->tokenizer, special.bos < 0 ? "<bos>" : "<eos>");
 }
 
-/* Of two processes that write one folder the second is refused before it looks at what the first has made so far. */
+/* Of two processes that write one folder the second is refused before it looks at what the first has made so
+ * far. */
 static ae_status take_output(preparation *p) {
     ae_status st;
     p->made_output = !ae_path_exists(p->o->output);

@@ -7,15 +7,17 @@
 
 #include <stdbool.h>
 
-/* Where the rows of training come from, as a value: an objective trains on any source that fills in these functions. A source is begun
- * once, then asked for one batch after the other, by one thread at a time. Its batches are a function of the source and the step: begun at
- * step s, or from the position saved before s, it gives what one begun at step 1 gives from s on. */
+/* Where the rows of training come from, as a value: an objective trains on any source that fills in these
+ * functions. A source is begun once, then asked for one batch after the other, by one thread at a time. Its
+ * batches are a function of the source and the step: begun at step s, or from the position saved before s, it
+ * gives what one begun at step 1 gives from s on. */
 typedef struct {
     ptrdiff_t B, T; /* of every batch */
     void *self;
-    /* Goes to the rows of `first_step` (from 1): of the position that an earlier run saved before that step, or, where it is NULL, as though
-     * all steps before had been of this source. A position that this source cannot have is AE_ERR_INPUT; the caller
-     * sees to it that the position is of a source of the same kind, options and sets. */
+    /* Goes to the rows of `first_step` (from 1): of the position that an earlier run saved before that step,
+     * or, where it is NULL, as though all steps before had been of this source. A position that this source
+     * cannot have is AE_ERR_INPUT; the caller sees to it that the position is of a source of the same kind,
+     * options and sets. */
     ae_status (*begin)(void *self, int64_t first_step, const char *position);
     /* The batch of the next step into b [B, T], whose counts are 0. */
     ae_status (*fill)(void *self, ae_batch *b);
@@ -31,11 +33,11 @@ typedef struct {
     ptrdiff_t row_tokens; /* T */
     uint64_t seed;
     bool
-        shuffle; /* each epoch of a set has an order of its own, a function of the seed and the epoch; else file order */
+        shuffle; /* each epoch of a set has an order of its own, of the seed and the epoch; else file order */
 } ae_row_options;
 
-/* The sources of token sets. They keep the mixture, which must outlive them. Each set has a position of its own: after its last row comes row 0
- * again, inside a batch too. A row's set is drawn by ae_mixture_draw. */
+/* The sources of token sets. They keep the mixture, which must outlive them. Each set has a position of its
+ * own: after its last row comes row 0 again, inside a batch too. A row's set is drawn by ae_mixture_draw. */
 
 /* Rows cut where they fall, as data/rows.h says. A set of fewer than 2 tokens is AE_ERR_INPUT. */
 ae_status ae_row_source_sets(ae_row_source *s, const ae_mixture *m, const ae_row_options *o);

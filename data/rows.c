@@ -19,9 +19,9 @@ static int64_t find_document(const int64_t *starts, int64_t documents, int64_t t
     return low;
 }
 
-/* `count` places of a batch from i on take the tokens from `first` on; what lies beyond the set is padding. Positions count from the document's
- * start, or from token `origin` where that lies inside the document. `ids` and `mask` hold the set's tokens from `first`
- * on: the span, and one more where there is one. */
+/* `count` places of a batch from i on take the tokens from `first` on; what lies beyond the set is padding.
+ * Positions count from the document's start, or from token `origin` where that lies inside the document.
+ * `ids` and `mask` hold the set's tokens from `first` on: the span, and one more where there is one. */
 static void fill_span(const ae_token_set *s, int64_t first, ptrdiff_t count, int64_t origin,
                       const int32_t *ids, const uint8_t *mask, ae_batch *b, ptrdiff_t i) {
     const int64_t *starts = ae_token_set_doc_starts(s), n = ae_token_set_tokens(s);

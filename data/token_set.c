@@ -327,7 +327,8 @@ ae_status ae_token_set_verify(ae_token_set *s) {
                    s->path, (unsigned long long)found, (unsigned long long)kept);
 }
 
-/* What can be compared at no cost goes in beside the contents: a file changed by hand may have kept its attribute. */
+/* What can be compared at no cost goes in beside the contents: a file changed by hand may have kept its
+ * attribute. */
 ae_status ae_token_set_hash(ae_token_set *s, uint64_t *hash) {
     uint64_t h = 0;
     if (!s->hashed) {

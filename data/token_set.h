@@ -6,10 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A token set: HDF5 with /tokens (uint16 or uint32), /doc_starts (int64; its last entry is the number of tokens), optional
- * /loss_mask (uint8: whether token i counts as a target), /tokenizer (the sentencepiece file's bytes), /doc_bytes (int64: bytes
- * of text of each document); attributes vocab_size, tokenizer_hash, content_hash, manifest (JSON), manifest_hash, version. Only /tokens, /doc_starts and
- * vocab_size are required. docs/interfaces.md. */
+/* A token set: HDF5 with /tokens (uint16 or uint32), /doc_starts (int64; its last entry is the number of
+ * tokens), optional /loss_mask (uint8: whether token i counts as a target), /tokenizer (the sentencepiece
+ * file's bytes), /doc_bytes (int64: bytes of text of each document); attributes vocab_size, tokenizer_hash,
+ * content_hash, manifest (JSON), manifest_hash, version. Only /tokens, /doc_starts and vocab_size are
+ * required. docs/interfaces.md. */
 typedef struct ae_token_set ae_token_set;
 
 ae_status ae_token_set_open(
@@ -25,17 +26,18 @@ bool ae_token_set_has_mask(const ae_token_set *s);
 const int64_t *ae_token_set_doc_starts(const ae_token_set *s);        /* documents + 1 entries */
 const int64_t *ae_token_set_doc_bytes(const ae_token_set *s);         /* NULL when absent */
 const void *ae_token_set_tokenizer(const ae_token_set *s, size_t *n); /* NULL when absent */
-/* Of everything that decides what training sees (vocabulary, documents, tokens, mask), for resume. A set written here keeps it; of
- * another one the first call reads everything. */
+/* Of everything that decides what training sees (vocabulary, documents, tokens, mask), for resume. A set
+ * written here keeps it; of another one the first call reads everything. */
 ae_status ae_token_set_hash(ae_token_set *s, uint64_t *hash);
-/* Reads everything: AE_ERR_INPUT where it is not what the set's own hash was made of. A set from elsewhere keeps none and has only to be
- * readable. */
+/* Reads everything: AE_ERR_INPUT where it is not what the set's own hash was made of. A set from elsewhere
+ * keeps none and has only to be readable. */
 ae_status ae_token_set_verify(ae_token_set *s);
 bool ae_token_set_keeps_hash(const ae_token_set *s);      /* else ae_token_set_hash reads everything */
 const char *ae_token_set_manifest(const ae_token_set *s); /* JSON text, "" when absent */
 
-/* Tokens [first, first + n); an id beyond the vocabulary is AE_ERR_INPUT naming its place. `mask` may be NULL; without
- * /loss_mask it is filled with 1. Several threads may read one set. What was read last is kept, some 5 MB. */
+/* Tokens [first, first + n); an id beyond the vocabulary is AE_ERR_INPUT naming its place. `mask` may be
+ * NULL; without /loss_mask it is filled with 1. Several threads may read one set. What was read last is kept,
+ * some 5 MB. */
 ae_status ae_token_set_read(ae_token_set *s, int64_t first, int64_t n, int32_t *tokens, uint8_t *mask);
 
 /* Writing: aside, then renamed by finish. */

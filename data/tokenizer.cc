@@ -182,8 +182,8 @@ ae_status encode_plain(const ae_tokenizer *t, const char *s, size_t n, ae_ids *o
     return st;
 }
 
-/* The first thing in the text that sentencepiece would not give back: U+2581, which comes back as a space, and a space where the
- * model has no piece for one, which comes back as U+2581. */
+/* The first thing in the text that sentencepiece would not give back: U+2581, which comes back as a space,
+ * and a space where the model has no piece for one, which comes back as U+2581. */
 const char *find_unsafe(const ae_tokenizer *t, const char *s, size_t n) {
     const char *mark = static_cast<const char *>(memmem(s, n, kSpace, kMarkBytes));
     const size_t before = mark ? static_cast<size_t>(mark - s) : n;

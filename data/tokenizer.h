@@ -12,14 +12,14 @@
 extern "C" {
 #endif
 
-/* A sentencepiece model with the Gemma control tokens: <pad> 0, <eos> 1, <bos> 2, <unk> 3, then <start_of_turn> and
- * <end_of_turn> wherever the model has them. Text is never parsed for control tokens. Digits are split, unknown
- * characters fall back to bytes, whitespace is kept: decoding gives back the encoded text to the byte. All calls on one
- * tokenizer may run in parallel.
+/* A sentencepiece model with the Gemma control tokens: <pad> 0, <eos> 1, <bos> 2, <unk> 3, then
+ * <start_of_turn> and <end_of_turn> wherever the model has them. Text is never parsed for control tokens.
+ * Digits are split, unknown characters fall back to bytes, whitespace is kept: decoding gives back the
+ * encoded text to the byte. All calls on one tokenizer may run in parallel.
  *
- * Text is encoded word by word (behind a run of line ends, before a line end, before a run of spaces) where no piece of the model
- * reaches over such a place, as in models trained here and in Gemma's; then cutting a text there before encoding changes nothing.
- * A model with other pieces sees the text whole. */
+ * Text is encoded word by word (behind a run of line ends, before a line end, before a run of spaces) where
+ * no piece of the model reaches over such a place, as in models trained here and in Gemma's; then cutting a
+ * text there before encoding changes nothing. A model with other pieces sees the text whole. */
 typedef struct ae_tokenizer ae_tokenizer;
 
 ae_status ae_tokenizer_open(ae_tokenizer **t, const char *path);
@@ -46,10 +46,12 @@ ae_special_ids ae_tokenizer_special(const ae_tokenizer *t);
 
 /* Appends the ids of `text` (no <bos>, no <eos>). Text that is not UTF-8 is AE_ERR_INPUT. */
 ae_status ae_tokenizer_encode(const ae_tokenizer *t, const char *text, size_t n, ae_ids *out);
-/* Bytes of text that have no piece and become <unk>: lost, since <unk> stands for anything. 0 with byte fallback. */
+/* Bytes of text that have no piece and become <unk>: lost, since <unk> stands for anything. 0 with byte
+ * fallback. */
 ae_status ae_tokenizer_lost_bytes(const ae_tokenizer *t, const char *text, size_t n, int64_t *lost);
 
-/* Text of ids (control tokens give nothing, bytes that are no UTF-8 U+FFFD) with a NUL behind it; caller frees. */
+/* Text of ids (control tokens give nothing, bytes that are no UTF-8 U+FFFD) with a NUL behind it; caller
+ * frees. */
 ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff_t n, char **text,
                               size_t *n_bytes);
 

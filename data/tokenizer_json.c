@@ -75,7 +75,8 @@ static json_t *piece_text(const ae_sentence_piece *p) {
     return json_stringn(p->text, p->n);
 }
 
-/* Control tokens are found in text as it is, symbols of the user's once spaces are marked. A symbol with a plain space in it never comes up. */
+/* Control tokens are found in text as it is, symbols of the user's once spaces are marked. A symbol with a
+ * plain space in it never comes up. */
 static json_t *added_tokens(const ae_pieces *p) {
     json_t *list = json_array();
     for (int32_t i = 0; i < p->n; i++) {
@@ -130,7 +131,8 @@ static json_t *normalizer(const ae_tokenizer_rules *r) {
     return json_pack("{s:s, s:o}", "type", "Sequence", "normalizers", steps);
 }
 
-/* A byte piece spelt out in text ("<0x41>") is text. A BPE never puts one together; the likeliest split would take it, so it is parted. */
+/* A byte piece spelt out in text ("<0x41>") is text. A BPE never puts one together; the likeliest split would
+ * take it, so it is parted. */
 static json_t *pre_tokenizer(const ae_tokenizer_rules *r) {
     if (r->kind != AE_TOKENIZER_UNIGRAM || !r->byte_fallback) return json_null();
     return json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", "<(?=0x[0-9A-F]{2}>)",

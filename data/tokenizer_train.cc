@@ -45,8 +45,9 @@ bool is_control_text(const char *s, size_t n) {
            s[5] == '>';
 }
 
-/* Lines and runs of line ends in turn, so that no piece joins the two. What the trainer would take for marks of its own is left
- * out, and control tokens spelt out (WikiText is full of "<unk>") are cut behind the "<", since it would leave them out. */
+/* Lines and runs of line ends in turn, so that no piece joins the two. What the trainer would take for marks
+ * of its own is left out, and control tokens spelt out (WikiText is full of "<unk>") are cut behind the "<",
+ * since it would leave them out. */
 class Sentences final : public sp::SentenceIterator {
   public:
     Sentences(const char *text, size_t n) : s_(text), rest_(n) { Next(); }
@@ -87,7 +88,8 @@ class Sentences final : public sp::SentenceIterator {
 
 using Options = std::unordered_map<std::string, std::string>;
 
-/* A line end and the digits have pieces of their own where the text has them (the trainer dies over those it has not). */
+/* A line end and the digits have pieces of their own where the text has them (the trainer dies over those it
+ * has not). */
 std::string required_chars(const char *text, size_t n) {
     bool seen[256] = {false};
     for (Sentences s(text, n); !s.done(); s.Next())
@@ -160,7 +162,8 @@ std::string train(const Options &options, const char *text, size_t n) {
     _exit(0);
 }
 
-/* Until the child has closed its end; a signal may end it and the waiting. It may come when nobody waits, so the wait is never long. */
+/* Until the child has closed its end; a signal may end it and the waiting. It may come when nobody waits, so
+ * the wait is never long. */
 ae_status receive_all(int from, pid_t child, ae_status (*check)(void), std::string *answer) {
     constexpr int kWaitMs = 200;
     char part[1 << 14];
@@ -208,7 +211,8 @@ ae_status train_apart(const Options &options, const char *text, size_t n, ae_sta
     return AE_OK;
 }
 
-/* What the trainer says of a vocabulary that cannot hold bytes, control tokens and the characters it must: "279 vs 288". */
+/* What the trainer says of a vocabulary that cannot hold bytes, control tokens and the characters it must:
+ * "279 vs 288". */
 int least_size(const std::string &why) {
     const size_t at = why.find("smaller than required_chars");
     const size_t vs = at == std::string::npos ? at : why.find(" vs ", at);

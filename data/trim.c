@@ -205,7 +205,8 @@ static size_t split_chars(trim *t, const ae_sentence_piece *p, size_t *ends) {
     return n;
 }
 
-/* The two neighbours to be merged next: those whose piece has the highest score, the leftmost of them; n when there are none. */
+/* The two neighbours to be merged next: those whose piece has the highest score, the leftmost of them; n when
+ * there are none. */
 static size_t best_pair(const trim *t, const ae_sentence_piece *p, const size_t *ends, size_t n) {
     size_t best = n;
     float score = 0;

@@ -5,11 +5,12 @@
 
 /* A smaller vocabulary: the pieces that a corpus uses, control tokens, bytes and the space.
  *
- * Text whose encoding holds kept pieces alone is encoded to the same pieces as before. For that a BPE model also keeps what merging passes
- * through on its way to a kept piece: a piece is always merged in the same order, whatever stands beside it, and pieces left out only
- * take away merges that were not made. In a unigram model the likeliest split stays the likeliest; the pieces of the lowest and
- * the highest score stay, since what unknown characters and user-defined pieces cost is counted from them. The characters of kept pieces
- * stay too, so that words that the corpus has not are spelt in them, not in bytes. */
+ * Text whose encoding holds kept pieces alone is encoded to the same pieces as before. For that a BPE model
+ * also keeps what merging passes through on its way to a kept piece: a piece is always merged in the same
+ * order, whatever stands beside it, and pieces left out only take away merges that were not made. In a
+ * unigram model the likeliest split stays the likeliest; the pieces of the lowest and the highest score stay,
+ * since what unknown characters and user-defined pieces cost is counted from them. The characters of kept
+ * pieces stay too, so that words that the corpus has not are spelt in them, not in bytes. */
 typedef struct {
     const ae_tokenizer *tokenizer;
     const char *where; /* its file, for messages */

@@ -7,11 +7,13 @@
 extern "C" {
 #endif
 
-/* Bytes of the longest valid UTF-8 prefix (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF); n when all is. */
+/* Bytes of the longest valid UTF-8 prefix (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF); n
+ * when all is. */
 size_t ae_utf8_prefix(const char *s, size_t n);
 
-/* A place p, 0 < p < n, where valid UTF-8 may be cut in two: the last one behind a run of line ends; without one the last
- * one between a word and the spaces behind it; without one the last between two characters. 0 when there is none (n < 2). */
+/* A place p, 0 < p < n, where valid UTF-8 may be cut in two: the last one behind a run of line ends; without
+ * one the last one between a word and the spaces behind it; without one the last between two characters. 0
+ * when there is none (n < 2). */
 size_t ae_text_edge(const char *s, size_t n);
 /* The first kind only, or 0. */
 size_t ae_text_line_edge(const char *s, size_t n);

@@ -11,7 +11,8 @@ typedef struct ae_draft {
     ae_text_stream stream; /* without a tokenizer it stays empty */
     bool cut;              /* a stop string ended the text */
     ptrdiff_t logprob_capacity;
-    /* the generator's own: what the answer belongs to, how much of it a poll has given, its place in a list */
+    /* the generator's own: what the answer belongs to, how much of it a poll has given, its place in a
+     * list */
     struct request *request;
     ptrdiff_t given_tokens;
     size_t given_bytes;

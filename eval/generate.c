@@ -9,8 +9,8 @@ typedef struct {
     const ae_generation *how;
     const ae_generate_io *io;
     ae_generator *generator;
-    ae_answer *
-        kept; /* [ahead]: answer i at i mod ahead, from `delivered` up to `taken`; `end` says whether it is there */
+    /* [ahead]: answer i at i mod ahead, from `delivered` up to `taken`; `end` says whether it is there */
+    ae_answer *kept;
     int64_t ahead, delivered, taken;
     bool more;
     ae_status ended; /* what the input that failed said; the answers before it come first */

@@ -16,8 +16,8 @@ typedef struct request {
     int64_t answers, begun;
     ae_ids prompt;
     ae_answer_settings settings; /* copies; stops is one block: the pointers, then the strings */
-    /* Where there are several answers what they go on from: the state after the prompt and its logits. Before the prompt is read the
-     * state that was submitted, if any. */
+    /* Where there are several answers what they go on from: the state after the prompt and its logits. Before
+     * the prompt is read the state that was submitted, if any. */
     ae_decode_state state;
     float *logits;
     struct request *next;
@@ -254,7 +254,8 @@ static ae_status begin(ae_generator *g) {
     return st;
 }
 
-/* How many of the first that wait are prompts of one length, short enough to be read together (model/decode.h). */
+/* How many of the first that wait are prompts of one length, short enough to be read together
+ * (model/decode.h). */
 static ptrdiff_t count_alike(const ae_generator *g) {
     const request *first = g->waiting;
     const ptrdiff_t room = g->options.capacity - g->n_growing;

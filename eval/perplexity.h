@@ -6,9 +6,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* How well a model predicts a whole token set, read in rows of T tokens in file order: every row, nothing dropped. The rows are
- * those of training (docs/interfaces.md, "Rows"), so positions restart at every row start; or, with ae_perplexity_carry, each goes
- * on with the state of the one before it, so that every token is predicted from all of its document. */
+/* How well a model predicts a whole token set, read in rows of T tokens in file order: every row, nothing
+ * dropped. The rows are those of training (docs/interfaces.md, "Rows"), so positions restart at every row
+ * start; or, with ae_perplexity_carry, each goes on with the state of the one before it, so that every token
+ * is predicted from all of its document. */
 
 typedef struct {
     int64_t targets; /* counted ones */
@@ -32,13 +33,15 @@ ae_status ae_perplexity_prepare(ae_perplexity_plan *p, ae_token_set *set, ptrdif
 /* From now on rows go on from each other: one row of B T tokens at a time, in place of B rows. */
 void ae_perplexity_carry(ae_perplexity_plan *p);
 
-/* `pass` was made for at least B x T. Once *stop is not 0 (NULL: never asked) ends with AE_ERR_INTERRUPTED. */
+/* `pass` was made for at least B x T. Once *stop is not 0 (NULL: never asked) ends with
+ * AE_ERR_INTERRUPTED. */
 ae_status ae_perplexity_measure(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m,
                                 ae_pass *pass, const atomic_int *stop);
 
-/* Bytes of the text of the tokens that count as targets: those that are not the first of their document and that the set's mask
- * lets count. From /doc_bytes, less the text of the tokens that do not count; -1 when that cannot be known: no /doc_bytes, or a mask
- * without the tokenizer that would tell what the masked tokens stand for. */
+/* Bytes of the text of the tokens that count as targets: those that are not the first of their document and
+ * that the set's mask lets count. From /doc_bytes, less the text of the tokens that do not count; -1 when
+ * that cannot be known: no /doc_bytes, or a mask without the tokenizer that would tell what the masked tokens
+ * stand for. */
 ae_status ae_token_set_target_bytes(ae_token_set *set, int64_t *bytes);
 
 #endif

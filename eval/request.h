@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-/* Lines of JSON that ask for scores or answers (docs/interfaces.md, "Contracts"). Faults are AE_ERR_INPUT; `where` ("F.jsonl:12")
- * opens their message. */
+/* Lines of JSON that ask for scores or answers (docs/interfaces.md, "Contracts"). Faults are AE_ERR_INPUT;
+ * `where` ("F.jsonl:12") opens their message. */
 
 typedef struct {
     const ae_tokenizer *tokenizer; /* NULL: only `tokens` are taken */
@@ -14,16 +14,18 @@ typedef struct {
     bool bos;                      /* text is <bos> and its encoding */
 } ae_request_rules;
 
-/* An object from one line. A field that no request has is left out; the first one of a run is warned about, `told` being false until
- * then: names that begin with "_" or end in "id", and "meta", "metadata" and "source", are notes that people keep beside a request. */
+/* An object from one line. A field that no request has is left out; the first one of a run is warned about,
+ * `told` being false until then: names that begin with "_" or end in "id", and "meta", "metadata" and
+ * "source", are notes that people keep beside a request. */
 ae_status ae_request_parse(json_t **object, const char *line, size_t n, const char *where, bool *told);
 
-/* The ids of `tokens` or of the text under `text_key`, at least one; exactly one of the keys is there. `ids` is appended to. */
+/* The ids of `tokens` or of the text under `text_key`, at least one; exactly one of the keys is there. `ids`
+ * is appended to. */
 ae_status ae_request_ids(const json_t *object, const char *text_key, const ae_request_rules *rules,
                          const char *where, ae_ids *ids);
 
-/* Optional lists that go with `tokens`, as long as these: `positions` (entry 0 is 0, each next one 0 or one more; absent: 0, 1, 2,
- * ...) and `loss_mask` (0 or 1; absent: 1). Every entry of the results is set. */
+/* Optional lists that go with `tokens`, as long as these: `positions` (entry 0 is 0, each next one 0 or one
+ * more; absent: 0, 1, 2, ...) and `loss_mask` (0 or 1; absent: 1). Every entry of the results is set. */
 ae_status ae_request_positions(const json_t *object, const char *where, ptrdiff_t n, int32_t *positions);
 ae_status ae_request_mask(const json_t *object, const char *where, ptrdiff_t n, uint8_t *mask);
 

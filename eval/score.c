@@ -52,7 +52,8 @@ static ae_status check_room(const ae_scorer *s, ptrdiff_t T) {
         T + 1, (double)needed / 1e9, (double)there / 1e9);
 }
 
-/* Powers of two while that fits, so that a file of growing lines makes few passes; else just what is needed. */
+/* Powers of two while that fits, so that a file of growing lines makes few passes; else just what is
+ * needed. */
 static ae_status grow(ae_scorer *s, ptrdiff_t T) {
     ptrdiff_t capacity = FIRST_CAPACITY;
     while (capacity < T) capacity *= 2;

@@ -3,8 +3,8 @@
 #include "eval/request.h"
 #include "model/model.h"
 
-/* Log-probabilities of sequences, one pass for each, so that a sequence's numbers do not depend on its neighbours. The memory of
- * the pass grows with the longest sequence and is used again. */
+/* Log-probabilities of sequences, one pass for each, so that a sequence's numbers do not depend on its
+ * neighbours. The memory of the pass grows with the longest sequence and is used again. */
 typedef struct ae_scorer ae_scorer;
 
 /* `top` most likely tokens of every place are asked for; 0: none. `m` is borrowed. */
@@ -19,12 +19,13 @@ typedef struct {
     const float *top_logprobs; /* [n, top] */
 } ae_scores;
 
-/* tokens, positions [T]: positions count from 0 in each document. A sequence whose pass does not fit in memory is AE_ERR_RESOURCE;
- * one with a log-probability that is no number AE_ERR_INPUT. */
+/* tokens, positions [T]: positions count from 0 in each document. A sequence whose pass does not fit in
+ * memory is AE_ERR_RESOURCE; one with a log-probability that is no number AE_ERR_INPUT. */
 ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *positions, ptrdiff_t T,
                         ae_scores *out);
 
-/* The answer to one line of a score request: {"logprobs", "sum", "count", "top"?}. The caller owns *answer. */
+/* The answer to one line of a score request: {"logprobs", "sum", "count", "top"?}. The caller owns
+ * *answer. */
 ae_status ae_score_line(ae_scorer *s, const json_t *request, const ae_request_rules *rules, const char *where,
                         json_t **answer);
 

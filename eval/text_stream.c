@@ -13,7 +13,8 @@ enum { WAITING_MAX = 8 };
 /* Of a prompt: enough to find a token with text among control tokens. */
 enum { CONTEXT_MAX = 64 };
 
-/* Tokens that add no text but spaces pile up behind the anchor: beyond PILE_MAX of them the last PILE_KEPT stay. */
+/* Tokens that add no text but spaces pile up behind the anchor: beyond PILE_MAX of them the last PILE_KEPT
+ * stay. */
 enum { PILE_MAX = 64, PILE_KEPT = 2 * WAITING_MAX };
 
 void ae_text_stream_init(ae_text_stream *s, const ae_tokenizer *t) {
@@ -54,8 +55,9 @@ static bool ends_in_half_character(const char *text, size_t n) {
     return n >= 3 && memcmp(text + n - 3, "\xEF\xBF\xBD", 3) == 0;
 }
 
-/* The tokens that were new become the context of the next ones: decoding depends on the neighbour to the left, and drops leading spaces at the
- * very start. So tokens of nothing but spaces are no context alone, and those before them stay. */
+/* The tokens that were new become the context of the next ones: decoding depends on the neighbour to the
+ * left, and drops leading spaces at the very start. So tokens of nothing but spaces are no context alone, and
+ * those before them stay. */
 static void slide(ae_text_stream *s, bool only_spaces) {
     const ptrdiff_t fresh = s->window.n - s->context;
     if (only_spaces) {
@@ -66,8 +68,8 @@ static void slide(ae_text_stream *s, bool only_spaces) {
     s->window.n = s->context = s->anchor = fresh;
 }
 
-/* Takes tokens out from behind the anchor: with it in front, a text has begun with and without them. Where no text has begun, the first few
- * become the anchor: one of them may be the space that decoding drops. */
+/* Takes tokens out from behind the anchor: with it in front, a text has begun with and without them. Where no
+ * text has begun, the first few become the anchor: one of them may be the space that decoding drops. */
 static void thin_out(ae_text_stream *s) {
     if (s->window.n <= s->anchor + PILE_MAX) return;
     if (s->anchor == 0) s->anchor = PILE_KEPT;
@@ -78,7 +80,8 @@ static void thin_out(ae_text_stream *s) {
     s->context = ae_max(s->anchor, s->context - dropped);
 }
 
-/* Where the two begin to differ, at a character: the end of `before`, unless that ends in half a character that `after` has whole. */
+/* Where the two begin to differ, at a character: the end of `before`, unless that ends in half a character
+ * that `after` has whole. */
 static size_t shared_bytes(const char *before, size_t n_before, const char *after, size_t n_after) {
     size_t n = 0;
     while (n < n_before && n < n_after && before[n] == after[n]) n++;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* config.json of a Hugging Face folder, field by field as docs/model.md lists them. A field that would change the function
- * and cannot be obeyed is refused by its name; fields that change nothing are not looked at. */
+/* config.json of a Hugging Face folder, field by field as docs/model.md lists them. A field that would change
+ * the function and cannot be obeyed is refused by its name; fields that change nothing are not looked at. */
 
 static const ae_size_names hf_names = {
     .V = "vocab_size",
@@ -250,7 +250,8 @@ static ae_status refuse_native_values(const source *s, const ae_model_config *c)
 
 /* ---- what ends an answer ---- */
 
-/* An id that the table has no row for is never drawn: it is left out, and told. False: so are all that follow, for want of places. */
+/* An id that the table has no row for is never drawn: it is left out, and told. False: so are all that
+ * follow, for want of places. */
 static bool add_end(ae_model_config *c, const json_t *id, const char *path) {
     const json_int_t value = json_integer_value(id);
     const bool sound = json_is_integer(id) && value >= 0 && value < c->V;

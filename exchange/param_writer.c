@@ -85,7 +85,8 @@ ae_status ae_param_writer_put(ae_param_writer *w, const float *x, int64_t n) {
     return ae_param_writer_ask(w);
 }
 
-/* Towards zero, with the last bit set where something was cut off: rounding this to fewer bits is rounding x itself, once. */
+/* Towards zero, with the last bit set where something was cut off: rounding this to fewer bits is rounding x
+ * itself, once. */
 static float round_to_odd(double x) {
     float f = (float)x;
     uint32_t bits;
@@ -96,7 +97,8 @@ static float round_to_odd(double x) {
     return f;
 }
 
-/* Whether all stay below the largest number of the type and half a unit of it, from where on there is infinity. */
+/* Whether all stay below the largest number of the type and half a unit of it, from where on there is
+ * infinity. */
 static bool stay_finite(const double *x, int64_t n, double limit) {
     int beyond = 0;
     for (int64_t i = 0; i < n; i++) beyond |= !(fabs(x[i]) < limit);

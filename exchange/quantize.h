@@ -4,8 +4,9 @@
 #include "model/config.h"
 #include "ops/types.h"
 
-/* Writes the weights of a model to one safetensors file, tensor by tensor: matrices in bfloat16 or in integers by group, gates in bfloat16,
- * vectors and the convolution in float32 (docs/interfaces.md, "Quantised folders"). */
+/* Writes the weights of a model to one safetensors file, tensor by tensor: matrices in bfloat16 or in
+ * integers by group, gates in bfloat16, vectors and the convolution in float32 (docs/interfaces.md,
+ * "Quantised folders"). */
 typedef struct {
     const ae_model_config *config;
     ae_weight_type type; /* not F32 */

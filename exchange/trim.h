@@ -5,8 +5,9 @@
 
 #include <stdint.h>
 
-/* A model with a part of its vocabulary: row i of the new table is row old_id[i] of the old one, every other tensor is the same. Logits of
- * the rows that stay are the same, so that differences of their log-probabilities are: log p(a) - log p(b) = logit a - logit b. */
+/* A model with a part of its vocabulary: row i of the new table is row old_id[i] of the old one, every other
+ * tensor is the same. Logits of the rows that stay are the same, so that differences of their
+ * log-probabilities are: log p(a) - log p(b) = logit a - logit b. */
 typedef struct {
     const ae_model_config *config; /* of the model that is read */
     const char *tensors;           /* for ae_tensors_open; no integers */

@@ -9,7 +9,8 @@
 
 /* ---- writing ---- */
 
-/* Nobody reads it soon, so its pages go: the next save finds them free instead of asking the machine for new ones. */
+/* Nobody reads it soon, so its pages go: the next save finds them free instead of asking the machine for new
+ * ones. */
 static ae_status describe(json_t *files, const char *folder, const char *name) {
     uint32_t crc;
     int64_t bytes;

@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Names and shapes of the PyTorch state dict of Google's release (github.com/google-deepmind/recurrentgemma, recurrentgemma/torch), where
- * they differ from the Hugging Face ones:
+/* Names and shapes of the PyTorch state dict of Google's release (github.com/google-deepmind/recurrentgemma,
+ * recurrentgemma/torch), where they differ from the Hugging Face ones:
  *
  *   embedder.input_embedding [V or more, D]         the first V rows are the table
  *   blocks.I.mlp_block.ffw_up.w [2, D, E]           gate_proj and up_proj, each [E, D] transposed

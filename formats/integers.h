@@ -2,9 +2,10 @@
 #define AE_FORMATS_INTEGERS_H
 #include "formats/safetensors.h"
 
-/* A matrix [rows, cols] kept in integers in safetensors files (docs/interfaces.md, "Quantised folders"): `name` as I8 [rows, cols], or as U8
- * [rows, cols / 2 rounded up] with two 4-bit integers in two's complement to a byte, the lower one first; and `name`_scale as BF16
- * [rows, groups]. A value is integer * scale; each scale serves `group` columns, a power of two from 8 to 256. */
+/* A matrix [rows, cols] kept in integers in safetensors files (docs/interfaces.md, "Quantised folders"):
+ * `name` as I8 [rows, cols], or as U8 [rows, cols / 2 rounded up] with two 4-bit integers in two's complement
+ * to a byte, the lower one first; and `name`_scale as BF16 [rows, groups]. A value is integer * scale; each
+ * scale serves `group` columns, a power of two from 8 to 256. */
 typedef struct {
     const ae_safetensors *file, *scale_file;
     const ae_safetensor *integers, *scales;

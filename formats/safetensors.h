@@ -6,8 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One safetensors file:  [8 bytes: length n][n bytes: JSON][data]. The JSON names dtype, shape and the place of every tensor in the
- * data. Nothing of it is believed: places must tile the data exactly and agree with shape and type. */
+/* One safetensors file:  [8 bytes: length n][n bytes: JSON][data]. The JSON names dtype, shape and the place
+ * of every tensor in the data. Nothing of it is believed: places must tile the data exactly and agree with
+ * shape and type. */
 
 typedef enum { AE_FILE_F32, AE_FILE_BF16, AE_FILE_F16, AE_FILE_I8, AE_FILE_U8 } ae_file_dtype;
 enum { AE_SAFETENSORS_RANK_MAX = 8 };
@@ -31,7 +32,8 @@ typedef struct {
     uint32_t crc; /* of the data, as the metadata says */
 } ae_safetensors;
 
-/* Of the metadata that this program writes: the CRC-32 of all bytes behind the header, 8 hexadecimal digits. Files of others have none. */
+/* Of the metadata that this program writes: the CRC-32 of all bytes behind the header, 8 hexadecimal digits.
+ * Files of others have none. */
 extern const char ae_safetensors_crc_key[];
 
 ae_status ae_safetensors_open(ae_safetensors *f, const char *path);

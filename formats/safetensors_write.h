@@ -5,8 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes one safetensors file from front to back: the header from the list of tensors, then their bytes in the order of the list, piece by
- * piece, and a CRC-32 of these (formats/safetensors.h). The file is written aside and takes its name, synced, at the end. */
+/* Writes one safetensors file from front to back: the header from the list of tensors, then their bytes in
+ * the order of the list, piece by piece, and a CRC-32 of these (formats/safetensors.h). The file is written
+ * aside and takes its name, synced, at the end. */
 
 typedef struct {
     char name[112];

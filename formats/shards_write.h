@@ -2,8 +2,9 @@
 #define AE_FORMATS_SHARDS_WRITE_H
 #include "formats/safetensors_write.h"
 
-/* Tensors as a Hugging Face folder keeps them, written from front to back: model.safetensors, or, where they are more than `shard_bytes`,
- * model-00001-of-0000N.safetensors with model.safetensors.index.json. A tensor lies in one file, whatever its size. */
+/* Tensors as a Hugging Face folder keeps them, written from front to back: model.safetensors, or, where they
+ * are more than `shard_bytes`, model-00001-of-0000N.safetensors with model.safetensors.index.json. A tensor
+ * lies in one file, whatever its size. */
 
 typedef struct ae_shards_writer ae_shards_writer;
 

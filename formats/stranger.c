@@ -40,7 +40,8 @@ static char *entry_like(const char *folder, const char *pattern) {
     return found;
 }
 
-/* FOLDER/x where that holds config.json: one level too high, as in a cache of the hub (snapshots/HASH). NULL unless there is just one. */
+/* FOLDER/x where that holds config.json: one level too high, as in a cache of the hub (snapshots/HASH). NULL
+ * unless there is just one. */
 static char *model_below(const char *folder) {
     char *only = NULL;
     int n = 0;

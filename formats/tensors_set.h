@@ -34,7 +34,8 @@ ae_status ae_tensors_add_item(ae_tensors *t, const char *name, const ae_safetens
                               const ae_safetensor *item);
 void ae_tensors_free_items(ae_located *items, size_t n);
 
-/* Names that others give to the same tensors become those of a whole model of transformers: of wrappers of PyTorch, then of Google's release. */
+/* Names that others give to the same tensors become those of a whole model of transformers: of wrappers of
+ * PyTorch, then of Google's release. */
 ae_status ae_tensors_unwrap_names(ae_tensors *t);
 ae_status ae_tensors_rename_google(ae_tensors *t);
 

@@ -3,7 +3,8 @@
 #include "model/config.h"
 #include "ops/backend.h"
 
-/* The table of parameters: from it come sizes, checkpoint keys, Hugging Face names, optimiser groups, initial values and tests. */
+/* The table of parameters: from it come sizes, checkpoint keys, Hugging Face names, optimiser groups, initial
+ * values and tests. */
 
 typedef enum { AE_INIT_ZERO, AE_INIT_NORMAL, AE_INIT_RECURRENT, AE_INIT_UNIFORM } ae_init;
 
@@ -35,8 +36,9 @@ typedef struct {
     double adapter_scale;
 } ae_params;
 
-/* Low-rank adapters beside projections (Hu et al., arXiv 2106.09685): y = x W^T + bias + scale (x A^T) B^T, A [rank, in], B [out, rank].
- * They are named after the weight, with lora_A.weight and lora_B.weight in the place of weight. */
+/* Low-rank adapters beside projections (Hu et al., arXiv 2106.09685): y = x W^T + bias + scale (x A^T) B^T, A
+ * [rank, in], B [out, rank]. They are named after the weight, with lora_A.weight and lora_B.weight in the
+ * place of weight. */
 typedef struct {
     ptrdiff_t rank;        /* 0: none */
     double alpha;          /* scale is alpha / rank */
@@ -44,15 +46,17 @@ typedef struct {
     const char *const *on; /* patterns of the weights that get one, up to a NULL; NULL: every projection */
 } ae_adapter_options;
 
-/* What a table has beyond the parameters of the shape, and which of them all train. Zeroed: nothing more, and all. Patterns are those of
- * fnmatch, "*.q_proj.weight", and have to match something; only ae_params_init_with reads them. */
+/* What a table has beyond the parameters of the shape, and which of them all train. Zeroed: nothing more, and
+ * all. Patterns are those of fnmatch, "*.q_proj.weight", and have to match something; only
+ * ae_params_init_with reads them. */
 typedef struct {
     ae_adapter_options adapters;
     bool score_head;          /* score.weight [1, D], of rewards and values */
     const char *const *train; /* patterns, up to a NULL, of the parameters that train; NULL: all */
 } ae_params_options;
 
-/* What of the table a file may lack, and what it may hold beside. Zeroed: it holds the table, and nothing else. */
+/* What of the table a file may lack, and what it may hold beside. Zeroed: it holds the table, and nothing
+ * else. */
 typedef struct {
     bool lacks_added;  /* adapters and heads: the weights are those of the shape alone */
     bool lacks_frozen; /* parameters that do not train: the file holds what was trained, beside a base */

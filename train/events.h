@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 /* Scalars for TensorBoard: a file of TFRecords, each an Event of its protobuf schema, encoded by hand. A
- * record is
+ * record is, little-endian,
  *
- *   uint64 length | uint32 masked CRC-32C of the length | bytes | uint32 masked CRC-32C of the bytes      (little-endian)
+ *   uint64 length | uint32 masked CRC-32C of the length | bytes | uint32 masked CRC-32C of the bytes
  *
  * where masked = rotate_right(crc, 15) + 0xa282ead8. */
 typedef struct {

@@ -26,15 +26,15 @@ typedef struct {
 ae_status ae_inputs_open_data(ae_inputs *in, const ae_train_config *c);
 /* The shape of a fresh run: of model.init, with its tokenizer, or of the keys. */
 ae_status ae_inputs_begin(ae_inputs *in, const ae_train_config *c);
-/* What decides the order and content of the rows besides the keys, and what they are evaluated on:
- * {"sets": hashes, "phases": weights, "heldout"?: hash}. Paths are no part of it: a set may move. AE_ERR_INPUT
- * where the sets, up to a hundred million tokens, are not what their own hashes were made of. The caller
- * releases *facts. */
+/* What decides the order and content of the rows besides the keys, and what they are evaluated on: {"sets":
+ * hashes, "phases": weights, "heldout"?: hash}. Paths are no part of it: a set may move. AE_ERR_INPUT where
+ * the sets, up to a hundred million tokens, are not what their own hashes were made of. The caller releases
+ * *facts. */
 ae_status ae_inputs_facts(const ae_inputs *in, json_t **facts);
 /* The shape of a checkpoint, with its tokenizer. What must be as it was, or be listed by run.override: the
- * tokenizer and the hashes of the sets, the held-out one where both have one (AE_ERR_INPUT), their weights and phases (AE_ERR_USAGE), `then` being
- * the facts of the checkpoint; the shape (AE_ERR_USAGE; never overridden). The caller releases *now, the
- * facts as they are. */
+ * tokenizer and the hashes of the sets, the held-out one where both have one (AE_ERR_INPUT), their weights
+ * and phases (AE_ERR_USAGE), `then` being the facts of the checkpoint; the shape (AE_ERR_USAGE; never
+ * overridden). The caller releases *now, the facts as they are. */
 ae_status ae_inputs_resume(ae_inputs *in, const ae_train_config *c, const char *checkpoint,
                            const json_t *then, ae_overrides *o, json_t **now);
 void ae_inputs_close(ae_inputs *in);

@@ -7,8 +7,8 @@
 #include "train/tune_config.h"
 
 /* The model that sft, reward and rlhf tune: model.init with all parameters training, or with adapters beside
- * weights that do not (lora.*), with or without a scalar head. What follows here are the parts of an objective
- * (train/objective.h) that have to do with that model; the objective owns its work and its loss. */
+ * weights that do not (lora.*), with or without a scalar head. What follows here are the parts of an
+ * objective (train/objective.h) that have to do with that model; the objective owns its work and its loss. */
 typedef struct {
     ae_tune_config *config;  /* borrowed; train.steps is set where train.epochs is given */
     const ae_run_facts *run; /* borrowed */

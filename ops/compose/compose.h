@@ -2,8 +2,8 @@
 #define AE_OPS_COMPOSE_COMPOSE_H
 #include "ops/backend.h"
 
-/* The composite rows of ops/blocks.h, made of the backend's smaller rows: what a backend without fused kernels uses, and what
- * fused kernels are held against. No element is read here. */
+/* The composite rows of ops/blocks.h, made of the backend's smaller rows: what a backend without fused
+ * kernels uses, and what fused kernels are held against. No element is read here. */
 #define AE_COMPOSED(name, parameters, ...)       void ae_##name##_composed parameters;
 #define AE_COMPOSED_BYTES(name, parameters, ...) size_t ae_##name##_composed parameters;
 AE_COMPOSITE_ROWS(AE_COMPOSED)

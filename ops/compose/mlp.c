@@ -119,7 +119,8 @@ static void backward_part(const ae_backend *be, ae_f32 *d, const ae_mlp_grads *g
     be->rmsnorm_again(be, w->z, kept, s->rstd, p->norm, M, n->D);
     if (recomputes(n)) project(be, s, p, n, w->adapter);
     ae_project_backward_input(be, w->y, d_out, &p->down, false, M, n->E, n->D, w->adapter);
-    /* In place: gate becomes its gradient, y (the gradient of the product) becomes up's, up becomes the product itself. */
+    /* In place: gate becomes its gradient, y (the gradient of the product) becomes up's, up becomes the
+     * product itself. */
     be->geglu_backward(be, s->gate, w->y, s->up, w->y, s->gate, s->up, M * n->E);
     ae_project_backward_weight(be, &g->down, d_out, s->up, &p->down, M, n->E, n->D, w->adapter);
     ae_project_backward_weight(be, &g->gate, s->gate, w->z, &p->gate, M, n->D, n->E, w->adapter);

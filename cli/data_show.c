@@ -113,13 +113,13 @@ static ae_status document_json(const show *s, int64_t document, int64_t length, 
 
 static void document_text(const show *s, int64_t document, int64_t length, const int32_t *ids,
                           const uint8_t *mask, int64_t n) {
-    printf("document %lld: %lld tokens", (long long)document, (long long)length);
+    printf("document %lld: %lld token%s", (long long)document, (long long)length, ae_plural(length));
     if (ae_token_set_doc_bytes(s->set))
         printf(", %lld bytes", (long long)ae_token_set_doc_bytes(s->set)[document]);
     putchar('\n');
     for (int64_t i = 0; i < n; i++) print_token(s, ids[i], i > 0 && mask[i], i);
     printf("\n");
-    if (n < length) printf("... %lld tokens more\n", (long long)(length - n));
+    if (n < length) printf("... %lld token%s more\n", (long long)(length - n), ae_plural(length - n));
     printf("\n");
 }
 
@@ -154,8 +154,8 @@ static ae_status row_json(const show *s, int64_t row, const ae_batch *b) {
 
 /* A token is shown as counted when the place before it has it as its target. */
 static void row_text(const show *s, int64_t row, const ae_batch *b) {
-    printf("row %lld: %lld tokens, %lld targets\n", (long long)row, (long long)b->n_tokens,
-           (long long)b->n_targets);
+    printf("row %lld: %lld token%s, %lld target%s\n", (long long)row, (long long)b->n_tokens,
+           ae_plural(b->n_tokens), (long long)b->n_targets, ae_plural(b->n_targets));
     for (ptrdiff_t t = 0; t < b->n_tokens; t++)
         print_token(s, b->tokens[t], t > 0 && b->weights[t - 1] > 0, t);
     if (b->weights[b->T - 1] > 0) {

@@ -170,7 +170,7 @@ static ae_status answer_all(desk *d, const ae_loaded *l) {
     ae_progress_end(&d->bar);
     const double seconds = ae_now_s() - d->started_s;
     if (st == AE_OK && d->answers > 0)
-        ae_log("%lld tokens in %.1f s, %.1f tok/s", (long long)d->tokens, seconds,
+        ae_log("%lld token%s in %.1f s, %.1f tok/s", (long long)d->tokens, ae_plural(d->tokens), seconds,
                (double)d->tokens / seconds);
     if (st == AE_OK && d->answers == 0)
         st = AE_FAIL(AE_ERR_INPUT, "%s: expected at least one line of JSON, found an empty file",

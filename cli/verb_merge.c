@@ -283,7 +283,8 @@ static ae_status run(const options *o) {
     AE_TRY(open_sources(&m));
     AE_TRY(write_folder(&m));
     ae_weights_size(o->output, size, sizeof size);
-    ae_log("%s: the %s of %zu models in %s, %s", o->output, o->method, o->models.n, o->dtype, size);
+    ae_log("%s: the %s of %zu model%s in %s, %s", o->output, o->method, o->models.n,
+           ae_plural((int64_t)o->models.n), o->dtype, size);
 out:
     for (size_t k = 0; k < m.n_sources; k++) ae_model_source_free(&m.sources[k]);
     free(m.sources);

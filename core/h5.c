@@ -416,8 +416,8 @@ static ae_status write_rows(hid_t set, const char *path, const char *name, hid_t
     return written ? AE_OK : ae_h5_write_failed(path, name);
 }
 
-/* The library has one lock, and a slow disk holds whoever has it: between pieces of some megabytes it goes to
- * whoever waits, as the loader of a run does while a checkpoint is written. */
+/* The library has one lock, and a slow disk keeps the thread that has it: between pieces of some megabytes
+ * the lock goes to a thread that waits, as the loader of a run does while a checkpoint is written. */
 static ae_status write_pieces(hid_t set, const char *path, const char *name, hid_t type, int rank,
                               const hsize_t *dims, const void *x) {
     enum { PIECE_BYTES = 4 << 20 };

@@ -11,7 +11,8 @@
 #include <string.h>
 
 /* One lock for the library, which goes in the order of asking: a writer that lets go between its pieces would
- * else take it again before whoever waits has woken up. It may be taken again by whoever has it. */
+ * else take it again before a thread that waits has woken up. The thread that has it may
+ * take it again. */
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;

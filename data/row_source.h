@@ -32,8 +32,7 @@ typedef struct {
     ptrdiff_t rows;       /* of a global step */
     ptrdiff_t row_tokens; /* T */
     uint64_t seed;
-    bool
-        shuffle; /* each epoch of a set has an order of its own, of the seed and the epoch; else file order */
+    bool shuffle; /* an order of its own for each epoch of a set, by the seed; else file order */
 } ae_row_options;
 
 /* The sources of token sets. They keep the mixture, which must outlive them. Each set has a position of its

@@ -170,9 +170,9 @@ void ae_engine_close(ae_engine *e) {
 static void tell_start(const ae_engine *e) {
     const ae_train_config *c = e->config;
     if (e->checkpoint && e->state.step == c->train.steps) {
-        ae_log("run: %s has done all of its %lld steps; a larger train.steps goes on where the schedule "
+        ae_log("run: %s has done all of its %lld step%s; a larger train.steps goes on where the schedule "
                "allows it",
-               c->run.dir, (long long)c->train.steps);
+               c->run.dir, (long long)c->train.steps, ae_plural(c->train.steps));
     } else if (e->checkpoint) {
         ae_log("run: %s goes on after step %lld of %lld", c->run.dir, (long long)e->state.step,
                (long long)c->train.steps);

@@ -142,10 +142,11 @@ static ae_status guard(ae_engine *e, const ae_step_result *r, const void *work) 
     ae_status st = dump(e, work, &path);
     if (st == AE_OK)
         st = AE_FAIL(AE_ERR_GUARD,
-                     "training: %lld steps in a row were skipped, the last one (%lld) because %s; %s%s%s"
+                     "training: %lld step%s in a row %s skipped, the last one (%lld) because %s; %s%s%s"
                      "lower optim.lr or look at the data",
-                     (long long)s->skipped_in_row, (long long)s->step, why, path ? "its batch is in " : "",
-                     path ? path : "", path ? "; " : "");
+                     (long long)s->skipped_in_row, ae_plural(s->skipped_in_row),
+                     s->skipped_in_row == 1 ? "was" : "were", (long long)s->step, why,
+                     path ? "its batch is in " : "", path ? path : "", path ? "; " : "");
     free(path);
     return st;
 }

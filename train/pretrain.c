@@ -168,9 +168,10 @@ static void tell_data(const ae_pretraining *p) {
     ae_format_count(count, sizeof count, tokens);
     ae_format_count(heldout, sizeof heldout,
                     p->inputs.heldout ? (double)ae_token_set_tokens(p->inputs.heldout) : 0);
-    ae_log("data: %s tokens in %zu %s, %s held out; %lld steps of %lld tokens are %.3g epochs", count,
+    ae_log("data: %s tokens in %zu %s, %s held out; %lld step%s of %lld tokens are %.3g epochs", count,
            data->n_sets, data->n_sets == 1 ? "set" : "sets", heldout, (long long)c->train.steps,
-           (long long)ae_pretrain_step_tokens(c), (double)c->train.steps * step / tokens);
+           ae_plural(c->train.steps), (long long)ae_pretrain_step_tokens(c),
+           (double)c->train.steps * step / tokens);
 }
 
 static void warn_of_short_sets(const ae_pretraining *p) {

@@ -3,7 +3,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-ae_status ae_draft_new(ae_draft **out, const ae_answer_settings *settings, const ae_tokenizer *t,
+static bool ends(const ae_answer_settings *s, int32_t id) {
+    for (size_t i = 0; i < s->n_end_ids; i++)
+        if (s->end_ids[i] == id) return true;
+    return false;
+}
+
+/* What ends an answer stays as likely as it is: a dialogue has it in every turn. */
+static void see(ae_draft *d, int32_t id) {
+    if (d->seen && !ends(d->settings, id)) d->seen[id / 8] |= (uint8_t)(1 << id % 8);
+}
+
+static ae_status see_prompt(ae_draft *d, ptrdiff_t V, const ae_ids *prompt) {
+    const double penalty = d->settings->repetition_penalty;
+    if (penalty == 0 || penalty == 1) return AE_OK;
+    d->seen = calloc((size_t)V / 8 + 1, 1);
+    if (!d->seen) return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
+    for (ptrdiff_t i = 0; i < prompt->n; i++) see(d, prompt->ids[i]);
+    return AE_OK;
+}
+
+ae_status ae_draft_new(ae_draft **out, const ae_answer_settings *settings, const ae_tokenizer *t, ptrdiff_t V,
                        const ae_ids *prompt, int64_t index) {
     ae_draft *d = *out = calloc(1, sizeof *d);
     if (!d) return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
@@ -11,7 +31,8 @@ ae_status ae_draft_new(ae_draft **out, const ae_answer_settings *settings, const
     d->rng = ae_rng_make(settings->seed, settings->stream + (uint64_t)index);
     d->answer.index = index;
     ae_text_stream_init(&d->stream, t);
-    const ae_status st = t ? ae_text_stream_follow(&d->stream, prompt->ids, prompt->n) : AE_OK;
+    ae_status st = see_prompt(d, V, prompt);
+    if (st == AE_OK && t) st = ae_text_stream_follow(&d->stream, prompt->ids, prompt->n);
     if (st == AE_OK) return AE_OK;
     ae_draft_delete(d);
     *out = NULL;
@@ -22,8 +43,18 @@ void ae_draft_delete(ae_draft *d) {
     if (!d) return;
     ae_ids_free(&d->answer.tokens);
     free(d->answer.logprobs);
+    free(d->seen);
     ae_text_stream_free(&d->stream);
     free(d);
+}
+
+ae_draw ae_draft_draw(ae_draft *d, const float *logits) {
+    return (ae_draw){.logits = logits,
+                     .how = &d->settings->sampling,
+                     .rng = &d->rng,
+                     .wants_logprob = d->settings->want_logprobs,
+                     .seen = d->seen,
+                     .penalty = d->settings->repetition_penalty};
 }
 
 static ae_status keep_logprob(ae_draft *d, double logprob) {
@@ -72,12 +103,6 @@ static ae_status finish_text(ae_draft *d) {
     return st;
 }
 
-static bool ends(const ae_answer_settings *s, int32_t id) {
-    for (size_t i = 0; i < s->n_end_ids; i++)
-        if (s->end_ids[i] == id) return true;
-    return false;
-}
-
 /* An end token adds no text. */
 static ae_status add_text(ae_draft *d, int32_t id) {
     const size_t old = d->stream.n;
@@ -91,6 +116,7 @@ ae_status ae_draft_add(ae_draft *d, int32_t id, double logprob) {
     const ae_answer_settings *s = d->settings;
     ae_answer *a = &d->answer;
     ae_status st = ae_ids_append(&a->tokens, id);
+    see(d, id);
     if (st == AE_OK && s->want_logprobs) st = keep_logprob(d, logprob);
     if (ends(s, id)) a->end = AE_ANSWER_STOPPED;
     if (st == AE_OK && d->stream.tokenizer) st = add_text(d, id);

@@ -10,6 +10,7 @@ typedef struct ae_draft {
     ae_rng rng;
     ae_text_stream stream; /* without a tokenizer it stays empty */
     bool cut;              /* a stop string ended the text */
+    uint8_t *seen;         /* of ae_draw, with a repetition penalty, else NULL */
     ptrdiff_t logprob_capacity;
     /* the generator's own: what the answer belongs to, how much of it a poll has given, its place in a
      * list */
@@ -19,10 +20,13 @@ typedef struct ae_draft {
     struct ae_draft *next;
 } ae_draft;
 
-/* Answer `index` to `prompt`; `t` may be NULL. */
-ae_status ae_draft_new(ae_draft **out, const ae_answer_settings *settings, const ae_tokenizer *t,
+/* Answer `index` to `prompt`, of a model with a vocabulary of V; `t` may be NULL. */
+ae_status ae_draft_new(ae_draft **out, const ae_answer_settings *settings, const ae_tokenizer *t, ptrdiff_t V,
                        const ae_ids *prompt, int64_t index);
 void ae_draft_delete(ae_draft *d);
+
+/* The draw of the next token, from logits [V]; both are borrowed. */
+ae_draw ae_draft_draw(ae_draft *d, const float *logits);
 
 /* Adds a token; answer.end says whether it was the last. */
 ae_status ae_draft_add(ae_draft *d, int32_t id, double logprob);

@@ -136,7 +136,8 @@ static void dequeue(ae_generator *g, request *before) {
 /* ---- answers that begin and end ---- */
 
 static ae_status draft_begin(ae_draft **out, ae_generator *g, request *r) {
-    const ae_status st = ae_draft_new(out, &r->settings, g->tokenizer, &r->prompt, r->begun);
+    const ae_status st = ae_draft_new(out, &r->settings, g->tokenizer, g->model->config.V, &r->prompt,
+                                      r->begun);
     if (st != AE_OK) return st;
     (*out)->answer.id = r->id;
     (*out)->request = r;
@@ -182,13 +183,8 @@ static void leave_ended(ae_generator *g) {
 static ae_status draw(ae_generator *g, ptrdiff_t first) {
     const ptrdiff_t V = g->model->config.V;
     ae_status st = AE_OK;
-    for (ptrdiff_t b = first; b < g->n_growing; b++) {
-        ae_draft *d = g->growing[b];
-        g->draws[b] = (ae_draw){.logits = g->logits + b * V,
-                                .how = &d->settings->sampling,
-                                .rng = &d->rng,
-                                .wants_logprob = d->settings->want_logprobs};
-    }
+    for (ptrdiff_t b = first; b < g->n_growing; b++)
+        g->draws[b] = ae_draft_draw(g->growing[b], g->logits + b * V);
     ae_sample_each(g->draws + first, g->n_growing - first, V, g->room, g->model->be->threads);
     for (ptrdiff_t b = first; st == AE_OK && b < g->n_growing; b++) {
         const ae_draw *x = &g->draws[b];

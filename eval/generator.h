@@ -24,6 +24,9 @@ typedef struct {
 /* How the answers to a submission are made. */
 typedef struct {
     ae_sampling sampling;
+    /* Of tokens that the prompt or the answer has already, those that end an answer left out; of a state that
+     * the prompt follows nothing is known. 0 and 1: none. */
+    double repetition_penalty;
     uint64_t seed, stream; /* answer i draws from stream `stream + i` */
     int64_t max_new;
     const char *const *stops; /* not empty strings; they need a tokenizer */

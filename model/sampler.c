@@ -22,6 +22,7 @@ typedef struct {
     float *tops;     /* of groups */
     int32_t *counts; /* of each block's `between` */
     int32_t *ties;   /* that a cut still keeps, before each block */
+    float *copy;     /* [V]: logits with a penalty on some */
 } room_parts;
 
 static size_t whole_lines(size_t bytes) {
@@ -35,9 +36,10 @@ static room_parts parts_of(void *room, ptrdiff_t V, size_t *bytes) {
                  sums = between + whole_lines(n * sizeof(float)),
                  tops = sums + whole_lines(blocks * sizeof(double)),
                  counts = tops + whole_lines(groups * sizeof(float)),
-                 ties = counts + whole_lines(blocks * sizeof(int32_t));
+                 ties = counts + whole_lines(blocks * sizeof(int32_t)),
+                 copy = ties + whole_lines(blocks * sizeof(int32_t));
     char *at = room;
-    *bytes = ties + whole_lines(blocks * sizeof(int32_t));
+    *bytes = copy + whole_lines(n * sizeof(float));
     if (!room) return (room_parts){0};
     return (room_parts){.each = (double *)(void *)at,
                         .values = (float *)(void *)(at + values),
@@ -45,7 +47,8 @@ static room_parts parts_of(void *room, ptrdiff_t V, size_t *bytes) {
                         .sums = (double *)(void *)(at + sums),
                         .tops = (float *)(void *)(at + tops),
                         .counts = (int32_t *)(void *)(at + counts),
-                        .ties = (int32_t *)(void *)(at + ties)};
+                        .ties = (int32_t *)(void *)(at + ties),
+                        .copy = (float *)(void *)(at + copy)};
 }
 
 size_t ae_sample_room_bytes(ptrdiff_t V) {
@@ -501,13 +504,18 @@ void ae_sample(ae_draw *d, ptrdiff_t V, void *room, int threads) {
     l.threads = V >= WORTH_THREADS ? threads : 1;
     const bool fewer = how->ids > 0 && how->ids < V;
     if (fewer) l.n = how->ids;
+    if (d->seen) {
+        penalise(l.room.copy, d, l.n);
+        l.logits = l.room.copy;
+    }
     const float top = largest(&l);
     l.weight = (ae_measure){(double)top, how->temperature};
     const ptrdiff_t id = how->temperature > 0 ? draw(&l, d->rng) : first_with(&l, top);
     d->id = (int32_t)id;
     if (!d->wants_logprob) return;
     l.n = V;
-    if (fewer) l.weight.top = (double)largest(&l);
+    l.logits = d->logits;
+    if (fewer || d->seen) l.weight.top = (double)largest(&l);
     d->logprob = logprob_of(&l, ae_logit_usable(d->logits[id]));
 }
 

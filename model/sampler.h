@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct {
     double temperature; /* 0: greedy */
@@ -20,6 +21,11 @@ typedef struct {
     const ae_sampling *how;
     ae_rng *rng;
     bool wants_logprob;
+    /* A bit for each of the V tokens, that of token v being seen[v / 8] >> v % 8: those that have come
+     * already. Their logits are divided by `penalty` where they are positive, else multiplied by it, before
+     * all else (Keskar et al., arXiv 1909.05858). NULL: none. */
+    const uint8_t *seen;
+    double penalty; /* above 0; used with `seen` only */
     int32_t id;
     double logprob;
 } ae_draw;
@@ -29,7 +35,7 @@ size_t ae_sample_room_bytes(ptrdiff_t V);
 
 /* The next token: softmax at the temperature, then the top_k largest, then the smallest set whose probability
  * reaches top_p; ties broken by the smaller id. The logprob is the token's under the model (temperature 1,
- * nothing cut, every row of the table counted), as scoring gives it; as a float32 it is that of exact sums. A
+ * nothing cut or penalised, every row of the table counted), as scoring gives it; as a float32 it is that of exact sums. A
  * function of logits, `how` and rng alone; `threads` share the vocabulary. */
 void ae_sample(ae_draw *draw, ptrdiff_t V, void *room, int threads);
 

@@ -3,6 +3,7 @@
 #include "cli/interrupt.h"
 #include "cli/loaded.h"
 #include "cli/results.h"
+#include "cli/sampling_flags.h"
 #include "cli/verbs.h"
 #include "core/clock.h"
 #include "core/file.h"
@@ -12,21 +13,20 @@
 
 #include <string.h>
 
-enum { GEMMA_EOS = 1 };
-
 static const char usage[] =
     "aerie generate --model M [--adapter A] (--prompt STR | --input F.jsonl|-) [--output F|-] [--flags]\n\n"
-    "--prompt writes the new text to the terminal as it comes. With --input each line {\"prompt\": s} or "
+    "--prompt writes the new text to the terminal as it comes. With --input each line {\"prompt\": s}, "
     "{\"tokens\": [ids]}\n"
-    "gives {\"tokens\": [new ids], \"text\"?: s, \"logprobs\"?: [..], \"finish\": \"stop\"|\"length\"}; so "
+    "or {\"messages\": [..]}, a dialogue that ends with a turn of the user, gives {\"tokens\": [new ids], "
+    "\"text\"?: s, \"logprobs\"?: [..], \"finish\": \"stop\"|\"length\"}; so "
     "does --prompt with\n"
     "--output, --logprobs or --json. The token that ends an answer is among its ids; text ends before a stop "
     "string.";
 
 typedef struct {
     const char *model, *adapter, *prompt, *input, *output, *dtype;
-    int64_t max_new, top_k, seed, batch, threads;
-    double temperature, top_p;
+    int64_t batch, threads;
+    ae_sampling_flags sampling;
     ae_arg_list stops;
     bool logprobs, ignore_eos, no_bos, force, quiet, json;
 } options;
@@ -54,7 +54,7 @@ static ae_status next_line(desk *d, ae_ids *prompt, bool *more) {
     if (st != AE_OK || !line) return st;
     snprintf(where, sizeof where, "%s:%lld", ae_reader_name(d->in), (long long)ae_reader_line_number(d->in));
     st = ae_request_parse(&request, line, n, where, &d->told_field);
-    if (st == AE_OK) st = ae_request_ids(request, "prompt", &d->rules, where, prompt);
+    if (st == AE_OK) st = ae_request_prompt(request, &d->rules, where, prompt);
     json_decref(request);
     return st;
 }
@@ -116,23 +116,6 @@ static ae_status check(void *context) {
     return ae_interrupt_check();
 }
 
-/* What ends an answer: <eos>, <end_of_turn> and what the model's files name. Where there is neither a
- * tokenizer nor such a name Gemma's <eos> is taken: its other ids may mean anything there. */
-static size_t end_ids(const options *o, const ae_loaded *l, int32_t *ids) {
-    const ae_model_config *c = &l->model.config;
-    size_t n = 0;
-    if (o->ignore_eos) return 0;
-    for (; n < (size_t)c->n_ends; n++) ids[n] = c->ends[n];
-    if (!l->tokenizer) {
-        if (n == 0) ids[n++] = GEMMA_EOS;
-        return n;
-    }
-    const ae_special_ids special = ae_tokenizer_special(l->tokenizer);
-    if (special.eos >= 0) ids[n++] = special.eos;
-    if (special.end_of_turn >= 0) ids[n++] = special.end_of_turn;
-    return n;
-}
-
 static ae_status check_options(const options *o) {
     if (!o->prompt == !o->input)
         return AE_FAIL(AE_ERR_USAGE, "expected either --prompt or --input, found %s",
@@ -153,15 +136,13 @@ static ae_status check_model(const options *o, const ae_loaded *l) {
 static ae_status answer_all(desk *d, const ae_loaded *l) {
     const options *o = d->o;
     int32_t ends[AE_ENDS_MAX + 2];
-    const ae_generation how = {.each = {.sampling = {o->temperature, o->top_k, o->top_p},
-                                        .seed = (uint64_t)o->seed,
-                                        .max_new = o->max_new,
-                                        .stops = o->stops.items,
-                                        .n_stops = o->stops.n,
-                                        .end_ids = ends,
-                                        .n_end_ids = end_ids(o, l, ends),
-                                        .want_logprobs = o->logprobs},
-                               .batch = d->in ? o->batch : 1};
+    ae_generation how = {.each = {.stops = o->stops.items,
+                                  .n_stops = o->stops.n,
+                                  .end_ids = ends,
+                                  .want_logprobs = o->logprobs},
+                         .batch = d->in ? o->batch : 1};
+    if (!o->ignore_eos) how.each.n_end_ids = ae_answer_end_ids(&l->model.config, l->tokenizer, ends);
+    ae_sampling_apply(&o->sampling, true, &how.each);
     const ae_generate_io io = {next_prompt, take_answer, d->wants_text ? show_piece : NULL, check, d};
     ae_progress_init(&d->bar, "generate", 0, 0);
     d->bar.unit = "line";
@@ -217,39 +198,7 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
          .value = "F",
          .fallback = "-",
          .help = "where the answers go, in the order of the prompts"},
-        {.name = "max-new",
-         .type = AE_ARG_INT,
-         .to = &o->max_new,
-         .min = 1,
-         .max = 1e9,
-         .fallback = "256",
-         .help = "most new tokens of an answer"},
-        {.name = "temperature",
-         .type = AE_ARG_REAL,
-         .to = &o->temperature,
-         .min = 0,
-         .max = 1000,
-         .fallback = "0.8",
-         .help = "0 is greedy"},
-        {.name = "top-k",
-         .type = AE_ARG_INT,
-         .to = &o->top_k,
-         .min = 0,
-         .max = 1e9,
-         .fallback = "0",
-         .help = "draw from the K most likely tokens; 0: all"},
-        {.name = "top-p",
-         .type = AE_ARG_REAL,
-         .to = &o->top_p,
-         .min = 1e-9,
-         .max = 1,
-         .fallback = "1",
-         .help = "draw from the most likely tokens that reach probability P"},
-        {.name = "seed",
-         .type = AE_ARG_INT,
-         .to = &o->seed,
-         .fallback = "0",
-         .help = "each line draws from a stream of its own under it"},
+        AE_SAMPLING_ARGS(&o->sampling),
         {.name = "stop",
          .type = AE_ARG_LIST,
          .to = &o->stops,
@@ -299,7 +248,7 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
 }
 
 ae_status ae_verb_generate(int argc, char **argv) {
-    options o = {.dtype = "auto", .max_new = 256, .temperature = 0.8, .top_p = 1, .batch = 8};
+    options o = {.dtype = "auto", .sampling = AE_SAMPLING_FLAGS, .batch = 8};
     bool help = false;
     ae_status st = parse(argc, argv, &o, &help);
     if (st == AE_OK && !help) st = check_options(&o);

@@ -3,6 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { GEMMA_EOS = 1 };
+
+size_t ae_answer_end_ids(const ae_model_config *c, const ae_tokenizer *t, int32_t ids[AE_ENDS_MAX + 2]) {
+    size_t n = 0;
+    for (; n < (size_t)c->n_ends; n++) ids[n] = c->ends[n];
+    if (!t) {
+        if (n == 0) ids[n++] = GEMMA_EOS;
+        return n;
+    }
+    const ae_special_ids special = ae_tokenizer_special(t);
+    if (special.eos >= 0) ids[n++] = special.eos;
+    if (special.end_of_turn >= 0) ids[n++] = special.end_of_turn;
+    return n;
+}
+
 static bool ends(const ae_answer_settings *s, int32_t id) {
     for (size_t i = 0; i < s->n_end_ids; i++)
         if (s->end_ids[i] == id) return true;

@@ -136,8 +136,8 @@ static void dequeue(ae_generator *g, request *before) {
 /* ---- answers that begin and end ---- */
 
 static ae_status draft_begin(ae_draft **out, ae_generator *g, request *r) {
-    const ae_status st = ae_draft_new(out, &r->settings, g->tokenizer, g->model->config.V, &r->prompt,
-                                      r->begun);
+    const ae_status st =
+        ae_draft_new(out, &r->settings, g->tokenizer, g->model->config.V, &r->prompt, r->begun);
     if (st != AE_OK) return st;
     (*out)->answer.id = r->id;
     (*out)->request = r;

@@ -36,6 +36,10 @@ typedef struct {
     bool want_logprobs;
 } ae_answer_settings;
 
+/* The ids that end an answer: those that the model's files name, <eos> and <end_of_turn>. Where there is
+ * neither a tokenizer nor such a name it is Gemma's <eos>: its other ids may mean anything there. */
+size_t ae_answer_end_ids(const ae_model_config *c, const ae_tokenizer *t, int32_t ids[AE_ENDS_MAX + 2]);
+
 typedef struct {
     uint64_t id; /* the caller's name for it, of no other submission */
     const int32_t *prompt;

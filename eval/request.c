@@ -29,7 +29,7 @@ static const char *kind_of(const json_t *v) {
 }
 
 /* All that a request may have. */
-static const char *const keys[] = {"text", "prompt", "tokens", "positions", "loss_mask"};
+static const char *const keys[] = {"text", "prompt", "tokens", "messages", "positions", "loss_mask"};
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
 static bool is_one_of(const char *name, const char *const *words, size_t n) {
@@ -125,8 +125,7 @@ static ae_status take_text(const json_t *text, const char *key, const ae_request
     return st;
 }
 
-/* Text of a tokenizer that is larger than the model. */
-static ae_status check_range(const ae_ids *ids, const ae_request_rules *rules, const char *where) {
+ae_status ae_request_check_range(const ae_ids *ids, const ae_request_rules *rules, const char *where) {
     for (ptrdiff_t i = 0; i < ids->n; i++)
         if (ids->ids[i] < 0 || ids->ids[i] >= rules->vocab)
             return AE_FAIL(AE_ERR_INPUT, "%s: the tokenizer gives id %d, the model's vocabulary ends at %lld",
@@ -146,8 +145,10 @@ ae_status ae_request_ids(const json_t *object, const char *text_key, const ae_re
     if (ids->n == 0)
         return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected at least one token, found none", where,
                        tokens ? "tokens" : text_key);
-    return check_range(ids, rules, where);
+    return ae_request_check_range(ids, rules, where);
 }
+
+/* ---- lists beside tokens ---- */
 
 /* The optional list under `key`: it needs `tokens` beside it, since only then its length can be known. */
 static ae_status find_list(const json_t *object, const char *key, const char *where, ptrdiff_t n,

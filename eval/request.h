@@ -24,6 +24,15 @@ ae_status ae_request_parse(json_t **object, const char *line, size_t n, const ch
 ae_status ae_request_ids(const json_t *object, const char *text_key, const ae_request_rules *rules,
                          const char *where, ae_ids *ids);
 
+/* Whether the model has the ids that its tokenizer gives: a tokenizer larger than the model is
+ * AE_ERR_INPUT. */
+ae_status ae_request_check_range(const ae_ids *ids, const ae_request_rules *rules, const char *where);
+
+/* What an answer follows: "prompt" or "tokens" as above, or "messages", a dialogue that ends with a turn of
+ * the user, rendered up to the place of the model's answer. */
+ae_status ae_request_prompt(const json_t *object, const ae_request_rules *rules, const char *where,
+                            ae_ids *ids);
+
 /* Optional lists that go with `tokens`, as long as these: `positions` (entry 0 is 0, each next one 0 or one
  * more; absent: 0, 1, 2, ...) and `loss_mask` (0 or 1; absent: 1). Every entry of the results is set. */
 ae_status ae_request_positions(const json_t *object, const char *where, ptrdiff_t n, int32_t *positions);

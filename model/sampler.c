@@ -57,6 +57,15 @@ size_t ae_sample_room_bytes(ptrdiff_t V) {
     return bytes;
 }
 
+/* Of seen tokens the logit moves towards the unlikely. */
+static void penalise(float *out, const ae_draw *d, ptrdiff_t n) {
+    for (ptrdiff_t v = 0; v < n; v++) {
+        const float x = d->logits[v];
+        const bool seen = d->seen[v / 8] >> v % 8 & 1;
+        out[v] = !seen ? x : x > 0 ? (float)((double)x / d->penalty) : (float)((double)x * d->penalty);
+    }
+}
+
 /* What is drawn from. */
 typedef struct {
     const float *logits;

@@ -78,4 +78,38 @@ run 3 "$aerie" generate --model run --input bad
 says 'bad:1: prompt: expected text'
 run 2 "$aerie" generate --model run --prompt "$(printf 'a\377')"
 says "UTF-8"
+# A dialogue is a prompt: the tokens that training sees of it, up to the place of the answer.
+cat >dialogues <<EOF
+{"messages": [{"role": "user", "content": "the 7 birds?"}]}
+{"messages": [{"role": "system", "content": "Sing."}, {"role": "user", "content": "the höhe?"}, {"role": "assistant", "content": "a river"}, {"role": "user", "content": " <eos> more "}], "id": 3}
+EOF
+run 0 "$aerie" data render --kind prompts --tokenizer t.model --input dialogues
+cp out rendered
+for input in dialogues rendered; do
+    run 0 "$aerie" generate --model run --input $input --output $input.answers --max-new 20 --temperature 1 --seed 5
+    grep '^warning' err && fail "a warning for $input"
+done
+equal dialogues.answers rendered.answers "dialogues and their tokens"
+[ "$(wc -l <dialogues.answers)" = 2 ] || fail "an answer for each dialogue"
+while read -r line message; do
+    { head -n 1 dialogues && echo "$line"; } >bad
+    run 3 "$aerie" generate --model run --input bad --max-new 2
+    says "$(echo "$message" | tr _ ' ')"
+    [ "$(wc -l <out)" = 1 ] || fail "the lines before a bad one are answered"
+done <<'EOF'
+{"messages":[]} bad:2:_messages
+{"messages":[{"role":"user","content":"a"},{"role":"model","content":"b"}]} bad:2:_messages:_expected_a_turn_of_the_user_last
+{"messages":[{"role":"user","content":"a"}],"prompt":"a"} bad:2:_expected_one_of
+{"messages":[{"role":"model","content":"a"}]} bad:2:_messages
+EOF
+
+# A heavy penalty: greedy answers have no token twice.
+run 0 "$aerie" generate --model run --input dialogues --max-new 30 --temperature 0 --ignore-eos --repetition-penalty 100
+while read -r answer; do
+    echo "$answer" | list_of tokens | sort | uniq -d | grep . && fail "a token came again: $answer"
+done <out
+run 0 "$aerie" generate --model run --input dialogues --max-new 20 --temperature 1 --seed 5 --repetition-penalty 1
+equal out dialogues.answers "a penalty of 1"
+run 2 "$aerie" generate --model run --input dialogues --repetition-penalty 0
+says "--repetition-penalty"
 finish

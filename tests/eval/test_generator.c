@@ -152,6 +152,42 @@ Test(generator, each_submission_has_its_own_settings) {
     ae_backend_free(&r.be);
 }
 
+/* With a heavy penalty no token comes twice, those of the prompt included, but for those that end an answer. */
+Test(generator, a_repetition_penalty) {
+    enum { N = 8 };
+    rig r;
+    rig_init(&r);
+    for (int off = 0; off < 2; off++) {
+        ae_generator *g = generator(&r, NULL, 3);
+        plain all[N];
+        for (int i = 0; i < N; i++) {
+            ae_answer_settings s = settings(i % 2 ? 1 : 0, (uint64_t)i, MAX_NEW);
+            s.repetition_penalty = off ? 1 : 100;
+            submit(g, i, 1, &s);
+        }
+        cr_assert_eq(run_all(g, all), N);
+        for (int i = 0; i < N; i++) {
+            bool seen[64] = {false}, again = false;
+            int32_t prompt[64];
+            const ptrdiff_t n = prompt_of(i, prompt);
+            for (ptrdiff_t k = 0; k < n; k++) seen[prompt[k]] = prompt[k] != end_id;
+            for (ptrdiff_t k = 0; k < all[i].n; k++) {
+                again |= seen[all[i].ids[k]];
+                seen[all[i].ids[k]] = all[i].ids[k] != end_id;
+            }
+            const ae_answer_settings s = settings(i % 2 ? 1 : 0, (uint64_t)i, MAX_NEW);
+            const plain plainly = by_hand(&r, prompt, n, 0, &s);
+            if (off)
+                expect_same(&plainly, &all[i], "answer", i);
+            else if (i % 2 == 0)
+                cr_assert_not(again, "answer %d has a token again", i);
+        }
+        ae_generator_delete(g);
+    }
+    ae_model_free(&r.model);
+    ae_backend_free(&r.be);
+}
+
 Test(generator, answers_to_one_prompt_are_those_to_copies_of_it) {
     enum { K = 5 };
     rig r;

@@ -91,6 +91,21 @@ Test(request, ids_are_appended) {
     json_decref(o);
 }
 
+static void refuse_prompt(const char *line, const char *part) {
+    json_t *o = parsed(line);
+    ae_ids ids = {0};
+    expect_message(ae_request_prompt(o, &no_text, "F:1", &ids), part);
+    ae_ids_free(&ids);
+    json_decref(o);
+}
+
+Test(request, messages_need_a_tokenizer_and_stand_alone) {
+    refuse_prompt("{\"messages\": []}", "no tokenizer");
+    refuse_prompt("{\"messages\": \"hello\"}", "messages: expected a list, found text");
+    refuse_prompt("{\"messages\": [], \"tokens\": [1]}", "found \"tokens\" and \"messages\"");
+    refuse_prompt("{\"text\": \"a\"}", "found neither");
+}
+
 static void check_positions(const char *line, ptrdiff_t n, const int32_t *want, const char *part) {
     json_t *o = parsed(line);
     int32_t got[8] = {0};

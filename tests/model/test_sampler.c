@@ -304,6 +304,41 @@ Test(sampler, the_cut_is_found_between_bounds) {
     free(room);
 }
 
+/* A penalty is a draw from other logits; the log-probability stays that of the given ones. */
+Test(sampler, a_penalty_falls_on_what_was_seen) {
+    enum { N = 1500 };
+    static float x[N], y[N];
+    static const ae_sampling ways[] = {{0, 0, 1, 0}, {1, 0, 1, 0}, {0.7, 40, 1, 0}, {1, 0, 0.9, N - 7}};
+    uint8_t seen[N / 8 + 1] = {0};
+    void *room = malloc(ae_sample_room_bytes(N));
+    ae_rng r = ae_rng_make(24, 4);
+    for (int round = 0; round < 20; round++) {
+        const double penalty = round % 3 == 0 ? 0.8 : 1.4;
+        fill(x, N, round % 3, &r);
+        for (size_t i = 0; i < sizeof seen; i++) seen[i] = (uint8_t)ae_rng_u32(&r);
+        for (int v = 0; v < N; v++) {
+            const bool is_seen = seen[v / 8] & (1 << v % 8);
+            const double z = (double)x[v];
+            y[v] = !is_seen ? x[v] : (float)(z > 0 ? z / penalty : z * penalty);
+        }
+        for (size_t h = 0; h < sizeof ways / sizeof *ways; h++) {
+            ae_rng a = ae_rng_make(h, (uint64_t)round), b = a;
+            ae_draw got = {.logits = x,
+                           .how = &ways[h],
+                           .rng = &a,
+                           .wants_logprob = true,
+                           .seen = seen,
+                           .penalty = penalty};
+            ae_draw want = {.logits = y, .how = &ways[h], .rng = &b};
+            ae_sample(&got, N, room, 1);
+            ae_sample(&want, N, room, 1);
+            cr_assert_eq(got.id, want.id, "round %d, way %zu", round, h);
+            cr_assert_float_eq(got.logprob, naive_logprob(x, N, got.id), 1e-6);
+        }
+    }
+    free(room);
+}
+
 Test(sampler, sweeps_give_the_same_bits_with_all_instructions) {
     enum { N = 83 };
     float x[N], picked[2][N + AE_LOGIT_SPARE];

@@ -107,7 +107,10 @@ const char *ae_slot_get(const ae_grammar *g, const char *name) {
 }
 
 void ae_slot_set(ae_grammar *g, const char *name, const char *pattern) {
-    ae_text value = {.n = 0};
+    ae_text value; /* clearing all of it would take most of the time */
+    value.text[0] = '\0';
+    value.n = 0;
+    value.capital = value.article = false;
     ae_expand(g, pattern, &value);
     size_t i = 0;
     while (i < g->n_slots && strcmp(g->slots[i].name, name) != 0) i++;

@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/process.h"
+#include "corpus/chat.h"
 #include "corpus/stories.h"
 
 #include <errno.h>
@@ -10,13 +11,19 @@
 
 static const char usage[] =
     "aerie-stories [--bytes N] [--seed S] [--text] > stories.jsonl\n"
-    "writes small stories for children, made from a grammar, to train a first model on\n\n"
+    "aerie-stories --chat FOLDER [--rows N] [--seed S]\n"
+    "writes small stories for children, made from a grammar, to train a first model on; with --chat, "
+    "questions\n"
+    "and answers about shorter ones, to tune it with\n\n"
     "  --bytes N   stop after the story that reaches N bytes of output; 500k, 3M (default 3M)\n"
     "  --seed S    other stories (default 1); the same seed gives the same bytes\n"
-    "  --text      plain text, each story ended by a line <|end|>, instead of JSONL {\"text\": ...}\n";
+    "  --text      plain text, each story ended by a line <|end|>, instead of JSONL {\"text\": ...}\n"
+    "  --chat F    chat-train.jsonl, pairs-train.jsonl and two held-out files into the folder F\n"
+    "  --rows N    rows of each training file (default 10k); the held-out ones get a twentieth of it\n";
 
 typedef struct {
-    uint64_t bytes, seed;
+    uint64_t bytes, rows, seed;
+    const char *chat;
     bool text, help;
 } options;
 
@@ -47,7 +54,12 @@ static ae_status parse(int argc, char **argv, options *o) {
             st = parse_number("--bytes", argv[++i], &o->bytes);
         else if (strcmp(argv[i], "--seed") == 0)
             st = parse_number("--seed", argv[++i], &o->seed);
-        else
+        else if (strcmp(argv[i], "--rows") == 0)
+            st = parse_number("--rows", argv[++i], &o->rows);
+        else if (strcmp(argv[i], "--chat") == 0) {
+            o->chat = argv[++i];
+            if (!o->chat) st = AE_FAIL(AE_ERR_USAGE, "--chat: expected a folder, found nothing");
+        } else
             st = AE_FAIL(AE_ERR_USAGE, "%s: no such flag; aerie-stories --help lists those there are",
                          argv[i]);
     }
@@ -87,14 +99,14 @@ static ae_status write_stories(const options *o) {
 }
 
 int main(int argc, char **argv) {
-    options o = {.bytes = 3000000, .seed = 1};
+    options o = {.bytes = 3000000, .rows = 10000, .seed = 1};
     ae_process_begin();
     signal(SIGPIPE, SIG_DFL); /* `aerie-stories | head` ends without a word */
     ae_status st = parse(argc, argv, &o);
     if (st == AE_OK && o.help)
         fputs(usage, stdout);
     else if (st == AE_OK)
-        st = write_stories(&o);
+        st = o.chat ? ae_chat_write(o.chat, o.seed, o.rows) : write_stories(&o);
     if (st != AE_OK) fprintf(stderr, "aerie-stories: %s\n", ae_error_message());
     return (int)st;
 }

@@ -198,6 +198,19 @@ static const struct {
     {"a loose shutter", "clack, clack, clack in the wind"},
 };
 
+static const char *const homes[] = {
+    "near the mill",          "by the lake",        "next to the school",
+    "behind the church",      "on the hill",        "at the big gate",
+    "across the bridge",      "under the old tree", "by the well",
+    "at the end of the road",
+};
+static const char *const deeds[] = {
+    "sang a song",  "ate a plum",     "took a nap",        "drew a horse",        "climbed a tree",
+    "baked bread",  "read a book",    "jumped in puddles", "looked at the ducks", "built a small house",
+    "danced a bit", "played a drum",  "watered a flower",  "told a riddle",       "washed the plates",
+    "flew a kite",  "picked berries", "swept the floor",
+};
+
 static size_t draw(ae_grammar *g, size_t n) {
     return (size_t)ae_rng_below(&g->rng, n);
 }
@@ -327,4 +340,71 @@ void ae_world_draw(ae_grammar *g) {
     draw_counts(g);
     draw_trip(g);
     draw_tasks(g);
+}
+
+typedef struct {
+    size_t of[2];
+} two;
+
+static two draw_two(ae_grammar *g, size_t n) {
+    const size_t first = draw(g, n);
+    return (two){{first, (first + 1 + draw(g, n - 1)) % n}};
+}
+
+/* A quick squirrel and her friend who is quick would both be quick. */
+static two draw_traits(ae_grammar *g) {
+    two t;
+    do t = draw_two(g, COUNT(traits));
+    while (strstr(ae_slot_get(g, "a.kind"), traits[t.of[1]].word) ||
+           strstr(ae_slot_get(g, "b.kind"), traits[t.of[0]].word));
+    return t;
+}
+
+/* Two hiding places which name none of the things and colours: no ball next to a boat when the friends have a boat. */
+static two draw_spots(ae_grammar *g, const char *const spots[4], two colour, two noun) {
+    two s;
+    bool named;
+    do {
+        s = draw_two(g, 4);
+        named = false;
+        for (int i = 0; i < 4; i++) {
+            const char *spot = spots[s.of[i / 2]];
+            named |= strstr(spot, colours[colour.of[i % 2]]) || strstr(spot, things[noun.of[i % 2]].word);
+        }
+    } while (named);
+    return s;
+}
+
+static void draw_belongings(ae_grammar *g, size_t spots_of) {
+    static const char *const who[] = {"a", "b"};
+    const two t = draw_traits(g), c = draw_two(g, COUNT(colours)), n = draw_two(g, COUNT(things));
+    const two h = draw_two(g, COUNT(homes)), k = draw_two(g, 8);
+    const two s = draw_spots(g, places[spots_of].spots, c, n);
+    const size_t find = draw(g, COUNT(finds));
+    for (size_t i = 0; i < COUNT(who); i++) {
+        char text[AE_SLOT_BYTES];
+        ae_slot_set_part(g, who[i], "trait", traits[t.of[i]].word);
+        ae_slot_set_part(g, who[i], "colour", colours[c.of[i]]);
+        ae_slot_set_part(g, who[i], "noun", things[n.of[i]].word);
+        ae_slot_set_part(g, who[i], "home", homes[h.of[i]]);
+        ae_slot_set_part(g, who[i], "hide", places[spots_of].spots[s.of[i]]);
+        snprintf(text, sizeof text, "%s %s", numbers[2 + k.of[i]], finds[find][1]);
+        ae_slot_set_part(g, who[i], "found", text);
+    }
+    ae_slot_set(g, "finds", finds[find][1]);
+}
+
+void ae_world_draw_two(ae_grammar *g) {
+    draw_cast(g);
+    const two p = draw_two(g, COUNT(places)), w = draw_two(g, COUNT(weathers)), t = draw_two(g, COUNT(times));
+    const two d = draw_two(g, COUNT(deeds));
+    ae_slot_set(g, "place", places[p.of[0]].word);
+    ae_slot_set(g, "place.not", places[p.of[1]].word);
+    ae_slot_set(g, "weather", weathers[w.of[0]].word);
+    ae_slot_set(g, "weather.not", weathers[w.of[1]].word);
+    ae_slot_set(g, "time", times[t.of[0]].word);
+    ae_slot_set(g, "time.not", times[t.of[1]].word);
+    ae_slot_set(g, "deed1", deeds[d.of[0]]);
+    ae_slot_set(g, "deed2", deeds[d.of[1]]);
+    draw_belongings(g, p.of[0]);
 }

@@ -17,6 +17,10 @@ fail() {
 cmp "$folder/a" "$folder/b"
 ! cmp -s "$folder/a" "$folder/c" || fail "two seeds gave the same stories"
 
+# The stories of a seed stay as they are: runs that were trained on them go on.
+[ "$("$stories" --bytes 200k --seed 3 | cksum)" = "3606682386 200810" ] || fail "the stories of seed 3 have changed"
+[ "$("$stories" --bytes 50k --seed 9 --text | cksum)" = "1135905223 50575" ] || fail "the plain text has changed"
+
 bytes=$(wc -c <"$folder/a")
 last=$(tail -n 1 "$folder/a" | wc -c)
 [ "$bytes" -ge 200000 ] || fail "expected 200000 bytes, found $bytes"
@@ -40,6 +44,9 @@ refused --bytes -1
 refused --bytes 99999999999999999999
 refused --seed
 refused --size 3M
+refused --chat
+refused --rows
+refused --rows few
 status=0
 "$stories" --bytes 300k >/dev/full 2>"$folder/err" || status=$?
 [ "$status" -eq 4 ] || fail "expected status 4 on a full disk, found $status"

@@ -1,0 +1,19 @@
+#ifndef AE_CORPUS_CHAT_H
+#define AE_CORPUS_CHAT_H
+#include "core/status.h"
+
+#include <stdint.h>
+
+/* Rows to tune a model with, about tales (corpus/tales.h). Into `folder`:
+ *
+ *   chat-train.jsonl, chat-heldout.jsonl     {"messages": [...], "kinds": [...]}: dialogues of one to four questions, the
+ *                                            first behind the tale; "kinds" has the kind of each question
+ *   pairs-train.jsonl, pairs-heldout.jsonl   {"prompt", "chosen", "rejected", "kind", "fault"}: one question; the
+ *                                            right answer, and one with a fault
+ *
+ * Faults: "wrong" (a sentence of the same form that the tale contradicts), "stray" (true, but about something that was
+ * not asked), "cut" (the right answer stops early). `rows` rows for each training file, a twentieth for each held-out
+ * one. The same seed gives the same bytes. AE_ERR_USAGE where one of the files exists. */
+ae_status ae_chat_write(const char *folder, uint64_t seed, uint64_t rows);
+
+#endif

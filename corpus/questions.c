@@ -1,0 +1,114 @@
+#include "corpus/questions.h"
+
+#include <assert.h>
+
+/* clang-format off */
+const ae_question ae_questions[] = {
+    {"where", AE_FACT_PLACE, false, "Where did they go?", "They went to {place}.", "They went to {place.not}.", NULL},
+    {"weather", AE_FACT_WEATHER, false, "How was the weather?", "It was {weather}.", "It was {weather.not}.", NULL},
+    {"when", AE_FACT_TIME, false, "When did they go?", "They went in the {time}.", "They went in the {time.not}.", NULL},
+
+    {"who", AE_FACT_THING, false, "Who had the {x.noun}?", "{x} had the {x.noun}.", "{y} had the {x.noun}.", NULL},
+    {"what", AE_FACT_THING, true, "What did {x} have?", "{x} had @{x.thing}.", "{x} had @{y.thing}.", "And what did {x.he} have?"},
+    {"colour", AE_FACT_THING, false, "What colour was the {x.noun}?", "The {x.noun} was {x.colour}.", "The {x.noun} was {y.colour}.", NULL},
+    {"what", AE_FACT_THING, false, "Which thing was {x.colour}?", "The {x.noun} was {x.colour}.", "The {y.noun} was {x.colour}.", NULL},
+    {"either-or", AE_FACT_THING, false, "Was the {x.noun} [{x.colour} or {y.colour}|{y.colour} or {x.colour}]?", "The {x.noun} was {x.colour}.", "The {x.noun} was {y.colour}.", NULL},
+    {"either-or", AE_FACT_THING, false, "Who had the {x.noun}, [{x} or {y}|{y} or {x}]?", "{x} had the {x.noun}.", "{y} had the {x.noun}.", NULL},
+    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {x.colour}?", "Yes, the {x.noun} was {x.colour}.", "No, the {x.noun} was {y.colour}.", NULL},
+    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {y.colour}?", "No, the {x.noun} was {x.colour}.", "Yes, the {x.noun} was {y.colour}.", NULL},
+    {"yes-no", AE_FACT_THING, false, "Did {x} have the {x.noun}?", "Yes, {x} had the {x.noun}.", "No, {x} had the {y.noun}.", NULL},
+    {"yes-no", AE_FACT_THING, false, "Did {x} have the {y.noun}?", "No, {x} had the {x.noun}.", "Yes, {x} had the {y.noun}.", NULL},
+
+    {"who", AE_FACT_TRAIT, false, "Who was {x.trait}?", "{x} was {x.trait}.", "{y} was {x.trait}.", NULL},
+    {"what", AE_FACT_TRAIT, true, "What was {x} like?", "{x} was {x.trait}.", "{x} was {y.trait}.", "And what was {x.he} like?"},
+    {"yes-no", AE_FACT_TRAIT, false, "Was {x} {x.trait}?", "Yes, {x} was {x.trait}.", "No, {x} was {y.trait}.", NULL},
+    {"yes-no", AE_FACT_TRAIT, false, "Was {x} {y.trait}?", "No, {x} was {x.trait}.", "Yes, {x} was {y.trait}.", NULL},
+
+    {"how many", AE_FACT_FOUND, true, "How many {finds} did {x} find?", "{x} found {x.found}.", "{x} found {y.found}.", "And how many {finds} did {x.he} find?"},
+    {"who", AE_FACT_FOUND, false, "Who found {x.found}?", "{x} found {x.found}.", "{y} found {x.found}.", NULL},
+
+    {"where", AE_FACT_HOME, true, "Where did {x} live?", "{x} lived {x.home}.", "{x} lived {y.home}.", "And where did {x.he} live?"},
+    {"who", AE_FACT_HOME, false, "Who lived {x.home}?", "{x} lived {x.home}.", "{y} lived {x.home}.", NULL},
+
+    {"where", AE_FACT_HIDE, false, "Where was the {x.noun}?", "The {x.noun} was {x.hide}.", "The {x.noun} was {y.hide}.", NULL},
+    {"what", AE_FACT_HIDE, false, "What was {x.hide}?", "The {x.noun} was {x.hide}.", "The {y.noun} was {x.hide}.", NULL},
+
+    {"first", AE_FACT_DEEDS, false, "What did they do first?", "First they {deed1}.", "First they {deed2}.", NULL},
+    {"then", AE_FACT_DEEDS, false, "What did they do then?", "Then they {deed2}.", "Then they {deed1}.", NULL},
+};
+const size_t ae_n_questions = sizeof ae_questions / sizeof *ae_questions;
+/* clang-format on */
+
+static size_t draw(ae_tale *t, size_t n) {
+    return (size_t)ae_rng_below(&t->slots.rng, n);
+}
+
+static void expand(ae_tale *t, const char *pattern, ae_text *out) {
+    *out = (ae_text){.n = 0};
+    ae_expand(&t->slots, pattern, out);
+}
+
+static bool of_both(const ae_question *q) {
+    return q->fact == AE_FACT_PLACE || q->fact == AE_FACT_WEATHER || q->fact == AE_FACT_TIME ||
+           q->fact == AE_FACT_DEEDS;
+}
+
+static bool was_asked(const ae_turn *turns, size_t n, size_t question, int friend) {
+    for (size_t i = 0; i < n; i++)
+        if (turns[i].question == question && (turns[i].friend == friend || of_both(&ae_questions[question])))
+            return true;
+    return false;
+}
+
+static void ask(ae_tale *t, ae_turn *turn, const char *pattern) {
+    const ae_question *q = &ae_questions[turn->question];
+    ae_tale_point_at(t, turn->friend);
+    expand(t, pattern, &turn->asked);
+    expand(t, q->answer, &turn->answer);
+    expand(t, q->wrong, &turn->wrong);
+}
+
+/* The same question of the other friend, or another one of the same friend, who is then only "he" or "she". */
+static bool follow_up(ae_tale *t, ae_turn *turns, size_t i) {
+    if (i == 0 || !ae_questions[turns[i - 1].question].of_one) return false;
+    const ae_turn *before = &turns[i - 1];
+    if (draw(t, 2) == 0 && !was_asked(turns, i, before->question, 1 - before->friend)) {
+        turns[i].question = before->question;
+        turns[i].friend = 1 - before->friend;
+        ask(t, &turns[i], "And {x}?");
+        return true;
+    }
+    const size_t start = draw(t, ae_n_questions);
+    for (size_t k = 0; k < ae_n_questions; k++) {
+        const size_t q = (start + k) % ae_n_questions;
+        if (!ae_questions[q].followup || !t->told[ae_questions[q].fact] ||
+            was_asked(turns, i, q, before->friend))
+            continue;
+        turns[i].question = q;
+        turns[i].friend = before->friend;
+        ask(t, &turns[i], ae_questions[q].followup);
+        return true;
+    }
+    return false;
+}
+
+void ae_questions_ask(ae_tale *t, ae_turn *turns, size_t n) {
+    assert(n <= AE_TURNS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (draw(t, 2) == 0 && follow_up(t, turns, i)) continue;
+        do {
+            turns[i].question = draw(t, ae_n_questions);
+            turns[i].friend = (int)draw(t, 2);
+        } while (!t->told[ae_questions[turns[i].question].fact] ||
+                 was_asked(turns, i, turns[i].question, turns[i].friend));
+        ask(t, &turns[i], ae_questions[turns[i].question].question);
+    }
+}
+
+void ae_questions_stray(ae_tale *t, const ae_turn *turn, ae_text *out) {
+    size_t q;
+    do q = draw(t, ae_n_questions);
+    while (!t->told[ae_questions[q].fact] || ae_questions[q].fact == ae_questions[turn->question].fact);
+    ae_tale_point_at(t, (int)draw(t, 2));
+    expand(t, ae_questions[q].answer, out);
+}

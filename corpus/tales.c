@@ -1,0 +1,92 @@
+#include "corpus/tales.h"
+
+#include "corpus/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* clang-format off */
+static const ae_rule rules[] = {
+    {"begin", "[Once upon a time there was|There was once|Long ago, there lived|Not far from here lived] @{a.kind} named {a}. "
+              "[{his.big} friend was @{b.kind} named {b}.|{a} had a friend named {b}, @{b.kind}.] "
+              "[One {weather} {time}, they [went|walked] to {place}.|It was a {weather} {time}, and they [went|walked] to {place}.]"},
+    {"his.big", "^{a.his}"},
+    {"end", "[It was a good day.|They were happy.|They were good friends.|It was fun.]"},
+    {0},
+};
+
+/* Each is told of x and y, who are a and b or b and a. */
+static const char *const sentences[AE_FACTS] = {
+    [AE_FACT_THING] = "[{x} had @{x.thing}, and {y} had @{y.thing}.|{x} had @{x.thing}. {y} had @{y.thing}.|"
+                      "{x} took @{x.thing} along, and {y} took @{y.thing}.]",
+    [AE_FACT_TRAIT] = "[{x} was {x.trait}, but {y} was {y.trait}.|{x} was {x.trait}, and {y} was {y.trait}.|"
+                      "Everyone knew that {x} was {x.trait} and that {y} was {y.trait}.]",
+    [AE_FACT_FOUND] = "[{x} found {x.found}, and {y} found {y.found}.|{x} looked around and found {x.found}. {y} found {y.found}.]",
+    [AE_FACT_HOME]  = "[{x} lived {x.home}, and {y} lived {y.home}.|{x} lived {x.home}. {y} lived {y.home}.]",
+    [AE_FACT_HIDE]  = "[{x} put the {x.noun} {x.hide}, and {y} put the {y.noun} {y.hide}.|"
+                      "Then {x} hid the {x.noun} {x.hide}. {y} hid the {y.noun} {y.hide}.]",
+    [AE_FACT_DEEDS] = "[First they {deed1}. Then they {deed2}.|First they {deed1}, and then they {deed2}.]",
+};
+/* clang-format on */
+
+void ae_tale_point_at(ae_tale *t, int friend) {
+    static const char *const parts[] = {"",       "kind", "he",    "him",   "his",  "trait",
+                                        "colour", "noun", "thing", "found", "home", "hide"};
+    static const char *const who[] = {"a", "b"}, *const as[] = {"x", "y"};
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            char from[16];
+            snprintf(from, sizeof from, "{%s%s%s}", who[k ^ friend], *parts[i] ? "." : "", parts[i]);
+            ae_slot_set_part(&t->slots, as[k], parts[i], from);
+        }
+}
+
+static void tell(ae_tale *t, ae_fact fact) {
+    ae_tale_point_at(t, (int)ae_rng_below(&t->slots.rng, 2));
+    ae_expand(&t->slots, " ", &t->text);
+    ae_expand(&t->slots, sentences[fact], &t->text);
+    t->told[fact] = true;
+}
+
+static bool held_out(const ae_grammar *g) {
+    char text[3 * AE_SLOT_BYTES];
+    snprintf(text, sizeof text, "%s, %s, %s", ae_slot_get(g, "a"), ae_slot_get(g, "b"),
+             ae_slot_get(g, "place"));
+    return ae_rng_hash(0, text) % 8 == 0;
+}
+
+static void shuffle(ae_rng *rng, ae_fact *facts, size_t n) {
+    for (size_t i = n; i > 1; i--) {
+        const size_t k = (size_t)ae_rng_below(rng, i);
+        const ae_fact kept = facts[k];
+        facts[k] = facts[i - 1];
+        facts[i - 1] = kept;
+    }
+}
+
+void ae_tale_tell(uint64_t seed, uint64_t number, ae_tale *t) {
+    *t = (ae_tale){.slots = {.rng = ae_rng_make(seed, ae_rng_hash(number, "tale")), .rules = rules}};
+    ae_rng *rng = &t->slots.rng;
+    ae_world_draw_two(&t->slots);
+    ae_slot_set(&t->slots, "a.thing", "{a.colour} {a.noun}");
+    ae_slot_set(&t->slots, "b.thing", "{b.colour} {b.noun}");
+    t->heldout = held_out(&t->slots);
+
+    /* Of five facts the first three are told; where a thing is hidden comes after it, at the end. */
+    ae_fact facts[] = {AE_FACT_TRAIT, AE_FACT_FOUND, AE_FACT_HOME, AE_FACT_HIDE, AE_FACT_DEEDS};
+    enum { FACTS = sizeof facts / sizeof *facts, TOLD = 3 };
+    shuffle(rng, facts, FACTS);
+    const size_t thing = (size_t)ae_rng_below(rng, TOLD);
+    bool hide = false;
+    ae_expand(&t->slots, "{begin}", &t->text);
+    t->told[AE_FACT_PLACE] = t->told[AE_FACT_WEATHER] = t->told[AE_FACT_TIME] = true;
+    for (size_t i = 0; i < TOLD; i++) {
+        if (i == thing) tell(t, AE_FACT_THING);
+        if (facts[i] == AE_FACT_HIDE)
+            hide = true;
+        else
+            tell(t, facts[i]);
+    }
+    if (hide) tell(t, AE_FACT_HIDE);
+    ae_expand(&t->slots, " {end}", &t->text);
+}

@@ -172,7 +172,7 @@ static ae_status take_flag(const ae_arg *a, char *equals, cursor *c) {
 /* A flag with a default needs no word, unless it is standard input or output. */
 static bool wants_word(const ae_arg *a) {
     const bool takes_one = a->type == AE_ARG_TEXT || a->type == AE_ARG_LIST || a->type == AE_ARG_WORDS;
-    return takes_one && (!a->fallback || strcmp(a->fallback, "-") == 0);
+    return takes_one && !a->rare && (!a->fallback || strcmp(a->fallback, "-") == 0);
 }
 
 /* The first flags of the table that may have been meant: tables begin with what a verb reads. */
@@ -268,6 +268,7 @@ ae_arg ae_arg_model(const char **to) {
 
 ae_arg ae_arg_adapter(const char **to) {
     return (ae_arg){.name = "adapter",
+                    .rare = true,
                     .type = AE_ARG_TEXT,
                     .to = to,
                     .value = "A",

@@ -49,8 +49,8 @@ typedef struct {
     const char *fallback; /* default as shown in the help; NULL: none shown */
     const char *help;     /* one line */
     bool *given;          /* set to true when the flag is on the command line; may be NULL */
-    bool
-        escapes; /* of a text: \n, \t, \r and \\ are read as in C, since a shell passes them on as they are */
+    bool escapes; /* of a text: \n, \t, \r and \\ are read as in C, since a shell passes them on unread */
+    bool rare;    /* a word of no flag is not taken to be meant for this one */
 } ae_arg;
 
 /* Flags that many verbs have: --quiet, --model M, --adapter A, --threads N, --shard-bytes N (which is
@@ -63,7 +63,8 @@ ae_arg ae_arg_shard_bytes(int64_t *to);
 #define AE_SHARD_BYTES 5000000000
 
 /* argv[0] is the verb. Words that belong to no flag go to `words`, in order; NULL: none are allowed, and a
- * fault names the flags that may have been meant: the first of the table that take a word and were not given.
+ * fault names the flags that may have been meant: the first of the table that take a word, are not rare and
+ * were not given.
  * "-" is a word, what follows "--" is words. `--help` or `-h` sets *help and ends the reading. Faults are
  * AE_ERR_USAGE, among them an --output that is the file of another flag. */
 ae_status ae_args_parse(int argc, char **argv, const ae_arg *table, size_t n, ae_arg_list *words, bool *help);

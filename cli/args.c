@@ -272,6 +272,7 @@ ae_arg ae_arg_adapter(const char **to) {
                     .type = AE_ARG_TEXT,
                     .to = to,
                     .value = "A",
+                    .fallback = "none",
                     .help = "what was trained beside the model: a run, a checkpoint, or a folder of PEFT"};
 }
 

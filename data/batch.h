@@ -19,8 +19,17 @@ typedef struct {
 
 ae_status ae_batch_init(ae_batch *b, ptrdiff_t B, ptrdiff_t T);
 void ae_batch_free(ae_batch *b);
-/* Cuts all rows behind the last target that counts in any of them, to a multiple of 16 tokens or T: what
- * comes behind has no influence on a loss. */
+
+/* An example of n tokens, whose last one has no target, from place i of [B T] on; mask[t]: whether token t
+ * counts as a target. Adds to n_tokens and n_targets. */
+void ae_batch_put_example(ae_batch *b, ptrdiff_t i, const int32_t *ids, const uint8_t *mask, ptrdiff_t n);
+/* Padding in the places [i, end) of a row; i is not the row's first. */
+void ae_batch_put_padding(ae_batch *b, ptrdiff_t i, ptrdiff_t end);
+
+/* Keeps the first `used` tokens of every row, rounded up to a multiple of 16 (at most T). */
+void ae_batch_cut(ae_batch *b, ptrdiff_t used);
+/* Cuts all rows behind the last target that counts in any of them: what comes behind has no influence on a
+ * loss. */
 void ae_batch_trim(ae_batch *b);
 
 #endif

@@ -188,27 +188,6 @@ void ae_packing_free(ae_packing *p) {
 
 /* ---- reading ---- */
 
-/* An example of n tokens from place i of a batch on. */
-static void fill_example(ae_batch *b, ptrdiff_t i, const int32_t *ids, const uint8_t *mask, ptrdiff_t n) {
-    for (ptrdiff_t t = 0; t < n; t++, i++) {
-        const bool has_target = t + 1 < n, counts = has_target && mask[t + 1];
-        b->tokens[i] = ids[t];
-        b->targets[i] = has_target ? ids[t + 1] : 0;
-        b->positions[i] = (int32_t)t;
-        b->weights[i] = counts ? 1 : 0;
-        b->n_targets += counts;
-    }
-    b->n_tokens += n;
-}
-
-static void fill_padding(ae_batch *b, ptrdiff_t i, ptrdiff_t end) {
-    for (; i < end; i++) {
-        b->tokens[i] = b->targets[i] = 0;
-        b->positions[i] = b->positions[i - 1] + 1;
-        b->weights[i] = 0;
-    }
-}
-
 ae_status ae_packing_read(const ae_packing *p, ae_token_set *s, int64_t row, ae_batch *b, ptrdiff_t at) {
     const int64_t *starts = ae_token_set_doc_starts(s);
     ptrdiff_t i = at * p->T;
@@ -221,10 +200,10 @@ ae_status ae_packing_read(const ae_packing *p, ae_token_set *s, int64_t row, ae_
         const ptrdiff_t kept = n < p->T ? (ptrdiff_t)n : p->T;
         st = ae_token_set_read(s, first, kept, ids, mask);
         if (st != AE_OK) break;
-        fill_example(b, i, ids, mask, kept);
+        ae_batch_put_example(b, i, ids, mask, kept);
         i += kept;
     }
-    if (st == AE_OK) fill_padding(b, i, (at + 1) * p->T);
+    if (st == AE_OK) ae_batch_put_padding(b, i, (at + 1) * p->T);
     free(ids);
     return st;
 }

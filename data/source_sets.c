@@ -1,5 +1,5 @@
-#include "core/json.h"
 #include "core/rng.h"
+#include "data/order.h"
 #include "data/row_source.h"
 
 #include <stdlib.h>
@@ -9,76 +9,25 @@
 typedef struct {
     const ae_mixture *mixture;
     ae_row_options o;
-    bool streams;
+    ae_order order;
     /* [n_sets], or NULL: a set without a packing gives rows that are cut where they fall */
     ae_packing *packings;
-    uint64_t order_seed;
-    int64_t step;   /* the next one */
-    int64_t *taken; /* [n_sets] rows from each set before it */
 } sets;
 
 static void sets_free(void *self) {
     sets *s = self;
     for (size_t i = 0; s->packings && i < s->mixture->n_sets; i++) ae_packing_free(&s->packings[i]);
     free(s->packings);
-    free(s->taken);
     free(s);
 }
 
-/* ---- positions ---- */
-
-static ae_status tell_position(const int64_t *taken, size_t n_sets, char **json) {
-    json_t *rows = json_array();
-    bool whole = rows != NULL;
-    for (size_t i = 0; i < n_sets && whole; i++)
-        whole = json_array_append_new(rows, json_integer(taken ? taken[i] : 0)) == 0;
-    json_t *root = json_pack("{s:o}", "rows", rows);
-    *json = root && whole ? json_dumps(root, JSON_COMPACT) : NULL;
-    json_decref(root);
-    return *json ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "data position: out of memory");
-}
-
 static ae_status sets_position(const void *self, char **json) {
-    const sets *s = self;
-    return tell_position(s->taken, s->mixture->n_sets, json);
+    return ae_order_position(&((const sets *)self)->order, json);
 }
 
 ae_status ae_row_source_beginning(const ae_mixture *m, char **json) {
-    return tell_position(NULL, m->n_sets, json);
+    return ae_order_beginning(m->n_sets, json);
 }
-
-static ae_status read_rows(sets *s, const json_t *rows) {
-    const size_t n = s->mixture->n_sets;
-    if (json_array_size(rows) != n)
-        return AE_FAIL(AE_ERR_INPUT,
-                       "data position: expected rows of %zu token sets, found %zu; data.train has changed", n,
-                       json_array_size(rows));
-    for (size_t i = 0; i < n; i++) {
-        const json_t *taken = json_array_get(rows, i);
-        s->taken[i] = json_integer_value(taken);
-        if (!json_is_integer(taken) || s->taken[i] < 0)
-            return AE_FAIL(AE_ERR_INPUT,
-                           "data position: expected whole numbers of rows, found something else at %zu", i);
-    }
-    return AE_OK;
-}
-
-static ae_status sets_begin(void *self, int64_t first_step, const char *position) {
-    sets *s = self;
-    s->step = first_step;
-    memset(s->taken, 0, s->mixture->n_sets * sizeof *s->taken);
-    if (!position) {
-        ae_mixture_count(s->mixture, first_step, s->o.rows, s->taken);
-        return AE_OK;
-    }
-    json_t *root = NULL;
-    ae_status st = ae_json_parse(&root, position, strlen(position), "data position");
-    if (st == AE_OK) st = read_rows(s, json_object_get(root, "rows"));
-    json_decref(root);
-    return st;
-}
-
-/* ---- batches ---- */
 
 static bool is_packed(const sets *s, size_t set) {
     return s->packings && s->packings[set].first;
@@ -89,27 +38,26 @@ static int64_t rows_in(const sets *s, size_t set) {
     return ae_rows_in_set(ae_token_set_tokens(s->mixture->sets[set]), s->o.row_tokens);
 }
 
-/* The row that comes after `taken` others of its set. */
-static int64_t ordered_row(const sets *s, size_t set, int64_t taken) {
-    const int64_t n_rows = rows_in(s, set), epoch = taken / n_rows, index = taken % n_rows;
-    if (!s->o.shuffle) return index;
-    const uint64_t stream = (uint64_t)set << 40 | (uint64_t)epoch;
-    return (int64_t)ae_rng_permute(s->order_seed, stream, (uint64_t)n_rows, (uint64_t)index);
+static ae_status sets_begin(void *self, int64_t first_step, const char *position) {
+    sets *s = self;
+    for (size_t i = 0; i < s->mixture->n_sets; i++) s->order.pieces[i] = rows_in(s, i);
+    return ae_order_begin(&s->order, first_step, position);
 }
 
+/* ---- batches ---- */
+
 static ae_status fill_row(sets *s, ae_batch *b, ptrdiff_t at) {
-    const size_t set = ae_mixture_draw(s->mixture, s->step, (s->step - 1) * s->o.rows + at);
-    const int64_t row = ordered_row(s, set, s->taken[set]++);
-    ae_token_set *from = s->mixture->sets[set];
-    return is_packed(s, set) ? ae_packing_read(&s->packings[set], from, row, b, at)
-                             : ae_row_read(from, row, b, at);
+    const ae_ordered next = ae_order_next(&s->order, at);
+    ae_token_set *from = s->mixture->sets[next.set];
+    return is_packed(s, next.set) ? ae_packing_read(&s->packings[next.set], from, next.piece, b, at)
+                                  : ae_row_read(from, next.piece, b, at);
 }
 
 static ae_status sets_fill(void *self, ae_batch *b) {
     sets *s = self;
     ae_status st = AE_OK;
     for (ptrdiff_t at = 0; at < s->o.rows && st == AE_OK; at++) st = fill_row(s, b, at);
-    s->step++;
+    ae_order_end_step(&s->order);
     return st;
 }
 
@@ -117,8 +65,8 @@ static ae_status streams_fill(void *self, ae_batch *b) {
     sets *s = self;
     ae_status st = AE_OK;
     for (ptrdiff_t at = 0; at < s->o.rows && st == AE_OK; at++)
-        st = ae_stream_read(s->mixture->sets[0], s->taken[0] / s->o.rows, b, at);
-    s->taken[0] += s->o.rows;
+        st = ae_stream_read(s->mixture->sets[0], s->order.taken[0] / s->o.rows, b, at);
+    s->order.taken[0] += s->o.rows;
     return st;
 }
 
@@ -176,14 +124,11 @@ static ae_status sets_new(ae_row_source *source, const ae_mixture *m, const ae_r
     const ae_status st = check_options(m, o);
     if (st != AE_OK) return st;
     sets *s = calloc(1, sizeof *s);
-    if (s) s->taken = calloc(m->n_sets, sizeof *s->taken);
-    if (!s || !s->taken) {
-        free(s);
-        return AE_FAIL(AE_ERR_RESOURCE, "rows: out of memory");
-    }
+    if (!s) return AE_FAIL(AE_ERR_RESOURCE, "rows: out of memory");
     s->mixture = m;
     s->o = *o;
-    s->order_seed = ae_rng_hash(o->seed, "data.rows");
+    s->order = (ae_order){
+        .mixture = m, .per_step = o->rows, .seed = ae_rng_hash(o->seed, "data.rows"), .shuffle = o->shuffle};
     *source = (ae_row_source){.B = o->rows,
                               .T = o->row_tokens,
                               .self = s,

@@ -59,7 +59,7 @@ run 2 "$aerie" scroe
 says "did you mean score?"
 run 2 "$aerie" xyzzy
 says "no such verb"
-for verb in reward rlhf eval chat; do
+for verb in rlhf eval chat; do
     run 2 "$aerie" $verb --model m
     says "not in version"
 done

@@ -1,7 +1,5 @@
-#include "core/file.h"
-#include "core/json.h"
 #include "formats/tensors.h"
-#include "tests/train/rig.h"
+#include "tests/train/tuning.h"
 #include "train/sft.h"
 
 #include <math.h>
@@ -22,44 +20,30 @@ TestSuite(sft, .init = open_rig, .fini = close_rig, .timeout = 120);
 
 /* ---- the example sets ---- */
 
-/* The rows of tuning/sft.jsonl as a token set; `only` >= 0 leaves out the others. */
-static void write_examples(const char *path, int only) {
-    char *text = NULL;
-    size_t n = 0;
-    ae_token_writer *w = NULL;
-    const ae_token_set_info info = {.vocab_size = 64, .has_mask = true};
-    ASSERT_OK(ae_file_read(AERIE_FIXTURES "/tuning/sft.jsonl", &text, &n));
-    ASSERT_OK(ae_token_writer_open(&w, path, &info));
-    int row = 0;
-    for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL && line[0]; row++) {
-        json_t *o = json_loads(line, 0, NULL);
-        int32_t ids[64];
-        uint8_t mask[64];
-        const json_t *tokens = json_object_get(o, "tokens"), *counts = json_object_get(o, "loss_mask");
-        const size_t length = json_array_size(tokens);
-        for (size_t i = 0; i < length; i++) {
-            ids[i] = (int32_t)json_integer_value(json_array_get(tokens, i));
-            mask[i] = (uint8_t)json_integer_value(json_array_get(counts, i));
-        }
-        if (only < 0 || only == row) ASSERT_OK(ae_token_writer_add(w, ids, mask, (int64_t)length, 0));
-        json_decref(o);
-    }
-    ASSERT_OK(ae_token_writer_finish(w, "{}"));
-    cr_assert_eq(row, 12);
-    free(text);
+static void add_example(ae_token_writer *w, const json_t *line) {
+    int32_t ids[64], counts[64];
+    uint8_t mask[64];
+    int64_t n = 0, m = 0;
+    append_ids(json_object_get(line, "tokens"), ids, &n);
+    append_ids(json_object_get(line, "loss_mask"), counts, &m);
+    for (int64_t i = 0; i < n; i++) mask[i] = (uint8_t)counts[i];
+    ASSERT_OK(ae_token_writer_add(w, ids, mask, n, 0));
+}
+
+static void write_examples(const char *path) {
+    cr_assert_eq(tuning_set(path, AERIE_FIXTURES "/tuning/sft.jsonl", add_example), 12);
 }
 
 /* Tunes the fixture `attention` with those keys and `more`. */
 static ae_status tune(const char *name, const char *more) {
     ae_sft_config c;
-    char keys[8192], *rest = keys, *word;
+    char keys[8192];
     snprintf(keys, sizeof keys,
              "run.dir=%s model.init=" AERIE_FIXTURES "/attention train.threads=2 "
              "optim.schedule=constant optim.lr=1e-3 %s",
              train_rig_path(&rig, name), more);
     ASSERT_OK(ae_sft_config_init(&c));
-    while ((word = strsep(&rest, " ")) != NULL)
-        if (word[0]) ASSERT_OK(ae_config_set(&c.tune.train.table, word, "test"));
+    tuning_keys(&c.tune.train, keys);
     const ae_status st = ae_sft(&c, false);
     ae_tune_config_free(&c.tune);
     return st;
@@ -72,11 +56,7 @@ static char *keys_with(const char *more) {
 }
 
 static double number(const char *run, size_t line, const char *name) {
-    json_t *m = train_rig_metric(&rig, run, line);
-    cr_assert_not_null(m, "%s: no line %zu", run, line);
-    const double value = json_number_value(json_object_get(m, name));
-    json_decref(m);
-    return value;
+    return tuning_number(&rig, run, line, name);
 }
 
 /* ---- against the trace ---- */
@@ -101,7 +81,7 @@ static void check_trace(const char *run, const char *average, double tolerance) 
 
 Test(sft, follows_the_trace) {
     static const char *const averages[] = {"tokens", "answers"};
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     for (int i = 0; i < 2; i++)
         for (int micro = 1; micro <= 3; micro++) {
             char name[32], more[256], trace[32];
@@ -121,7 +101,7 @@ Test(sft, follows_the_trace) {
 /* All twelve in rows of their own, and packed: one step over all of them is the same step. */
 Test(sft, packing_changes_no_step) {
     static const char *const averages[] = {"tokens", "answers"};
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     for (int i = 0; i < 2; i++) {
         char more[256];
         snprintf(more, sizeof more,
@@ -169,7 +149,7 @@ static char *small_run(const char *more) {
 /* Stopped after 3 steps, where a checkpoint is, and gone on with. */
 static void check_resume(const char *more) {
     char keys[512], *checkpoint = NULL;
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     snprintf(keys, sizeof keys, "train.steps=7 %s", more);
     ASSERT_OK(tune("whole", small_run(keys)));
     snprintf(keys, sizeof keys, "train.steps=3 %s", more);
@@ -190,7 +170,7 @@ Test(sft, a_run_of_adapters_goes_on_with_the_same_bits) {
 
 /* Beside a frozen base the checkpoint holds what trains and nothing else. */
 Test(sft, the_checkpoint_of_adapters_holds_them_alone) {
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     ASSERT_OK(tune("lora", small_run("train.steps=2 lora.rank=2 lora.targets=q_proj,down_proj")));
     ae_tensors *t = NULL;
     char *path = ae_path_join(train_rig_path(&rig, "lora"), "checkpoints/step-000002/weights.h5");
@@ -203,7 +183,7 @@ Test(sft, the_checkpoint_of_adapters_holds_them_alone) {
 }
 
 Test(sft, learns_its_examples) {
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     ASSERT_OK(tune("run", small_run("train.steps=60 optim.lr=3e-2")));
     const size_t last = train_rig_metric_count(&rig, "run") - 1;
     cr_assert_lt(number("run", last, "eval_loss"), 1);
@@ -211,7 +191,7 @@ Test(sft, learns_its_examples) {
 
 /* The held-out loss is that of the first step of a run over the same examples. */
 Test(sft, the_held_out_loss_counts_answers_only) {
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     ASSERT_OK(tune("run", small_run("train.steps=1 optim.lr=0")));
     ASSERT_OK(tune("whole", keys_with("train.batch_rows=1 train.row_tokens=256 train.steps=1")));
     const double loss = number("whole", 0, "loss");
@@ -232,7 +212,7 @@ static void write_text(const char *path) {
 /* Of the 48 rows of an epoch about 36 are text, all of whose 40 tokens count. */
 Test(sft, rows_of_text_are_mixed_in) {
     char keys[1024];
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     write_text(train_rig_path(&rig, "text.h5"));
     snprintf(keys, sizeof keys,
              "data.train=[{\"path\":\"%s\",\"weight\":1},{\"path\":\"%s\",\"weight\":3}] "
@@ -246,7 +226,7 @@ Test(sft, rows_of_text_are_mixed_in) {
 }
 
 Test(sft, refuses_what_cannot_be_tuned) {
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     write_text(train_rig_path(&rig, "text.h5"));
     char keys[512];
     snprintf(keys, sizeof keys, "data.train=%s train.steps=2", train_rig_path(&rig, "text.h5"));
@@ -265,7 +245,7 @@ Test(sft, refuses_what_cannot_be_tuned) {
 }
 
 Test(sft, cuts_and_drops_when_asked) {
-    write_examples(train_rig_path(&rig, "examples.h5"), -1);
+    write_examples(train_rig_path(&rig, "examples.h5"));
     ASSERT_OK(tune("cut", keys_with("train.row_tokens=16 data.too_long=cut train.steps=1")));
     ASSERT_OK(tune("drop", keys_with("train.row_tokens=16 data.too_long=drop train.steps=1")));
     ASSERT_FAILS(AE_ERR_INPUT,

@@ -1,0 +1,55 @@
+#ifndef AE_TESTS_TRAIN_TUNING_H
+#define AE_TESTS_TRAIN_TUNING_H
+#include "core/file.h"
+#include "core/json.h"
+#include "tests/train/rig.h"
+
+#include <string.h>
+
+/* What the tests of tuning share: token sets from lines of token ids, and numbers of a run's metrics. The
+ * vocabulary is that of the fixtures, 64. */
+
+static inline void append_ids(const json_t *list, int32_t *ids, int64_t *n) {
+    for (size_t i = 0; i < json_array_size(list); i++)
+        ids[(*n)++] = (int32_t)json_integer_value(json_array_get(list, i));
+}
+
+/* `add` writes the documents of one line. */
+static inline int tuning_set(const char *path, const char *lines,
+                             void (*add)(ae_token_writer *w, const json_t *line)) {
+    char *text = NULL;
+    size_t n = 0;
+    int count = 0;
+    ae_token_writer *w = NULL;
+    const ae_token_set_info info = {.vocab_size = 64, .has_mask = true};
+    ASSERT_OK(ae_file_read(lines, &text, &n));
+    ASSERT_OK(ae_token_writer_open(&w, path, &info));
+    for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL && line[0]; count++) {
+        json_t *o = json_loads(line, 0, NULL);
+        add(w, o);
+        json_decref(o);
+    }
+    ASSERT_OK(ae_token_writer_finish(w, "{}"));
+    free(text);
+    return count;
+}
+
+/* Sets "key=value" words, separated by spaces. */
+static inline void tuning_keys(ae_train_config *c, const char *words) {
+    char *copy = strdup(words), *rest = copy, *word;
+    while ((word = strsep(&rest, " ")) != NULL)
+        if (word[0]) ASSERT_OK(ae_config_set(&c->table, word, "test"));
+    free(copy);
+}
+
+static inline double tuning_number(const train_rig *r, const char *run, size_t line, const char *name) {
+    json_t *m = train_rig_metric(r, run, line);
+    cr_assert_not_null(m, "%s: no line %zu", run, line);
+    const json_t *value = json_object_get(m, name);
+    cr_assert(json_is_number(value), "%s: line %zu has no %s", run, line, name);
+    const double number = json_number_value(value);
+    json_decref(m);
+    return number;
+}
+
+#endif

@@ -1,0 +1,426 @@
+#include "train/reward.h"
+
+#include "core/file.h"
+#include "core/log.h"
+#include "core/rng.h"
+#include "train/batch_dump.h"
+#include "train/calibration.h"
+#include "train/engine.h"
+#include "train/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const ae_field reward_fields[] = {
+    {"center", AE_FIELD_REAL, offsetof(ae_reward_keys, center), "0", 0, 1e6, NULL,
+     "weight of the square of a pair's summed rewards, which keeps them around 0; 0.01 is usual",
+     AE_KEY_FIXED},
+    {"margin", AE_FIELD_BOOL, offsetof(ae_reward_keys, margin), "false", 0, 0, NULL,
+     "rewards of a pair shall differ by more than its margin", AE_KEY_FIXED},
+};
+
+ae_status ae_reward_config_init(ae_reward_config *c) {
+    ae_status st = ae_tune_config_init(&c->tune);
+    if (st == AE_OK)
+        st = ae_config_add(&c->tune.train.table, "reward", reward_fields,
+                           sizeof reward_fields / sizeof *reward_fields, &c->reward);
+    return st;
+}
+
+/* log(1 + exp(x)) without overflow. */
+static double softplus(double x) {
+    return fmax(x, 0) + log1p(exp(-fabs(x)));
+}
+
+static double sigmoid(double x) {
+    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
+}
+
+ae_pair_loss ae_reward_pair_loss(double chosen, double rejected, double margin, double center) {
+    const double d = chosen - rejected - margin, sum = chosen + rejected, s = sigmoid(-d);
+    return (ae_pair_loss){.loss = softplus(-d) + center * sum * sum,
+                          .dchosen = -s + 2 * center * sum,
+                          .drejected = s + 2 * center * sum};
+}
+
+typedef struct {
+    ae_tuned tuned;
+    const ae_reward_keys *keys;
+    ae_pair_set sets[AE_MIXTURE_SETS_MAX];
+    ae_pair_set heldout; /* without pairs where there is none */
+    ae_order order;
+    const ae_param *head;       /* score.weight */
+    ae_calibration calibration; /* of the last evaluation */
+    float *values, *dvalues;    /* [rows of a micro-batch, T]: rewards, and their gradients */
+} reward;
+
+/* ---- inputs ---- */
+
+static int64_t pairs_of(const reward *r) {
+    int64_t pairs = 0;
+    for (size_t i = 0; i < r->tuned.inputs.data.n_sets; i++) pairs += r->sets[i].count.pairs;
+    return pairs;
+}
+
+static ae_status open_sets(reward *r) {
+    const ae_tune_config *c = r->tuned.config;
+    const ae_mixture *m = &r->tuned.inputs.data;
+    const ptrdiff_t T = (ptrdiff_t)c->train.train.row_tokens;
+    const ae_too_long too_long = (ae_too_long)c->examples.too_long;
+    ae_status st = AE_OK;
+    r->order = (ae_order){.mixture = m,
+                          .per_step = (ptrdiff_t)c->train.train.batch_rows,
+                          .seed = ae_rng_hash((uint64_t)c->train.run.seed, "data.rows"),
+                          .shuffle = c->train.data.shuffle};
+    for (size_t i = 0; i < m->n_sets; i++) {
+        AE_TRY(ae_pair_set_init(&r->sets[i], m->sets[i], T, too_long, !c->examples.pack));
+        r->order.pieces[i] = r->sets[i].count.pairs;
+    }
+    if (r->tuned.inputs.heldout)
+        AE_TRY(ae_pair_set_init(&r->heldout, r->tuned.inputs.heldout, T, too_long, false));
+out:
+    return st;
+}
+
+static ae_status open_inputs(void *self, const ae_run_facts *run) {
+    reward *r = self;
+    ae_tune_config *c = r->tuned.config;
+    ae_status st = AE_OK;
+    AE_TRY(ae_tuned_open(&r->tuned, run));
+    AE_TRY(open_sets(r));
+    if (c->length.epochs > 0 && r->tuned.inputs.data.n_phases > 1)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE, "train.epochs: expected train.steps where data.train has phases, found "
+                                     "epochs; give train.steps"));
+    AE_TRY(ae_tune_config_set_steps(c, (double)pairs_of(r) / (double)c->train.train.batch_rows));
+out:
+    return st;
+}
+
+static ae_status begin(void *self) {
+    return ae_tuned_begin(&((reward *)self)->tuned);
+}
+
+static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
+    return ae_tuned_resume(&((reward *)self)->tuned, state, o);
+}
+
+static ae_status make_plan(void *self) {
+    reward *r = self;
+    return ae_tuned_plan(&r->tuned, r->heldout.count.pairs);
+}
+
+static void report(const void *self) {
+    const reward *r = self;
+    const ae_train_keys *k = &r->tuned.run->config->train;
+    const int64_t pairs = pairs_of(r);
+    int64_t dropped = 0;
+    for (size_t i = 0; i < r->tuned.inputs.data.n_sets; i++) dropped += r->sets[i].count.dropped;
+    ae_tuned_report(&r->tuned);
+    ae_log("pairs: %lld, %lld held out; %lld steps of %lld pairs are %.3g epochs", (long long)pairs,
+           (long long)r->heldout.count.pairs, (long long)k->steps, (long long)k->batch_rows,
+           (double)k->steps * (double)k->batch_rows / (double)pairs);
+    if (dropped)
+        ae_warn("data.too_long: %lld pairs that are longer than a row are left out", (long long)dropped);
+}
+
+static ae_status start(void *self) {
+    reward *r = self;
+    ae_status st = AE_OK;
+    const size_t places = (size_t)r->tuned.plan.micro_rows * (size_t)r->tuned.run->config->train.row_tokens;
+    AE_TRY(ae_tuned_start(&r->tuned));
+    r->head = ae_params_find(&r->tuned.model.params, "score.weight");
+    r->values = calloc(2 * places, sizeof *r->values);
+    r->dvalues = r->values ? r->values + places : NULL;
+    if (!r->values) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rewards: out of memory"));
+    AE_TRY(ae_order_begin(&r->order, r->tuned.run->step + 1, r->tuned.position));
+    if (!r->tuned.position) AE_TRY(ae_order_position(&r->order, &r->tuned.position));
+out:
+    return st;
+}
+
+static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
+    return ae_step_optim_params(&((reward *)self)->tuned.model, params, n);
+}
+
+/* ---- steps ---- */
+
+typedef struct {
+    ae_pair_batch pairs;
+    char *position; /* of the pairs after it, JSON */
+} work;
+
+static void free_work(void *self, void *piece) {
+    work *w = piece;
+    (void)self;
+    if (!w) return;
+    ae_pair_batch_free(&w->pairs);
+    free(w->position);
+    free(w);
+}
+
+static ae_status new_work(void *self, void **piece) {
+    const reward *r = self;
+    work *w = calloc(1, sizeof *w);
+    *piece = w;
+    if (!w) return AE_FAIL(AE_ERR_RESOURCE, "loader: out of memory");
+    return ae_pair_batch_init(&w->pairs, r->order.per_step,
+                              (ptrdiff_t)r->tuned.run->config->train.row_tokens);
+}
+
+static ae_status next(void *self, void *piece) {
+    reward *r = self;
+    work *w = piece;
+    const ptrdiff_t n = r->order.per_step;
+    ae_pair_choice *choices = calloc((size_t)n, sizeof *choices);
+    if (!choices) return AE_FAIL(AE_ERR_RESOURCE, "loader: out of memory");
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ae_ordered o = ae_order_next(&r->order, i);
+        choices[i] = (ae_pair_choice){.set = &r->sets[o.set], .pair = o.piece};
+    }
+    ae_order_end_step(&r->order);
+    ae_status st = ae_pair_batch_fill(&w->pairs, choices, n);
+    free(choices);
+    free(w->position);
+    w->position = NULL;
+    return st == AE_OK ? ae_order_position(&r->order, &w->position) : st;
+}
+
+/* What pairs add up to. */
+typedef struct {
+    double loss, right, margin, reward; /* sums over the pairs */
+    ptrdiff_t pairs;
+} sums;
+
+/* A pair's rewards, and what they cost. */
+typedef struct {
+    double chosen, rejected;
+    ae_pair_loss loss;
+} judged;
+
+/* `values` begin with place `at` of the batch. */
+static judged judge(const reward *r, const ae_pair_place *p, const float *values, ptrdiff_t at, sums *s) {
+    const double chosen = (double)values[p->chosen_end - 1 - at];
+    const double rejected = (double)values[p->rejected_end - 1 - at];
+    const double margin = r->keys->margin ? (double)p->margin : 0;
+    const judged j = {chosen, rejected, ae_reward_pair_loss(chosen, rejected, margin, r->keys->center)};
+    s->loss += j.loss.loss;
+    s->right += chosen > rejected ? 1 : chosen == rejected ? 0.5 : 0;
+    s->margin += chosen - rejected;
+    s->reward += 0.5 * (chosen + rejected);
+    s->pairs++;
+    return j;
+}
+
+/* The pairs of the micro-batch that was run forward, from *next on. */
+static void pairs_backward(reward *r, const ae_pair_batch *b, const ae_micro_batches *m, ptrdiff_t *next,
+                           sums *s) {
+    const ptrdiff_t places = m->batch.B * m->batch.T;
+    ae_pass_values(r->tuned.pass, r->head->value, r->values);
+    memset(r->dvalues, 0, (size_t)places * sizeof *r->dvalues);
+    for (; *next < b->n_pairs && b->pairs[*next].chosen_begin < m->at + places; ++*next) {
+        const ae_pair_place *p = &b->pairs[*next];
+        const judged j = judge(r, p, r->values, m->at, s);
+        r->dvalues[p->chosen_end - 1 - m->at] = (float)(j.loss.dchosen / (double)b->n_pairs);
+        r->dvalues[p->rejected_end - 1 - m->at] = (float)(j.loss.drejected / (double)b->n_pairs);
+    }
+    ae_pass_add_values(r->tuned.pass, r->head->value, r->head->grad, r->dvalues);
+    ae_pass_backward(r->tuned.pass);
+}
+
+static ae_status gradients(void *self, void *piece, ae_gradients *g) {
+    reward *r = self;
+    const work *w = piece;
+    sums s = {0};
+    ptrdiff_t next_pair = 0;
+    ae_micro_batches micro = ae_micro_batches_of(&w->pairs.batch, r->tuned.plan.micro_rows, NULL);
+    while (ae_micro_batches_next(&micro)) {
+        ae_pass_forward(r->tuned.pass, &r->tuned.model, &micro.batch);
+        pairs_backward(r, &w->pairs, &micro, &next_pair, &s);
+    }
+    const double n = (double)s.pairs;
+    ae_numbers_add(&g->numbers, "loss", s.loss / n);
+    ae_numbers_add(&g->numbers, "accuracy", s.right / n);
+    ae_numbers_add(&g->numbers, "margin_mean", s.margin / n);
+    ae_numbers_add(&g->numbers, "reward_mean", s.reward / n);
+    g->finite = isfinite(s.loss);
+    g->tokens = w->pairs.batch.n_tokens;
+    g->flops = ae_tuned_flops_per_token(&r->tuned) * (double)g->tokens;
+    return AE_OK;
+}
+
+static void settled(void *self, void *piece, bool counted) {
+    reward *r = self;
+    work *w = piece;
+    (void)counted;
+    free(r->tuned.position);
+    r->tuned.position = w->position;
+    w->position = NULL;
+}
+
+static ae_status dump(void *self, const void *piece, const char *path) {
+    (void)self;
+    return ae_batch_dump(&((const work *)piece)->pairs.batch, path);
+}
+
+/* ---- between steps ---- */
+
+static bool evaluates(const void *self) {
+    return ((const reward *)self)->tuned.inputs.heldout != NULL;
+}
+
+/* What an evaluation works with: a few pairs at a time, in file order. */
+typedef struct {
+    ae_pair_batch pairs;
+    ae_pair_choice *choices;
+    float *values;
+    ae_pass *pass;
+    ptrdiff_t n;
+} evaluation;
+
+static ae_status evaluation_init(evaluation *v, const reward *r) {
+    ae_status st = AE_OK;
+    const ae_pass_dims n = {.B = r->tuned.plan.evaluation_rows, .T = r->heldout.T};
+    *v = (evaluation){.n = n.B};
+    v->choices = calloc((size_t)n.B, sizeof *v->choices);
+    v->values = malloc((size_t)(n.B * n.T) * sizeof *v->values);
+    if (!v->choices || !v->values) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "evaluation: out of memory"));
+    AE_TRY(ae_pair_batch_init(&v->pairs, n.B, n.T));
+    AE_TRY(ae_pass_new(&v->pass, &r->tuned.model, n, false));
+out:
+    return st;
+}
+
+static void evaluation_free(evaluation *v) {
+    ae_pass_delete(v->pass);
+    ae_pair_batch_free(&v->pairs);
+    free(v->choices);
+    free(v->values);
+}
+
+/* Pairs [first, first + n) of the held-out set. */
+static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t first, ptrdiff_t n, sums *s,
+                                ae_calibration *c) {
+    for (ptrdiff_t i = 0; i < n; i++) v->choices[i] = (ae_pair_choice){.set = &r->heldout, .pair = first + i};
+    const ae_status st = ae_pair_batch_fill(&v->pairs, v->choices, n);
+    if (st != AE_OK) return st;
+    const ae_batch *b = &v->pairs.batch;
+    const ae_micro_batch all = {.tokens = b->tokens,
+                                .targets = b->targets,
+                                .positions = b->positions,
+                                .weights = b->weights,
+                                .B = b->B,
+                                .T = b->T};
+    ae_pass_forward(v->pass, &r->tuned.model, &all);
+    ae_pass_values(v->pass, r->head->value, v->values);
+    for (ptrdiff_t i = 0; i < v->pairs.n_pairs; i++) {
+        const judged j = judge(r, &v->pairs.pairs[i], v->values, 0, s);
+        ae_calibration_add(c, j.chosen, j.rejected);
+    }
+    return AE_OK;
+}
+
+static ae_status evaluate_all(const reward *r, sums *s, ae_calibration *c) {
+    evaluation v;
+    ae_status st = evaluation_init(&v, r);
+    for (int64_t first = 0; first < r->heldout.count.pairs && st == AE_OK; first += v.n) {
+        if (*r->tuned.run->stop)
+            st = AE_FAIL(AE_ERR_INTERRUPTED, "evaluation: interrupted");
+        else
+            st = evaluate_pairs(r, &v, first, (ptrdiff_t)ae_min(v.n, r->heldout.count.pairs - first), s, c);
+    }
+    evaluation_free(&v);
+    return st;
+}
+
+static ae_status evaluate(void *self, ae_evaluation *e) {
+    reward *r = self;
+    sums s = {0};
+    ae_calibration c = {0};
+    double low, high;
+    const ae_status st = evaluate_all(r, &s, &c);
+    if (st != AE_OK) return st;
+    r->calibration = c;
+    const double n = (double)s.pairs, accuracy = s.right / n;
+    ae_share_interval(accuracy, n, &low, &high);
+    ae_numbers_add(&e->numbers, "eval_loss", s.loss / n);
+    ae_numbers_add(&e->numbers, "eval_accuracy", accuracy);
+    ae_numbers_add(&e->numbers, "eval_accuracy_low", low);
+    ae_numbers_add(&e->numbers, "eval_accuracy_high", high);
+    ae_numbers_add(&e->numbers, "eval_margin_mean", s.margin / n);
+    ae_numbers_add(&e->numbers, "eval_reward_mean", s.reward / n);
+    ae_numbers_add(&e->numbers, "eval_calibration_error", ae_calibration_error(&c));
+    snprintf(e->told, sizeof e->told, "held-out loss %.4f, %.1f %% right (%.1f to %.1f)", s.loss / n,
+             100 * accuracy, 100 * low, 100 * high);
+    return AE_OK;
+}
+
+/* The picture of `aerie plot` is made from it. */
+static ae_status write_calibration(void *self, int64_t step) {
+    const reward *r = self;
+    char *path = ae_path_join(r->tuned.run->config->run.dir, "calibration.json");
+    const ae_status st = ae_calibration_write(&r->calibration, step, path);
+    free(path);
+    return st;
+}
+
+static ae_status save(void *self, ae_checkpoint_job *job) {
+    return ae_tuned_save(&((reward *)self)->tuned, job);
+}
+
+static ae_status keys(void *self, json_t *state) {
+    return ae_tuned_keys(&((reward *)self)->tuned, state);
+}
+
+static void close_all(void *self) {
+    reward *r = self;
+    for (size_t i = 0; i < AE_MIXTURE_SETS_MAX; i++) ae_pair_set_free(&r->sets[i]);
+    ae_pair_set_free(&r->heldout);
+    free(r->values);
+    r->values = NULL;
+    ae_tuned_close(&r->tuned);
+}
+
+static ae_objective objective_of(reward *r) {
+    return (ae_objective){.self = r,
+                          .name = "reward",
+                          .files = ae_tuned_files,
+                          .facts = ae_tuned_facts,
+                          .score = "eval_loss",
+                          .open = open_inputs,
+                          .begin = begin,
+                          .resume = resume,
+                          .plan = make_plan,
+                          .report = report,
+                          .start = start,
+                          .parameters = parameters,
+                          .new_work = new_work,
+                          .next = next,
+                          .free_work = free_work,
+                          .gradients = gradients,
+                          .settled = settled,
+                          .dump = dump,
+                          .evaluates = evaluates,
+                          .evaluate = evaluate,
+                          .sample = write_calibration,
+                          .save = save,
+                          .keys = keys,
+                          .close = close_all};
+}
+
+ae_status ae_reward(ae_reward_config *config, bool dry_run) {
+    static const double RATE = 1e-4, LARGE_RATE = 5e-6, EPOCHS = 1;
+    ae_status st = AE_OK;
+    reward *r = calloc(1, sizeof *r);
+    if (!r) return AE_FAIL(AE_ERR_RESOURCE, "reward: out of memory");
+    r->tuned.config = &config->tune;
+    r->tuned.score_head = true;
+    r->keys = &config->reward;
+    const ae_objective objective = objective_of(r);
+    AE_TRY(ae_tune_config_defaults(&config->tune, RATE, LARGE_RATE, EPOCHS));
+    AE_TRY(ae_tune_config_check(&config->tune));
+    AE_TRY(ae_engine_train(&config->tune.train, &objective, dry_run));
+out:
+    free(r);
+    return st;
+}

@@ -1,0 +1,41 @@
+#ifndef AE_TRAIN_REWARD_H
+#define AE_TRAIN_REWARD_H
+#include "data/pairs.h"
+#include "train/tuned.h"
+
+/* A reward model (Bradley-Terry): a scalar head on the final hidden states, read at the token that ends an
+ * answer. Of a pair with rewards r_c (chosen) and r_r (rejected), m its margin where reward.margin is set,
+ * else 0:
+ *
+ *   loss = -log sigmoid(r_c - r_r - m) + center (r_c + r_r)^2
+ *
+ * and the mean over the pairs of the global batch, train.batch_rows of them. Gradient of a pair, with s =
+ * sigmoid(-(r_c - r_r - m)):
+ *
+ *   dr_c = -s + 2 center (r_c + r_r),   dr_r = s + 2 center (r_c + r_r)
+ *
+ * Sources: Bradley and Terry 1952; Ouyang et al., arXiv 2203.02155; centring: Eisenstein et al., arXiv
+ * 2312.09244. */
+
+typedef struct {
+    double center; /* lambda */
+    bool margin;
+} ae_reward_keys;
+
+typedef struct {
+    ae_tune_config tune;
+    ae_reward_keys reward;
+} ae_reward_config; /* do not move it */
+
+ae_status ae_reward_config_init(ae_reward_config *c);
+
+/* Trains as the configuration says, as ae_sft does. */
+ae_status ae_reward(ae_reward_config *config, bool dry_run);
+
+/* Loss of a pair and its gradients. */
+typedef struct {
+    double loss, dchosen, drejected;
+} ae_pair_loss;
+ae_pair_loss ae_reward_pair_loss(double chosen, double rejected, double margin, double center);
+
+#endif

@@ -33,6 +33,7 @@ static json_t *text_bytes(const ae_token_set *s) {
 static ae_status describe(ae_inspection *i, ae_token_set *s) {
     size_t n = 0;
     ae_status st = AE_OK;
+    json_object_set_new(i->facts, "holds", json_string(ae_data_kind_name(ae_token_set_kind(s))));
     json_object_set_new(i->facts, "tokens", json_integer(ae_token_set_tokens(s)));
     json_object_set_new(i->facts, "documents", json_integer(ae_token_set_documents(s)));
     json_object_set_new(i->facts, "vocab_size", json_integer(ae_token_set_vocab_size(s)));

@@ -2,175 +2,24 @@
 #include "cli/data_show.h"
 #include "cli/data_verbs.h"
 #include "cli/interrupt.h"
-#include "cli/text_flags.h"
 #include "cli/verbs.h"
-#include "core/clock.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "core/process.h"
-#include "data/documents.h"
-#include "data/prepare.h"
 #include "data/token_set.h"
 #include "data/tokenizer.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { READ_TOKENS = 1 << 16 };
 
-/* How far from the held-out share that was asked for is told, as a part of it. */
-static const double FAR_SHARE = 0.5;
-
-/* ---- prepare ---- */
-
-static const char prepare_usage[] =
-    "aerie data prepare --input F... --tokenizer M --output DIR [--flags]\n\n"
-    "Writes DIR/train.h5 and DIR/heldout.h5: <bos> text <eos> for each document. JSON lines (.jsonl, .ndjson "
-    "or .json, each with\n"
-    "or without .gz) hold a document a line; any other file is one document, or several with --split-on.";
-
-static void warn_of_lost_text(const ae_prepare_report *r) {
-    if (r->unknown_tokens)
-        ae_warn("%lld tokens are <unk>: %lld bytes of the text (%.2g %%) have no piece and are lost; a "
-                "tokenizer with byte fallback, as "
-                "tokenizer train makes, loses none",
-                (long long)r->unknown_tokens, (long long)r->lost_bytes,
-                100 * (double)r->lost_bytes / (double)r->text_bytes);
-}
-
-/* Documents are held out whole, so that a few big ones may miss the share that was asked for. */
-static void warn_of_share(const ae_prepare_options *o, const ae_prepare_report *r) {
-    const double tokens = (double)(r->train_tokens + r->heldout_tokens);
-    const double share = (double)r->heldout_tokens / tokens;
-    if (o->heldout <= 0 || fabs(share - o->heldout) <= FAR_SHARE * o->heldout) return;
-    ae_warn(
-        "--heldout: %.3g %% of the tokens are held out, %.3g %% were asked for: the last %lld of %lld "
-        "document%s %s them; part the text into smaller documents (--split-on), give the files in another "
-        "order, or hold out a file that you prepare by itself with --heldout 0",
-        100 * share, 100 * o->heldout, (long long)r->heldout_documents, (long long)r->documents,
-        ae_plural(r->documents), r->heldout_documents == 1 ? "holds" : "hold");
-}
-
-static ae_status report_json(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
-    json_t *v = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:f}", "output",
-                          o->output, "files", (json_int_t)r->files, "documents", (json_int_t)r->documents,
-                          "empty_documents", (json_int_t)r->empty_documents, "text_bytes",
-                          (json_int_t)r->text_bytes, "train_documents", (json_int_t)r->train_documents,
-                          "train_tokens", (json_int_t)r->train_tokens, "heldout_documents",
-                          (json_int_t)r->heldout_documents, "heldout_tokens", (json_int_t)r->heldout_tokens,
-                          "byte_fallback_tokens", (json_int_t)r->byte_fallback_tokens, "unknown_tokens",
-                          (json_int_t)r->unknown_tokens, "lost_bytes", (json_int_t)r->lost_bytes, "bad_lines",
-                          ae_bad_lines_json(&r->bad), "seconds", seconds);
-    const ae_status st = v ? ae_json_write_line(v, stdout, "standard output")
-                           : AE_FAIL(AE_ERR_USAGE, "--output: expected a name in UTF-8");
-    json_decref(v);
-    return st;
-}
-
-static void report_text(const ae_prepare_options *o, const ae_prepare_report *r, double seconds) {
-    const int64_t tokens = r->train_tokens + r->heldout_tokens;
-    printf("%lld document%s (%lld empty ones left out), %lld bytes of text, %.3f bytes a token, %.2f %% of "
-           "the tokens are bytes\n",
-           (long long)r->documents, ae_plural(r->documents), (long long)r->empty_documents,
-           (long long)r->text_bytes, (double)r->text_bytes / (double)tokens,
-           100 * (double)r->byte_fallback_tokens / (double)tokens);
-    printf("%s/train.h5    %lld tokens in %lld document%s\n", o->output, (long long)r->train_tokens,
-           (long long)r->train_documents, ae_plural(r->train_documents));
-    if (r->heldout_documents)
-        printf("%s/heldout.h5  %lld tokens in %lld document%s\n", o->output, (long long)r->heldout_tokens,
-               (long long)r->heldout_documents, ae_plural(r->heldout_documents));
-    ae_log("%.1f s, %.1f MB/s", seconds, (double)r->text_bytes / 1e6 / seconds);
-}
-
-static ae_status prepare(ae_prepare_options *o, bool json) {
-    ae_prepare_report r;
-    ae_interrupt_catch();
-    o->check = ae_interrupt_check;
-    const double started = ae_now_s();
-    ae_status st = ae_data_prepare(o, &r);
-    const double seconds = ae_now_s() - started;
-    ae_bad_lines_tell(&r.bad);
-    if (st == AE_OK) warn_of_lost_text(&r);
-    if (st == AE_OK) warn_of_share(o, &r);
-    const bool tells = st == AE_OK && !ae_stdout_is_closed();
-    if (tells && json) st = report_json(o, &r, seconds);
-    if (tells && !json) report_text(o, &r, seconds);
-    ae_bad_lines_free(&r.bad);
-    return st;
-}
-
-static ae_status verb_prepare(int argc, char **argv) {
-    ae_prepare_options o = {.text_key = "text", .heldout = 0.1};
-    ae_text_flags text = AE_TEXT_FLAGS;
-    ae_arg_list inputs = {0};
-    int64_t threads = 0;
-    bool json = false, quiet = false, help = false;
-    const ae_arg table[] = {
-        {.name = "input",
-         .type = AE_ARG_WORDS,
-         .to = &inputs,
-         .value = "F",
-         .help = "text or JSONL files, plain or .gz"},
-        {.name = "tokenizer",
-         .type = AE_ARG_TEXT,
-         .to = &o.tokenizer,
-         .value = "M",
-         .help = "a sentencepiece model"},
-        {.name = "output",
-         .type = AE_ARG_TEXT,
-         .to = &o.output,
-         .value = "DIR",
-         .help = "the folder of the token sets"},
-        {.name = "heldout",
-         .type = AE_ARG_REAL,
-         .to = &o.heldout,
-         .fallback = "0.1",
-         .help = "share held out, 0 to 0.5: the last documents, or the end of the one document"},
-        {.name = "split-on",
-         .type = AE_ARG_TEXT,
-         .to = &o.split_on,
-         .escapes = true,
-         .help = "what parts the documents of a text file; \\n, \\t and \\\\ are read as in C"},
-        {.name = "text-key",
-         .type = AE_ARG_TEXT,
-         .to = &o.text_key,
-         .value = "KEY",
-         .fallback = "text",
-         .help = "the JSONL field that holds the text"},
-        ae_arg_format(&text),
-        ae_arg_bad_lines(&text),
-        ae_arg_threads(&threads),
-        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace token sets that exist"},
-        {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "the report as JSON"},
-        ae_arg_quiet(&quiet),
-    };
-    const size_t n = sizeof table / sizeof *table;
-    ae_status st = ae_args_parse(argc, argv, table, n, NULL, &help);
-    if (st == AE_OK && help) {
-        ae_args_help(prepare_usage, table, n, stdout);
-    } else if (st == AE_OK) {
-        AE_TRY(ae_args_require(table, n, "input", inputs.n == 0));
-        AE_TRY(ae_args_require(table, n, "tokenizer", !o.tokenizer));
-        AE_TRY(ae_args_require(table, n, "output", !o.output));
-        AE_TRY(ae_text_flags_parse(&text, &o.format, &o.skip_bad));
-        ae_log_quiet(quiet);
-        o.inputs = inputs.items;
-        o.n_inputs = inputs.n;
-        o.threads = (int)threads;
-        st = prepare(&o, json);
-    }
-out:
-    ae_arg_list_free(&inputs);
-    return st;
-}
-
 /* ---- validate ---- */
 
 typedef struct {
     int64_t tokens, documents, empty_documents, targets, text_bytes, vocab_size;
     bool has_mask, has_tokenizer, has_bytes;
+    const char *kind;
 } findings;
 
 /* Every token and mask entry is read, and so checked. A document's first token is no target. */
@@ -213,7 +62,8 @@ static ae_status examine(const char *path, findings *f) {
     ae_token_set *s = NULL;
     ae_status st = ae_token_set_open(&s, path);
     if (st != AE_OK) return st;
-    *f = (findings){.tokens = ae_token_set_tokens(s),
+    *f = (findings){.kind = ae_data_kind_name(ae_token_set_kind(s)),
+                    .tokens = ae_token_set_tokens(s),
                     .documents = ae_token_set_documents(s),
                     .vocab_size = ae_token_set_vocab_size(s),
                     .has_mask = ae_token_set_has_mask(s),
@@ -231,20 +81,22 @@ static ae_status examine(const char *path, findings *f) {
 
 static ae_status print_findings(const char *path, const findings *f, bool json) {
     if (!json) {
-        printf(
-            "%s: well-formed; %lld tokens, %lld document%s (%lld empty), %lld targets, vocabulary of %lld; "
-            "%s, %s, %s\n",
-            path, (long long)f->tokens, (long long)f->documents, ae_plural(f->documents),
-            (long long)f->empty_documents, (long long)f->targets, (long long)f->vocab_size,
-            f->has_mask ? "a loss mask" : "no loss mask", f->has_tokenizer ? "a tokenizer" : "no tokenizer",
-            f->has_bytes ? "bytes of text known" : "bytes of text not known");
+        printf("%s: well-formed, %s; %lld tokens, %lld document%s (%lld empty), %lld targets, vocabulary of "
+               "%lld; "
+               "%s, %s, %s\n",
+               path, f->kind, (long long)f->tokens, (long long)f->documents, ae_plural(f->documents),
+               (long long)f->empty_documents, (long long)f->targets, (long long)f->vocab_size,
+               f->has_mask ? "a loss mask" : "no loss mask",
+               f->has_tokenizer ? "a tokenizer" : "no tokenizer",
+               f->has_bytes ? "bytes of text known" : "bytes of text not known");
         return AE_OK;
     }
-    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "path", path, "tokens",
-                          (json_int_t)f->tokens, "documents", (json_int_t)f->documents, "empty_documents",
-                          (json_int_t)f->empty_documents, "targets", (json_int_t)f->targets, "vocab_size",
-                          (json_int_t)f->vocab_size, "loss_mask", f->has_mask, "tokenizer", f->has_tokenizer,
-                          "text_bytes", f->has_bytes ? json_integer(f->text_bytes) : json_null());
+    json_t *o =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "path", path, "kind", f->kind,
+                  "tokens", (json_int_t)f->tokens, "documents", (json_int_t)f->documents, "empty_documents",
+                  (json_int_t)f->empty_documents, "targets", (json_int_t)f->targets, "vocab_size",
+                  (json_int_t)f->vocab_size, "loss_mask", f->has_mask, "tokenizer", f->has_tokenizer,
+                  "text_bytes", f->has_bytes ? json_integer(f->text_bytes) : json_null());
     const ae_status st = o ? ae_json_write_line(o, stdout, "standard output")
                            : AE_FAIL(AE_ERR_USAGE, "expected a path in UTF-8");
     json_decref(o);
@@ -356,7 +208,7 @@ static ae_status verb_inspect(int argc, char **argv) {
 
 ae_status ae_verb_data(int argc, char **argv) {
     static const ae_subverb subverbs[] = {
-        {"prepare", verb_prepare, "token sets from text or JSONL"},
+        {"prepare", ae_verb_data_prepare, "token sets from text, dialogues, pairs or prompts"},
         {"render", ae_verb_data_render, "tokens and loss mask of dialogues, pairs and prompts"},
         {"validate", verb_validate, "check token sets"},
         {"inspect", verb_inspect, "show tokens with the loss mask"},

@@ -1,6 +1,7 @@
 #include "data/documents.h"
 
 #include "core/file.h"
+#include "data/inputs.h"
 #include "data/json_line.h"
 #include "data/utf8.h"
 
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 /* Of a text file, hold |-- taken --| begin -- read ahead -- end |; of a JSONL file the text of the current
  * line. */
@@ -147,12 +147,10 @@ void ae_bad_lines_free(ae_bad_lines *b) {
     *b = (ae_bad_lines){0};
 }
 
-/* What the last failure said, of a line that is left out. */
-static void note_bad_line(const ae_documents *d) {
-    ae_bad_lines *bad = d->o.bad;
-    if (!bad) return;
-    if (bad->n < AE_BAD_LINES_TOLD) bad->first[bad->n] = strdup(ae_error_message());
-    bad->n++;
+void ae_bad_lines_note(ae_bad_lines *b) {
+    if (!b) return;
+    if (b->n < AE_BAD_LINES_TOLD) b->first[b->n] = strdup(ae_error_message());
+    b->n++;
 }
 
 /* Of a piece of n bytes the lines that are UTF-8, moved together; how many bytes they are. A line that is cut
@@ -166,7 +164,7 @@ static size_t drop_bad_lines(ae_documents *d, char *s, size_t n) {
             memmove(s + kept, s + at, length);
             kept += length;
         } else {
-            note_bad_line(d);
+            ae_bad_lines_note(d->o.bad);
         }
         at += length;
     }
@@ -229,7 +227,7 @@ static ae_status next_json_line(ae_documents *d) {
         if (text && ae_text_is_blank(text, n)) continue;
         if (text) st = take_json_line(d, text, n);
         if (st == AE_ERR_INPUT && d->o.skip_bad) {
-            note_bad_line(d);
+            ae_bad_lines_note(d->o.bad);
             continue;
         }
         if (text || ae_reader_line_number(d->reader) > 0) return st;
@@ -366,19 +364,10 @@ static void close_file(ae_documents *d) {
     d->reader = NULL;
 }
 
-/* Standard input, pipes and devices. */
-static bool is_read_once(const char *path) {
-    struct stat s;
-    if (strcmp(path, "-") == 0) return true;
-    return stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
-}
-
 ae_status ae_documents_open(ae_documents **documents, const ae_documents_options *o) {
     *documents = NULL;
-    for (size_t i = 0; i < o->n_inputs; i++)
-        if (is_read_once(o->inputs[i]))
-            return AE_FAIL(AE_ERR_USAGE, "%s: the input is read more than once; save it to a file first",
-                           o->inputs[i]);
+    const ae_status st = ae_inputs_check(o->inputs, o->n_inputs);
+    if (st != AE_OK) return st;
     const size_t split_bytes = o->split_on ? strlen(o->split_on) : 0;
     if (split_bytes > AE_BLOCK_BYTES / 2)
         return AE_FAIL(AE_ERR_USAGE, "split mark: expected at most %d bytes, found %zu", AE_BLOCK_BYTES / 2,

@@ -46,6 +46,8 @@ typedef struct {
     int64_t n;
     char *first[AE_BAD_LINES_TOLD]; /* NULL behind the last */
 } ae_bad_lines;
+/* What the last failure said, of a line that is left out; `b` may be NULL. */
+void ae_bad_lines_note(ae_bad_lines *b);
 void ae_bad_lines_free(ae_bad_lines *b);
 
 typedef struct {

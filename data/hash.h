@@ -13,10 +13,11 @@ static inline uint64_t ae_fnv(uint64_t h, const void *bytes, size_t n) {
     return h;
 }
 
-/* What a token set holds, mixed in as it is written or read: starts of documents and tokens each in their
- * order. */
+/* What a token set holds, mixed in as it is written or read: starts of documents, tokens, and what it
+ * notes of documents (data/set_notes.h), each in their order. */
 typedef struct {
-    uint64_t tokens, starts;
+    uint64_t tokens, starts, notes;
+    int kind; /* 0, text, leaves the hash as it is without one */
 } ae_content_hash;
 
 static inline uint64_t ae_hash_mix(uint64_t h, uint64_t x) {
@@ -25,7 +26,7 @@ static inline uint64_t ae_hash_mix(uint64_t h, uint64_t x) {
 }
 
 static inline ae_content_hash ae_content_hash_start(void) {
-    const ae_content_hash h = {AE_FNV_START, AE_FNV_START};
+    const ae_content_hash h = {AE_FNV_START, AE_FNV_START, AE_FNV_START, 0};
     return h;
 }
 
@@ -41,7 +42,8 @@ static inline void ae_content_hash_start_at(ae_content_hash *h, int64_t start) {
 }
 
 static inline uint64_t ae_content_hash_end(const ae_content_hash *h) {
-    return ae_hash_mix(h->starts, h->tokens);
+    const uint64_t contents = ae_hash_mix(h->starts, h->tokens);
+    return h->kind ? ae_hash_mix(ae_hash_mix(contents, (uint64_t)h->kind), h->notes) : contents;
 }
 
 /* Attribute of a token set that keeps it, as 16 hexadecimal digits. */

@@ -2,17 +2,17 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "core/lock.h"
 #include "core/machine.h"
 #include "core/threads.h"
 #include "data/encode.h"
+#include "data/inputs.h"
+#include "data/set_folder.h"
 #include "data/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* What is held while one folder is made. */
 typedef struct {
@@ -22,9 +22,7 @@ typedef struct {
     ae_documents_count count;
     int64_t first_held, cut;
     json_t *sources;
-    char *staging, *train_path, *heldout_path, *staged_train, *staged_heldout;
-    bool made_output, made_staging;
-    int lock; /* of the output */
+    ae_set_folder folder;
     ae_token_writer *train, *heldout;
     ae_encoded_count encoded;
     int64_t bad_lines;
@@ -105,30 +103,7 @@ static ae_status count_input(preparation *p) {
     return AE_OK;
 }
 
-static ae_status describe_sources(preparation *p) {
-    p->sources = json_array();
-    for (size_t i = 0; i < p->o->n_inputs; i++) {
-        uint32_t crc = 0;
-        int64_t bytes = 0;
-        char text[16];
-        const ae_status st = ae_file_crc32(p->o->inputs[i], &crc, &bytes);
-        if (st != AE_OK) return st;
-        snprintf(text, sizeof text, "%08x", crc);
-        json_t *source =
-            json_pack("{s:s, s:I, s:s}", "path", p->o->inputs[i], "bytes", (json_int_t)bytes, "crc32", text);
-        if (!source)
-            return AE_FAIL(AE_ERR_USAGE, "input %zu: expected a path in UTF-8, found other bytes", i + 1);
-        json_array_append_new(p->sources, source);
-    }
-    return AE_OK;
-}
-
 /* ---- where it goes ---- */
-
-static ae_status check_absent(const preparation *p, const char *path) {
-    if (p->o->force || !ae_path_exists(path)) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE, "%s: exists already; name another folder or replace it with --force", path);
-}
 
 static ae_status check_options(preparation *p) {
     const ae_prepare_options *o = p->o;
@@ -136,13 +111,7 @@ static ae_status check_options(preparation *p) {
     if (!(o->heldout >= 0 && o->heldout <= 0.5))
         return AE_FAIL(AE_ERR_USAGE, "--heldout: expected a share from 0 to 0.5, found %g", o->heldout);
     if (o->split_on && !*o->split_on) return AE_FAIL(AE_ERR_USAGE, "--split-on: expected text, found none");
-    p->staging = ae_path_join(o->output, ".partial");
-    p->train_path = ae_path_join(o->output, "train.h5");
-    p->heldout_path = ae_path_join(o->output, "heldout.h5");
-    p->staged_train = ae_path_join(p->staging, "train.h5");
-    p->staged_heldout = ae_path_join(p->staging, "heldout.h5");
-    const ae_status st = check_absent(p, p->train_path);
-    return st == AE_OK ? check_absent(p, p->heldout_path) : st;
+    return ae_set_folder_open(&p->folder, o->output, o->force);
 }
 
 static ae_status open_tokenizer(preparation *p) {
@@ -154,28 +123,13 @@ static ae_status open_tokenizer(preparation *p) {
                    p->o->tokenizer, special.bos < 0 ? "<bos>" : "<eos>");
 }
 
-/* Of two processes that write one folder the second is refused before it looks at what the first has made so
- * far. */
-static ae_status take_output(preparation *p) {
-    ae_status st;
-    p->made_output = !ae_path_exists(p->o->output);
-    AE_TRY(ae_folder_make(p->o->output));
-    AE_TRY(ae_folder_lock(&p->lock, p->o->output));
-    AE_TRY(check_absent(p, p->train_path));
-    AE_TRY(check_absent(p, p->heldout_path));
-out:
-    return st;
-}
-
 static ae_status open_output(preparation *p) {
     ae_token_set_info info = {.vocab_size = ae_tokenizer_size(p->tokenizer)};
     info.tokenizer = ae_tokenizer_bytes(p->tokenizer, &info.tokenizer_bytes);
     ae_status st = AE_OK;
-    if (ae_path_exists(p->staging)) AE_TRY(ae_folder_remove(p->staging));
-    AE_TRY(ae_folder_make(p->staging));
-    p->made_staging = true;
-    AE_TRY(ae_token_writer_open(&p->train, p->staged_train, &info));
-    if (p->o->heldout > 0) st = ae_token_writer_open(&p->heldout, p->staged_heldout, &info);
+    AE_TRY(ae_set_folder_stage(&p->folder));
+    AE_TRY(ae_token_writer_open(&p->train, p->folder.staged_train, &info));
+    if (p->o->heldout > 0) st = ae_token_writer_open(&p->heldout, p->folder.staged_heldout, &info);
 out:
     return st;
 }
@@ -229,10 +183,7 @@ static ae_status publish(preparation *p) {
     ae_status st = AE_OK;
     AE_TRY(finish_one(p, "train", &p->train));
     AE_TRY(finish_one(p, "heldout", &p->heldout));
-    if (!has_heldout) unlink(p->heldout_path); /* that of an earlier run would not match */
-    if (has_heldout) AE_TRY(ae_path_rename(p->staged_heldout, p->heldout_path));
-    AE_TRY(ae_path_rename(p->staged_train, p->train_path));
-    p->made_output = false;
+    st = ae_set_folder_publish(&p->folder, has_heldout);
 out:
     return st;
 }
@@ -240,16 +191,9 @@ out:
 static void release(preparation *p) {
     ae_token_writer_abandon(p->train);
     ae_token_writer_abandon(p->heldout);
-    if (p->made_staging) ae_folder_remove(p->staging);
-    if (p->made_output && p->lock) rmdir(p->o->output);
-    if (p->lock) close(p->lock);
+    ae_set_folder_close(&p->folder);
     ae_tokenizer_delete(p->tokenizer);
     json_decref(p->sources);
-    free(p->staging);
-    free(p->train_path);
-    free(p->heldout_path);
-    free(p->staged_train);
-    free(p->staged_heldout);
 }
 
 ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report) {
@@ -266,9 +210,9 @@ ae_status ae_data_prepare(const ae_prepare_options *o, ae_prepare_report *report
     ae_status st = AE_OK;
     AE_TRY(check_options(&p));
     AE_TRY(open_tokenizer(&p));
-    AE_TRY(take_output(&p));
+    AE_TRY(ae_set_folder_take(&p.folder));
     AE_TRY(count_input(&p));
-    AE_TRY(describe_sources(&p));
+    AE_TRY(ae_inputs_describe(&p.sources, o->inputs, o->n_inputs));
     AE_TRY(open_output(&p));
     const ae_encoding e = {.input = p.input,
                            .tokenizer = p.tokenizer,

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "data/hash.h"
+#include "data/set_notes.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct ae_token_set {
     uint64_t hash;
     void *tokenizer;
     size_t tokenizer_bytes;
+    ae_set_notes notes;
     pthread_mutex_t lock;
     block blocks[BLOCKS]; /* read last; block i at i % BLOCKS, under the lock */
 };
@@ -155,6 +157,7 @@ static ae_status read_header(ae_token_set *s) {
     AE_TRY(read_doc_starts(s));
     AE_TRY(read_mask_shape(s));
     AE_TRY(read_doc_bytes(s));
+    AE_TRY(ae_set_notes_read(&s->notes, s->file, s->path, s->documents));
     AE_TRY(read_tokenizer(s));
     AE_TRY(read_manifest(s));
 out:
@@ -195,6 +198,7 @@ void ae_token_set_close(ae_token_set *s) {
     free(s->manifest);
     free(s->doc_starts);
     free(s->doc_bytes);
+    ae_set_notes_free(&s->notes);
     free(s->tokenizer);
     free(s);
 }
@@ -234,6 +238,20 @@ const void *ae_token_set_tokenizer(const ae_token_set *s, size_t *n) {
 
 const char *ae_token_set_manifest(const ae_token_set *s) {
     return s->manifest ? s->manifest : "";
+}
+
+ae_data_kind ae_token_set_kind(const ae_token_set *s) {
+    return s->notes.kind;
+}
+
+const float *ae_token_set_margins(const ae_token_set *s) {
+    return s->notes.margins;
+}
+
+const char *ae_token_set_meta(const ae_token_set *s, int64_t document, size_t *n) {
+    const int64_t *starts = s->notes.meta_starts;
+    *n = starts ? (size_t)(starts[document + 1] - starts[document]) : 0;
+    return *n ? s->notes.meta + starts[document] : NULL;
 }
 
 static ae_status load_block(ae_token_set *s, block *b, int64_t index) {
@@ -304,6 +322,7 @@ static ae_status hash_contents(ae_token_set *s, uint64_t *hash) {
         AE_TRY(ae_token_set_read(s, at, n, tokens, mask));
         ae_content_hash_tokens(&h, tokens, mask, n);
     }
+    ae_set_notes_hash(&h, &s->notes, s->documents);
     *hash = ae_content_hash_end(&h);
 out:
     free(tokens);

@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "core/h5.h"
 #include "data/hash.h"
+#include "data/set_notes.h"
 #include "data/token_set.h"
 
 #include <inttypes.h>
@@ -23,9 +24,9 @@ typedef struct {
 struct ae_token_writer {
     char *path, *aside;
     hid_t file;
-    bool has_mask;
-    int64_t vocab_size, tokens, documents;
-    column ids, mask, starts, text_bytes;
+    bool has_mask, has_text_bytes, has_margins, has_meta;
+    int64_t vocab_size, tokens, documents, meta_bytes;
+    column ids, mask, starts, text_bytes, margins, meta, meta_starts;
     ae_content_hash hash;
 };
 
@@ -73,6 +74,20 @@ static ae_status write_tokenizer(ae_token_writer *w, const void *bytes, size_t n
     return st == AE_OK ? set_hash_attr(w, AE_TOKENIZER_HASH, ae_fnv(AE_FNV_START, bytes, n)) : st;
 }
 
+static ae_status create_notes(ae_token_writer *w, ae_data_kind kind) {
+    ae_status st = AE_OK;
+    w->hash.kind = kind;
+    if (kind != AE_KIND_TEXT) AE_TRY(ae_h5_set_attr_text(w->file, w->aside, "kind", ae_data_kind_name(kind)));
+    if (w->has_margins)
+        AE_TRY(column_open(w, &w->margins, "margin", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, sizeof(float)));
+    if (!w->has_meta) return AE_OK;
+    AE_TRY(column_open(w, &w->meta, "meta", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1));
+    AE_TRY(column_open(w, &w->meta_starts, "meta_starts", H5T_STD_I64LE, H5T_NATIVE_INT64, sizeof(int64_t)));
+    AE_TRY(column_add(w, &w->meta_starts, &w->meta_bytes, 1));
+out:
+    return st;
+}
+
 static ae_status create(ae_token_writer *w, const ae_token_set_info *info) {
     const int64_t zero = 0;
     const bool is_short = info->vocab_size <= 65536;
@@ -83,8 +98,10 @@ static ae_status create(ae_token_writer *w, const ae_token_set_info *info) {
     AE_TRY(column_open(w, &w->ids, "tokens", is_short ? H5T_STD_U16LE : H5T_STD_U32LE, H5T_NATIVE_INT32,
                        sizeof(int32_t)));
     AE_TRY(column_open(w, &w->starts, "doc_starts", H5T_STD_I64LE, H5T_NATIVE_INT64, sizeof(int64_t)));
-    AE_TRY(column_open(w, &w->text_bytes, "doc_bytes", H5T_STD_I64LE, H5T_NATIVE_INT64, sizeof(int64_t)));
+    if (w->has_text_bytes)
+        AE_TRY(column_open(w, &w->text_bytes, "doc_bytes", H5T_STD_I64LE, H5T_NATIVE_INT64, sizeof(int64_t)));
     if (w->has_mask) AE_TRY(column_open(w, &w->mask, "loss_mask", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1));
+    AE_TRY(create_notes(w, info->kind));
     if (info->tokenizer) AE_TRY(write_tokenizer(w, info->tokenizer, info->tokenizer_bytes));
     ae_content_hash_start_at(&w->hash, zero);
     AE_TRY(column_add(w, &w->starts, &zero, 1));
@@ -99,6 +116,9 @@ ae_status ae_token_writer_open(ae_token_writer **writer, const char *path, const
     w->file = H5I_INVALID_HID;
     w->vocab_size = info->vocab_size;
     w->has_mask = info->has_mask;
+    w->has_text_bytes = !info->no_text_bytes;
+    w->has_margins = info->has_margins;
+    w->has_meta = info->has_meta;
     w->hash = ae_content_hash_start();
     const size_t n = strlen(path) + sizeof ".partial";
     w->path = strdup(path);
@@ -139,7 +159,20 @@ ae_status ae_token_writer_end_document(ae_token_writer *w, int64_t text_bytes) {
     w->documents++;
     ae_content_hash_start_at(&w->hash, w->tokens);
     const ae_status st = column_add(w, &w->starts, &w->tokens, 1);
-    return st == AE_OK ? column_add(w, &w->text_bytes, &text_bytes, 1) : st;
+    return st == AE_OK && w->has_text_bytes ? column_add(w, &w->text_bytes, &text_bytes, 1) : st;
+}
+
+ae_status ae_token_writer_margin(ae_token_writer *w, float margin) {
+    ae_set_notes_hash_margin(&w->hash, margin);
+    return column_add(w, &w->margins, &margin, 1);
+}
+
+ae_status ae_token_writer_meta(ae_token_writer *w, const char *json) {
+    const size_t n = json ? strlen(json) : 0;
+    ae_set_notes_hash_meta(&w->hash, json ? json : "", n);
+    w->meta_bytes += (int64_t)n;
+    const ae_status st = column_add(w, &w->meta, json, (int64_t)n);
+    return st == AE_OK ? column_add(w, &w->meta_starts, &w->meta_bytes, 1) : st;
 }
 
 ae_status ae_token_writer_add(ae_token_writer *w, const int32_t *tokens, const uint8_t *mask, int64_t n,
@@ -167,6 +200,9 @@ static void writer_free(ae_token_writer *w) {
     free(w->mask.entries);
     free(w->starts.entries);
     free(w->text_bytes.entries);
+    free(w->margins.entries);
+    free(w->meta.entries);
+    free(w->meta_starts.entries);
     free(w->path);
     free(w->aside);
     free(w);
@@ -183,7 +219,10 @@ ae_status ae_token_writer_finish(ae_token_writer *w, const char *manifest_json) 
     AE_TRY(column_flush(w, &w->ids));
     AE_TRY(column_flush(w, &w->starts));
     AE_TRY(column_flush(w, &w->text_bytes));
-    if (w->has_mask) AE_TRY(column_flush(w, &w->mask));
+    AE_TRY(column_flush(w, &w->mask));
+    AE_TRY(column_flush(w, &w->margins));
+    AE_TRY(column_flush(w, &w->meta));
+    AE_TRY(column_flush(w, &w->meta_starts));
     AE_TRY(set_hash_attr(w, AE_CONTENT_HASH, ae_content_hash_end(&w->hash)));
     if (manifest_json) AE_TRY(write_manifest(w, manifest_json));
     AE_TRY(close_file(w));

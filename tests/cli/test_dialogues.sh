@@ -108,4 +108,65 @@ says 'bad.jsonl:2: completion: expected text of the model, found none'
 run 3 "$aerie" data render --input chat.jsonl --tokenizer odd.model
 says 'chat.jsonl:1: expected a tokenizer with <bos>, <start_of_turn> and <end_of_turn>, found no <start_of_turn>; take one that'
 
+# ---- prepare ----
+
+# tokens_of SET FIRST: of its documents, three.
+tokens_of() { "$aerie" data inspect "$1" --json --documents 3 --first "$2" | sed 's/.*\("tokens":[^]]*\],"loss_mask":[^]]*\]\).*/{\1}/'; }
+
+run 0 "$aerie" data prepare --kind chat --input chat.jsonl --tokenizer t.model --output chat --json
+prints '"kind":"chat","train":{"rows":3,"documents":3,'
+prints '"heldout":{"rows":1,"documents":1,'
+prints '"unused_turns":1,'
+run 0 "$aerie" data render --tokenizer t.model --input chat.jsonl
+head -3 out >want
+tokens_of chat/train.h5 0 >found
+equal found want "the documents of a chat set are what render prints"
+run 0 "$aerie" data validate chat/train.h5 chat/heldout.h5
+prints 'chat/train.h5: well-formed, chat; '
+prints 'a loss mask, a tokenizer, bytes of text known'
+run 0 "$aerie" inspect chat/train.h5
+grep -q '^holds  *chat$' out || fail "inspect does not say what the set holds"
+
+run 0 "$aerie" data prepare --kind pairs --input pairs.jsonl --tokenizer t.model --output pairs --heldout 0
+prints 'pairs/train.h5    3 rows, '
+absent pairs/heldout.h5
+printf '{"tokens":[%s,%s,%s],"loss_mask":[%s,%s,1]}\n' "$prompt_1" "$answer_1" $end "$(zeros "$prompt_1")" "$(ones "$answer_1")" >want
+printf '{"tokens":[%s,%s,%s],"loss_mask":[%s,%s,1]}\n' "$prompt_1" "$answer_2" $end "$(zeros "$prompt_1")" "$(ones "$answer_2")" >>want
+tokens_of pairs/train.h5 0 | head -2 >found
+equal found want "a pair is two documents"
+run 0 "$aerie" data prepare --kind prompts --input prompts.jsonl --tokenizer t.model --output prompts --heldout 0
+grep -aq '"rows":1' prompts/train.h5 || fail "the manifest lacks the rows"
+
+# The same twice; a model without a tokenizer and rows in token ids.
+run 0 "$aerie" data prepare --kind chat --input chat.jsonl --tokenizer t.model --output chat_2 --quiet
+for part in train heldout; do equal chat/$part.h5 chat_2/$part.h5 "the same rows: $part"; done
+echo '{"tokens":[2,11,51,33],"loss_mask":[0,1,0,1]}' >ids.jsonl
+run 0 "$aerie" data prepare --kind chat --input ids.jsonl --model "$fixtures/tiny" --output ids --heldout 0
+run 0 "$aerie" data validate ids/train.h5
+prints 'a loss mask, no tokenizer, bytes of text not known'
+
+# What is refused leaves nothing.
+run 2 "$aerie" data prepare --kind chat --input chat.jsonl --tokenizer t.model --output chat
+says 'chat/train.h5: exists already'
+run 2 "$aerie" data prepare --kind chat --input chat.jsonl --tokenizer t.model --output x --heldout 0.7
+says 'heldout: expected a share from 0 to 0.5'
+run 2 "$aerie" data prepare --kind chat --input chat.jsonl --tokenizer t.model --output x --split-on y
+says '--split-on: expected text without --kind'
+run 2 "$aerie" data prepare --kind chat --input - --tokenizer t.model --output x
+says 'save it to a file first'
+run 2 "$aerie" data prepare --input book.txt --tokenizer t.model --output x --map prompt=q
+says '--map: expected --kind beside it'
+run 3 "$aerie" data prepare --input book.txt --model "$fixtures/tiny" --output x
+says 'expected a model with a tokenizer'
+cat chat.jsonl bad.jsonl >mixed.jsonl
+run 3 "$aerie" data prepare --kind chat --input mixed.jsonl --tokenizer t.model --output x
+says 'mixed.jsonl:7: completion: expected text of the model, found none'
+absent x
+run 0 "$aerie" data prepare --kind chat --input mixed.jsonl --tokenizer t.model --output x --bad-lines skip
+grep -q '^warning: 1 bad line' err || fail "bad lines are not told"
+echo '{"messages": [{"role": "user", "content": "a"}, {"role": "model", "content": "b", "weight": 0}]}' >unlearnt.jsonl
+run 3 "$aerie" data prepare --kind chat --input unlearnt.jsonl --tokenizer t.model --output y --heldout 0
+says 'expected answers to learn from in the training part, found none that counts'
+absent y
+
 finish

@@ -19,6 +19,7 @@ typedef struct {
     ptrdiff_t recompute_mlps;   /* -1: chosen */
     int64_t heldout_rows;       /* scored between steps; 0: none */
     ptrdiff_t sample_tokens;    /* of the prompt that text is sampled from; 0: none */
+    ptrdiff_t sample_answers;   /* that grow at once; 0: one */
     bool carry;                 /* rows carry their state */
     size_t program_bytes;       /* resident already: code, libraries, opened token sets */
     size_t available_bytes;     /* for what is to come */

@@ -107,7 +107,7 @@ static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
 
 static ae_status make_plan(void *self) {
     reward *r = self;
-    return ae_tuned_plan(&r->tuned, r->heldout.count.pairs);
+    return ae_tuned_plan(&r->tuned, r->heldout.count.pairs, 0, 0);
 }
 
 static void report(const void *self) {

@@ -1,6 +1,8 @@
 #include "train/sft.h"
 
+#include "core/file.h"
 #include "core/log.h"
+#include "train/answers.h"
 #include "train/batch_dump.h"
 #include "train/engine.h"
 #include "train/step.h"
@@ -23,6 +25,8 @@ ae_status ae_sft_config_init(ae_sft_config *c) {
                            &c->sft);
     return st;
 }
+
+enum { SAMPLES = 4 }; /* held-out dialogues whose answers are shown */
 
 typedef struct {
     ae_tuned tuned;
@@ -112,9 +116,23 @@ static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
     return ae_tuned_resume(&((sft *)self)->tuned, state, o);
 }
 
+/* The first `n` held-out dialogues. */
+static ae_answers_request held_out_questions(const sft *s, int64_t n) {
+    return (ae_answers_request){.model = &s->tuned.model,
+                                .tokenizer = s->tuned.inputs.tokenizer,
+                                .examples = s->tuned.inputs.heldout,
+                                .n = n,
+                                .max_new = s->tuned.run->config->train.sample_tokens,
+                                .stop = s->tuned.run->stop};
+}
+
 static ae_status make_plan(void *self) {
     sft *s = self;
-    return ae_tuned_plan(&s->tuned, s->heldout.count.rows);
+    const int64_t answers = s->tuned.inputs.heldout ? ae_max(s->keys->exact_match, SAMPLES) : 0;
+    ptrdiff_t prompt_tokens = 0, batch = 0;
+    const ae_answers_request r = held_out_questions(s, answers);
+    if (answers > 0) ae_answers_sizes(&r, &prompt_tokens, &batch);
+    return ae_tuned_plan(&s->tuned, s->heldout.count.rows, prompt_tokens, batch);
 }
 
 /* ---- what is told before the first step ---- */
@@ -285,6 +303,22 @@ static ae_status sum_heldout(sft *s, ae_pass *pass, ae_batch *b, double *nats, d
     return AE_OK;
 }
 
+/* How many held-out dialogues the model ends as they do, and ends at all. */
+static ae_status match_answers(const sft *s, ae_evaluation *e) {
+    ae_answers a;
+    if (s->keys->exact_match == 0) return AE_OK;
+    const ae_answers_request r = held_out_questions(s, s->keys->exact_match);
+    const ae_status st = ae_answers_make(&a, &r);
+    if (st != AE_OK || a.asked == 0) return st;
+    const double n = (double)a.asked;
+    ae_numbers_add(&e->numbers, "eval_exact_match", (double)a.right / n);
+    ae_numbers_add(&e->numbers, "eval_ended", (double)a.ended / n);
+    const size_t told = strlen(e->told);
+    snprintf(e->told + told, sizeof e->told - told, ", %.1f %% of %lld answers right, %.1f %% ended",
+             100 * (double)a.right / n, (long long)a.asked, 100 * (double)a.ended / n);
+    return AE_OK;
+}
+
 static ae_status evaluate(void *self, ae_evaluation *e) {
     sft *s = self;
     ae_status st = AE_OK;
@@ -297,9 +331,32 @@ static ae_status evaluate(void *self, ae_evaluation *e) {
     AE_TRY(sum_heldout(s, pass, &b, &nats, &targets));
     ae_numbers_add(&e->numbers, "eval_loss", nats / targets);
     snprintf(e->told, sizeof e->told, "held-out loss %.4f", nats / targets);
+    AE_TRY(match_answers(s, e));
 out:
     ae_pass_delete(pass);
     ae_batch_free(&b);
+    return st;
+}
+
+/* RUN/samples/step-000123.txt: what the model answers to the first held-out dialogues. */
+static ae_status sample(void *self, int64_t step) {
+    const sft *s = self;
+    ae_answers a;
+    char name[64], *text = NULL;
+    size_t n = 0;
+    if (!s->tuned.inputs.tokenizer || s->tuned.run->config->train.sample_tokens == 0) return AE_OK;
+    ae_answers_request r = held_out_questions(s, SAMPLES);
+    r.told = open_memstream(&text, &n);
+    ae_status st = r.told ? ae_answers_make(&a, &r) : AE_FAIL(AE_ERR_RESOURCE, "samples: out of memory");
+    if (r.told && fclose(r.told) != 0 && st == AE_OK) st = AE_FAIL(AE_ERR_RESOURCE, "samples: out of memory");
+    snprintf(name, sizeof name, "samples/step-%06lld.txt", (long long)step);
+    char *folder = ae_path_join(s->tuned.run->config->run.dir, "samples");
+    char *path = ae_path_join(s->tuned.run->config->run.dir, name);
+    if (st == AE_OK) st = ae_folder_make(folder);
+    if (st == AE_OK) st = ae_file_write(path, text, n);
+    free(text);
+    free(folder);
+    free(path);
     return st;
 }
 
@@ -339,6 +396,7 @@ static ae_objective objective_of(sft *s) {
                           .dump = dump,
                           .evaluates = evaluates,
                           .evaluate = evaluate,
+                          .sample = sample,
                           .save = save,
                           .keys = keys,
                           .close = close_all};

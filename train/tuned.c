@@ -102,7 +102,7 @@ static ptrdiff_t wanted_micro_rows(const ae_tuned *t) {
     return (ptrdiff_t)asked;
 }
 
-ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows) {
+ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, ptrdiff_t answers) {
     const ae_train_keys *k = &t->run->config->train;
     const ae_model_config *shape = &t->inputs.shape;
     t->request = (ae_plan_request){
@@ -114,6 +114,8 @@ ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows) {
         .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)k->recompute, shape->blocks),
         .recompute_mlps = (ptrdiff_t)ae_min((ptrdiff_t)k->recompute_mlps, shape->blocks),
         .heldout_rows = heldout_rows,
+        .sample_tokens = prompt_tokens,
+        .sample_answers = answers,
     };
     ae_plan_limit(&t->request, "train.memory_gb", k->memory_gb);
     const ae_status st = ae_plan_make(&t->plan, &t->request);

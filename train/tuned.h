@@ -35,8 +35,9 @@ extern const ae_fixed_fact ae_tuned_facts[];
 ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run);
 ae_status ae_tuned_begin(ae_tuned *t);
 ae_status ae_tuned_resume(ae_tuned *t, const json_t *state, ae_overrides *o);
-/* Rows that are scored between steps: `heldout_rows` of them, 0 where there are none. */
-ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows);
+/* Between steps `heldout_rows` rows are scored, and prompts of up to `prompt_tokens` are answered, `answers` at
+ * once; 0 where there are none. */
+ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, ptrdiff_t answers);
 void ae_tuned_report(const ae_tuned *t);
 /* Memory and weights of the model, and a pass over micro-batches. */
 ae_status ae_tuned_start(ae_tuned *t);

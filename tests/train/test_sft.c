@@ -251,3 +251,13 @@ Test(sft, cuts_and_drops_when_asked) {
     ASSERT_FAILS(AE_ERR_INPUT,
                  tune("none", keys_with("train.row_tokens=2 data.too_long=drop train.steps=1")));
 }
+
+/* A model that has learnt its examples by heart answers them as they are, end of turn and all. */
+Test(sft, answers_held_out_dialogues) {
+    write_examples(train_rig_path(&rig, "examples.h5"));
+    ASSERT_OK(tune("run", small_run("train.batch_rows=12 train.steps=150 train.eval_every=150 optim.lr=3e-2 "
+                                    "optim.schedule=linear sft.exact_match=100")));
+    const size_t last = train_rig_metric_count(&rig, "run") - 1;
+    cr_assert_gt(number("run", last, "eval_exact_match"), 0.7);
+    cr_assert_leq(number("run", last, "eval_exact_match"), 1);
+}

@@ -270,7 +270,7 @@ static bool ends_with(const char *s, size_t n, const char *tail) {
     return n >= m && strncasecmp(s + n - m, tail, m) == 0;
 }
 
-static bool named_jsonl(const char *path) {
+bool ae_path_names_jsonl(const char *path) {
     size_t n = strlen(path);
     if (ends_with(path, n, ".gz")) n -= strlen(".gz");
     return ends_with(path, n, ".jsonl") || ends_with(path, n, ".ndjson") || ends_with(path, n, ".json");
@@ -335,7 +335,8 @@ static ae_status refuse_list(const ae_documents *d, const char *path) {
 
 static ae_status find_format(ae_documents *d, const char *path) {
     bool does = false;
-    d->is_jsonl = d->o.format == AE_FORMAT_JSONL || (d->o.format == AE_FORMAT_AUTO && named_jsonl(path));
+    d->is_jsonl =
+        d->o.format == AE_FORMAT_JSONL || (d->o.format == AE_FORMAT_AUTO && ae_path_names_jsonl(path));
     if (d->is_jsonl) return refuse_list(d, path);
     if (d->o.format == AE_FORMAT_TEXT) return AE_OK;
     const ae_status st = begins_like_jsonl(d, &does);

@@ -65,6 +65,9 @@ typedef struct {
     int64_t documents, empty_documents, text_bytes, input_bytes; /* input_bytes: as on disk */
 } ae_documents_count;
 
+/* Whether a file is JSON lines by its name: .jsonl, .ndjson or .json, in any case, with or without .gz. */
+bool ae_path_names_jsonl(const char *path);
+
 typedef struct ae_documents ae_documents;
 
 ae_status ae_documents_open(ae_documents **d, const ae_documents_options *o);

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/yaml.h"
+#include "train/rendered.h"
 #include "train/run_folder.h"
 
 #include <dirent.h>
@@ -12,8 +13,8 @@
 
 /* ---- the folder ---- */
 
-/* metrics.jsonl comes first into a run's folder, for its lock, and config.yaml next, aside at first: a
- * start that was killed then has left them. */
+/* Rendered examples come first into a run's folder, then metrics.jsonl, for its lock, and config.yaml, aside
+ * at first: a start that was killed then has left them. */
 static bool is_empty_metrics(const char *dir, const char *name) {
     if (strcmp(name, "metrics.jsonl") != 0) return false;
     char *path = ae_path_join(dir, name);
@@ -31,7 +32,8 @@ static bool holds_nothing(const char *dir) {
     size_t entries = 0;
     for (struct dirent *e; d && (e = readdir(d)) != NULL;)
         entries += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-                   !is_empty_metrics(dir, e->d_name) && !ae_run_is_partial_config(e->d_name);
+                   !is_empty_metrics(dir, e->d_name) && !ae_run_is_partial_config(e->d_name) &&
+                   strcmp(e->d_name, ae_rendered_folder) != 0;
     if (d) closedir(d);
     return entries == 0;
 }

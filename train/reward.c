@@ -74,6 +74,10 @@ static ae_status open_sets(reward *r) {
                           .seed = ae_rng_hash((uint64_t)c->train.run.seed, "data.rows"),
                           .shuffle = c->train.data.shuffle};
     for (size_t i = 0; i < m->n_sets; i++) {
+        if (r->keys->margin && !ae_token_set_margins(m->sets[i]))
+            AE_TRY(AE_FAIL(AE_ERR_INPUT,
+                           "%s: expected the margin of each pair, found none; leave out reward.margin",
+                           ae_token_set_path(m->sets[i])));
         AE_TRY(ae_pair_set_init(&r->sets[i], m->sets[i], T, too_long, !c->examples.pack));
         r->order.pieces[i] = r->sets[i].count.pairs;
     }
@@ -415,6 +419,8 @@ ae_status ae_reward(ae_reward_config *config, bool dry_run) {
     if (!r) return AE_FAIL(AE_ERR_RESOURCE, "reward: out of memory");
     r->tuned.config = &config->tune;
     r->tuned.score_head = true;
+    r->tuned.kind = AE_KIND_PAIRS;
+    r->tuned.dry_run = dry_run;
     r->keys = &config->reward;
     const ae_objective objective = objective_of(r);
     AE_TRY(ae_tune_config_defaults(&config->tune, RATE, LARGE_RATE, EPOCHS));

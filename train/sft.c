@@ -406,7 +406,8 @@ ae_status ae_sft(ae_sft_config *config, bool dry_run) {
     enum { EPOCHS = 2 };
     static const double RATE = 2e-4, LARGE_RATE = 1e-5;
     ae_status st = AE_OK;
-    sft s = {.tuned = {.config = &config->tune}, .keys = &config->sft};
+    sft s = {.tuned = {.config = &config->tune, .kind = AE_KIND_CHAT, .dry_run = dry_run},
+             .keys = &config->sft};
     const ae_objective objective = objective_of(&s);
     AE_TRY(ae_tune_config_defaults(&config->tune, RATE, LARGE_RATE, EPOCHS));
     AE_TRY(ae_tune_config_check(&config->tune));

@@ -23,6 +23,9 @@ static const ae_field data_fields[] = {
      AE_KEY_FIXED | AE_KEY_WORK},
     {"too_long", AE_FIELD_CHOICE, AT(ae_tune_data_keys, too_long), "error", 0, 0, "error|cut|drop",
      "what becomes of an example that is longer than a row", AE_KEY_FIXED | AE_KEY_WORK},
+    {"map", AE_FIELD_TEXT, AT(ae_tune_data_keys, map), "", 0, 0, NULL,
+     "FIELD=KEY,..: the names that JSON lines have for fields, prompt=question,completion=answer",
+     AE_KEY_FREE},
 };
 
 static const ae_field train_fields[] = {

@@ -12,6 +12,7 @@ typedef struct {
 typedef struct {
     bool pack;
     int too_long; /* ae_too_long */
+    char *map;    /* of files of JSON lines: ae_record_map_init */
 } ae_tune_data_keys;
 
 typedef struct {

@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "exchange/adapter.h"
+#include "train/rendered.h"
 #include "train/report.h"
 #include "train/run_folder.h"
 
@@ -42,13 +43,71 @@ static ae_status list_trains(ae_tuned *t) {
     return AE_OK;
 }
 
+/* The folder of what is rendered. */
+static ae_status rendered_folder(ae_tuned *t, char **folder) {
+    if (!t->dry_run) {
+        *folder = ae_path_join(t->run->config->run.dir, ae_rendered_folder);
+        return AE_OK;
+    }
+    const char *base = getenv("TMPDIR");
+    t->scratch = ae_path_join(base && base[0] ? base : "/tmp", "aerie-rendered-XXXXXX");
+    *folder = mkdtemp(t->scratch) ? ae_path_join(t->scratch, "sets") : NULL;
+    if (*folder) return AE_OK;
+    const ae_status st = AE_FAIL(AE_ERR_USAGE, "%s: cannot make a folder for a while", t->scratch);
+    free(t->scratch);
+    t->scratch = NULL;
+    return st;
+}
+
+/* Rows of text are rendered with the tokenizer of the model: of the checkpoint that the run goes on from, or of
+ * model.init. */
+static ae_status render_data(ae_tuned *t) {
+    ae_status st = AE_OK;
+    const ae_train_config *c = t->run->config;
+    char *folder = NULL;
+    ae_model_source source = {0};
+    AE_TRY(ae_run_source_open(&source, t->run->checkpoint ? t->run->checkpoint : c->model.init));
+    AE_TRY(rendered_folder(t, &folder));
+    const ae_rendering r = {.folder = folder,
+                            .kind = t->kind,
+                            .mapping = t->config->examples.map,
+                            .tokenizer = source.tokenizer,
+                            .vocab_size = source.config.V};
+    AE_TRY(ae_render_files(&t->sets[0], c->data.train, &r));
+    if (c->data.heldout[0]) AE_TRY(ae_render_files(&t->sets[1], c->data.heldout, &r));
+    t->inputs.train_sets = t->sets[0];
+    t->inputs.heldout_set = t->sets[1];
+out:
+    free(folder);
+    ae_model_source_free(&source);
+    return st;
+}
+
+/* A set of another kind; a set that does not tell its kind may be made elsewhere. */
+static ae_status check_kind(const ae_token_set *s, ae_data_kind kind) {
+    const ae_data_kind found = ae_token_set_kind(s);
+    if (found == kind || found == AE_KIND_TEXT) return AE_OK;
+    return AE_FAIL(
+        AE_ERR_INPUT, "%s: expected a set of %s, found one of %s; `aerie data prepare --kind %s` makes them",
+        ae_token_set_path(s), ae_data_kind_name(kind), ae_data_kind_name(found), ae_data_kind_name(kind));
+}
+
+static ae_status check_kinds(const ae_tuned *t) {
+    ae_status st = t->inputs.heldout ? check_kind(t->inputs.heldout, t->kind) : AE_OK;
+    for (size_t i = 0; i < t->inputs.data.n_sets && st == AE_OK; i++)
+        st = check_kind(t->inputs.data.sets[i], t->kind);
+    return st;
+}
+
 ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run) {
     ae_status st = AE_OK;
     t->run = run;
     AE_TRY(ae_lora_patterns_make(&t->patterns, &t->config->lora));
     AE_TRY(list_trains(t));
     t->inputs.score_head = t->score_head;
+    AE_TRY(render_data(t));
     AE_TRY(ae_inputs_open_data(&t->inputs, run->config));
+    AE_TRY(check_kinds(t));
 out:
     return st;
 }
@@ -259,8 +318,10 @@ void ae_tuned_close(ae_tuned *t) {
     ae_lora_patterns_free(&t->patterns);
     free(t->trains);
     free(t->adapter);
-    for (int i = 0; i < 2; i++) free(t->data[i]);
+    for (int i = 0; i < 2; i++) free(t->sets[i]);
+    if (t->scratch) ae_folder_remove(t->scratch);
+    free(t->scratch);
     json_decref(t->facts);
     free(t->position);
-    *t = (ae_tuned){.config = t->config, .score_head = t->score_head};
+    *t = (ae_tuned){.config = t->config, .score_head = t->score_head, .kind = t->kind};
 }

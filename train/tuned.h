@@ -1,5 +1,6 @@
 #ifndef AE_TRAIN_TUNED_H
 #define AE_TRAIN_TUNED_H
+#include "data/kind.h"
 #include "model/pass.h"
 #include "train/inputs.h"
 #include "train/objective.h"
@@ -13,8 +14,11 @@ typedef struct {
     ae_tune_config *config;  /* borrowed; train.steps is set where train.epochs is given */
     const ae_run_facts *run; /* borrowed */
     bool score_head;
+    ae_data_kind kind; /* of the rows of JSON lines */
+    bool dry_run;      /* writes nothing that stays */
     ae_inputs inputs;
-    char *data[2];  /* data.train, data.heldout as token sets: what was rendered of JSON lines */
+    char *sets[2];  /* data.train and data.heldout, token sets in the place of JSON lines */
+    char *scratch;  /* a folder for them that goes again; NULL: they are in the run's */
     json_t *facts;  /* of the inputs: state.json's "data" */
     char *position; /* of the work after the last step, JSON; NULL: a fresh run that has not started */
     int64_t micro_rows, recompute_blocks; /* what the plan chose: bits depend on the first */

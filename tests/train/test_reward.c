@@ -127,6 +127,21 @@ Test(reward, rows_and_micro_batches_change_no_step) {
     }
 }
 
+/* JSON lines give the steps of the set. */
+Test(reward, json_lines_are_rendered_first) {
+    static const char common[] = "train.batch_rows=6 train.steps=2 train.row_tokens=64";
+    char keys[512];
+    write_pairs();
+    ASSERT_OK(train("set", common));
+    snprintf(keys, sizeof keys, "%s data.train=" AERIE_FIXTURES "/tuning/pairs.jsonl", common);
+    ASSERT_OK(train("lines", keys));
+    same_steps("set", "lines", 0);
+    snprintf(keys, sizeof keys, "%s data.train=" AERIE_FIXTURES "/tuning/pairs.jsonl reward.margin=true",
+             common);
+    ASSERT_FAILS(AE_ERR_INPUT, train("margin", keys));
+    ASSERT_SAYS("expected the margin of each pair, found none");
+}
+
 static void check_resume(const char *more) {
     static const char keys[] =
         "train.batch_rows=4 train.row_tokens=128 train.checkpoint_every=3 train.keep=0";

@@ -96,6 +96,22 @@ Test(sft, follows_the_trace) {
         }
 }
 
+/* JSON lines are rendered into the run's folder, once. */
+Test(sft, json_lines_are_rendered_first) {
+    static const char keys[] = "data.train=" AERIE_FIXTURES "/tuning/sft.jsonl data.heldout=" AERIE_FIXTURES
+                               "/tuning/sft.jsonl train.batch_rows=3 train.steps=4 data.shuffle=false "
+                               "data.pack=false train.row_tokens=48";
+    ASSERT_OK(tune("lines", keys));
+    check_trace("lines", "sft_tokens", 2e-5);
+    char *folder = ae_path_join(train_rig_path(&rig, "lines"), "rendered");
+    cr_assert(ae_path_is_folder(folder));
+    free(folder);
+    ASSERT_OK(tune("lines", keys)); /* which is done already */
+    ASSERT_FAILS(AE_ERR_INPUT,
+                 tune("pairs", "data.train=" AERIE_FIXTURES "/tuning/pairs.jsonl train.steps=1"));
+    ASSERT_SAYS("pairs.jsonl:1: ");
+}
+
 /* ---- packing ---- */
 
 /* All twelve in rows of their own, and packed: one step over all of them is the same step. */

@@ -1,0 +1,128 @@
+#include "train/rendered.h"
+
+#include "core/dims.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "data/documents.h"
+#include "data/examples.h"
+#include "data/hash.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char ae_rendered_folder[] = "rendered";
+
+/* ---- one file ---- */
+
+static ae_status mix_file(uint64_t *hash, const char *path) {
+    char *bytes = NULL;
+    size_t n = 0;
+    const ae_status st = ae_file_read(path, &bytes, &n);
+    if (st == AE_OK) *hash = ae_fnv(*hash, bytes, n);
+    free(bytes);
+    return st;
+}
+
+/* FOLDER/NAME-HASH.h5, NAME without what follows its first dot. */
+static ae_status name_set(char **set, const char *path, const ae_rendering *r) {
+    uint64_t hash = ae_fnv(AE_FNV_START, r->mapping, strlen(r->mapping) + 1);
+    hash = ae_fnv(hash, &r->kind, sizeof r->kind);
+    hash = ae_fnv(hash, &r->vocab_size, sizeof r->vocab_size);
+    ae_status st = mix_file(&hash, path);
+    if (st == AE_OK && r->tokenizer) st = mix_file(&hash, r->tokenizer);
+    if (st != AE_OK) return st;
+    const char *last = ae_path_last(path);
+    char name[300];
+    snprintf(name, sizeof name, "%.*s-%016" PRIx64 ".h5", (int)ae_min(200, (ptrdiff_t)strcspn(last, ".")),
+             last, hash);
+    *set = ae_path_join(r->folder, name);
+    return AE_OK;
+}
+
+static void tell(const char *path, const ae_examples_report *report) {
+    const ae_examples_count *c = &report->train;
+    ae_log("%s: %lld rows, %lld tokens, %lld of them count", path, (long long)c->rows, (long long)c->tokens,
+           (long long)c->targets);
+    if (report->untrained)
+        ae_warn("%s: %lld rows have no token that counts", path, (long long)report->untrained);
+    if (report->unused_turns)
+        ae_warn("%s: %lld turns of the user after the last answer are not used", path,
+                (long long)report->unused_turns);
+}
+
+static ae_status render_file(const char *set, const char *path, const ae_rendering *r) {
+    ae_status st = AE_OK;
+    ae_tokenizer *tokenizer = NULL;
+    ae_record_map map = {0};
+    ae_examples_report report = {0};
+    AE_TRY(ae_record_map_init(&map, r->mapping[0] ? r->mapping : NULL));
+    if (r->tokenizer) AE_TRY(ae_tokenizer_open(&tokenizer, r->tokenizer));
+    const ae_examples_options o = {
+        .inputs = &path,
+        .n_inputs = 1,
+        .rules = {.kind = r->kind, .map = &map, .tokenizer = tokenizer, .vocab_size = r->vocab_size},
+        .mapping = r->mapping[0] ? r->mapping : NULL,
+        .output = set};
+    AE_TRY(ae_folder_make(r->folder));
+    AE_TRY(ae_examples_prepare(&o, &report));
+    tell(path, &report);
+out:
+    ae_bad_lines_free(&report.bad);
+    ae_tokenizer_delete(tokenizer);
+    ae_record_map_free(&map);
+    return st;
+}
+
+/* *path becomes the set's where it is of JSON lines. */
+static ae_status take_path(json_t **path, const ae_rendering *r) {
+    const char *text = json_string_value(*path);
+    char *set = NULL;
+    if (!text || !ae_path_names_jsonl(text)) return AE_OK;
+    ae_status st = name_set(&set, text, r);
+    if (st == AE_OK && !ae_path_exists(set)) st = render_file(set, text, r);
+    if (st == AE_OK) {
+        json_decref(*path);
+        *path = json_string(set);
+    }
+    free(set);
+    return st;
+}
+
+/* ---- the tree: a path, {path, ..}, {sets: [..]}, a list of any ---- */
+
+static ae_status walk(json_t **node, const ae_rendering *r) {
+    ae_status st = AE_OK;
+    if (json_is_string(*node)) return take_path(node, r);
+    if (json_is_array(*node)) {
+        for (size_t i = 0; i < json_array_size(*node) && st == AE_OK; i++) {
+            json_t *item = json_incref(json_array_get(*node, i));
+            st = walk(&item, r);
+            json_array_set_new(*node, i, item);
+        }
+        return st;
+    }
+    static const char *const keys[] = {"path", "sets"};
+    for (int k = 0; k < 2 && st == AE_OK; k++) {
+        json_t *value = json_incref(json_object_get(*node, keys[k]));
+        if (!value) continue;
+        st = walk(&value, r);
+        json_object_set_new(*node, keys[k], value);
+    }
+    return st;
+}
+
+ae_status ae_render_files(char **out, const char *tree, const ae_rendering *r) {
+    json_t *root = NULL;
+    const bool is_json = *tree && strchr("\"[{", *tree) != NULL;
+    *out = NULL;
+    if (!is_json) root = json_string(tree);
+    ae_status st = is_json ? ae_json_parse(&root, tree, strlen(tree), "data.train") : AE_OK;
+    if (st == AE_OK) st = walk(&root, r);
+    if (st == AE_OK)
+        *out = is_json ? json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY) : strdup(json_string_value(root));
+    json_decref(root);
+    if (st == AE_OK && !*out) st = AE_FAIL(AE_ERR_RESOURCE, "data.train: out of memory");
+    return st;
+}

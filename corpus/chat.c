@@ -3,7 +3,9 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "corpus/questions.h"
+#include "corpus/writing.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +68,45 @@ static json_t *make_pair(ae_tale *t) {
                                   : "cut");
 }
 
+/* ---- writing ---- */
+
+static json_t *make_writing(ae_tale *t) {
+    static ae_text prompt;
+    ae_task task;
+    ae_task_of(t, &task, &prompt);
+    return json_pack("{s:[o, o]}", "messages", message("user", prompt.text),
+                     message("assistant", t->text.text));
+}
+
+static json_t *make_prompt(ae_tale *t) {
+    static ae_text prompt;
+    ae_task task;
+    ae_task_of(t, &task, &prompt);
+    return json_pack("{s:s, s:{s:s, s:s, s:s}}", "prompt", prompt.text, "meta", "name", task.name, "thing",
+                     task.thing, "place", task.place);
+}
+
+/* Two drafts whose rewards differ. */
+static json_t *make_graded(ae_tale *t) {
+    static ae_text prompt, texts[2];
+    ae_task task;
+    ae_grade grades[2];
+    ae_rng rng = t->slots.rng;
+    ae_task_of(t, &task, &prompt);
+    do
+        for (int i = 0; i < 2; i++) {
+            ae_writing_draft(t, &rng, &texts[i]);
+            ae_grade_text(&task, texts[i].text, &grades[i]);
+        }
+    while (fabs(grades[0].reward - grades[1].reward) < 0.02);
+    const int best = grades[1].reward > grades[0].reward;
+    return json_pack("{s:s, s:s, s:s, s:[f, f]}", "prompt", prompt.text, "chosen", texts[best].text,
+                     "rejected", texts[1 - best].text, "rewards", grades[best].reward,
+                     grades[1 - best].reward);
+}
+
+/* ---- files ---- */
+
 /* Rows of the tales from number `first` on that are held out, or not. */
 static ae_status write_rows(FILE *out, const char *path, uint64_t seed, uint64_t first, bool heldout,
                             uint64_t rows, maker *make) {
@@ -96,22 +137,25 @@ static ae_status write_file(const char *path, uint64_t seed, uint64_t first, boo
 }
 
 ae_status ae_chat_write(const char *folder, uint64_t seed, uint64_t rows) {
+    /* Each kind of file has tales of its own. */
     static const struct {
         const char *name;
         maker *make;
-        uint64_t first; /* pairs are about other tales than dialogues are */
+        uint64_t tales; /* each kind of file has some of its own */
         bool heldout;
-    } files[] = {{"chat-train.jsonl", make_dialogue, 0, false},
-                 {"chat-heldout.jsonl", make_dialogue, 0, true},
-                 {"pairs-train.jsonl", make_pair, UINT64_C(1) << 32, false},
-                 {"pairs-heldout.jsonl", make_pair, UINT64_C(1) << 32, true}};
+    } files[] = {
+        {"chat-train.jsonl", make_dialogue, 0, false},   {"chat-heldout.jsonl", make_dialogue, 0, true},
+        {"pairs-train.jsonl", make_pair, 1, false},      {"pairs-heldout.jsonl", make_pair, 1, true},
+        {"writing-train.jsonl", make_writing, 2, false}, {"writing-heldout.jsonl", make_writing, 2, true},
+        {"graded-train.jsonl", make_graded, 3, false},   {"graded-heldout.jsonl", make_graded, 3, true},
+        {"prompts-train.jsonl", make_prompt, 4, false},  {"prompts-heldout.jsonl", make_prompt, 4, true}};
     enum { FILES = sizeof files / sizeof *files };
     ae_status st = ae_folder_make(folder);
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < FILES && st == AE_OK; i++) {
             char *path = ae_path_join(folder, files[i].name);
             if (pass == 1)
-                st = write_file(path, seed, files[i].first, files[i].heldout,
+                st = write_file(path, seed, files[i].tales << 32, files[i].heldout,
                                 files[i].heldout ? rows / 20 : rows, files[i].make);
             else if (ae_path_exists(path))
                 st = AE_FAIL(AE_ERR_USAGE, "%s: exists; remove it or give another folder", path);

@@ -4,12 +4,15 @@
 
 #include <stdint.h>
 
-/* Rows to tune a model with, about tales (corpus/tales.h). Into `folder`:
+/* Rows to tune a model with, about tales (corpus/tales.h). Into `folder`, each as NAME-train.jsonl and
+ * NAME-heldout.jsonl:
  *
- *   chat-train.jsonl, chat-heldout.jsonl     {"messages": [...], "kinds": [...]}: dialogues of one to four questions, the
- *                                            first behind the tale; "kinds" has the kind of each question
- *   pairs-train.jsonl, pairs-heldout.jsonl   {"prompt", "chosen", "rejected", "kind", "fault"}: one question; the
- *                                            right answer, and one with a fault
+ *   chat      {"messages": [...], "kinds": [...]}: dialogues of one to six questions, the first behind the tale; "kinds"
+ *             has the kind of each question
+ *   pairs     {"prompt", "chosen", "rejected", "kind", "fault"}: one question; the right answer, and one with a fault
+ *   writing   {"messages": [...]}: a writing task (corpus/writing.h) and a tale
+ *   graded    {"prompt", "chosen", "rejected", "rewards": [r, r]}: two answers to such a task, the better one first
+ *   prompts   {"prompt", "meta": {"name", "thing", "place"}}: such tasks
  *
  * Faults: "wrong" (a sentence of the same form that the tale contradicts), "stray" (true, but about something that was
  * not asked), "cut" (the right answer stops early). `rows` rows for each training file, a twentieth for each held-out

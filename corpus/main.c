@@ -2,6 +2,7 @@
 #include "core/json.h"
 #include "core/process.h"
 #include "corpus/chat.h"
+#include "corpus/grade.h"
 #include "corpus/stories.h"
 
 #include <errno.h>
@@ -12,18 +13,21 @@
 static const char usage[] =
     "aerie-stories [--bytes N] [--seed S] [--text] > stories.jsonl\n"
     "aerie-stories --chat FOLDER [--rows N] [--seed S]\n"
+    "aerie-stories --grade PROMPTS.jsonl ANSWERS.jsonl\n"
     "writes small stories for children, made from a grammar, to train a first model on; with --chat, "
     "questions\n"
     "and answers about shorter ones, to tune it with\n\n"
     "  --bytes N   stop after the story that reaches N bytes of output; 500k, 3M (default 3M)\n"
     "  --seed S    other stories (default 1); the same seed gives the same bytes\n"
     "  --text      plain text, each story ended by a line <|end|>, instead of JSONL {\"text\": ...}\n"
-    "  --chat F    chat-train.jsonl, pairs-train.jsonl and two held-out files into the folder F\n"
-    "  --rows N    rows of each training file (default 10k); the held-out ones get a twentieth of it\n";
+    "  --chat F    chat, pairs, writing, graded and prompts (-train.jsonl and -heldout.jsonl) into the "
+    "folder F\n"
+    "  --rows N    rows of each training file (default 10k); the held-out ones get a twentieth of it\n"
+    "  --grade P A the reward of each answer {\"text\"} of A to the prompt in the same line of P\n";
 
 typedef struct {
     uint64_t bytes, rows, seed;
-    const char *chat;
+    const char *chat, *prompts, *answers;
     bool text, help;
 } options;
 
@@ -59,6 +63,12 @@ static ae_status parse(int argc, char **argv, options *o) {
         else if (strcmp(argv[i], "--chat") == 0) {
             o->chat = argv[++i];
             if (!o->chat) st = AE_FAIL(AE_ERR_USAGE, "--chat: expected a folder, found nothing");
+        } else if (strcmp(argv[i], "--grade") == 0) {
+            o->prompts = argv[++i];
+            o->answers = o->prompts ? argv[++i] : NULL;
+            if (!o->answers)
+                st = AE_FAIL(AE_ERR_USAGE, "--grade: expected two files, prompts and answers, found %s",
+                             o->prompts ? "one" : "none");
         } else
             st = AE_FAIL(AE_ERR_USAGE, "%s: no such flag; aerie-stories --help lists those there are",
                          argv[i]);
@@ -105,6 +115,8 @@ int main(int argc, char **argv) {
     ae_status st = parse(argc, argv, &o);
     if (st == AE_OK && o.help)
         fputs(usage, stdout);
+    else if (st == AE_OK && o.answers)
+        st = ae_grade_files(o.prompts, o.answers);
     else if (st == AE_OK)
         st = o.chat ? ae_chat_write(o.chat, o.seed, o.rows) : write_stories(&o);
     if (st != AE_OK) fprintf(stderr, "aerie-stories: %s\n", ae_error_message());

@@ -16,8 +16,6 @@ const ae_question ae_questions[] = {
     {"either-or", AE_FACT_THING, false, "Who had the {x.noun}, [{x} or {y}|{y} or {x}]?", "{x} had the {x.noun}.", "{y} had the {x.noun}.", NULL},
     {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {x.colour}?", "Yes, the {x.noun} was {x.colour}.", "No, the {x.noun} was {y.colour}.", NULL},
     {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {y.colour}?", "No, the {x.noun} was {x.colour}.", "Yes, the {x.noun} was {y.colour}.", NULL},
-    {"yes-no", AE_FACT_THING, false, "Did {x} have the {x.noun}?", "Yes, {x} had the {x.noun}.", "No, {x} had the {y.noun}.", NULL},
-    {"yes-no", AE_FACT_THING, false, "Did {x} have the {y.noun}?", "No, {x} had the {x.noun}.", "Yes, {x} had the {y.noun}.", NULL},
 
     {"who", AE_FACT_TRAIT, false, "Who was {x.trait}?", "{x} was {x.trait}.", "{y} was {x.trait}.", NULL},
     {"what", AE_FACT_TRAIT, true, "What was {x} like?", "{x} was {x.trait}.", "{x} was {y.trait}.", "And what was {x.he} like?"},
@@ -95,7 +93,7 @@ static bool follow_up(ae_tale *t, ae_turn *turns, size_t i) {
 void ae_questions_ask(ae_tale *t, ae_turn *turns, size_t n) {
     assert(n <= AE_TURNS_MAX);
     for (size_t i = 0; i < n; i++) {
-        if (draw(t, 2) == 0 && follow_up(t, turns, i)) continue;
+        if (draw(t, 4) > 0 && follow_up(t, turns, i)) continue;
         do {
             turns[i].question = draw(t, ae_n_questions);
             turns[i].friend = (int)draw(t, 2);

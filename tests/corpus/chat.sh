@@ -20,7 +20,7 @@ lines() { # FILE COUNT
 "$stories" --seed 3 --rows 400 --chat "$folder/c"
 "$stories" --chat "$folder/d" --rows 400
 diff -r "$folder/a/b" "$folder/c" || fail "one seed gave two sets of files"
-for name in chat pairs; do
+for name in chat pairs writing graded prompts; do
     lines "c/$name-train.jsonl" 400
     lines "c/$name-heldout.jsonl" 20
     ! cmp -s "$folder/c/$name-train.jsonl" "$folder/d/$name-train.jsonl" || fail "two seeds gave the same $name"
@@ -37,10 +37,30 @@ message='{"role":"user","content":"[^"]*?"},{"role":"assistant","content":"[^"]*
 for fault in wrong stray cut; do
     grep -q "\"fault\":\"$fault\"" pairs-train.jsonl || fail "no pair with the fault $fault"
 done
-for turns in 1 2 3 4; do
+for turns in 1 2 3 4 5 6; do
     awk -v n="$turns" 'gsub(/"role":"user"/, "") == n {found = 1} END {exit !found}' chat-train.jsonl ||
         fail "no dialogue of $turns turns"
 done
+
+task='Write a story about [A-Z][a-z]*, an? [a-z ]* and the [a-z]*\.'
+! grep -vqE '^\{"messages":\[\{"role":"user","content":"'"$task"'"\},\{"role":"assistant","content":"[^"]*\."\}\]\}$' \
+    writing-*.jsonl || fail "a row is no writing"
+! grep -vqE '^\{"prompt":"'"$task"'","meta":\{"name":"[A-Za-z]*","thing":"[a-z ]*","place":"[a-z]*"\}\}$' \
+    prompts-*.jsonl || fail "a row is no prompt"
+! grep -vqE '^\{"prompt":"'"$task"'","chosen":"[^"]+","rejected":"[^"]+","rewards":\[[0-9.]+,[0-9.]+\]\}$' \
+    graded-*.jsonl || fail "a row is no graded pair"
+
+# The rewards in the file are those of the rule; the chosen answer has more.
+sed 's/"chosen"/"text"/' graded-train.jsonl >"$folder/chosen"
+sed 's/"rejected"/"text"/' graded-train.jsonl >"$folder/rejected"
+for which in chosen rejected; do
+    "$stories" --grade graded-train.jsonl "$folder/$which" 2>"$folder/mean" | sed 's/.*"reward":\([0-9.]*\),.*/\1/' \
+        >"$folder/$which.rewards"
+    grep -q '^400 answers, mean reward 0\.' "$folder/mean" || fail "no mean: $(cat "$folder/mean")"
+done
+paste -d, "$folder/chosen.rewards" "$folder/rejected.rewards" >"$folder/found"
+sed 's/.*"rewards":\[\(.*\)\]}/\1/' graded-train.jsonl | cmp - "$folder/found" || fail "other rewards than in the file"
+awk -F, '$1 - $2 < 0.0199 {exit 1}' "$folder/found" || fail "a rejected answer has a higher reward, or almost the same one"
 
 # No tale is in two files.
 tales() {
@@ -61,4 +81,16 @@ refused() { # STATUS PART-OF-MESSAGE ARGUMENT...
 cksum ./* >"$folder/before"
 refused 2 "chat-train.jsonl: exists" --chat "$folder/c" --rows 10
 cksum ./* | cmp - "$folder/before" || fail "a refused folder was changed"
+refused 2 "expected two files" --grade prompts-train.jsonl
+refused 3 missing.jsonl --grade prompts-train.jsonl missing.jsonl
+refused 3 "pairs-heldout.jsonl:1: prompt" --grade pairs-heldout.jsonl "$folder/chosen"
+refused 3 "prompts-train.jsonl:1: text: expected text" --grade prompts-train.jsonl prompts-train.jsonl
+head -n 3 "$folder/chosen" >"$folder/three"
+more() { # PROMPTS ANSWERS
+    status=0
+    "$stories" --grade "$1" "$2" >"$folder/out" 2>"$folder/err" || status=$?
+    [ "$status" -eq 3 ] && grep -q ':4: expected as many rows' "$folder/err" || fail "rows that are left: $(cat "$folder/err")"
+}
+more graded-train.jsonl "$folder/three"
+more "$folder/three" "$folder/chosen"
 refused 2 "$folder/before" --chat "$folder/before"

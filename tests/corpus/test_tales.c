@@ -52,7 +52,7 @@ Test(tales, are_plain_and_short) {
         ae_tale_tell(2, k, &t);
         int words = 1;
         for (size_t i = 0; i < t.text.n; i++) words += t.text.text[i] == ' ';
-        cr_assert(words >= 60 && words <= 120, "%d words: %s", words, t.text.text);
+        cr_assert(words >= 50 && words <= 100, "%d words: %s", words, t.text.text);
         cr_assert_eq(t.text.text[t.text.n - 1], '.');
         for (size_t i = 0; i < sizeof never / sizeof *never; i++)
             cr_assert_null(strstr(t.text.text, never[i]), "\"%s\" in: %s", never[i], t.text.text);
@@ -102,7 +102,7 @@ Test(tales, tell_their_facts) {
             cr_assert_lt(only(t.text.text, slot(&t, "deed1")), only(t.text.text, slot(&t, "deed2")));
         for (int i = 0; i < AE_FACTS; i++) told[i] += t.told[i];
     }
-    for (int i = 0; i < AE_FACTS; i++) cr_assert_gt(told[i], N / 2, "fact %d: %d times", i, told[i]);
+    for (int i = 0; i < AE_FACTS; i++) cr_assert_gt(told[i], N / 3, "fact %d: %d times", i, told[i]);
 }
 
 Test(tales, held_out_combinations_are_never_trained_on) {
@@ -111,12 +111,11 @@ Test(tales, held_out_combinations_are_never_trained_on) {
     for (uint64_t k = 0; k < 4 * N; k++) {
         static ae_tale t;
         ae_tale_tell(k % 2, k, &t);
-        snprintf(names[t.heldout][n[t.heldout]++], 64, "%s, %s, %s", slot(&t, "a"), slot(&t, "b"),
-                 slot(&t, "place"));
+        snprintf(names[t.heldout][n[t.heldout]++], 64, "%s, %s", slot(&t, "a"), slot(&t, "place"));
     }
     for (size_t i = 0; i < n[0]; i += 7)
         for (size_t j = 0; j < n[1]; j++) cr_assert_str_neq(names[0][i], names[1][j]);
-    cr_assert(n[1] > N * 2 / 5 && n[1] < N * 3 / 5, "%d of %d are held out", (int)n[1], 4 * N);
+    cr_assert(n[1] > N / 4 && n[1] < N / 2, "%d of %d are held out", (int)n[1], 4 * N);
 }
 
 /* Every word of an answer stands in the tale or in the question; the wrong one differs from it. */

@@ -1,6 +1,8 @@
 #include "cli/args.h"
+#include "cli/data_check.h"
 #include "cli/data_show.h"
 #include "cli/data_verbs.h"
+#include "cli/example_flags.h"
 #include "cli/interrupt.h"
 #include "cli/verbs.h"
 #include "core/json.h"
@@ -103,26 +105,82 @@ static ae_status print_findings(const char *path, const findings *f, bool json) 
     return st;
 }
 
+static const char validate_usage[] =
+    "aerie data validate SET.h5... [--json]\n"
+    "       aerie data validate F.jsonl... --kind chat|pairs|prompts (--tokenizer M | --model M) "
+    "[--flags]\n\n"
+    "Reads token sets whole and checks everything about them. Of rows of JSON lines it names every fault, "
+    "rows\n"
+    "that come twice and rows that are too long; it ends with 3 when there is one.";
+
+static ae_status validate_sets(const ae_arg_list *paths, bool json) {
+    ae_status st = AE_OK;
+    for (size_t i = 0; i < paths->n && st == AE_OK; i++) {
+        findings f;
+        st = examine(paths->items[i], &f);
+        if (st == AE_OK) st = print_findings(paths->items[i], &f, json);
+    }
+    return st;
+}
+
+static ae_status validate_rows(ae_check_options *o, ae_example_flags *flags, const ae_arg_list *paths) {
+    ae_status st = ae_example_flags_open(flags);
+    if (st != AE_OK) return st;
+    o->inputs = paths->items;
+    o->n_inputs = paths->n;
+    o->rules = flags->rules;
+    st = ae_data_check(o);
+    ae_example_flags_close(flags);
+    return st;
+}
+
+static ae_status validate(ae_check_options *o, ae_example_flags *flags, const ae_arg_list *paths) {
+    if (paths->n == 0)
+        return AE_FAIL(
+            AE_ERR_USAGE,
+            "data validate: expected a token set, found none; give SET.h5, or F.jsonl with --kind");
+    const bool row_flags =
+        flags->tokenizer || flags->model || flags->mapping || o->fix || o->row_tokens || o->force;
+    ae_interrupt_catch();
+    if (flags->kind) return validate_rows(o, flags, paths);
+    if (!row_flags) return validate_sets(paths, o->json);
+    return AE_FAIL(AE_ERR_USAGE,
+                   "data validate: expected --kind, which says what the rows of JSON lines are, found none");
+}
+
 static ae_status verb_validate(int argc, char **argv) {
     ae_arg_list paths = {0};
-    bool json = false, help = false;
+    ae_check_options o = {0};
+    ae_example_flags flags = {0};
+    bool help = false;
     const ae_arg table[] = {
-        {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "one JSON object for each token set"}};
-    ae_status st = ae_args_parse(argc, argv, table, 1, &paths, &help);
-    if (st == AE_OK && help) {
-        ae_args_help("aerie data validate SET.h5... [--json]\n\nReads token sets whole and checks everything "
-                     "about them.",
-                     table, 1, stdout);
-    } else if (st == AE_OK && paths.n == 0) {
-        st = AE_FAIL(AE_ERR_USAGE, "data validate: expected a token set, found none");
-    } else if (st == AE_OK) {
-        ae_interrupt_catch();
-    }
-    for (size_t i = 0; i < paths.n && st == AE_OK && !help; i++) {
-        findings f;
-        st = examine(paths.items[i], &f);
-        if (st == AE_OK) st = print_findings(paths.items[i], &f, json);
-    }
+        ae_arg_kind(&flags),
+        ae_arg_tokenizer(&flags),
+        ae_arg_tokenizer_of_model(&flags),
+        ae_arg_map(&flags),
+        {.name = "row-tokens",
+         .type = AE_ARG_INT,
+         .to = &o.row_tokens,
+         .min = 1,
+         .max = 1e8,
+         .help = "name rows that rows of N tokens in training do not hold"},
+        {.name = "fix",
+         .type = AE_ARG_TEXT,
+         .to = &o.fix,
+         .value = "OUT.jsonl",
+         .help = "write the rows with nothing wrong, as they are"},
+        {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace an OUT.jsonl that exists"},
+        {.name = "json",
+         .type = AE_ARG_FLAG,
+         .to = &o.json,
+         .help = "one JSON object for each token set, or one for all rows"},
+    };
+    const size_t n = sizeof table / sizeof *table;
+    ae_status st = ae_args_parse(argc, argv, table, n, &paths, &help);
+    if (st == AE_OK && help)
+        ae_args_help(validate_usage, table, n, stdout);
+    else if (st == AE_OK)
+        st = validate(&o, &flags, &paths);
     ae_arg_list_free(&paths);
     return st;
 }

@@ -169,4 +169,60 @@ run 3 "$aerie" data prepare --kind chat --input unlearnt.jsonl --tokenizer t.mod
 says 'expected answers to learn from in the training part, found none that counts'
 absent y
 
+# ---- validate ----
+
+cat >mess.jsonl <<'LINES'
+{"prompt": "the birds sing", "completion": "songs"}
+{"prompt": "the birds sing", "completion": ""}
+{"prompt": "the birds sing", "completion": "songs ", "id": 7}
+{"prompt": "the birds", "completion": "of the hill of the hill of the hill of the hill of the hill of the hill of the hill of the hill"}
+nonsense
+{"messages": [{"role": "user", "content": "a river"}, {"role": "model", "content": "sing"}, {"role": "user", "content": "x"}], "note": 1e999}
+LINES
+run 3 "$aerie" data validate mess.jsonl --kind chat --tokenizer t.model --row-tokens 30 --fix fixed.jsonl
+says 'expected sound rows, found 4 of 6 with something wrong; the others are in fixed.jsonl'
+prints 'mess.jsonl:2: completion: expected text of the model, found none'
+prints 'mess.jsonl:3: the same row as mess.jsonl:1'
+prints 'mess.jsonl:4: expected at most 30 tokens, found '
+prints 'mess.jsonl:5: expected JSON, found an error at column 1'
+prints '6 rows of chat, 2 good: 2 with faults, 1 that came before, 1 too long'
+prints '1 turn of the user after the last answer'
+sed -n '1p;6p' mess.jsonl >want
+equal fixed.jsonl want "the good rows, as they were"
+run 0 "$aerie" data validate fixed.jsonl --kind chat --tokenizer t.model --row-tokens 30
+prints '2 rows of chat, 2 good: 0 with faults, 0 that came before, 0 too long'
+run 3 "$aerie" data validate mess.jsonl --kind chat --tokenizer t.model --row-tokens 30 --json
+prints '{"kind":"chat","rows":6,"good":2,"faults":["mess.jsonl:2: '
+prints '"duplicates":["mess.jsonl:3: the same row as mess.jsonl:1"],"too_long":["mess.jsonl:4: '
+run 2 "$aerie" data validate mess.jsonl --kind chat --tokenizer t.model --fix fixed.jsonl
+says 'fixed.jsonl: exists already'
+
+# What is cut off, and how much of it would be learnt: all of an answer of four tokens, with the prompt before it whole.
+n=$(printf '%s,%s' "$prompt_1" "$answer_1" | tr ',' '\n' | grep -c .)
+a=$(printf '%s' "$answer_1" | tr ',' '\n' | grep -c .)
+head -1 mess.jsonl >long.jsonl
+run 3 "$aerie" data validate long.jsonl --kind chat --tokenizer t.model --row-tokens $((n - a))
+prints "long.jsonl:1: expected at most $((n - a)) tokens, found $((n + 1)); a cut loses $((a + 1)), $((a + 1)) of them learnt"
+run 0 "$aerie" data validate long.jsonl --kind chat --tokenizer t.model --row-tokens $((n + 1))
+
+# Rows of two files; chosen and rejected the same; nothing that is learnt; nothing that is good.
+cat long.jsonl long.jsonl >twice.jsonl
+run 3 "$aerie" data validate long.jsonl twice.jsonl --kind chat --tokenizer t.model
+prints 'twice.jsonl:2: the same row as long.jsonl:1'
+echo '{"prompt": "a", "chosen": "b", "rejected": "b "}' >same.jsonl
+cat same.jsonl pairs.jsonl >some.jsonl
+run 3 "$aerie" data validate some.jsonl --kind pairs --tokenizer t.model
+prints 'some.jsonl:1: expected chosen and rejected to differ, found the same'
+prints '4 rows of pairs, 1 good: 1 with faults, 2 that came before'
+run 3 "$aerie" data validate unlearnt.jsonl --kind chat --tokenizer t.model
+says 'expected answers to learn from, found none that counts'
+prints '1 row without an answer that is learnt'
+run 3 "$aerie" data validate same.jsonl --kind pairs --tokenizer t.model --fix none.jsonl
+says 'expected sound rows, found none of 1'
+absent none.jsonl
+run 2 "$aerie" data validate long.jsonl --tokenizer t.model
+says 'expected --kind, which says what the rows'
+run 2 "$aerie" data validate long.jsonl --kind chat
+says 'expected either --tokenizer or --model, found neither'
+
 finish

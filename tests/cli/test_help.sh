@@ -49,8 +49,8 @@ for verb in pretrain plan score bench; do
     run 0 "$aerie" $verb --help
     [ "$(grep -c "4M, 5G" out)" = 1 ] || fail "$verb --help does not say once how numbers are written"
 done
-run 0 "$aerie" data validate --help
-grep -q "4M, 5G" out && fail "data validate has no numbers"
+run 0 "$aerie" data render --help
+grep -q "4M, 5G" out && fail "data render has no numbers"
 
 shows_usage "$aerie"
 shows_usage "$aerie" tokenizer

@@ -1,0 +1,260 @@
+#include "cli/data_check.h"
+
+#include "cli/interrupt.h"
+#include "cli/results.h"
+#include "core/log.h"
+#include "data/hash.h"
+#include "data/inputs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- rows that were seen ---- */
+
+typedef struct {
+    uint64_t hash; /* 0: free */
+    size_t file;
+    int64_t line;
+} seen_row;
+
+typedef struct {
+    seen_row *slots; /* a power of two, at most half of it taken */
+    size_t n, room;
+} seen_rows;
+
+static seen_row *slot_of(const seen_rows *s, uint64_t hash) {
+    size_t i = (size_t)hash & (s->room - 1);
+    while (s->slots[i].hash && s->slots[i].hash != hash) i = (i + 1) & (s->room - 1);
+    return &s->slots[i];
+}
+
+static ae_status grow(seen_rows *s) {
+    seen_rows grown = {.room = s->room ? 2 * s->room : 1024, .n = s->n};
+    grown.slots = calloc(grown.room, sizeof *grown.slots);
+    if (!grown.slots) return AE_FAIL(AE_ERR_RESOURCE, "rows: out of memory for %zu", s->n);
+    for (size_t i = 0; i < s->room; i++)
+        if (s->slots[i].hash) *slot_of(&grown, s->slots[i].hash) = s->slots[i];
+    free(s->slots);
+    *s = grown;
+    return AE_OK;
+}
+
+/* *first is the row with that hash, or NULL after it was noted. */
+static ae_status find_seen(seen_rows *s, const seen_row *row, const seen_row **first) {
+    *first = NULL;
+    const ae_status st = 2 * (s->n + 1) > s->room ? grow(s) : AE_OK;
+    if (st != AE_OK) return st;
+    seen_row *slot = slot_of(s, row->hash);
+    if (slot->hash) {
+        *first = slot;
+        return AE_OK;
+    }
+    *slot = *row;
+    s->n++;
+    return AE_OK;
+}
+
+static uint64_t mix_ids(uint64_t h, const ae_ids *ids) {
+    h = ae_hash_mix(h, (uint64_t)ids->n);
+    for (ptrdiff_t i = 0; i < ids->n; i++) h = ae_hash_mix(h, (uint64_t)ids->ids[i]);
+    return h;
+}
+
+/* Of all that training sees of a row. */
+static uint64_t hash_example(const ae_example *e) {
+    uint64_t h = mix_ids(mix_ids(mix_ids(AE_FNV_START, &e->tokens), &e->chosen), &e->rejected);
+    if (e->mask) h = ae_hash_mix(h, ae_fnv(AE_FNV_START, e->mask, (size_t)e->tokens.n));
+    if (e->meta) h = ae_hash_mix(h, ae_fnv(AE_FNV_START, e->meta, strlen(e->meta)));
+    return h ? h : 1;
+}
+
+/* ---- the check ---- */
+
+typedef struct {
+    const ae_check_options *o;
+    ae_lines lines;
+    ae_results out; /* of --fix */
+    seen_rows seen;
+    json_t *faults, *duplicates, *too_long; /* lists of lines, with --json */
+    int64_t rows, good, untrained, unused_turns, tokens, targets, longest;
+    int64_t n_faults, n_duplicates, n_too_long;
+} check;
+
+static ae_status tell(const check *c, json_t *list, const char *line) {
+    if (!c->o->json) {
+        puts(line);
+        return AE_OK;
+    }
+    json_t *text = json_string(line); /* a file's name may be no UTF-8 */
+    if (json_array_append_new(list, text ? text : json_string("?")) == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_RESOURCE, "report: out of memory");
+}
+
+/* Tokens that a row of training has to hold: of a pair both answers, each with the prompt. */
+static int64_t tokens_of(const ae_example *e, ae_data_kind kind) {
+    return kind == AE_KIND_PAIRS ? 2 * e->tokens.n + e->chosen.n + e->rejected.n : e->tokens.n;
+}
+
+static ae_status tell_too_long(check *c, const ae_example *e, int64_t tokens) {
+    const int64_t most = c->o->row_tokens;
+    char line[AE_WHERE_BYTES + 160];
+    int64_t learnt = 0;
+    for (int64_t i = most; e->mask && i < tokens; i++) learnt += e->mask[i];
+    c->n_too_long++;
+    if (e->mask)
+        snprintf(line, sizeof line,
+                 "%s: expected at most %lld tokens, found %lld; a cut loses %lld, %lld of them learnt",
+                 c->lines.where, (long long)most, (long long)tokens, (long long)(tokens - most),
+                 (long long)learnt);
+    else
+        snprintf(line, sizeof line, "%s: expected at most %lld tokens%s, found %lld", c->lines.where,
+                 (long long)most,
+                 c->o->rules.kind == AE_KIND_PAIRS ? " for both answers with their prompt" : "",
+                 (long long)tokens);
+    return tell(c, c->too_long, line);
+}
+
+static ae_status tell_duplicate(check *c, const seen_row *first) {
+    char line[2 * AE_WHERE_BYTES + 32];
+    c->n_duplicates++;
+    snprintf(line, sizeof line, "%s: the same row as %s:%lld", c->lines.where, c->o->inputs[first->file],
+             (long long)first->line);
+    return tell(c, c->duplicates, line);
+}
+
+static void count_example(check *c, const ae_example *e) {
+    const int64_t tokens = tokens_of(e, c->o->rules.kind), targets = ae_example_targets(e);
+    c->tokens += tokens;
+    c->targets += targets;
+    c->longest = tokens > c->longest ? tokens : c->longest;
+    c->untrained += c->o->rules.kind == AE_KIND_CHAT && targets == 0;
+    c->unused_turns += e->unused_turns;
+}
+
+/* A sound row; *good: nothing is to be said of it. */
+static ae_status check_example(check *c, const ae_example *e, bool *good) {
+    const seen_row row = {hash_example(e), c->lines.next - 1, ae_reader_line_number(c->lines.reader)};
+    const int64_t tokens = tokens_of(e, c->o->rules.kind);
+    const seen_row *first = NULL;
+    ae_status st;
+    AE_TRY(find_seen(&c->seen, &row, &first));
+    const bool too_long = c->o->row_tokens && tokens > c->o->row_tokens;
+    if (first) AE_TRY(tell_duplicate(c, first));
+    if (too_long) AE_TRY(tell_too_long(c, e, tokens));
+    count_example(c, e);
+    *good = !first && !too_long;
+out:
+    return st;
+}
+
+static ae_status keep_row(check *c, const char *line, size_t n) {
+    c->good++;
+    if (!c->out.file) return AE_OK;
+    if (fwrite(line, 1, n, c->out.file) == n && fputc('\n', c->out.file) != EOF) return AE_OK;
+    return ae_output_failed(c->out.name);
+}
+
+static ae_status check_row(check *c, const char *line, size_t n) {
+    ae_example e;
+    bool good = false;
+    c->rows++;
+    ae_status st = ae_example_read(&e, &c->o->rules, line, n, c->lines.where);
+    if (st == AE_ERR_INPUT) {
+        c->n_faults++;
+        return tell(c, c->faults, ae_error_message());
+    }
+    if (st != AE_OK) return st;
+    st = check_example(c, &e, &good);
+    if (st == AE_OK && good) st = keep_row(c, line, n);
+    ae_example_free(&e);
+    return st;
+}
+
+static ae_status check_rows(check *c) {
+    for (;;) {
+        char *line = NULL;
+        size_t n = 0;
+        ae_status st = ae_lines_next(&c->lines, &line, &n);
+        if (st == AE_OK && ae_interrupt_check() != AE_OK) st = AE_ERR_INTERRUPTED;
+        if (st != AE_OK || !line) return st;
+        st = check_row(c, line, n);
+        if (st != AE_OK) return st;
+    }
+}
+
+/* ---- the report ---- */
+
+static void report_text(const check *c) {
+    const bool learns = c->o->rules.kind != AE_KIND_PROMPTS;
+    printf("%lld row%s of %s, %lld good: %lld with faults, %lld that came before", (long long)c->rows,
+           ae_plural(c->rows), ae_data_kind_name(c->o->rules.kind), (long long)c->good,
+           (long long)c->n_faults, (long long)c->n_duplicates);
+    if (c->o->row_tokens) printf(", %lld too long", (long long)c->n_too_long);
+    printf("\n%lld tokens in rows without faults", (long long)c->tokens);
+    if (learns) printf(", %lld of them learnt", (long long)c->targets);
+    printf("; the longest row has %lld\n", (long long)c->longest);
+    if (c->untrained)
+        printf("%lld row%s without an answer that is learnt (weight 0)\n", (long long)c->untrained,
+               ae_plural(c->untrained));
+    if (c->unused_turns)
+        printf("%lld turn%s of the user after the last answer, which nothing uses\n",
+               (long long)c->unused_turns, ae_plural(c->unused_turns));
+}
+
+static ae_status report_json(check *c) {
+    json_t *o = json_pack("{s:s, s:I, s:I, s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I}", "kind",
+                          ae_data_kind_name(c->o->rules.kind), "rows", (json_int_t)c->rows, "good",
+                          (json_int_t)c->good, "faults", c->faults, "duplicates", c->duplicates, "too_long",
+                          c->too_long, "tokens", (json_int_t)c->tokens, "targets", (json_int_t)c->targets,
+                          "longest", (json_int_t)c->longest, "untrained_rows", (json_int_t)c->untrained,
+                          "unused_turns", (json_int_t)c->unused_turns);
+    const ae_status st = o ? ae_json_write_line(o, stdout, "standard output")
+                           : AE_FAIL(AE_ERR_RESOURCE, "report: out of memory");
+    json_decref(o);
+    return st;
+}
+
+/* Of all rows together, after the report. */
+static ae_status judge(const check *c) {
+    const int64_t bad = c->rows - c->good;
+    if (bad > 0)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "data validate: expected sound rows, found %lld of %lld with something wrong%s%s",
+                       (long long)bad, (long long)c->rows,
+                       c->o->fix ? "; the others are in " : "; --fix OUT.jsonl writes the others",
+                       c->o->fix ? c->o->fix : "");
+    if (c->o->rules.kind == AE_KIND_CHAT && c->targets == 0)
+        return AE_FAIL(
+            AE_ERR_INPUT,
+            "data validate: expected answers to learn from, found none that counts (weight 0, or a "
+            "loss_mask of 0)");
+    return AE_OK;
+}
+
+ae_status ae_data_check(const ae_check_options *o) {
+    check c = {.o = o, .lines = {.paths = o->inputs, .n = o->n_inputs}};
+    ae_status st;
+    c.faults = json_array();
+    c.duplicates = json_array();
+    c.too_long = json_array();
+    if (o->fix && strcmp(o->fix, "-") == 0)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE, "--fix: expected the name of a file, found -, where the report goes"));
+    if (o->fix) AE_TRY(ae_results_open(&c.out, o->fix, o->force));
+    AE_TRY(check_rows(&c));
+    if (o->json)
+        AE_TRY(report_json(&c));
+    else
+        report_text(&c);
+    if (c.good == 0)
+        st = AE_FAIL(AE_ERR_INPUT, "data validate: expected sound rows, found none of %lld",
+                     (long long)c.rows);
+out:
+    st = ae_results_close(&c.out, st);
+    ae_lines_close(&c.lines);
+    free(c.seen.slots);
+    json_decref(c.faults);
+    json_decref(c.duplicates);
+    json_decref(c.too_long);
+    return st == AE_OK ? judge(&c) : st;
+}

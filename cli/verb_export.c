@@ -8,6 +8,7 @@
 #include "cli/weights_size.h"
 #include "core/log.h"
 #include "exchange/export.h"
+#include "exchange/peft_write.h"
 #include "train/run_model.h"
 
 #include <string.h>
@@ -15,15 +16,17 @@
 static const char usage[] =
     "aerie export --model M [--adapter A] --output DIR [--dtype f32|bf16] [--shard-bytes N] [--flags]\n\n"
     "Writes a folder that transformers loads as RecurrentGemmaForCausalLM: config.json, weights in "
-    "safetensors, "
-    "the tokenizer\n"
+    "safetensors, the "
+    "tokenizer\n"
     "with its chat template, generation_config.json and a model card, README.md. In f32 the bits stay the "
-    "same.";
+    "same. An "
+    "adapter\n"
+    "is merged into the weights; with --peft it is written by itself, as PEFT keeps one.";
 
 typedef struct {
     const char *model, *adapter, *output, *dtype;
     int64_t shard_bytes;
-    bool no_tokenizer, force, quiet;
+    bool peft, no_tokenizer, force, quiet;
 } options;
 
 typedef struct {
@@ -93,6 +96,35 @@ static ae_status write_folder(job *j) {
     return ae_output_folder_write(&f);
 }
 
+/* ---- an adapter by itself ---- */
+
+static ae_status fill_peft(void *context, const char *folder) {
+    const ae_run_model *r = context;
+    return ae_adapter_write_peft(folder, &r->adapter, &r->base);
+}
+
+static ae_status write_peft(const options *o, ae_run_model *r) {
+    static const char *const names[] = {"adapter_config.json", "adapter_model.safetensors"};
+    const char *const sources[] = {r->base.folder, r->adapter.folder};
+    const ae_output_folder f = {.verb = "export",
+                                .output = o->output,
+                                .force = o->force,
+                                .sources = sources,
+                                .n_sources = 2,
+                                .names = names,
+                                .n_names = 2,
+                                .fill = fill_peft,
+                                .context = r};
+    if (!r->adapted)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "--peft: expected an adapter (--adapter A, or a run that has one), found none");
+    const ae_status st = ae_output_folder_write(&f);
+    if (st == AE_OK) ae_log("%s: %s for PEFT, in f32", o->output, r->adapter.folder);
+    return st;
+}
+
+/* ---- the verb ---- */
+
 static void report(const job *j) {
     const ae_run_model *r = j->source;
     char size[32];
@@ -111,6 +143,10 @@ static ae_status run(const options *o) {
     AE_TRY(parse_type(o->dtype, &j.type));
     AE_TRY(ae_run_model_open(&source, o->model, o->adapter));
     AE_TRY(ae_run_model_verify(&source));
+    if (o->peft) {
+        st = write_peft(o, &source);
+        goto out;
+    }
     const char *tokenizer = ae_run_model_tokenizer(&source);
     if (tokenizer && !o->no_tokenizer) AE_TRY(ae_tokenizer_open(&j.tokenizer, tokenizer));
     AE_TRY(write_folder(&j));
@@ -139,6 +175,10 @@ ae_status ae_verb_export(int argc, char **argv) {
          .fallback = "f32",
          .help = "of all tensors; bf16 rounds to the nearest"},
         ae_arg_shard_bytes(&o.shard_bytes),
+        {.name = "peft",
+         .type = AE_ARG_FLAG,
+         .to = &o.peft,
+         .help = "write the adapter alone, in f32, as PEFT keeps one"},
         {.name = "no-tokenizer",
          .type = AE_ARG_FLAG,
          .to = &o.no_tokenizer,
@@ -158,6 +198,8 @@ ae_status ae_verb_export(int argc, char **argv) {
     }
     AE_TRY(ae_args_require(table, n, "model", !o.model));
     AE_TRY(ae_args_require(table, n, "output", !o.output));
+    if (o.peft && strcmp(o.dtype, "f32") != 0)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32 with --peft, found %s", o.dtype));
     st = run(&o);
 out:
     return st;

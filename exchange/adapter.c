@@ -1,7 +1,6 @@
-#include "exchange/adapter.h"
-
 #include "core/file.h"
 #include "core/json.h"
+#include "exchange/adapter_parts.h"
 #include "formats/done.h"
 #include "model/params_match.h"
 
@@ -9,32 +8,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RANK_MAX = 1 << 16 };
-
-static const char all_adapters[] = "*.lora_?.weight", head[] = "score.weight";
+const char ae_adapter_all[] = "*.lora_?.weight", ae_adapter_head[] = "score.weight";
 
 /* ---- lists of text, up to a NULL ---- */
 
-static void free_list(char **list) {
+void ae_adapter_list_free(char **list) {
     for (size_t i = 0; list != NULL && list[i] != NULL; i++) free(list[i]);
     free(list);
 }
 
-static size_t count(char *const *list) {
+ae_status ae_adapter_list_add(char ***list, const char *text, const char *where) {
     size_t n = 0;
-    while (list[n] != NULL) n++;
-    return n;
+    while (*list != NULL && (*list)[n] != NULL) n++;
+    char **longer = realloc(*list, (n + 2) * sizeof *longer), *copy = strdup(text);
+    if (longer != NULL) {
+        *list = longer;
+        longer[n] = copy;
+        longer[n + 1] = NULL;
+    }
+    if (longer != NULL && copy != NULL) return AE_OK;
+    if (longer == NULL) free(copy);
+    return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
 }
 
-static ae_status append(char **list, const char *text, const char *where) {
-    char *copy = strdup(text);
-    if (copy == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
-    list[count(list)] = copy;
-    return AE_OK;
+void ae_adapter_take_lists(ae_adapter_source *s) {
+    s->options.adapters.on = (const char *const *)s->targets;
+    s->options.train = (const char *const *)s->train;
 }
 
-/* The list of a key is appended to `list`, which has room for it. */
-static ae_status append_patterns(char **list, const json_t *o, const char *key, const char *where) {
+static ae_status add_patterns(char ***list, const json_t *o, const char *key, const char *where) {
     const json_t *from = json_object_get(o, key), *item;
     size_t i;
     ae_status st = AE_OK;
@@ -43,7 +45,7 @@ static ae_status append_patterns(char **list, const json_t *o, const char *key, 
         if (text == NULL || *text == '\0' || strlen(text) != json_string_length(item))
             return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected patterns of names, found something else", where,
                            key);
-        st = append(list, text, where);
+        st = ae_adapter_list_add(list, text, where);
         if (st != AE_OK) break;
     }
     return st;
@@ -79,8 +81,8 @@ static ae_status read_adapters(ae_adapter_options *a, const json_t *o, const cha
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: format: expected 1, found %lld: another version wrote it", where,
                        (long long)format));
     AE_TRY(ae_json_int(o, "rank", where, &rank));
-    if (rank < 0 || rank > RANK_MAX)
-        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: rank: expected 0 to %d, found %lld", where, RANK_MAX,
+    if (rank < 0 || rank > AE_ADAPTER_RANK_MAX)
+        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: rank: expected 0 to %d, found %lld", where, AE_ADAPTER_RANK_MAX,
                        (long long)rank));
     AE_TRY(ae_json_real(o, "alpha", where, &a->alpha));
     AE_TRY(check_kinds(o, where));
@@ -100,22 +102,16 @@ static ae_status read_fingerprint(ae_adapter_source *s, const json_t *o, const c
 
 /* What trained: all adapters, the head, and what adapter.json names. */
 static ae_status read_lists(ae_adapter_source *s, const json_t *o, const char *where) {
-    const size_t targets = json_array_size(json_object_get(o, "targets")),
-                 whole = json_array_size(json_object_get(o, "whole"));
     const ptrdiff_t rank = s->options.adapters.rank;
     ae_status st;
-    s->targets = calloc(targets + 1, sizeof *s->targets);
-    s->train = calloc(whole + 3, sizeof *s->train);
-    if (s->targets == NULL || s->train == NULL) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
-    AE_TRY(append_patterns(s->targets, o, "targets", where));
-    if (rank > 0) AE_TRY(append(s->train, all_adapters, where));
-    if (s->options.score_head) AE_TRY(append(s->train, head, where));
-    AE_TRY(append_patterns(s->train, o, "whole", where));
-    AE_TRY(
-        expect(o, "targets", (targets > 0) == (rank > 0), rank > 0 ? "patterns" : "none with rank 0", where));
-    AE_TRY(expect(o, "whole", s->train[0] != NULL, "something that trained", where));
-    s->options.adapters.on = (const char *const *)s->targets;
-    s->options.train = (const char *const *)s->train;
+    AE_TRY(add_patterns(&s->targets, o, "targets", where));
+    if (rank > 0) AE_TRY(ae_adapter_list_add(&s->train, ae_adapter_all, where));
+    if (s->options.score_head) AE_TRY(ae_adapter_list_add(&s->train, ae_adapter_head, where));
+    AE_TRY(add_patterns(&s->train, o, "whole", where));
+    AE_TRY(expect(o, "targets", (s->targets != NULL) == (rank > 0),
+                  rank > 0 ? "patterns" : "none with rank 0", where));
+    AE_TRY(expect(o, "whole", s->train != NULL, "something that trained", where));
+    ae_adapter_take_lists(s);
 out:
     return st;
 }
@@ -140,7 +136,7 @@ out:
 /* ---- opening ---- */
 
 bool ae_adapter_is_there(const char *folder) {
-    return ae_path_has(folder, ae_adapter_file);
+    return ae_path_has(folder, ae_adapter_file) || ae_path_has(folder, ae_peft_config_file);
 }
 
 /* As of a model: small files are read whole, weights are only as long. */
@@ -156,22 +152,32 @@ out:
     return st;
 }
 
-ae_status ae_adapter_source_open(ae_adapter_source *s, const char *folder) {
+static ae_status open_checkpoint(ae_adapter_source *s) {
     ae_status st;
-    *s = (ae_adapter_source){.folder = ae_path_join("", folder),
-                             .tensors = ae_path_join(folder, "weights.h5")};
-    if (!ae_adapter_is_there(folder))
-        AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: expected an adapter: a folder with %s; found none", folder,
-                       ae_adapter_file));
-    if (!ae_path_has(folder, "DONE"))
+    s->tensors = ae_path_join(s->folder, "weights.h5");
+    if (!ae_path_has(s->folder, "DONE"))
         AE_TRY(AE_FAIL(AE_ERR_INPUT,
                        "%s: expected a complete checkpoint, found one without DONE: its writing was cut off; "
                        "take an earlier one",
-                       folder));
+                       s->folder));
     AE_TRY(check_small_files(s));
     AE_TRY(read_json(s));
-    if (ae_path_has(folder, "tokenizer.model")) s->tokenizer = ae_path_join(folder, "tokenizer.model");
+    if (ae_path_has(s->folder, "tokenizer.model")) s->tokenizer = ae_path_join(s->folder, "tokenizer.model");
 out:
+    return st;
+}
+
+ae_status ae_adapter_source_open(ae_adapter_source *s, const char *folder) {
+    ae_status st;
+    *s = (ae_adapter_source){.folder = ae_path_join("", folder)};
+    if (ae_path_has(folder, ae_adapter_file))
+        st = open_checkpoint(s);
+    else if (ae_path_has(folder, ae_peft_config_file))
+        st = ae_peft_open(s);
+    else
+        st =
+            AE_FAIL(AE_ERR_INPUT, "%s: expected an adapter: a folder with %s, or with %s of PEFT; found none",
+                    folder, ae_adapter_file, ae_peft_config_file);
     if (st != AE_OK) ae_adapter_source_free(s);
     return st;
 }
@@ -181,21 +187,35 @@ void ae_adapter_source_free(ae_adapter_source *s) {
     free(s->tensors);
     free(s->tokenizer);
     free(s->base);
-    free_list(s->targets);
-    free_list(s->train);
+    ae_adapter_list_free(s->targets);
+    ae_adapter_list_free(s->train);
+    ae_adapter_list_free(s->modules);
+    ae_adapter_list_free(s->saved);
     *s = (ae_adapter_source){0};
 }
 
 ae_status ae_adapter_tensors_open(ae_tensors **out, const ae_adapter_source *s) {
-    return ae_tensors_open(out, s->tensors);
+    return s->kind == AE_ADAPTER_PEFT ? ae_tensors_open_adapter(out, s->tensors)
+                                      : ae_tensors_open(out, s->tensors);
 }
 
 /* ---- whether it belongs to a base ---- */
 
-static ae_status check_weights_file(const ae_adapter_source *s) {
-    ae_done d;
-    ae_status st = ae_done_read(&d, s->folder);
-    if (st == AE_OK) st = ae_done_check(&d, s->folder, "weights.h5", false, true);
+/* Whether they are as they were written, as far as that can be known. */
+static ae_status check_weights(const ae_adapter_source *s) {
+    ae_tensors *t = NULL;
+    ae_done d = {0};
+    bool covered = false;
+    ae_status st;
+    if (s->kind == AE_ADAPTER_CHECKPOINT) {
+        AE_TRY(ae_done_read(&d, s->folder));
+        AE_TRY(ae_done_check(&d, s->folder, "weights.h5", false, true));
+    } else {
+        AE_TRY(ae_adapter_tensors_open(&t, s));
+        AE_TRY(ae_tensors_check_data(t, &covered));
+    }
+out:
+    ae_tensors_close(t);
     ae_done_free(&d);
     return st;
 }
@@ -213,6 +233,7 @@ static ae_status check_base(const ae_adapter_source *s, const ae_params *params,
     ae_tensors *t = NULL;
     char found[AE_FINGERPRINT_BYTES];
     ae_status st;
+    if (s->fingerprint[0] == '\0') return AE_OK;
     AE_TRY(ae_tensors_open(&t, base->tensors));
     AE_TRY(ae_tensors_fingerprint(params, t, found));
     if (strcmp(found, s->fingerprint) != 0)
@@ -229,13 +250,14 @@ static ae_status check_tensors(const ae_adapter_source *s, const ae_params *para
     static const ae_params_match_options beside = {.lacks_frozen = true};
     ae_tensors *t = NULL;
     ae_status st;
-    AE_TRY(ae_tensors_open(&t, s->tensors));
+    AE_TRY(ae_adapter_tensors_open(&t, s));
     for (ptrdiff_t i = 0; i < ae_tensors_count(t); i++) {
         const ae_param *p = ae_params_find(params, ae_tensors_name(t, i));
         if (p == NULL || !p->trainable)
-            AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %s: a tensor that %s names nowhere", s->tensors,
-                           ae_tensors_name(t, i), ae_adapter_file));
+            AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: %.200s: a tensor that %s names nowhere", s->tensors,
+                           ae_tensors_name(t, i), s->kind == AE_ADAPTER_PEFT ? "the base" : ae_adapter_file));
     }
+    if (s->kind == AE_ADAPTER_PEFT) AE_TRY(ae_peft_check_modules(s, params));
     AE_TRY(ae_params_fit(params, t, s->tensors, &beside));
 out:
     ae_tensors_close(t);
@@ -245,7 +267,7 @@ out:
 ae_status ae_adapter_source_verify(const ae_adapter_source *s, const ae_model_source *base) {
     ae_params params = {0};
     ae_status st;
-    AE_TRY(check_weights_file(s));
+    AE_TRY(check_weights(s));
     AE_TRY(make_table(&params, s, base));
     AE_TRY(check_base(s, &params, base));
     AE_TRY(check_tensors(s, &params));

@@ -4,7 +4,8 @@
 #include "model/fingerprint.h"
 
 /* What was trained beside a base, on the disk: a checkpoint with adapter.json, whose weights.h5 holds only
- * what trained. train/run_folder.h finds the checkpoint of a run.
+ * what trained (train/run_model.h finds the checkpoint of a run), or a folder of PEFT with
+ * adapter_config.json and adapter_model.safetensors. Of a checkpoint:
  *
  *   {"format": 1, "rank": r, "alpha": x, "rslora": bool,
  *    "targets": [patterns of the weights that have adapters],
@@ -13,23 +14,29 @@
  *
  * Patterns are those of fnmatch over the names of parameters. */
 
-extern const char ae_adapter_file[]; /* adapter.json */
+extern const char ae_adapter_file[], ae_peft_config_file[]; /* adapter.json, adapter_config.json */
+
+typedef enum { AE_ADAPTER_CHECKPOINT, AE_ADAPTER_PEFT } ae_adapter_kind;
 
 typedef struct {
+    ae_adapter_kind kind;
     char *folder;
     char *tensors;             /* of what trained, for ae_model_load with .lacks_frozen */
     char *tokenizer;           /* tokenizer.model there; NULL when there is none */
     ae_params_options options; /* of the table: adapters, head, and what trained; the strings are owned */
-    char *base;                /* where the base lay */
-    char fingerprint[AE_FINGERPRINT_BYTES]; /* of the base */
+    char *base;                /* where the base lay; NULL: not said */
+    char fingerprint[AE_FINGERPRINT_BYTES]; /* of the base; of PEFT "": not known */
     char **targets, **train;                /* what the options point to, each up to a NULL */
+    /* Of PEFT: target_modules, where all of them have adapters ("": every linear map), and modules_to_save. */
+    char **modules, **saved;
 } ae_adapter_source;
 
 /* Whether a folder says that it holds an adapter: one that is no model by itself. */
 bool ae_adapter_is_there(const char *folder);
 
-/* Reads adapter.json, not the weights. AE_ERR_INPUT for a folder without one, or half-written, or whose
- * small files and sizes are not those in its DONE. */
+/* Reads what describes the adapter, and names of tensors, not the weights. AE_ERR_INPUT for a folder
+ * without it, for a checkpoint that is half-written or whose small files and sizes are not those in its
+ * DONE, and for an adapter of PEFT that asks for what is not done here. */
 ae_status ae_adapter_source_open(ae_adapter_source *s, const char *folder);
 /* Before weights are used or memory for them is taken: whether they are whole, and have the names and shapes
  * that adapter.json and the base ask for, and whether the base is the one that they were trained on.

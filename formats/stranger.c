@@ -17,8 +17,9 @@ static const struct {
     const char *pattern, *found, *hint;
 } strangers[] = {
     {"adapter_config.json", "an adapter of PEFT",
-     "merge it into the model that it was trained on (PEFT: merge_and_unload, then save_pretrained) and give "
-     "that folder"},
+     "give it beside the model that it was trained on (--model BASE --adapter FOLDER), or export the two as "
+     "a "
+     "model first"},
     {"pytorch_model*.bin*", "weights as PyTorch pickles them",
      "open the folder in transformers and save it again (save_pretrained writes safetensors)"},
     {"*.gguf", "a GGUF file of llama.cpp", "take the Hugging Face folder that it was made from"},

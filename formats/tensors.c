@@ -177,7 +177,17 @@ static ae_status open_folder(ae_tensors *t, const char *folder) {
 
 /* ---- the set ---- */
 
-ae_status ae_tensors_open(ae_tensors **out, const char *path) {
+static ae_status unwrap_all(ae_tensors *t) {
+    const ae_status st = ae_tensors_unwrap_names(t);
+    return st == AE_OK ? ae_tensors_rename_google(t) : st;
+}
+
+static ae_status unwrap_adapter(ae_tensors *t) {
+    ae_tensors_unwrap_adapter(t);
+    return AE_OK;
+}
+
+static ae_status open_with(ae_tensors **out, const char *path, ae_status (*name)(ae_tensors *)) {
     ae_tensors *t = calloc(1, sizeof *t);
     *out = NULL;
     if (t == NULL) return ae_tensors_out_of_memory(path);
@@ -190,13 +200,20 @@ ae_status ae_tensors_open(ae_tensors **out, const char *path) {
         st = AE_FAIL(AE_ERR_INPUT, "%s: expected a file or folder of weights, found nothing there", path);
     else
         st = ae_path_is_folder(path) ? open_folder(t, path) : open_file(t, path);
-    if (st == AE_OK) st = ae_tensors_unwrap_names(t);
-    if (st == AE_OK) st = ae_tensors_rename_google(t);
+    if (st == AE_OK) st = name(t);
     if (st == AE_OK)
         *out = t;
     else
         ae_tensors_close(t);
     return st;
+}
+
+ae_status ae_tensors_open(ae_tensors **out, const char *path) {
+    return open_with(out, path, unwrap_all);
+}
+
+ae_status ae_tensors_open_adapter(ae_tensors **out, const char *path) {
+    return open_with(out, path, unwrap_adapter);
 }
 
 void ae_tensors_close(ae_tensors *t) {

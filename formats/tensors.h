@@ -16,6 +16,9 @@ typedef struct ae_tensors ae_tensors;
 /* A Hugging Face folder (model.safetensors, or model.safetensors.index.json and its shards) or one
  * .safetensors or .h5 file. */
 ae_status ae_tensors_open(ae_tensors **out, const char *path);
+/* One file of an adapter of PEFT (LoRA), which ae_tensors_open refuses: under the names of the model's
+ * modules, without base_model.model. */
+ae_status ae_tensors_open_adapter(ae_tensors **out, const char *path);
 void ae_tensors_close(ae_tensors *t);
 
 /* Whether a file is HDF5: by its name, *.h5, or by what it begins with. */

@@ -79,18 +79,21 @@ static ae_status refuse_adapters(const ae_tensors *t) {
     for (size_t i = 0; i < t->n; i++)
         if (strstr(t->items[i].name, ".lora_") != NULL)
             return AE_FAIL(AE_ERR_INPUT,
-                           "%s: %s: a tensor of an adapter (LoRA); merge it into its model first (PEFT: "
-                           "merge_and_unload, then "
-                           "save_pretrained)",
+                           "%s: %s: a tensor of an adapter (LoRA); give it beside its base (--adapter), or "
+                           "export the two as a model first",
                            t->path, t->items[i].name);
     return AE_OK;
+}
+
+void ae_tensors_unwrap_adapter(ae_tensors *t) {
+    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+        if (all_begin_with(t, wrappers[i])) drop_prefix(t, wrappers[i]);
 }
 
 /* From here on the tensors have the names that transformers gives them when it saves a whole model. */
 ae_status ae_tensors_unwrap_names(ae_tensors *t) {
     if (t->h5 >= 0) return AE_OK;
-    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
-        if (all_begin_with(t, wrappers[i])) drop_prefix(t, wrappers[i]);
+    ae_tensors_unwrap_adapter(t);
     drop_buffers(t);
     ae_status st = refuse_adapters(t);
     if (st == AE_OK) st = add_prefix(t);

@@ -37,6 +37,8 @@ void ae_tensors_free_items(ae_located *items, size_t n);
 /* Names that others give to the same tensors become those of a whole model of transformers: of wrappers of
  * PyTorch, then of Google's release. */
 ae_status ae_tensors_unwrap_names(ae_tensors *t);
+/* Of an adapter: only what wrappers have put before all names goes. */
+void ae_tensors_unwrap_adapter(ae_tensors *t);
 ae_status ae_tensors_rename_google(ae_tensors *t);
 
 #endif

@@ -5,7 +5,8 @@
 # usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--transformers PYTHON]
 #   --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;  --kills: a run killed N times (200) ends like the one left
 #   alone;  --damage: files cut off at 2500 places and changed 22000 times, under the sanitizers;
-#   --transformers: scripts/check-transformers.py too, with a python that has torch and transformers
+#   --transformers: scripts/check-transformers.py too, with a python that has torch and transformers, and
+#   scripts/check-peft.py where it has peft
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -131,6 +132,8 @@ for setting in OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true OMP_PROC_BIND=true; do test_w
 [ "$fast" = yes ] || check "races of rollouts" check_races
 [ -z "$transformers" ] ||
     check transformers "$transformers" scripts/check-transformers.py build/release/cli/aerie
+[ -z "$transformers" ] || ! "$transformers" -c 'import peft' 2>/dev/null ||
+    check peft "$transformers" scripts/check-peft.py build/release/cli/aerie
 [ "$kills" = 0 ] || check "$kills kills" env OMP_WAIT_POLICY=passive sh tests/train/kills.sh build/release/cli/aerie tests/fixtures "$kills"
 [ "$damage" = no ] || check damage check_damage
 echo "== style"

@@ -25,6 +25,10 @@ static ae_status find_adapter(char **folder, const char *path) {
 /* Of a base that stands in adapter.json; `path` is how the adapter was given. */
 static ae_status open_recorded(ae_run_model *r, const char *path) {
     const char *base = r->adapter.base;
+    if (base == NULL)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: an adapter that names no base; say where it is: --model BASE --adapter %s", path,
+                       path);
     if (!ae_path_exists(base))
         return AE_FAIL(
             AE_ERR_INPUT,
@@ -45,8 +49,11 @@ static ae_status refuse_two(const char *model, const char *adapter) {
 }
 
 static ae_status refuse_stranger(const char *path) {
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected an adapter: a checkpoint with %s, or a run of such; found %s",
-                   path, ae_adapter_file, ae_path_exists(path) ? "none" : "nothing there");
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "%s: expected an adapter: a checkpoint with %s, a run of such, or a folder of PEFT with %s; "
+        "found %s",
+        path, ae_adapter_file, ae_peft_config_file, ae_path_exists(path) ? "none" : "nothing there");
 }
 
 ae_status ae_run_model_open(ae_run_model *r, const char *model, const char *adapter) {

@@ -94,6 +94,38 @@ run 3 "$aerie" score --model learnt --adapter far --input "$lines"
 says "learnt: expected the base of far, found another adapter"
 absent none
 
+# As PEFT keeps it, and back; it names its base, and may stand by itself where that is there.
+run 0 "$aerie" export --model learnt --peft --output peft
+[ "$(ls peft)" = "$(printf 'adapter_config.json\nadapter_model.safetensors')" ] || fail "peft holds $(ls peft)"
+for words in '"peft_type": "LORA"' '"r": 3' '"lora_alpha": 6' '/tiny"' '"down_proj"' '"q_proj"' '"rg_lru"' '"final_norm"'; do
+    grep -qF -- "$words" peft/adapter_config.json || fail "adapter_config.json lacks $words"
+done
+score s-peft --model "$tiny" --adapter peft
+equal s-run s-peft
+score s-named --model peft
+equal s-run s-named
+run 0 "$aerie" export --model "$tiny" --adapter peft --peft --output peft-again
+equal peft/adapter_model.safetensors peft-again/adapter_model.safetensors
+run 0 "$aerie" export --model peft --output merged --force
+score s-merged-peft --model merged
+equal s-run s-merged-peft
+score s-q8 --model q8 --adapter peft
+score s-q8-run --model q8 --adapter learnt
+equal s-q8 s-q8-run
+run 2 "$aerie" export --model "$tiny" --peft --output none
+says "--peft: expected an adapter"
+run 2 "$aerie" export --model learnt --peft --output none --dtype bf16
+says "--dtype"
+make biased "$tiny" 'whole=*linear_x.bias'
+run 3 "$aerie" export --model biased --peft --output none
+says "linear_x.bias trained whole"
+sed -i '/base_model_name_or_path/d' peft/adapter_config.json
+run 3 "$aerie" score --model peft --input "$lines"
+says "names no base; say where it is: --model BASE --adapter peft"
+run 3 "$aerie" quantize --model peft --output none
+says "give it beside the model"
+absent none
+
 # Verbs that want a whole model say what it is.
 for verb in "quantize --output none --model" "merge --output none $tiny" "bench decode --tokens 3 --model"; do
     run 3 "$aerie" $verb learnt

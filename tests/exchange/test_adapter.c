@@ -1,7 +1,9 @@
 #include "core/json.h"
 #include "core/rng.h"
 #include "exchange/adapter_merge.h"
+#include "exchange/peft_write.h"
 #include "formats/done.h"
+#include "formats/safetensors_write.h"
 #include "model/copy.h"
 #include "tests/core/scratch.h"
 #include "tests/model/rig.h"
@@ -457,4 +459,194 @@ Test(adapter, is_no_model) {
                  AE_ERR_INPUT);
     cr_assert_message("expected a whole model, found what trained beside a base");
     ae_model_free(&learnt);
+}
+
+/* ---- PEFT ---- */
+
+static const ae_model_options for_peft = {
+    .training = true,
+    .params = {.adapters = {.rank = RANK, .alpha = 6, .by_root = true, .on = projections},
+               .train = (const char *const[]){"*.lora_?.weight", "*.recurrent_param",
+                                              "model.layers.1.*_norm.weight", NULL}}};
+
+/* The adapter at step-000001 as PEFT keeps it, at peft. */
+static ae_status write_peft(void) {
+    ae_model_source b;
+    ae_adapter_source a;
+    cr_assert_eq(ae_model_source_open(&b, base_folder()), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_adapter_source_open(&a, scratch_path("step-000001")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_folder_make(scratch_path("peft")), AE_OK);
+    const ae_status st = ae_adapter_write_peft(scratch_path("peft"), &a, &b);
+    ae_adapter_source_free(&a);
+    ae_model_source_free(&b);
+    return st;
+}
+
+static ae_status verified_peft(const char *base) {
+    ae_adapter_source s;
+    ae_model_source b;
+    cr_assert_eq(ae_model_source_open(&b, base), AE_OK, "%s", ae_error_message());
+    ae_status st = ae_adapter_source_open(&s, scratch_path("peft"));
+    if (st == AE_OK) st = ae_adapter_source_verify(&s, &b);
+    ae_model_source_free(&b);
+    ae_adapter_source_free(&s);
+    return st;
+}
+
+Test(adapter, goes_to_peft_and_comes_back) {
+    ae_model learnt = make_adapter(&for_peft), merged, back;
+    ae_model_source b;
+    ae_adapter_source a;
+    cr_assert_eq(write_peft(), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(verified_peft(base_folder()), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_model_source_open(&b, base_folder()), AE_OK);
+    cr_assert_eq(ae_adapter_source_open(&a, scratch_path("peft")), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(a.kind, AE_ADAPTER_PEFT);
+    cr_assert_str_eq(a.fingerprint, "");
+    cr_assert_eq(ae_adapter_open_model(&back, learnt.be, &b, &a, &(ae_model_options){0}), AE_OK, "%s",
+                 ae_error_message());
+    merged = opened(base_folder(), AE_WEIGHT_F32);
+    cr_assert_eq(distance(&back, &merged), 0);
+    ae_adapter_source_free(&a);
+    ae_model_source_free(&b);
+    ae_model_free(&back);
+    ae_model_free(&merged);
+    ae_model_free(&learnt);
+}
+
+/* PEFT keeps modules whole, and only such as stand alone. */
+Test(adapter, has_no_place_in_peft) {
+    static const char *const bias[] = {"*.lora_?.weight", "*.linear_x.bias", NULL}, *const norms[] = {
+                                                                                        "*norm.weight", NULL};
+    static const struct {
+        ae_params_options params;
+        const char *says;
+    } cases[] = {
+        {{.adapters = {.rank = 1}, .train = bias}, "linear_x.bias trained whole"},
+        {{.adapters = {.rank = 1}, .score_head = true, .train = trained}, "score.weight trained whole"},
+        {{.train = norms}, "expected adapters of linear maps, found none"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ae_model learnt = make_adapter(&(ae_model_options){.training = true, .params = cases[i].params});
+        cr_assert_eq(write_peft(), AE_ERR_INPUT);
+        cr_assert_message(cases[i].says);
+        cr_assert_message("export it merged, without --peft");
+        ae_model_free(&learnt);
+    }
+}
+
+static void expect_peft_refused(const damage *d) {
+    json_t *o = NULL, *before, *value = json_loads(d->value, JSON_DECODE_ANY, NULL);
+    cr_assert_not_null(value, "%s", d->value);
+    cr_assert_eq(ae_json_load(&o, scratch_path("peft/adapter_config.json")), AE_OK);
+    before = json_deep_copy(o);
+    json_object_set_new(o, d->key, value);
+    char *text = json_dumps(o, 0), *was = json_dumps(before, 0);
+    write_text("peft/adapter_config.json", text);
+    cr_assert_eq(verified_peft(base_folder()), AE_ERR_INPUT, "%s: %s", d->key, d->value);
+    cr_assert_message(d->says);
+    write_text("peft/adapter_config.json", was);
+    free(was);
+    free(text);
+    json_decref(before);
+    json_decref(o);
+}
+
+Test(adapter, what_peft_can_do_and_this_cannot) {
+    static const damage damages[] = {
+        {"peft_type", "\"IA3\"", "peft_type: expected LORA, found \"IA3\""},
+        {"peft_type", "null", "peft_type: expected LORA"},
+        {"r", "0", "r: expected 1 to 65536, found 0"},
+        {"r", "4", "lora_A.weight"}, /* shapes */
+        {"lora_alpha", "\"6\"", "lora_alpha: expected a number"},
+        {"use_rslora", "\"yes\"", "use_rslora: expected true or false"},
+        {"bias", "\"all\"", "bias: expected none, found \"all\""},
+        {"use_dora", "true", "use_dora: expected an adapter without it"},
+        {"rank_pattern", "{\"q_proj\": 2}", "rank_pattern: expected an adapter without it"},
+        {"alpha_pattern", "{\"q_proj\": 2}", "alpha_pattern: expected an adapter without it"},
+        {"fan_in_fan_out", "true", "fan_in_fan_out: "},
+        {"layer_replication", "[[0, 2]]", "layer_replication: "},
+        {"of_a_later_version", "1", "of_a_later_version: expected an adapter without it"},
+        {"init_lora_weights", "\"pissa_niter_4\"", "init_lora_weights: expected a way to begin"},
+        {"target_modules", "3", "target_modules: expected a list of modules"},
+        {"target_modules", "[3]", "target_modules: expected names of modules"},
+        {"target_modules", "[\"q_proj\"]",
+         "adapter_model.safetensors names it, and adapter_config.json does not"},
+        {"target_modules", "\"all-linear\"",
+         "adapter_config.json names it, and adapter_model.safetensors lacks it"},
+        {"modules_to_save", "[\"rg_lru\"]", "norm.weight: adapter_model.safetensors names it"},
+        {"modules_to_save", "[\"rg_lru\", \"_norm\"]", "norm.weight: adapter_config.json names it"},
+        {"modules_to_save", "[\"embed_tokens\"]",
+         "modules_to_save: embed_tokens: expected modules other than the table"},
+    };
+    ae_model learnt = make_adapter(&for_peft);
+    cr_assert_eq(write_peft(), AE_OK, "%s", ae_error_message());
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) expect_peft_refused(&damages[i]);
+    cr_assert_eq(verified_peft(base_folder()), AE_OK, "%s", ae_error_message());
+    ae_model_free(&learnt);
+}
+
+/* ---- tensors that a folder of PEFT may hold ---- */
+
+/* One target, linear_x of block 0 in the fixture, with tensors of these names and shapes. */
+static ae_status with_tensors(const char *const *names, const int64_t (*shapes)[2], size_t n) {
+    static const float zeros[4096] = {0};
+    ae_safetensor_entry entries[4] = {0};
+    ae_safetensors_writer *w;
+    for (size_t i = 0; i < n; i++) {
+        entries[i] = (ae_safetensor_entry){.dtype = "F32", .rank = 2, .shape = {shapes[i][0], shapes[i][1]}};
+        snprintf(entries[i].name, sizeof entries[i].name, "%s", names[i]);
+    }
+    write_text("peft/adapter_config.json",
+               "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 2, \"target_modules\": \".*linear_x\"}");
+    cr_assert_eq(ae_safetensors_create(&w, scratch_path("peft/adapter_model.safetensors"), entries, n), AE_OK,
+                 "%s", ae_error_message());
+    for (size_t i = 0; i < n; i++)
+        cr_assert_eq(ae_safetensors_write(w, zeros, (size_t)ae_safetensor_entry_bytes(&entries[i])), AE_OK);
+    cr_assert_eq(ae_safetensors_finish(w), AE_OK);
+    return verified_peft(base_folder());
+}
+
+#define STEM "base_model.model.model.layers.0.temporal_block.linear_x"
+
+Test(adapter, wrong_tensors_of_peft) {
+    const ae_model base = open_base(&(ae_model_options){0});
+    const int64_t C = base.config.C, D = base.config.D;
+    const int64_t shapes[][2] = {{2, D}, {C, 2}, {2, 2}}, turned[][2] = {{D, 2}, {C, 2}};
+    cr_assert_eq(ae_folder_make(scratch_path("peft")), AE_OK);
+    cr_assert_eq(with_tensors((const char *const[]){STEM ".lora_A.weight", STEM ".lora_B.weight"}, shapes, 2),
+                 AE_OK, "%s", ae_error_message());
+    cr_assert_eq(with_tensors((const char *const[]){STEM ".lora_A.weight"}, shapes, 1), AE_ERR_INPUT);
+    cr_assert_message("linear_x.lora_B.weight: expected this tensor, found none");
+    cr_assert_eq(with_tensors((const char *const[]){STEM ".lora_A.weight", STEM ".lora_B.weight"}, turned, 2),
+                 AE_ERR_INPUT);
+    cr_assert_message("linear_x.lora_A.weight");
+    cr_assert_eq(with_tensors((const char *const[]){STEM ".lora_A.weight", STEM ".lora_B.weight",
+                                                    STEM ".lora_magnitude_vector"},
+                              shapes, 3),
+                 AE_ERR_INPUT);
+    cr_assert_message(
+        "linear_x.lora_magnitude_vector: expected lora_A.weight and lora_B.weight of linear maps");
+    cr_assert_eq(with_tensors((const char *const[]){STEM ".lora_A.weight", STEM ".lora_B.weight",
+                                                    "base_model.model.x"},
+                              shapes, 3),
+                 AE_ERR_INPUT);
+    cr_assert_message("'x', which matches none");
+    cr_assert_eq(with_tensors((const char *const[]){"base_model.model.*.lora_A.weight",
+                                                    "base_model.model.*.lora_B.weight"},
+                              shapes, 2),
+                 AE_ERR_INPUT);
+    ae_model_free((ae_model *)&base);
+}
+
+Test(adapter, half_a_folder_of_peft) {
+    cr_assert_eq(ae_folder_make(scratch_path("peft")), AE_OK);
+    write_text("peft/adapter_config.json", "{\"peft_type\": \"LORA\"");
+    cr_assert_eq(verified_peft(base_folder()), AE_ERR_INPUT);
+    cr_assert_message("expected adapter_model.safetensors, found none");
+    write_text("peft/adapter_model.bin", "x");
+    cr_assert_eq(verified_peft(base_folder()), AE_ERR_INPUT);
+    cr_assert_message("found adapter_model.bin; save it with PEFT once more");
+    write_text("peft/adapter_model.safetensors", "x");
+    cr_assert_eq(verified_peft(base_folder()), AE_ERR_INPUT);
+    cr_assert_message("adapter_config.json: expected JSON");
 }

@@ -112,7 +112,7 @@ Test(source, strangers_are_named) {
     make_folder("adapter");
     write_text("adapter/adapter_config.json", "{}");
     write_text("adapter/adapter_model.safetensors", "");
-    refused(scratch_path("adapter"), "found an adapter of PEFT (adapter_config.json); merge it");
+    refused(scratch_path("adapter"), "found an adapter of PEFT (adapter_config.json); give it beside");
     make_folder("pickled");
     write_text("pickled/pytorch_model-00001-of-00002.bin", "");
     refused(scratch_path("pickled"),

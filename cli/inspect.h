@@ -40,7 +40,8 @@ ae_status ae_inspect_tokenizer_bytes(ae_inspection *i, const void *bytes, size_t
 
 /* facts.parameters, and facts.shape in the words of model.json. */
 ae_status ae_inspect_shape(ae_inspection *i, const ae_model_config *c);
-/* Whether `tensors` (for ae_tensors_open) holds what the shape asks for, and nothing else. */
+/* Whether `tensors` (for ae_tensors_open) holds what the shape asks for, and nothing else but the head of a
+ * reward model; facts.score_head says whether it has one, which facts.parameters then counts too. */
 ae_status ae_inspect_fit(ae_inspection *i, const ae_model_config *c, const char *tensors);
 
 /* Every tensor of some files, gathered file by file. */

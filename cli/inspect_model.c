@@ -27,16 +27,28 @@ out:
     return st;
 }
 
+/* A head is no part of the shape. */
+static void note_head(ae_inspection *i, const ae_params *params, const ae_tensors *t) {
+    const ae_param *p = ae_params_find(params, "score.weight");
+    const bool has = ae_tensors_find(t, p->name) >= 0;
+    json_t *total = json_object_get(i->facts, "parameters");
+    json_object_set_new(i->facts, "score_head", json_boolean(has));
+    if (has && total) json_integer_set(total, json_integer_value(total) + p->n);
+}
+
 /* The first element of each: that it is there, of its shape, and read. */
 static ae_status check_fit(ae_inspection *i, const ae_params *params, ae_tensors *t, const char *path) {
     const size_t before = json_array_size(i->faults);
     ae_status st = AE_OK;
     float first;
+    const ae_params_match_options match = {.lacks_added = true};
     for (ptrdiff_t k = 0; k < params->n; k++) {
         const ae_param *p = &params->items[k];
+        if (p->added && ae_tensors_find(t, p->name) < 0) continue;
         AE_TRY(ae_inspect_note(i, ae_tensors_read_part(t, p->name, p->rank, p->shape, 0, 1, &first)));
     }
-    if (json_array_size(i->faults) == before) st = ae_inspect_note(i, ae_params_match(params, t, path, NULL));
+    if (json_array_size(i->faults) == before)
+        st = ae_inspect_note(i, ae_params_match(params, t, path, &match));
 out:
     return st;
 }
@@ -44,9 +56,10 @@ out:
 ae_status ae_inspect_fit(ae_inspection *i, const ae_model_config *c, const char *tensors) {
     ae_params params = {0};
     ae_tensors *t = NULL;
-    ae_status st = ae_params_init(&params, c);
+    ae_status st = ae_params_init_with(&params, c, &(ae_params_options){.score_head = true});
     if (st != AE_OK) return st;
     st = ae_tensors_open(&t, tensors);
+    if (st == AE_OK) note_head(i, &params, t);
     st = st == AE_OK ? check_fit(i, &params, t, tensors) : ae_inspect_note(i, st);
     ae_tensors_close(t);
     ae_params_free(&params);

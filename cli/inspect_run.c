@@ -1,5 +1,6 @@
 #include "cli/inspect.h"
 #include "core/file.h"
+#include "exchange/adapter.h"
 #include "formats/done.h"
 #include "train/pretrain.h"
 #include "train/run_folder.h"
@@ -128,6 +129,19 @@ static ae_status read_config(ae_inspection *i, const char *folder, ae_model_conf
     return st;
 }
 
+/* What trained beside a base: facts.adapter is adapter.json. */
+static ae_status add_adapter(ae_inspection *i, const char *folder) {
+    char *path = ae_path_join(folder, ae_adapter_file);
+    json_t *adapter = NULL;
+    const ae_status st = ae_inspect_note(i, ae_json_load(&adapter, path));
+    if (adapter) {
+        json_object_set_new(i->facts, "adapter", adapter);
+        json_object_set(i->facts, "score_head", json_object_get(adapter, "score_head"));
+    }
+    free(path);
+    return st;
+}
+
 static ae_status look_into(ae_inspection *i, const char *folder) {
     ae_tensor_list list = {.whole = true};
     char *weights = ae_path_join(folder, "weights.h5");
@@ -135,7 +149,7 @@ static ae_status look_into(ae_inspection *i, const char *folder) {
     bool good = false, weights_whole = true;
     ae_status st;
     AE_TRY(add_provenance(i, folder));
-    if (!is_pretrained(folder)) {
+    if (!is_pretrained(folder) && !ae_path_has(folder, "model.json")) {
         AE_TRY(check_done(i, folder, true, &weights_whole));
         goto out;
     }
@@ -144,7 +158,10 @@ static ae_status look_into(ae_inspection *i, const char *folder) {
     AE_TRY(check_done(i, folder, true, &weights_whole));
     list.whole = weights_whole; /* HDF5 has nothing to say of a file that is known to be damaged */
     if (weights_whole) AE_TRY(ae_inspect_list(i, &list, folder, "weights.h5"));
-    if (good && list.whole) AE_TRY(ae_inspect_fit(i, &config, weights));
+    if (ae_path_has(folder, ae_adapter_file))
+        AE_TRY(add_adapter(i, folder));
+    else if (good && list.whole)
+        AE_TRY(ae_inspect_fit(i, &config, weights));
 out:
     ae_inspect_add_list(i, &list);
     free(weights);

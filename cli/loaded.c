@@ -44,8 +44,20 @@ static void tell(const ae_loaded *l, const ae_run_model *r, int64_t parameters) 
            l->be.threads, l->be.threads == 1 ? "thread" : "threads", l->be.kernels);
 }
 
-ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
-                         int64_t threads) {
+static ae_status check_head(const ae_run_model *r, const char *path, bool reward) {
+    if (!reward && r->score_head)
+        ae_warn("%s: a reward model, of which this verb uses the language model alone; its rewards: aerie "
+                "score --reward",
+                path);
+    if (!reward || r->score_head) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected a reward model, found none: the head score.weight is missing; train one: "
+                   "aerie reward model.init=%s data.train=PAIRS run.dir=RUN",
+                   path, path);
+}
+
+static ae_status open_model(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
+                            int64_t threads, bool reward) {
     ae_run_model source = {0};
     int64_t parameters = 0;
     ae_status st;
@@ -60,6 +72,7 @@ ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *adapter, co
     backend.dtype = ae_dtype_beside(options.weights);
     AE_TRY(ae_backend_cpu(&l->be, &backend));
     AE_TRY(ae_run_model_verify(&source));
+    AE_TRY(check_head(&source, adapter ? adapter : path, reward));
     const ae_model_options whole = ae_run_model_options(&source, &options);
     AE_TRY(check_room(path, &source.base.config, &l->be, &whole, &parameters));
     const char *tokenizer = ae_run_model_tokenizer(&source);
@@ -71,6 +84,16 @@ out:
     ae_run_model_free(&source);
     if (st != AE_OK) ae_loaded_close(l);
     return st;
+}
+
+ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
+                         int64_t threads) {
+    return open_model(l, path, adapter, dtype, threads, false);
+}
+
+ae_status ae_loaded_open_reward(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
+                                int64_t threads) {
+    return open_model(l, path, adapter, dtype, threads, true);
 }
 
 void ae_loaded_close(ae_loaded *l) {

@@ -15,6 +15,10 @@ typedef struct {
  * before anything is read. */
 ae_status ae_loaded_open(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
                          int64_t threads);
+/* The same of a reward model: AE_ERR_INPUT where the head, score.weight, is missing. The other one warns
+ * where there is a head that it has no use for. */
+ae_status ae_loaded_open_reward(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
+                                int64_t threads);
 void ae_loaded_close(ae_loaded *l);
 
 #endif

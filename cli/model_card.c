@@ -16,6 +16,7 @@ typedef struct {
     double last_loss, last_bits; /* NAN: not known */
     int64_t best_step;           /* 0: none */
     double best_loss;
+    bool reward; /* a reward model: losses are means over pairs */
 } history;
 
 /* ---- reading ---- */
@@ -108,13 +109,14 @@ static void put_hashes(FILE *f, const history *h) {
 }
 
 static void put_losses(FILE *f, const history *h) {
+    const char *unit = h->reward ? "pair" : "token";
     if (h->last_step > 0) {
-        fprintf(f, "- held-out loss: %.4f nats a token", h->last_loss);
+        fprintf(f, "- held-out loss: %.4f nats a %s", h->last_loss, unit);
         if (isfinite(h->last_bits)) fprintf(f, ", %.4f bits a byte", h->last_bits);
         fprintf(f, " (step %lld)\n", (long long)h->last_step);
     }
     if (h->best_step > 0)
-        fprintf(f, "- best held-out loss so far: %.4f nats a token (step %lld)\n", h->best_loss,
+        fprintf(f, "- best held-out loss so far: %.4f nats a %s (step %lld)\n", h->best_loss, unit,
                 (long long)h->best_step);
 }
 
@@ -164,6 +166,12 @@ static void put_card(FILE *f, const ae_model_source *source, ae_weight_type type
             "%s.\n",
             title_of(source, h), (double)parameters / 1e6, type == AE_WEIGHT_BF16 ? "bfloat16" : "float32",
             AERIE_VERSION);
+    if (h->reward)
+        fputs("\nIt is a reward model: beside the language model it has a head, `score.weight` [1, width], "
+              "float32, without a bias. The reward of an answer is the head's product with the hidden "
+              "state after the final norm, at the `<end_of_turn>` of the answer (`aerie score "
+              "--reward`). transformers loads the language model and passes the head over.\n",
+              f);
     put_shape(f, &source->config, parameters);
     if (known) put_training(f, h);
 }
@@ -182,12 +190,13 @@ static ae_status write_card(const char *folder, const ae_model_source *source, a
     return st;
 }
 
-ae_status ae_model_card_write(const char *folder, const ae_model_source *source, ae_weight_type type) {
-    history h = {.last_loss = NAN, .last_bits = NAN};
+ae_status ae_model_card_write(const char *folder, const ae_model_source *source, ae_weight_type type,
+                              bool score_head) {
+    history h = {.last_loss = NAN, .last_bits = NAN, .reward = score_head};
     ae_params params = {0};
     bool known = false;
     ae_status st;
-    AE_TRY(ae_params_init(&params, &source->config));
+    AE_TRY(ae_params_init_with(&params, &source->config, &(ae_params_options){.score_head = score_head}));
     AE_TRY(read_history(&h, source, &known));
     AE_TRY(write_card(folder, source, type, params.total, &h, known));
 out:

@@ -4,7 +4,8 @@
 
 /* FOLDER/README.md: what is known about the model. Its shape and parameters; of a checkpoint also steps,
  * tokens, data, held-out losses (the last from metrics.jsonl of its run, where that is there) and the
- * configuration. */
-ae_status ae_model_card_write(const char *folder, const ae_model_source *source, ae_weight_type type);
+ * configuration. `score_head`: it is a reward model, which the card then says. */
+ae_status ae_model_card_write(const char *folder, const ae_model_source *source, ae_weight_type type,
+                              bool score_head);
 
 #endif

@@ -49,7 +49,7 @@ static ae_status write_card(const job *j, const char *folder) {
         told.kind = AE_SOURCE_CHECKPOINT;
         told.folder = j->source->adapter.folder;
     }
-    return ae_model_card_write(folder, &told, j->type);
+    return ae_model_card_write(folder, &told, j->type, j->source->score_head);
 }
 
 static ae_status write_weights(const job *j, const char *folder) {
@@ -62,6 +62,7 @@ static ae_status write_weights(const job *j, const char *folder) {
     if (st != AE_OK) return st;
     if (merger) merged = ae_adapter_merger_amendment(merger);
     st = ae_model_export(folder, &(ae_export_request){.config = &base->config,
+                                                      .score_head = j->source->score_head,
                                                       .bf16 = j->type == AE_WEIGHT_BF16,
                                                       .tensors = base->tensors,
                                                       .amendment = merger ? &merged : NULL,

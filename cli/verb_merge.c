@@ -166,6 +166,18 @@ static ae_status check_tokenizer(merging *m, const char *tokenizer) {
                    m->tokenizer);
 }
 
+/* Verifies the source. An average of rewards takes a head in every model. */
+static ae_status check_head(merging *m, const ae_model_source *s) {
+    bool has = false;
+    const ae_status st = ae_model_source_verify_head(s, &has);
+    if (m->n_sources == 1) m->request.score_head = has;
+    if (st != AE_OK || has == m->request.score_head) return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected %s as in %s, found %s: reward models and language models do not mix",
+                   s->folder, has ? "no score.weight" : "score.weight, the head of a reward model,",
+                   m->folders[0], has ? "that of a reward model" : "none");
+}
+
 static ae_status open_source(merging *m, const char *path) {
     ae_model_source *s = &m->sources[m->n_sources];
     const ae_status st = ae_run_source_open(s, path);
@@ -175,7 +187,7 @@ static ae_status open_source(merging *m, const char *path) {
     ae_status same =
         ae_model_config_agree(&s->config, s->folder, &m->sources[0].config, m->sources[0].folder);
     if (same == AE_OK) same = check_tokenizer(m, s->tokenizer);
-    return same == AE_OK ? ae_model_source_verify(s) : same;
+    return same == AE_OK ? check_head(m, s) : same;
 }
 
 static ae_status open_sources(merging *m) {

@@ -111,6 +111,7 @@ static ae_status run(const options *o) {
     ae_weight_type type;
     ae_model_source source = {0};
     ae_model_config config;
+    bool score_head = false;
     ae_piece_bar bar = {.verb = "quantize"};
     ae_status st;
     ae_log_quiet(o->quiet);
@@ -119,12 +120,13 @@ static ae_status run(const options *o) {
     (void)ae_threads_start((int)o->threads);
     if (o->model) {
         AE_TRY(ae_run_source_open(&source, o->model));
-        AE_TRY(ae_model_source_verify(&source));
+        AE_TRY(ae_model_source_verify_head(&source, &score_head));
         config = source.config;
     } else {
         AE_TRY(shape_of_preset(&config, o->preset));
     }
     const ae_quantize_request request = {.config = &config,
+                                         .score_head = score_head,
                                          .type = type,
                                          .group = (ptrdiff_t)o->group,
                                          .tensors = source.tensors,

@@ -6,7 +6,8 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "eval/score.h"
+#include "data/utf8.h"
+#include "eval/rewards.h"
 
 #include <stdlib.h>
 
@@ -15,36 +16,55 @@ static const char usage[] =
     "Each line {\"text\": s} or {\"tokens\": [ids], \"positions\"?: [..], "
     "\"loss_mask\"?: [0|1 ..]} of T tokens gives\n"
     "{\"logprobs\": [T-1 numbers, null where the target starts a document], \"sum\": "
-    "x, \"count\": n}, in nats.";
+    "x, \"count\": n}, in nats.\n\n"
+    "With --reward M is a reward model: each dialogue gives {\"reward\": x}, each pair of answers "
+    "{\"chosen\": x, \"rejected\": y}.";
 
 typedef struct {
-    const char *model, *adapter, *input, *output, *dtype;
+    const char *model, *adapter, *input, *output, *dtype, *mapping;
     int64_t top, threads;
-    bool no_bos, force, quiet;
+    bool reward, no_bos, force, quiet;
 } options;
 
+/* What lines are answered with. */
+typedef struct {
+    ae_scorer *scorer;
+    bool reward;
+    ae_request_rules requests; /* of log-probabilities */
+    ae_reward_rules rows;      /* of rewards */
+    bool told_field;
+} scoring;
+
+/* *answer stays NULL for a blank line between rows. */
+static ae_status answer_line(scoring *s, const char *line, size_t n, const char *where, json_t **answer) {
+    json_t *request = NULL;
+    *answer = NULL;
+    if (s->reward)
+        return ae_text_is_blank(line, n) ? AE_OK
+                                         : ae_reward_line(s->scorer, &s->rows, line, n, where, answer);
+    ae_status st = ae_request_parse(&request, line, n, where, &s->told_field);
+    if (st == AE_OK) st = ae_score_line(s->scorer, request, &s->requests, where, answer);
+    json_decref(request);
+    return st;
+}
+
 /* Every line of the input, each answered before the next is read. */
-static ae_status score_lines(const options *o, const ae_loaded *l, ae_scorer *scorer, ae_reader *in,
-                             ae_results *out) {
-    const ae_request_rules rules = {l->tokenizer, l->model.config.V, !o->no_bos};
+static ae_status score_lines(scoring *s, ae_reader *in, ae_results *out) {
     ae_progress bar;
     ae_progress_init(&bar, "score", 0, 0);
     bar.unit = "line";
-    bool told_field = false;
     ae_status st = AE_OK;
     for (;;) {
         char *line = NULL, where[AE_WHERE_BYTES];
         size_t n = 0;
-        json_t *request = NULL, *answer = NULL;
+        json_t *answer = NULL;
         st = ae_reader_line(in, &line, &n);
         if (ae_interrupt_check() != AE_OK) st = AE_ERR_INTERRUPTED;
         if (st != AE_OK || !line) break;
         snprintf(where, sizeof where, "%s:%lld", ae_reader_name(in), (long long)ae_reader_line_number(in));
-        st = ae_request_parse(&request, line, n, where, &told_field);
-        if (st == AE_OK) st = ae_score_line(scorer, request, &rules, where, &answer);
-        if (st == AE_OK) st = ae_json_write_line(answer, out->file, out->name);
+        st = answer_line(s, line, n, where, &answer);
+        if (st == AE_OK && answer) st = ae_json_write_line(answer, out->file, out->name);
         if (st == AE_OK) st = ae_results_flush(out);
-        json_decref(request);
         json_decref(answer);
         if (st != AE_OK) break;
         if (out->owned) ae_progress_show(&bar, ae_reader_line_number(in), "");
@@ -56,6 +76,17 @@ static ae_status score_lines(const options *o, const ae_loaded *l, ae_scorer *sc
     return st;
 }
 
+/* A flag that is not looked at would be ignored in silence. */
+static ae_status check_flags(const options *o) {
+    if (o->reward && (o->top > 0 || o->no_bos))
+        return AE_FAIL(AE_ERR_USAGE,
+                       "--%s: expected with log-probabilities, found with --reward; leave one out",
+                       o->top > 0 ? "top" : "no-bos");
+    if (!o->reward && o->mapping)
+        return AE_FAIL(AE_ERR_USAGE, "--map: expected with --reward, found without; add --reward");
+    return AE_OK;
+}
+
 static ae_status check_top(const options *o, const ae_loaded *l) {
     if (o->top <= l->model.config.V) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE, "--top: expected at most the vocabulary, %td, found %lld", l->model.config.V,
@@ -64,21 +95,28 @@ static ae_status check_top(const options *o, const ae_loaded *l) {
 
 static ae_status run(const options *o) {
     ae_loaded loaded = {0};
-    ae_scorer *scorer = NULL;
+    scoring s = {.reward = o->reward};
+    ae_record_map map = {0};
     ae_reader *in = NULL;
     ae_results out = {0};
     ae_status st;
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
+    AE_TRY(check_flags(o));
+    AE_TRY(ae_record_map_init(&map, o->mapping));
     AE_TRY(ae_reader_open(&in, o->input));
     AE_TRY(ae_results_open(&out, o->output, o->force));
-    AE_TRY(ae_loaded_open(&loaded, o->model, o->adapter, o->dtype, o->threads));
+    AE_TRY((o->reward ? ae_loaded_open_reward : ae_loaded_open)(&loaded, o->model, o->adapter, o->dtype,
+                                                                o->threads));
     AE_TRY(check_top(o, &loaded));
-    AE_TRY(ae_scorer_new(&scorer, &loaded.model, o->top));
-    AE_TRY(score_lines(o, &loaded, scorer, in, &out));
+    AE_TRY(ae_scorer_new(&s.scorer, &loaded.model, o->top));
+    s.requests = (ae_request_rules){loaded.tokenizer, loaded.model.config.V, !o->no_bos};
+    s.rows = (ae_reward_rules){&map, loaded.tokenizer, loaded.model.config.V};
+    AE_TRY(score_lines(&s, in, &out));
 out:
     st = ae_results_close(&out, st);
-    ae_scorer_delete(scorer);
+    ae_record_map_free(&map);
+    ae_scorer_delete(s.scorer);
     ae_loaded_close(&loaded);
     ae_reader_close(in);
     return st;
@@ -102,6 +140,16 @@ ae_status ae_verb_score(int argc, char **argv) {
          .value = "F",
          .fallback = "-",
          .help = "where the answers go, in the order of the lines"},
+        {.name = "reward",
+         .type = AE_ARG_FLAG,
+         .to = &o.reward,
+         .help = "rewards of dialogues and of pairs, by a reward model"},
+        {.name = "map",
+         .rare = true,
+         .type = AE_ARG_TEXT,
+         .to = &o.mapping,
+         .value = "FIELD=KEY,...",
+         .help = "with --reward: keys of other names: prompt=question,completion=answer"},
         {.name = "no-bos",
          .type = AE_ARG_FLAG,
          .to = &o.no_bos,

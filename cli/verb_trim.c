@@ -37,6 +37,7 @@ typedef struct {
 typedef struct {
     const options *o;
     ae_model_source source; /* with --model */
+    bool score_head;        /* of a reward model */
     ae_tokenizer *tokenizer;
     ae_trimmed trimmed;
     int64_t parameters, bytes_each; /* before; of a number in the table */
@@ -153,6 +154,7 @@ static ae_status fill_folder(void *context, const char *folder) {
     keep_ends(&c, t);
     AE_TRY(ae_hf_files_write(folder, &c, t->type, t->trimmed.tokenizer));
     AE_TRY(ae_model_trim(folder, &(ae_model_trim_request){.config = &t->source.config,
+                                                          .score_head = t->score_head,
                                                           .tensors = t->source.tensors,
                                                           .old_id = t->trimmed.old_id,
                                                           .n = t->trimmed.n,
@@ -204,7 +206,7 @@ static ae_status trim_model(trim *t) {
     ae_status st;
     AE_TRY(ae_run_source_open(&t->source, t->o->model));
     AE_TRY(check_source(t));
-    AE_TRY(ae_model_source_verify(&t->source));
+    AE_TRY(ae_model_source_verify_head(&t->source, &t->score_head));
     AE_TRY(ae_tokenizer_open(&t->tokenizer, t->source.tokenizer));
     AE_TRY(check_vocabulary(t));
     AE_TRY(count_parameters(t));

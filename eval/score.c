@@ -104,6 +104,23 @@ ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *posi
     return AE_OK;
 }
 
+ae_status ae_scorer_reward(ae_scorer *s, const int32_t *tokens, ptrdiff_t T, double *reward) {
+    const ae_status st = T > s->capacity ? grow(s, T) : AE_OK;
+    if (st != AE_OK) return st;
+    int32_t *positions = s->targets; /* which nothing reads here */
+    for (ptrdiff_t t = 0; t < T; t++) positions[t] = (int32_t)t;
+    const ae_micro_batch batch = {.tokens = tokens, .positions = positions, .B = 1, .T = T};
+    const ae_backend *be = s->model->be;
+    ae_pass_forward(s->pass, s->model, &batch);
+    ae_pass_values(s->pass, ae_params_find(&s->model->params, "score.weight")->value, s->nll);
+    const ae_status done = be->sync(be);
+    if (done != AE_OK) return done;
+    *reward = (double)s->nll[T - 1];
+    if (isfinite(*reward)) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "expected a reward, found none: the numbers inside the model overflow; are "
+                                 "these its weights?");
+}
+
 /* The request of one line as arrays. */
 typedef struct {
     ae_ids tokens;

@@ -24,6 +24,10 @@ typedef struct {
 ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *positions, ptrdiff_t T,
                         ae_scores *out);
 
+/* The reward of tokens [T], one document: the scalar head of the model, which has to have one, at the last of
+ * them. Memory and errors as above. */
+ae_status ae_scorer_reward(ae_scorer *s, const int32_t *tokens, ptrdiff_t T, double *reward);
+
 /* The answer to one line of a score request: {"logprobs", "sum", "count", "top"?}. The caller owns
  * *answer. */
 ae_status ae_score_line(ae_scorer *s, const json_t *request, const ae_request_rules *rules, const char *where,

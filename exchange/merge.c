@@ -215,7 +215,7 @@ ae_status ae_model_merge(const char *folder, const ae_merge_request *r) {
     if (r->n < 1 || r->n > PIECE || (r->method == AE_MERGE_SLERP && r->n < 2))
         return AE_FAIL(AE_ERR_USAGE, "merging: expected %d models or more, found %zu",
                        r->method == AE_MERGE_SLERP ? 2 : 1, r->n);
-    AE_TRY(ae_params_init(&m.params, r->config));
+    AE_TRY(ae_params_init_with(&m.params, r->config, &(ae_params_options){.score_head = r->score_head}));
     AE_TRY(take_rooms(&m));
     if (r->method != AE_MERGE_SLERP) ae_merge_factors(m.factors, r);
     for (size_t k = r->base ? 0 : 1; k <= r->n; k++) AE_TRY(check_source(&m, k));

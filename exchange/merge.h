@@ -32,6 +32,7 @@ typedef enum { AE_MERGE_MEAN, AE_MERGE_EMA, AE_MERGE_LERP, AE_MERGE_SLERP } ae_m
 typedef struct {
     ae_merge_method method;
     const ae_model_config *config; /* of all of them */
+    bool score_head;               /* all have one; in bf16 it stays float32 */
     const char *const *models;     /* for ae_tensors_open */
     size_t n;                      /* at least 1; slerp: 2 */
     const char *base;              /* lerp and slerp */

@@ -19,7 +19,7 @@ struct ae_param_writer {
 };
 
 static bool is_bf16(const ae_param_writer_options *o, const ae_param *p) {
-    return o->like != NULL ? ae_tensors_is_bf16(o->like, p->name) : o->bf16;
+    return o->like != NULL ? ae_tensors_is_bf16(o->like, p->name) : o->bf16 && !p->added;
 }
 
 static ae_safetensor_entry entry_of(const ae_param_writer_options *o, const ae_param *p) {

@@ -156,7 +156,7 @@ static ae_status take_rooms(writer *w) {
 ae_status ae_model_quantize(const char *path, const ae_quantize_request *r) {
     writer w = {.r = r, .group = ae_weight_group(r->type, r->group)};
     ae_status st;
-    AE_TRY(ae_params_init(&w.params, r->config));
+    AE_TRY(ae_params_init_with(&w.params, r->config, &(ae_params_options){.score_head = r->score_head}));
     AE_TRY(take_rooms(&w));
     if (r->tensors != NULL) AE_TRY(ae_tensors_open(&w.from, r->tensors));
     if (w.from != NULL) AE_TRY(ae_params_match(&w.params, w.from, r->tensors, NULL));

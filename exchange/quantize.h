@@ -9,6 +9,7 @@
  * "Quantised folders"). */
 typedef struct {
     const ae_model_config *config;
+    bool score_head;     /* score.weight too, in float32 */
     ae_weight_type type; /* not F32 */
     ptrdiff_t group;     /* of integers; 0: 128 of INT8, 64 of INT4 */
     const char *tensors; /* for ae_tensors_open; NULL: initial values of `seed` */

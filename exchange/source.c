@@ -172,6 +172,18 @@ ae_status ae_model_source_verify_with(const ae_model_source *s, const ae_params_
     return verify(s, o, &base);
 }
 
+ae_status ae_model_source_verify_head(const ae_model_source *s, bool *has_head) {
+    ae_tensors *t = NULL;
+    ae_status st;
+    *has_head = false;
+    AE_TRY(verify(s, &(ae_params_options){.score_head = true}, &base));
+    AE_TRY(ae_tensors_open(&t, s->tensors));
+    *has_head = ae_tensors_find(t, "score.weight") >= 0;
+out:
+    ae_tensors_close(t);
+    return st;
+}
+
 ae_status ae_model_open_source(ae_model *m, const ae_backend *be, const ae_model_source *s,
                                const ae_model_options *options) {
     *m = (ae_model){0};

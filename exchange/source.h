@@ -28,6 +28,9 @@ ae_status ae_model_source_open_checkpoint(ae_model_source *s, const char *path);
 ae_status ae_model_source_verify(const ae_model_source *s);
 /* The same, where the files may have what the options add to the shape, and may lack it. */
 ae_status ae_model_source_verify_with(const ae_model_source *s, const ae_params_options *o);
+/* The same, where the files may have the head of a reward model, score.weight; *has_head says whether they
+ * do. */
+ae_status ae_model_source_verify_head(const ae_model_source *s, bool *has_head);
 void ae_model_source_free(ae_model_source *s);
 
 /* A model of what stands at `path`, verified: memory, values and packed forms. Adapters and heads of the

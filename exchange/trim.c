@@ -41,10 +41,11 @@ static ae_status copy_rows(trimming *t, const ae_param *p) {
 static ae_status open_both(trimming *t, const char *folder) {
     const ae_model_trim_request *r = t->r;
     ae_model_config after = *r->config;
+    const ae_params_options options = {.score_head = r->score_head};
     ae_status st;
     after.V = r->n;
-    AE_TRY(ae_params_init(&t->before, r->config));
-    AE_TRY(ae_params_init(&t->after, &after));
+    AE_TRY(ae_params_init_with(&t->before, r->config, &options));
+    AE_TRY(ae_params_init_with(&t->after, &after, &options));
     AE_TRY(ae_tensors_open(&t->from, r->tensors));
     AE_TRY(ae_params_fit(&t->before, t->from, r->tensors, NULL));
     AE_TRY(ae_param_writer_create(&t->to, &(ae_param_writer_options){.folder = folder,

@@ -10,6 +10,7 @@
  * log-probabilities are: log p(a) - log p(b) = logit a - logit b. */
 typedef struct {
     const ae_model_config *config; /* of the model that is read */
+    bool score_head;               /* score.weight too */
     const char *tensors;           /* for ae_tensors_open; no integers */
     const int32_t *old_id;         /* [n], each below config->V */
     ptrdiff_t n;

@@ -43,6 +43,11 @@ static ae_status check_names(const ae_params *params, const ae_tensors *t, const
     }
     for (ptrdiff_t i = 0; i < ae_tensors_count(t); i++) {
         const char *name = ae_tensors_name(t, i);
+        if (strcmp(name, "score.weight") == 0 && ae_params_find(params, name) == NULL && !is_extra(o, name))
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: %s: expected a model without the head of a reward model, found one; take the "
+                           "model that it was trained from",
+                           path, name);
         if (!is_known(params, name) && !is_extra(o, name))
             return AE_FAIL(AE_ERR_INPUT,
                            "%s: %s: a tensor that this model has no place for; does the configuration "

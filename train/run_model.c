@@ -74,9 +74,11 @@ out:
     return st;
 }
 
-ae_status ae_run_model_verify(const ae_run_model *r) {
-    const ae_status st = ae_model_source_verify(&r->base);
-    return st == AE_OK && r->adapted ? ae_adapter_source_verify(&r->adapter, &r->base) : st;
+ae_status ae_run_model_verify(ae_run_model *r) {
+    const ae_status st = ae_model_source_verify_head(&r->base, &r->score_head);
+    if (!r->adapted || st != AE_OK) return st;
+    r->score_head |= r->adapter.options.score_head;
+    return ae_adapter_source_verify(&r->adapter, &r->base);
 }
 
 void ae_run_model_free(ae_run_model *r) {
@@ -90,11 +92,15 @@ const char *ae_run_model_tokenizer(const ae_run_model *r) {
 }
 
 ae_model_options ae_run_model_options(const ae_run_model *r, const ae_model_options *o) {
-    return r->adapted ? ae_adapter_model_options(&r->adapter, o) : *o;
+    ae_model_options whole = r->adapted ? ae_adapter_model_options(&r->adapter, o) : *o;
+    whole.params.score_head |= r->score_head;
+    return whole;
 }
 
 ae_status ae_run_model_load(ae_model *m, const ae_backend *be, const ae_run_model *r,
                             const ae_model_options *o) {
-    return r->adapted ? ae_adapter_open_model(m, be, &r->base, &r->adapter, o)
-                      : ae_model_open_source(m, be, &r->base, o);
+    ae_model_options with_head = *o;
+    with_head.params.score_head |= r->score_head;
+    return r->adapted ? ae_adapter_open_model(m, be, &r->base, &r->adapter, &with_head)
+                      : ae_model_open_source(m, be, &r->base, &with_head);
 }

@@ -10,18 +10,19 @@ typedef struct {
     ae_model_source base;
     ae_adapter_source adapter;
     bool adapted;
+    bool score_head; /* ae_run_model_verify: the base or the adapter has the head of a reward model */
 } ae_run_model;
 
 /* `adapter` NULL: none, unless the model is one. Reads no weights. AE_ERR_INPUT; where the base that an
  * adapter names cannot be opened, the message says how to name it. */
 ae_status ae_run_model_open(ae_run_model *r, const char *model, const char *adapter);
-/* Both sources, as ae_model_source_verify and ae_adapter_source_verify do it. */
-ae_status ae_run_model_verify(const ae_run_model *r);
+/* Both sources, as ae_model_source_verify_head and ae_adapter_source_verify do it. */
+ae_status ae_run_model_verify(ae_run_model *r);
 void ae_run_model_free(ae_run_model *r);
 
 /* tokenizer.model of the base, else of the adapter; NULL when neither has one. */
 const char *ae_run_model_tokenizer(const ae_run_model *r);
-/* The options that the model gets: `o`, with what an adapter adds. */
+/* The options that the model gets: `o`, with what an adapter adds, and a head where there is one. */
 ae_model_options ae_run_model_options(const ae_run_model *r, const ae_model_options *o);
 /* The model of verified sources. */
 ae_status ae_run_model_load(ae_model *m, const ae_backend *be, const ae_run_model *r,

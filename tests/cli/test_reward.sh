@@ -1,0 +1,142 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+
+# A small model of dialogues, and pairs in which an answer that says "yes" is the better one.
+awk 'BEGIN { for (i = 0; i < 400; i++) printf "user %d asks: is %d more than %d? yes, it is; no, it is not.\n", i % 7, i, i % 31 }' >text.txt
+run 0 "$aerie" tokenizer train --input text.txt --output t.model --vocab-size 300
+run 0 "$aerie" data prepare --input text.txt --tokenizer t.model --output text
+run 0 "$aerie" pretrain run.dir=base data.train=text/train.h5 model.width=32 model.recurrent_width=32 \
+    model.mlp_width=64 model.heads=2 model.blocks=3 model.window=16 train.row_tokens=32 train.batch_rows=2 \
+    train.steps=3 train.sample_tokens=0
+awk 'BEGIN { for (i = 0; i < 24; i++)
+         printf "{\"prompt\": \"is %d more than %d?\", \"chosen\": \"yes, it is\", \"rejected\": \"no, it is not\"}\n", i + 9, i % 5 }' >pairs.jsonl
+run 0 "$aerie" data prepare --kind pairs --input pairs.jsonl --tokenizer t.model --output pairs --heldout 0.25
+train() { # RUN KEYS...
+    of=$1
+    shift
+    "$aerie" reward run.dir="$of" data.train=pairs/train.h5 data.heldout=pairs/heldout.h5 train.row_tokens=128 \
+        train.batch_rows=6 train.steps=6 optim.lr=3e-3 "$@"
+}
+run 0 train learnt model.init=base
+
+# ---- rewards ----
+
+rewards() { # OUTPUT FLAGS...
+    to=$1
+    shift
+    run 0 "$aerie" score --reward --output "$to" --force "$@"
+}
+rewards pairs.out --model learnt --input pairs.jsonl
+[ "$(grep -cE '^\{"chosen":-?[0-9.e-]+,"rejected":-?[0-9.e-]+\}$' pairs.out)" = 24 ] || fail "rewards of pairs: $(cat pairs.out)"
+[ "$(awk -F'[:,}]' '$2 > $4' pairs.out | wc -l)" = 24 ] || fail "it has learnt nothing"
+# Every number stands for itself: alone, with one thread, and as dialogues of other layouts.
+while read -r line; do echo "$line" | "$aerie" score --reward --model learnt 2>/dev/null; done <pairs.jsonl >single
+equal pairs.out single "line by line"
+OMP_NUM_THREADS=1 "$aerie" score --reward --model learnt --input pairs.jsonl >threads 2>/dev/null
+equal pairs.out threads "one thread"
+sed 's/"chosen": \("[^"]*"\), "rejected".*/"completion": \1}/' pairs.jsonl >chosen.jsonl
+sed 's/{"prompt": \("[^"]*"\), "completion": \("[^"]*"\)}/{"messages": [{"role": "user", "content": \1}, {"role": "model", "content": \2}, {"role": "user", "content": "why?"}]}/' \
+    chosen.jsonl >messages.jsonl
+sed 's/"prompt"/"question"/' chosen.jsonl >mapped.jsonl
+run 0 "$aerie" data render --model base --kind chat --input chosen.jsonl
+cp out tokens.jsonl
+sed 's/, *"loss_mask".*/}/' tokens.jsonl >bare.jsonl
+sed 's/\]/, 7, 9]/g' tokens.jsonl | sed 's/, 7, 9\]}$/, 0, 0]}/' >longer.jsonl
+sed 's/{"chosen":\(.*\),"rejected".*/{"reward":\1}/' pairs.out >want
+for rows in chosen messages tokens bare longer; do
+    rewards "$rows.out" --model learnt --input "$rows.jsonl"
+    equal want "$rows.out" "$rows"
+done
+rewards mapped.out --model learnt --input mapped.jsonl --map prompt=question
+equal want mapped.out "--map"
+run 0 "$aerie" data render --model base --kind pairs --input pairs.jsonl
+cp out pair-tokens.jsonl
+rewards pair-tokens.out --model learnt --input pair-tokens.jsonl
+equal pairs.out pair-tokens.out "pairs in token ids"
+{ head -1 chosen.jsonl; echo; head -1 pairs.jsonl; } >mixed.jsonl
+rewards mixed.out --model learnt --input mixed.jsonl
+{ head -1 want; head -1 pairs.out; } | cmp -s - mixed.out || fail "rows of both kinds: $(cat mixed.out)"
+
+# ---- folders ----
+
+run 0 "$aerie" export --model learnt --output exported
+grep -q "reward model" exported/README.md || fail "the card does not say what it is"
+rewards exported.out --model exported --input pairs.jsonl
+equal pairs.out exported.out "exported"
+run 0 "$aerie" export --model exported --output again
+equal exported/model.safetensors again/model.safetensors "exported again"
+run 0 "$aerie" export --model exported --output narrow --dtype bf16
+run 0 "$aerie" inspect narrow --tensors --json
+prints '"score_head":true'
+grep -q '"tensor":"score.weight","dtype":"F32","shape":\[1,32\]' out || fail "the head in bf16: $(cat out)"
+rewards narrow.out --model narrow --input pairs.jsonl
+run 0 "$aerie" inspect learnt
+grep -qE '^score head +yes' out || fail "inspect does not show the head: $(cat out)"
+run 0 "$aerie" inspect base --json
+prints '"score_head":false'
+run 0 train second model.init=exported run.seed=2
+run 0 "$aerie" merge --output mean learnt second
+run 0 "$aerie" merge --output mean-exported exported second
+equal mean/model.safetensors mean-exported/model.safetensors
+rewards mean.out --model mean --input pairs.jsonl
+run 3 "$aerie" merge --output mixed learnt base
+says "expected score.weight, the head of a reward model, as in learnt"
+run 3 "$aerie" merge --output mixed base learnt
+says "expected no score.weight as in base"
+run 0 "$aerie" quantize --model learnt --output q8 --dtype int8
+rewards q8.out --model q8 --input pairs.jsonl
+rewards int8.out --model learnt --input pairs.jsonl --dtype int8
+equal q8.out int8.out "quantised"
+run 0 "$aerie" tokenizer trim --model learnt --input text.txt --output trimmed
+rewards trimmed.out --model trimmed --input pairs.jsonl
+
+# With adapters: beside their base, and merged.
+run 0 train adapted model.init=base lora.rank=2
+rewards adapted.out --model adapted --input pairs.jsonl
+rewards beside.out --model base --adapter adapted --input pairs.jsonl
+equal adapted.out beside.out
+run 0 "$aerie" export --model adapted --output merged
+rewards merged.out --model merged --input pairs.jsonl
+equal adapted.out merged.out "merged"
+run 0 "$aerie" inspect adapted
+grep -qE '^score head +yes' out || fail "inspect does not show the head of an adapter: $(cat out)"
+
+# As a language model it is used with a warning; what trains language models refuses it.
+echo '{"text": "is 9 more than 0?"}' >line.jsonl
+for model in learnt exported adapted; do
+    run 0 "$aerie" score --model $model --input line.jsonl
+    warns "$model: a reward model"
+    run 0 "$aerie" generate --model $model --prompt is --max-new 3
+    warns "$model: a reward model"
+done
+run 3 "$aerie" pretrain run.dir=none model.init=learnt data.train=text/train.h5 train.steps=1 train.row_tokens=32
+says "score.weight: expected a model without the head of a reward model"
+
+# ---- refusals ----
+
+run 3 "$aerie" score --reward --model base --input pairs.jsonl --output none.out
+says "base: expected a reward model, found none: the head score.weight is missing; train one: aerie reward model.init=base"
+refuse() { # LINE WORDS
+    printf '%s\n\n%s\n' "$(head -1 pairs.jsonl)" "$1" >line
+    run 3 "$aerie" score --reward --model learnt --input line --output none.out
+    says "line:3: "
+    says "$2"
+    absent none.out none.out.part-*
+}
+refuse '{"prompt": "a"}' "expected"
+refuse '{"prompt": "a", "chosen": "b"}' "rejected"
+refuse '{"prompt": "a", "chosen": "b", "rejected": "b"}' "expected"
+refuse '{"tokens": [1, 300]}' "tokens[1]: expected 0 to 299, found 300"
+refuse '{"tokens": []}' "empty list"
+refuse '{"tokens": [1], "loss_mask": [2]}' "loss_mask[0]"
+refuse '{"text": 5}' "expected"
+refuse '[1]' "expected"
+refuse '{"messages": [{"role": "user", "content": "a"}]}' "expected"
+: >empty
+run 3 "$aerie" score --reward --model learnt --input empty
+says "found an empty file"
+run 2 "$aerie" score --reward --model learnt --input pairs.jsonl --top 2
+says "--top"
+run 2 "$aerie" score --model learnt --input line.jsonl --map prompt=question
+says "--reward"
+finish

@@ -3,9 +3,9 @@
 #include "cli/example_flags.h"
 #include "cli/interrupt.h"
 #include "cli/results.h"
-#include "core/file.h"
+#include "cli/token_print.h"
 #include "core/json.h"
-#include "data/utf8.h"
+#include "data/inputs.h"
 
 #include <stdio.h>
 
@@ -15,25 +15,15 @@ static const char usage[] =
     "Prints for each row the tokens that training sees: {\"tokens\", \"loss_mask\"} of a dialogue,\n"
     "{\"prompt_tokens\", \"chosen_tokens\", \"rejected_tokens\"} of a pair, {\"tokens\"} of a prompt.";
 
-static json_t *ids_json(const ae_ids *ids) {
-    json_t *list = json_array();
-    for (ptrdiff_t i = 0; i < ids->n; i++) json_array_append_new(list, json_integer(ids->ids[i]));
-    return list;
-}
-
-static json_t *mask_json(const uint8_t *mask, ptrdiff_t n) {
-    json_t *list = json_array();
-    for (ptrdiff_t i = 0; i < n; i++) json_array_append_new(list, json_integer(mask[i]));
-    return list;
-}
-
 static json_t *example_json(const ae_example *e, ae_data_kind kind) {
     if (kind == AE_KIND_CHAT)
-        return json_pack("{s:o, s:o}", "tokens", ids_json(&e->tokens), "loss_mask",
-                         mask_json(e->mask, e->tokens.n));
-    if (kind == AE_KIND_PROMPTS) return json_pack("{s:o}", "tokens", ids_json(&e->tokens));
-    return json_pack("{s:o, s:o, s:o}", "prompt_tokens", ids_json(&e->tokens), "chosen_tokens",
-                     ids_json(&e->chosen), "rejected_tokens", ids_json(&e->rejected));
+        return json_pack("{s:o, s:o}", "tokens", ae_ints_json(e->tokens.ids, e->tokens.n), "loss_mask",
+                         ae_mask_json(e->mask, e->tokens.n));
+    if (kind == AE_KIND_PROMPTS)
+        return json_pack("{s:o}", "tokens", ae_ints_json(e->tokens.ids, e->tokens.n));
+    return json_pack("{s:o, s:o, s:o}", "prompt_tokens", ae_ints_json(e->tokens.ids, e->tokens.n),
+                     "chosen_tokens", ae_ints_json(e->chosen.ids, e->chosen.n), "rejected_tokens",
+                     ae_ints_json(e->rejected.ids, e->rejected.n));
 }
 
 static ae_status render_line(const ae_example_rules *rules, const char *line, size_t n, const char *where,
@@ -50,37 +40,28 @@ static ae_status render_line(const ae_example_rules *rules, const char *line, si
 }
 
 /* Every row of the input, each printed before the next is read. */
-static ae_status render_lines(const ae_example_rules *rules, ae_reader *in, ae_results *out) {
-    for (int64_t rows = 0;;) {
-        char *line = NULL, where[AE_WHERE_BYTES];
+static ae_status render_lines(const ae_example_rules *rules, ae_lines *lines, ae_results *out) {
+    for (;;) {
+        char *line = NULL;
         size_t n = 0;
-        ae_status st = ae_reader_line(in, &line, &n);
+        ae_status st = ae_lines_next(lines, &line, &n);
         if (st == AE_OK && ae_interrupt_check() != AE_OK) st = AE_ERR_INTERRUPTED;
-        if (st != AE_OK) return st;
-        if (!line && rows == 0)
-            return AE_FAIL(AE_ERR_INPUT, "%s: expected at least one row, found an empty file",
-                           ae_reader_name(in));
-        if (!line) return AE_OK;
-        if (ae_text_is_blank(line, n)) continue;
-        snprintf(where, sizeof where, "%s:%lld", ae_reader_name(in), (long long)ae_reader_line_number(in));
-        st = render_line(rules, line, n, where, out);
-        if (st != AE_OK) return st;
-        rows++;
+        if (st == AE_OK && line) st = render_line(rules, line, n, lines->where, out);
+        if (st != AE_OK || !line) return st;
     }
 }
 
 static ae_status render(ae_example_flags *flags, const char *input) {
-    ae_reader *in = NULL;
+    ae_lines lines = {.paths = &input, .n = 1};
     ae_results out = {0};
     ae_status st;
     ae_interrupt_catch();
     AE_TRY(ae_example_flags_open(flags));
-    AE_TRY(ae_reader_open(&in, input));
     AE_TRY(ae_results_open(&out, "-", false));
-    AE_TRY(render_lines(&flags->rules, in, &out));
+    AE_TRY(render_lines(&flags->rules, &lines, &out));
 out:
     st = ae_results_close(&out, st);
-    ae_reader_close(in);
+    ae_lines_close(&lines);
     ae_example_flags_close(flags);
     return st;
 }

@@ -1,6 +1,6 @@
 #ifndef AE_CLI_DATA_SHOW_H
 #define AE_CLI_DATA_SHOW_H
-#include "core/status.h"
+#include "data/example.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,5 +16,7 @@ typedef struct {
 } ae_show_options;
 
 ae_status ae_data_show(const ae_show_options *o);
+/* Rows of JSON lines, rendered. */
+ae_status ae_data_show_lines(const ae_show_options *o, const ae_example_rules *rules);
 
 #endif

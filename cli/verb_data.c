@@ -188,11 +188,24 @@ static ae_status verb_validate(int argc, char **argv) {
 /* ---- inspect ---- */
 
 static const char inspect_usage[] =
-    "aerie data inspect SET.h5 [--flags]\n\n"
+    "aerie data inspect SET.h5 [--flags]\n"
+    "       aerie data inspect F.jsonl --kind chat|pairs|prompts (--tokenizer M | --model M) [--flags]\n\n"
     "Tokens of documents or rows. On a terminal targets that count are coloured and masked\n"
     "tokens grey; elsewhere [counted] and (masked).";
 
-static ae_status inspect(ae_show_options *o, const ae_arg_list *words, const char *color) {
+/* JSON lines where a tokenizer or a kind is given: a token set brings its own. */
+static ae_status show(const ae_show_options *o, ae_example_flags *flags) {
+    if (!flags->tokenizer && !flags->model && !flags->kind && !flags->mapping) return ae_data_show(o);
+    if (!flags->kind) flags->kind = "chat";
+    ae_status st = ae_example_flags_open(flags);
+    if (st != AE_OK) return st;
+    st = ae_data_show_lines(o, &flags->rules);
+    ae_example_flags_close(flags);
+    return st;
+}
+
+static ae_status inspect(ae_show_options *o, ae_example_flags *flags, const ae_arg_list *words,
+                         const char *color) {
     if (words->n != 1)
         return AE_FAIL(AE_ERR_USAGE, "data inspect: expected one token set, found %zu", words->n);
     const bool never = strcmp(color, "never") == 0, always = strcmp(color, "always") == 0;
@@ -200,11 +213,12 @@ static ae_status inspect(ae_show_options *o, const ae_arg_list *words, const cha
         return AE_FAIL(AE_ERR_USAGE, "--color: expected auto, always or never, found '%s'", color);
     o->path = words->items[0];
     o->color = always || (!never && isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
-    return ae_data_show(o);
+    return show(o, flags);
 }
 
 static ae_status verb_inspect(int argc, char **argv) {
     ae_show_options o = {.documents = 3, .row_tokens = 256, .tokens = 256};
+    ae_example_flags flags = {0};
     ae_arg_list words = {0};
     const char *color = "auto";
     bool help = false;
@@ -215,7 +229,7 @@ static ae_status verb_inspect(int argc, char **argv) {
          .min = 1,
          .max = 1e15,
          .fallback = "3",
-         .help = "show N documents"},
+         .help = "show N documents, pairs or lines of JSON"},
         {.name = "rows",
          .type = AE_ARG_INT,
          .to = &o.rows,
@@ -228,7 +242,7 @@ static ae_status verb_inspect(int argc, char **argv) {
          .min = 0,
          .max = 1e15,
          .fallback = "0",
-         .help = "the first document or row shown"},
+         .help = "the first document, pair, line or row shown"},
         {.name = "row-tokens",
          .type = AE_ARG_INT,
          .to = &o.row_tokens,
@@ -253,13 +267,17 @@ static ae_status verb_inspect(int argc, char **argv) {
          .type = AE_ARG_FLAG,
          .to = &o.json,
          .help = "one JSON object for each document or row"},
+        ae_arg_kind(&flags),
+        ae_arg_tokenizer(&flags),
+        ae_arg_tokenizer_of_model(&flags),
+        ae_arg_map(&flags),
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, &words, &help);
     if (st == AE_OK && help)
         ae_args_help(inspect_usage, table, n, stdout);
     else if (st == AE_OK)
-        st = inspect(&o, &words, color);
+        st = inspect(&o, &flags, &words, color);
     ae_arg_list_free(&words);
     return st;
 }

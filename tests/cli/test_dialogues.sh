@@ -225,4 +225,53 @@ says 'expected --kind, which says what the rows'
 run 2 "$aerie" data validate long.jsonl --kind chat
 says 'expected either --tokenizer or --model, found neither'
 
+# ---- inspect ----
+
+run 0 "$aerie" data inspect pairs/train.h5 --documents 1 --first 0
+prints "pairs/train.h5: pairs, "
+prints 'pair 0: a prompt of '
+prints ', margin 0.5'
+prints 'chosen, '
+grep -q '^\[.*\[<end_of_turn>\]$' out || fail "no answer is shown as counted"
+[ "$(grep -c '(<bos>)' out)" = 1 ] || fail "the prompt is shown once"
+[ "$(grep -c '<end_of_turn>\]' out)" = 2 ] || fail "both answers are shown"
+run 0 "$aerie" data inspect pairs/train.h5 --documents 2 --first 1 --json
+[ "$(wc -l <out)" = 4 ] || fail "two pairs are four documents"
+prints '"pair":1,"answer":"chosen","margin":0.0}'
+prints '"pair":2,"answer":"rejected","margin":0.0}'
+run 2 "$aerie" data inspect pairs/train.h5 --first 3
+says '--first: expected a pair below 3, found 3'
+run 2 "$aerie" data inspect pairs/train.h5 --rows 1
+says '--rows: expected a set of text or chat, found pairs'
+run 0 "$aerie" data inspect prompts/train.h5
+prints 'prompt 0: '
+prints 'meta: {"answer":7}'
+grep -q '\[' out && fail "a prompt has no token that counts"
+run 0 "$aerie" data inspect prompts/train.h5 --json
+prints '"meta":{"answer":7}}'
+# Rows of chat are packed as in training: a document begins at position 0 and is whole.
+run 0 "$aerie" data inspect chat/train.h5 --rows 1 --row-tokens 400 --json
+prints '"row":0,'
+[ "$(list_of positions <out | grep -c '^0$')" = 3 ] || fail "three dialogues in a row"
+
+# Rows of JSON lines, rendered.
+run 0 "$aerie" data inspect chat.jsonl --tokenizer t.model --documents 1 --first 3
+prints 'chat.jsonl:5: '
+prints '1 turn of the user after the last answer left out'
+prints '[<end_of_turn>]'
+run 0 "$aerie" data inspect pairs.jsonl --kind pairs --tokenizer t.model --documents 1
+prints 'pairs.jsonl:1: a prompt of '
+prints 'rejected, '
+run 0 "$aerie" data inspect pairs.jsonl --kind pairs --tokenizer t.model --json
+[ "$(wc -l <out)" = 3 ] || fail "expected three rows"
+prints '{"row":"pairs.jsonl:1","prompt_tokens":['
+run 0 "$aerie" data inspect prompts.jsonl --kind prompts --tokenizer t.model
+prints 'meta: {"answer":7}'
+run 3 "$aerie" data inspect mess.jsonl --tokenizer t.model
+says 'mess.jsonl:2: completion: expected text of the model, found none'
+run 2 "$aerie" data inspect chat.jsonl --tokenizer t.model --first 4
+says '--first: expected a row below 4, found 4'
+run 2 "$aerie" data inspect chat.jsonl --tokenizer t.model --rows 1
+says '--rows: expected a token set, found rows of JSON lines'
+
 finish

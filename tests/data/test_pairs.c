@@ -103,3 +103,33 @@ Test(pairs, a_set_of_another_kind_is_refused) {
     cr_assert_message("expected pairs of answers, found a set of another kind");
     ae_token_set_close(s);
 }
+
+/* Each pair has its own, also behind one that is dropped. */
+Test(pairs, margins_come_from_the_set) {
+    static const int32_t ids[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    static const uint8_t mask[] = {0, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    ae_token_writer *w = NULL;
+    const ae_token_set_info info = {
+        .vocab_size = 16, .has_mask = true, .kind = AE_KIND_PAIRS, .has_margins = true};
+    const char *path = scratch_path("margins.h5");
+    cr_assert_eq(ae_token_writer_open(&w, path, &info), AE_OK);
+    for (int pair = 0; pair < 3; pair++) {
+        const int64_t n = pair == 1 ? 10 : 4;
+        for (int side = 0; side < 2; side++)
+            cr_assert_eq(ae_token_writer_add(w, ids + (pair == 2), mask, n, 0), AE_OK);
+        cr_assert_eq(ae_token_writer_margin(w, 0.5f + (float)pair), AE_OK);
+    }
+    cr_assert_eq(ae_token_writer_finish(w, NULL), AE_OK);
+    ae_token_set *s = set_open(path);
+    ae_pair_set set;
+    ae_pair_batch b;
+    cr_assert_eq(ae_pair_set_init(&set, s, 16, AE_TOO_LONG_DROP, false), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_pair_batch_init(&b, 2, 16), AE_OK);
+    const ae_pair_choice choices[] = {{&set, 1}, {&set, 0}};
+    cr_assert_eq(ae_pair_batch_fill(&b, choices, 2), AE_OK, "%s", ae_error_message());
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(b.pairs[i].margin, b.batch.tokens[b.pairs[i].chosen_begin] ? 2.5f : 0.5f);
+    ae_pair_batch_free(&b);
+    ae_pair_set_free(&set);
+    ae_token_set_close(s);
+}

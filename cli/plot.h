@@ -1,6 +1,7 @@
 #ifndef AE_CLI_PLOT_H
 #define AE_CLI_PLOT_H
 #include "cli/gnuplot.h"
+#include "cli/plot_calibration.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -38,7 +39,8 @@ typedef struct {
     char *name;         /* the last part of the folder's name, fit for a label */
     ae_curve_list
         steps; /* of the lines of steps: loss, grad_norm, lr, tokens_per_s and what an objective adds */
-    ae_curve_list evaluations; /* eval_loss, ...: the first one decides */
+    ae_curve_list evaluations;        /* eval_loss, ...: the first one decides */
+    ae_calibration_curve calibration; /* of a reward model's last evaluation */
     int64_t step, tokens, skipped, best_step, peak_rss_bytes;
     double best_score, best_bits; /* of the best evaluation */
     double flops_fraction;        /* of the last step */
@@ -56,8 +58,8 @@ void ae_curve_thin(ae_curve *c, size_t n);
 ae_status ae_curve_add(ae_curve *c, double x, double y);
 void ae_curve_free(ae_curve *c);
 
-/* The numbers of the objective with their evaluations, gradient norm, learning rate and speed of the runs,
- * drawn by gnuplot; *bytes is the picture, the caller frees it. */
+/* The numbers of the objective with their evaluations, gradient norm, learning rate and speed of the runs, and
+ * the calibration of reward models, drawn by gnuplot; *bytes is the picture, the caller frees it. */
 ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
                        size_t *n_bytes);
 

@@ -216,6 +216,7 @@ ae_status ae_run_curves_read(ae_run_curves *r, const char *folder) {
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: expected the folder of a run, found none", folder));
     AE_TRY(ae_reader_open(&in, path));
     AE_TRY(read_lines(r, in));
+    AE_TRY(ae_calibration_curve_read(&r->calibration, folder));
     if (!tells_anything(r))
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: expected lines of a run's steps, found none yet", path));
 out:

@@ -160,13 +160,17 @@ static const char *label_format(const part *p, extent e) {
 }
 
 /* A number without words of its own is called by its name. */
-static void write_title(FILE *f, const part *p) {
+static void write_title(FILE *f, const part *p, bool of_pairs) {
     static const char *const words[][2] = {{"loss", "loss, nats per token"},
                                            {"grad_norm", "gradient norm, before clipping"},
                                            {"lr", "learning rate"},
                                            {"tokens_per_s", "tokens per second"}};
     const char *name = p->name ? p->name : p->evaluation;
     fputs("set title \"", f);
+    if (of_pairs && is_named(p, "loss")) {
+        fputs("loss, nats per pair\"\n", f);
+        return;
+    }
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (is_named(p, words[i][0])) {
             fprintf(f, "%s\"\n", words[i][1]);
@@ -178,8 +182,8 @@ static void write_title(FILE *f, const part *p) {
 
 /* Logarithmic where the values span more than a factor of 3, which is when a straight axis hides the end of a
  * run. */
-static void write_axes(FILE *f, const part *p, extent e) {
-    write_title(f, p);
+static void write_axes(FILE *f, const part *p, extent e, bool of_pairs) {
+    write_title(f, p, of_pairs);
     fputs("unset logscale y\nset ytics auto\nset yrange [*:*]\n", f);
     fprintf(f, "set format y \"%s\"\n", label_format(p, e));
     if (p->may_be_log && e.lo > 0 && e.hi > 3 * e.lo)
@@ -199,7 +203,7 @@ static void write_train_curve(FILE *f, const part *p, size_t k, const ae_run_cur
 }
 
 static void write_part(FILE *f, const part *p, size_t k, const ae_run_curves *runs, size_t n) {
-    write_axes(f, p, extent_of(p, runs, n));
+    write_axes(f, p, extent_of(p, runs, n), runs[0].calibration.n > 0);
     fputs("plot NaN notitle", f); /* a part without points stays empty */
     for (size_t r = 0; r < n; r++)
         if (p->wavers && curve_of(&runs[r].steps, p->name))
@@ -237,14 +241,36 @@ typedef struct {
     part_list parts;
 } curves;
 
-static int rows_of(const part_list *l) {
-    return (int)(l->n + 1) / 2;
+static bool has_calibration(const curves *c) {
+    for (size_t r = 0; r < c->n; r++)
+        if (c->runs[r].calibration.n) return true;
+    return false;
+}
+
+static int rows_of(const curves *c) {
+    return (int)(c->parts.n + has_calibration(c) + 1) / 2;
+}
+
+/* The last part: what was right of what a reward model was so sure of, beside the diagonal. */
+static void write_calibration(FILE *f, const curves *c) {
+    ae_calibration_write_axes(f);
+    fputs("plot x with lines lw 1 dt 2 lc rgb \"#777777\" title \"as often right as sure\"", f);
+    for (size_t r = 0; r < c->n; r++) {
+        const char *colour = colours[r % N_COLOURS].strong;
+        if (!c->runs[r].calibration.n) continue;
+        fprintf(f, ", $calibration_%zu with yerrorbars pt 7 ps 0.6 lc rgb \"%s\" notitle", r, colour);
+        fprintf(f, ", $calibration_%zu using 1:2 with lines lw 2 lc rgb \"%s\" title \"%s, step %lld\"", r,
+                colour, c->n == 1 ? "held out" : c->runs[r].name, (long long)c->runs[r].calibration.step);
+    }
+    fputc('\n', f);
 }
 
 static ae_status write_script(FILE *f, const void *what) {
     const curves *c = what;
     const ae_status st = write_data(f, &c->parts, c->runs, c->n);
-    const int rows = rows_of(&c->parts);
+    const int rows = rows_of(c);
+    for (size_t r = 0; r < c->n; r++)
+        if (c->runs[r].calibration.n) ae_calibration_write_data(f, &c->runs[r].calibration, r);
     fprintf(f, "set multiplot layout %d,2 margins 0.06,0.975,%.3g,%.4g spacing 0.075,%.3g\n", rows,
             0.16 / rows, 1 - 0.1 / rows, 0.26 / rows);
     fputs("set border 3 lc rgb \"#777777\"\nset tics nomirror textcolor rgb \"#333333\"\n"
@@ -253,6 +279,7 @@ static ae_status write_script(FILE *f, const void *what) {
           f);
     fprintf(f, "set xrange [0:%.9g]\n", last_step(c->runs, c->n));
     for (size_t i = 0; i < c->parts.n; i++) write_part(f, &c->parts.items[i], i, c->runs, c->n);
+    if (has_calibration(c)) write_calibration(f, c);
     fputs("unset multiplot\n", f);
     return st;
 }
@@ -261,7 +288,7 @@ ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind
                        size_t *n_bytes) {
     curves c = {.runs = runs, .n = n};
     ae_status st = list_parts(&c.parts, runs, n);
-    const ae_gnuplot_size size = {1500, 500 * rows_of(&c.parts)};
+    const ae_gnuplot_size size = {1500, 500 * rows_of(&c)};
     if (st == AE_OK) st = ae_gnuplot_draw(write_script, &c, &size, kind, bytes, n_bytes);
     free(c.parts.items);
     return st;

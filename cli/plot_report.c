@@ -106,10 +106,11 @@ static const char text_notes[] =
 static const char other_notes[] =
     "Numbers of steps: smoothed over a fortieth of them. Evaluation: the best so far. ";
 
-/* Of text, loss and bits per byte; of other objectives the numbers by their names. */
+/* Of text, loss and bits per byte; of other objectives, rewards among them, the numbers by their names. */
 static void put_table(FILE *f, const ae_run_curves *runs, size_t n) {
     const char *number = ae_plot_main_name(runs, n);
-    const bool has_text = !number[0] || strcmp(number, "loss") == 0;
+    const bool of_pairs = runs[0].calibration.n > 0;
+    const bool has_text = !of_pairs && (!number[0] || strcmp(number, "loss") == 0);
     if (has_text) number = "loss";
     fputs("<table><tr><th>run</th><th>steps</th><th>tokens</th>", f);
     put_heading(f, number);

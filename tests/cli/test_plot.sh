@@ -33,6 +33,28 @@ sed 's/"tokens_per_s": 90/"tokens_per_s": 12000/' first/metrics.jsonl >fast/metr
 run 0 "$aerie" plot fast --output new/fast.svg
 grep -q '120000' new/fast.svg || fail "a speed of 120000 is not written so"
 
+# The calibration of a reward model is one more part.
+cp -r first judge
+cat >judge/calibration.json <<'END'
+{"step": 300, "bins": [{"low": 0.5, "high": 0.55, "pairs": 9, "probability": 0.53, "right": 0.6},
+ {"pairs": 0, "probability": null, "right": null}, {"pairs": 0}, {"pairs": 0}, {"pairs": 0}, {"pairs": 0}, {"pairs": 0},
+ {"pairs": 0}, {"pairs": 4, "probability": 0.92, "right": 1}, {"pairs": 0}]}
+END
+grep -q 'calibration' first/report.html && fail "a part for a calibration that is not there"
+run 0 "$aerie" plot judge
+for words in "calibration: share of pairs" "held out, step 300" "loss, nats per pair"; do
+    grep -qF -- "$words" judge/report.html || fail "the report lacks $words"
+done
+run 0 "$aerie" plot judge first --output judges.svg
+grep -qF "judge, step 300" judges.svg || fail "the calibration of a run among several"
+cp judge/calibration.json whole.json
+for change in 's/"step": 300, //' 's/, {"pairs": 0}\]/]/' 's/0.92/1.92/' 's/"right": 1}/"right": null}/' 's/"pairs": 9/"pairs": -9/' 's/]}//'; do
+    sed "$change" whole.json >judge/calibration.json
+    cmp -s whole.json judge/calibration.json && fail "$change changes nothing"
+    run 3 "$aerie" plot judge
+    says "judge/calibration.json"
+done
+
 # Profiles of benchmarks, side by side.
 cat >profile.json <<'END'
 {"bench": "train", "shape": "s\"5", "dtype": "f32", "profile": {"unit": "step", "step_s": 0.05, "ops": [

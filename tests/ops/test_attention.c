@@ -123,8 +123,8 @@ ON_EVERY_TYPE(attention, large_forward_is_the_reference) {
 /* The reference takes the time: in bfloat16 a third of the sizes, of every kind one. */
 ON_EVERY_TYPE(attention, large_backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(large); i += r->bf16 ? 3 : 1) {
-        expect_backward(r, large[i], RIG_ONE);
-        expect_backward(r, large[i], i % 2 ? RIG_LONG : RIG_MIDDLE);
+        expect_backward(r, large[i], i % 3 == 0 ? RIG_ONE : i % 3 == 1 ? RIG_LONG : RIG_MIDDLE);
+        if (large[i].T < 260) expect_backward(r, large[i], i % 2 ? RIG_LONG : RIG_MIDDLE);
     }
 }
 
@@ -226,7 +226,7 @@ ON_EVERY_TYPE(attention, calls_with_rings_are_one_call) {
                                              {2, 14, 2, 1, 5, 4, 0},
                                              {3, 17, 4, 2, 8, 5, 0},
                                              {2, 40, 3, 3, 3, 7, 0},
-                                             {1, 100, 10, 1, 16, 33, 0}};
+                                             {1, 70, 10, 1, 16, 33, 0}};
     for (size_t i = 0; i < COUNT(dims); i++)
         for (rig_layout layout = RIG_ONE; layout < RIG_MIDDLE; layout++) {
             const ptrdiff_t W = dims[i].W;

@@ -94,9 +94,11 @@ ON_EVERY_TYPE(head, loss_and_score_are_the_reference) {
         }
 }
 
+/* Small sizes with every mask, the others with two. */
 ON_EVERY_TYPE(head, backward_is_the_complex_step) {
     for (size_t i = 0; i + 1 < COUNT(sizes); i++)
         for (mask which = EVERY; which < MASKS; which++) {
+            if (sizes[i].M > 5 && which != MASKED && which != UNEQUAL) continue;
             head k = make(r, sizes[i], which);
             train(r, &k);
             rig_expect_gradient(r, "dz", rig_read(r, &k.dz), &k.z, loss, &k, tolerance(r, BACKWARD));

@@ -15,7 +15,7 @@ static const ae_kl_direction directions[] = {AE_KL_P_Q, AE_KL_Q_P};
 /* As in test_head_logprobs.c. */
 enum { FORWARD, BACKWARD };
 static double tolerance(const rig *r, int of) {
-    static const double f32[] = {[FORWARD] = 3e-6, [BACKWARD] = 5e-6};
+    static const double f32[] = {[FORWARD] = 3e-6, [BACKWARD] = 1.5e-5};
     return rig_tolerance(r, f32[of], of == BACKWARD ? 0x1p-6 : f32[of]);
 }
 
@@ -101,6 +101,12 @@ static void reference(divergence *k) {
         for (size_t t = 0; t < COUNT(temperatures); t++)                                                     \
             for (size_t d = 0; d < COUNT(directions); d++)
 
+/* Both directions of every size, with a temperature for each. */
+#define EVERY_SIZE(i, t, d)                                                                                  \
+    for (size_t i = 0; i < COUNT(sizes); i++)                                                                \
+        for (size_t d = 0; d < COUNT(directions); d++)                                                       \
+            for (size_t t = (i + d) % COUNT(temperatures), once = 1; once; once = 0)
+
 ON_EVERY_TYPE(head_kl, divergence_is_the_reference) {
     EVERY_CASE(i, t, d) {
         divergence k = make(r, sizes[i], temperatures[t], directions[d]);
@@ -110,8 +116,10 @@ ON_EVERY_TYPE(head_kl, divergence_is_the_reference) {
     }
 }
 
+/* Every case of the small sizes. */
 ON_EVERY_TYPE(head_kl, backward_is_the_complex_step) {
     EVERY_CASE(i, t, d) {
+        if (sizes[i].M > 3 && (i + d) % COUNT(temperatures) != t) continue;
         divergence k = make(r, sizes[i], temperatures[t], directions[d]);
         backward(r, &k);
         rig_expect_gradient(r, "dz", rig_read(r, &k.dz), &k.p.z, objective, &k, tolerance(r, BACKWARD));
@@ -121,7 +129,7 @@ ON_EVERY_TYPE(head_kl, backward_is_the_complex_step) {
 }
 
 ON_EVERY_TYPE(head_kl, equal_models_do_not_diverge) {
-    EVERY_CASE(i, t, d) {
+    EVERY_SIZE(i, t, d) {
         size n = sizes[i];
         n.D_q = n.D_p;
         n.cap_q = n.cap_p;
@@ -152,7 +160,7 @@ ON_EVERY_TYPE(head_kl, near_models_diverge_little) {
 }
 
 ON_EVERY_TYPE(head_kl, gradients_add_up) {
-    EVERY_CASE(i, t, d) {
+    EVERY_SIZE(i, t, d) {
         divergence k = make(r, sizes[i], temperatures[t], directions[d]);
         const ptrdiff_t D = k.n.D_p;
         backward(r, &k);
@@ -174,7 +182,7 @@ ON_EVERY_TYPE(head_kl, gradients_add_up) {
 }
 
 ON_EVERY_TYPE(head_kl, bits_do_not_depend_on_threads) {
-    EVERY_CASE(i, t, d) {
+    EVERY_SIZE(i, t, d) {
         divergence k = make(r, sizes[i], temperatures[t], directions[d]);
         rig_expect_same_on_threads(r, "forward", forward, &k, &k.kl, 1);
         rig_expect_same_on_threads(r, "backward", backward, &k, (rig_array[]){k.dz, k.dtable}, 2);

@@ -7,11 +7,11 @@ static const ae_head_dims sizes[] = {{1, 1, 2, 0},    {1, 5, 7, 30},     {2, 3, 
                                      {257, 9, 65, 5}, {17, 16, 1501, 30}};
 static const float temperatures[] = {0.7f, 1, 1.3f};
 
-/* Losses are float32 in either type. Gradients in float32 come to 3e-6 at worst: a law that is nearly certain magnifies the rounding of its
- * logits. */
+/* Losses are float32 in either type. Gradients in float32 come to 1e-5 at worst: a tight cap, whose derivative 1 - tanh^2 cancels, and a law
+ * that is nearly certain magnify the rounding of logits. */
 enum { FORWARD, BACKWARD };
 static double tolerance(const rig *r, int of) {
-    static const double f32[] = {[FORWARD] = 1e-6, [BACKWARD] = 5e-6};
+    static const double f32[] = {[FORWARD] = 1e-6, [BACKWARD] = 1.5e-5};
     return rig_tolerance(r, f32[of], of == BACKWARD ? 0x1p-6 : f32[of]);
 }
 
@@ -121,10 +121,12 @@ ON_EVERY_TYPE(head_logprobs, log_probabilities_at_1_are_the_bits_of_a_score) {
     }
 }
 
+/* Small sizes with everything; of the others each with all temperatures and all sides, but not with each pair of them. */
 ON_EVERY_TYPE(head_logprobs, backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(sizes); i++)
         for (size_t t = 0; t < COUNT(temperatures); t++)
             for (side which = TARGETS; which < SIDES; which++) {
+                if (sizes[i].M > 3 && (i + t) % COUNT(temperatures) != which) continue;
                 law k = make(r, sizes[i], temperatures[t], which);
                 backward(r, &k);
                 rig_expect_gradient(r, "dz", rig_read(r, &k.dz), &k.z, objective, &k, tolerance(r, BACKWARD));
@@ -206,6 +208,7 @@ ON_EVERY_TYPE(head_logprobs, masked_tokens_do_not_leak) {
 ON_EVERY_TYPE(head_logprobs, bits_do_not_depend_on_threads) {
     for (size_t i = 0; i < COUNT(sizes); i++)
         for (side which = TARGETS; which < SIDES; which++) {
+            if (which != BOTH && sizes[i].M < 64) continue; /* the sides take the same way through the work */
             law k = make(r, sizes[i], 0.7f, which);
             rig_expect_same_on_threads(r, "forward", forward, &k, (rig_array[]){k.logprobs, k.entropies}, 2);
             rig_expect_same_on_threads(r, "backward", backward, &k, (rig_array[]){k.dz, k.dtable}, 2);

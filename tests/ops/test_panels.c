@@ -96,6 +96,8 @@ ON_EVERY_BACKEND(panels, product_is_that_of_the_rounded_weights) {
     for (size_t f = 0; f < COUNT(forms); f++)
         for (size_t i = 0; i < COUNT(sizes); i++)
             for (size_t m = 0; m < COUNT(rows); m++) {
+                /* the forms of one type differ in their groups alone */
+                if (f > 0 && forms[f].type == forms[f - 1].type && m % 3 > 0) continue;
                 product k = make(r, f, rows[m], sizes[i].I, sizes[i].O);
                 forward(r, &k);
                 ref_linear(k.y.d, NULL, k.x.d, k.w.d, k.bias.d, k.M, k.I, k.O);
@@ -199,14 +201,19 @@ ON_EVERY_TYPE(panels, gradient_of_the_input_is_that_of_the_rounded_weights) {
     static const ptrdiff_t rows[] = {1, 3, 40, 600};
     for (size_t f = 0; f < COUNT(forms); f++)
         for (size_t i = 0; i < COUNT(sizes); i++)
-            for (size_t m = 0; m < COUNT(rows); m++)
+            for (size_t m = 0; m < COUNT(rows); m++) {
+                if (rows[m] * sizes[i].I * sizes[i].O > 12000000)
+                    continue; /* several blocks of rows: of less wide ones */
                 expect_input_gradient(r, f, rows[m], sizes[i].I, sizes[i].O);
+            }
 }
 
-/* A weight that is unpacked some columns at a time. */
+/* A weight above 4 M values, which is unpacked some columns at a time: wide or tall. */
 ON_EVERY_TYPE(panels, gradient_of_the_input_through_a_large_weight) {
-    expect_input_gradient(r, 0, 17, 100, 66000);
-    expect_input_gradient(r, 3, 17, 1100, 4000);
+    if (r->bf16)
+        expect_input_gradient(r, 3, 17, 1100, 3850);
+    else
+        expect_input_gradient(r, 0, 17, 100, 42500);
 }
 
 static void backward_input(rig *r, void *context) {

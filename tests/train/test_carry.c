@@ -85,7 +85,7 @@ Test(carry, what_it_cannot_go_with_is_refused_by_its_key) {
     ASSERT_SAYS("expected data.shuffle=false");
     ASSERT_FAILS(AE_ERR_USAGE, run("a", "model.window=-1"));
     ASSERT_SAYS("train.carry_state: expected an attention window, found none");
-    ASSERT_FAILS(AE_ERR_INPUT, run("a", "train.batch_rows=1000000 train.row_tokens=1 train.micro_rows=1"));
+    ASSERT_FAILS(AE_ERR_INPUT, run("a", "train.batch_rows=10000 train.row_tokens=1 train.micro_rows=1"));
     ASSERT_SAYS("lower train.batch_rows");
     cr_assert_not(ae_path_exists(train_rig_path(&rig, "a")));
     ASSERT_OK(run("a", "train.steps=1"));

@@ -52,7 +52,7 @@ typedef struct {
     ae_order order;
     const ae_param *head;       /* score.weight */
     ae_calibration calibration; /* of the last evaluation */
-    float *values, *dvalues;    /* [rows of a micro-batch, T]: rewards, and their gradients */
+    float *values;              /* for rewards and their gradients: 2 x rows of a micro-batch x T */
 } reward;
 
 /* ---- inputs ---- */
@@ -135,7 +135,6 @@ static ae_status start(void *self) {
     AE_TRY(ae_tuned_start(&r->tuned));
     r->head = ae_params_find(&r->tuned.model.params, "score.weight");
     r->values = calloc(2 * places, sizeof *r->values);
-    r->dvalues = r->values ? r->values + places : NULL;
     if (!r->values) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rewards: out of memory"));
     AE_TRY(ae_order_begin(&r->order, r->tuned.run->step + 1, r->tuned.position));
     if (!r->tuned.position) AE_TRY(ae_order_position(&r->order, &r->tuned.position));
@@ -190,12 +189,6 @@ static ae_status next(void *self, void *piece) {
     return st == AE_OK ? ae_order_position(&r->order, &w->position) : st;
 }
 
-/* What pairs add up to. */
-typedef struct {
-    double loss, right, margin, reward; /* sums over the pairs */
-    ptrdiff_t pairs;
-} sums;
-
 /* A pair's rewards, and what they cost. */
 typedef struct {
     double chosen, rejected;
@@ -203,11 +196,12 @@ typedef struct {
 } judged;
 
 /* `values` begin with place `at` of the batch. */
-static judged judge(const reward *r, const ae_pair_place *p, const float *values, ptrdiff_t at, sums *s) {
+static judged judge(const ae_reward_keys *keys, const ae_pair_place *p, const float *values, ptrdiff_t at,
+                    ae_reward_sums *s) {
     const double chosen = (double)values[p->chosen_end - 1 - at];
     const double rejected = (double)values[p->rejected_end - 1 - at];
-    const double margin = r->keys->margin ? (double)p->margin : 0;
-    const judged j = {chosen, rejected, ae_reward_pair_loss(chosen, rejected, margin, r->keys->center)};
+    const double margin = keys->margin ? (double)p->margin : 0;
+    const judged j = {chosen, rejected, ae_reward_pair_loss(chosen, rejected, margin, keys->center)};
     s->loss += j.loss.loss;
     s->right += chosen > rejected ? 1 : chosen == rejected ? 0.5 : 0;
     s->margin += chosen - rejected;
@@ -216,32 +210,35 @@ static judged judge(const reward *r, const ae_pair_place *p, const float *values
     return j;
 }
 
-/* The pairs of the micro-batch that was run forward, from *next on. */
-static void pairs_backward(reward *r, const ae_pair_batch *b, const ae_micro_batches *m, ptrdiff_t *next,
-                           sums *s) {
-    const ptrdiff_t places = m->batch.B * m->batch.T;
-    ae_pass_values(r->tuned.pass, r->head->value, r->values);
-    memset(r->dvalues, 0, (size_t)places * sizeof *r->dvalues);
-    for (; *next < b->n_pairs && b->pairs[*next].chosen_begin < m->at + places; ++*next) {
-        const ae_pair_place *p = &b->pairs[*next];
-        const judged j = judge(r, p, r->values, m->at, s);
-        r->dvalues[p->chosen_end - 1 - m->at] = (float)(j.loss.dchosen / (double)b->n_pairs);
-        r->dvalues[p->rejected_end - 1 - m->at] = (float)(j.loss.drejected / (double)b->n_pairs);
+ae_reward_sums ae_reward_gradients(const ae_reward_keys *keys, ae_model *m, ae_pass *pass,
+                                   const ae_pair_batch *b, ptrdiff_t micro_rows, float *room) {
+    ae_reward_sums s = {0};
+    const ae_param *head = ae_params_find(&m->params, "score.weight");
+    float *values = room, *dvalues = room + micro_rows * b->batch.T;
+    ptrdiff_t next = 0;
+    ae_micro_batches micro = ae_micro_batches_of(&b->batch, micro_rows, NULL);
+    while (ae_micro_batches_next(&micro)) {
+        const ptrdiff_t places = micro.batch.B * micro.batch.T;
+        ae_pass_forward(pass, m, &micro.batch);
+        ae_pass_values(pass, head->value, values);
+        memset(dvalues, 0, (size_t)places * sizeof *dvalues);
+        for (; next < b->n_pairs && b->pairs[next].chosen_begin < micro.at + places; next++) {
+            const ae_pair_place *p = &b->pairs[next];
+            const judged j = judge(keys, p, values, micro.at, &s);
+            dvalues[p->chosen_end - 1 - micro.at] = (float)(j.loss.dchosen / (double)b->n_pairs);
+            dvalues[p->rejected_end - 1 - micro.at] = (float)(j.loss.drejected / (double)b->n_pairs);
+        }
+        ae_pass_add_values(pass, head->value, head->grad, dvalues);
+        ae_pass_backward(pass);
     }
-    ae_pass_add_values(r->tuned.pass, r->head->value, r->head->grad, r->dvalues);
-    ae_pass_backward(r->tuned.pass);
+    return s;
 }
 
 static ae_status gradients(void *self, void *piece, ae_gradients *g) {
     reward *r = self;
     const work *w = piece;
-    sums s = {0};
-    ptrdiff_t next_pair = 0;
-    ae_micro_batches micro = ae_micro_batches_of(&w->pairs.batch, r->tuned.plan.micro_rows, NULL);
-    while (ae_micro_batches_next(&micro)) {
-        ae_pass_forward(r->tuned.pass, &r->tuned.model, &micro.batch);
-        pairs_backward(r, &w->pairs, &micro, &next_pair, &s);
-    }
+    const ae_reward_sums s = ae_reward_gradients(r->keys, &r->tuned.model, r->tuned.pass, &w->pairs,
+                                                 r->tuned.plan.micro_rows, r->values);
     const double n = (double)s.pairs;
     ae_numbers_add(&g->numbers, "loss", s.loss / n);
     ae_numbers_add(&g->numbers, "accuracy", s.right / n);
@@ -303,7 +300,7 @@ static void evaluation_free(evaluation *v) {
 }
 
 /* Pairs [first, first + n) of the held-out set. */
-static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t first, ptrdiff_t n, sums *s,
+static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t first, ptrdiff_t n, ae_reward_sums *s,
                                 ae_calibration *c) {
     for (ptrdiff_t i = 0; i < n; i++) v->choices[i] = (ae_pair_choice){.set = &r->heldout, .pair = first + i};
     const ae_status st = ae_pair_batch_fill(&v->pairs, v->choices, n);
@@ -318,13 +315,13 @@ static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t first, p
     ae_pass_forward(v->pass, &r->tuned.model, &all);
     ae_pass_values(v->pass, r->head->value, v->values);
     for (ptrdiff_t i = 0; i < v->pairs.n_pairs; i++) {
-        const judged j = judge(r, &v->pairs.pairs[i], v->values, 0, s);
+        const judged j = judge(r->keys, &v->pairs.pairs[i], v->values, 0, s);
         ae_calibration_add(c, j.chosen, j.rejected);
     }
     return AE_OK;
 }
 
-static ae_status evaluate_all(const reward *r, sums *s, ae_calibration *c) {
+static ae_status evaluate_all(const reward *r, ae_reward_sums *s, ae_calibration *c) {
     evaluation v;
     ae_status st = evaluation_init(&v, r);
     for (int64_t first = 0; first < r->heldout.count.pairs && st == AE_OK; first += v.n) {
@@ -339,7 +336,7 @@ static ae_status evaluate_all(const reward *r, sums *s, ae_calibration *c) {
 
 static ae_status evaluate(void *self, ae_evaluation *e) {
     reward *r = self;
-    sums s = {0};
+    ae_reward_sums s = {0};
     ae_calibration c = {0};
     double low, high;
     const ae_status st = evaluate_all(r, &s, &c);

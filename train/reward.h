@@ -38,4 +38,14 @@ typedef struct {
 } ae_pair_loss;
 ae_pair_loss ae_reward_pair_loss(double chosen, double rejected, double margin, double center);
 
+/* What pairs add up to. */
+typedef struct {
+    double loss, right, margin, reward; /* sums over the pairs; a tie is half right */
+    ptrdiff_t pairs;
+} ae_reward_sums;
+/* Adds the gradients of the mean loss of a batch of pairs, `micro_rows` rows at a time. The model has a scalar
+ * head; `room` has 2 x micro_rows x T entries, T of the batch. */
+ae_reward_sums ae_reward_gradients(const ae_reward_keys *keys, ae_model *m, ae_pass *pass,
+                                   const ae_pair_batch *b, ptrdiff_t micro_rows, float *room);
+
 #endif

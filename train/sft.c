@@ -228,19 +228,24 @@ static ae_status next(void *self, void *piece) {
     return s->rows.position(s->rows.self, &w->position);
 }
 
+double ae_sft_gradients(ae_model *m, ae_pass *pass, const ae_batch *b, double weight, ptrdiff_t micro_rows) {
+    double sum = 0;
+    ae_micro_batches micro = ae_micro_batches_of(b, micro_rows, NULL);
+    while (ae_micro_batches_next(&micro)) {
+        double part = 0;
+        ae_pass_forward(pass, m, &micro.batch);
+        ae_pass_add_loss(pass, (float)(1 / weight), &part, NULL);
+        ae_pass_backward(pass);
+        sum += part;
+    }
+    return weight > 0 ? sum / weight : (double)NAN;
+}
+
 static ae_status gradients(void *self, void *piece, ae_gradients *g) {
     sft *s = self;
     const work *w = piece;
-    double sum = 0;
-    ae_micro_batches micro = ae_micro_batches_of(&w->batch, s->tuned.plan.micro_rows, NULL);
-    while (ae_micro_batches_next(&micro)) {
-        double part = 0;
-        ae_pass_forward(s->tuned.pass, &s->tuned.model, &micro.batch);
-        ae_pass_add_loss(s->tuned.pass, (float)(1 / w->weight), &part, NULL);
-        ae_pass_backward(s->tuned.pass);
-        sum += part;
-    }
-    const double loss = w->weight > 0 ? sum / w->weight : (double)NAN;
+    const double loss =
+        ae_sft_gradients(&s->tuned.model, s->tuned.pass, &w->batch, w->weight, s->tuned.plan.micro_rows);
     ae_numbers_add(&g->numbers, "loss", loss);
     ae_numbers_add(&g->numbers, "answer_tokens", (double)w->batch.n_targets);
     g->finite = isfinite(loss);

@@ -30,5 +30,8 @@ ae_status ae_sft(ae_sft_config *config, bool dry_run);
 
 /* Weighs the targets of a batch for that average; returns the sum of the weights. */
 double ae_sft_weigh(ae_batch *b, ae_sft_average average);
+/* Adds the gradients of the loss of a batch whose weights sum to `weight`, `micro_rows` rows at a time; returns
+ * the loss, NaN where nothing counts. */
+double ae_sft_gradients(ae_model *m, ae_pass *pass, const ae_batch *b, double weight, ptrdiff_t micro_rows);
 
 #endif

@@ -165,33 +165,49 @@ static const double complex *outside(const naive_model *n, const char *name) {
     return n->values[ae_params_find(&n->m->params, name) - n->m->params.items];
 }
 
-double complex naive_loss(const naive_model *n, const ae_micro_batch *b) {
+double complex *naive_hidden(const naive_model *n, const ae_micro_batch *b) {
     const ae_model_config *c = &n->m->config;
     const cref_block_dims dims = {
         b->B,        b->T,         c->D, c->C, c->E, c->N, c->G, c->H, c->W, c->K, ae_model_rope_elements(c),
         c->norm_eps, c->rope_theta};
     const ptrdiff_t M = b->B * b->T;
-    const double complex *table = outside(n, "model.embed_tokens.weight");
-    double complex *x = cref_room(M * c->D), *mid = cref_room(M * c->D), *nll = cref_room(M), loss = 0;
-    cref_embedding(x, table, b->tokens, (double)ae_model_embedding_scale(c), M, c->D);
+    double complex *x = cref_room(M * c->D), *mid = cref_room(M * c->D);
+    cref_embedding(x, outside(n, "model.embed_tokens.weight"), b->tokens, (double)ae_model_embedding_scale(c),
+                   M, c->D);
     for (ptrdiff_t i = 0; i < c->blocks; i++) {
         block k = {.n = n, .number = i};
         temporal(&k, mid, x, b->positions, dims);
         channel(&k, x, mid, dims);
     }
     cref_rmsnorm(mid, NULL, x, outside(n, "model.final_norm.weight"), c->norm_eps, M, c->D);
-    cref_head(nll, mid, table, b->targets, b->weights, c->soft_cap, M, c->D, c->V);
+    free(x);
+    return mid;
+}
+
+double complex naive_loss(const naive_model *n, const ae_micro_batch *b) {
+    const ae_model_config *c = &n->m->config;
+    const ptrdiff_t M = b->B * b->T;
+    double complex *hidden = naive_hidden(n, b), *nll = cref_room(M), loss = 0;
+    cref_head(nll, hidden, outside(n, "model.embed_tokens.weight"), b->targets, b->weights, c->soft_cap, M,
+              c->D, c->V);
     for (ptrdiff_t m = 0; m < M; m++) loss += (double)b->weights[m] * nll[m];
     free(nll);
-    free(mid);
-    free(x);
+    free(hidden);
     return loss;
+}
+
+double complex naive_value(const naive_model *n, const double complex *hidden, ptrdiff_t place) {
+    const ptrdiff_t D = n->m->config.D;
+    const double complex *w = outside(n, "score.weight");
+    double complex value = 0;
+    for (ptrdiff_t d = 0; d < D; d++) value += w[d] * hidden[place * D + d];
+    return value;
 }
 
 /* ---- gradients ---- */
 
-double naive_gradient_error(const naive_model *n, const ae_micro_batch *b, const ae_param *p,
-                            const float *got) {
+double naive_gradient_error_of(const naive_model *n, naive_objective *objective, const void *context,
+                               const ae_param *p, const float *got) {
     const double step = 1e-30;
     double complex *z = n->values[p - n->m->params.items];
     ae_rng r = ae_rng_make(11, 3);
@@ -203,7 +219,16 @@ double naive_gradient_error(const naive_model *n, const ae_micro_batch *b, const
         size += (double)got[i] * (double)got[i];
         length += v * v;
     }
-    const double want = cimag(naive_loss(n, b)) / step;
+    const double want = cimag(objective(n, context)) / step;
     for (int64_t i = 0; i < p->n; i++) z[i] = creal(z[i]);
     return fabs(along - want) / sqrt(size * length / (double)p->n + 1e-300);
+}
+
+static double complex loss_of(const naive_model *n, const void *batch) {
+    return naive_loss(n, batch);
+}
+
+double naive_gradient_error(const naive_model *n, const ae_micro_batch *b, const ae_param *p,
+                            const float *got) {
+    return naive_gradient_error_of(n, loss_of, b, p, got);
 }

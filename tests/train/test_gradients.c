@@ -1,0 +1,175 @@
+#include "core/rng.h"
+#include "tests/core/scratch.h"
+#include "tests/model/naive.h"
+#include "train/reward.h"
+#include "train/sft.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Gradients of the objectives of tuning on tiny models, against the complex step through naive references. */
+
+TestSuite(gradients, .init = scratch_make, .fini = scratch_remove, .timeout = 120);
+
+static const char *const fixtures[] = {"tiny", "window", "hawk", "attention"};
+static const double TOLERANCE = 5e-6; /* float32 rounds */
+
+static void check_all(const ae_model *m, const char *fixture, naive_objective *objective,
+                      const void *context) {
+    naive_model twin = naive_new(m, fixture);
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        const ae_param *p = &m->params.items[i];
+        if (!p->grad) continue;
+        float *g = malloc((size_t)p->n * sizeof *g);
+        cr_assert_not_null(g);
+        m->be->download(m->be, g, p->grad, (size_t)p->n * sizeof *g);
+        const double error = naive_gradient_error_of(&twin, objective, context, p, g);
+        cr_assert(error < TOLERANCE, "%s: %s: %g", fixture, p->name, error);
+        free(g);
+    }
+    naive_free(&twin);
+}
+
+/* ---- answers ---- */
+
+/* Rows of an answer or two each, behind prompts. */
+static void random_answers(ae_batch *b, ptrdiff_t V, uint64_t seed) {
+    ae_rng r = ae_rng_make(seed, 2);
+    b->n_targets = 0;
+    for (ptrdiff_t i = 0; i < b->B * b->T; i++) {
+        const ptrdiff_t t = i % b->T;
+        b->tokens[i] = (int32_t)ae_rng_below(&r, (uint64_t)V);
+        b->targets[i] = (int32_t)ae_rng_below(&r, (uint64_t)V);
+        b->positions[i] = (int32_t)(t < 9 ? t : t - 9);
+        b->weights[i] = (t > 3 && t < 9) || t > 13 - i / b->T;
+        b->n_targets += b->weights[i] > 0;
+    }
+}
+
+typedef struct {
+    ae_micro_batch all;
+    double weight;
+} answers;
+
+static double complex mean_loss(const naive_model *n, const void *context) {
+    const answers *a = context;
+    return naive_loss(n, &a->all) / a->weight;
+}
+
+static void check_sft(const char *fixture, ae_sft_average average, bool adapters) {
+    enum { B = 2, T = 17 };
+    const ae_model_options o = {.training = true,
+                                .params.adapters = {.rank = adapters ? 2 : 0, .alpha = 3, .by_root = true}};
+    ae_model m;
+    ae_batch b;
+    rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
+    cr_assert_eq(ae_batch_init(&b, B, T), AE_OK);
+    random_answers(&b, m.config.V, 5);
+    const double weight = ae_sft_weigh(&b, average);
+    ae_pass *pass = rig_pass(&m, 1, T, 0, true);
+    const double loss = ae_sft_gradients(&m, pass, &b, weight, 1);
+    const answers a = {{.tokens = b.tokens,
+                        .targets = b.targets,
+                        .positions = b.positions,
+                        .weights = b.weights,
+                        .B = B,
+                        .T = T},
+                       weight};
+    naive_model twin = naive_new(&m, fixture);
+    const double want = creal(mean_loss(&twin, &a));
+    naive_free(&twin);
+    cr_assert_float_eq(loss, want, 1e-6 * want);
+    check_all(&m, fixture, mean_loss, &a);
+    ae_pass_delete(pass);
+    ae_batch_free(&b);
+    ae_model_free(&m);
+}
+
+Test(gradients, of_answers) {
+    for (int f = 0; f < 4; f++) {
+        check_sft(fixtures[f], AE_SFT_TOKENS, f % 2 == 0);
+        check_sft(fixtures[f], AE_SFT_ANSWERS, f % 2 == 1);
+    }
+}
+
+/* ---- pairs ---- */
+
+enum { PAIRS = 4 };
+static const double CENTER = 0.05;
+
+static ae_token_set *write_pairs(ptrdiff_t V) {
+    ae_token_writer *w = NULL;
+    ae_token_set *s = NULL;
+    ae_rng r = ae_rng_make(9, 1);
+    const char *path = scratch_path("pairs.h5");
+    const ae_token_set_info info = {
+        .vocab_size = V, .kind = AE_KIND_PAIRS, .has_mask = true, .has_margins = true};
+    cr_assert_eq(ae_token_writer_open(&w, path, &info), AE_OK, "%s", ae_error_message());
+    for (int d = 0; d < 2 * PAIRS; d++) {
+        int32_t ids[16];
+        uint8_t mask[16];
+        const int64_t n = 4 + d % 5;
+        for (int64_t t = 0; t < n; t++) {
+            ids[t] = (int32_t)ae_rng_below(&r, (uint64_t)V);
+            mask[t] = t > 2;
+        }
+        cr_assert_eq(ae_token_writer_add(w, ids, mask, n, 0), AE_OK, "%s", ae_error_message());
+        if (d % 2 == 1) cr_assert_eq(ae_token_writer_margin(w, 0.1F * (float)d), AE_OK);
+    }
+    cr_assert_eq(ae_token_writer_finish(w, "{}"), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_token_set_open(&s, path), AE_OK, "%s", ae_error_message());
+    return s;
+}
+
+static double complex pair_loss(const naive_model *n, const void *context) {
+    const ae_pair_batch *b = context;
+    const ae_micro_batch all = {.tokens = b->batch.tokens,
+                                .targets = b->batch.targets,
+                                .positions = b->batch.positions,
+                                .weights = b->batch.weights,
+                                .B = b->batch.B,
+                                .T = b->batch.T};
+    double complex *hidden = naive_hidden(n, &all), loss = 0;
+    for (ptrdiff_t i = 0; i < b->n_pairs; i++) {
+        const double complex c = naive_value(n, hidden, b->pairs[i].chosen_end - 1),
+                             r = naive_value(n, hidden, b->pairs[i].rejected_end - 1);
+        loss += clog(1 + cexp(-(c - r - (double)b->pairs[i].margin))) + CENTER * (c + r) * (c + r);
+    }
+    free(hidden);
+    return loss / (double)b->n_pairs;
+}
+
+static void check_reward(const char *fixture, bool adapters) {
+    enum { T = 32 };
+    const ae_reward_keys keys = {.center = CENTER, .margin = true};
+    const ae_model_options o = {
+        .training = true, .params = {.score_head = true, .adapters = {.rank = adapters ? 3 : 0, .alpha = 4}}};
+    ae_model m;
+    ae_pair_set set;
+    ae_pair_batch b;
+    ae_pair_choice choices[PAIRS];
+    float room[2 * T];
+    rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
+    ae_token_set *s = write_pairs(m.config.V);
+    cr_assert_eq(ae_pair_set_init(&set, s, T, AE_TOO_LONG_ERROR, false), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_pair_batch_init(&b, PAIRS, T), AE_OK);
+    for (int i = 0; i < PAIRS; i++) choices[i] = (ae_pair_choice){&set, i};
+    cr_assert_eq(ae_pair_batch_fill(&b, choices, PAIRS), AE_OK, "%s", ae_error_message());
+    ae_pass *pass = rig_pass(&m, 1, T, 0, true);
+    const ae_reward_sums sums = ae_reward_gradients(&keys, &m, pass, &b, 1, room);
+    naive_model twin = naive_new(&m, fixture);
+    const double want = creal(pair_loss(&twin, &b));
+    naive_free(&twin);
+    cr_assert_eq(sums.pairs, PAIRS);
+    cr_assert_float_eq(sums.loss / PAIRS, want, 1e-6 * want);
+    check_all(&m, fixture, pair_loss, &b);
+    ae_pass_delete(pass);
+    ae_pair_batch_free(&b);
+    ae_pair_set_free(&set);
+    ae_token_set_close(s);
+    ae_model_free(&m);
+}
+
+Test(gradients, of_pairs) {
+    for (int f = 0; f < 4; f++) check_reward(fixtures[f], f % 2 == 1);
+}

@@ -43,7 +43,9 @@ void ae_scorer_delete(ae_scorer *s) {
 static ae_status check_room(const ae_scorer *s, ptrdiff_t T) {
     const size_t host = (size_t)T * (3 + 2 * (size_t)s->top) * sizeof(float);
     const size_t needed =
-        ae_pass_bytes(s->model->be, &s->model->config, (ae_pass_dims){.B = 1, .T = T}, false) + host;
+        ae_pass_bytes(s->model->be, &s->model->config,
+                      (ae_pass_dims){.B = 1, .T = T, .adapter_rank = s->model->params.adapter_rank}, false) +
+        host;
     const size_t there = ae_memory_available_bytes();
     if (needed <= there) return AE_OK;
     return AE_FAIL(

@@ -149,13 +149,13 @@ static bool trains(const ae_model_options *o, const ae_param *p) {
 }
 
 /* Compact products have a form of their own and no values beside it. */
-static bool is_compact(const ae_model_options *o, const ae_param *p) {
+bool ae_model_is_compact(const ae_model_options *o, const ae_param *p) {
     return o->weights != AE_WEIGHT_F32 && p->product && !p->added && !trains(o, p);
 }
 
 static size_t value_bytes(const ae_param *p, const ae_backend *be, const ae_model_options *o) {
     const ae_weight_shape s = ae_param_compact_shape(p, o->weights, o->group);
-    return is_compact(o, p) ? be->compact_bytes(be, &s) : (size_t)p->n * sizeof(float);
+    return ae_model_is_compact(o, p) ? be->compact_bytes(be, &s) : (size_t)p->n * sizeof(float);
 }
 
 size_t ae_model_value_bytes(const ae_params *p, const ae_backend *be, const ae_model_options *o) {
@@ -170,7 +170,7 @@ static void place_values(ae_model *m) {
         ae_param *p = &m->params.items[i];
         const ae_weight_shape s = ae_param_compact_shape(p, m->options.weights, m->options.group);
         void *room = ae_arena_take(&a, value_bytes(p, m->be, &m->options));
-        if (is_compact(&m->options, p)) {
+        if (ae_model_is_compact(&m->options, p)) {
             p->packed = room;
             m->be->compact_init(m->be, room, &s);
         } else {
@@ -195,26 +195,33 @@ static void zero_gradients(const ae_model *m) {
     }
 }
 
-/* Packs into memory, or counts when there is none yet. */
-static size_t pack(ae_model *m) {
+static size_t packed_bytes(const ae_param *p, const ae_backend *be, const ae_model_options *o) {
+    if (!p->product || ae_model_is_compact(o, p)) return 0;
+    return be->weight_bytes(be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, o->pack_at_use && !p->often);
+}
+
+size_t ae_model_packed_bytes(const ae_params *p, const ae_backend *be, const ae_model_options *o) {
+    ae_arena counting = {0};
+    for (ptrdiff_t i = 0; i < p->n; i++) ae_arena_take(&counting, packed_bytes(&p->items[i], be, o));
+    return counting.high;
+}
+
+static void pack(ae_model *m) {
     ae_arena a = {.base = m->packed_memory, .capacity = m->packed_bytes};
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         ae_param *p = &m->params.items[i];
-        if (!p->product || is_compact(&m->options, p)) continue;
-        const bool at_use = m->options.pack_at_use && !p->often;
-        const size_t bytes = m->be->weight_bytes(m->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, at_use);
-        void *room = bytes > 0 ? ae_arena_take(&a, bytes) : NULL;
-        if (m->value_memory == NULL || (bytes > 0 && room == NULL)) continue;
-        p->packed = room;
-        m->be->weight_pack(m->be, room, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, at_use);
+        if (!p->product || ae_model_is_compact(&m->options, p)) continue;
+        const size_t bytes = packed_bytes(p, m->be, &m->options);
+        p->packed = bytes > 0 ? ae_arena_take(&a, bytes) : NULL;
+        m->be->weight_pack(m->be, p->packed, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols,
+                           m->options.pack_at_use && !p->often);
     }
-    return a.high;
 }
 
 static ae_status take_memory(ae_model *m) {
     const ae_backend *be = m->be;
     ae_status st = AE_OK;
-    m->packed_bytes = pack(m);
+    m->packed_bytes = ae_model_packed_bytes(&m->params, be, &m->options);
     m->value_bytes = ae_model_value_bytes(&m->params, be, &m->options);
     AE_TRY(be->alloc(be, &m->value_memory, m->value_bytes));
     if (m->packed_bytes > 0) AE_TRY(be->alloc(be, &m->packed_memory, m->packed_bytes));
@@ -284,9 +291,9 @@ static int64_t most_elements(const ae_model *m) {
     int64_t most = 1;
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
-        const int64_t n = is_compact(&m->options, p) ? ae_param_piece_rows(p) * p->cols
-                          : p->n < PIECE             ? p->n
-                                                     : PIECE;
+        const int64_t n = ae_model_is_compact(&m->options, p) ? ae_param_piece_rows(p) * p->cols
+                          : p->n < PIECE                      ? p->n
+                                                              : PIECE;
         most = n > most ? n : most;
     }
     return most;
@@ -328,8 +335,8 @@ static ae_status fill_model(ae_model *m, const supply *from) {
     for (ptrdiff_t i = 0; st == AE_OK && i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
         if (!from->has(from->context, p)) continue;
-        st = is_compact(&m->options, p) ? fill_compact(m, p, from, room, scales)
-                                        : fill_values(m, p, from, room);
+        st = ae_model_is_compact(&m->options, p) ? fill_compact(m, p, from, room, scales)
+                                                 : fill_values(m, p, from, room);
     }
     free(scales);
     free(room);
@@ -448,7 +455,10 @@ static void saving_free(saving *s) {
 static ae_status saving_init(saving *s, const ae_model *m, const char *path) {
     const size_t n = (size_t)m->params.n;
     int64_t most = 1;
-    for (size_t i = 0; i < n; i++) most = m->params.items[i].n > most ? m->params.items[i].n : most;
+    for (size_t i = 0; i < n; i++) {
+        const ae_param *p = &m->params.items[i];
+        if (p->trainable && p->n > most) most = p->n;
+    }
     *s = (saving){.model = m,
                   .params = calloc(n, sizeof *s->params),
                   .names = calloc(n, sizeof *s->names),

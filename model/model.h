@@ -34,6 +34,10 @@ ae_status ae_model_init(ae_model *m, const ae_backend *be, const ae_model_config
 void ae_model_free(ae_model *m);
 /* Bytes of the values of a model: what loading takes, and in inference what decoding a token reads. Packed copies are not counted. */
 size_t ae_model_value_bytes(const ae_params *p, const ae_backend *be, const ae_model_options *options);
+/* Of the packed copies; those of the table alone with pack_at_use. */
+size_t ae_model_packed_bytes(const ae_params *p, const ae_backend *be, const ae_model_options *options);
+/* Whether a parameter has a compact form and no values. */
+bool ae_model_is_compact(const ae_model_options *options, const ae_param *p);
 ae_status ae_model_set_initial(ae_model *m, uint64_t seed);
 /* The same of adapters and heads alone; nothing to do where there are none. */
 ae_status ae_model_set_added_initial(ae_model *m, uint64_t seed);

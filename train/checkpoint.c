@@ -17,7 +17,8 @@ static const char PARTIAL[] = ".partial";
 
 size_t ae_checkpoint_bytes(const ae_params *params) {
     int64_t most = 1;
-    for (ptrdiff_t i = 0; i < params->n; i++) most = ae_max(most, params->items[i].n);
+    for (ptrdiff_t i = 0; i < params->n; i++)
+        if (params->items[i].trainable) most = ae_max(most, params->items[i].n);
     return (size_t)most * sizeof(float);
 }
 

@@ -31,21 +31,30 @@ void ae_plan_limit(ae_plan_request *r, const char *key, double memory_gb) {
 
 /* ---- sizes ---- */
 
-static size_t packed_bytes(const ae_plan_request *r, const ae_param *p, bool at_use) {
-    if (!p->product) return 0;
-    return r->be->weight_bytes(r->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, at_use && !p->often);
+static ae_model_options options_of(const ae_plan_request *r, bool at_use) {
+    ae_model_options o = r->options;
+    o.training = true;
+    o.pack_at_use = at_use;
+    return o;
 }
 
 /* Where weights are packed at use the largest needs room, for one of its two orders. */
-static size_t values_bytes(const ae_plan_request *r, const ae_params *params, bool at_use) {
-    size_t sum = sizeof(float) * (size_t)ae_params_padded_elements(params, false), most = 0;
+static size_t largest_packed(const ae_plan_request *r, const ae_params *params) {
+    const ae_model_options o = options_of(r, false);
+    size_t most = 0;
     for (ptrdiff_t i = 0; i < params->n; i++) {
         const ae_param *p = &params->items[i];
-        sum += packed_bytes(r, p, at_use);
-        const size_t one = at_use && !p->often ? packed_bytes(r, p, false) / 2 : 0;
+        if (!p->product || p->often || ae_model_is_compact(&o, p)) continue;
+        const size_t one = r->be->weight_bytes(r->be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, false) / 2;
         if (one > most) most = one;
     }
-    return sum + most;
+    return most;
+}
+
+static size_t values_bytes(const ae_plan_request *r, const ae_params *params, bool at_use) {
+    const ae_model_options o = options_of(r, at_use);
+    return ae_model_value_bytes(params, r->be, &o) + ae_model_packed_bytes(params, r->be, &o) +
+           (at_use ? largest_packed(r, params) : 0);
 }
 
 /* What the choices below choose among: without and with pack_at_use. */
@@ -64,10 +73,14 @@ static sizes size_parameters(ae_plan *p, const ae_plan_request *r, const ae_para
 static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     size_t pass = 0, samples = 0;
     /* where rows carry their state the rows of an evaluation are one long one */
-    ae_pass_dims n = {.B = r->carry ? 1 : rows, .T = r->carry ? rows * r->row_tokens : r->row_tokens};
+    ae_pass_dims n = {.B = r->carry ? 1 : rows,
+                      .T = r->carry ? rows * r->row_tokens : r->row_tokens,
+                      .adapter_rank = r->options.params.adapters.rank};
     if (rows > 0) pass = ae_pass_bytes(r->be, r->model, n, false);
     if (rows > 0 && r->carry) pass += ae_decode_state_bytes(r->be, r->model, 1);
-    if (r->sample_tokens > 0) samples = ae_generate_bytes(r->be, r->model, 0, 1, r->sample_tokens);
+    if (r->sample_tokens > 0)
+        samples = ae_generate_bytes(r->be, r->model, n.adapter_rank, ae_max(1, r->sample_answers),
+                                    r->sample_tokens);
     return pass > samples ? pass : samples;
 }
 
@@ -83,7 +96,8 @@ static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t
     ae_pass_dims n = {.B = micro_rows,
                       .T = r->row_tokens,
                       .recompute_blocks = t.recompute_blocks,
-                      .recompute_mlps = t.recompute_mlps};
+                      .recompute_mlps = t.recompute_mlps,
+                      .adapter_rank = r->options.params.adapters.rank};
     p->micro_rows = micro_rows;
     p->recompute_blocks = t.recompute_blocks;
     p->recompute_mlps = t.recompute_mlps;
@@ -211,7 +225,7 @@ static ae_status refuse(const ae_plan *p, const ae_plan_request *r, const sizes 
 ae_status ae_plan_make(ae_plan *p, const ae_plan_request *r) {
     ae_params params = {0};
     *p = (ae_plan){0};
-    ae_status st = ae_params_init(&params, r->model);
+    ae_status st = ae_params_init_with(&params, r->model, &r->options.params);
     if (st != AE_OK) return st;
     const sizes s = size_parameters(p, r, &params);
     ae_params_free(&params);

@@ -13,6 +13,7 @@
 typedef struct {
     const ae_backend *be;
     const ae_model_config *model;
+    ae_model_options options; /* of the model that trains, but for pack_at_use, which is chosen */
     ptrdiff_t row_tokens, batch_rows;
     ptrdiff_t micro_rows;       /* 0: chosen */
     ptrdiff_t recompute_blocks; /* -1: chosen */

@@ -161,12 +161,27 @@ static ptrdiff_t wanted_micro_rows(const ae_tuned *t) {
     return (ptrdiff_t)asked;
 }
 
+static ae_model_options model_options(const ae_tuned *t) {
+    const ae_lora_keys *k = &t->config->lora;
+    ae_model_options o = {.training = true,
+                          .params = {.score_head = t->score_head, .train = (const char *const *)t->trains},
+                          .pack_at_use = t->plan.pack_at_use};
+    if (!has_adapters(t)) return o;
+    o.params.adapters = (ae_adapter_options){.rank = (ptrdiff_t)k->rank,
+                                             .alpha = k->alpha,
+                                             .by_root = k->rslora,
+                                             .on = (const char *const *)t->patterns.adapted};
+    o.weights = (ae_weight_type)t->config->base.base_dtype;
+    return o;
+}
+
 ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, ptrdiff_t answers) {
     const ae_train_keys *k = &t->run->config->train;
     const ae_model_config *shape = &t->inputs.shape;
     t->request = (ae_plan_request){
         .be = t->run->be,
         .model = shape,
+        .options = model_options(t),
         .row_tokens = (ptrdiff_t)k->row_tokens,
         .batch_rows = (ptrdiff_t)k->batch_rows,
         .micro_rows = wanted_micro_rows(t),
@@ -203,20 +218,6 @@ double ae_tuned_flops_per_token(const ae_tuned *t) {
 }
 
 /* ---- memory and weights ---- */
-
-static ae_model_options model_options(const ae_tuned *t) {
-    const ae_lora_keys *k = &t->config->lora;
-    ae_model_options o = {.training = true,
-                          .params = {.score_head = t->score_head, .train = (const char *const *)t->trains},
-                          .pack_at_use = t->plan.pack_at_use};
-    if (!has_adapters(t)) return o;
-    o.params.adapters = (ae_adapter_options){.rank = (ptrdiff_t)k->rank,
-                                             .alpha = k->alpha,
-                                             .by_root = k->rslora,
-                                             .on = (const char *const *)t->patterns.adapted};
-    o.weights = (ae_weight_type)t->config->base.base_dtype;
-    return o;
-}
 
 /* Whether a run goes on beside the base that it began with. */
 static ae_status check_base(const ae_tuned *t, const ae_model_source *base) {

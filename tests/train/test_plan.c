@@ -1,4 +1,5 @@
 #include "eval/generate.h"
+#include "model/pass.h"
 #include "tests/train/rig.h"
 #include "train/plan.h"
 
@@ -51,6 +52,38 @@ Test(plan, its_parts_are_those_of_the_model) {
     size_t sum = p.program_bytes + p.values_bytes + p.gradients_bytes + p.optimizer_bytes + p.pass_bytes +
                  p.loader_bytes;
     cr_assert_eq(p.peak_bytes, sum + p.checkpoint_bytes + p.evaluation_bytes);
+}
+
+/* Beside a frozen base: nothing of it has gradients or moments, and its form counts. */
+static void expect_adapted(ae_weight_type weights) {
+    static const char *const train[] = {"*.lora_?.weight", "*norm.weight", NULL};
+    ae_plan_request r = request_for("s23");
+    ae_plan p;
+    ae_model m;
+    r.options = (ae_model_options){.params = {.adapters = {.rank = 8}, .score_head = true, .train = train},
+                                   .weights = weights};
+    ASSERT_OK(ae_plan_make(&p, &r));
+    ae_model_options o = r.options;
+    o.training = true;
+    ASSERT_OK(ae_model_init(&m, &be, &shape, &o));
+    cr_assert_eq(p.parameters, m.params.total);
+    cr_assert_eq(p.values_bytes, m.value_bytes + m.packed_bytes);
+    cr_assert_eq(p.gradients_bytes, m.grad_bytes);
+    cr_assert_eq(p.optimizer_bytes, 2 * m.grad_bytes);
+    cr_assert_eq(p.pass_bytes, ae_pass_bytes(&be, &shape,
+                                             (ae_pass_dims){.B = p.micro_rows,
+                                                            .T = r.row_tokens,
+                                                            .recompute_blocks = p.recompute_blocks,
+                                                            .recompute_mlps = p.recompute_mlps,
+                                                            .adapter_rank = 8},
+                                             true));
+    cr_assert_lt(p.checkpoint_bytes, (size_t)(shape.V * shape.D) * sizeof(float));
+    ae_model_free(&m);
+}
+
+Test(plan, counts_adapters_beside_a_frozen_base) {
+    static const ae_weight_type types[] = {AE_WEIGHT_F32, AE_WEIGHT_BF16, AE_WEIGHT_INT8, AE_WEIGHT_INT4};
+    for (int i = 0; i < 4; i++) expect_adapted(types[i]);
 }
 
 Test(plan, gives_up_rows_first_and_then_recomputes) {

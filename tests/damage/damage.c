@@ -131,11 +131,32 @@ static void make_foreign(const char *path, bool variable) {
     if (H5Fclose(file) < 0) exit(1);
 }
 
+/* Rows with notes on some of them. */
+static void write_rows(void) {
+    FILE *pairs = fopen("pairs.jsonl", "we"), *prompts = fopen("prompts.jsonl", "we");
+    if (!pairs || !prompts) exit(1);
+    for (int i = 0; i < 8; i++) {
+        fprintf(
+            pairs,
+            "{\"prompt\": \"bird %d\", \"chosen\": \"sings\", \"rejected\": \"song %d\", \"margin\": %d}\n",
+            i, i, i);
+        fprintf(prompts, "{\"prompt\": \"bird %d\", \"meta\": %s}\n", i,
+                i % 3 ? "{\"answer\": [1, 2]}" : "null");
+    }
+    if (fclose(pairs) != 0 || fclose(prompts) != 0) exit(1);
+}
+
 static void make_material(void) {
     write_text("text.txt");
+    write_rows();
     call(ae_verb_tokenizer, "tokenizer train --input text.txt --output t.model --vocab-size 290");
     call(ae_verb_data,
          "data prepare --input text.txt --tokenizer t.model --output set --split-on \\n --quiet");
+    call(ae_verb_data, "data prepare --kind pairs --input pairs.jsonl --tokenizer t.model --output pairs "
+                       "--heldout 0 --quiet");
+    call(ae_verb_data,
+         "data prepare --kind prompts --input prompts.jsonl --tokenizer t.model --output prompts "
+         "--heldout 0 --quiet");
     call(ae_verb_pretrain,
          "pretrain run.dir=run model.width=16 model.recurrent_width=16 model.mlp_width=32 model.heads=2 "
          "model.blocks=3 "
@@ -183,6 +204,8 @@ static const subject subjects[] = {
     {STEP "tokenizer.model", "run", MUTATE_BYTES, look_run, inspect_run, true, 1, false},
     {STEP "DONE", "run", MUTATE_TEXT, look_run, inspect_run, true, 8, false},
     {"set/train.h5", NULL, MUTATE_BYTES, look_token_set, inspect_token_set, true, 16, false},
+    {"pairs/train.h5", NULL, MUTATE_BYTES, look_token_set, inspect_token_set, true, 8, false},
+    {"prompts/train.h5", NULL, MUTATE_BYTES, look_token_set, inspect_token_set, true, 8, false},
     {"alone/foreign.h5", NULL, MUTATE_BYTES, look_token_set, inspect_token_set, false, 16, false},
     {"alone/variable.h5", NULL, MUTATE_BYTES, look_token_set, inspect_token_set, false, 16, true},
     {"one/config.json", "one", MUTATE_TEXT, look_hf, inspect_folder_hf, false, 16, false},

@@ -130,6 +130,19 @@ out:
 
 /* ---- token sets ---- */
 
+static void mix_notes(uint64_t *digest, const ae_token_set *s) {
+    const int64_t documents = ae_token_set_documents(s);
+    const char *kind = ae_data_kind_name(ae_token_set_kind(s));
+    mix(digest, kind, strlen(kind));
+    if (ae_token_set_margins(s)) mix(digest, ae_token_set_margins(s), (size_t)documents / 2 * sizeof(float));
+    for (int64_t d = 0; d < documents; d++) {
+        size_t n = 0;
+        const char *meta = ae_token_set_meta(s, d, &n);
+        mix(digest, &n, sizeof n);
+        mix(digest, meta, n);
+    }
+}
+
 ae_status look_token_set(const char *path, const content *bytes, uint64_t *digest, const char **wrong) {
     ae_token_set *s = NULL;
     size_t n = 0;
@@ -154,6 +167,7 @@ ae_status look_token_set(const char *path, const content *bytes, uint64_t *diges
     const void *tokenizer = ae_token_set_tokenizer(s, &n);
     mix(digest, tokenizer, n);
     mix(digest, ae_token_set_manifest(s), strlen(ae_token_set_manifest(s)));
+    mix_notes(digest, s);
 out:
     free(tokens);
     free(mask);

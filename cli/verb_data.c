@@ -7,6 +7,7 @@
 #include "cli/verbs.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "data/documents.h"
 #include "data/token_set.h"
 #include "data/tokenizer.h"
 
@@ -117,6 +118,10 @@ static ae_status validate_sets(const ae_arg_list *paths, bool json) {
     ae_status st = AE_OK;
     for (size_t i = 0; i < paths->n && st == AE_OK; i++) {
         findings f;
+        if (ae_path_names_jsonl(paths->items[i]))
+            return AE_FAIL(AE_ERR_USAGE,
+                           "%s: expected --kind beside JSON lines, which says what the rows are, found none",
+                           paths->items[i]);
         st = examine(paths->items[i], &f);
         if (st == AE_OK) st = print_findings(paths->items[i], &f, json);
     }
@@ -195,7 +200,11 @@ static const char inspect_usage[] =
 
 /* JSON lines where a tokenizer or a kind is given: a token set brings its own. */
 static ae_status show(const ae_show_options *o, ae_example_flags *flags) {
-    if (!flags->tokenizer && !flags->model && !flags->kind && !flags->mapping) return ae_data_show(o);
+    const bool rows = flags->tokenizer || flags->model || flags->kind || flags->mapping;
+    if (!rows && ae_path_names_jsonl(o->path))
+        return AE_FAIL(AE_ERR_USAGE, "%s: expected --tokenizer or --model beside JSON lines, found neither",
+                       o->path);
+    if (!rows) return ae_data_show(o);
     if (!flags->kind) flags->kind = "chat";
     ae_status st = ae_example_flags_open(flags);
     if (st != AE_OK) return st;

@@ -196,6 +196,17 @@ static ae_status step_text(ae_documents *d, ae_block *b) {
 }
 
 /* The text of one line. */
+/* Whether a line without the text is one of those that `data prepare --kind` reads. */
+static bool holds_dialogue(const char *text, size_t n) {
+    static const char *const keys[] = {"messages",    "conversations", "prompt",
+                                       "instruction", "chosen",        "tokens"};
+    json_t *row = NULL;
+    const bool sound = ae_json_line(&row, text, n, keys, sizeof keys / sizeof *keys, "") == AE_OK;
+    const bool holds = sound && json_object_size(row) > 0;
+    json_decref(row);
+    return holds;
+}
+
 static ae_status take_json_line(ae_documents *d, const char *text, size_t n) {
     char where[AE_WHERE_BYTES];
     snprintf(where, sizeof where, "%s:%lld", ae_reader_name(d->reader),
@@ -204,10 +215,11 @@ static ae_status take_json_line(ae_documents *d, const char *text, size_t n) {
     if (st != AE_OK) return st;
     const json_t *value = json_object_get(d->line, d->o.text_key);
     if (!json_is_string(value)) {
+        const char *more = holds_dialogue(text, n) ? ", and `aerie data prepare --kind` reads dialogues" : "";
         const ae_status bad = AE_FAIL(
             AE_ERR_INPUT,
-            "%s: expected an object with text in the field '%s', found %s; --text-key names the field", where,
-            d->o.text_key, value ? "something else there" : "no such field");
+            "%s: expected an object with text in the field '%s', found %s; --text-key names the field%s",
+            where, d->o.text_key, value ? "something else there" : "no such field", more);
         json_decref(d->line);
         d->line = NULL;
         return bad;

@@ -220,6 +220,12 @@ prints '1 row without an answer that is learnt'
 run 3 "$aerie" data validate same.jsonl --kind pairs --tokenizer t.model --fix none.jsonl
 says 'expected sound rows, found none of 1'
 absent none.jsonl
+run 2 "$aerie" data validate long.jsonl
+says 'long.jsonl: expected --kind beside JSON lines'
+run 2 "$aerie" data inspect long.jsonl
+says 'long.jsonl: expected --tokenizer or --model beside JSON lines'
+run 3 "$aerie" data prepare --input long.jsonl --tokenizer t.model --output z
+says '--text-key names the field, and `aerie data prepare --kind` reads dialogues'
 run 2 "$aerie" data validate long.jsonl --tokenizer t.model
 says 'expected --kind, which says what the rows'
 run 2 "$aerie" data validate long.jsonl --kind chat

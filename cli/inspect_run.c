@@ -21,11 +21,17 @@ static ae_status note_unlisted(ae_inspection *i, ae_done *d, const char *folder,
     return st;
 }
 
+/* An average of checkpoints: no run has written it. */
+static bool is_merged(const char *folder) {
+    return ae_path_has(folder, "merge.json") && !ae_path_has(folder, "state.json");
+}
+
 /* Of pretraining, the one objective that state.json does not name: what others add only DONE says. */
 static bool is_pretrained(const char *folder) {
     char *path = ae_path_join(folder, "state.json");
     json_t *state = NULL;
-    const bool is_other = ae_json_load(&state, path) == AE_OK && json_object_get(state, "objective");
+    const bool is_other =
+        is_merged(folder) || (ae_json_load(&state, path) == AE_OK && json_object_get(state, "objective"));
     json_decref(state);
     free(path);
     return !is_other;
@@ -38,7 +44,7 @@ static ae_status check_done(ae_inspection *i, const char *folder, bool list, boo
     ae_status st = ae_inspect_note(i, ae_done_read(&d, folder));
     if (st != AE_OK || !d.files) return st;
     if (is_pretrained(folder)) AE_TRY(note_unlisted(i, &d, folder, ae_pretrain_files));
-    AE_TRY(note_unlisted(i, &d, folder, ae_checkpoint_engine_files));
+    if (!is_merged(folder)) AE_TRY(note_unlisted(i, &d, folder, ae_checkpoint_engine_files));
     for (size_t k = 0; k < d.n; k++) {
         ae_done_file *f = &d.files[k];
         ae_done_look(f, folder, !i->quick);
@@ -129,6 +135,16 @@ static ae_status read_config(ae_inspection *i, const char *folder, ae_model_conf
     return st;
 }
 
+/* Of an average of checkpoints. */
+static ae_status add_origin(ae_inspection *i, const char *folder) {
+    char *path = ae_path_join(folder, "merge.json");
+    json_t *origin = NULL;
+    const ae_status st = ae_inspect_note(i, ae_json_load(&origin, path));
+    if (origin) json_object_set_new(i->facts, "provenance", origin);
+    free(path);
+    return st;
+}
+
 /* What trained beside a base: facts.adapter is adapter.json. */
 static ae_status add_adapter(ae_inspection *i, const char *folder) {
     char *path = ae_path_join(folder, ae_adapter_file);
@@ -148,7 +164,7 @@ static ae_status look_into(ae_inspection *i, const char *folder) {
     ae_model_config config;
     bool good = false, weights_whole = true;
     ae_status st;
-    AE_TRY(add_provenance(i, folder));
+    AE_TRY(is_merged(folder) ? add_origin(i, folder) : add_provenance(i, folder));
     if (!is_pretrained(folder) && !ae_path_has(folder, "model.json")) {
         AE_TRY(check_done(i, folder, true, &weights_whole));
         goto out;

@@ -129,7 +129,7 @@ static ae_status put_document(ae_batch *b, ae_token_set *s, int64_t doc, ptrdiff
 static ae_status put_pair(ae_pair_batch *b, const placing *p, ptrdiff_t i, ptrdiff_t *end) {
     ae_pair_place *place = &b->pairs[b->n_pairs++];
     const float *margins = ae_token_set_margins(p->set);
-    *place = (ae_pair_place){.chosen_begin = i, .margin = margins ? margins[p->pair] : 0};
+    *place = (ae_pair_place){.chosen_begin = i, .margin = margins ? margins[p->pair] : 0, .choice = p->at};
     ae_status st = put_document(&b->batch, p->set, 2 * p->pair, i, &place->chosen_end);
     place->rejected_begin = place->chosen_end;
     if (st == AE_OK)

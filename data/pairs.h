@@ -16,6 +16,7 @@ typedef struct {
     ptrdiff_t chosen_begin, chosen_end;     /* places of the document */
     ptrdiff_t rejected_begin, rejected_end; /* its last token, at end - 1, ends the answer */
     float margin;                           /* of the set; 0 where it has none */
+    ptrdiff_t choice;                       /* which of the choices it is */
 } ae_pair_place;
 
 typedef struct {

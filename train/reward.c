@@ -18,9 +18,18 @@ static const ae_field reward_fields[] = {
      AE_KEY_FIXED},
     {"margin", AE_FIELD_BOOL, offsetof(ae_reward_keys, margin), "false", 0, 0, NULL,
      "rewards of a pair shall differ by more than its margin", AE_KEY_FIXED},
+    {"head", AE_FIELD_TEXT, offsetof(ae_reward_keys, head), "", 0, 0, NULL,
+     "a reward model whose head this one begins with", AE_KEY_FREE},
+    {"members", AE_FIELD_INT, offsetof(ae_reward_keys, members), "1", 1, 64, NULL,
+     "models that are trained one after another and then averaged (WARM), in run.dir/members", AE_KEY_FREE},
+    {"member_inits", AE_FIELD_TEXT, offsetof(ae_reward_keys, member_inits), "", 0, 0, NULL,
+     "models that the members start from in turn, PATH,PATH; empty: all from model.init", AE_KEY_FREE},
+    {"head_steps", AE_FIELD_INT, offsetof(ae_reward_keys, head_steps), "100", 1, 1e12, NULL,
+     "with several members: steps in which the head that they share trains alone", AE_KEY_FREE},
 };
 
 ae_status ae_reward_config_init(ae_reward_config *c) {
+    c->rendered = NULL;
     ae_status st = ae_tune_config_init(&c->tune);
     if (st == AE_OK)
         st = ae_config_add(&c->tune.train.table, "reward", reward_fields,
@@ -53,6 +62,7 @@ typedef struct {
     const ae_param *head;       /* score.weight */
     ae_calibration calibration; /* of the last evaluation */
     float *values;              /* for rewards and their gradients: 2 x rows of a micro-batch x T */
+    int8_t *preferred;          /* [held-out pairs], which an evaluation fills; NULL: not asked for */
 } reward;
 
 /* ---- inputs ---- */
@@ -317,6 +327,9 @@ static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t first, p
     for (ptrdiff_t i = 0; i < v->pairs.n_pairs; i++) {
         const judged j = judge(r->keys, &v->pairs.pairs[i], v->values, 0, s);
         ae_calibration_add(c, j.chosen, j.rejected);
+        if (r->preferred)
+            r->preferred[first + v->pairs.pairs[i].choice] =
+                (int8_t)((j.chosen > j.rejected) - (j.chosen < j.rejected));
     }
     return AE_OK;
 }
@@ -334,25 +347,35 @@ static ae_status evaluate_all(const reward *r, ae_reward_sums *s, ae_calibration
     return st;
 }
 
+static ae_reward_figures figures_of(const reward *r, const ae_reward_sums *s, const ae_calibration *c) {
+    const double n = (double)s->pairs;
+    ae_reward_figures f = {.pairs = r->heldout.count.pairs,
+                           .loss = s->loss / n,
+                           .accuracy = s->right / n,
+                           .margin_mean = s->margin / n,
+                           .reward_mean = s->reward / n,
+                           .calibration_error = ae_calibration_error(c)};
+    ae_share_interval(f.accuracy, n, &f.low, &f.high);
+    return f;
+}
+
 static ae_status evaluate(void *self, ae_evaluation *e) {
     reward *r = self;
     ae_reward_sums s = {0};
     ae_calibration c = {0};
-    double low, high;
     const ae_status st = evaluate_all(r, &s, &c);
     if (st != AE_OK) return st;
     r->calibration = c;
-    const double n = (double)s.pairs, accuracy = s.right / n;
-    ae_share_interval(accuracy, n, &low, &high);
-    ae_numbers_add(&e->numbers, "eval_loss", s.loss / n);
-    ae_numbers_add(&e->numbers, "eval_accuracy", accuracy);
-    ae_numbers_add(&e->numbers, "eval_accuracy_low", low);
-    ae_numbers_add(&e->numbers, "eval_accuracy_high", high);
-    ae_numbers_add(&e->numbers, "eval_margin_mean", s.margin / n);
-    ae_numbers_add(&e->numbers, "eval_reward_mean", s.reward / n);
-    ae_numbers_add(&e->numbers, "eval_calibration_error", ae_calibration_error(&c));
-    snprintf(e->told, sizeof e->told, "held-out loss %.4f, %.1f %% right (%.1f to %.1f)", s.loss / n,
-             100 * accuracy, 100 * low, 100 * high);
+    const ae_reward_figures f = figures_of(r, &s, &c);
+    ae_numbers_add(&e->numbers, "eval_loss", f.loss);
+    ae_numbers_add(&e->numbers, "eval_accuracy", f.accuracy);
+    ae_numbers_add(&e->numbers, "eval_accuracy_low", f.low);
+    ae_numbers_add(&e->numbers, "eval_accuracy_high", f.high);
+    ae_numbers_add(&e->numbers, "eval_margin_mean", f.margin_mean);
+    ae_numbers_add(&e->numbers, "eval_reward_mean", f.reward_mean);
+    ae_numbers_add(&e->numbers, "eval_calibration_error", f.calibration_error);
+    snprintf(e->told, sizeof e->told, "held-out loss %.4f, %.1f %% right (%.1f to %.1f)", f.loss,
+             100 * f.accuracy, 100 * f.low, 100 * f.high);
     return AE_OK;
 }
 
@@ -409,21 +432,81 @@ static ae_objective objective_of(reward *r) {
                           .close = close_all};
 }
 
-ae_status ae_reward(ae_reward_config *config, bool dry_run) {
+ae_status ae_reward_config_check(ae_reward_config *c) {
     static const double RATE = 1e-4, LARGE_RATE = 5e-6, EPOCHS = 1;
-    ae_status st = AE_OK;
-    reward *r = calloc(1, sizeof *r);
+    const ae_status st = ae_tune_config_defaults(&c->tune, RATE, LARGE_RATE, EPOCHS);
+    return st == AE_OK ? ae_tune_config_check(&c->tune) : st;
+}
+
+static ae_status reward_new(reward **out, ae_reward_config *config, bool head_only, bool dry_run) {
+    reward *r = *out = calloc(1, sizeof *r);
     if (!r) return AE_FAIL(AE_ERR_RESOURCE, "reward: out of memory");
     r->tuned.config = &config->tune;
     r->tuned.score_head = true;
+    r->tuned.head_only = head_only;
+    r->tuned.head_from = config->reward.head;
+    r->tuned.rendered = config->rendered;
     r->tuned.kind = AE_KIND_PAIRS;
     r->tuned.dry_run = dry_run;
     r->keys = &config->reward;
-    const ae_objective objective = objective_of(r);
-    AE_TRY(ae_tune_config_defaults(&config->tune, RATE, LARGE_RATE, EPOCHS));
-    AE_TRY(ae_tune_config_check(&config->tune));
-    AE_TRY(ae_engine_train(&config->tune.train, &objective, dry_run));
-out:
+    return AE_OK;
+}
+
+static ae_status train(ae_reward_config *config, bool head_only, bool dry_run) {
+    reward *r = NULL;
+    ae_status st = ae_reward_config_check(config);
+    if (st == AE_OK) st = reward_new(&r, config, head_only, dry_run);
+    if (st != AE_OK) return st;
+    ae_objective objective = objective_of(r);
+    if (head_only) objective.name = "reward-head";
+    st = ae_engine_train(&config->tune.train, &objective, dry_run);
     free(r);
     return st;
+}
+
+ae_status ae_reward(ae_reward_config *config, bool dry_run) {
+    return train(config, false, dry_run);
+}
+
+ae_status ae_reward_head(ae_reward_config *config, bool dry_run) {
+    return train(config, true, dry_run);
+}
+
+/* ---- figures ---- */
+
+/* The engine opens what a run would, and takes no step. */
+static ae_status judge_heldout(reward *r, ae_engine *e, ae_reward_figures *f) {
+    const ae_objective objective = objective_of(r);
+    ae_calibration c = {0};
+    ae_reward_sums s = {0};
+    ae_status st;
+    AE_TRY(ae_engine_open(e, &r->tuned.config->train, &objective, false));
+    AE_TRY(start(r));
+    r->preferred = calloc((size_t)r->heldout.count.pairs, sizeof *r->preferred);
+    if (!r->preferred) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "reward: out of memory"));
+    AE_TRY(evaluate_all(r, &s, &c));
+    *f = figures_of(r, &s, &c);
+    f->preferred = r->preferred;
+    r->preferred = NULL;
+out:
+    return st;
+}
+
+ae_status ae_reward_judge(ae_reward_config *config, ae_reward_figures *f) {
+    reward *r = NULL;
+    ae_engine e = {0};
+    *f = (ae_reward_figures){0};
+    ae_status st = reward_new(&r, config, false, true);
+    if (st != AE_OK) return st;
+    st = judge_heldout(r, &e, f);
+    free(r->preferred);
+    r->preferred = NULL;
+    ae_engine_close(&e);
+    free(r);
+    return st;
+}
+
+void ae_reward_figures_free(ae_reward_figures *f) {
+    free(f->preferred);
+    *f = (ae_reward_figures){0};
 }

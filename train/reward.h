@@ -20,17 +20,41 @@
 typedef struct {
     double center; /* lambda */
     bool margin;
+    char *head; /* a reward model whose head is taken at the start; "": none */
+    /* of several runs and their average (train/warm.h) */
+    int64_t members;
+    char *member_inits; /* paths, separated by commas; "": model.init */
+    int64_t head_steps;
 } ae_reward_keys;
 
 typedef struct {
     ae_tune_config tune;
     ae_reward_keys reward;
+    const char
+        *rendered;  /* no key, borrowed: a folder that runs share for JSON lines made token sets; NULL */
 } ae_reward_config; /* do not move it */
 
 ae_status ae_reward_config_init(ae_reward_config *c);
 
-/* Trains as the configuration says, as ae_sft does. */
+/* Defaults of keys that were not given, and whether the keys agree. */
+ae_status ae_reward_config_check(ae_reward_config *c);
+
+/* Trains one model as the configuration says, as ae_sft does. */
 ae_status ae_reward(ae_reward_config *config, bool dry_run);
+/* The same, but nothing of the model trains beside its head: a checkpoint is an adapter of rank 0, with the
+ * head alone. */
+ae_status ae_reward_head(ae_reward_config *config, bool dry_run);
+
+/* What a reward model says of the pairs in data.heldout. */
+typedef struct {
+    int64_t pairs;
+    double loss, accuracy, low, high; /* the interval of the accuracy, 95 % */
+    double margin_mean, reward_mean, calibration_error;
+    int8_t *preferred; /* [pairs] 1: the chosen answer, -1: the rejected one, 0: neither */
+} ae_reward_figures;
+/* Of model.init; writes nothing. data.heldout is there. */
+ae_status ae_reward_judge(ae_reward_config *config, ae_reward_figures *f);
+void ae_reward_figures_free(ae_reward_figures *f);
 
 /* Loss of a pair and its gradients. */
 typedef struct {

@@ -7,6 +7,7 @@
 #include "train/rendered.h"
 #include "train/report.h"
 #include "train/run_folder.h"
+#include "train/run_model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,16 +29,23 @@ static bool has_adapters(const ae_tuned *t) {
     return t->config->lora.rank > 0;
 }
 
+/* What trains lies in checkpoints alone, beside a base. */
+static bool trains_part(const ae_tuned *t) {
+    return has_adapters(t) || t->head_only;
+}
+
 /* ---- inputs ---- */
 
 /* The patterns of what trains beside frozen weights. */
 static ae_status list_trains(ae_tuned *t) {
-    if (!has_adapters(t)) return AE_OK;
+    if (!trains_part(t)) return AE_OK;
     size_t n = 0;
     t->trains = calloc(t->patterns.n_whole + 4, sizeof *t->trains);
     if (!t->trains) return AE_FAIL(AE_ERR_RESOURCE, "lora: out of memory");
-    t->trains[n++] = "*.lora_A.weight";
-    t->trains[n++] = "*.lora_B.weight";
+    if (has_adapters(t)) {
+        t->trains[n++] = "*.lora_A.weight";
+        t->trains[n++] = "*.lora_B.weight";
+    }
     if (t->score_head) t->trains[n++] = "score.weight";
     for (size_t i = 0; i < t->patterns.n_whole; i++) t->trains[n++] = t->patterns.whole[i];
     return AE_OK;
@@ -45,8 +53,9 @@ static ae_status list_trains(ae_tuned *t) {
 
 /* The folder of what is rendered. */
 static ae_status rendered_folder(ae_tuned *t, char **folder) {
-    if (!t->dry_run) {
-        *folder = ae_path_join(t->run->config->run.dir, ae_rendered_folder);
+    if (t->rendered || !t->dry_run) {
+        *folder = t->rendered ? ae_path_join("", t->rendered)
+                              : ae_path_join(t->run->config->run.dir, ae_rendered_folder);
         return AE_OK;
     }
     const char *base = getenv("TMPDIR");
@@ -214,6 +223,7 @@ void ae_tuned_report(const ae_tuned *t) {
 }
 
 double ae_tuned_flops_per_token(const ae_tuned *t) {
+    if (t->head_only) return t->plan.flops_per_token / 3;
     return has_adapters(t) ? t->plan.flops_per_token * 2 / 3 : t->plan.flops_per_token;
 }
 
@@ -257,13 +267,38 @@ static ae_status load_weights(ae_tuned *t) {
     const ae_params_match_options lacks = {.lacks_added = !t->run->checkpoint};
     const ae_params_match_options trained = {.lacks_frozen = true};
     AE_TRY(ae_model_set_added_initial(&t->model, t->run->seed));
-    if (!has_adapters(t)) return ae_model_load(&t->model, t->inputs.source.tensors, &lacks);
+    if (!trains_part(t)) return ae_model_load(&t->model, t->inputs.source.tensors, &lacks);
     AE_TRY(load_frozen(t));
     if (!t->run->checkpoint) return AE_OK;
     path = ae_path_join(t->run->checkpoint, "weights.h5");
     AE_TRY(ae_model_load(&t->model, path, &trained));
 out:
     free(path);
+    return st;
+}
+
+/* The head of another reward model; of one with adapters it lies among these. */
+static ae_status load_head(ae_tuned *t) {
+    ae_status st = AE_OK;
+    ae_run_model from = {0};
+    ae_tensors *tensors = NULL;
+    const ae_param *p = ae_params_find(&t->model.params, "score.weight");
+    float *values = malloc((size_t)p->n * sizeof *values);
+    if (!values) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "the head: out of memory"));
+    AE_TRY(ae_run_model_open(&from, t->head_from, NULL));
+    AE_TRY(ae_run_model_verify(&from));
+    if (!from.score_head)
+        AE_TRY(AE_FAIL(AE_ERR_INPUT, "reward.head: %s: expected a reward model, found none: it has no %s",
+                       t->head_from, p->name));
+    const bool beside = from.adapted && from.adapter.options.score_head;
+    AE_TRY(ae_tensors_open(&tensors, beside ? from.adapter.tensors : from.base.tensors));
+    AE_TRY(ae_tensors_read(tensors, p->name, p->rank, p->shape, values));
+    t->run->be->upload(t->run->be, p->value, values, (size_t)p->n * sizeof *values);
+    st = t->run->be->sync(t->run->be);
+out:
+    ae_tensors_close(tensors);
+    ae_run_model_free(&from);
+    free(values);
     return st;
 }
 
@@ -277,6 +312,7 @@ ae_status ae_tuned_start(ae_tuned *t) {
     AE_TRY(ae_model_init(&t->model, t->run->be, &t->inputs.shape, &options));
     AE_TRY(ae_pass_new(&t->pass, &t->model, n, true));
     AE_TRY(load_weights(t));
+    if (t->head_from && t->head_from[0] && !t->run->checkpoint) AE_TRY(load_head(t));
 out:
     return st;
 }
@@ -324,5 +360,10 @@ void ae_tuned_close(ae_tuned *t) {
     free(t->scratch);
     json_decref(t->facts);
     free(t->position);
-    *t = (ae_tuned){.config = t->config, .score_head = t->score_head, .kind = t->kind};
+    *t = (ae_tuned){.config = t->config,
+                    .score_head = t->score_head,
+                    .head_only = t->head_only,
+                    .head_from = t->head_from,
+                    .rendered = t->rendered,
+                    .kind = t->kind};
 }

@@ -14,8 +14,11 @@ typedef struct {
     ae_tune_config *config;  /* borrowed; train.steps is set where train.epochs is given */
     const ae_run_facts *run; /* borrowed */
     bool score_head;
-    ae_data_kind kind; /* of the rows of JSON lines */
-    bool dry_run;      /* writes nothing that stays */
+    bool head_only;        /* nothing but the head trains */
+    const char *head_from; /* borrowed: a reward model whose head is taken at the start; "" or NULL: none */
+    const char *rendered;  /* borrowed: a folder for what is rendered; NULL: the run's own */
+    ae_data_kind kind;     /* of the rows of JSON lines */
+    bool dry_run;          /* writes nothing that stays */
     ae_inputs inputs;
     char *sets[2];  /* data.train and data.heldout, token sets in the place of JSON lines */
     char *scratch;  /* a folder for them that goes again; NULL: they are in the run's */

@@ -64,23 +64,10 @@ Test(reward, interval_of_a_share) {
 
 /* ---- runs ---- */
 
-static void add_pair(ae_token_writer *w, const json_t *line) {
-    static const char *const answers[] = {"chosen_tokens", "rejected_tokens"};
-    for (int k = 0; k < 2; k++) {
-        int32_t ids[128];
-        uint8_t mask[128];
-        int64_t prompt = 0, n;
-        append_ids(json_object_get(line, "prompt_tokens"), ids, &prompt);
-        n = prompt;
-        append_ids(json_object_get(line, answers[k]), ids, &n);
-        for (int64_t t = 0; t < n; t++) mask[t] = t >= prompt;
-        ASSERT_OK(ae_token_writer_add(w, ids, mask, n, 0));
-    }
-}
-
 static void write_pairs(void) {
-    cr_assert_eq(tuning_set(train_rig_path(&rig, "pairs.h5"), AERIE_FIXTURES "/tuning/pairs.jsonl", add_pair),
-                 12);
+    cr_assert_eq(
+        tuning_set(train_rig_path(&rig, "pairs.h5"), AERIE_FIXTURES "/tuning/pairs.jsonl", tuning_add_pair),
+        12);
 }
 
 static ae_status train(const char *name, const char *more) {

@@ -34,6 +34,21 @@ static inline int tuning_set(const char *path, const char *lines,
     return count;
 }
 
+/* Both documents of a pair in token ids. */
+static inline void tuning_add_pair(ae_token_writer *w, const json_t *line) {
+    static const char *const answers[] = {"chosen_tokens", "rejected_tokens"};
+    for (int k = 0; k < 2; k++) {
+        int32_t ids[128];
+        uint8_t mask[128];
+        int64_t prompt = 0, n;
+        append_ids(json_object_get(line, "prompt_tokens"), ids, &prompt);
+        n = prompt;
+        append_ids(json_object_get(line, answers[k]), ids, &n);
+        for (int64_t t = 0; t < n; t++) mask[t] = t >= prompt;
+        ASSERT_OK(ae_token_writer_add(w, ids, mask, n, 0));
+    }
+}
+
 /* Sets "key=value" words, separated by spaces. */
 static inline void tuning_keys(ae_train_config *c, const char *words) {
     char *copy = strdup(words), *rest = copy, *word;

@@ -33,6 +33,13 @@ typedef struct {
 } ae_decode_part;
 ae_decode_part ae_decode_state_part(const ae_decode_state *s, ptrdiff_t block, ptrdiff_t b);
 
+/* A sequence as bytes on the host, to be kept in a file: what later tokens may read of one that has read
+ * `position` tokens, so of the rings the places in use. On the same machine or another the bytes serve a model
+ * of the same shape whose backend has the same type of activations. */
+size_t ae_decode_state_packed_bytes(const ae_model *m, int32_t position);
+void ae_decode_state_pack(const ae_decode_state *s, ptrdiff_t b, void *out);
+void ae_decode_state_unpack(ae_decode_state *s, ptrdiff_t b, int32_t position, const void *in);
+
 /* Tokens of a prefill that go through the blocks together, unless there is a reason for others: weights are
  * unpacked once for them. */
 enum { AE_PREFILL_CHUNK = 2048 };

@@ -69,6 +69,53 @@ ae_decode_part ae_decode_state_part(const ae_decode_state *s, ptrdiff_t block, p
     return part;
 }
 
+/* Bytes of a part that are in use: position p of a ring lies at p mod W. */
+static void used_bytes(const ae_model *m, ptrdiff_t block, int32_t position, size_t *first, size_t *second) {
+    const ae_model_config *c = &m->config;
+    ae_arena counting = {0};
+    const ae_decode_part whole = take_part(&counting, m->be, c, block, 1);
+    *first = position > 0 ? whole.first_bytes : 0;
+    *second = position > 0 ? whole.second_bytes : 0;
+    if (c->pattern[block] == AE_ATTENTION && position < c->W)
+        *first = *second = (size_t)(position * c->G * c->H) * m->be->act_bytes;
+}
+
+size_t ae_decode_state_packed_bytes(const ae_model *m, int32_t position) {
+    size_t bytes = 0, first, second;
+    for (ptrdiff_t i = 0; i < m->config.blocks; i++) {
+        used_bytes(m, i, position, &first, &second);
+        bytes += first + second;
+    }
+    return bytes;
+}
+
+void ae_decode_state_pack(const ae_decode_state *s, ptrdiff_t b, void *out) {
+    const ae_backend *be = s->model->be;
+    char *to = out;
+    size_t first, second;
+    for (ptrdiff_t i = 0; i < s->model->config.blocks; i++) {
+        const ae_decode_part part = ae_decode_state_part(s, i, b);
+        used_bytes(s->model, i, s->positions[b], &first, &second);
+        be->download(be, to, part.first, first);
+        be->download(be, to + first, part.second, second);
+        to += first + second;
+    }
+}
+
+void ae_decode_state_unpack(ae_decode_state *s, ptrdiff_t b, int32_t position, const void *in) {
+    const ae_backend *be = s->model->be;
+    const char *from = in;
+    size_t first, second;
+    for (ptrdiff_t i = 0; i < s->model->config.blocks; i++) {
+        const ae_decode_part part = ae_decode_state_part(s, i, b);
+        used_bytes(s->model, i, position, &first, &second);
+        be->upload(be, part.first, from, first);
+        be->upload(be, part.second, from + first, second);
+        from += first + second;
+    }
+    s->positions[b] = position;
+}
+
 void ae_decode_state_copy_block(ae_decode_state *to, ptrdiff_t to_b, const ae_decode_state *from,
                                 ptrdiff_t from_b, ptrdiff_t block, ptrdiff_t n) {
     const ae_backend *be = to->model->be;

@@ -300,6 +300,47 @@ Test(decode, states_are_copied_and_reset) {
     check_values(RIG_STRICT);
 }
 
+/* Packed, a sequence goes on as it would have; only places of the rings that are in use are in it. */
+static void check_packed(rig_backend_kind kind, const char *fixture) {
+    decode_rig r = make_rig(kind, fixture);
+    const size_t bytes = (size_t)r.m.config.V * sizeof(float);
+    float *want = malloc(bytes), *got = malloc(bytes);
+    ae_decoder *d = new_decoder(&r.m, 1, 16);
+    size_t before = 0;
+    for (int32_t n = 0; n <= LENGTH - 10; n += n < 12 ? 1 : 11) {
+        ae_decode_state s = new_state(&r.m, 2), other = new_state(&r.m, 3);
+        ae_decoder_prefill(d, &s, 1, r.b.tokens, n, NULL, NULL);
+        const size_t packed_bytes = ae_decode_state_packed_bytes(&r.m, n);
+        cr_assert(n == 0 ? packed_bytes == 0 : packed_bytes >= before);
+        cr_assert_leq(packed_bytes, ae_decode_state_bytes(r.m.be, &r.m.config, 1));
+        before = packed_bytes;
+        char *packed = malloc(packed_bytes + 1);
+        packed[packed_bytes] = 'x';
+        ae_decode_state_pack(&s, 1, packed);
+        cr_assert_eq(packed[packed_bytes], 'x');
+        ae_decoder_prefill(d, &other, 2, r.b.tokens + 5, 20, NULL, NULL);
+        ae_decode_state_unpack(&other, 2, n, packed);
+        cr_assert_eq(other.positions[2], n);
+        ae_decoder_prefill(d, &s, 1, r.b.tokens + n, 10, want, NULL);
+        ae_decoder_prefill(d, &other, 2, r.b.tokens + n, 10, got, NULL);
+        cr_assert_arr_eq(got, want, bytes, "%s, %d tokens", fixture, (int)n);
+        free(packed);
+        ae_decode_state_free(&s);
+        ae_decode_state_free(&other);
+    }
+    ae_decoder_delete(d);
+    free(want);
+    free(got);
+    free_rig(&r);
+}
+
+Test(decode, states_are_packed) {
+    check_packed(RIG_CPU_BEST, "tiny");
+    check_packed(RIG_STRICT, "window");
+    check_packed(RIG_BF16, "tiny");
+    check_packed(RIG_CPU_BEST, "hawk");
+}
+
 Test(decode, state_has_one_size) {
     const ae_backend *be = rig_backend(RIG_CPU_BEST, 1);
     for (size_t i = 0; i < ae_n_presets; i++) {

@@ -27,6 +27,7 @@ static const verb verbs[] = {
     {"plot", ae_verb_plot, "training", "pictures and an HTML report of one or more runs"},
     {"score", ae_verb_score, "using a model", "log-probabilities of given text or tokens"},
     {"generate", ae_verb_generate, "using a model", "sample from a model, one prompt or many at once"},
+    {"chat", ae_verb_chat, "using a model", "talk with a model that was tuned on dialogues"},
     {"quantize", ae_verb_quantize, "using a model", "weights in bfloat16, or in 8 or 4 bits by group"},
     {"export", ae_verb_export, "using a model", "a Hugging Face folder of a checkpoint or run"},
     {"merge", ae_verb_merge, "using a model", "one model of several: averages, interpolation, SLERP"},
@@ -35,7 +36,6 @@ static const verb verbs[] = {
     {"bench", ae_verb_bench, "this machine", "training, decoding and kernels against measured limits"},
     {"rlhf", NULL, NULL, NULL},
     {"eval", NULL, NULL, NULL},
-    {"chat", NULL, NULL, NULL},
 };
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 

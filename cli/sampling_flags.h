@@ -3,7 +3,8 @@
 #include "cli/args.h"
 #include "eval/generator.h"
 
-/* The flags of verbs that draw answers: --max-new, --temperature, --top-k, --top-p, --repetition-penalty, --seed. */
+/* The flags of verbs that draw answers: --max-new, --temperature, --top-k, --top-p, --repetition-penalty,
+ * --seed. */
 typedef struct {
     int64_t max_new, top_k, seed;
     double temperature, top_p, repetition_penalty;

@@ -3,8 +3,8 @@
 #include "eval/generator.h"
 
 /* A dialogue of a user and a model, without any terminal. The decoding state stays between turns, so each
- * turn reads only what is new: tokens as data/render.h makes them, and the answers as the model wrote them. One
- * thread drives a conversation. */
+ * turn reads only what is new: tokens as data/render.h makes them, and the answers as the model wrote
+ * them. One thread drives a conversation. */
 typedef struct ae_conversation ae_conversation;
 
 /* States from before the last turns are kept: going back to one is a copy. Further back the tokens are read

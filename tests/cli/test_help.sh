@@ -2,7 +2,7 @@
 . "$(dirname "$0")/common.sh"
 
 run 0 "$aerie" --help
-for verb in tokenizer data plan pretrain plot score generate merge inspect bench; do prints "  $verb "; done
+for verb in tokenizer data plan pretrain plot score generate chat merge inspect bench; do prints "  $verb "; done
 prints "examples"
 run 0 "$aerie" --version
 prints "aerie "
@@ -29,6 +29,7 @@ pretrain
 plot
 score
 generate
+chat
 quantize
 export
 merge
@@ -59,7 +60,7 @@ run 2 "$aerie" scroe
 says "did you mean score?"
 run 2 "$aerie" xyzzy
 says "no such verb"
-for verb in rlhf eval chat; do
+for verb in rlhf eval; do
     run 2 "$aerie" $verb --model m
     says "not in version"
 done

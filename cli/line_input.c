@@ -1,0 +1,176 @@
+#include "cli/line_input.h"
+
+#include "cli/line_history.h"
+
+#include <errno.h>
+#include <histedit.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <wchar.h>
+
+enum { REMEMBERED = 1000 };
+
+struct ae_line_input {
+    ae_line_options options;
+    const char *prompt;
+    EditLine *el; /* NULL: lines as they are */
+    History *history;
+    ae_line_history kept;
+    mbstate_t half; /* of a character */
+    char *line;
+    size_t capacity;
+    int64_t number;
+};
+
+/* ---- a terminal ---- */
+
+static char *current_prompt(EditLine *el) {
+    ae_line_input *in = NULL;
+    el_get(el, EL_CLIENTDATA, &in);
+    return (char *)(uintptr_t)in->prompt;
+}
+
+/* One character of the terminal. The library's own way would go on reading after a signal. */
+static int read_character(EditLine *el, wchar_t *out) {
+    ae_line_input *in = NULL;
+    char byte;
+    el_get(el, EL_CLIENTDATA, &in);
+    for (;;) {
+        const ssize_t got = in->options.interrupted() ? -1 : read(STDIN_FILENO, &byte, 1);
+        if (in->options.interrupted()) return -1;
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return (int)got;
+        const size_t used = mbrtowc(out, &byte, 1, &in->half);
+        if (used == (size_t)-2) continue;
+        if (used == (size_t)-1) {
+            memset(&in->half, 0, sizeof in->half);
+            *out = 0xFFFD;
+        }
+        return 1;
+    }
+}
+
+static void remember(void *context, const char *line) {
+    ae_line_input *in = context;
+    HistEvent event;
+    history(in->history, &event, H_ENTER, line);
+}
+
+/* What is typed is UTF-8 wherever the program runs. */
+static void choose_characters(void) {
+    setlocale(LC_CTYPE, "");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0) setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/* Where prompt and line are shown: results may go to a file. */
+static FILE *screen(void) {
+    if (!isatty(STDIN_FILENO)) return NULL;
+    return isatty(STDOUT_FILENO) ? stdout : isatty(STDERR_FILENO) ? stderr : NULL;
+}
+
+static ae_status open_terminal(ae_line_input *in, FILE *out) {
+    HistEvent event;
+    choose_characters();
+    in->el = el_init("aerie", stdin, out, stderr);
+    in->history = history_init();
+    if (!in->el || !in->history) return AE_FAIL(AE_ERR_RESOURCE, "terminal: out of memory");
+    history(in->history, &event, H_SETSIZE, REMEMBERED);
+    history(in->history, &event, H_SETUNIQUE, 1);
+    el_set(in->el, EL_CLIENTDATA, in);
+    el_set(in->el, EL_PROMPT, current_prompt);
+    el_set(in->el, EL_EDITOR, "emacs");
+    el_set(in->el, EL_HIST, history, in->history);
+    el_set(in->el, EL_GETCFN, read_character);
+    el_set(in->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    el_set(in->el, EL_BIND, "^W", "ed-delete-prev-word", NULL);
+    el_source(in->el, NULL); /* ~/.editrc */
+    if (in->options.history) ae_line_history_open(&in->kept, remember, in);
+    return AE_OK;
+}
+
+static bool has_text(const char *line) {
+    return line[strspn(line, " \t")] != '\0';
+}
+
+static void edit_line(ae_line_input *in, ae_line_event *event, const char **line, size_t *n) {
+    int bytes = 0;
+    el_resize(in->el);
+    memset(&in->half, 0, sizeof in->half);
+    const char *typed = el_gets(in->el, &bytes);
+    if (!typed || bytes <= 0) {
+        *event = in->options.interrupted() ? AE_LINE_INTERRUPTED : AE_LINE_END;
+        fputc('\n', screen());
+        return;
+    }
+    free(in->line);
+    *event = AE_LINE_TEXT;
+    *n = (size_t)bytes - (typed[bytes - 1] == '\n');
+    in->line = strndup(typed, *n);
+    *line = in->line ? in->line : "";
+    if (!has_text(*line)) return;
+    remember(in, *line);
+    ae_line_history_add(&in->kept, *line);
+}
+
+/* ---- anything else ---- */
+
+static ae_status plain_line(ae_line_input *in, ae_line_event *event, const char **line, size_t *n) {
+    ssize_t got = -1;
+    do {
+        clearerr(stdin);
+        errno = 0;
+        got = in->options.interrupted() ? -1 : getline(&in->line, &in->capacity, stdin);
+    } while (got < 0 && errno == EINTR && !in->options.interrupted());
+    const int reason = errno;
+    *event = got >= 0 ? AE_LINE_TEXT : in->options.interrupted() ? AE_LINE_INTERRUPTED : AE_LINE_END;
+    if (*event == AE_LINE_END && ferror(stdin))
+        return AE_FAIL(AE_ERR_INPUT, "standard input: expected lines of text, found: %s", strerror(reason));
+    if (got < 0) return AE_OK;
+    if (got > 0 && in->line[got - 1] == '\n') got--;
+    if (got > 0 && in->line[got - 1] == '\r') got--;
+    in->line[got] = '\0';
+    *line = in->line;
+    *n = (size_t)got;
+    return AE_OK;
+}
+
+/* ---- both ---- */
+
+ae_status ae_line_input_open(ae_line_input **out, const ae_line_options *o) {
+    FILE *shown = screen();
+    ae_line_input *in = *out = calloc(1, sizeof *in);
+    if (!in) return AE_FAIL(AE_ERR_RESOURCE, "standard input: out of memory");
+    in->options = *o;
+    in->kept.fd = -1;
+    return shown ? open_terminal(in, shown) : AE_OK;
+}
+
+void ae_line_input_close(ae_line_input *in) {
+    if (!in) return;
+    if (in->el) el_end(in->el);
+    if (in->history) history_end(in->history);
+    ae_line_history_close(&in->kept);
+    free(in->line);
+    free(in);
+}
+
+bool ae_line_input_edits(const ae_line_input *in) {
+    return in->el != NULL;
+}
+
+int64_t ae_line_input_number(const ae_line_input *in) {
+    return in->number;
+}
+
+ae_status ae_line_input_next(ae_line_input *in, const char *prompt, ae_line_event *event, const char **line,
+                             size_t *n) {
+    in->number++;
+    if (!in->el) return plain_line(in, event, line, n);
+    in->prompt = prompt;
+    edit_line(in, event, line, n);
+    return AE_OK;
+}

@@ -78,6 +78,7 @@ static ae_status examine(const char *path, findings *f) {
     }
     st = check_tokenizer(s, f);
     if (st == AE_OK) st = read_all(s, f);
+    if (st == AE_OK) st = ae_token_set_verify(s);
     ae_token_set_close(s);
     return st;
 }

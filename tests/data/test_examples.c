@@ -263,3 +263,14 @@ Test(examples, sets_of_a_kind_are_checked) {
     shorten("margin", 1);
     refuse_set("train.h5: margin: expected 2 entries, one a pair, found 1");
 }
+
+/* Tokens and mask alone do not tell dialogues from pairs. */
+Test(examples, another_kind_is_a_changed_set) {
+    ae_examples_report r;
+    cr_assert_eq(prepare(PAIR "}", AE_KIND_PAIRS, 0, false, &r), AE_OK);
+    set_kind("chat");
+    ae_token_set *s = set_open(scratch_path("train.h5"));
+    cr_assert_eq(ae_token_set_verify(s), AE_ERR_INPUT);
+    cr_assert_message("train.h5: content_hash: expected ");
+    ae_token_set_close(s);
+}

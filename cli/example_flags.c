@@ -66,6 +66,7 @@ ae_status ae_example_flags_open(ae_example_flags *f) {
                        f->model ? "both" : "neither");
     if (f->kind) AE_TRY(ae_data_kind_parse(f->kind, &f->rules.kind));
     AE_TRY(ae_record_map_init(&f->map, f->mapping));
+    if (f->kind) AE_TRY(ae_record_map_check(&f->map, f->rules.kind));
     AE_TRY(f->model ? open_model(f) : open_tokenizer(f));
     f->rules.map = &f->map;
     f->rules.tokenizer = f->opened;

@@ -69,6 +69,8 @@ typedef struct {
 /* `mapping`: "prompt=question,completion=answer", FIELD=KEY; NULL: none. AE_ERR_USAGE for an unknown
  * field. */
 ae_status ae_record_map_init(ae_record_map *m, const char *mapping);
+/* AE_ERR_USAGE where a field is mapped that rows of this kind do not have. */
+ae_status ae_record_map_check(const ae_record_map *m, ae_data_kind kind);
 void ae_record_map_free(ae_record_map *m);
 
 /* The fields of one line that rows of this kind may have; the caller drops the object. Other fields are

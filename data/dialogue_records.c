@@ -33,7 +33,7 @@ static const ae_record_key prompt_fields[] = {AE_RECORD_TOKENS, AE_RECORD_PROMPT
 static ae_status map_one(ae_record_map *m, char *pair) {
     char *equals = strchr(pair, '=');
     if (!equals || equals == pair || !equals[1])
-        return AE_FAIL(AE_ERR_USAGE, "--map: expected FIELD=KEY, found '%s'", pair);
+        return AE_FAIL(AE_ERR_USAGE, "map: expected FIELD=KEY, found '%s'", pair);
     *equals = '\0';
     for (int f = 0; f < AE_RECORD_KEYS; f++)
         if (strcmp(pair, field_names[f]) == 0) {
@@ -41,11 +41,10 @@ static ae_status map_one(ae_record_map *m, char *pair) {
             m->mapped[f] = true;
             return AE_OK;
         }
-    return AE_FAIL(
-        AE_ERR_USAGE,
-        "--map: expected a field such as prompt, completion, instruction, output, messages, chosen, "
-        "rejected or meta before '=', found '%s'",
-        pair);
+    return AE_FAIL(AE_ERR_USAGE,
+                   "map: expected a field such as prompt, completion, instruction, output, messages, chosen, "
+                   "rejected or meta before '=', found '%s'",
+                   pair);
 }
 
 ae_status ae_record_map_init(ae_record_map *m, const char *mapping) {
@@ -55,7 +54,7 @@ ae_status ae_record_map_init(ae_record_map *m, const char *mapping) {
     for (int f = 0; f < AE_RECORD_KEYS; f++) m->keys[f] = field_names[f];
     if (!mapping) return AE_OK;
     m->text = strdup(mapping);
-    if (!m->text) return AE_FAIL(AE_ERR_RESOURCE, "--map: out of memory");
+    if (!m->text) return AE_FAIL(AE_ERR_RESOURCE, "map: out of memory");
     for (char *pair = strtok_r(m->text, ",", &rest); pair && st == AE_OK; pair = strtok_r(NULL, ",", &rest))
         st = map_one(m, pair);
     if (st != AE_OK) ae_record_map_free(m);
@@ -67,14 +66,27 @@ void ae_record_map_free(ae_record_map *m) {
     *m = (ae_record_map){0};
 }
 
+static const struct {
+    const ae_record_key *fields;
+    size_t n;
+} of_kind[] = {[AE_KIND_CHAT] = {chat_fields, COUNT(chat_fields)},
+               [AE_KIND_PAIRS] = {pair_fields, COUNT(pair_fields)},
+               [AE_KIND_PROMPTS] = {prompt_fields, COUNT(prompt_fields)}};
+
+ae_status ae_record_map_check(const ae_record_map *m, ae_data_kind kind) {
+    for (int f = 0; f < AE_RECORD_KEYS; f++) {
+        bool known = !m->mapped[f];
+        for (size_t i = 0; i < of_kind[kind].n; i++) known |= (int)of_kind[kind].fields[i] == f;
+        if (!known)
+            return AE_FAIL(AE_ERR_USAGE,
+                           "map: expected a field of %s, found '%s', which such rows do not have",
+                           ae_data_kind_name(kind), field_names[f]);
+    }
+    return AE_OK;
+}
+
 ae_status ae_record_read(json_t **row, ae_data_kind kind, const ae_record_map *m, const char *line, size_t n,
                          const char *where) {
-    static const struct {
-        const ae_record_key *fields;
-        size_t n;
-    } of_kind[] = {[AE_KIND_CHAT] = {chat_fields, COUNT(chat_fields)},
-                   [AE_KIND_PAIRS] = {pair_fields, COUNT(pair_fields)},
-                   [AE_KIND_PROMPTS] = {prompt_fields, COUNT(prompt_fields)}};
     const char *keys[AE_RECORD_KEYS];
     for (size_t i = 0; i < of_kind[kind].n; i++) keys[i] = m->keys[of_kind[kind].fields[i]];
     return ae_json_line(row, line, n, keys, of_kind[kind].n, where);

@@ -58,6 +58,7 @@ static ae_status render_file(const char *set, const char *path, const ae_renderi
     ae_record_map map = {0};
     ae_examples_report report = {0};
     AE_TRY(ae_record_map_init(&map, r->mapping[0] ? r->mapping : NULL));
+    AE_TRY(ae_record_map_check(&map, r->kind));
     if (r->tokenizer) AE_TRY(ae_tokenizer_open(&tokenizer, r->tokenizer));
     const ae_examples_options o = {
         .inputs = &path,

@@ -52,7 +52,9 @@ printf '{"tokens":[%s,%s,%s],"loss_mask":[%s,%s,1]}\n' "$prompt_1" "$answer_1" $
 run 0 "$aerie" data render --tokenizer t.model --input mapped.jsonl --map prompt=q,completion=a
 equal out want "mapped keys"
 run 2 "$aerie" data render --tokenizer t.model --input mapped.jsonl --map prompt
-says '--map: expected FIELD=KEY'
+says 'map: expected FIELD=KEY'
+run 2 "$aerie" data render --tokenizer t.model --input mapped.jsonl --kind prompts --map prompt=q,completion=a
+says "map: expected a field of prompts, found 'completion'"
 
 # Pairs and prompts.
 cat >pairs.jsonl <<'LINES'

@@ -183,9 +183,14 @@ Test(dialogue, chat_faults_name_their_place) {
 Test(dialogue, mappings_are_checked) {
     ae_record_map m;
     cr_assert_eq(ae_record_map_init(&m, "prompt"), AE_ERR_USAGE);
-    cr_assert_message("--map: expected FIELD=KEY, found 'prompt'");
+    cr_assert_message("map: expected FIELD=KEY, found 'prompt'");
     cr_assert_eq(ae_record_map_init(&m, "prompt=q,answer=a"), AE_ERR_USAGE);
     cr_assert_message("found 'answer'");
+    cr_assert_eq(ae_record_map_init(&m, "prompt=q,completion=a"), AE_OK);
+    cr_assert_eq(ae_record_map_check(&m, AE_KIND_CHAT), AE_OK);
+    cr_assert_eq(ae_record_map_check(&m, AE_KIND_PROMPTS), AE_ERR_USAGE);
+    cr_assert_message("map: expected a field of prompts, found 'completion'");
+    ae_record_map_free(&m);
     ae_data_kind kind;
     cr_assert_eq(ae_data_kind_parse("pair", &kind), AE_ERR_USAGE);
     cr_assert_message("--kind: expected chat, pairs or prompts, found 'pair'");

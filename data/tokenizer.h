@@ -13,7 +13,8 @@ extern "C" {
 #endif
 
 /* A sentencepiece model with the Gemma control tokens: <pad> 0, <eos> 1, <bos> 2, <unk> 3, then
- * <start_of_turn> and <end_of_turn> wherever the model has them. Text is never parsed for control tokens.
+ * <start_of_turn> and <end_of_turn> wherever the model has them. Text is never parsed for control tokens,
+ * unless the model has their spelling as a symbol of its own; data/render.h keeps those out of dialogues.
  * Digits are split, unknown characters fall back to bytes, whitespace is kept: decoding gives back the
  * encoded text to the byte. All calls on one tokenizer may run in parallel.
  *

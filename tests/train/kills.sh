@@ -1,10 +1,11 @@
 #!/bin/sh
-# One small run, killed with SIGKILL at random moments (every other time while a checkpoint is being written) and started again each
+# One small run of a training verb, killed with SIGKILL at random moments (every other time while a checkpoint is being written) and started again each
 # time, ends with the weights, optimiser and metrics of the run that was left alone, to the bit; so does one whose disk was full. Only
 # kills that ended a living process count: a run that comes to its end is compared and begun again, until there are enough.
-# usage: kills.sh AERIE FIXTURES [KILLS]
+# usage: kills.sh AERIE FIXTURES [KILLS [pretrain|sft|reward]]
 . "$(dirname "$0")/../cli/common.sh"
 kills=${3:-5}
+verb=${4:-pretrain}
 steps=120
 export OMP_NUM_THREADS=2
 
@@ -12,13 +13,35 @@ awk 'BEGIN { srand(7); for (i = 0; i < 4000; i++) printf "the %d birds of hill %
 run 0 "$aerie" tokenizer train --input text.txt --output t.model --vocab-size 300
 run 0 "$aerie" data prepare --input text.txt --tokenizer t.model --output set --heldout 0.01
 
+shape='model.width=64 model.recurrent_width=64 model.mlp_width=128 model.heads=2 model.blocks=3 model.window=16'
+common="train.steps=$steps train.checkpoint_every=4 train.eval_every=25 train.keep=2 train.keep_every=50 train.sample_tokens=0"
+
+# Rows of tuning stay JSON lines, which a run renders first: a kill may fall into that too.
+rows() { # KEYS OF A ROW...
+    awk -v keys="$1" 'BEGIN { srand(9); for (i = 0; i < 240; i++) { n = int(rand() * 99)
+        row = keys; gsub("QUESTION", "how many birds sing on hill " i % 31 "?", row)
+        gsub("RIGHT", n " birds sing", row); gsub("WRONG", "the songs of " n, row); print row } }'
+}
+case $verb in
+pretrain) keys="data.train=set/train.h5 data.heldout=set/heldout.h5 $shape train.row_tokens=64 train.batch_rows=4 optim.lr=3e-3" ;;
+sft) row='{"prompt": "QUESTION", "completion": "RIGHT"}' ;;
+reward) row='{"prompt": "QUESTION", "chosen": "RIGHT", "rejected": "WRONG"}' ;;
+*) fail "expected pretrain, sft or reward, found $verb" && finish ;;
+esac
+if [ "$verb" != pretrain ]; then
+    run 0 "$aerie" pretrain run.dir=base data.train=set/train.h5 $shape train.row_tokens=64 train.batch_rows=4 train.steps=3 \
+        train.sample_tokens=0
+    rows "$row" >all.jsonl
+    head -200 all.jsonl >train.jsonl
+    tail -40 all.jsonl >heldout.jsonl
+    keys="model.init=base data.train=train.jsonl data.heldout=heldout.jsonl train.row_tokens=160 train.batch_rows=4 optim.lr=1e-3"
+fi
+
 train() { # FOLDER [KEY...]
     folder=$1
     shift
-    ${as:-} "$aerie" pretrain run.dir="$folder" data.train=set/train.h5 data.heldout=set/heldout.h5 \
-        model.width=64 model.recurrent_width=64 model.mlp_width=128 model.heads=2 model.blocks=3 model.window=16 \
-        train.row_tokens=64 train.batch_rows=4 train.steps=$steps train.checkpoint_every=4 train.eval_every=25 \
-        train.keep=2 train.keep_every=50 train.sample_tokens=0 optim.lr=3e-3 "$@"
+    # shellcheck disable=SC2086
+    ${as:-} "$aerie" $verb run.dir="$folder" $keys $common "$@"
 }
 
 # What a clock or the system has measured is left out.

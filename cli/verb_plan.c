@@ -7,14 +7,19 @@
 #include "ops/limits/limits.h"
 #include "train/engine.h"
 #include "train/pretrain.h"
+#include "train/tuned.h"
 
 static const char usage[] =
     "aerie plan [CONFIG.yaml] [section.key=value ...] [--json]\n"
     "what a run will need, before it starts: parameters, memory, FLOPs and time on this machine\n"
-    "  aerie plan model.preset=recurrentgemma-2b train.row_tokens=2048";
+    "  aerie plan model.preset=recurrentgemma-2b train.row_tokens=2048\n"
+    "  aerie plan model.preset=recurrentgemma-2b lora.rank=16 model.base_dtype=int4";
 
 /* Share of the measured peak that training reaches on small models; the estimate of the time rests on it. */
 static const double EXPECTED_SHARE = 0.6;
+
+/* Beside adapters the weights have no gradients of their own: two products of three. */
+static const double ADAPTER_FLOPS = 2.0 / 3;
 
 typedef struct {
     double step_flops, total_flops, peak_flops, step_s, total_s;
@@ -22,7 +27,8 @@ typedef struct {
 
 static work estimate(const ae_pretraining *p) {
     work w;
-    w.step_flops = p->plan.flops_per_token * (double)ae_pretrain_step_tokens(p->run->config);
+    const double share = p->planned->params.adapters.rank > 0 ? ADAPTER_FLOPS : 1;
+    w.step_flops = share * p->plan.flops_per_token * (double)ae_pretrain_step_tokens(p->run->config);
     w.total_flops = w.step_flops * (double)p->run->config->train.steps;
     w.peak_flops = ae_measure_peak_flops(p->run->be->dtype);
     w.step_s = w.step_flops / (EXPECTED_SHARE * w.peak_flops);
@@ -53,7 +59,7 @@ static void print_text(const ae_pretraining *p, const work *w) {
     printf("memory      %s available\n", have);
     ae_plan_print(&p->plan, &p->request, stdout);
     printf("work        %.3g GFLOPs a token, %.3g TFLOPs a step of %lld tokens, %.3g TFLOPs in %lld steps\n",
-           p->plan.flops_per_token / 1e9, w->step_flops / 1e12,
+           w->step_flops / 1e9 / (double)ae_pretrain_step_tokens(p->run->config), w->step_flops / 1e12,
            (long long)ae_pretrain_step_tokens(p->run->config), w->total_flops / 1e12,
            (long long)p->run->config->train.steps);
     printf("time        %s a step, %s in all, at %.0f %% of the measured %.0f GFLOP/s of %d %s\n", step,
@@ -84,11 +90,15 @@ static ae_status print_json(const ae_pretraining *run, const work *w) {
 }
 
 /* A plan that does not fit is shown too, and then refused. */
-static ae_status tell(const ae_train_config *config, bool json) {
-    ae_pretraining p = {0};
+static ae_status tell(ae_tune_config *tune, bool json) {
+    const ae_train_config *config = &tune->train;
+    ae_tuned tuned = {.config = tune};
+    ae_model_options options;
+    ae_pretraining p = {.planned = &options};
     ae_engine engine = {0};
     const ae_objective objective = ae_pretraining_objective(&p);
     ae_status st = ae_train_config_check(config, false);
+    if (st == AE_OK) st = ae_tuned_options(&tuned, &options);
     if (st == AE_OK) st = ae_engine_open(&engine, config, &objective, false);
     if (st == AE_OK || (st == AE_ERR_RESOURCE && p.plan.peak_bytes > 0)) {
         work w = estimate(&p);
@@ -97,6 +107,7 @@ static ae_status tell(const ae_train_config *config, bool json) {
         if (st == AE_OK) st = printed;
     }
     ae_engine_close(&engine);
+    ae_tuned_close(&tuned);
     return st;
 }
 
@@ -106,7 +117,7 @@ ae_status ae_verb_plan(int argc, char **argv) {
     const char *dtype = NULL;
     int64_t batch = 1;
     ae_arg_list words = {0};
-    ae_train_config config = {0};
+    ae_tune_config config = {0};
     const ae_arg flags[] = {
         {.name = "dtype",
          .type = AE_ARG_TEXT,
@@ -122,16 +133,16 @@ ae_status ae_verb_plan(int argc, char **argv) {
          .help = "with --dtype: sequences at once"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "one JSON object"},
     };
-    AE_TRY(ae_train_config_init(&config));
+    AE_TRY(ae_tune_config_init(&config));
     AE_TRY(ae_args_parse(argc, argv, flags, sizeof flags / sizeof *flags, &words, &help));
     if (help) {
-        ae_train_help(&config, usage, flags, sizeof flags / sizeof *flags);
+        ae_train_help(&config.train, usage, flags, sizeof flags / sizeof *flags);
         goto out;
     }
-    AE_TRY(ae_train_words(&config, &words));
-    st = dtype ? ae_plan_inference(&config, dtype, batch, json) : tell(&config, json);
+    AE_TRY(ae_train_words(&config.train, &words));
+    st = dtype ? ae_plan_inference(&config.train, dtype, batch, json) : tell(&config, json);
 out:
-    ae_train_config_free(&config);
+    ae_tune_config_free(&config);
     ae_arg_list_free(&words);
     return st;
 }

@@ -131,6 +131,7 @@ static ae_status make_plan(void *self) {
     p->request = (ae_plan_request){
         .be = p->run->be,
         .model = shape,
+        .options = p->planned ? *p->planned : (ae_model_options){.training = true},
         .row_tokens = (ptrdiff_t)t->row_tokens,
         .batch_rows = (ptrdiff_t)t->batch_rows,
         .micro_rows = wanted_micro_rows(p),

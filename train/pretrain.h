@@ -16,6 +16,8 @@ ae_status ae_pretrain(const ae_train_config *config, bool dry_run);
 
 /* What pretraining holds, in the order in which it comes to life. Zeroed at first. */
 typedef struct {
+    /* For a plan alone: how another objective would keep the model. Borrowed; NULL: all trains. */
+    const ae_model_options *planned;
     const ae_run_facts *run; /* borrowed */
     ae_inputs inputs;
     json_t *facts;  /* of the inputs: state.json's "data" */

@@ -51,6 +51,27 @@ static ae_status list_trains(ae_tuned *t) {
     return AE_OK;
 }
 
+static ae_model_options model_options(const ae_tuned *t) {
+    const ae_lora_keys *k = &t->config->lora;
+    ae_model_options o = {.training = true,
+                          .params = {.score_head = t->score_head, .train = (const char *const *)t->trains},
+                          .pack_at_use = t->plan.pack_at_use};
+    if (!has_adapters(t)) return o;
+    o.params.adapters = (ae_adapter_options){.rank = (ptrdiff_t)k->rank,
+                                             .alpha = k->alpha,
+                                             .by_root = k->rslora,
+                                             .on = (const char *const *)t->patterns.adapted};
+    o.weights = (ae_weight_type)t->config->base.base_dtype;
+    return o;
+}
+
+ae_status ae_tuned_options(ae_tuned *t, ae_model_options *o) {
+    ae_status st = ae_lora_patterns_make(&t->patterns, &t->config->lora);
+    if (st == AE_OK) st = list_trains(t);
+    if (st == AE_OK) *o = model_options(t);
+    return st;
+}
+
 /* The folder of what is rendered. */
 static ae_status rendered_folder(ae_tuned *t, char **folder) {
     if (t->rendered || !t->dry_run) {
@@ -110,9 +131,9 @@ static ae_status check_kinds(const ae_tuned *t) {
 
 ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run) {
     ae_status st = AE_OK;
+    ae_model_options options;
     t->run = run;
-    AE_TRY(ae_lora_patterns_make(&t->patterns, &t->config->lora));
-    AE_TRY(list_trains(t));
+    AE_TRY(ae_tuned_options(t, &options));
     t->inputs.score_head = t->score_head;
     AE_TRY(render_data(t));
     AE_TRY(ae_inputs_open_data(&t->inputs, run->config));
@@ -168,20 +189,6 @@ static ptrdiff_t wanted_micro_rows(const ae_tuned *t) {
         ae_warn("train.micro_rows: %lld, and %lld up to here: the same to rounding, not to the bit",
                 (long long)asked, (long long)before);
     return (ptrdiff_t)asked;
-}
-
-static ae_model_options model_options(const ae_tuned *t) {
-    const ae_lora_keys *k = &t->config->lora;
-    ae_model_options o = {.training = true,
-                          .params = {.score_head = t->score_head, .train = (const char *const *)t->trains},
-                          .pack_at_use = t->plan.pack_at_use};
-    if (!has_adapters(t)) return o;
-    o.params.adapters = (ae_adapter_options){.rank = (ptrdiff_t)k->rank,
-                                             .alpha = k->alpha,
-                                             .by_root = k->rslora,
-                                             .on = (const char *const *)t->patterns.adapted};
-    o.weights = (ae_weight_type)t->config->base.base_dtype;
-    return o;
 }
 
 ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, ptrdiff_t answers) {

@@ -39,6 +39,10 @@ extern const ae_checkpoint_name ae_tuned_files[];
 /* data.train and data.tokenizer, as pretraining compares them. */
 extern const ae_fixed_fact ae_tuned_facts[];
 
+/* What the table has beyond the shape, how weights that do not train are kept, and what trains: from the keys
+ * alone. The texts that it points to live until ae_tuned_close. */
+ae_status ae_tuned_options(ae_tuned *t, ae_model_options *o);
+
 ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run);
 ae_status ae_tuned_begin(ae_tuned *t);
 ae_status ae_tuned_resume(ae_tuned *t, const json_t *state, ae_overrides *o);

@@ -111,6 +111,16 @@ run 2 "$aerie" plan both.yaml
 says "model.preset: the shape comes from model.init; leave this key out"
 
 # The least memory that is named would do.
+# Adapters beside 4-bit integers take less than a model all of which trains.
+run 0 "$aerie" plan model.preset=small-25m train.row_tokens=512 --json
+number() { sed -n "s/.*\"$1\": *\([0-9.e+]*\).*/\1/p" out; }
+all_flops=$(number step_flops)
+all_moments=$(number optimizer)
+run 0 "$aerie" plan model.preset=small-25m train.row_tokens=512 lora.rank=4 model.base_dtype=int4 --json
+echo "$all_flops $(number step_flops) $all_moments $(number optimizer)" |
+    awk '{ exit !($2 / $1 > 0.666 && $2 / $1 < 0.667 && $4 > 0 && $4 < $3 / 10) }' || fail "the plan of adapters"
+run 2 "$aerie" plan model.preset=small-25m lora.rank=4 lora.targets=nothing
+says "lora.targets: expected all, or some of"
 run 4 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.memory_gb=0.01
 says "would fit; with less "
 least=$(grep -o 'train.memory_gb=[0-9.]*' err)

@@ -32,6 +32,7 @@ ae_status ae_inspect_run(ae_inspection *i, const char *folder);
 ae_status ae_inspect_tensor_file(ae_inspection *i, const char *path);
 ae_status ae_inspect_token_set(ae_inspection *i, const char *path);
 ae_status ae_inspect_tokenizer(ae_inspection *i, const char *path);
+ae_status ae_inspect_conversation(ae_inspection *i, const char *path);
 
 /* Parts of the above. facts.tokenizer of FOLDER/tokenizer.model (null where there is none), or of the bytes
  * of such a file. */

@@ -6,13 +6,15 @@
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <wchar.h>
 
-enum { REMEMBERED = 1000 };
+enum { REMEMBERED = 1000, LOOK_UP_MS = 250 };
 
 struct ae_line_input {
     ae_line_options options;
@@ -28,10 +30,51 @@ struct ae_line_input {
 
 /* ---- a terminal ---- */
 
+/* The program was stopped and goes on (Ctrl-Z and fg), or its window has another size. */
+static volatile sig_atomic_t is_resumed, is_resized;
+
+static void take_notice(int number) {
+    if (number == SIGCONT)
+        is_resumed = 1;
+    else
+        is_resized = 1;
+}
+
+static void catch_notices(void) {
+    struct sigaction a = {.sa_handler = take_notice};
+    sigemptyset(&a.sa_mask);
+    sigaction(SIGCONT, &a, NULL);
+    sigaction(SIGWINCH, &a, NULL);
+}
+
+/* The shell has used the terminal meanwhile: its settings are made again, and the line is shown again. */
+static void heed_notices(EditLine *el) {
+    if (is_resized) el_resize(el);
+    if (is_resumed) {
+        el_set(el, EL_PREP_TERM, 0);
+        el_set(el, EL_PREP_TERM, 1);
+        el_set(el, EL_REFRESH);
+    }
+    is_resumed = is_resized = 0;
+}
+
 static char *current_prompt(EditLine *el) {
     ae_line_input *in = NULL;
     el_get(el, EL_CLIENTDATA, &in);
     return (char *)(uintptr_t)in->prompt;
+}
+
+/* Waits for a byte. A signal may come to another thread, or just before the waiting, so it looks up now and
+ * then. */
+static bool wait_for_byte(const ae_line_input *in) {
+    struct pollfd terminal = {.fd = STDIN_FILENO, .events = POLLIN};
+    int ready = 0;
+    while (ready == 0 || (ready < 0 && errno == EINTR)) {
+        if (in->options.interrupted()) return false;
+        heed_notices(in->el);
+        ready = poll(&terminal, 1, LOOK_UP_MS);
+    }
+    return !in->options.interrupted();
 }
 
 /* One character of the terminal. The library's own way would go on reading after a signal. */
@@ -40,7 +83,7 @@ static int read_character(EditLine *el, wchar_t *out) {
     char byte;
     el_get(el, EL_CLIENTDATA, &in);
     for (;;) {
-        const ssize_t got = in->options.interrupted() ? -1 : read(STDIN_FILENO, &byte, 1);
+        const ssize_t got = wait_for_byte(in) ? read(STDIN_FILENO, &byte, 1) : -1;
         if (in->options.interrupted()) return -1;
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return (int)got;
@@ -75,6 +118,7 @@ static FILE *screen(void) {
 static ae_status open_terminal(ae_line_input *in, FILE *out) {
     HistEvent event;
     choose_characters();
+    catch_notices();
     in->el = el_init("aerie", stdin, out, stderr);
     in->history = history_init();
     if (!in->el || !in->history) return AE_FAIL(AE_ERR_RESOURCE, "terminal: out of memory");

@@ -4,16 +4,18 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/h5.h"
+#include "eval/conversation.h"
 #include "formats/tensors.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const char usage[] = "aerie inspect PATH [--tensors] [--quick] [--json]\n\n"
-                            "What a model's folder, a checkpoint, a run, a token set, a safetensors file or "
-                            "a tokenizer.model is: shapes, counts, types,\n"
-                            "hashes, where it comes from, and whether it is whole. Ends with status 3 when "
-                            "it is not, after saying what is wrong.";
+                            "What a model's folder, a checkpoint, a run, a token set, a safetensors file, a "
+                            "tokenizer.model or a saved\n"
+                            "conversation is: shapes, counts, types, hashes, where it comes from, and "
+                            "whether it is whole. Ends with\n"
+                            "status 3 when it is not, after saying what is wrong.";
 
 /* ---- what a path is ---- */
 
@@ -24,8 +26,8 @@ static bool ends_with(const char *text, const char *tail) {
 
 static ae_status unknown(const char *path) {
     return AE_FAIL(AE_ERR_INPUT,
-                   "%s: expected a model's folder, a checkpoint, a run, a token set, a safetensors file or a "
-                   "tokenizer.model, found none of them",
+                   "%s: expected a model's folder, a checkpoint, a run, a token set, a safetensors file, a "
+                   "tokenizer.model or a conversation, found none of them",
                    path);
 }
 
@@ -40,8 +42,10 @@ static ae_status look_at_folder(ae_inspection *i, const char *path) {
 static ae_status look_at_h5(ae_inspection *i, const char *path) {
     hid_t h5 = H5I_INVALID_HID;
     const bool opened = ae_h5_open(&h5, path) == AE_OK;
+    const bool conversation = opened && ae_conversation_is_file(h5, path);
     const bool tensors = opened && !ae_h5_has(h5, "tokens") && !ae_h5_has(h5, "doc_starts");
     if (opened) (void)ae_h5_close(h5, path); /* read only: nothing to lose */
+    if (conversation) return ae_inspect_conversation(i, path);
     const char *name = ae_path_last(path);
     const bool named = strcmp(name, "weights.h5") == 0 || strcmp(name, "optimizer.h5") == 0;
     return tensors || (!opened && named) ? ae_inspect_tensor_file(i, path) : ae_inspect_token_set(i, path);

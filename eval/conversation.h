@@ -1,5 +1,7 @@
 #ifndef AE_EVAL_CONVERSATION_H
 #define AE_EVAL_CONVERSATION_H
+#include "core/h5.h"
+#include "core/json.h"
 #include "eval/generator.h"
 
 /* A dialogue of a user and a model, without any terminal. The decoding state stays between turns, so each
@@ -77,5 +79,11 @@ ae_status ae_conversation_save(ae_conversation *c, const char *path, bool replac
  * model or tokenizer, other types in memory, or a file that is damaged; the conversation then stays as it is.
  * Models are compared by shape, by ae_model_fingerprint and by some logits. */
 ae_status ae_conversation_load(ae_conversation *c, const char *path);
+
+/* Whether an HDF5 file that is open is one. */
+bool ae_conversation_is_file(hid_t file, const char *path);
+/* What is in one, without its model: {turns, length, position, settings, fingerprint, tokenizer_hash, weights,
+ * activations, messages: [{role, content}]}. The caller drops it. `quick`: the states are not read. */
+ae_status ae_conversation_describe(json_t **facts, const char *path, bool quick);
 
 #endif

@@ -216,12 +216,18 @@ static ae_status write_aside(ae_conversation *c, const char *path, const char *a
 
 /* ---- reading ---- */
 
-static ae_status expect_kind(const place *p) {
+bool ae_conversation_is_file(hid_t file, const char *path) {
     char *found = NULL;
+    const bool is = ae_h5_has_attr(file, "kind") && ae_h5_attr_text(file, path, "kind", &found) == AE_OK &&
+                    strcmp(found, kind) == 0;
+    free(found);
+    return is;
+}
+
+static ae_status expect_kind(const place *p) {
     int64_t format = 0;
     ae_status st;
-    if (!ae_h5_has_attr(p->file, "kind") || ae_h5_attr_text(p->file, p->path, "kind", &found) != AE_OK ||
-        strcmp(found, kind) != 0)
+    if (!ae_conversation_is_file(p->file, p->path))
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: expected a conversation that was saved, found another HDF5 file",
                        p->path));
     AE_TRY(ae_h5_attr_int(p->file, p->path, "format", &format));
@@ -229,7 +235,6 @@ static ae_status expect_kind(const place *p) {
         st = AE_FAIL(AE_ERR_INPUT, "%s: expected format %d, found %lld, of another version", p->path, FORMAT,
                      (long long)format);
 out:
-    free(found);
     return st;
 }
 
@@ -484,5 +489,82 @@ out:
     ae_transcript_free(&said);
     free(states[0].packed);
     free(states[1].packed);
+    return st;
+}
+
+/* ---- without the model ---- */
+
+static ae_status add_text(json_t *facts, const place *p, const char *name, const char *as) {
+    char *text = NULL;
+    const ae_status st = ae_h5_attr_text(p->file, p->path, name, &text);
+    if (st == AE_OK) json_object_set_new(facts, as, json_string(text));
+    free(text);
+    return st;
+}
+
+static void add_message(json_t *list, const char *role, const char *text, size_t n) {
+    json_array_append_new(list, json_pack("{s:s, s:o}", "role", role, "content", json_stringn(text, n)));
+}
+
+static void add_transcript(json_t *facts, const ae_transcript *said) {
+    json_t *list = json_array();
+    if (said->system) add_message(list, "system", said->system, said->system_bytes);
+    for (ptrdiff_t i = 0; i < said->n; i++) {
+        const ae_turn *t = &said->turns[i];
+        add_message(list, "user", t->user, t->user_bytes);
+        add_message(list, "model", t->answer, t->answer_bytes);
+    }
+    json_object_set_new(facts, "turns", json_integer(said->n));
+    json_object_set_new(facts, "length", json_integer(said->ids.n));
+    json_object_set_new(facts, "messages", list);
+}
+
+static ae_status add_settings(json_t *facts, const place *p) {
+    ae_answer_settings settings = {0};
+    char *text = NULL;
+    ae_status st = ae_h5_attr_text(p->file, p->path, "settings", &text);
+    if (st == AE_OK) st = parse_settings(&settings, text, p->path);
+    if (st == AE_OK) json_object_set_new(facts, "settings", settings_json(&settings));
+    free(text);
+    return st;
+}
+
+/* Checksums are compared. */
+static ae_status read_over(const place *p, const char *name) {
+    int64_t n = -1;
+    void *bytes = NULL;
+    if (!ae_h5_has(p->file, name)) return AE_OK;
+    const ae_status st = read_set(p, name, H5T_NATIVE_UINT32, sizeof(uint32_t), &n, INT64_MAX, &bytes);
+    free(bytes);
+    return st;
+}
+
+static ae_status describe(json_t *facts, const place *p, ae_transcript *said, bool quick) {
+    int64_t position = 0;
+    ae_status st;
+    AE_TRY(expect_kind(p));
+    AE_TRY(ae_h5_attr_int(p->file, p->path, "position", &position));
+    AE_TRY(read_transcript(p, said, INT32_MAX));
+    add_transcript(facts, said);
+    json_object_set_new(facts, "position", json_integer(position));
+    AE_TRY(add_settings(facts, p));
+    AE_TRY(add_text(facts, p, "fingerprint", "fingerprint"));
+    AE_TRY(add_text(facts, p, "tokenizer", "tokenizer_hash"));
+    AE_TRY(add_text(facts, p, "weights", "weights"));
+    AE_TRY(add_text(facts, p, "activations", "activations"));
+    if (!quick) AE_TRY(read_over(p, "state"));
+    if (!quick) AE_TRY(read_over(p, "before"));
+out:
+    return st;
+}
+
+ae_status ae_conversation_describe(json_t **facts, const char *path, bool quick) {
+    place p = {.file = H5I_INVALID_HID, .path = path};
+    ae_transcript said = {0};
+    json_t *o = *facts = json_object();
+    ae_status st = o ? ae_h5_open(&p.file, path) : out_of_memory(path);
+    if (st == AE_OK) st = describe(o, &p, &said, quick);
+    ae_h5_close(p.file, path);
+    ae_transcript_free(&said);
     return st;
 }

@@ -3,6 +3,7 @@
  *     expect WORDS     waits until the terminal has shown them, from where the last ones ended
  *     more N           waits until it has shown N bytes more
  *     type WORDS       types them
+ *     suspend NOW      stops the program, uses the terminal as a shell does, and lets the program go on
  *
  * \n, \t, \\ and \xHH in the words are read as in C.
  *
@@ -12,11 +13,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,7 +80,18 @@ static void type(int terminal, const char *words, size_t n) {
     if (write(terminal, words, n) != (ssize_t)n) fail("cannot be typed", words);
 }
 
-static void take_step(int terminal, char *line) {
+static void suspend(int terminal, pid_t child) {
+    struct termios modes;
+    int status;
+    kill(child, SIGSTOP);
+    waitpid(child, &status, WUNTRACED);
+    tcgetattr(terminal, &modes);
+    modes.c_lflag |= ICANON | ECHO;
+    tcsetattr(terminal, TCSANOW, &modes);
+    kill(child, SIGCONT);
+}
+
+static void take_step(int terminal, pid_t child, char *line) {
     char *words = strchr(line, ' ');
     line[strcspn(line, "\n")] = '\0';
     if (!words) fail("expected a step", line);
@@ -90,6 +104,8 @@ static void take_step(int terminal, char *line) {
         expect_more(terminal, (size_t)atoi(words));
     else if (strcmp(line, "type") == 0)
         type(terminal, words, n);
+    else if (strcmp(line, "suspend") == 0)
+        suspend(terminal, child);
     else
         fail("no such step", line);
 }
@@ -106,7 +122,7 @@ int main(int argc, char **argv) {
         execv(argv[1], argv + 1);
         _exit(127);
     }
-    while (getline(&line, &capacity, stdin) > 0) take_step(terminal, line);
+    while (getline(&line, &capacity, stdin) > 0) take_step(terminal, child, line);
     while (look(terminal, time(NULL) + PATIENCE_S)) continue;
     waitpid(child, &status, 0);
     fwrite(shown, 1, n_shown, stdout);

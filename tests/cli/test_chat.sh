@@ -97,6 +97,18 @@ says "--dtype"
 [ "$(stat -c %s other.h5)" -lt 100000 ] || fail "a short conversation takes $(stat -c %s other.h5) bytes"
 absent other.h5.part* kept/talk.h5.part*
 
+# What is in the file; its messages are a row for training.
+run 0 "$aerie" inspect kept/talk.h5
+prints "kind            conversation"
+prints "how many birds, 5?"
+run 0 "$aerie" inspect kept/talk.h5 --json
+cp out row
+grep -q '"turns":2,' row || fail "inspect: $(cat row)"
+run 0 "$aerie" data render --kind chat --tokenizer t.model --input row
+[ "$(wc -l <out)" = 1 ] || fail "the messages of a conversation are no row"
+head -c 9000 kept/talk.h5 >broken.h5
+run 3 "$aerie" inspect broken.h5
+
 # Mistakes end a script with their line.
 while IFS='|' read -r status line words; do
     printf 'how many birds, 5?\n%s\nand songs?\n' "$line" >lines
@@ -177,7 +189,11 @@ expect >
 type /nothing\n
 expect no such command
 expect > 
-type höhe\x03
+type höhe
+expect höhe
+suspend now
+expect > höhe
+type \x03
 expect Ctrl-C again
 expect > 
 type /undo\n

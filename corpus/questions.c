@@ -5,32 +5,22 @@
 /* clang-format off */
 const ae_question ae_questions[] = {
     {"where", AE_FACT_PLACE, false, "Where did they go?", "They went to {place}.", "They went to {place.not}.", NULL},
-    {"weather", AE_FACT_WEATHER, false, "How was the weather?", "It was {weather}.", "It was {weather.not}.", NULL},
+    {"weather", AE_FACT_WEATHER, false, "How was the weather?", "The weather was {weather}.", "The weather was {weather.not}.", NULL},
     {"when", AE_FACT_TIME, false, "When did they go?", "They went in the {time}.", "They went in the {time.not}.", NULL},
 
     {"who", AE_FACT_THING, false, "Who had the {x.noun}?", "{x} had the {x.noun}.", "{y} had the {x.noun}.", NULL},
-    {"what", AE_FACT_THING, true, "What did {x} have?", "{x} had @{x.thing}.", "{x} had @{y.thing}.", "And what did {x.he} have?"},
+    {"what", AE_FACT_THING, true, "What did {x} have?", "{x} had @{x.noun}.", "{x} had @{y.noun}.", "And what did {x.he} have?"},
     {"colour", AE_FACT_THING, false, "What colour was the {x.noun}?", "The {x.noun} was {x.colour}.", "The {x.noun} was {y.colour}.", NULL},
-    {"what", AE_FACT_THING, false, "Which thing was {x.colour}?", "The {x.noun} was {x.colour}.", "The {y.noun} was {x.colour}.", NULL},
     {"either-or", AE_FACT_THING, false, "Was the {x.noun} [{x.colour} or {y.colour}|{y.colour} or {x.colour}]?", "The {x.noun} was {x.colour}.", "The {x.noun} was {y.colour}.", NULL},
-    {"either-or", AE_FACT_THING, false, "Who had the {x.noun}, [{x} or {y}|{y} or {x}]?", "{x} had the {x.noun}.", "{y} had the {x.noun}.", NULL},
-    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {x.colour}?", "Yes, the {x.noun} was {x.colour}.", "No, the {x.noun} was {y.colour}.", NULL},
-    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {y.colour}?", "No, the {x.noun} was {x.colour}.", "Yes, the {x.noun} was {y.colour}.", NULL},
+    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {x.colour}?", "The {x.noun} was {x.colour}, so yes.", "The {x.noun} was {y.colour}, so no.", NULL},
+    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {y.colour}?", "The {x.noun} was {x.colour}, so no.", "The {x.noun} was {y.colour}, so yes.", NULL},
 
     {"who", AE_FACT_TRAIT, false, "Who was {x.trait}?", "{x} was {x.trait}.", "{y} was {x.trait}.", NULL},
     {"what", AE_FACT_TRAIT, true, "What was {x} like?", "{x} was {x.trait}.", "{x} was {y.trait}.", "And what was {x.he} like?"},
-    {"yes-no", AE_FACT_TRAIT, false, "Was {x} {x.trait}?", "Yes, {x} was {x.trait}.", "No, {x} was {y.trait}.", NULL},
-    {"yes-no", AE_FACT_TRAIT, false, "Was {x} {y.trait}?", "No, {x} was {x.trait}.", "Yes, {x} was {y.trait}.", NULL},
 
     {"how many", AE_FACT_FOUND, true, "How many {finds} did {x} find?", "{x} found {x.found}.", "{x} found {y.found}.", "And how many {finds} did {x.he} find?"},
-    {"who", AE_FACT_FOUND, false, "Who found {x.found}?", "{x} found {x.found}.", "{y} found {x.found}.", NULL},
-
     {"where", AE_FACT_HOME, true, "Where did {x} live?", "{x} lived {x.home}.", "{x} lived {y.home}.", "And where did {x.he} live?"},
-    {"who", AE_FACT_HOME, false, "Who lived {x.home}?", "{x} lived {x.home}.", "{y} lived {x.home}.", NULL},
-
-    {"where", AE_FACT_HIDE, false, "Where was the {x.noun}?", "The {x.noun} was {x.hide}.", "The {x.noun} was {y.hide}.", NULL},
-    {"what", AE_FACT_HIDE, false, "What was {x.hide}?", "The {x.noun} was {x.hide}.", "The {y.noun} was {x.hide}.", NULL},
-
+    {"where", AE_FACT_HIDE, false, "Where did they leave the {x.noun}?", "They left the {x.noun} {x.hide}.", "They left the {x.noun} {y.hide}.", NULL},
     {"first", AE_FACT_DEEDS, false, "What did they do first?", "First they {deed1}.", "First they {deed2}.", NULL},
     {"then", AE_FACT_DEEDS, false, "What did they do then?", "Then they {deed2}.", "Then they {deed1}.", NULL},
 };

@@ -23,7 +23,7 @@ typedef struct {
     ae_text asked, answer, wrong;
 } ae_turn;
 
-enum { AE_TURNS_MAX = 6 };
+enum { AE_TURNS_MAX = 4 };
 
 /* Fills `n` turns about the tale, no question of one friend twice. With the numbers of the tale's slots. */
 void ae_questions_ask(ae_tale *t, ae_turn *turns, size_t n);

@@ -8,24 +8,22 @@
 /* clang-format off */
 static const ae_rule rules[] = {
     {"begin", "[Once upon a time there was|There was once|Long ago, there lived|Not far from here lived] @{a.kind} named {a}. "
-              "[{his.big} friend was @{b.kind} named {b}.|{a} had a friend named {b}, @{b.kind}.] "
-              "[One {weather} {time}, they [went|walked] to {place}.|It was a {weather} {time}, and they [went|walked] to {place}.]"},
+              "{his.big} friend was @{b.kind} named {b}. "
+              "In the {time}, they went to {place}. The weather was {weather}."},
     {"his.big", "^{a.his}"},
     {"end", "[It was a good day.|They were happy.|They were good friends.|It was fun.]"},
     {0},
 };
 
-/* Each is told of x and y, who are a and b or b and a. */
+/* Each is told of x and y, who are a and b or b and a. Answers repeat a clause of these word for word where they can: a
+ * small model that finds the place where a clause began before can go on with it. */
 static const char *const sentences[AE_FACTS] = {
-    [AE_FACT_THING] = "[{x} had @{x.thing}, and {y} had @{y.thing}.|{x} had @{x.thing}. {y} had @{y.thing}.|"
-                      "{x} took @{x.thing} along, and {y} took @{y.thing}.]",
-    [AE_FACT_TRAIT] = "[{x} was {x.trait}, but {y} was {y.trait}.|{x} was {x.trait}, and {y} was {y.trait}.|"
-                      "Everyone knew that {x} was {x.trait} and that {y} was {y.trait}.]",
-    [AE_FACT_FOUND] = "[{x} found {x.found}, and {y} found {y.found}.|{x} looked around and found {x.found}. {y} found {y.found}.]",
-    [AE_FACT_HOME]  = "[{x} lived {x.home}, and {y} lived {y.home}.|{x} lived {x.home}. {y} lived {y.home}.]",
-    [AE_FACT_HIDE]  = "[{x} put the {x.noun} {x.hide}, and {y} put the {y.noun} {y.hide}.|"
-                      "Then {x} hid the {x.noun} {x.hide}. {y} hid the {y.noun} {y.hide}.]",
-    [AE_FACT_DEEDS] = "[First they {deed1}. Then they {deed2}.|First they {deed1}, and then they {deed2}.]",
+    [AE_FACT_THING] = "{x} had @{x.noun}[, and|.] {y} had @{y.noun}. The {x.noun} was {x.colour}, and the {y.noun} was {y.colour}.",
+    [AE_FACT_TRAIT] = "{x} was {x.trait}[, but|, and|.] {y} was {y.trait}.",
+    [AE_FACT_FOUND] = "{x} found {x.found}[, and|.] {y} found {y.found}.",
+    [AE_FACT_HOME]  = "{x} lived {x.home}[, and|.] {y} lived {y.home}.",
+    [AE_FACT_HIDE]  = "They left the {x.noun} {x.hide}[, and they|. They] left the {y.noun} {y.hide}.",
+    [AE_FACT_DEEDS] = "First they {deed1}[, and then they|. Then they] {deed2}.",
 };
 /* clang-format on */
 

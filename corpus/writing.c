@@ -96,8 +96,11 @@ void ae_grade_text(const ae_task *task, const char *text, ae_grade *g) {
     int distinct;
     const int words = count_words(text, &distinct), named = count(text, task->name);
     const char *space = strchr(task->thing, ' ');
-    const double thing = count(text, task->thing) ? 1 : space && count(text, space + 1) ? 0.5 : 0;
-    g->asked = ((named < 3 ? named : 3) / 3.0 + thing + (count(text, task->place) > 0)) / 3;
+    char colour[AE_SLOT_BYTES];
+    snprintf(colour, sizeof colour, "%.*s", space ? (int)(space - task->thing) : 0, task->thing);
+    const char *noun = space ? space + 1 : task->thing;
+    const double thing = 0.5 * (count(text, colour) > 0) + 0.5 * (count(text, noun) > 0);
+    g->asked = ((named < 2 ? named : 2) / 2.0 + thing + (count(text, task->place) > 0)) / 3;
     g->length = length_of(words);
     g->variety = (double)distinct / WORDS;
     g->end = ends_well(text);

@@ -5,8 +5,8 @@
 /* A writing task with a rule that grades every answer, so that a learnt reward can be compared with the truth.
  * The prompt is "Write a story about NAME, a THING and PLACE.", such as "Lily, a red ball and the park".
  *
- *   asked    (name + thing + place) / 3: name is min(times it is named, 3) / 3; thing is 1 where the colour stands before
- *            the noun, 1/2 where the noun is there; place is 1 where it is named
+ *   asked    (name + thing + place) / 3: name is min(times it is named, 2) / 2; thing is 1/2 for its colour and 1/2 for
+ *            its noun; place is 1 where it is named
  *   length   of n words: n / 60 up to 60, 1 up to 90, then falling to 0 at 180
  *   variety  min(distinct words, 60) / 60, capitals or not
  *   end      1 where the text ends in . ! or ?, 0 otherwise

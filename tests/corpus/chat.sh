@@ -27,9 +27,14 @@ for name in chat pairs writing graded prompts; do
 done
 
 cd "$folder/c"
-message='{"role":"user","content":"[^"]*?"},{"role":"assistant","content":"[^"]*\."}'
+message='{"role":"user","content":"[^"]*[?.]"},{"role":"assistant","content":"[^"]*\."}'
 ! grep -vq '^{"messages":\['"$message"'\(,'"$message"'\)*\],"kinds":\[\("[a-z -]*",*\)*\]}$' chat-*.jsonl ||
     fail "a row is no dialogue"
+again='^{"messages":\[{"role":"user","content":"\([^"]*\)\\n\\nTell the story again\."},'
+again=$again'{"role":"assistant","content":"\1"}\],"kinds":\["again"\]}$'
+n=$(grep -c "$again" chat-train.jsonl)
+[ "$n" -gt 90 ] && [ "$n" -lt 180 ] && [ "$n" -eq "$(grep -c '"again"' chat-train.jsonl)" ] ||
+    fail "expected a third of 400 tales told again word for word, found $n"
 ! grep -vqE '^\{"prompt":"[^"]*\?","chosen":"[^"]*\.","rejected":"[^"]*","kind":"[a-z -]*","fault":"(wrong|stray|cut)"\}$' \
     pairs-*.jsonl || fail "a row is no pair"
 ! grep -qE '"chosen":"([^"]*)","rejected":"\1"' pairs-*.jsonl || fail "a pair of one answer"
@@ -37,7 +42,7 @@ message='{"role":"user","content":"[^"]*?"},{"role":"assistant","content":"[^"]*
 for fault in wrong stray cut; do
     grep -q "\"fault\":\"$fault\"" pairs-train.jsonl || fail "no pair with the fault $fault"
 done
-for turns in 1 2 3 4 5 6; do
+for turns in 1 2 3 4; do
     awk -v n="$turns" 'gsub(/"role":"user"/, "") == n {found = 1} END {exit !found}' chat-train.jsonl ||
         fail "no dialogue of $turns turns"
 done

@@ -38,13 +38,15 @@ Test(writing, prompts_are_read) {
 
 Test(writing, what_was_asked_counts) {
     expect_asked("", 0);
-    expect_asked("Leo sat.", 1. / 3);
-    expect_asked("Leo's hat and Leo.", 2. / 3);
+    expect_asked("Leo sat.", 0.5);
+    expect_asked("Leo's hat and Leo.", 1);
     expect_asked("Leo, Leo, Leo, Leo", 1);
     expect_asked("Leopard, Theo, leo", 0);
     expect_asked("A red ball!", 1);
-    expect_asked("A ball that was red", 0.5);
-    expect_asked("A footballer, a red balloon, parks", 0);
+    expect_asked("The ball was red.", 1);
+    expect_asked("The ball was blue.", 0.5);
+    expect_asked("A red kite", 0.5);
+    expect_asked("A footballer, reddish balloons, parks", 0);
     expect_asked("They went to the park.", 1);
 }
 
@@ -91,7 +93,7 @@ Test(writing, tales_and_drafts) {
         cr_assert_str_eq(asked.name, ae_slot_get(&t.slots, "a"));
         cr_assert_str_eq(read.thing, ae_slot_get(&t.slots, "a.thing"));
         ae_grade_text(&asked, t.text.text, &g);
-        cr_assert(g.asked > 0.999 && g.reward > 0.88, "%g: %s", g.reward, t.text.text);
+        cr_assert(g.asked > 0.999 && g.reward > 0.8, "%g: %s", g.reward, t.text.text);
 
         ae_rng rng = t.slots.rng;
         const ae_rng kept = rng;

@@ -224,7 +224,7 @@ out:
 static ae_status make_table(ae_params *params, const ae_adapter_source *s, const ae_model_source *base) {
     const ae_status st = ae_params_init_with(params, &base->config, &s->options);
     if (st != AE_ERR_USAGE) return st;
-    ae_fail_prefix("%s: beside %s: ", s->folder, base->folder);
+    ae_fail_prefix("%s: beside %s", s->folder, base->folder);
     return AE_ERR_INPUT;
 }
 

@@ -36,7 +36,7 @@ static ae_status open_recorded(ae_run_model *r, const char *path) {
             "--adapter %s",
             path, base, path);
     const ae_status st = ae_run_source_open(&r->base, base);
-    if (st != AE_OK) ae_fail_prefix("%s: the base of this adapter: ", path);
+    if (st != AE_OK) ae_fail_prefix("%s: the base of this adapter", path);
     return st;
 }
 

@@ -26,6 +26,7 @@ void ae_inspect_add_file(ae_inspection *i, const char *name, int64_t bytes, bool
                          const bool *whole);
 
 ae_status ae_inspect_hf(ae_inspection *i, const char *folder);
+ae_status ae_inspect_peft(ae_inspection *i, const char *folder);
 ae_status ae_inspect_checkpoint(ae_inspection *i, const char *folder);
 ae_status ae_inspect_run(ae_inspection *i, const char *folder);
 /* One safetensors or HDF5 file of tensors. */

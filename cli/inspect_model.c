@@ -1,6 +1,7 @@
 #include "cli/inspect.h"
 #include "core/file.h"
 #include "data/tokenizer.h"
+#include "exchange/adapter.h"
 #include "exchange/hf_config.h"
 #include "model/params_match.h"
 
@@ -253,6 +254,44 @@ ae_status ae_inspect_hf(ae_inspection *i, const char *folder) {
     AE_TRY(list_weights(i, &list, folder));
     ae_inspect_add_checksum(i, &list);
     if (good && list.whole) AE_TRY(ae_inspect_fit(i, &config, folder));
+out:
+    ae_inspect_add_list(i, &list);
+    return st;
+}
+
+/* ---- an adapter of PEFT ---- */
+
+/* A fault too where it asks for what is not done here: it cannot be used. */
+static ae_status check_adapter(ae_inspection *i, const char *folder) {
+    ae_adapter_source a;
+    const ae_status st = ae_adapter_source_open(&a, folder);
+    if (st == AE_OK) ae_adapter_source_free(&a);
+    return ae_inspect_note(i, st);
+}
+
+static ae_status add_adapter_config(ae_inspection *i, const char *folder) {
+    char *path = ae_path_join(folder, ae_peft_config_file);
+    json_t *config = NULL;
+    const ae_status st = ae_inspect_note(i, ae_json_load(&config, path));
+    if (config) json_object_set_new(i->facts, "adapter", config);
+    free(path);
+    return st;
+}
+
+ae_status ae_inspect_peft(ae_inspection *i, const char *folder) {
+    static const char weights[] = "adapter_model.safetensors";
+    ae_tensor_list list = {.whole = true};
+    const size_t before = json_array_size(i->faults);
+    ae_status st;
+    json_object_set_new(i->facts, "kind", json_string("adapter of PEFT"));
+    AE_TRY(add_adapter_config(i, folder));
+    AE_TRY(ae_inspect_file(i, folder, ae_peft_config_file));
+    if (ae_path_has(folder, weights)) {
+        AE_TRY(ae_inspect_list(i, &list, folder, weights));
+        AE_TRY(ae_inspect_file(i, folder, weights));
+    }
+    ae_inspect_add_checksum(i, &list);
+    if (json_array_size(i->faults) == before) AE_TRY(check_adapter(i, folder));
 out:
     ae_inspect_add_list(i, &list);
     return st;

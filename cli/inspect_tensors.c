@@ -31,7 +31,8 @@ static ae_status check_data(ae_inspection *i, ae_tensor_list *l, const char *pat
     ae_tensors *t = NULL;
     bool covered = false;
     if (i->quick) return AE_OK;
-    ae_status st = ae_tensors_open(&t, path);
+    const bool adapter = strcmp(ae_path_last(path), "adapter_model.safetensors") == 0;
+    ae_status st = adapter ? ae_tensors_open_adapter(&t, path) : ae_tensors_open(&t, path);
     if (st == AE_OK) st = ae_tensors_check_data(t, &covered);
     ae_tensors_close(t);
     l->read++;

@@ -6,7 +6,7 @@
 #include "core/machine.h"
 #include "model/decode.h"
 #include "train/plan.h"
-#include "train/run_folder.h"
+#include "train/run_model.h"
 
 #include <string.h>
 
@@ -19,25 +19,27 @@ typedef struct {
     size_t weights, state, decoder, loading, program, peak, available;
 } table;
 
-static ae_status shape_of(const ae_train_config *config, ae_model_config *c) {
+/* model.init may bring an adapter, which the options then have. */
+static ae_status shape_of(const ae_train_config *config, ae_run_model *run, ae_model_config *c,
+                          ae_model_options *o) {
     if (!config->model.init[0]) return ae_model_config_resolve(c, &config->model, 0);
-    ae_model_source source;
-    const ae_status st = ae_run_source_open(&source, config->model.init);
+    const ae_status st = ae_run_model_open(run, config->model.init, NULL);
     if (st != AE_OK) return st;
-    *c = source.config;
-    ae_model_source_free(&source);
+    *c = run->base.config;
+    *o = ae_run_model_options(run, o);
     return AE_OK;
 }
 
 static ae_status measure(table *t, const ae_model_config *c, const ae_backend *be, const ae_model_options *o,
                          ptrdiff_t batch) {
     ae_params params;
-    const ae_status st = ae_params_init(&params, c);
+    const ae_status st = ae_params_init_with(&params, c, &o->params);
     if (st != AE_OK) return st;
     t->parameters = params.total;
     t->weights = ae_model_value_bytes(&params, be, o);
     t->state = ae_decode_state_bytes(be, c, batch);
-    t->decoder = ae_decoder_bytes(be, c, 0, batch, AE_PREFILL_CHUNK) + (size_t)(batch * c->V) * sizeof(float);
+    t->decoder = ae_decoder_bytes(be, c, params.adapter_rank, batch, AE_PREFILL_CHUNK) +
+                 (size_t)(batch * c->V) * sizeof(float);
     t->loading = PIECE_ELEMENTS * (sizeof(float) + sizeof(uint16_t));
     t->program = ae_rss_bytes() + THREAD_BYTES * (size_t)be->threads;
     t->available = ae_memory_available_bytes();
@@ -79,12 +81,13 @@ static ae_status print_json(const table *t, const ae_model_options *o, ptrdiff_t
 
 ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, bool json) {
     ae_model_options options = {0};
+    ae_run_model run = {0};
     ae_model_config c;
     ae_backend be = {0};
     table t = {0};
     ae_status st;
     AE_TRY(ae_weights_parse(dtype, &options));
-    AE_TRY(shape_of(config, &c));
+    AE_TRY(shape_of(config, &run, &c, &options));
     AE_TRY(ae_backend_cpu(&be, &(ae_backend_options){.dtype = ae_dtype_beside(options.weights)}));
     AE_TRY(measure(&t, &c, &be, &options, (ptrdiff_t)batch));
     if (json)
@@ -96,6 +99,7 @@ ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, in
                      "memory: expected %.1f GB, found %.1f GB available; a smaller --dtype needs less",
                      (double)(t.peak - t.program) / 1e9, (double)t.available / 1e9);
 out:
+    ae_run_model_free(&run);
     ae_backend_free(&be);
     return st;
 }

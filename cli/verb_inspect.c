@@ -36,6 +36,7 @@ static ae_status look_at_folder(ae_inspection *i, const char *path) {
         strncmp(ae_path_last(path), "step-", 5) == 0)
         return ae_inspect_checkpoint(i, path);
     if (ae_path_has(path, "config.json")) return ae_inspect_hf(i, path);
+    if (ae_path_has(path, "adapter_config.json")) return ae_inspect_peft(i, path);
     return ae_path_has(path, "checkpoints") ? ae_inspect_run(i, path) : unknown(path);
 }
 

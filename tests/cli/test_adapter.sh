@@ -72,6 +72,14 @@ for pair in "q8 learnt" "q4 on-q4" "q4 learnt"; do
 done
 run 0 "$aerie" score --model on-q4 --input "$lines"
 
+# What using one takes: beside integers more than the base alone, merged the same.
+parameters_of() { # WORDS...: of a plan
+    run 0 "$aerie" plan --json "$@"
+    sed 's/.*"parameters":\([0-9]*\).*/\1/' out
+}
+[ "$(parameters_of --dtype int8 model.init=learnt)" -gt "$(parameters_of --dtype int8 "model.init=$tiny")" ] || fail "a plan forgets adapters"
+[ "$(parameters_of --dtype bf16 model.init=learnt)" = "$(parameters_of --dtype bf16 "model.init=$tiny")" ] || fail "merged adapters are counted"
+
 # A base that has moved is named.
 cp -r "$tiny" here
 make far here
@@ -119,6 +127,18 @@ says "--dtype"
 make biased "$tiny" 'whole=*linear_x.bias'
 run 3 "$aerie" export --model biased --peft --output none
 says "linear_x.bias trained whole"
+run 0 "$aerie" inspect peft --json
+for words in '"kind":"adapter of PEFT"' '"whole":true' '"peft_type":"LORA"' '"data_checksum":true' '"file":"adapter_model.safetensors"'; do
+    prints "$words"
+done
+cp -r peft other-peft
+sed -i 's/"use_dora": false/"use_dora": true/' other-peft/adapter_config.json
+run 3 "$aerie" inspect other-peft
+prints "use_dora: expected an adapter without it"
+printf x | dd of=other-peft/adapter_model.safetensors bs=1 seek=5000 conv=notrunc 2>dd.err
+run 3 "$aerie" inspect other-peft --json
+prints '"whole":false'
+run 3 "$aerie" score --model "$tiny" --adapter other-peft --input "$lines"
 sed -i '/base_model_name_or_path/d' peft/adapter_config.json
 run 3 "$aerie" score --model peft --input "$lines"
 says "names no base; say where it is: --model BASE --adapter peft"

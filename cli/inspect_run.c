@@ -238,3 +238,26 @@ out:
     free(newest);
     return st;
 }
+
+/* ---- several members ---- */
+
+/* What members.json says. */
+static ae_status add_members(ae_inspection *i, const char *folder) {
+    char *path = ae_path_join(folder, "members.json");
+    json_t *table = NULL, *value;
+    const char *key;
+    const ae_status st = ae_inspect_note(i, ae_json_load(&table, path));
+    json_object_foreach(table, key, value) json_object_set(i->facts, key, value);
+    json_decref(table);
+    free(path);
+    return st;
+}
+
+ae_status ae_inspect_members(ae_inspection *i, const char *folder) {
+    char *average = ae_path_join(folder, "average");
+    json_object_set_new(i->facts, "kind", json_string("members and their average"));
+    ae_status st = add_members(i, folder);
+    if (st == AE_OK) st = look_into(i, average);
+    free(average);
+    return st;
+}

@@ -37,6 +37,7 @@ static ae_status look_at_folder(ae_inspection *i, const char *path) {
         return ae_inspect_checkpoint(i, path);
     if (ae_path_has(path, "config.json")) return ae_inspect_hf(i, path);
     if (ae_path_has(path, "adapter_config.json")) return ae_inspect_peft(i, path);
+    if (ae_path_has(path, "members.json")) return ae_inspect_members(i, path);
     return ae_path_has(path, "checkpoints") ? ae_inspect_run(i, path) : unknown(path);
 }
 

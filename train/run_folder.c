@@ -94,6 +94,14 @@ static ae_status open_newest(ae_model_source *s, const char *run) {
     return st;
 }
 
+/* Of several runs in one folder (train/warm.h). */
+static ae_status open_average(ae_model_source *s, const char *path) {
+    char *average = ae_path_join(path, "average");
+    const ae_status st = ae_model_source_open_checkpoint(s, average);
+    free(average);
+    return st;
+}
+
 static bool is_step(const char *path) {
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/') n--;
@@ -108,5 +116,6 @@ ae_status ae_run_source_open(ae_model_source *s, const char *path) {
     if (ae_path_is_folder(path) && is_step(path)) return ae_model_source_open_checkpoint(s, path);
     const bool is_model = ae_path_has(path, "model.json") || ae_path_has(path, "config.json");
     if (!is_model && ae_path_has(path, "checkpoints")) return open_newest(s, path);
+    if (!is_model && ae_path_has(path, "average")) return open_average(s, path);
     return ae_model_source_open(s, path);
 }

@@ -19,7 +19,7 @@ char *ae_checkpoint_path(const char *run, int64_t step);
 ae_status ae_checkpoint_newest_complete(char **folder, int64_t *step, const char *run);
 
 /* What a "model" argument may be: a Hugging Face folder, a checkpoint, or a run (its newest complete
- * checkpoint). Reads the configuration, as ae_model_source_open does. */
+ * checkpoint, or RUN/average of several members). Reads the configuration, as ae_model_source_open does. */
 ae_status ae_run_source_open(ae_model_source *s, const char *path);
 
 #endif

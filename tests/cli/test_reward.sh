@@ -29,6 +29,11 @@ rewards() { # OUTPUT FLAGS...
 rewards pairs.out --model learnt --input pairs.jsonl
 [ "$(grep -cE '^\{"chosen":-?[0-9.e-]+,"rejected":-?[0-9.e-]+\}$' pairs.out)" = 24 ] || fail "rewards of pairs: $(cat pairs.out)"
 [ "$(awk -F'[:,}]' '$2 > $4' pairs.out | wc -l)" = 24 ] || fail "it has learnt nothing"
+# What training said of the last quarter of them, which is held out.
+awk -F'[:,}]' 'NR > 18 { s += ($2 + $4) / 2; d += $2 - $4 } END { print s / 6, d / 6 }' pairs.out >mine
+sed -n 's/.*"eval_margin_mean": *\([^,]*\), *"eval_reward_mean": *\([^,]*\),.*/\2 \1/p' learnt/metrics.jsonl | tail -1 >told
+paste mine told | awk '{ d = $1 - $3; e = $2 - $4 } END { exit !(NF == 4 && d * d < 1e-9 && e * e < 1e-9) }' ||
+    fail "rewards $(cat mine), in training $(cat told)"
 # Every number stands for itself: alone, with one thread, and as dialogues of other layouts.
 while read -r line; do echo "$line" | "$aerie" score --reward --model learnt 2>/dev/null; done <pairs.jsonl >single
 equal pairs.out single "line by line"

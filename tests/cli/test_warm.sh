@@ -35,6 +35,10 @@ run 0 members whole reward.member_inits=../base1,../base2 --json
 grep -q '^{"head":"run/head","heldout_pairs":20,"members":\[{"member":1,"run":"run/members/1"' out || fail "--json: $(cat out)"
 equal table.json whole/run/members.json "the same command again"
 
+run 0 "$aerie" inspect whole/run
+grep -qE '^kind +members and their average' out || fail "inspect of the folder: $(cat out)"
+grep -qE '^ +3 +run/members/3 +../base1 +0.01 +3 ' out || fail "inspect of the folder lacks the members: $(cat out)"
+
 # The average is a model like any other, the one that merge makes of the members.
 run 0 "$aerie" inspect whole/run/average
 grep -qE '^score head +yes' out || fail "inspect: $(cat out)"
@@ -43,6 +47,8 @@ run 0 "$aerie" export --model whole/run/average --output exported
 equal merged/model.safetensors exported/model.safetensors
 run 0 "$aerie" score --reward --model whole/run/average --input pairs.jsonl
 cp out average.out
+run 0 "$aerie" score --reward --model whole/run --input pairs.jsonl
+equal average.out out "the folder as a model"
 run 0 "$aerie" score --reward --model merged --input pairs.jsonl
 equal average.out out "rewards of the average"
 run 0 "$aerie" reward run.dir=again model.init=whole/run/average data.train=train.jsonl train.row_tokens=128 train.steps=1

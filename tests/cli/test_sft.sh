@@ -1,0 +1,83 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+attention=$fixtures/attention
+rows=$fixtures/tuning/sft.jsonl
+
+keys="data.train=$rows train.batch_rows=3 train.steps=4 train.row_tokens=48 data.shuffle=false optim.lr=1e-3"
+
+# The numbers of a metrics file under one name, one a line.
+numbers() { sed "s/.*\"$2\": *\([-0-9.e+]*\).*/\1/" "$1/metrics.jsonl"; }
+# near A B TOLERANCE: two lists of numbers agree.
+near() {
+    paste "$1" "$2" | awk -v t="$3" '{ d = $1 - $2; s = $1 < 0 ? -$1 : $1
+        if (NF != 2 || d > t * (1 + s) || -d > t * (1 + s)) bad = 1 } END { exit bad || NR == 0 }' ||
+        fail "$1 and $2 differ by more than $3: $(paste "$1" "$2" | tr '\n' ' ')"
+}
+
+# A dry run shows the plan and leaves nothing behind.
+run 0 "$aerie" sft run.dir=dry model.init="$attention" $keys --dry-run
+grep -q "examples: 12 in" err || fail "the dry run does not tell the examples"
+absent dry
+
+run 0 "$aerie" sft run.dir=whole model.init="$attention" $keys
+[ -f whole/checkpoints/step-000004/DONE ] || fail "no checkpoint"
+absent whole/checkpoints/step-000004/adapter.json
+run 0 "$aerie" score --model whole --input "$here/tiny_lines.jsonl" --output scored
+
+# Adapters: the folder says beside what, and opens by itself.
+run 0 "$aerie" sft run.dir=beside model.init="$attention" $keys lora.rank=4
+grep -q '"rank": *4' beside/checkpoints/step-000004/adapter.json || fail "adapter.json lacks the rank"
+run 0 "$aerie" score --model beside --input "$here/tiny_lines.jsonl" --output adapted
+run 0 "$aerie" score --model "$attention" --adapter beside --input "$here/tiny_lines.jsonl" --output explicit
+equal adapted explicit
+run 2 "$aerie" sft run.dir=beside model.init="$attention" $keys lora.rank=8
+says "lora.rank"
+run 2 "$aerie" reward run.dir=beside model.init="$attention" data.train="$fixtures/tuning/pairs.jsonl" train.steps=1
+says "was made by sft"
+
+# A base of 4-bit integers trains as the float32 numbers that its integers mean.
+run 0 "$aerie" quantize --model "$attention" --output integers --dtype int4
+run 0 "$aerie" export --model integers --output twin --dtype f32
+run 0 "$aerie" sft run.dir=from-integers model.init=integers model.base_dtype=int4 $keys lora.rank=4
+run 0 "$aerie" sft run.dir=from-twin model.init=twin $keys lora.rank=4
+for name in loss grad_norm; do
+    numbers from-integers $name >a
+    numbers from-twin $name >b
+    near a b 1e-5
+done
+
+# Bad input: one line, and 3 for what a file holds.
+row() { printf '%s\n' "$2" >"$1.jsonl"; }
+refused() { # NAME WORDS
+    run 3 "$aerie" sft run.dir="bad-$1" model.init="$attention" data.train="$1.jsonl" train.steps=1 train.row_tokens=48
+    says "$2"
+    absent "bad-$1/checkpoints"
+}
+row masked '{"tokens": [2, 5, 7], "loss_mask": [0, 0, 0]}'
+refused masked "masked.jsonl"
+row short '{"tokens": [2, 5, 7], "loss_mask": [0, 1]}'
+refused short "short.jsonl:1: loss_mask"
+row beyond '{"tokens": [2, 5, 64], "loss_mask": [0, 0, 1]}'
+refused beyond "beyond.jsonl:1"
+row text '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
+refused text "text.jsonl:1"
+row pair '{"prompt_tokens": [2], "chosen_tokens": [3], "rejected_tokens": [4]}'
+refused pair "pair.jsonl:1"
+: >empty.jsonl
+refused empty "empty.jsonl"
+refused missing "missing.jsonl"
+awk 'BEGIN { printf "{\"tokens\": [2"; for (i = 0; i < 60; i++) printf ", 7"
+    printf "], \"loss_mask\": [0"; for (i = 0; i < 60; i++) printf ", 1"; print "]}" }' >long.jsonl
+refused long "expected at most the 48 tokens of a row, found 61"
+cat "$rows" long.jsonl >mixed.jsonl
+run 0 "$aerie" sft run.dir=dropped model.init="$attention" data.train=mixed.jsonl train.steps=1 train.row_tokens=48 \
+    data.too_long=drop
+grep -q "1 examples of 61 tokens are left out\|1 example of 61 tokens is left out" err || fail "what was dropped is not told"
+
+run 2 "$aerie" sft run.dir=none data.train="$rows"
+says "model.init: expected the model to start from, found none"
+run 2 "$aerie" sft run.dir=none model.init="$attention" data.train="$rows" lora.rnak=4
+says "did you mean \"lora.rank\""
+run 3 "$aerie" sft run.dir=none model.init=nowhere data.train="$rows"
+absent none
+finish

@@ -71,6 +71,12 @@ for pair in "q8 learnt" "q4 on-q4" "q4 learnt"; do
     rm -f s-integers s-without s-whole answers
 done
 run 0 "$aerie" score --model on-q4 --input "$lines"
+# In float32 and exported the base is what its integers stand for.
+score s-real --model on-q4 --dtype f32
+grep -q "merged into it: .* in f32" err || fail "float32 is not merged: $(cat err)"
+run 0 "$aerie" export --model on-q4 --output from-q4
+score s-from-q4 --model from-q4
+equal s-real s-from-q4
 
 # What using one takes: beside integers more than the base alone, merged the same.
 parameters_of() { # WORDS...: of a plan

@@ -84,6 +84,8 @@ static json_t *make_writing(ae_tale *t) {
     static ae_text prompt;
     ae_task task;
     ae_task_of(t, &task, &prompt);
+    t->for_task = true;
+    ae_tale_retell(t);
     return json_pack("{s:[o, o]}", "messages", message("user", prompt.text),
                      message("assistant", t->text.text));
 }

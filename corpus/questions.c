@@ -6,7 +6,7 @@
 const ae_question ae_questions[] = {
     {"where", AE_FACT_PLACE, false, "Where did they go?", "They went to {place}.", "They went to {place.not}.", NULL},
     {"weather", AE_FACT_WEATHER, false, "How was the weather?", "The weather was {weather}.", "The weather was {weather.not}.", NULL},
-    {"when", AE_FACT_TIME, false, "When did they go?", "They went in the {time}.", "They went in the {time.not}.", NULL},
+    {"when", AE_FACT_TIME, false, "What time of day was it?", "It was {time}.", "It was {time.not}.", NULL},
 
     {"who", AE_FACT_THING, false, "Who had the {x.noun}?", "{x} had the {x.noun}.", "{y} had the {x.noun}.", NULL},
     {"what", AE_FACT_THING, true, "What did {x} have?", "{x} had @{x.noun}.", "{x} had @{y.noun}.", "And what did {x.he} have?"},
@@ -60,7 +60,8 @@ static void ask(ae_tale *t, ae_turn *turn, const char *pattern) {
 static bool follow_up(ae_tale *t, ae_turn *turns, size_t i) {
     if (i == 0 || !ae_questions[turns[i - 1].question].of_one) return false;
     const ae_turn *before = &turns[i - 1];
-    if (draw(t, 2) == 0 && !was_asked(turns, i, before->question, 1 - before->friend)) {
+    if (draw(t, 2) == 0 && t->told[ae_questions[before->question].fact][1 - before->friend] &&
+        !was_asked(turns, i, before->question, 1 - before->friend)) {
         turns[i].question = before->question;
         turns[i].friend = 1 - before->friend;
         ask(t, &turns[i], "And {x}?");
@@ -69,7 +70,7 @@ static bool follow_up(ae_tale *t, ae_turn *turns, size_t i) {
     const size_t start = draw(t, ae_n_questions);
     for (size_t k = 0; k < ae_n_questions; k++) {
         const size_t q = (start + k) % ae_n_questions;
-        if (!ae_questions[q].followup || !t->told[ae_questions[q].fact] ||
+        if (!ae_questions[q].followup || !t->told[ae_questions[q].fact][before->friend] ||
             was_asked(turns, i, q, before->friend))
             continue;
         turns[i].question = q;
@@ -87,7 +88,7 @@ void ae_questions_ask(ae_tale *t, ae_turn *turns, size_t n) {
         do {
             turns[i].question = draw(t, ae_n_questions);
             turns[i].friend = (int)draw(t, 2);
-        } while (!t->told[ae_questions[turns[i].question].fact] ||
+        } while (!t->told[ae_questions[turns[i].question].fact][turns[i].friend] ||
                  was_asked(turns, i, turns[i].question, turns[i].friend));
         ask(t, &turns[i], ae_questions[turns[i].question].question);
     }
@@ -95,8 +96,12 @@ void ae_questions_ask(ae_tale *t, ae_turn *turns, size_t n) {
 
 void ae_questions_stray(ae_tale *t, const ae_turn *turn, ae_text *out) {
     size_t q;
-    do q = draw(t, ae_n_questions);
-    while (!t->told[ae_questions[q].fact] || ae_questions[q].fact == ae_questions[turn->question].fact);
-    ae_tale_point_at(t, (int)draw(t, 2));
+    int friend;
+    do {
+        q = draw(t, ae_n_questions);
+        friend = (int)draw(t, 2);
+    } while (!t->told[ae_questions[q].fact][friend] ||
+             ae_questions[q].fact == ae_questions[turn->question].fact);
+    ae_tale_point_at(t, friend);
     expand(t, ae_questions[q].answer, out);
 }

@@ -9,21 +9,25 @@
 static const ae_rule rules[] = {
     {"begin", "[Once upon a time there was|There was once|Long ago, there lived|Not far from here lived] @{a.kind} named {a}. "
               "{his.big} friend was @{b.kind} named {b}. "
-              "In the {time}, they went to {place}. The weather was {weather}."},
+              "It was {time}, and they went to {place}. The weather was {weather}."},
     {"his.big", "^{a.his}"},
-    {"end", "[It was a good day.|They were happy.|They were good friends.|It was fun.]"},
+    {"end", "[They were happy.|They were good friends.|They laughed a lot.|They had a good day.]"},
     {0},
 };
 
 /* Each is told of x and y, who are a and b or b and a. Answers repeat a clause of these word for word where they can: a
  * small model that finds the place where a clause began before can go on with it. */
-static const char *const sentences[AE_FACTS] = {
-    [AE_FACT_THING] = "{x} had @{x.noun}[, and|.] {y} had @{y.noun}. The {x.noun} was {x.colour}, and the {y.noun} was {y.colour}.",
-    [AE_FACT_TRAIT] = "{x} was {x.trait}[, but|, and|.] {y} was {y.trait}.",
-    [AE_FACT_FOUND] = "{x} found {x.found}[, and|.] {y} found {y.found}.",
-    [AE_FACT_HOME]  = "{x} lived {x.home}[, and|.] {y} lived {y.home}.",
-    [AE_FACT_HIDE]  = "They left the {x.noun} {x.hide}[, and they|. They] left the {y.noun} {y.hide}.",
-    [AE_FACT_DEEDS] = "First they {deed1}[, and then they|. Then they] {deed2}.",
+static const struct {
+    const char *of_one, *of_both;
+} sentences[AE_FACTS] = {
+    [AE_FACT_THING] = {"{x} had @{x.noun}. The {x.noun} was {x.colour}.",
+                       "{x} had @{x.noun}[, and|.] {y} had @{y.noun}. The {x.noun} was {x.colour}, and the {y.noun} was {y.colour}."},
+    [AE_FACT_TRAIT] = {"{x} was {x.trait}.", "{x} was {x.trait}[, but|, and|.] {y} was {y.trait}."},
+    [AE_FACT_FOUND] = {"{x} found {x.found}.", "{x} found {x.found}[, and|.] {y} found {y.found}."},
+    [AE_FACT_HOME]  = {"{x} lived {x.home}.", "{x} lived {x.home}[, and|.] {y} lived {y.home}."},
+    [AE_FACT_HIDE]  = {"They left the {x.noun} {x.hide}.",
+                       "They left the {x.noun} {x.hide}[, and they|. They] left the {y.noun} {y.hide}."},
+    [AE_FACT_DEEDS] = {NULL, "First they {deed1}[, and then they|. Then they] {deed2}."},
 };
 /* clang-format on */
 
@@ -39,11 +43,20 @@ void ae_tale_point_at(ae_tale *t, int friend) {
         }
 }
 
+/* Of one friend three times out of four; what both have is harder to keep apart. */
 static void tell(ae_tale *t, ae_fact fact) {
-    ae_tale_point_at(t, (int)ae_rng_below(&t->slots.rng, 2));
+    int friend = (int)ae_rng_below(&t->slots.rng, 2);
+    bool both = ae_rng_below(&t->slots.rng, 4) == 0 || !sentences[fact].of_one;
+    if (fact == AE_FACT_THING && t->for_task) friend = 0;
+    if (fact == AE_FACT_HIDE) { /* the things that were told of */
+        both = t->told[AE_FACT_THING][0] && t->told[AE_FACT_THING][1];
+        if (!both) friend = t->told[AE_FACT_THING][1];
+    }
+    ae_tale_point_at(t, friend);
     ae_expand(&t->slots, " ", &t->text);
-    ae_expand(&t->slots, sentences[fact], &t->text);
-    t->told[fact] = true;
+    ae_expand(&t->slots, both ? sentences[fact].of_both : sentences[fact].of_one, &t->text);
+    t->told[fact][friend] = true;
+    t->told[fact][1 - friend] = both;
 }
 
 static bool held_out(const ae_grammar *g) {
@@ -75,14 +88,15 @@ void ae_tale_retell(ae_tale *t) {
     t->text = (ae_text){.n = 0};
     memset(t->told, 0, sizeof t->told);
 
-    /* Of five facts the first two are told; where a thing is hidden comes after it, at the end. */
+    /* Of five facts the first three are told; where a thing is hidden comes after it, at the end. */
     ae_fact facts[] = {AE_FACT_TRAIT, AE_FACT_FOUND, AE_FACT_HOME, AE_FACT_HIDE, AE_FACT_DEEDS};
-    enum { FACTS = sizeof facts / sizeof *facts, TOLD = 2 };
+    enum { FACTS = sizeof facts / sizeof *facts, TOLD = 3 };
     shuffle(rng, facts, FACTS);
     const size_t thing = (size_t)ae_rng_below(rng, TOLD);
     bool hide = false;
     ae_expand(&t->slots, "{begin}", &t->text);
-    t->told[AE_FACT_PLACE] = t->told[AE_FACT_WEATHER] = t->told[AE_FACT_TIME] = true;
+    for (int i = 0; i < 2; i++)
+        t->told[AE_FACT_PLACE][i] = t->told[AE_FACT_WEATHER][i] = t->told[AE_FACT_TIME][i] = true;
     for (size_t i = 0; i < TOLD; i++) {
         if (i == thing) tell(t, AE_FACT_THING);
         if (facts[i] == AE_FACT_HIDE)

@@ -2,7 +2,7 @@
 #define AE_CORPUS_TALES_H
 #include "corpus/grammar.h"
 
-/* A tale is a story of 50 to 100 words about two friends, made for questions: it states facts, and of what can be asked
+/* A tale is a story of 40 to 100 words about two friends, made for questions: it states facts, and of what can be asked
  * (their things, colours, homes, ...) the two never have the same. */
 
 typedef enum {
@@ -22,8 +22,9 @@ typedef struct {
     ae_text text; /* one paragraph */
     ae_grammar
         slots; /* ae_world_draw_two's, those of ae_tale_point_at, and the numbers that go on from here */
-    bool told[AE_FACTS];
+    bool told[AE_FACTS][2]; /* of a, of b; of both where a fact is of neither */
     bool heldout;
+    bool for_task; /* a retelling lets a have the thing, as a writing task asks */
 } ae_tale;
 
 /* Tale `number` under `seed`: a pure function of both. Whether it is held out depends on the first name and the

@@ -160,6 +160,7 @@ void ae_writing_draft(const ae_tale *t, ae_rng *rng, ae_text *out) {
     static ae_tale draft;
     draft = *t;
     draft.slots.rng = *rng;
+    draft.for_task = true;
     retell_with_faults(&draft);
     size_t sentences = 0;
     while (sentence(&draft.text, sentences) < draft.text.n) sentences++;

@@ -21,7 +21,7 @@ typedef struct {
 
 /* False where the prompt is none of this form. */
 bool ae_task_parse(const char *prompt, ae_task *task);
-/* The task that the tale fulfils. */
+/* The task that the tale fulfils when it is told for a task (corpus/tales.h). */
 void ae_task_of(ae_tale *t, ae_task *task, ae_text *prompt);
 void ae_grade_text(const ae_task *task, const char *text, ae_grade *grade);
 

@@ -52,7 +52,7 @@ Test(tales, are_plain_and_short) {
         ae_tale_tell(2, k, &t);
         int words = 1;
         for (size_t i = 0; i < t.text.n; i++) words += t.text.text[i] == ' ';
-        cr_assert(words >= 50 && words <= 100, "%d words: %s", words, t.text.text);
+        cr_assert(words >= 40 && words <= 100, "%d words: %s", words, t.text.text);
         cr_assert_eq(t.text.text[t.text.n - 1], '.');
         for (size_t i = 0; i < sizeof never / sizeof *never; i++)
             cr_assert_null(strstr(t.text.text, never[i]), "\"%s\" in: %s", never[i], t.text.text);
@@ -68,22 +68,26 @@ static void facts_are_told(ae_tale *t, int friend) {
     ae_tale_point_at(t, friend);
     const char *text = t->text.text, *x = slot(t, "x"), *y = slot(t, "y");
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        if (t->told[facts[i].fact]) {
+        if (t->told[facts[i].fact][friend]) {
             const char *at = only(text, slot(t, facts[i].value));
             cr_assert(is_of(text, x, y, at), "%s is not of %s: %s", facts[i].value, x, text);
         }
     char had[64], was[64];
+    if (t->told[AE_FACT_TRAIT][friend]) {
+        snprintf(was, sizeof was, "%s was %s", x, slot(t, "x.trait"));
+        only(text, was);
+        cr_assert_null(strstr(slot(t, "y.kind"), slot(t, "x.trait")));
+    }
+    if (!t->told[AE_FACT_THING][friend]) {
+        cr_assert(!t->told[AE_FACT_HIDE][friend]);
+        return;
+    }
     snprintf(had, sizeof had, "%s had %s %s", x, strchr("aeiou", *slot(t, "x.noun")) ? "an" : "a",
              slot(t, "x.noun"));
     only(text, had);
     snprintf(was, sizeof was, "he %s was %s", slot(t, "x.noun"), slot(t, "x.colour"));
     only(text, was);
-    if (t->told[AE_FACT_TRAIT]) {
-        snprintf(was, sizeof was, "%s was %s", x, slot(t, "x.trait"));
-        only(text, was);
-        cr_assert_null(strstr(slot(t, "y.kind"), slot(t, "x.trait")));
-    }
-    if (t->told[AE_FACT_HIDE]) {
+    if (t->told[AE_FACT_HIDE][friend]) {
         const char *at = only(text, slot(t, "x.hide"));
         cr_assert(is_of(text, slot(t, "x.noun"), slot(t, "y.noun"), at), "%s", text);
     }
@@ -103,9 +107,9 @@ Test(tales, tell_their_facts) {
         only(t.text.text, slot(&t, "time"));
         cr_assert_null(strstr(t.text.text, slot(&t, "weather.not")));
         cr_assert_null(strstr(t.text.text, slot(&t, "time.not")));
-        if (t.told[AE_FACT_DEEDS])
+        if (t.told[AE_FACT_DEEDS][0])
             cr_assert_lt(only(t.text.text, slot(&t, "deed1")), only(t.text.text, slot(&t, "deed2")));
-        for (int i = 0; i < AE_FACTS; i++) told[i] += t.told[i];
+        for (int i = 0; i < AE_FACTS; i++) told[i] += t.told[i][0] || t.told[i][1];
     }
     for (int i = 0; i < AE_FACTS; i++) cr_assert_gt(told[i], N / 3, "fact %d: %d times", i, told[i]);
 }
@@ -127,7 +131,7 @@ Test(tales, held_out_combinations_are_never_trained_on) {
 static void has_its_words(const ae_tale *t, const ae_turn *turn, const char *asked) {
     static const char *const free[] = {"Yes",  "No", "They", "went", "in",    "It",    "was",   "The",
                                        "the",  "a",  "an",   "had",  "found", "lived", "First", "they",
-                                       "Then", "to", "so",   "yes",  "no",    "left"};
+                                       "Then", "to", "In",   "so",   "yes",   "no",    "left"};
     char answer[256];
     snprintf(answer, sizeof answer, "%s", turn->answer.text);
     for (char *word = strtok(answer, " .,"); word; word = strtok(NULL, " .,")) {
@@ -149,7 +153,7 @@ Test(questions, answers_come_from_the_tale) {
         ae_tale_tell(4, k, &t);
         ae_questions_ask(&t, turns, AE_TURNS_MAX);
         for (int i = 0; i < AE_TURNS_MAX; i++) {
-            cr_assert(t.told[ae_questions[turns[i].question].fact]);
+            cr_assert(t.told[ae_questions[turns[i].question].fact][turns[i].friend]);
             has_its_words(&t, &turns[i], turns[i].asked.text);
             asked[turns[i].question]++;
             const bool and = strncmp(turns[i].asked.text, "And ", 4) == 0;

@@ -92,8 +92,10 @@ Test(writing, tales_and_drafts) {
         cr_assert(ae_task_parse(prompt.text, &read));
         cr_assert_str_eq(asked.name, ae_slot_get(&t.slots, "a"));
         cr_assert_str_eq(read.thing, ae_slot_get(&t.slots, "a.thing"));
+        t.for_task = true;
+        ae_tale_retell(&t);
         ae_grade_text(&asked, t.text.text, &g);
-        cr_assert(g.asked > 0.999 && g.reward > 0.8, "%g: %s", g.reward, t.text.text);
+        cr_assert(g.asked > 0.999 && g.reward > 0.75, "%g: %s", g.reward, t.text.text);
 
         ae_rng rng = t.slots.rng;
         const ae_rng kept = rng;

@@ -116,6 +116,6 @@ ae_status ae_run_source_open(ae_model_source *s, const char *path) {
     if (ae_path_is_folder(path) && is_step(path)) return ae_model_source_open_checkpoint(s, path);
     const bool is_model = ae_path_has(path, "model.json") || ae_path_has(path, "config.json");
     if (!is_model && ae_path_has(path, "checkpoints")) return open_newest(s, path);
-    if (!is_model && ae_path_has(path, "average")) return open_average(s, path);
+    if (!is_model && ae_path_has(path, "average/model.json")) return open_average(s, path);
     return ae_model_source_open(s, path);
 }

@@ -219,11 +219,27 @@ static ae_status check_stop(ae_status st) {
     return AE_FAIL(AE_ERR_INTERRUPTED, "stopped between two runs; the same command goes on");
 }
 
+/* Members that are there began with the head as it is: it does not train on beside them. */
+static ae_status check_head_steps(const warm *w) {
+    char *newest = NULL;
+    int64_t done = -1, wanted = w->config->reward.head_steps;
+    ae_status st = ae_checkpoint_newest_complete(&newest, &done, w->head);
+    if (st == AE_OK && newest && done < wanted && ae_path_exists(w->members[0].run))
+        st = AE_FAIL(
+            AE_ERR_USAGE,
+            "reward.head_steps: expected %lld, after which the members in %s began, found %lld; choose "
+            "another run.dir for another head",
+            (long long)done, w->dir, (long long)wanted);
+    free(newest);
+    return st;
+}
+
 /* A linear head on features that stand still takes the highest of the rates, and no warm-up. */
 static ae_status train_head(const warm *w) {
     ae_reward_config c = {0};
     const ae_train_config *all = &w->config->tune.train;
     ae_status st;
+    AE_TRY(check_head_steps(w));
     AE_TRY(child_init(&c, w, w->head, all->model.init, 10 * all->optim.lr));
     AE_TRY(set_number(&c, "train.epochs", 0));
     AE_TRY(set_number(&c, "train.steps", (double)w->config->reward.head_steps));

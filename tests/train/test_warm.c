@@ -163,6 +163,9 @@ Test(warm, more_members_join_those_that_are_there) {
     cr_assert(json_equal(json_object_get(a, "loss"), json_object_get(b, "loss")));
     cr_assert(json_equal(three, again));
     cr_assert_eq(train_rig_metric_count(&rig, "run/members/1"), 3, "two steps and an evaluation");
+    ASSERT_FAILS(AE_ERR_USAGE,
+                 train("run", "train.steps=2 optim.lr=1e-3 reward.members=3 reward.head_steps=4", NULL));
+    ASSERT_SAYS("reward.head_steps: expected 2, after which the members");
     json_decref(two);
     json_decref(three);
     json_decref(again);

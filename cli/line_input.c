@@ -1,6 +1,7 @@
 #include "cli/line_input.h"
 
 #include "cli/line_history.h"
+#include "cli/paste.h"
 
 #include <errno.h>
 #include <histedit.h>
@@ -22,6 +23,8 @@ struct ae_line_input {
     EditLine *el; /* NULL: lines as they are */
     History *history;
     ae_line_history kept;
+    FILE *screen;
+    ae_paste paste;
     mbstate_t half; /* of a character */
     char *line;
     size_t capacity;
@@ -48,12 +51,13 @@ static void catch_notices(void) {
 }
 
 /* The shell has used the terminal meanwhile: its settings are made again, and the line is shown again. */
-static void heed_notices(EditLine *el) {
-    if (is_resized) el_resize(el);
+static void heed_notices(ae_line_input *in) {
+    if (is_resized) el_resize(in->el);
     if (is_resumed) {
-        el_set(el, EL_PREP_TERM, 0);
-        el_set(el, EL_PREP_TERM, 1);
-        el_set(el, EL_REFRESH);
+        el_set(in->el, EL_PREP_TERM, 0);
+        el_set(in->el, EL_PREP_TERM, 1);
+        ae_paste_ask(in->screen, true);
+        el_set(in->el, EL_REFRESH);
     }
     is_resumed = is_resized = 0;
 }
@@ -64,17 +68,19 @@ static char *current_prompt(EditLine *el) {
     return (char *)(uintptr_t)in->prompt;
 }
 
-/* Waits for a byte. A signal may come to another thread, or just before the waiting, so it looks up now and
- * then. */
-static bool wait_for_byte(const ae_line_input *in) {
+/* A byte of the terminal. A signal may come to another thread, or just before the waiting, so it looks up now
+ * and then. */
+static int next_byte(void *context, int patience_ms, char *byte) {
+    ae_line_input *in = context;
     struct pollfd terminal = {.fd = STDIN_FILENO, .events = POLLIN};
     int ready = 0;
     while (ready == 0 || (ready < 0 && errno == EINTR)) {
-        if (in->options.interrupted()) return false;
-        heed_notices(in->el);
-        ready = poll(&terminal, 1, LOOK_UP_MS);
+        if (in->options.interrupted()) return -1;
+        heed_notices(in);
+        ready = poll(&terminal, 1, patience_ms < 0 ? LOOK_UP_MS : patience_ms);
+        if (ready == 0 && patience_ms >= 0) return -1;
     }
-    return !in->options.interrupted();
+    return in->options.interrupted() ? -1 : (int)read(STDIN_FILENO, byte, 1);
 }
 
 /* One character of the terminal. The library's own way would go on reading after a signal. */
@@ -83,10 +89,8 @@ static int read_character(EditLine *el, wchar_t *out) {
     char byte;
     el_get(el, EL_CLIENTDATA, &in);
     for (;;) {
-        const ssize_t got = wait_for_byte(in) ? read(STDIN_FILENO, &byte, 1) : -1;
-        if (in->options.interrupted()) return -1;
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return (int)got;
+        const int got = ae_paste_next(&in->paste, next_byte, in, &byte);
+        if (got <= 0) return got;
         const size_t used = mbrtowc(out, &byte, 1, &in->half);
         if (used == (size_t)-2) continue;
         if (used == (size_t)-1) {
@@ -110,16 +114,16 @@ static void choose_characters(void) {
 }
 
 /* Where prompt and line are shown: results may go to a file. */
-static FILE *screen(void) {
+static FILE *choose_screen(void) {
     if (!isatty(STDIN_FILENO)) return NULL;
     return isatty(STDOUT_FILENO) ? stdout : isatty(STDERR_FILENO) ? stderr : NULL;
 }
 
-static ae_status open_terminal(ae_line_input *in, FILE *out) {
+static ae_status open_terminal(ae_line_input *in) {
     HistEvent event;
     choose_characters();
     catch_notices();
-    in->el = el_init("aerie", stdin, out, stderr);
+    in->el = el_init("aerie", stdin, in->screen, stderr);
     in->history = history_init();
     if (!in->el || !in->history) return AE_FAIL(AE_ERR_RESOURCE, "terminal: out of memory");
     history(in->history, &event, H_SETSIZE, REMEMBERED);
@@ -144,10 +148,14 @@ static void edit_line(ae_line_input *in, ae_line_event *event, const char **line
     int bytes = 0;
     el_resize(in->el);
     memset(&in->half, 0, sizeof in->half);
+    in->paste = (ae_paste){0};
+    el_set(in->el, EL_PREP_TERM, 1); /* before the prompt: a Ctrl-D that comes with it would be lost */
+    ae_paste_ask(in->screen, true);
     const char *typed = el_gets(in->el, &bytes);
+    ae_paste_ask(in->screen, false);
     if (!typed || bytes <= 0) {
         *event = in->options.interrupted() ? AE_LINE_INTERRUPTED : AE_LINE_END;
-        fputc('\n', screen());
+        fputc('\n', in->screen);
         return;
     }
     free(in->line);
@@ -155,9 +163,11 @@ static void edit_line(ae_line_input *in, ae_line_event *event, const char **line
     *n = (size_t)bytes - (typed[bytes - 1] == '\n');
     in->line = strndup(typed, *n);
     *line = in->line ? in->line : "";
-    if (!has_text(*line)) return;
-    remember(in, *line);
-    ae_line_history_add(&in->kept, *line);
+    if (has_text(*line)) {
+        remember(in, *line);
+        ae_line_history_add(&in->kept, *line);
+    }
+    if (in->line) *n = ae_paste_restore(in->line, *n);
 }
 
 /* ---- anything else ---- */
@@ -185,12 +195,12 @@ static ae_status plain_line(ae_line_input *in, ae_line_event *event, const char 
 /* ---- both ---- */
 
 ae_status ae_line_input_open(ae_line_input **out, const ae_line_options *o) {
-    FILE *shown = screen();
     ae_line_input *in = *out = calloc(1, sizeof *in);
     if (!in) return AE_FAIL(AE_ERR_RESOURCE, "standard input: out of memory");
     in->options = *o;
     in->kept.fd = -1;
-    return shown ? open_terminal(in, shown) : AE_OK;
+    in->screen = choose_screen();
+    return in->screen ? open_terminal(in) : AE_OK;
 }
 
 void ae_line_input_close(ae_line_input *in) {

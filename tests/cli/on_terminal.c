@@ -8,7 +8,7 @@
  * \n, \t, \\ and \xHH in the words are read as in C.
  *
  * Then waits for the program's end. All that the terminal showed goes to standard output. The status is the
- * program's, or 1 where it does not do what is expected within a minute.
+ * program's, or 1 where it does not do what is expected within half a minute.
  * usage: on_terminal PROGRAM ARGUMENTS... */
 #include <errno.h>
 #include <poll.h>
@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_S = 60 };
+enum { PATIENCE_S = 30 };
 
 static char shown[1 << 20];
 static size_t n_shown, n_expected;

@@ -158,12 +158,19 @@ talk tuned --temperature 0 --max-new 2 --quiet <lines
 run 3 "$aerie" chat --model tuned <&-
 run 2 sh -c '"$1" chat --model tuned <lines >&-' sh "$aerie"
 endless="--max-new 1e9 --repetition-penalty 0.01 --temperature 0.3"
-timeout --foreground --preserve-status -s INT 3 "$aerie" chat --model tuned $endless <lines >out 2>err
-[ $? = 130 ] || fail "SIGINT ends a script with 130"
-one_line_of_error SIGINT
-[ -s out ] && grep -q '^stopped' err || fail "what was written before a signal: $(cat err)"
-timeout --foreground --preserve-status -s TERM 3 "$aerie" chat --model tuned $endless <lines >out 2>err
-[ $? = 130 ] && says "SIGTERM" || fail "SIGTERM ends with 130"
+signalled() { # SIGNAL: once the answer has begun; timeout passes on its own signal, also where the shell ignores it
+    : >out
+    timeout --foreground --preserve-status -s "$1" 100 "$aerie" chat --model tuned $endless <lines >out 2>err &
+    until [ -s out ] || ! kill -0 $!; do sleep 0.1; done
+    kill -ALRM $!
+    wait $!
+    [ $? = 130 ] || fail "SIG$1 ends a script with 130"
+    one_line_of_error "SIG$1"
+    says "stopped by SIG$1"
+    grep -q '^stopped' err || fail "SIG$1: nothing is said about the answer"
+}
+signalled INT
+signalled TERM
 [ -e home/.local ] && fail "a script leaves a history"
 
 # On a terminal: editing, history, Ctrl-C.
@@ -208,6 +215,23 @@ EOF
 [ "$(stat -c %a home/.local/state/aerie/chat-history)" = 600 ] || fail "others can read the history"
 printf 'how many birds, 5?\n/nothing\n/undo\nhow many birds, 5?\n' >want
 equal want home/.local/state/aerie/chat-history "history"
+# What is pasted is one message, whatever lines it has; keys that begin with Escape stay keys.
+terminal 0 --no-history <<EOF
+expect > 
+type \x1b[200~how many\x0d\tbirds,\x0d5\x07?\x1b[201~
+expect 5?
+type \n
+expect > 
+type how many birds, ?\x1b[D5\n
+expect > 
+type /save pasted.h5\n
+expect saved
+expect > 
+type \x04
+EOF
+run 0 "$aerie" inspect pasted.h5 --json
+grep -qF '"content":"how many\n\tbirds,\n5?"' out || fail "what was pasted: $(cat out)"
+grep -qF '"content":"how many birds, 5?"' out || fail "what was edited: $(cat out)"
 terminal 0 --temperature 0 --no-history <<EOF
 expect > 
 type \x10\n

@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- saving ---- */
 
@@ -96,14 +97,36 @@ static ae_status all_saved(ae_engine *e) {
 
 /* ---- evaluating ---- */
 
+/* What only shows how far a run is, samples and pictures, is not worth the run. */
+static ae_status show(const ae_engine *e) {
+    const ae_objective *o = &e->objective;
+    const ae_status st = o->sample ? o->sample(o->self, e->state.step) : AE_OK;
+    if (st != AE_ERR_USAGE && st != AE_ERR_INPUT && st != AE_ERR_RESOURCE) return st;
+    ae_warn("no sample of step %lld: %s", (long long)e->state.step, ae_error_message());
+    return AE_OK;
+}
+
 static ae_status evaluate(ae_engine *e) {
     ae_evaluation r = {0};
     const ae_objective *o = &e->objective;
     ae_status st = o->evaluate(o->self, &r);
     if (st == AE_OK) st = ae_report_evaluation(e, &r);
-    if (st == AE_OK && o->sample) st = o->sample(o->self, e->state.step);
+    if (st == AE_OK) st = show(e);
     ae_numbers_free(&r.numbers);
     return st;
+}
+
+/* An evaluation that fails ends the run, but costs none of its steps. */
+static ae_status evaluate_or_save(ae_engine *e) {
+    const ae_status st = evaluate(e);
+    if (st == AE_OK || st == AE_ERR_INTERRUPTED) return st;
+    char *why = strdup(ae_error_message());
+    ae_status saved = save(e);
+    if (saved == AE_OK) saved = all_saved(e);
+    if (saved != AE_OK) ae_warn("step %lld is not saved: %s", (long long)e->state.step, ae_error_message());
+    const ae_status failed = AE_FAIL(st, "%s", why ? why : "evaluation: out of memory");
+    free(why);
+    return failed;
 }
 
 /* The best so far is kept, whether its step has a checkpoint already or gets one now. */
@@ -210,7 +233,7 @@ static ae_status between(ae_engine *e) {
     AE_TRY(save_when_asked(e));
     bool evaluated = e->state.evaluated_step == e->state.step;
     if (!*e->facts.stop && ae_objective_evaluates(&e->objective) && !evaluated && is_due(e, t->eval_every)) {
-        AE_TRY(evaluate(e));
+        AE_TRY(evaluate_or_save(e));
         AE_TRY(keep_best(e));
     }
 out:

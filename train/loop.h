@@ -3,7 +3,8 @@
 #include "train/engine.h"
 
 /* The steps of an engine that was started, from the one after its state to the last: updates, checkpoints,
- * evaluations (a checkpoint that is due comes first), samples. Checkpoints are written while the next
+ * evaluations (a checkpoint that is due comes first), samples. An evaluation that fails ends the run with its
+ * status, after a checkpoint of its step; a sample that fails is told. Checkpoints are written while the next
  * steps run; one that fails ends the run at the next step. A file RUN/save.now asks for one and is removed
  * once that is complete.
  *

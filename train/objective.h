@@ -91,7 +91,9 @@ typedef struct {
     /* ---- between steps ---- */
     bool (*evaluates)(const void *self); /* whether it can; optional: it does when `evaluate` is there */
     ae_status (*evaluate)(void *self, ae_evaluation *e); /* optional */
-    ae_status (*sample)(void *self, int64_t step);       /* after the evaluation of a step; optional */
+    /* After the evaluation of a step: files that show how far the run is. Where they cannot be written
+     * (AE_ERR_USAGE, AE_ERR_INPUT, AE_ERR_RESOURCE) the run warns and goes on. Optional. */
+    ae_status (*sample)(void *self, int64_t step);
     /* Its files of a checkpoint (ae_checkpoint_add) and its keys of state.json, after the work that
      * `gradients` had last. Optional. */
     ae_status (*save)(void *self, ae_checkpoint_job *job);

@@ -15,9 +15,9 @@
 static const ae_field reward_fields[] = {
     {"center", AE_FIELD_REAL, offsetof(ae_reward_keys, center), "0", 0, 1e6, NULL,
      "weight of the square of a pair's summed rewards, which keeps them around 0; 0.01 is usual",
-     AE_KEY_FIXED},
+     AE_KEY_FIXED | AE_KEY_SCORE},
     {"margin", AE_FIELD_BOOL, offsetof(ae_reward_keys, margin), "false", 0, 0, NULL,
-     "rewards of a pair shall differ by more than its margin", AE_KEY_FIXED},
+     "rewards of a pair shall differ by more than its margin", AE_KEY_FIXED | AE_KEY_SCORE},
     {"head", AE_FIELD_TEXT, offsetof(ae_reward_keys, head), "", 0, 0, NULL,
      "a reward model whose head this one begins with", AE_KEY_FREE},
     {"members", AE_FIELD_INT, offsetof(ae_reward_keys, members), "1", 1, 64, NULL,

@@ -78,7 +78,5 @@ ae_status ae_sample_write(const ae_run_facts *run, int64_t step, const ae_model 
     ae_status st = ae_folder_make(folder);
     if (st == AE_OK) st = ae_generate(model, tokenizer, &how, &io);
     free(folder);
-    if (st != AE_ERR_INPUT && st != AE_ERR_RESOURCE) return st; /* no sample is worth a run */
-    ae_warn("no sample of step %lld: %s", (long long)step, ae_error_message());
-    return AE_OK;
+    return st;
 }

@@ -230,6 +230,7 @@ static ae_status next(void *self, void *piece) {
 
 double ae_sft_gradients(ae_model *m, ae_pass *pass, const ae_batch *b, double weight, ptrdiff_t micro_rows) {
     double sum = 0;
+    if (!(weight > 0)) return (double)NAN;
     ae_micro_batches micro = ae_micro_batches_of(b, micro_rows, NULL);
     while (ae_micro_batches_next(&micro)) {
         double part = 0;
@@ -238,7 +239,7 @@ double ae_sft_gradients(ae_model *m, ae_pass *pass, const ae_batch *b, double we
         ae_pass_backward(pass);
         sum += part;
     }
-    return weight > 0 ? sum / weight : (double)NAN;
+    return sum / weight;
 }
 
 static ae_status gradients(void *self, void *piece, ae_gradients *g) {
@@ -336,7 +337,11 @@ static ae_status evaluate(void *self, ae_evaluation *e) {
     AE_TRY(sum_heldout(s, pass, &b, &nats, &targets));
     ae_numbers_add(&e->numbers, "eval_loss", nats / targets);
     snprintf(e->told, sizeof e->told, "held-out loss %.4f", nats / targets);
-    AE_TRY(match_answers(s, e));
+    st = match_answers(s, e);
+    if (st == AE_ERR_INPUT || st == AE_ERR_RESOURCE) {
+        ae_warn("sft.exact_match: no answers this time: %s", ae_error_message());
+        st = AE_OK;
+    }
 out:
     ae_pass_delete(pass);
     ae_batch_free(&b);

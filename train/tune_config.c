@@ -10,6 +10,9 @@
 
 #define AT(type, member) offsetof(type, member)
 #define COUNT(table)     (sizeof(table) / sizeof *(table))
+#define LORA_ALPHA       32
+#define TEXT_OF(number)  TEXT(number)
+#define TEXT(number)     #number
 #define SHAPE            (AE_KEY_FIXED | AE_KEY_FINAL)
 
 static const ae_field model_fields[] = {
@@ -22,7 +25,7 @@ static const ae_field data_fields[] = {
      "several examples in a row, which do not see each other; false: an example a row",
      AE_KEY_FIXED | AE_KEY_WORK},
     {"too_long", AE_FIELD_CHOICE, AT(ae_tune_data_keys, too_long), "error", 0, 0, "error|cut|drop",
-     "what becomes of an example that is longer than a row", AE_KEY_FIXED | AE_KEY_WORK},
+     "what becomes of an example that is longer than a row", AE_KEY_FIXED | AE_KEY_WORK | AE_KEY_SCORE},
     {"map", AE_FIELD_TEXT, AT(ae_tune_data_keys, map), "", 0, 0, NULL,
      "FIELD=KEY,..: the names that JSON lines have for fields, prompt=question,completion=answer",
      AE_KEY_FREE},
@@ -36,7 +39,7 @@ static const ae_field train_fields[] = {
 static const ae_field lora_fields[] = {
     {"rank", AE_FIELD_INT, AT(ae_lora_keys, rank), "0", 0, 65536, NULL,
      "rank of the adapters, beside weights that do not train; 0: all parameters train", SHAPE},
-    {"alpha", AE_FIELD_REAL, AT(ae_lora_keys, alpha), "32", 1e-6, 1e6, NULL,
+    {"alpha", AE_FIELD_REAL, AT(ae_lora_keys, alpha), TEXT_OF(LORA_ALPHA), 1e-6, 1e6, NULL,
      "adapters are scaled by alpha / rank", SHAPE},
     {"rslora", AE_FIELD_BOOL, AT(ae_lora_keys, rslora), "false", 0, 0, NULL,
      "adapters are scaled by alpha / sqrt(rank)", SHAPE},
@@ -80,6 +83,25 @@ ae_status ae_tune_config_defaults(ae_tune_config *c, double rate, double large_r
     return AE_OK;
 }
 
+/* Without adapters their keys stay as they are where nobody gives them, which is how a run writes them down. */
+static ae_status check_full(const ae_tune_config *c) {
+    const ae_lora_keys *k = &c->lora;
+    if (k->rank > 0) return AE_OK;
+    if (c->base.base_dtype != AE_WEIGHT_F32)
+        return AE_FAIL(AE_ERR_USAGE, "model.base_dtype: expected f32 where all parameters train, found "
+                                     "another; set lora.rank, or leave it out");
+    const char *stray = k->alpha != LORA_ALPHA           ? "alpha"
+                        : k->rslora                      ? "rslora"
+                        : strcmp(k->targets, "all") != 0 ? "targets"
+                        : k->also[0]                     ? "also"
+                                                         : NULL;
+    if (!stray) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "lora.%s: expected lora.rank beside it, found 0: all parameters train; set lora.rank, or "
+                   "leave lora.%s out",
+                   stray, stray);
+}
+
 ae_status ae_tune_config_check(const ae_tune_config *c) {
     ae_lora_patterns patterns;
     if (!c->train.model.init[0])
@@ -88,12 +110,11 @@ ae_status ae_tune_config_check(const ae_tune_config *c) {
     if (c->train.train.carry_state)
         return AE_FAIL(AE_ERR_USAGE, "train.carry_state: expected false, found true: examples do not go on "
                                      "from row to row; leave it out");
-    if (c->lora.rank == 0 && c->base.base_dtype != AE_WEIGHT_F32)
-        return AE_FAIL(AE_ERR_USAGE, "model.base_dtype: expected f32 where all parameters train, found "
-                                     "another; set lora.rank, or leave it out");
     ae_status st = ae_lora_patterns_make(&patterns, &c->lora);
     if (st != AE_OK) return st;
     ae_lora_patterns_free(&patterns);
+    st = check_full(c);
+    if (st != AE_OK) return st;
     return ae_train_config_check(&c->train, true);
 }
 

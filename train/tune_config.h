@@ -37,7 +37,8 @@ typedef struct {
 
 ae_status ae_tune_config_init(ae_tune_config *c);
 void ae_tune_config_free(ae_tune_config *c);
-/* As ae_train_config_check; model.init has to be there, and lora.* has to agree with itself. */
+/* As ae_train_config_check; model.init has to be there, and lora.* has to agree with itself: without a rank its
+ * other keys say nothing, and AE_ERR_USAGE names one that is not as it is by default. */
 ae_status ae_tune_config_check(const ae_tune_config *c);
 
 /* What holds where no key says otherwise: `epochs`, and the learning rate, `rate` for small models and

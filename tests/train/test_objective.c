@@ -25,11 +25,13 @@ typedef struct {
     int64_t fails_at;   /* this step's gradients end with `failure`; 0: none does */
     int64_t no_work_at; /* making this piece fails; 0: none does */
     ae_status failure;
-    bool raises;       /* SIGTERM in step 3 */
-    bool saw_stop;     /* `next` found a stop before the first signal of the run */
-    bool is_mute;      /* adds no number */
-    const char *names; /* its evaluation's number */
-    const char *key;   /* of state.json */
+    bool raises;          /* SIGTERM in step 3 */
+    bool saw_stop;        /* `next` found a stop before the first signal of the run */
+    bool is_mute;         /* adds no number */
+    int64_t blind_at;     /* the evaluation of this step fails; 0: none does */
+    ae_status no_picture; /* how its samples fail */
+    const char *names;    /* its evaluation's number */
+    const char *key;      /* of state.json */
 } single;
 
 enum { WEIGHT_BYTES = sizeof(float), BOTH_BYTES = 2 * sizeof(float) };
@@ -93,9 +95,16 @@ static void settled(void *self, void *piece, bool counted) {
 }
 
 static ae_status evaluate(void *self, ae_evaluation *e) {
+    if (((single *)self)->blind_at == ((single *)self)->done)
+        return AE_FAIL(AE_ERR_RESOURCE, "evaluation: nothing seen");
     ae_numbers_add(&e->numbers, "eval_first", 7);
     ae_numbers_add(&e->numbers, ((single *)self)->names, 0.5);
     return AE_OK;
+}
+
+static ae_status sample(void *self, int64_t step) {
+    const ae_status st = ((single *)self)->no_picture;
+    return st == AE_OK ? st : AE_FAIL(st, "step %d: no picture", (int)step);
 }
 
 static ae_status keys(void *self, json_t *state) {
@@ -131,6 +140,7 @@ static ae_status train_as(single *s, const char *name, const char *run, int step
                             .gradients = gradients,
                             .settled = settled,
                             .evaluate = evaluate,
+                            .sample = sample,
                             .keys = keys,
                             .close = close_it};
     snprintf(more, sizeof more, "train.steps=%d optim.schedule=constant", steps);
@@ -195,6 +205,33 @@ Test(objective, two_runs_in_one_process) {
     s = made();
     ASSERT_OK(train(&s, "b", 8));
     cr_assert_not(s.saw_stop);
+}
+
+/* Evaluations are every three steps, checkpoints every four: no step is lost. */
+Test(objective, a_failing_evaluation_leaves_its_step_saved) {
+    single s = made();
+    s.blind_at = 6;
+    ASSERT_FAILS(AE_ERR_RESOURCE, train(&s, "a", 8));
+    ASSERT_SAYS("evaluation: nothing seen");
+    cr_assert_eq(number_of("a", 6, "done_by_it"), 6);
+    s = made();
+    ASSERT_OK(train(&s, "a", 8));
+    cr_assert_eq(number_of("a", 8, "done_by_it"), 8);
+}
+
+Test(objective, a_failing_sample_ends_no_run_unless_it_is_a_defect) {
+    static const ae_status told[] = {AE_ERR_USAGE, AE_ERR_INPUT, AE_ERR_RESOURCE};
+    for (int i = 0; i < 3; i++) {
+        char name[8];
+        single s = made();
+        s.no_picture = told[i];
+        snprintf(name, sizeof name, "run%d", i);
+        ASSERT_OK(train(&s, name, 8));
+    }
+    single s = made();
+    s.no_picture = AE_ERR_DEFECT;
+    ASSERT_FAILS(AE_ERR_DEFECT, train(&s, "a", 8));
+    ASSERT_SAYS("step 3: no picture");
 }
 
 /* The score is looked up by its name, wherever it stands. */

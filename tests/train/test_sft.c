@@ -151,6 +151,14 @@ Test(sft, answers_weigh_alike) {
     ae_batch_free(&b);
 }
 
+/* Nothing is computed where nothing counts. */
+Test(sft, a_batch_without_targets_has_no_gradients) {
+    ae_batch b;
+    ASSERT_OK(ae_batch_init(&b, 1, 8));
+    cr_assert(isnan(ae_sft_gradients(NULL, NULL, &b, 0, 1)));
+    ae_batch_free(&b);
+}
+
 /* ---- runs ---- */
 
 static const char small[] = "train.batch_rows=2 train.row_tokens=40 train.checkpoint_every=3 train.keep=0 "
@@ -256,6 +264,15 @@ Test(sft, refuses_what_cannot_be_tuned) {
     ASSERT_SAYS("lora.targets: expected all, or some of");
     ASSERT_FAILS(AE_ERR_USAGE, tune("e", keys_with("lora.rank=2 lora.also=everything")));
     ASSERT_SAYS("lora.also: expected some of");
+    static const char *const strays[] = {"lora.targets=nonsense", "lora.targets=q_proj", "lora.also=norms",
+                                         "lora.alpha=16", "lora.rslora=true"};
+    for (size_t i = 0; i < sizeof strays / sizeof *strays; i++) {
+        char expected[64];
+        ASSERT_FAILS(AE_ERR_USAGE, tune("g", keys_with(strays[i])));
+        snprintf(expected, sizeof expected, "%.*s: expected lora.rank beside it",
+                 (int)strcspn(strays[i], "="), strays[i]);
+        ASSERT_SAYS(expected);
+    }
     ASSERT_FAILS(AE_ERR_USAGE, tune("f", keys_with("train.steps=3 train.epochs=5 train.row_tokens=64")));
     ASSERT_SAYS("train.steps: expected the");
 }

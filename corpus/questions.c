@@ -4,18 +4,18 @@
 
 /* clang-format off */
 const ae_question ae_questions[] = {
+    {"who", AE_FACT_FRIEND, false, "Who was {a}'s friend?", "{his.big} friend was @{b.kind} named {b}.", "{his.big} friend was @{a.kind} named {a}.", NULL},
     {"where", AE_FACT_PLACE, false, "Where did they go?", "They went to {place}.", "They went to {place.not}.", NULL},
+    {"yes-no", AE_FACT_PLACE, false, "Did they go to [{place}|{place.not}]?", "They went to {place}.", "They went to {place.not}.", NULL},
     {"weather", AE_FACT_WEATHER, false, "How was the weather?", "The weather was {weather}.", "The weather was {weather.not}.", NULL},
     {"when", AE_FACT_TIME, false, "What time of day was it?", "It was {time}.", "It was {time.not}.", NULL},
 
-    {"who", AE_FACT_THING, false, "Who had the {x.noun}?", "{x} had the {x.noun}.", "{y} had the {x.noun}.", NULL},
+    {"who", AE_FACT_THING, false, "Who did the {x.noun} come from?", "The {x.noun} came from {x.giver}.", "The {x.noun} came from {y.giver}.", NULL},
     {"what", AE_FACT_THING, true, "What did {x} have?", "{x} had @{x.noun}.", "{x} had @{y.noun}.", "And what did {x.he} have?"},
     {"colour", AE_FACT_THING, false, "What colour was the {x.noun}?", "The {x.noun} was {x.colour}.", "The {x.noun} was {y.colour}.", NULL},
     {"either-or", AE_FACT_THING, false, "Was the {x.noun} [{x.colour} or {y.colour}|{y.colour} or {x.colour}]?", "The {x.noun} was {x.colour}.", "The {x.noun} was {y.colour}.", NULL},
-    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {x.colour}?", "The {x.noun} was {x.colour}, so yes.", "The {x.noun} was {y.colour}, so no.", NULL},
-    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} {y.colour}?", "The {x.noun} was {x.colour}, so no.", "The {x.noun} was {y.colour}, so yes.", NULL},
+    {"yes-no", AE_FACT_THING, false, "Was the {x.noun} [{x.colour}|{y.colour}]?", "The {x.noun} was {x.colour}.", "The {x.noun} was {y.colour}.", NULL},
 
-    {"who", AE_FACT_TRAIT, false, "Who was {x.trait}?", "{x} was {x.trait}.", "{y} was {x.trait}.", NULL},
     {"what", AE_FACT_TRAIT, true, "What was {x} like?", "{x} was {x.trait}.", "{x} was {y.trait}.", "And what was {x.he} like?"},
 
     {"how many", AE_FACT_FOUND, true, "How many {finds} did {x} find?", "{x} found {x.found}.", "{x} found {y.found}.", "And how many {finds} did {x.he} find?"},
@@ -37,8 +37,8 @@ static void expand(ae_tale *t, const char *pattern, ae_text *out) {
 }
 
 static bool of_both(const ae_question *q) {
-    return q->fact == AE_FACT_PLACE || q->fact == AE_FACT_WEATHER || q->fact == AE_FACT_TIME ||
-           q->fact == AE_FACT_DEEDS;
+    return q->fact == AE_FACT_FRIEND || q->fact == AE_FACT_PLACE || q->fact == AE_FACT_WEATHER ||
+           q->fact == AE_FACT_TIME || q->fact == AE_FACT_DEEDS;
 }
 
 static bool was_asked(const ae_turn *turns, size_t n, size_t question, int friend) {

@@ -2,7 +2,9 @@
 #define AE_CORPUS_QUESTIONS_H
 #include "corpus/tales.h"
 
-/* Questions about a tale. Each has one right answer, a whole sentence that follows from the tale's text. */
+/* Questions about a tale. Each has one right answer, a clause of the tale word for word. The words of the question find
+ * where the clause begins: a small model learns to go on from there, but not to look for what stands before a place.
+ * Yes-no questions are answered in the same way, without yes or no. */
 typedef struct {
     const char *kind; /* "who", "colour", ...: for figures by kind */
     ae_fact fact;     /* what the tale has to tell */

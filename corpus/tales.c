@@ -20,8 +20,9 @@ static const ae_rule rules[] = {
 static const struct {
     const char *of_one, *of_both;
 } sentences[AE_FACTS] = {
-    [AE_FACT_THING] = {"{x} had @{x.noun}. The {x.noun} was {x.colour}.",
-                       "{x} had @{x.noun}[, and|.] {y} had @{y.noun}. The {x.noun} was {x.colour}, and the {y.noun} was {y.colour}."},
+    [AE_FACT_THING] = {"{x} had @{x.noun}. The {x.noun} was {x.colour}. The {x.noun} came from {x.giver}.",
+                       "{x} had @{x.noun}[, and|.] {y} had @{y.noun}. The {x.noun} was {x.colour}, and the {y.noun} was {y.colour}. "
+                       "The {x.noun} came from {x.giver}, and the {y.noun} came from {y.giver}."},
     [AE_FACT_TRAIT] = {"{x} was {x.trait}.", "{x} was {x.trait}[, but|, and|.] {y} was {y.trait}."},
     [AE_FACT_FOUND] = {"{x} found {x.found}.", "{x} found {x.found}[, and|.] {y} found {y.found}."},
     [AE_FACT_HOME]  = {"{x} lived {x.home}.", "{x} lived {x.home}[, and|.] {y} lived {y.home}."},
@@ -32,8 +33,8 @@ static const struct {
 /* clang-format on */
 
 void ae_tale_point_at(ae_tale *t, int friend) {
-    static const char *const parts[] = {"",       "kind", "he",    "him",   "his",  "trait",
-                                        "colour", "noun", "thing", "found", "home", "hide"};
+    static const char *const parts[] = {"",     "kind",  "he",    "him",  "his",  "trait", "colour",
+                                        "noun", "thing", "found", "home", "hide", "giver"};
     static const char *const who[] = {"a", "b"}, *const as[] = {"x", "y"};
     for (int k = 0; k < 2; k++)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -96,7 +97,8 @@ void ae_tale_retell(ae_tale *t) {
     bool hide = false;
     ae_expand(&t->slots, "{begin}", &t->text);
     for (int i = 0; i < 2; i++)
-        t->told[AE_FACT_PLACE][i] = t->told[AE_FACT_WEATHER][i] = t->told[AE_FACT_TIME][i] = true;
+        t->told[AE_FACT_FRIEND][i] = t->told[AE_FACT_PLACE][i] = t->told[AE_FACT_WEATHER][i] =
+            t->told[AE_FACT_TIME][i] = true;
     for (size_t i = 0; i < TOLD; i++) {
         if (i == thing) tell(t, AE_FACT_THING);
         if (facts[i] == AE_FACT_HIDE)

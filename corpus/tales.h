@@ -2,10 +2,11 @@
 #define AE_CORPUS_TALES_H
 #include "corpus/grammar.h"
 
-/* A tale is a story of 40 to 100 words about two friends, made for questions: it states facts, and of what can be asked
+/* A tale is a story of 40 to 110 words about two friends, made for questions: it states facts, and of what can be asked
  * (their things, colours, homes, ...) the two never have the same. */
 
 typedef enum {
+    AE_FACT_FRIEND,
     AE_FACT_PLACE,
     AE_FACT_WEATHER,
     AE_FACT_TIME,

@@ -381,12 +381,14 @@ static void draw_belongings(ae_grammar *g, size_t spots_of) {
     const two h = draw_two(g, COUNT(homes)), k = draw_two(g, 8);
     const two s = draw_spots(g, places[spots_of].spots, c, n);
     const size_t find = draw(g, COUNT(finds));
+    const two from = draw_two(g, COUNT(relatives));
     for (size_t i = 0; i < COUNT(who); i++) {
         char text[AE_SLOT_BYTES];
         ae_slot_set_part(g, who[i], "trait", traits[t.of[i]].word);
         ae_slot_set_part(g, who[i], "colour", colours[c.of[i]]);
         ae_slot_set_part(g, who[i], "noun", things[n.of[i]].word);
         ae_slot_set_part(g, who[i], "home", homes[h.of[i]]);
+        ae_slot_set_part(g, who[i], "giver", relatives[from.of[i]].name);
         ae_slot_set_part(g, who[i], "hide", places[spots_of].spots[s.of[i]]);
         snprintf(text, sizeof text, "%s %s", numbers[2 + k.of[i]], finds[find][1]);
         ae_slot_set_part(g, who[i], "found", text);

@@ -22,7 +22,8 @@ void ae_world_draw(ae_grammar *g);
 
 /* Draws for a tale of two in which nothing is alike, so that each question has one answer:
  *
- *   a, b           as above; each with trait, colour, noun, hide, home ("near the mill"), found ("three shells")
+ *   a, b           as above; each with trait, colour, noun, giver ("Grandma"), hide, home ("near the mill"),
+ *                  found ("three shells")
  *   finds          "shells", what both found
  *   place, weather, time          and place.not, weather.not, time.not: others, which are not true
  *   deed1, deed2   "sang a song": what they did, in this order */

@@ -49,8 +49,13 @@ static ae_status train_members(ae_reward_config *config, bool dry_run, bool json
     return st;
 }
 
-/* What is about several members would be ignored in silence. */
-static ae_status check_single(const ae_reward_config *c, bool json) {
+/* What is about several members would be ignored in silence. A run's own configuration has all keys, those
+ * of members with their defaults. */
+static ae_status check_single(const ae_reward_config *c, int64_t head_steps, bool json) {
+    if (c->reward.head_steps != head_steps)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "reward.head_steps: expected reward.members of 2 or more beside it, found 1; give "
+                       "reward.members or leave it out");
     if (c->reward.member_inits[0])
         return AE_FAIL(AE_ERR_USAGE, "reward.member_inits: expected reward.members of 2 or more beside it, "
                                      "found 1");
@@ -60,9 +65,9 @@ static ae_status check_single(const ae_reward_config *c, bool json) {
     return AE_OK;
 }
 
-static ae_status train(ae_reward_config *config, bool dry_run, bool json) {
+static ae_status train(ae_reward_config *config, int64_t head_steps, bool dry_run, bool json) {
     if (config->reward.members > 1) return train_members(config, dry_run, json);
-    const ae_status st = check_single(config, json);
+    const ae_status st = check_single(config, head_steps, json);
     return st == AE_OK ? ae_reward(config, dry_run) : st;
 }
 
@@ -80,13 +85,14 @@ ae_status ae_verb_reward(int argc, char **argv) {
     const size_t n = sizeof flags / sizeof *flags;
     ae_status st;
     AE_TRY(ae_reward_config_init(&config));
+    const int64_t head_steps = config.reward.head_steps; /* the default */
     AE_TRY(ae_args_parse(argc, argv, flags, n, &words, &help));
     if (help) {
         ae_train_help(&config.tune.train, usage, flags, n);
         goto out;
     }
     AE_TRY(ae_train_words(&config.tune.train, &words));
-    st = train(&config, dry_run, json);
+    st = train(&config, head_steps, dry_run, json);
 out:
     ae_arg_list_free(&words);
     ae_tune_config_free(&config.tune);

@@ -73,6 +73,12 @@ static int64_t pairs_of(const reward *r) {
     return pairs;
 }
 
+static ae_status check_margins(const reward *r, const ae_token_set *set) {
+    if (!r->keys->margin || ae_token_set_margins(set)) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected the margin of each pair, found none; leave out reward.margin",
+                   ae_token_set_path(set));
+}
+
 static ae_status open_sets(reward *r) {
     const ae_tune_config *c = r->tuned.config;
     const ae_mixture *m = &r->tuned.inputs.data;
@@ -84,15 +90,14 @@ static ae_status open_sets(reward *r) {
                           .seed = ae_rng_hash((uint64_t)c->train.run.seed, "data.rows"),
                           .shuffle = c->train.data.shuffle};
     for (size_t i = 0; i < m->n_sets; i++) {
-        if (r->keys->margin && !ae_token_set_margins(m->sets[i]))
-            AE_TRY(AE_FAIL(AE_ERR_INPUT,
-                           "%s: expected the margin of each pair, found none; leave out reward.margin",
-                           ae_token_set_path(m->sets[i])));
+        AE_TRY(check_margins(r, m->sets[i]));
         AE_TRY(ae_pair_set_init(&r->sets[i], m->sets[i], T, too_long, !c->examples.pack));
         r->order.pieces[i] = r->sets[i].count.pairs;
     }
-    if (r->tuned.inputs.heldout)
+    if (r->tuned.inputs.heldout) {
+        AE_TRY(check_margins(r, r->tuned.inputs.heldout));
         AE_TRY(ae_pair_set_init(&r->heldout, r->tuned.inputs.heldout, T, too_long, false));
+    }
 out:
     return st;
 }

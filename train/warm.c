@@ -17,6 +17,8 @@
 
 enum { MEMBERS_MAX = 64 };
 
+static const int64_t SEED_MAX = 9000000000000000; /* of run.seed */
+
 typedef struct {
     char *run, *init; /* owned */
     double lr;
@@ -39,6 +41,17 @@ typedef struct {
 
 /* ---- keys ---- */
 
+/* run.seed, run.seed + 1, ...: each has to be one that a run may have. */
+static ae_status check_seeds(const ae_reward_config *c) {
+    const int64_t seed = c->tune.train.run.seed, members = c->reward.members;
+    if (seed <= SEED_MAX - (members - 1)) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "run.seed: expected at most %lld, so that the seeds of %lld members are below %lld, found "
+                   "%lld; give a smaller one",
+                   (long long)(SEED_MAX - (members - 1)), (long long)members, (long long)SEED_MAX + 1,
+                   (long long)seed);
+}
+
 static ae_status check_keys(const ae_reward_config *c) {
     if (c->tune.lora.rank > 0)
         return AE_FAIL(
@@ -51,7 +64,7 @@ static ae_status check_keys(const ae_reward_config *c) {
                        "reward.head: expected none with reward.members above 1, which train a "
                        "head of their own, found %s; leave it out",
                        c->reward.head);
-    return AE_OK;
+    return check_seeds(c);
 }
 
 /* The next of the paths in "a, b"; *at moves on, and is NULL behind the last. */
@@ -191,9 +204,16 @@ static ae_status set_text(ae_reward_config *c, const char *key, const char *valu
     return st;
 }
 
-static ae_status set_number(ae_reward_config *c, const char *key, double value) {
+static ae_status set_count(ae_reward_config *c, const char *key, int64_t value) {
     char word[96];
-    snprintf(word, sizeof word, "%s=%.12g", key, value);
+    snprintf(word, sizeof word, "%s=%lld", key, (long long)value);
+    return ae_config_set(&c->tune.train.table, word, "reward.members");
+}
+
+/* The same bits, so that members.json tells the rates that were used. */
+static ae_status set_real(ae_reward_config *c, const char *key, double value) {
+    char word[96];
+    snprintf(word, sizeof word, "%s=%.17g", key, value);
     return ae_config_set(&c->tune.train.table, word, "reward.members");
 }
 
@@ -202,13 +222,15 @@ static ae_status child_init(ae_reward_config *c, const warm *w, const char *run,
                             double lr) {
     ae_status st;
     AE_TRY(ae_reward_config_init(c));
+    const int64_t head_steps = c->reward.head_steps; /* the default */
     c->rendered = w->rendered;
     AE_TRY(copy_keys(c, w->config));
     AE_TRY(set_text(c, "run.dir", run));
     AE_TRY(set_text(c, "model.init", init));
-    AE_TRY(set_number(c, "optim.lr", lr));
-    AE_TRY(set_number(c, "reward.members", 1));
+    AE_TRY(set_real(c, "optim.lr", lr));
+    AE_TRY(set_count(c, "reward.members", 1));
     AE_TRY(set_text(c, "reward.member_inits", ""));
+    AE_TRY(set_count(c, "reward.head_steps", head_steps));
 out:
     return st;
 }
@@ -241,10 +263,10 @@ static ae_status train_head(const warm *w) {
     ae_status st;
     AE_TRY(check_head_steps(w));
     AE_TRY(child_init(&c, w, w->head, all->model.init, 10 * all->optim.lr));
-    AE_TRY(set_number(&c, "train.epochs", 0));
-    AE_TRY(set_number(&c, "train.steps", (double)w->config->reward.head_steps));
-    AE_TRY(set_number(&c, "optim.warmup_steps", 0));
-    AE_TRY(set_number(&c, "optim.decay_steps", 0));
+    AE_TRY(set_real(&c, "train.epochs", 0));
+    AE_TRY(set_count(&c, "train.steps", w->config->reward.head_steps));
+    AE_TRY(set_count(&c, "optim.warmup_steps", 0));
+    AE_TRY(set_count(&c, "optim.decay_steps", 0));
     AE_TRY(set_text(&c, "optim.schedule", "constant"));
     ae_log("head: %lld steps alone, rate %.3g", (long long)c.tune.train.train.steps, c.tune.train.optim.lr);
     st = check_stop(ae_reward_head(&c, w->dry_run));
@@ -258,7 +280,7 @@ static ae_status train_member(const warm *w, size_t m) {
     ae_reward_config c = {0};
     ae_status st;
     AE_TRY(child_init(&c, w, of->run, of->init, of->lr));
-    AE_TRY(set_number(&c, "run.seed", (double)of->seed));
+    AE_TRY(set_count(&c, "run.seed", of->seed));
     AE_TRY(set_text(&c, "reward.head", w->head));
     ae_log("member %zu of %zu: from %s, rate %.3g, seed %lld", m + 1, w->n, of->init, of->lr,
            (long long)of->seed);
@@ -278,7 +300,7 @@ static ae_status judge(const warm *w, const char *model, ae_reward_figures *f) {
     if (!heldout[0]) return AE_OK;
     AE_TRY(child_init(&c, w, w->average, model, w->config->tune.train.optim.lr));
     AE_TRY(set_text(&c, "data.train", heldout));
-    AE_TRY(set_number(&c, "train.epochs", 0));
+    AE_TRY(set_real(&c, "train.epochs", 0));
     c.tune.train.train.steps = 1;
     st = check_stop(ae_reward_judge(&c, f));
 out:

@@ -120,6 +120,8 @@ run 2 "$aerie" reward run.dir=whole/run model.init=base1 data.train=train.jsonl 
 says "run.dir"
 run 2 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train.row_tokens=128 reward.member_inits=base2
 says "reward.member_inits"
+run 2 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train.row_tokens=128 reward.head_steps=20
+says "reward.head_steps: expected reward.members of 2 or more beside it"
 run 2 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train.row_tokens=128 --json
 says "reward.members"
 run 3 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train.row_tokens=128 train.steps=1 reward.head=base2

@@ -186,3 +186,63 @@ Test(warm, refuses_what_has_no_average) {
     ASSERT_SAYS("attention");
     cr_assert(!ae_path_exists(train_rig_path(&rig, "e")));
 }
+
+/* Seeds are whole numbers all the way: 20261130120000 has more digits than a rounded double would be told with. */
+Test(warm, large_seeds_stay_apart) {
+    static const char *const runs[] = {"run/members/1", "run/members/2"};
+    ASSERT_OK(train("run",
+                    "train.steps=1 optim.lr=1.23456789012345e-3 run.seed=20261130120000 reward.members=2 "
+                    "reward.head_steps=1",
+                    NULL));
+    for (int m = 0; m < 2; m++) {
+        ae_reward_config c;
+        char *path = ae_path_join(train_rig_path(&rig, runs[m]), "config.yaml");
+        ASSERT_OK(ae_reward_config_init(&c));
+        ASSERT_OK(ae_config_read(&c.tune.train.table, path));
+        cr_assert_eq(c.tune.train.run.seed, 20261130120000 + m);
+        cr_assert_eq(c.tune.train.optim.lr, 1.23456789012345e-3 * (m ? 4 : 1), "the rate to its last bit");
+        ae_tune_config_free(&c.tune);
+        free(path);
+    }
+    ASSERT_FAILS(AE_ERR_USAGE,
+                 train("late", "train.steps=1 run.seed=8999999999999999 reward.members=3", NULL));
+    ASSERT_SAYS("run.seed: expected at most 8999999999999998");
+    cr_assert(!ae_path_exists(train_rig_path(&rig, "late")));
+}
+
+/* A margin of 0.5 for each of the pairs. */
+static void write_margins(const char *path) {
+    char *text = NULL;
+    size_t n = 0;
+    ASSERT_OK(ae_file_read(AERIE_FIXTURES "/tuning/pairs.jsonl", &text, &n));
+    FILE *out = fopen(path, "w");
+    cr_assert_not_null(out);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL && line[0];) {
+        json_t *o = json_loads(line, 0, NULL);
+        json_object_set_new(o, "margin", json_real(0.5));
+        json_dumpf(o, out, JSON_COMPACT);
+        fputc('\n', out);
+        json_decref(o);
+    }
+    fclose(out);
+    free(text);
+}
+
+/* Before the first step, not when the members have trained for hours and are compared. */
+Test(warm, margins_are_asked_of_the_held_out_pairs_at_the_start) {
+    const char *margins = train_rig_path(&rig, "margins.jsonl");
+    char more[2048];
+    write_margins(margins);
+    snprintf(more, sizeof more,
+             "train.steps=1 reward.members=2 reward.head_steps=1 reward.margin=true data.train=%s "
+             "data.heldout=" AERIE_FIXTURES "/tuning/pairs.jsonl",
+             margins);
+    ASSERT_FAILS(AE_ERR_INPUT, train("run", more, NULL));
+    ASSERT_SAYS("expected the margin of each pair, found none");
+    cr_assert(!ae_path_exists(train_rig_path(&rig, "run/head/checkpoints")));
+    snprintf(more, sizeof more,
+             "train.steps=1 reward.members=2 reward.head_steps=1 reward.margin=true data.train=%s "
+             "data.heldout=%s",
+             margins, margins);
+    ASSERT_OK(train("both", more, NULL));
+}

@@ -84,6 +84,7 @@ static ae_status add_entry(ae_mixture *m, ae_phase *p, const json_t *entry) {
     st = read_weight(is_object ? json_object_get(entry, "weight") : NULL, &weight);
     if (st == AE_OK) st = find_set(m, path, &at);
     if (st == AE_OK) p->weight[at] += weight;
+    m->weighted |= is_object && json_object_get(entry, "weight");
     return st;
 }
 

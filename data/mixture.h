@@ -16,6 +16,7 @@ typedef struct {
     size_t n_sets;
     ae_phase phases[AE_MIXTURE_PHASES_MAX];
     size_t n_phases;
+    bool weighted; /* weights were given */
 } ae_mixture;
 
 /* From `data.train`: a path; a list of paths or {path, weight}; or phases [{from_step: 1, sets: [{path,

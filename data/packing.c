@@ -1,6 +1,7 @@
 #include "data/packing.h"
 
 #include "core/rng.h"
+#include "data/row_name.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,15 +79,20 @@ static int64_t least_room(const rooms *r, int64_t n) {
 
 /* ---- the packing ---- */
 
+static ae_status refuse_long(const packer *k, const ae_token_set *s, int64_t e, int64_t n) {
+    char name[1024];
+    ae_row_name(name, sizeof name, s, e, "example");
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected at most the %td tokens of a row, found %lld; raise train.row_tokens, or set "
+                   "data.too_long to cut or drop",
+                   name, k->T, (long long)n);
+}
+
 /* Counts what becomes of the examples that exceed a row. */
-static ae_status count_long(packer *k, ae_packing_count *c, const char *path) {
+static ae_status count_long(packer *k, ae_packing_count *c, const ae_token_set *s) {
     for (int64_t e = 0; e < k->n; e++) {
         const int64_t n = k->starts[e + 1] - k->starts[e];
-        if (n > k->T && k->too_long == AE_TOO_LONG_ERROR)
-            return AE_FAIL(AE_ERR_INPUT,
-                           "%s: example %lld: expected at most the %td tokens of a row, found %lld; raise "
-                           "train.row_tokens, or set data.too_long to cut or drop",
-                           path, (long long)e, k->T, (long long)n);
+        if (n > k->T && k->too_long == AE_TOO_LONG_ERROR) return refuse_long(k, s, e, n);
         const bool cut = n > k->T && k->too_long == AE_TOO_LONG_CUT, dropped = n > k->T && !cut;
         c->cut += cut;
         c->cut_tokens += cut ? n - k->T : 0;
@@ -96,6 +102,31 @@ static ae_status count_long(packer *k, ae_packing_count *c, const char *path) {
         c->tokens += is_packed(k, e) ? length_of(k, e) : 0;
     }
     return AE_OK;
+}
+
+/* Whether one of the tokens [1, n) from `first` on counts: the targets of an example. */
+static ae_status find_target(ae_token_set *s, int64_t first, int64_t n, int32_t *ids, uint8_t *mask,
+                             bool *found) {
+    const ae_status st = ae_token_set_read(s, first, n, ids, mask);
+    *found = st == AE_OK && n > 1 && memchr(mask + 1, 1, (size_t)n - 1) != NULL;
+    return st;
+}
+
+static ae_status count_targets(const packer *k, ae_packing_count *c, ae_token_set *s) {
+    ae_status st = AE_OK;
+    int32_t *ids = malloc((size_t)k->T * (sizeof *ids + 1));
+    if (!ids) return AE_FAIL(AE_ERR_RESOURCE, "packing examples: out of memory");
+    for (int64_t e = 0; e < k->n && st == AE_OK; e++) {
+        const int64_t n = k->starts[e + 1] - k->starts[e];
+        const bool cut = n > k->T;
+        bool found = false;
+        if (!is_packed(k, e) || (c->has_targets && !cut)) continue;
+        st = find_target(s, k->starts[e], length_of(k, e), ids, (uint8_t *)(ids + k->T), &found);
+        c->has_targets |= found;
+        c->cut_untrained += cut && !found;
+    }
+    free(ids);
+    return st;
 }
 
 /* by_length, by counting; ends[n] is where the examples of n tokens end in it. */
@@ -155,7 +186,7 @@ static ae_status list_rows(ae_packing *p, const packer *k) {
     return AE_OK;
 }
 
-ae_status ae_packing_make(ae_packing *p, const ae_token_set *s, const ae_packing_options *o) {
+ae_status ae_packing_make(ae_packing *p, ae_token_set *s, const ae_packing_options *o) {
     ae_status st = AE_OK;
     packer k = {.starts = ae_token_set_doc_starts(s),
                 .n = ae_token_set_documents(s),
@@ -163,7 +194,8 @@ ae_status ae_packing_make(ae_packing *p, const ae_token_set *s, const ae_packing
                 .too_long = o->too_long,
                 .alone = o->alone};
     *p = (ae_packing){.T = o->T};
-    AE_TRY(count_long(&k, &p->count, ae_token_set_path(s)));
+    AE_TRY(count_long(&k, &p->count, s));
+    AE_TRY(count_targets(&k, &p->count, s));
     k.by_length = malloc((size_t)k.n * sizeof *k.by_length);
     k.row_of = malloc((size_t)k.n * sizeof *k.row_of);
     if (!k.by_length || !k.row_of) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "packing examples: out of memory"));

@@ -27,7 +27,9 @@ typedef struct {
 typedef struct {
     int64_t rows, examples, tokens; /* packed; a cut example counts with what is left of it */
     int64_t cut, cut_tokens;        /* examples that were cut, and what they lost */
+    int64_t cut_untrained;          /* cut examples of which no target is left that counts */
     int64_t dropped, dropped_tokens;
+    bool has_targets; /* some target of what is packed counts */
 } ae_packing_count;
 
 /* 8 bytes an example and 8 a row. */
@@ -38,8 +40,9 @@ typedef struct {
     ae_packing_count count;
 } ae_packing;
 
-/* A function of the lengths and the options. While it works it takes 24 bytes an example more. */
-ae_status ae_packing_make(ae_packing *p, const ae_token_set *s, const ae_packing_options *o);
+/* A function of the lengths and the options; the tokens are read for the count alone: those of cut examples,
+ * and of others up to the first target. While it works it takes 24 bytes an example more. */
+ae_status ae_packing_make(ae_packing *p, ae_token_set *s, const ae_packing_options *o);
 void ae_packing_free(ae_packing *p);
 
 /* Row `row` into row `at` of a batch of T tokens a row; adds to n_tokens and n_targets. */

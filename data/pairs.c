@@ -1,15 +1,16 @@
 #include "data/pairs.h"
 
 #include "core/dims.h"
+#include "data/row_name.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-ae_status ae_pair_batch_init(ae_pair_batch *b, ptrdiff_t pairs, ptrdiff_t row_tokens) {
-    *b = (ae_pair_batch){.rows_max = pairs, .T = row_tokens, .pairs_max = pairs};
+ae_status ae_pair_batch_init(ae_pair_batch *b, ptrdiff_t pairs, ptrdiff_t rows, ptrdiff_t row_tokens) {
+    *b = (ae_pair_batch){.rows_max = rows, .T = row_tokens, .pairs_max = pairs};
     b->pairs = calloc((size_t)pairs, sizeof *b->pairs);
     ae_status st = b->pairs ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "batch of %td pairs: out of memory", pairs);
-    if (st == AE_OK) st = ae_batch_init(&b->batch, pairs, row_tokens);
+    if (st == AE_OK) st = ae_batch_init(&b->batch, rows, row_tokens);
     if (st != AE_OK) ae_pair_batch_free(b);
     return st;
 }
@@ -38,15 +39,20 @@ static ae_status check_set(const ae_token_set *s) {
     return AE_OK;
 }
 
+static ae_status refuse_long(const ae_pair_set *p, int64_t pair, int64_t tokens) {
+    char name[1024];
+    ae_row_name(name, sizeof name, p->set, pair, "pair");
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected at most the %td tokens of a row for both answers with their prompt, found "
+                   "%lld; raise train.row_tokens, or set data.too_long to drop",
+                   name, p->T, (long long)tokens);
+}
+
 static ae_status list_usable(ae_pair_set *p, ae_too_long too_long) {
     const int64_t n = ae_token_set_documents(p->set) / 2;
     for (int64_t pair = 0; pair < n; pair++) {
         const int64_t tokens = tokens_of(p->set, pair);
-        if (tokens > p->T && too_long == AE_TOO_LONG_ERROR)
-            return AE_FAIL(AE_ERR_INPUT,
-                           "%s: pair %lld: expected at most the %td tokens of a row for both answers with "
-                           "their prompt, found %lld; raise train.row_tokens, or set data.too_long to drop",
-                           ae_token_set_path(p->set), (long long)pair, p->T, (long long)tokens);
+        if (tokens > p->T && too_long == AE_TOO_LONG_ERROR) return refuse_long(p, pair, tokens);
         p->count.dropped += tokens > p->T;
         if (tokens > p->T) continue;
         p->usable[p->count.pairs++] = pair;
@@ -166,25 +172,48 @@ static ae_status fill_rows(ae_pair_batch *b, const placing *p, ptrdiff_t n) {
     return AE_OK;
 }
 
-ae_status ae_pair_batch_fill(ae_pair_batch *b, const ae_pair_choice *choices, ptrdiff_t n) {
-    placing *p = calloc((size_t)n, sizeof *p);
+/* The choices longest first, each with its row. The caller frees *out. */
+static ae_status place_pairs(placing **out, const ae_pair_choice *choices, ptrdiff_t n, ptrdiff_t T,
+                             ptrdiff_t *rows) {
+    placing *p = *out = calloc((size_t)n, sizeof *p);
     int64_t *room = malloc((size_t)n * sizeof *room);
-    ae_status st = p && room ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "batch of pairs: out of memory");
+    const ae_status st = p && room ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "batch of pairs: out of memory");
+    for (ptrdiff_t i = 0; i < n && st == AE_OK; i++) {
+        const ae_pair_set *from = choices[i].set;
+        const int64_t pair = from->usable[choices[i].pair];
+        p[i] = (placing){.set = from->set, .pair = pair, .tokens = tokens_of(from->set, pair), .at = i};
+    }
     if (st == AE_OK) {
-        for (ptrdiff_t i = 0; i < n; i++) {
-            const ae_pair_set *from = choices[i].set;
-            const int64_t pair = from->usable[choices[i].pair];
-            p[i] = (placing){.set = from->set, .pair = pair, .tokens = tokens_of(from->set, pair), .at = i};
-        }
         qsort(p, (size_t)n, sizeof *p, longest_first);
+        *rows = choose_rows(p, n, T, choices[0].set->alone, room);
+    }
+    free(room);
+    return st;
+}
+
+/* As many pairs as rows always fit, so that this ends. */
+ae_status ae_pair_batch_fit(const ae_pair_batch *b, const ae_pair_choice *choices, ptrdiff_t *n) {
+    *n = ae_min(*n, b->pairs_max);
+    for (;;) {
+        placing *p = NULL;
+        ptrdiff_t rows = 0;
+        const ae_status st = place_pairs(&p, choices, *n, b->T, &rows);
+        free(p);
+        if (st != AE_OK || rows <= b->rows_max) return st;
+        *n = ae_max(b->rows_max, *n * b->rows_max / rows);
+    }
+}
+
+ae_status ae_pair_batch_fill(ae_pair_batch *b, const ae_pair_choice *choices, ptrdiff_t n) {
+    placing *p = NULL;
+    ae_status st = place_pairs(&p, choices, n, b->T, &b->batch.B);
+    if (st == AE_OK) {
+        qsort(p, (size_t)n, sizeof *p, by_row);
         b->n_pairs = 0;
         b->batch.T = b->T;
         b->batch.n_tokens = b->batch.n_targets = 0;
-        b->batch.B = choose_rows(p, n, b->T, choices[0].set->alone, room);
-        qsort(p, (size_t)n, sizeof *p, by_row);
         st = fill_rows(b, p, n);
     }
     free(p);
-    free(room);
     return st;
 }

@@ -19,6 +19,7 @@ typedef struct {
     ptrdiff_t choice;                       /* which of the choices it is */
 } ae_pair_place;
 
+/* Room for pairs in so many rows. */
 typedef struct {
     ae_batch batch; /* B: the rows in use */
     ptrdiff_t rows_max, T;
@@ -26,7 +27,7 @@ typedef struct {
     ptrdiff_t n_pairs, pairs_max;
 } ae_pair_batch;
 
-ae_status ae_pair_batch_init(ae_pair_batch *b, ptrdiff_t pairs, ptrdiff_t row_tokens);
+ae_status ae_pair_batch_init(ae_pair_batch *b, ptrdiff_t pairs, ptrdiff_t rows, ptrdiff_t row_tokens);
 void ae_pair_batch_free(ae_pair_batch *b);
 
 typedef struct {
@@ -53,7 +54,9 @@ typedef struct {
     const ae_pair_set *set;
     int64_t pair; /* among the usable ones */
 } ae_pair_choice;
-/* Packs n pairs into b, of at most b->pairs_max, in rows cut to what they need. */
+/* How many of the first *n choices a batch takes, at least as many as it has rows: *n is lowered to that. */
+ae_status ae_pair_batch_fit(const ae_pair_batch *b, const ae_pair_choice *choices, ptrdiff_t *n);
+/* Packs n pairs, which fit b, into rows cut to what they need. */
 ae_status ae_pair_batch_fill(ae_pair_batch *b, const ae_pair_choice *choices, ptrdiff_t n);
 
 #endif

@@ -49,10 +49,10 @@ typedef struct {
     bool text_apart; /* sets without a loss mask are text: rows cut where they fall */
 } ae_example_options;
 /* The documents of the sets as examples, packed whole as data/packing.h says, each set into rows of its own.
- * *count (may be NULL): what became of them, over all sets. A set of which no example is left is
- * AE_ERR_INPUT. */
+ * counts[n_sets] (may be NULL): what became of those of each set, 0 for text. A set of which no example is
+ * left, or no target that counts, is AE_ERR_INPUT. */
 ae_status ae_row_source_examples(ae_row_source *s, const ae_mixture *m, const ae_row_options *o,
-                                 const ae_example_options *e, ae_packing_count *count);
+                                 const ae_example_options *e, ae_packing_count *counts);
 
 /* The position before the first row of every set, as those three save it; the caller frees it. */
 ae_status ae_row_source_beginning(const ae_mixture *m, char **json);

@@ -156,44 +156,37 @@ ae_status ae_row_source_streams(ae_row_source *source, const ae_mixture *m, cons
     return st;
 }
 
-static void add_counts(ae_packing_count *sum, const ae_packing_count *c) {
-    sum->rows += c->rows;
-    sum->examples += c->examples;
-    sum->tokens += c->tokens;
-    sum->cut += c->cut;
-    sum->cut_tokens += c->cut_tokens;
-    sum->dropped += c->dropped;
-    sum->dropped_tokens += c->dropped_tokens;
-}
-
 static ae_status pack_set(sets *s, size_t i, const ae_example_options *e) {
-    const ae_token_set *set = s->mixture->sets[i];
+    ae_token_set *set = s->mixture->sets[i];
     const ae_packing_options o = {.T = s->o.row_tokens,
                                   .too_long = e->too_long,
                                   .alone = e->alone,
                                   .shuffle = s->o.shuffle,
                                   .seed = ae_rng_hash(s->o.seed, "data.packing")};
     const ae_status st = ae_packing_make(&s->packings[i], set, &o);
-    if (st != AE_OK || s->packings[i].count.rows > 0) return st;
+    const ae_packing_count *c = &s->packings[i].count;
+    if (st != AE_OK || (c->rows > 0 && c->has_targets)) return st;
+    if (c->rows > 0)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected a token that counts in what rows of %td tokens keep of the examples, "
+                       "found none; raise train.row_tokens",
+                       ae_token_set_path(set), s->o.row_tokens);
     return AE_FAIL(AE_ERR_INPUT, "%s: expected an example that fits a row of %td tokens, found none",
                    ae_token_set_path(set), s->o.row_tokens);
 }
 
 ae_status ae_row_source_examples(ae_row_source *source, const ae_mixture *m, const ae_row_options *o,
-                                 const ae_example_options *e, ae_packing_count *count) {
+                                 const ae_example_options *e, ae_packing_count *counts) {
     ae_status st = AE_OK;
-    ae_packing_count sum = {0};
     AE_TRY(sets_new(source, m, o));
     if (e->text_apart) AE_TRY(check_tokens(m));
     sets *s = source->self;
     s->packings = calloc(m->n_sets, sizeof *s->packings);
     if (!s->packings) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rows: out of memory"));
     for (size_t i = 0; i < m->n_sets; i++) {
-        if (e->text_apart && !ae_token_set_has_mask(m->sets[i])) continue;
-        AE_TRY(pack_set(s, i, e));
-        add_counts(&sum, &s->packings[i].count);
+        if (!e->text_apart || ae_token_set_has_mask(m->sets[i])) AE_TRY(pack_set(s, i, e));
+        if (counts) counts[i] = s->packings[i].count;
     }
-    if (count) *count = sum;
 out:
     if (st != AE_OK) ae_row_source_free(source);
     return st;

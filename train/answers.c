@@ -129,6 +129,18 @@ static size_t list_ends(const ae_answers_request *r, int32_t *ids) {
     return n;
 }
 
+ae_status ae_answers_too_long(const ae_answers_request *r, int64_t *n) {
+    ae_status st = AE_OK;
+    *n = 0;
+    for (int64_t d = 0; d < count(r) && st == AE_OK; d++) {
+        example e = {0};
+        st = example_read(&e, r, d);
+        *n += st == AE_OK && e.end - e.begin > r->max_new;
+        example_free(&e);
+    }
+    return st;
+}
+
 void ae_answers_sizes(const ae_answers_request *r, ptrdiff_t *prompt_tokens, ptrdiff_t *batch) {
     const int64_t *starts = ae_token_set_doc_starts(r->examples);
     *prompt_tokens = 1;

@@ -27,6 +27,9 @@ typedef struct {
 
 ae_status ae_answers_make(ae_answers *a, const ae_answers_request *r);
 
+/* How many of the answers that are expected have more than max_new tokens. */
+ae_status ae_answers_too_long(const ae_answers_request *r, int64_t *n);
+
 /* Tokens of the longest of those prompts, and how many answers grow at once: for the plan of memory. */
 void ae_answers_sizes(const ae_answers_request *r, ptrdiff_t *prompt_tokens, ptrdiff_t *batch);
 

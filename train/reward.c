@@ -1,5 +1,6 @@
 #include "train/reward.h"
 
+#include "core/dims.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/rng.h"
@@ -126,21 +127,28 @@ static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
 
 static ae_status make_plan(void *self) {
     reward *r = self;
+    ae_tuned_weigh_sets(&r->tuned, r->order.pieces);
     return ae_tuned_plan(&r->tuned, r->heldout.count.pairs, 0, 0);
+}
+
+static void tell_dropped(const char *key, int64_t n) {
+    if (n == 0) return;
+    ae_warn("data.too_long: %s: %lld pair%s longer than a row %s left out", key, (long long)n, ae_plural(n),
+            n == 1 ? "is" : "are");
 }
 
 static void report(const void *self) {
     const reward *r = self;
     const ae_train_keys *k = &r->tuned.run->config->train;
-    const int64_t pairs = pairs_of(r);
     int64_t dropped = 0;
     for (size_t i = 0; i < r->tuned.inputs.data.n_sets; i++) dropped += r->sets[i].count.dropped;
     ae_tuned_report(&r->tuned);
-    ae_log("pairs: %lld, %lld held out; %lld steps of %lld pairs are %.3g epochs", (long long)pairs,
-           (long long)r->heldout.count.pairs, (long long)k->steps, (long long)k->batch_rows,
-           (double)k->steps * (double)k->batch_rows / (double)pairs);
-    if (dropped)
-        ae_warn("data.too_long: %lld pairs that are longer than a row are left out", (long long)dropped);
+    const double epochs = ae_tuned_report_epochs(&r->tuned, r->order.pieces);
+    ae_log("pairs: %lld, %lld held out; %lld step%s of %lld pair%s: %.3g epochs", (long long)pairs_of(r),
+           (long long)r->heldout.count.pairs, (long long)k->steps, ae_plural(k->steps),
+           (long long)k->batch_rows, ae_plural(k->batch_rows), epochs);
+    tell_dropped("data.train", dropped);
+    tell_dropped("data.heldout", r->heldout.count.dropped);
 }
 
 static ae_status start(void *self) {
@@ -182,7 +190,7 @@ static ae_status new_work(void *self, void **piece) {
     work *w = calloc(1, sizeof *w);
     *piece = w;
     if (!w) return AE_FAIL(AE_ERR_RESOURCE, "loader: out of memory");
-    return ae_pair_batch_init(&w->pairs, r->order.per_step,
+    return ae_pair_batch_init(&w->pairs, r->order.per_step, r->order.per_step,
                               (ptrdiff_t)r->tuned.run->config->train.row_tokens);
 }
 
@@ -285,23 +293,24 @@ static bool evaluates(const void *self) {
     return ((const reward *)self)->tuned.inputs.heldout != NULL;
 }
 
-/* What an evaluation works with: a few pairs at a time, in file order. */
+/* What an evaluation works with: in file order, as many pairs at a time as fill its rows. */
 typedef struct {
     ae_pair_batch pairs;
     ae_pair_choice *choices;
     float *values;
     ae_pass *pass;
-    ptrdiff_t n;
+    ptrdiff_t most; /* pairs at a time */
 } evaluation;
 
 static ae_status evaluation_init(evaluation *v, const reward *r) {
     ae_status st = AE_OK;
     const ae_pass_dims n = {.B = r->tuned.plan.evaluation_rows, .T = r->heldout.T};
-    *v = (evaluation){.n = n.B};
-    v->choices = calloc((size_t)n.B, sizeof *v->choices);
+    const int64_t tokens = n.B * n.T, mean = r->heldout.count.tokens / r->heldout.count.pairs;
+    *v = (evaluation){.most = (ptrdiff_t)ae_min(r->heldout.count.pairs, ae_max(n.B, tokens / mean))};
+    v->choices = calloc((size_t)v->most, sizeof *v->choices);
     v->values = malloc((size_t)(n.B * n.T) * sizeof *v->values);
     if (!v->choices || !v->values) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "evaluation: out of memory"));
-    AE_TRY(ae_pair_batch_init(&v->pairs, n.B, n.T));
+    AE_TRY(ae_pair_batch_init(&v->pairs, v->most, n.B, n.T));
     AE_TRY(ae_pass_new(&v->pass, &r->tuned.model, n, false));
 out:
     return st;
@@ -314,11 +323,14 @@ static void evaluation_free(evaluation *v) {
     free(v->values);
 }
 
-/* Pairs [first, first + n) of the held-out set. */
-static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t first, ptrdiff_t n, ae_reward_sums *s,
+/* Pairs of the held-out set from `first` on, which moves past them. */
+static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t *first, ae_reward_sums *s,
                                 ae_calibration *c) {
-    for (ptrdiff_t i = 0; i < n; i++) v->choices[i] = (ae_pair_choice){.set = &r->heldout, .pair = first + i};
-    const ae_status st = ae_pair_batch_fill(&v->pairs, v->choices, n);
+    ptrdiff_t n = (ptrdiff_t)ae_min(v->most, r->heldout.count.pairs - *first);
+    for (ptrdiff_t i = 0; i < n; i++)
+        v->choices[i] = (ae_pair_choice){.set = &r->heldout, .pair = *first + i};
+    ae_status st = ae_pair_batch_fit(&v->pairs, v->choices, &n);
+    if (st == AE_OK) st = ae_pair_batch_fill(&v->pairs, v->choices, n);
     if (st != AE_OK) return st;
     const ae_batch *b = &v->pairs.batch;
     const ae_micro_batch all = {.tokens = b->tokens,
@@ -333,20 +345,21 @@ static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t first, p
         const judged j = judge(r->keys, &v->pairs.pairs[i], v->values, 0, s);
         ae_calibration_add(c, j.chosen, j.rejected);
         if (r->preferred)
-            r->preferred[first + v->pairs.pairs[i].choice] =
+            r->preferred[*first + v->pairs.pairs[i].choice] =
                 (int8_t)((j.chosen > j.rejected) - (j.chosen < j.rejected));
     }
+    *first += n;
     return AE_OK;
 }
 
 static ae_status evaluate_all(const reward *r, ae_reward_sums *s, ae_calibration *c) {
     evaluation v;
     ae_status st = evaluation_init(&v, r);
-    for (int64_t first = 0; first < r->heldout.count.pairs && st == AE_OK; first += v.n) {
+    for (int64_t first = 0; first < r->heldout.count.pairs && st == AE_OK;) {
         if (*r->tuned.run->stop)
             st = AE_FAIL(AE_ERR_INTERRUPTED, "evaluation: interrupted");
         else
-            st = evaluate_pairs(r, &v, first, (ptrdiff_t)ae_min(v.n, r->heldout.count.pairs - first), s, c);
+            st = evaluate_pairs(r, &v, &first, s, c);
     }
     evaluation_free(&v);
     return st;

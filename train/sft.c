@@ -1,5 +1,6 @@
 #include "train/sft.h"
 
+#include "core/dims.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "train/answers.h"
@@ -32,8 +33,11 @@ typedef struct {
     ae_tuned tuned;
     const ae_sft_keys *keys;
     ae_row_source rows;
-    ae_packing_count count; /* of the examples */
+    ae_packing_count counts[AE_MIXTURE_SETS_MAX]; /* of the examples of each set */
+    int64_t set_rows[AE_MIXTURE_SETS_MAX];        /* of examples; text has 0 */
     ae_packing heldout;
+    int64_t long_answers; /* of those that sft.exact_match expects: too long to be written */
+    int64_t next_step;    /* whose batch is made next */
 } sft;
 
 /* ---- inputs ---- */
@@ -52,14 +56,26 @@ static double example_share(const ae_mixture *m) {
     return examples / all;
 }
 
+static int64_t rows_of_examples(const sft *s) {
+    int64_t rows = 0;
+    for (size_t i = 0; i < s->tuned.inputs.data.n_sets; i++) rows += s->set_rows[i];
+    return rows;
+}
+
 static ae_status set_steps(sft *s) {
     ae_tune_config *c = s->tuned.config;
     const ae_mixture *m = &s->tuned.inputs.data;
-    if (c->length.epochs > 0 && m->n_phases > 1)
+    const double share = example_share(m);
+    if (c->length.epochs == 0) return AE_OK;
+    if (m->n_phases > 1)
         return AE_FAIL(AE_ERR_USAGE, "train.epochs: expected train.steps where data.train has phases, found "
                                      "epochs; give train.steps");
-    const double rows = (double)c->train.train.batch_rows * example_share(m);
-    return ae_tune_config_set_steps(c, (double)s->count.rows / rows);
+    if (share == 0)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "data.train: expected a weight above 0 for a set of examples, found text "
+                       "alone; leave out the weight of 0");
+    const double rows = (double)c->train.train.batch_rows * share;
+    return ae_tune_config_set_steps(c, (double)rows_of_examples(s) / rows);
 }
 
 static ae_status check_sets(const ae_mixture *m) {
@@ -81,19 +97,43 @@ static ae_status open_rows(sft *s) {
                               .shuffle = c->train.data.shuffle};
     const ae_example_options e = {
         .too_long = (ae_too_long)c->examples.too_long, .alone = !c->examples.pack, .text_apart = true};
-    return ae_row_source_examples(&s->rows, &s->tuned.inputs.data, &o, &e, &s->count);
+    const ae_status st = ae_row_source_examples(&s->rows, &s->tuned.inputs.data, &o, &e, s->counts);
+    for (size_t i = 0; i < s->tuned.inputs.data.n_sets; i++) s->set_rows[i] = s->counts[i].rows;
+    return st;
 }
 
 static ae_status open_heldout(sft *s) {
     const ae_tune_config *c = s->tuned.config;
-    const ae_token_set *set = s->tuned.inputs.heldout;
+    ae_token_set *set = s->tuned.inputs.heldout;
     const ae_packing_options o = {.T = (ptrdiff_t)c->train.train.row_tokens,
                                   .too_long = (ae_too_long)c->examples.too_long};
     if (!set) return AE_OK;
     if (is_text(set))
         return AE_FAIL(AE_ERR_INPUT, "data.heldout: %s: expected examples with a loss mask, found plain text",
                        ae_token_set_path(set));
-    return ae_packing_make(&s->heldout, set, &o);
+    const ae_status st = ae_packing_make(&s->heldout, set, &o);
+    if (st != AE_OK || s->heldout.count.has_targets) return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "data.heldout: %s: expected a token that counts in what rows of %td tokens keep of the "
+                   "examples, found none; raise train.row_tokens, or leave data.heldout out",
+                   ae_token_set_path(set), o.T);
+}
+
+/* The first `n` held-out dialogues. */
+static ae_answers_request held_out_questions(const sft *s, int64_t n) {
+    return (ae_answers_request){.model = &s->tuned.model,
+                                .tokenizer = s->tuned.inputs.tokenizer,
+                                .examples = s->tuned.inputs.heldout,
+                                .n = n,
+                                .max_new = s->tuned.run->config->train.sample_tokens,
+                                .stop = s->tuned.run->stop};
+}
+
+/* An answer of more than train.sample_tokens is never written to its end. */
+static ae_status count_long_answers(sft *s) {
+    if (s->keys->exact_match == 0 || !s->tuned.inputs.heldout) return AE_OK;
+    const ae_answers_request r = held_out_questions(s, s->keys->exact_match);
+    return ae_answers_too_long(&r, &s->long_answers);
 }
 
 static ae_status open_inputs(void *self, const ae_run_facts *run) {
@@ -103,6 +143,7 @@ static ae_status open_inputs(void *self, const ae_run_facts *run) {
     AE_TRY(check_sets(&s->tuned.inputs.data));
     AE_TRY(open_rows(s));
     AE_TRY(open_heldout(s));
+    AE_TRY(count_long_answers(s));
     AE_TRY(set_steps(s));
 out:
     return st;
@@ -116,49 +157,71 @@ static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
     return ae_tuned_resume(&((sft *)self)->tuned, state, o);
 }
 
-/* The first `n` held-out dialogues. */
-static ae_answers_request held_out_questions(const sft *s, int64_t n) {
-    return (ae_answers_request){.model = &s->tuned.model,
-                                .tokenizer = s->tuned.inputs.tokenizer,
-                                .examples = s->tuned.inputs.heldout,
-                                .n = n,
-                                .max_new = s->tuned.run->config->train.sample_tokens,
-                                .stop = s->tuned.run->stop};
-}
-
 static ae_status make_plan(void *self) {
     sft *s = self;
     const int64_t answers = s->tuned.inputs.heldout ? ae_max(s->keys->exact_match, SAMPLES) : 0;
     ptrdiff_t prompt_tokens = 0, batch = 0;
     const ae_answers_request r = held_out_questions(s, answers);
+    ae_tuned_weigh_sets(&s->tuned, s->set_rows);
     if (answers > 0) ae_answers_sizes(&r, &prompt_tokens, &batch);
     return ae_tuned_plan(&s->tuned, s->heldout.count.rows, prompt_tokens, batch);
 }
 
 /* ---- what is told before the first step ---- */
 
+/* What data.too_long did to the examples of data.train or data.heldout. */
+static void tell_lost(const char *key, const ae_packing_count *c) {
+    if (c->cut)
+        ae_warn("data.too_long: %s: %lld example%s lost %lld token%s at the end", key, (long long)c->cut,
+                ae_plural(c->cut), (long long)c->cut_tokens, ae_plural(c->cut_tokens));
+    if (c->cut_untrained)
+        ae_warn("data.too_long: %s: in %lld of the examples that were cut no token is left that counts", key,
+                (long long)c->cut_untrained);
+    if (c->dropped)
+        ae_warn("data.too_long: %s: %lld example%s of %lld tokens %s left out", key, (long long)c->dropped,
+                ae_plural(c->dropped), (long long)c->dropped_tokens, c->dropped == 1 ? "is" : "are");
+}
+
+static ae_packing_count count_all(const sft *s) {
+    ae_packing_count all = {0};
+    for (size_t i = 0; i < s->tuned.inputs.data.n_sets; i++) {
+        const ae_packing_count *c = &s->counts[i];
+        all.rows += c->rows;
+        all.examples += c->examples;
+        all.tokens += c->tokens;
+        all.cut += c->cut;
+        all.cut_tokens += c->cut_tokens;
+        all.cut_untrained += c->cut_untrained;
+        all.dropped += c->dropped;
+        all.dropped_tokens += c->dropped_tokens;
+    }
+    return all;
+}
+
 static void report(const void *self) {
     const sft *s = self;
     const ae_train_keys *k = &s->tuned.run->config->train;
-    const ae_packing_count *c = &s->count;
-    const double filled = 100 * (double)c->tokens / ((double)c->rows * (double)k->row_tokens);
+    const ae_packing_count c = count_all(s);
+    const double filled = 100 * (double)c.tokens / ((double)c.rows * (double)k->row_tokens);
     ae_tuned_report(&s->tuned);
+    const double epochs = ae_tuned_report_epochs(&s->tuned, s->set_rows);
     ae_log(
-        "examples: %lld in %lld rows of %lld tokens, %.0f %% filled; %lld steps of %lld rows are %.3g epochs",
-        (long long)c->examples, (long long)c->rows, (long long)k->row_tokens, filled, (long long)k->steps,
-        (long long)k->batch_rows,
-        (double)k->steps * (double)k->batch_rows * example_share(&s->tuned.inputs.data) / (double)c->rows);
-    if (c->cut || c->dropped)
-        ae_warn(
-            "data.too_long: %lld examples lost %lld tokens at their end, %lld examples of %lld tokens are "
-            "left out",
-            (long long)c->cut, (long long)c->cut_tokens, (long long)c->dropped, (long long)c->dropped_tokens);
+        "examples: %lld in %lld row%s of %lld tokens, %.0f %% filled; %lld step%s of %lld row%s: %.3g epochs",
+        (long long)c.examples, (long long)c.rows, ae_plural(c.rows), (long long)k->row_tokens, filled,
+        (long long)k->steps, ae_plural(k->steps), (long long)k->batch_rows, ae_plural(k->batch_rows), epochs);
+    tell_lost("data.train", &c);
+    tell_lost("data.heldout", &s->heldout.count);
+    if (s->long_answers)
+        ae_warn("sft.exact_match: %lld of the answers that are expected %s longer than train.sample_tokens, "
+                "%lld, and cannot be right; raise it",
+                (long long)s->long_answers, s->long_answers == 1 ? "is" : "are", (long long)k->sample_tokens);
 }
 
 static ae_status start(void *self) {
     sft *s = self;
     ae_status st = AE_OK;
     AE_TRY(ae_tuned_start(&s->tuned));
+    s->next_step = s->tuned.run->step + 1;
     AE_TRY(s->rows.begin(s->rows.self, s->tuned.run->step + 1, s->tuned.position));
     if (!s->tuned.position) AE_TRY(s->rows.position(s->rows.self, &s->tuned.position));
 out:
@@ -174,8 +237,9 @@ static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
 typedef struct {
     ae_batch batch; /* its rows are trimmed, from T tokens */
     ptrdiff_t T;
-    double weight;  /* sum of the batch's weights */
-    char *position; /* of the rows after it, JSON */
+    double weight;         /* sum of the batch's weights */
+    int64_t answer_tokens; /* targets that count, but for those of text */
+    char *position;        /* of the rows after it, JSON */
 } work;
 
 static void free_work(void *self, void *piece) {
@@ -214,8 +278,20 @@ double ae_sft_weigh(ae_batch *b, ae_sft_average average) {
     return average == AE_SFT_ANSWERS ? weigh_answers(b) : (double)b->n_targets;
 }
 
+/* Row `at` of a step is of the set that the mixture draws for it. */
+static int64_t count_answer_tokens(const sft *s, const ae_batch *b) {
+    const ae_mixture *m = &s->tuned.inputs.data;
+    int64_t n = 0;
+    for (ptrdiff_t at = 0; at < b->B; at++) {
+        const size_t set = ae_mixture_draw(m, s->next_step, (s->next_step - 1) * b->B + at);
+        if (is_text(m->sets[set])) continue;
+        for (ptrdiff_t t = 0; t < b->T; t++) n += b->weights[at * b->T + t] > 0;
+    }
+    return n;
+}
+
 static ae_status next(void *self, void *piece) {
-    const sft *s = self;
+    sft *s = self;
     work *w = piece;
     w->batch.T = w->T;
     w->batch.n_tokens = w->batch.n_targets = 0;
@@ -224,6 +300,8 @@ static ae_status next(void *self, void *piece) {
     const ae_status st = s->rows.fill(s->rows.self, &w->batch);
     if (st != AE_OK) return st;
     ae_batch_trim(&w->batch);
+    w->answer_tokens = count_answer_tokens(s, &w->batch);
+    s->next_step++;
     w->weight = ae_sft_weigh(&w->batch, (ae_sft_average)s->keys->average);
     return s->rows.position(s->rows.self, &w->position);
 }
@@ -248,7 +326,7 @@ static ae_status gradients(void *self, void *piece, ae_gradients *g) {
     const double loss =
         ae_sft_gradients(&s->tuned.model, s->tuned.pass, &w->batch, w->weight, s->tuned.plan.micro_rows);
     ae_numbers_add(&g->numbers, "loss", loss);
-    ae_numbers_add(&g->numbers, "answer_tokens", (double)w->batch.n_targets);
+    ae_numbers_add(&g->numbers, "answer_tokens", (double)w->answer_tokens);
     g->finite = isfinite(loss);
     g->empty = w->batch.n_targets == 0 ? "its batch has no counted target" : NULL;
     g->tokens = w->batch.n_tokens;
@@ -421,6 +499,10 @@ ae_status ae_sft(ae_sft_config *config, bool dry_run) {
     const ae_objective objective = objective_of(&s);
     AE_TRY(ae_tune_config_defaults(&config->tune, RATE, LARGE_RATE, EPOCHS));
     AE_TRY(ae_tune_config_check(&config->tune));
+    if (config->sft.exact_match > 0 && config->tune.train.train.sample_tokens == 0)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE,
+                       "sft.exact_match: expected train.sample_tokens above 0 beside it, the most "
+                       "tokens of an answer, found 0; raise it, or leave sft.exact_match out"));
     AE_TRY(ae_engine_train(&config->tune.train, &objective, dry_run));
 out:
     return st;

@@ -229,6 +229,29 @@ void ae_tuned_report(const ae_tuned *t) {
     ae_plan_tell(&t->plan, &t->request);
 }
 
+void ae_tuned_weigh_sets(ae_tuned *t, const int64_t *pieces) {
+    ae_mixture *m = &t->inputs.data;
+    if (m->weighted || m->n_phases != 1) return;
+    for (size_t i = 0; i < m->n_sets; i++)
+        if (pieces[i] == 0) return;
+    for (size_t i = 0; i < m->n_sets; i++) m->phases[0].weight[i] *= (double)pieces[i];
+}
+
+double ae_tuned_report_epochs(const ae_tuned *t, const int64_t *pieces) {
+    const ae_mixture *m = &t->inputs.data;
+    const ae_train_keys *k = &t->run->config->train;
+    int64_t taken[AE_MIXTURE_SETS_MAX] = {0}, all_taken = 0, all = 0;
+    ae_mixture_count(m, k->steps + 1, (ptrdiff_t)k->batch_rows, taken);
+    for (size_t i = 0; i < m->n_sets; i++) {
+        if (pieces[i] == 0) continue;
+        all_taken += taken[i];
+        all += pieces[i];
+        if (m->n_sets > 1)
+            ae_log("%s: %.3g epochs", ae_token_set_path(m->sets[i]), (double)taken[i] / (double)pieces[i]);
+    }
+    return (double)all_taken / (double)all;
+}
+
 double ae_tuned_flops_per_token(const ae_tuned *t) {
     if (t->head_only) return t->plan.flops_per_token / 3;
     return has_adapters(t) ? t->plan.flops_per_token * 2 / 3 : t->plan.flops_per_token;

@@ -50,6 +50,12 @@ ae_status ae_tuned_resume(ae_tuned *t, const json_t *state, ae_overrides *o);
  * once; 0 where there are none. */
 ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, ptrdiff_t answers);
 void ae_tuned_report(const ae_tuned *t);
+/* Sets of examples without weights of their own are read equally often: each is drawn by its `pieces`, rows
+ * or pairs. Text among them (0 pieces), weights and phases leave all as it is. Before the first piece is
+ * drawn, and after the weights of the keys were compared. */
+void ae_tuned_weigh_sets(ae_tuned *t, const int64_t *pieces);
+/* How often the run reads the examples, over all sets, told for each where there are several. */
+double ae_tuned_report_epochs(const ae_tuned *t, const int64_t *pieces);
 /* Memory and weights of the model, and a pass over micro-batches. */
 ae_status ae_tuned_start(ae_tuned *t);
 ae_status ae_tuned_save(ae_tuned *t, ae_checkpoint_job *job);

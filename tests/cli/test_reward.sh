@@ -106,6 +106,16 @@ equal adapted.out merged.out "merged"
 run 0 "$aerie" inspect adapted
 grep -qE '^score head +yes' out || fail "inspect does not show the head of an adapter: $(cat out)"
 
+# What rows do not hold is told, of held-out pairs too.
+awk 'BEGIN { for (i = 0; i < 60; i++) s = s " and so on"
+    printf "{\"prompt\": \"is it?\", \"chosen\": \"yes%s\", \"rejected\": \"no\"}\n", s }' >long.jsonl
+cat pairs.jsonl long.jsonl >mixed.jsonl
+run 0 "$aerie" reward run.dir=dropped model.init=base data.train=pairs.jsonl data.heldout=mixed.jsonl train.row_tokens=128 \
+    train.batch_rows=6 train.steps=1 data.too_long=drop
+warns "data.too_long: data.heldout: 1 pair longer than a row is left out"
+run 3 "$aerie" reward run.dir=named model.init=base data.train=mixed.jsonl train.row_tokens=128 train.steps=1
+says "row 25 of mixed.jsonl: expected at most the 128 tokens of a row for both answers"
+
 # As a language model it is used with a warning; what trains language models refuses it.
 echo '{"text": "is 9 more than 0?"}' >line.jsonl
 for model in learnt exported adapted; do

@@ -68,11 +68,23 @@ refused empty "empty.jsonl"
 refused missing "missing.jsonl"
 awk 'BEGIN { printf "{\"tokens\": [2"; for (i = 0; i < 60; i++) printf ", 7"
     printf "], \"loss_mask\": [0"; for (i = 0; i < 60; i++) printf ", 1"; print "]}" }' >long.jsonl
-refused long "expected at most the 48 tokens of a row, found 61"
+refused long "row 1 of long.jsonl: expected at most the 48 tokens of a row, found 61"
 cat "$rows" long.jsonl >mixed.jsonl
 run 0 "$aerie" sft run.dir=dropped model.init="$attention" data.train=mixed.jsonl train.steps=1 train.row_tokens=48 \
     data.too_long=drop
-grep -q "1 examples of 61 tokens are left out\|1 example of 61 tokens is left out" err || fail "what was dropped is not told"
+warns "data.too_long: data.train: 1 example of 61 tokens is left out"
+run 3 "$aerie" sft run.dir=named model.init="$attention" data.train=mixed.jsonl train.steps=1 train.row_tokens=48
+says "row 13 of mixed.jsonl: expected at most the 48 tokens of a row, found 61"
+for how in drop cut; do
+    run 0 "$aerie" sft run.dir=heldout-$how model.init="$attention" data.train="$rows" data.heldout=mixed.jsonl \
+        train.steps=1 train.row_tokens=48 data.too_long=$how sft.exact_match=5 train.sample_tokens=1
+    grep -q "1 step of 8 rows: " err || fail "one step is not told: $(cat err)"
+    warns "sft.exact_match: 5 of the answers that are expected are longer than train.sample_tokens, 1,"
+    case $how in
+    drop) warns "data.too_long: data.heldout: 1 example of 61 tokens is left out" ;;
+    cut) warns "data.too_long: data.heldout: 1 example lost 13 tokens at the end" ;;
+    esac
+done
 
 run 2 "$aerie" sft run.dir=none data.train="$rows"
 says "model.init: expected the model to start from, found none"

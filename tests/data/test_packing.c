@@ -19,8 +19,7 @@ static ae_token_set *make_set(uint64_t seed) {
     return set_make(&plain, "examples.h5");
 }
 
-static ae_packing pack(const ae_token_set *s, ptrdiff_t T, ae_too_long too_long, bool shuffle,
-                       uint64_t seed) {
+static ae_packing pack(ae_token_set *s, ptrdiff_t T, ae_too_long too_long, bool shuffle, uint64_t seed) {
     ae_packing p;
     const ae_packing_options o = {.T = T, .too_long = too_long, .shuffle = shuffle, .seed = seed};
     cr_assert_eq(ae_packing_make(&p, s, &o), AE_OK, "%s", ae_error_message());
@@ -65,7 +64,7 @@ static ptrdiff_t check_row(const ae_batch *b, ptrdiff_t row, ae_too_long too_lon
 }
 
 static void check_counts(const ae_packing *p, const bool *seen) {
-    ae_packing_count c = {.rows = p->count.rows};
+    ae_packing_count c = {.rows = p->count.rows, .cut_untrained = p->count.cut_untrained};
     for (int e = 0; e < DOCUMENTS; e++) {
         const int64_t n = plain.lengths[e], over = n > p->T ? n - p->T : 0;
         c.examples += seen[e];
@@ -76,7 +75,7 @@ static void check_counts(const ae_packing *p, const bool *seen) {
         c.dropped_tokens += seen[e] ? 0 : n;
         cr_assert(seen[e] || over);
     }
-    cr_assert_arr_eq(&c, &p->count, sizeof c);
+    cr_assert_arr_eq(&c, &p->count, offsetof(ae_packing_count, has_targets));
 }
 
 /* The rows that best fit needs, by looking at all of them for every example, longest first. */
@@ -135,6 +134,29 @@ Test(packing, long_examples_are_cut_or_dropped_when_asked) {
         check_packing(s, T, AE_TOO_LONG_CUT, true);
         check_packing(s, T, AE_TOO_LONG_DROP, true);
     }
+    ae_token_set_close(s);
+}
+
+/* Of four examples the first and the last keep a target in rows of four tokens. A first token is none. */
+Test(packing, cut_examples_without_targets_are_counted) {
+    plain_set p = {.documents = 4, .vocab_size = 9, .n = 22, .lengths = {6, 6, 6, 4}, .has_mask = true};
+    p.mask[2] = p.mask[5] = 1;
+    p.mask[6] = p.mask[10] = 1;
+    p.mask[21] = 1;
+    ae_token_set *s = set_make(&p, "cut.h5");
+    ae_packing cut = pack(s, 4, AE_TOO_LONG_CUT, false, 0);
+    cr_assert_eq(cut.count.cut, 3);
+    cr_assert_eq(cut.count.cut_untrained, 2);
+    cr_assert(cut.count.has_targets);
+    ae_packing_free(&cut);
+    ae_packing one = pack(s, 2, AE_TOO_LONG_CUT, false, 0);
+    cr_assert_eq(one.count.cut_untrained, 4);
+    cr_assert_not(one.count.has_targets);
+    ae_packing_free(&one);
+    ae_packing whole = pack(s, 6, AE_TOO_LONG_ERROR, false, 0);
+    cr_assert(whole.count.has_targets);
+    cr_assert_eq(whole.count.cut_untrained, 0);
+    ae_packing_free(&whole);
     ae_token_set_close(s);
 }
 

@@ -57,7 +57,7 @@ static void check_pairs(ptrdiff_t T, bool alone) {
     ae_pair_set set;
     ae_pair_batch b;
     cr_assert_eq(ae_pair_set_init(&set, s, T, AE_TOO_LONG_DROP, alone), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_pair_batch_init(&b, N, T), AE_OK);
+    cr_assert_eq(ae_pair_batch_init(&b, N, N, T), AE_OK);
     for (int64_t first = 0; first + N <= set.count.pairs; first += N) {
         ae_pair_choice choices[N];
         for (int i = 0; i < N; i++) choices[i] = (ae_pair_choice){&set, first + (i * 3) % N};
@@ -76,6 +76,36 @@ Test(pairs, are_whole_once_and_apart) {
     check_pairs(40, false);
     check_pairs(200, false);
     check_pairs(40, true);
+}
+
+/* Few rows take many short pairs, and never fewer than there are rows. */
+Test(pairs, fill_the_rows_of_a_batch) {
+    enum { ROWS = 3 };
+    static const ptrdiff_t T[] = {40, 100, 200, 4000};
+    for (size_t i = 0; i < sizeof T / sizeof *T; i++) {
+        ae_token_set *s = make_set(3);
+        ae_pair_set set;
+        ae_pair_batch b;
+        ae_pair_choice choices[PAIRS];
+        cr_assert_eq(ae_pair_set_init(&set, s, T[i], AE_TOO_LONG_DROP, false), AE_OK);
+        cr_assert_eq(ae_pair_batch_init(&b, set.count.pairs, ROWS, T[i]), AE_OK);
+        for (int64_t first = 0; first < set.count.pairs;) {
+            ptrdiff_t n = (ptrdiff_t)(set.count.pairs - first);
+            const ptrdiff_t most = n;
+            for (int k = 0; k < n; k++) choices[k] = (ae_pair_choice){&set, first + k};
+            cr_assert_eq(ae_pair_batch_fit(&b, choices, &n), AE_OK);
+            cr_assert(n <= most && (n >= ROWS || n == most));
+            cr_assert(n == most || T[i] < 100 || n >= 2 * ROWS, "%td pairs in rows of %td", n, T[i]);
+            cr_assert(T[i] < 4000 || n == PAIRS);
+            cr_assert_eq(ae_pair_batch_fill(&b, choices, n), AE_OK, "%s", ae_error_message());
+            cr_assert_leq(b.batch.B, ROWS);
+            check_batch(&b, choices, n);
+            first += n;
+        }
+        ae_pair_batch_free(&b);
+        ae_pair_set_free(&set);
+        ae_token_set_close(s);
+    }
 }
 
 Test(pairs, that_do_not_fit_are_named_or_left_out) {
@@ -124,7 +154,7 @@ Test(pairs, margins_come_from_the_set) {
     ae_pair_set set;
     ae_pair_batch b;
     cr_assert_eq(ae_pair_set_init(&set, s, 16, AE_TOO_LONG_DROP, false), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_pair_batch_init(&b, 2, 16), AE_OK);
+    cr_assert_eq(ae_pair_batch_init(&b, 2, 2, 16), AE_OK);
     const ae_pair_choice choices[] = {{&set, 1}, {&set, 0}};
     cr_assert_eq(ae_pair_batch_fill(&b, choices, 2), AE_OK, "%s", ae_error_message());
     for (int i = 0; i < 2; i++)

@@ -153,7 +153,7 @@ static void check_reward(const char *fixture, bool adapters) {
     rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
     ae_token_set *s = write_pairs(m.config.V);
     cr_assert_eq(ae_pair_set_init(&set, s, T, AE_TOO_LONG_ERROR, false), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_pair_batch_init(&b, PAIRS, T), AE_OK);
+    cr_assert_eq(ae_pair_batch_init(&b, PAIRS, PAIRS, T), AE_OK);
     for (int i = 0; i < PAIRS; i++) choices[i] = (ae_pair_choice){&set, i};
     cr_assert_eq(ae_pair_batch_fill(&b, choices, PAIRS), AE_OK, "%s", ae_error_message());
     ae_pass *pass = rig_pass(&m, 1, T, 0, true);

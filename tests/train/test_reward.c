@@ -222,6 +222,28 @@ Test(reward, the_head_travels_with_its_backbone) {
     cr_assert_float_eq(number("second", 0, "loss"), loss, 1e-6);
 }
 
+static void add_two_pairs(ae_token_writer *w, const json_t *line) {
+    static int pairs;
+    if (pairs++ < 2) tuning_add_pair(w, line);
+}
+
+/* An epoch reads each pair of each set once, to one pair, where no weights are given: 14 pairs, 2 and 12. */
+Test(reward, an_epoch_of_several_sets_reads_each_once) {
+    char keys[1024];
+    write_pairs();
+    tuning_set(train_rig_path(&rig, "few.h5"), AERIE_FIXTURES "/tuning/pairs.jsonl", add_two_pairs);
+    snprintf(keys, sizeof keys,
+             "data.train=[\"%s\",\"%s\"] train.batch_rows=2 train.epochs=1 train.row_tokens=64",
+             train_rig_path(&rig, "few.h5"), train_rig_path(&rig, "pairs.h5"));
+    ASSERT_OK(train("both", keys));
+    json_t *state = json_load_file(train_rig_path(&rig, "both/checkpoints/step-000007/state.json"), 0, NULL);
+    const json_t *taken = json_object_get(json_object_get(state, "loader"), "rows");
+    const json_int_t few = json_integer_value(json_array_get(taken, 0));
+    cr_assert(few >= 1 && few <= 3, "%lld of 14 pairs", (long long)few);
+    cr_assert_eq(json_integer_value(json_array_get(taken, 1)), 14 - few);
+    json_decref(state);
+}
+
 Test(reward, refuses_what_is_no_set_of_pairs) {
     write_pairs();
     char keys[512];

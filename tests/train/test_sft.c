@@ -233,7 +233,7 @@ static void write_text(const char *path) {
     ASSERT_OK(ae_token_writer_finish(w, "{}"));
 }
 
-/* Of the 48 rows of an epoch about 36 are text, all of whose 40 tokens count. */
+/* Of the 48 rows of an epoch about 36 are text, whose tokens are no answers; the examples have 77 at most. */
 Test(sft, rows_of_text_are_mixed_in) {
     char keys[1024];
     write_examples(train_rig_path(&rig, "examples.h5"));
@@ -246,7 +246,73 @@ Test(sft, rows_of_text_are_mixed_in) {
     cr_assert_eq(train_rig_metric_count(&rig, "mixed"), 12);
     double counted = 0;
     for (size_t i = 0; i < 12; i++) counted += number("mixed", i, "answer_tokens");
-    cr_assert(counted > 33 * 39 && counted < 38 * 40 + 2 * 77, "%g", counted);
+    cr_assert(counted > 0 && counted <= 2 * 77, "%g", counted);
+}
+
+/* Two examples, and documents whose last three of thirty tokens count. */
+static void write_few(const char *path) {
+    ae_token_writer *w = NULL;
+    int32_t ids[30];
+    uint8_t mask[30] = {0};
+    for (int i = 0; i < 30; i++) ids[i] = 2 + i;
+    for (int i = 27; i < 30; i++) mask[i] = 1;
+    ASSERT_OK(ae_token_writer_open(&w, path, &(ae_token_set_info){.vocab_size = 64, .has_mask = true}));
+    for (int i = 0; i < 2; i++) ASSERT_OK(ae_token_writer_add(w, ids, mask, 30, 0));
+    ASSERT_OK(ae_token_writer_finish(w, "{}"));
+}
+
+static int64_t rows_taken(const char *state_of, size_t set) {
+    json_t *state = json_load_file(train_rig_path(&rig, state_of), 0, NULL);
+    const json_t *rows = json_object_get(json_object_get(state, "loader"), "rows");
+    const int64_t n = json_integer_value(json_array_get(rows, set));
+    json_decref(state);
+    return n;
+}
+
+/* An epoch reads each example of each set once, to one row, where no weights are given: 14 rows, 2 and 12. */
+Test(sft, an_epoch_of_several_sets_reads_each_once) {
+    char keys[1024];
+    write_examples(train_rig_path(&rig, "examples.h5"));
+    write_few(train_rig_path(&rig, "few.h5"));
+    snprintf(keys, sizeof keys,
+             "data.train=[\"%s\",\"%s\"] train.batch_rows=2 train.epochs=1 data.pack=false "
+             "train.row_tokens=40 train.checkpoint_every=3 train.keep=0",
+             train_rig_path(&rig, "few.h5"), train_rig_path(&rig, "examples.h5"));
+    ASSERT_OK(tune("both", keys));
+    cr_assert_eq(train_rig_metric_count(&rig, "both"), 7);
+    const int64_t few = rows_taken("both/checkpoints/step-000007/state.json", 0);
+    cr_assert(few >= 1 && few <= 3, "%lld of 14 rows", (long long)few);
+    cr_assert_eq(rows_taken("both/checkpoints/step-000007/state.json", 1), 14 - few);
+    ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "both/checkpoints/step-000007")));
+    ASSERT_OK(tune("both", keys));
+    cr_assert_eq(rows_taken("both/checkpoints/step-000007/state.json", 0), few);
+}
+
+Test(sft, examples_that_are_never_drawn_are_refused) {
+    char keys[1024];
+    write_examples(train_rig_path(&rig, "examples.h5"));
+    write_text(train_rig_path(&rig, "text.h5"));
+    snprintf(keys, sizeof keys,
+             "data.train=[{\"path\":\"%s\",\"weight\":0},\"%s\"] train.epochs=1 train.row_tokens=40",
+             train_rig_path(&rig, "examples.h5"), train_rig_path(&rig, "text.h5"));
+    ASSERT_FAILS(AE_ERR_USAGE, tune("never", keys));
+    ASSERT_SAYS("expected a weight above 0 for a set of examples");
+}
+
+/* A cut leaves the prompts alone: there is nothing to learn, and nothing to measure. */
+Test(sft, sets_whose_targets_are_all_cut_off_are_refused) {
+    char keys[1024];
+    write_examples(train_rig_path(&rig, "examples.h5"));
+    write_few(train_rig_path(&rig, "few.h5"));
+    snprintf(keys, sizeof keys, "data.train=%s data.too_long=cut train.steps=1 train.row_tokens=16",
+             train_rig_path(&rig, "few.h5"));
+    ASSERT_FAILS(AE_ERR_INPUT, tune("a", keys));
+    ASSERT_SAYS("few.h5: expected a token that counts in what rows of 16 tokens keep of the examples");
+    snprintf(keys, sizeof keys, "data.heldout=%s data.too_long=cut train.steps=1 train.row_tokens=16",
+             train_rig_path(&rig, "few.h5"));
+    ASSERT_FAILS(AE_ERR_INPUT, tune("b", keys_with(keys)));
+    ASSERT_SAYS("data.heldout: ");
+    ASSERT_SAYS("few.h5: expected a token that counts in what rows of 16 tokens keep of the examples");
 }
 
 Test(sft, refuses_what_cannot_be_tuned) {
@@ -273,6 +339,8 @@ Test(sft, refuses_what_cannot_be_tuned) {
                  (int)strcspn(strays[i], "="), strays[i]);
         ASSERT_SAYS(expected);
     }
+    ASSERT_FAILS(AE_ERR_USAGE, tune("h", keys_with("sft.exact_match=5 train.sample_tokens=0")));
+    ASSERT_SAYS("sft.exact_match: expected train.sample_tokens above 0");
     ASSERT_FAILS(AE_ERR_USAGE, tune("f", keys_with("train.steps=3 train.epochs=5 train.row_tokens=64")));
     ASSERT_SAYS("train.steps: expected the");
 }

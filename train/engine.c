@@ -8,6 +8,7 @@
 #include "ops/limits/limits.h"
 #include "train/loop.h"
 #include "train/outputs.h"
+#include "train/rendered.h"
 #include "train/report.h"
 #include "train/stop.h"
 
@@ -15,16 +16,54 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- inputs ---- */
+/* ---- the folder ---- */
 
+/* The last name goes, with the slashes around it. */
+static void cut_last(char *path) {
+    size_t n = strlen(path);
+    while (n > 0 && path[n - 1] == '/') n--;
+    while (n > 0 && path[n - 1] != '/') n--;
+    while (n > 1 && path[n - 1] == '/') n--;
+    path[n] = '\0';
+}
+
+static ae_status make_folder(ae_engine *e, const char *dir) {
+    char *there = ae_path_join("", dir);
+    while (there[0] && !ae_path_exists(there)) cut_last(there);
+    e->kept = strlen(there);
+    free(there);
+    e->made = !ae_path_exists(dir);
+    return e->made ? ae_folder_make(dir) : AE_OK;
+}
+
+/* Where folders have no locks, the file of a new folder has one. */
 ae_status ae_engine_lock(ae_engine *e, const ae_train_config *config) {
-    char *metrics = ae_path_join(config->run.dir, "metrics.jsonl");
+    const char *dir = config->run.dir;
+    char *metrics = ae_path_join(dir, "metrics.jsonl");
     *e = (ae_engine){0};
-    ae_status st = ae_path_is_folder(config->run.dir) ? ae_folder_lock(&e->lock, config->run.dir) : AE_OK;
-    if (st == AE_OK) st = ae_metrics_lock(&e->metrics, metrics, false);
+    ae_status st = make_folder(e, dir);
+    if (st == AE_OK && ae_path_is_folder(dir)) st = ae_folder_lock(&e->lock, dir);
+    if (st == AE_OK) st = ae_metrics_lock(&e->metrics, metrics, e->made);
+    if (st != AE_OK) e->made = false;
     free(metrics);
     return st;
 }
+
+/* What a start that failed has made goes again, from run.dir up to the folder that was there. Sets that were
+ * rendered stay, for the next start. */
+static void remove_made(const ae_engine *e, const char *dir) {
+    char *at = ae_path_join("", dir), *metrics = ae_path_join(dir, "metrics.jsonl"),
+         *rendered = ae_path_join(dir, ae_rendered_folder);
+    rmdir(rendered);
+    const bool has_sets = ae_path_exists(rendered);
+    if (!has_sets && ae_file_size(metrics) == 0) remove(metrics);
+    while (strlen(at) > e->kept && rmdir(at) == 0) cut_last(at);
+    free(rendered);
+    free(metrics);
+    free(at);
+}
+
+/* ---- inputs ---- */
 
 static ae_status take_overrides(ae_run_state *s, const ae_overrides *o) {
     free(s->overrides);
@@ -53,27 +92,34 @@ static void forget_best(ae_engine *e) {
     s->best_score = 0;
 }
 
-/* The engine compares the keys, the objective what they lead to. */
-static ae_status go_on(ae_engine *e) {
+/* Before the objective opens its inputs, which may take long and write into the folder. */
+static ae_status look_back(ae_engine *e, ae_overrides *o) {
     ae_status st = AE_OK;
-    ae_overrides o = {0};
     ae_run_state *s = &e->state;
     char *path = ae_path_join(e->checkpoint, "state.json");
     AE_TRY(ae_run_state_read(s, path));
     AE_TRY(check_maker(e));
+    AE_TRY(ae_overrides_init(o, e->config, e->objective.facts, s->step, s->overrides));
+    AE_TRY(ae_resume_check_keys(s, o));
+out:
+    free(path);
+    return st;
+}
+
+/* The engine compares the keys, the objective what they lead to. */
+static ae_status go_on(ae_engine *e, ae_overrides *o) {
+    ae_status st = AE_OK;
+    ae_run_state *s = &e->state;
     e->facts.step = s->step;
     e->facts.seed = (uint64_t)e->config->run.seed;
-    AE_TRY(ae_overrides_init(&o, e->config, e->objective.facts, s->step, s->overrides));
-    AE_TRY(ae_resume_check_keys(s, &o));
-    if (e->objective.resume) AE_TRY(e->objective.resume(e->objective.self, s->own, &o));
-    AE_TRY(take_overrides(s, &o));
-    if (o.new_score) forget_best(e);
+    AE_TRY(ae_resume_check_steps(s, o));
+    if (e->objective.resume) AE_TRY(e->objective.resume(e->objective.self, s->own, o));
+    AE_TRY(take_overrides(s, o));
+    if (o->new_score) forget_best(e);
     if (strcmp(s->kernels, e->be.kernels) != 0)
         ae_warn("the run was made with %s kernels and goes on with %s: the same to rounding, not to the bit",
                 s->kernels, e->be.kernels);
 out:
-    ae_overrides_free(&o);
-    free(path);
     return st;
 }
 
@@ -82,21 +128,22 @@ static ae_status begin(ae_engine *e) {
     return e->objective.begin ? e->objective.begin(e->objective.self) : AE_OK;
 }
 
-static ae_status open_objective(ae_engine *e, const ae_objective *objective, bool in_folder) {
-    e->objective = *objective;
+static ae_status open_objective(ae_engine *e, bool in_folder) {
     e->is_open = true;
     e->facts = (ae_run_facts){.config = e->config,
                               .be = &e->be,
                               .checkpoint = e->checkpoint,
                               .writes = in_folder,
                               .stop = ae_stop_asked()};
-    return objective->open(objective->self, &e->facts);
+    return e->objective.open(e->objective.self, &e->facts);
 }
 
 ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_objective *objective,
                          bool in_folder) {
     ae_status st = AE_OK;
+    ae_overrides o = {0};
     e->config = config;
+    e->objective = *objective;
     e->saved_step = -1;
     ae_stop_reset();
     AE_TRY(ae_override_check(config, objective->facts));
@@ -104,8 +151,9 @@ ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_o
     const ae_backend_options options = {.threads = ae_threads_start((int)config->train.threads),
                                         .dtype = ae_train_dtype(config)};
     AE_TRY(ae_backend_cpu(&e->be, &options));
-    AE_TRY(open_objective(e, objective, in_folder));
-    AE_TRY(e->checkpoint ? go_on(e) : begin(e));
+    if (e->checkpoint) AE_TRY(look_back(e, &o));
+    AE_TRY(open_objective(e, in_folder));
+    AE_TRY(e->checkpoint ? go_on(e, &o) : begin(e));
     AE_TRY(ae_run_state_set(&e->state.kernels, e->be.kernels));
     if (objective->name) AE_TRY(ae_run_state_set(&e->state.objective, objective->name));
     if (objective->score) AE_TRY(ae_run_state_set(&e->state.score, objective->score));
@@ -115,6 +163,7 @@ ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_o
     AE_TRY(ae_config_json(&config->table, &e->state.config));
     if (objective->plan) AE_TRY(objective->plan(objective->self));
 out:
+    ae_overrides_free(&o);
     return st;
 }
 
@@ -192,6 +241,7 @@ static ae_status check_place(const char *dir) {
 ae_status ae_engine_train(const ae_train_config *config, const ae_objective *objective, bool dry_run) {
     ae_status st = AE_OK;
     ae_engine e = {0};
+    bool runs = false;
     const double began = ae_now_s();
     AE_TRY(check_place(config->run.dir));
     if (!dry_run) AE_TRY(ae_engine_lock(&e, config));
@@ -200,9 +250,11 @@ ae_status ae_engine_train(const ae_train_config *config, const ae_objective *obj
     if (objective->report) objective->report(objective->self);
     if (dry_run) goto out;
     AE_TRY(ae_engine_start(&e));
+    runs = true;
     ae_log("ready after %.2f s", ae_now_s() - began);
     AE_TRY(ae_loop_run(&e));
 out:
+    if (st != AE_OK && !runs && e.made) remove_made(&e, config->run.dir);
     ae_engine_close(&e);
     return st;
 }

@@ -15,6 +15,8 @@ typedef struct {
     ae_objective objective;
     bool is_open; /* the objective is */
     int lock;     /* of run.dir; 0: none yet */
+    bool made;    /* this start made run.dir, and has its lock */
+    size_t kept;  /* bytes of its path that were there before */
 
     /* ae_engine_open */
     ae_run_kind kind;
@@ -44,16 +46,17 @@ ae_status ae_engine_train(const ae_train_config *config, const ae_objective *obj
 /* The steps of ae_engine_train, for callers that need only some. `e` is zeroed before, and may be closed
  * at any time. */
 
-/* Takes the lock of a run that is there, so that nobody changes what ae_engine_open reads; AE_ERR_USAGE at
- * once when another process trains it. Else nothing happens: a folder is made and locked by
- * ae_engine_start. */
+/* Makes run.dir where it is not there and takes its lock, so that nobody changes what ae_engine_open reads
+ * or renders there; AE_ERR_USAGE at once when another process trains it. */
 ae_status ae_engine_lock(ae_engine *e, const ae_train_config *config);
-/* Opens and checks every input and makes the plan; writes nothing. `in_folder`: what lies in run.dir
+/* Opens and checks every input and makes the plan; writes nothing but what an objective renders.
+ * `in_folder`: what lies in run.dir
  * decides whether the run starts or goes on; else run.dir is not looked at, and only a plan is asked for.
  * After AE_ERR_RESOURCE the objective's plan holds what would have been needed. */
 ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_objective *objective,
                          bool in_folder);
-/* Takes the memory, makes or loads the weights, makes the folder or cuts its files to the checkpoint. */
+/* Takes the memory, makes or loads the weights, makes the folder (and takes its lock) where nobody has, or
+ * cuts its files to the checkpoint. */
 ae_status ae_engine_start(ae_engine *e);
 void ae_engine_close(ae_engine *e);
 

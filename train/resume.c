@@ -144,10 +144,17 @@ ae_status ae_resume_check_keys(const ae_run_state *s, ae_overrides *o) {
         snprintf(key, sizeof key, "%s.%s", section, f->key);
         if (!ae_resume_same_value(a, b)) AE_TRY(ae_override_take(o, key, a, b, AE_ERR_USAGE));
     }
-    AE_TRY(check_steps(o, value_of(then, "train", "steps")));
 out:
     free(text);
     json_decref(then);
     json_decref(now);
+    return st;
+}
+
+ae_status ae_resume_check_steps(const ae_run_state *s, ae_overrides *o) {
+    json_t *then = NULL;
+    ae_status st = ae_json_parse(&then, s->config, strlen(s->config), "state.json: config");
+    if (st == AE_OK) st = check_steps(o, value_of(then, "train", "steps"));
+    json_decref(then);
     return st;
 }

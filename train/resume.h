@@ -27,9 +27,11 @@ bool ae_run_is_there(const char *dir);
 bool ae_run_is_partial_config(const char *name);
 
 /* The keys marked AE_KEY_FIXED must be as they were, or be listed by run.override (override.h):
- * AE_ERR_USAGE names the first that is neither, with both values. train.steps may change where the
- * learning rates of the steps done stay what they were. */
+ * AE_ERR_USAGE names the first that is neither, with both values. */
 ae_status ae_resume_check_keys(const ae_run_state *s, ae_overrides *o);
+/* train.steps, which an objective may have counted, may change where the learning rates of the steps done
+ * stay what they were, or be listed. */
+ae_status ae_resume_check_steps(const ae_run_state *s, ae_overrides *o);
 /* Whether a key has the value it had; `before` is NULL in a run from before the key came, which had its
  * default, off. */
 bool ae_resume_same_value(const json_t *before, const json_t *now);

@@ -17,7 +17,7 @@ static void close_rig(void) {
 }
 TestSuite(objective, .init = open_rig, .fini = close_rig);
 
-typedef struct {
+typedef struct single {
     const ae_run_facts *run;
     ae_f32 *weight;     /* device: [2], the gradient after it */
     int64_t drawn;      /* pieces so far */
@@ -32,13 +32,26 @@ typedef struct {
     ae_status no_picture; /* how its samples fail */
     const char *names;    /* its evaluation's number */
     const char *key;      /* of state.json */
+    bool was_opened;
+    struct single *meanwhile; /* another start of the same run while this one opens its inputs; NULL: none */
+    ae_status its_status;     /* of that */
+    const char *leaves;       /* a folder in run.dir that opening makes, and then fails; NULL: it does not */
 } single;
+
+static ae_status train(single *s, const char *run, int steps);
 
 enum { WEIGHT_BYTES = sizeof(float), BOTH_BYTES = 2 * sizeof(float) };
 
 static ae_status open_it(void *self, const ae_run_facts *run) {
-    ((single *)self)->run = run;
-    return AE_OK;
+    single *s = self;
+    s->run = run;
+    s->was_opened = true;
+    if (s->meanwhile) s->its_status = train(s->meanwhile, "deep/a", 4);
+    if (!s->leaves) return AE_OK;
+    char *path = ae_path_join(run->config->run.dir, s->leaves);
+    ASSERT_OK(ae_folder_make(path));
+    free(path);
+    return AE_FAIL(AE_ERR_INPUT, "its inputs: none");
 }
 
 static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
@@ -267,7 +280,39 @@ Test(objective, a_run_goes_on_with_its_own_only) {
     s = made();
     ASSERT_FAILS(AE_ERR_USAGE, train_as(&s, "other", "a", 8));
     ASSERT_SAYS("was made by single, not by other");
+    cr_assert_not(s.was_opened, "inputs may be rendered into the folder of that run");
     s = made();
     ASSERT_FAILS(AE_ERR_USAGE, train_as(&s, NULL, "a", 8));
     ASSERT_SAYS("was made by single, not by pretrain");
+}
+
+/* Inputs may take minutes to open: a new folder is taken before. */
+Test(objective, a_new_folder_is_locked_before_inputs_are_opened) {
+    single s = made(), second = made();
+    s.meanwhile = &second;
+    ASSERT_OK(train(&s, "deep/a", 4));
+    cr_assert_eq(s.its_status, AE_ERR_USAGE);
+    cr_assert_not(second.was_opened);
+    cr_assert_eq(number_of("deep/a", 4, "done_by_it"), 4);
+}
+
+/* With the folders above it; what was rendered stays, and so does a folder that was there. */
+Test(objective, a_folder_that_a_failed_start_made_goes_again) {
+    single s = made();
+    s.leaves = "";
+    ASSERT_FAILS(AE_ERR_INPUT, train(&s, "deep/er/a", 4));
+    ASSERT_SAYS("its inputs");
+    cr_assert_not(ae_path_exists(train_rig_path(&rig, "deep")));
+    s.leaves = "rendered";
+    ASSERT_FAILS(AE_ERR_INPUT, train(&s, "deep/a", 4));
+    cr_assert_not(ae_path_exists(train_rig_path(&rig, "deep")), "nothing is in it");
+    s.leaves = "rendered/set";
+    ASSERT_FAILS(AE_ERR_INPUT, train(&s, "deep/a", 4));
+    cr_assert(ae_path_exists(train_rig_path(&rig, "deep/a/rendered/set")));
+    ASSERT_OK(ae_folder_make(train_rig_path(&rig, "there")));
+    s.leaves = "";
+    ASSERT_FAILS(AE_ERR_INPUT, train(&s, "there", 4));
+    cr_assert(ae_path_exists(train_rig_path(&rig, "there")));
+    s = made();
+    ASSERT_OK(train(&s, "deep/a", 4));
 }

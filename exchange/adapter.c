@@ -92,12 +92,19 @@ out:
     return st;
 }
 
-static ae_status read_fingerprint(ae_adapter_source *s, const json_t *o, const char *where) {
-    const char *text = json_string_value(json_object_get(o, "base_fingerprint"));
-    const bool is = strlen(text) == AE_FINGERPRINT_BYTES - 1 &&
+static ae_status read_hash(char hash[AE_FINGERPRINT_BYTES], const json_t *o, const char *key,
+                           const char *where) {
+    const char *text = json_string_value(json_object_get(o, key));
+    const bool is = text != NULL && strlen(text) == AE_FINGERPRINT_BYTES - 1 &&
                     strspn(text, "0123456789abcdef") == AE_FINGERPRINT_BYTES - 1;
-    if (is) memcpy(s->fingerprint, text, AE_FINGERPRINT_BYTES);
-    return expect(o, "base_fingerprint", is, "16 hexadecimal digits", where);
+    if (is) memcpy(hash, text, AE_FINGERPRINT_BYTES);
+    return expect(o, key, is, "16 hexadecimal digits", where);
+}
+
+static ae_status read_fingerprint(ae_adapter_source *s, const json_t *o, const char *where) {
+    const ae_status st = read_hash(s->fingerprint, o, "base_fingerprint", where);
+    const bool has_sample = json_object_get(o, "base_sample") != NULL;
+    return st == AE_OK && has_sample ? read_hash(s->sample, o, "base_sample", where) : st;
 }
 
 /* What trained: all adapters, the head, and what adapter.json names. */
@@ -139,7 +146,7 @@ bool ae_adapter_is_there(const char *folder) {
     return ae_path_has(folder, ae_adapter_file) || ae_path_has(folder, ae_peft_config_file);
 }
 
-/* As of a model: small files are read whole, weights are only as long. */
+/* The contents of small files, but of the weights only their size. */
 static ae_status check_small_files(const ae_adapter_source *s) {
     ae_done d;
     ae_status st;
@@ -228,6 +235,15 @@ static ae_status make_table(ae_params *params, const ae_adapter_source *s, const
     return AE_ERR_INPUT;
 }
 
+static ae_status other_base(const ae_adapter_source *s, const ae_model_source *base, const char *what,
+                            const char *wanted, const char *found) {
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected the base that it was trained on, %s (%s %s), found %s (%s); give that base "
+                   "as --model (a run's as model.init)",
+                   s->folder, s->base, what, wanted, base->folder, found);
+}
+
+/* The sample tells a base from what this or another adapter was merged into, which may have its norms. */
 static ae_status check_base(const ae_adapter_source *s, const ae_params *params,
                             const ae_model_source *base) {
     ae_tensors *t = NULL;
@@ -236,16 +252,17 @@ static ae_status check_base(const ae_adapter_source *s, const ae_params *params,
     if (s->fingerprint[0] == '\0') return AE_OK;
     AE_TRY(ae_tensors_open(&t, base->tensors));
     AE_TRY(ae_tensors_fingerprint(params, t, found));
-    if (strcmp(found, s->fingerprint) != 0)
-        st = AE_FAIL(AE_ERR_INPUT,
-                     "%s: expected the base that it was trained on, %s (fingerprint %s), found %s (%s)",
-                     s->folder, s->base, s->fingerprint, base->folder, found);
+    if (strcmp(found, s->fingerprint) != 0) AE_TRY(other_base(s, base, "fingerprint", s->fingerprint, found));
+    if (s->sample[0] == '\0') goto out;
+    AE_TRY(ae_tensors_sample(params, t, found));
+    if (found[0] != '\0' && strcmp(found, s->sample) != 0)
+        AE_TRY(other_base(s, base, "sample of matrices", s->sample, found));
 out:
     ae_tensors_close(t);
     return st;
 }
 
-/* Nothing else than what trained: the rest would take the place of the base's values in silence. */
+/* Refuses every other tensor: it would replace a value of the base, and nothing would say so. */
 static ae_status check_tensors(const ae_adapter_source *s, const ae_params *params) {
     static const ae_params_match_options beside = {.lacks_frozen = true};
     ae_tensors *t = NULL;

@@ -10,7 +10,8 @@
  *   {"format": 1, "rank": r, "alpha": x, "rslora": bool,
  *    "targets": [patterns of the weights that have adapters],
  *    "whole": [patterns of the other parameters that trained], "score_head": bool,
- *    "base": path, "base_fingerprint": 16 hexadecimal digits (model/fingerprint.h)}
+ *    "base": path, "base_fingerprint": 16 hexadecimal digits, and where known
+ *    "base_sample": the same (model/fingerprint.h)}
  *
  * Patterns are those of fnmatch over the names of parameters. */
 
@@ -26,6 +27,7 @@ typedef struct {
     ae_params_options options; /* of the table: adapters, head, and what trained; the strings are owned */
     char *base;                /* where the base lay; NULL: not said */
     char fingerprint[AE_FINGERPRINT_BYTES]; /* of the base; of PEFT "": not known */
+    char sample[AE_FINGERPRINT_BYTES];      /* of its matrices; "": not known */
     char **targets, **train;                /* what the options point to, each up to a NULL */
     /* Of PEFT: target_modules, where all of them have adapters ("": every linear map), and modules_to_save. */
     char **modules, **saved;
@@ -48,8 +50,10 @@ ae_status ae_adapter_tensors_open(ae_tensors **out, const ae_adapter_source *s);
 
 /* The text of adapter.json (the caller frees it) for checkpoints of a model of which a part trains. `base`:
  * where the base was opened, best the folder of its ae_model_source; recorded as an absolute path.
- * `fingerprint`: of the base, by ae_model_fingerprint before the first step. AE_ERR_USAGE where an adapter
+ * `fingerprint`: of the base, by ae_model_fingerprint before the first step; `sample`: of its file, by
+ * ae_tensors_sample. AE_ERR_USAGE where an adapter
  * or the head does not train: checkpoints would lack it. */
-ae_status ae_adapter_json(char **text, const ae_model *m, const char *base, const char *fingerprint);
+ae_status ae_adapter_json(char **text, const ae_model *m, const char *base, const char *fingerprint,
+                          const char *sample);
 
 #endif

@@ -81,21 +81,22 @@ static ae_status check_trains(const ae_model *m) {
     return n > 0 ? AE_OK : AE_FAIL(AE_ERR_USAGE, "an adapter: expected parameters that train, found none");
 }
 
-static json_t *object_of(const ae_model *m, const char *base, const char *fingerprint) {
+static json_t *object_of(const ae_model *m, const char *base, const char *fingerprint, const char *sample) {
     const ae_adapter_options *o = &m->options.params.adapters;
-    return json_pack("{s:i, s:I, s:f, s:b, s:o, s:o, s:b, s:s, s:s}", "format", 1, "rank",
+    return json_pack("{s:i, s:I, s:f, s:b, s:o, s:o, s:b, s:s, s:s, s:s*}", "format", 1, "rank",
                      (json_int_t)o->rank, "alpha", o->alpha, "rslora", (int)o->by_root, "targets",
                      patterns_of(&m->params, has_adapter), "whole", patterns_of(&m->params, trains_whole),
                      "score_head", (int)m->options.params.score_head, "base", base, "base_fingerprint",
-                     fingerprint);
+                     fingerprint, "base_sample", sample[0] != '\0' ? sample : NULL);
 }
 
-ae_status ae_adapter_json(char **text, const ae_model *m, const char *base, const char *fingerprint) {
+ae_status ae_adapter_json(char **text, const ae_model *m, const char *base, const char *fingerprint,
+                          const char *sample) {
     *text = NULL;
     const ae_status st = check_trains(m);
     if (st != AE_OK) return st;
     char *absolute = realpath(base, NULL);
-    json_t *o = object_of(m, absolute != NULL ? absolute : base, fingerprint);
+    json_t *o = object_of(m, absolute != NULL ? absolute : base, fingerprint, sample);
     *text = o != NULL ? ae_json_text(o) : NULL;
     json_decref(o);
     free(absolute);

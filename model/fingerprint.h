@@ -13,5 +13,9 @@ enum { AE_FINGERPRINT_BYTES = 17 };
 ae_status ae_model_fingerprint(const ae_model *m, char out[AE_FINGERPRINT_BYTES]);
 /* Of the same tensors in a file. */
 ae_status ae_tensors_fingerprint(const ae_params *p, ae_tensors *t, char out[AE_FINGERPRINT_BYTES]);
+/* Which of the models with that fingerprint a file holds, such as a base or what an adapter was merged into:
+ * the hash of some values of each matrix but the table, rounded to bfloat16. "" where matrices are kept in
+ * integers, whose values are others than those of the model that they were made from. */
+ae_status ae_tensors_sample(const ae_params *p, ae_tensors *t, char out[AE_FINGERPRINT_BYTES]);
 
 #endif

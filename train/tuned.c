@@ -9,6 +9,7 @@
 #include "train/run_folder.h"
 #include "train/run_model.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,9 @@ static ae_status rendered_folder(ae_tuned *t, char **folder) {
     t->scratch = ae_path_join(base && base[0] ? base : "/tmp", "aerie-rendered-XXXXXX");
     *folder = mkdtemp(t->scratch) ? ae_path_join(t->scratch, "sets") : NULL;
     if (*folder) return AE_OK;
-    const ae_status st = AE_FAIL(AE_ERR_USAGE, "%s: cannot make a folder for a while", t->scratch);
+    const ae_status st =
+        AE_FAIL(AE_ERR_USAGE, "%s: cannot make a temporary folder: %s; set TMPDIR to one that may be written",
+                t->scratch, strerror(errno));
     free(t->scratch);
     t->scratch = NULL;
     return st;
@@ -270,9 +273,16 @@ static ae_status check_base(const ae_tuned *t, const ae_model_source *base) {
 }
 
 static ae_status describe_adapter(ae_tuned *t, const ae_model_source *base) {
-    char fingerprint[AE_FINGERPRINT_BYTES];
-    const ae_status st = ae_model_fingerprint(&t->model, fingerprint);
-    return st == AE_OK ? ae_adapter_json(&t->adapter, &t->model, base->folder, fingerprint) : st;
+    char fingerprint[AE_FINGERPRINT_BYTES], sample[AE_FINGERPRINT_BYTES];
+    ae_tensors *tensors = NULL;
+    ae_status st;
+    AE_TRY(ae_model_fingerprint(&t->model, fingerprint));
+    AE_TRY(ae_tensors_open(&tensors, base->tensors));
+    AE_TRY(ae_tensors_sample(&t->model.params, tensors, sample));
+    AE_TRY(ae_adapter_json(&t->adapter, &t->model, base->folder, fingerprint, sample));
+out:
+    ae_tensors_close(tensors);
+    return st;
 }
 
 /* The weights that do not train come from model.init, also when a run goes on. */

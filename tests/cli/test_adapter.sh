@@ -49,6 +49,16 @@ run 0 "$aerie" export --model "$tiny" --adapter learnt --output merged --force
 run 2 "$aerie" export --model learnt --output learnt/checkpoints/step-000001 --force
 says "step-000001"
 
+# Not beside its own merge, whose norms are those of the base; but beside the base in other forms.
+make plain "$tiny" rank=3
+run 0 "$aerie" export --model plain --output merged-plain
+run 3 "$aerie" score --model merged-plain --adapter plain --input "$lines"
+says "/tiny (sample of matrices "
+says "give that base as --model"
+run 0 "$aerie" quantize --model "$tiny" --output half --dtype bf16
+run 0 "$aerie" export --model half --output half-again --dtype f32
+for form in half half-again; do run 0 "$aerie" score --model $form --adapter plain --input "$lines"; done
+
 # Beside integers: of the base that it learnt on, and of one that was quantised later. Decoding sees what scoring sees.
 run 0 "$aerie" quantize --model "$tiny" --output q8 --dtype int8 --group 16
 run 0 "$aerie" quantize --model "$tiny" --output q4 --dtype int4 --group 16

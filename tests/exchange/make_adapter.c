@@ -67,9 +67,22 @@ static ae_status put(const char *folder, const char *name, const char *text) {
     return st;
 }
 
+static ae_status sample_base(const ae_model *m, const char *base, char sample[AE_FINGERPRINT_BYTES]) {
+    ae_model_source s;
+    ae_tensors *t = NULL;
+    ae_status st;
+    AE_TRY(ae_model_source_open(&s, base));
+    AE_TRY(ae_tensors_open(&t, s.tensors));
+    AE_TRY(ae_tensors_sample(&m->params, t, sample));
+out:
+    ae_tensors_close(t);
+    ae_model_source_free(&s);
+    return st;
+}
+
 static ae_status write_all(const ae_model *m, const char *folder, const char *base, const char *fingerprint) {
     static const char *const names[] = {"weights.h5", "model.json", "adapter.json"};
-    char *text = NULL, *weights = ae_path_join(folder, "weights.h5");
+    char sample[AE_FINGERPRINT_BYTES], *text = NULL, *weights = ae_path_join(folder, "weights.h5");
     ae_status st;
     AE_TRY(ae_folder_make(folder));
     AE_TRY(ae_model_save(m, weights));
@@ -77,7 +90,8 @@ static ae_status write_all(const ae_model *m, const char *folder, const char *ba
     AE_TRY(put(folder, "model.json", text));
     free(text);
     text = NULL;
-    AE_TRY(ae_adapter_json(&text, m, base, fingerprint));
+    AE_TRY(sample_base(m, base, sample));
+    AE_TRY(ae_adapter_json(&text, m, base, fingerprint, sample));
     AE_TRY(put(folder, "adapter.json", text));
     AE_TRY(ae_done_write(folder, names, sizeof names / sizeof *names));
 out:

@@ -21,9 +21,13 @@ static ae_status refuse(const char *where, const char *key, const char *expected
     return st;
 }
 
+static bool is_absent(const json_t *v) {
+    return v == NULL || json_is_null(v);
+}
+
 static bool is_unset(const json_t *v) {
-    return v == NULL || json_is_null(v) || json_is_false(v) ||
-           (json_is_array(v) && json_array_size(v) == 0) || (json_is_object(v) && json_object_size(v) == 0);
+    return is_absent(v) || json_is_false(v) || (json_is_array(v) && json_array_size(v) == 0) ||
+           (json_is_object(v) && json_object_size(v) == 0);
 }
 
 /* Keys that are read here, and those that change nothing once the adapter is trained. */
@@ -63,7 +67,7 @@ static ae_status check_keys(const json_t *o, const char *where) {
     json_t *value;
     ae_status st;
     AE_TRY(expect_text(o, where, "peft_type", "LORA"));
-    if (json_object_get(o, "bias") != NULL) AE_TRY(expect_text(o, where, "bias", "none"));
+    if (!is_absent(json_object_get(o, "bias"))) AE_TRY(expect_text(o, where, "bias", "none"));
     AE_TRY(check_beginning(o, where));
     json_object_foreach((json_t *)o, key, value) {
         if (is_known(key) || is_unset(value)) continue;
@@ -143,7 +147,9 @@ static ae_status read_config(ae_adapter_source *s) {
     AE_TRY(read_modules(&s->saved, o, "modules_to_save", path));
     AE_TRY(check_saved(s, path));
     const char *base = json_string_value(json_object_get(o, "base_model_name_or_path"));
-    if (base != NULL && *base != '\0') s->base = strdup(base);
+    if (base == NULL || *base == '\0') goto out;
+    s->base = strdup(base);
+    if (s->base == NULL) st = AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
 out:
     json_decref(o);
     free(path);

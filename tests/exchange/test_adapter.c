@@ -60,6 +60,17 @@ static void finish(void) {
     cr_assert_eq(ae_done_write(scratch_path("step-000001"), names, 3), AE_OK, "%s", ae_error_message());
 }
 
+static const char *sample_of(const char *folder) {
+    static char sample[AE_FINGERPRINT_BYTES];
+    ae_model m = open_base(&(ae_model_options){0});
+    ae_tensors *t;
+    cr_assert_eq(ae_tensors_open(&t, folder), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_tensors_sample(&m.params, t, sample), AE_OK, "%s", ae_error_message());
+    ae_tensors_close(t);
+    ae_model_free(&m);
+    return sample;
+}
+
 static void write_checkpoint(const ae_model *m, const char *fingerprint) {
     char *text = NULL;
     cr_assert_eq(ae_folder_make(scratch_path("step-000001")), AE_OK);
@@ -67,7 +78,8 @@ static void write_checkpoint(const ae_model *m, const char *fingerprint) {
     cr_assert_eq(ae_model_config_to_json(&m->config, &text), AE_OK);
     write_text("step-000001/model.json", text);
     free(text);
-    cr_assert_eq(ae_adapter_json(&text, m, base_folder(), fingerprint), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_adapter_json(&text, m, base_folder(), fingerprint, sample_of(base_folder())), AE_OK, "%s",
+                 ae_error_message());
     write_text("step-000001/adapter.json", text);
     free(text);
     finish();
@@ -171,7 +183,7 @@ Test(adapter, all_of_it_trains) {
     const ae_model_options o = {.training = true, .params = {.adapters = {.rank = 1}, .train = some}};
     ae_model m = open_base(&o);
     char *text;
-    cr_assert_eq(ae_adapter_json(&text, &m, "base", "0123456789abcdef"), AE_ERR_USAGE);
+    cr_assert_eq(ae_adapter_json(&text, &m, "base", "0123456789abcdef", ""), AE_ERR_USAGE);
     cr_assert_message("lora_B.weight: expected adapters and heads that train, found this one frozen");
     cr_assert_null(text);
     ae_model_free(&m);
@@ -276,6 +288,8 @@ Test(adapter, wrong_keys_are_refused_by_name) {
         {"base", "4", "base: expected text"},
         {"base_fingerprint", "\"0123\"", "base_fingerprint: expected 16 hexadecimal digits"},
         {"base_fingerprint", "\"0123456789ABCDEF\"", "base_fingerprint: expected 16 hexadecimal digits"},
+        {"base_sample", "\"0123\"", "base_sample: expected 16 hexadecimal digits"},
+        {"base_sample", "\"0123456789abcdef\"", "/tiny (sample of matrices 0123456789abcdef), found"},
     };
     ae_model m = make_adapter(&learner);
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) expect_refused(&damages[i]);
@@ -549,6 +563,20 @@ static void expect_peft_refused(const damage *d) {
     free(text);
     json_decref(before);
     json_decref(o);
+}
+
+Test(adapter, a_bias_of_null_is_none) {
+    ae_model learnt = make_adapter(&for_peft);
+    cr_assert_eq(write_peft(), AE_OK, "%s", ae_error_message());
+    json_t *o = NULL;
+    cr_assert_eq(ae_json_load(&o, scratch_path("peft/adapter_config.json")), AE_OK);
+    json_object_set_new(o, "bias", json_null());
+    char *text = json_dumps(o, 0);
+    write_text("peft/adapter_config.json", text);
+    cr_assert_eq(verified_peft(base_folder()), AE_OK, "%s", ae_error_message());
+    free(text);
+    json_decref(o);
+    ae_model_free(&learnt);
 }
 
 Test(adapter, what_peft_can_do_and_this_cannot) {

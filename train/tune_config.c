@@ -1,5 +1,6 @@
 #include "train/tune_config.h"
 
+#include "core/file.h"
 #include "data/packing.h"
 #include "ops/types.h"
 #include "train/run_folder.h"
@@ -67,19 +68,48 @@ void ae_tune_config_free(ae_tune_config *c) {
     ae_train_config_free(&c->train);
 }
 
+/* Of the run's newest checkpoint; 0: there is none that tells it. */
+static ptrdiff_t width_of_run(const char *run) {
+    char *checkpoint = NULL, *path = NULL, *text = NULL;
+    size_t n = 0;
+    ae_model_config config = {0};
+    ae_status st;
+    AE_TRY(ae_checkpoint_newest_complete(&checkpoint, NULL, run));
+    if (!checkpoint) goto out;
+    path = ae_path_join(checkpoint, "model.json");
+    AE_TRY(ae_file_read(path, &text, &n));
+    AE_TRY(ae_model_config_from_json(&config, text, path));
+out:
+    free(checkpoint);
+    free(path);
+    free(text);
+    return st == AE_OK ? config.D : 0;
+}
+
+/* A run that goes on need not have model.init for it, nor what lies there now. */
+static ae_status find_width(const ae_train_config *c, ptrdiff_t *width) {
+    ae_model_source source;
+    *width = width_of_run(c->run.dir);
+    if (*width > 0) return AE_OK;
+    const ae_status st = ae_run_source_open(&source, c->model.init);
+    if (st != AE_OK) return st;
+    *width = source.config.D;
+    ae_model_source_free(&source);
+    return AE_OK;
+}
+
 /* Small models learn at higher rates than the published ones. */
 ae_status ae_tune_config_defaults(ae_tune_config *c, double rate, double large_rate, double epochs) {
     enum { SMALL_WIDTH = 1024, ADAPTER_FACTOR = 10 };
     const ae_config *t = &c->train.table;
-    ae_model_source source;
+    ptrdiff_t width = 0;
     if (!ae_config_is_set(t, "train.steps") && !ae_config_is_set(t, "train.epochs"))
         c->length.epochs = epochs;
     if (ae_config_is_set(t, "optim.lr") || !c->train.model.init[0]) return AE_OK;
-    const ae_status st = ae_run_source_open(&source, c->train.model.init);
+    const ae_status st = find_width(&c->train, &width);
     if (st != AE_OK) return st;
-    c->train.optim.lr = source.config.D > SMALL_WIDTH ? large_rate : rate;
+    c->train.optim.lr = width > SMALL_WIDTH ? large_rate : rate;
     if (c->lora.rank > 0) c->train.optim.lr *= ADAPTER_FACTOR;
-    ae_model_source_free(&source);
     return AE_OK;
 }
 

@@ -24,6 +24,14 @@ run 0 "$aerie" sft run.dir=whole model.init="$attention" $keys
 absent whole/checkpoints/step-000004/adapter.json
 run 0 "$aerie" score --model whole --input "$here/tiny_lines.jsonl" --output scored
 
+# A run that goes on asks model.init for nothing, not even for the default of optim.lr.
+cp -r "$attention" moves
+unpaced=${keys% optim.lr=*}
+run 0 "$aerie" sft run.dir=stays model.init=moves $unpaced train.steps=2 optim.schedule=constant
+rm -r moves
+run 0 "$aerie" sft run.dir=stays model.init=moves $unpaced optim.schedule=constant
+[ -f stays/checkpoints/step-000004/DONE ] || fail "no checkpoint"
+
 # Adapters: the folder says beside what, and opens by itself.
 run 0 "$aerie" sft run.dir=beside model.init="$attention" $keys lora.rank=4
 grep -q '"rank": *4' beside/checkpoints/step-000004/adapter.json || fail "adapter.json lacks the rank"

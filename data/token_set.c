@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/h5.h"
+#include "data/documents.h"
 #include "data/hash.h"
 #include "data/set_notes.h"
 
@@ -45,7 +46,7 @@ static ae_status check_doc_starts(const ae_token_set *s) {
     for (int64_t i = 0; i < s->documents; i++)
         if (starts[i + 1] < starts[i])
             return AE_FAIL(AE_ERR_INPUT,
-                           "%s: doc_starts: expected ascending entries, found %lld behind %lld at %lld",
+                           "%s: doc_starts: expected ascending entries, found %lld after %lld at %lld",
                            s->path, (long long)starts[i + 1], (long long)starts[i], (long long)i + 1);
     if (starts[s->documents] == s->tokens) return AE_OK;
     return AE_FAIL(AE_ERR_INPUT,
@@ -170,6 +171,12 @@ ae_status ae_token_set_open(ae_token_set **set, const char *path) {
         return AE_FAIL(AE_ERR_INPUT,
                        "%s: expected a token set, found a folder; name a file such as %s/train.h5", path,
                        path);
+    if (ae_path_names_jsonl(path) && ae_path_exists(path))
+        return AE_FAIL(
+            AE_ERR_INPUT,
+            "%s: expected a token set, found a file of JSON lines; `aerie data prepare` makes a set "
+            "of it (only `sft` and `reward` train on JSON lines as they are)",
+            path);
     ae_token_set *s = calloc(1, sizeof *s);
     if (!s) return no_memory(path);
     s->file = H5I_INVALID_HID;

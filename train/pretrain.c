@@ -39,10 +39,22 @@ int64_t ae_pretrain_step_tokens(const ae_train_config *c) {
 
 /* ---- inputs ---- */
 
+/* Pairs have answers that are not to be learnt, prompts have none. */
+static ae_status check_kind(const ae_token_set *s) {
+    const ae_data_kind kind = s ? ae_token_set_kind(s) : AE_KIND_TEXT;
+    if (kind != AE_KIND_PAIRS && kind != AE_KIND_PROMPTS) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected a set of text or dialogues, found one of %s; %s",
+                   ae_token_set_path(s), ae_data_kind_name(kind),
+                   kind == AE_KIND_PAIRS ? "`aerie reward` trains on pairs"
+                                         : "give one that `aerie data prepare` made of text or of dialogues");
+}
+
 static ae_status open_inputs(void *self, const ae_run_facts *run) {
     ae_pretraining *p = self;
     p->run = run;
-    return ae_inputs_open_data(&p->inputs, run->config);
+    ae_status st = ae_inputs_open_data(&p->inputs, run->config);
+    for (size_t i = 0; i < p->inputs.data.n_sets && st == AE_OK; i++) st = check_kind(p->inputs.data.sets[i]);
+    return st == AE_OK ? check_kind(p->inputs.heldout) : st;
 }
 
 /* A plan alone need not read the sets for their hashes. */

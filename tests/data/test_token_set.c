@@ -227,7 +227,7 @@ Test(token_set, malformed_sets_are_refused) {
     refuse(f, "doc_starts: expected 0 first, found 1");
     f = fine;
     f.starts[1] = 11;
-    refuse(f, "doc_starts: expected ascending entries, found 10 behind 11 at 2");
+    refuse(f, "doc_starts: expected ascending entries, found 10 after 11 at 2");
     f = fine;
     f.starts[2] = 9;
     refuse(f, "doc_starts: expected the number of tokens, 10, as its last entry, found 9");

@@ -66,6 +66,7 @@ static uint64_t hash_example(const ae_example *e) {
     uint64_t h = mix_ids(mix_ids(mix_ids(AE_FNV_START, &e->tokens), &e->chosen), &e->rejected);
     if (e->mask) h = ae_hash_mix(h, ae_fnv(AE_FNV_START, e->mask, (size_t)e->tokens.n));
     if (e->meta) h = ae_hash_mix(h, ae_fnv(AE_FNV_START, e->meta, strlen(e->meta)));
+    if (e->margin != 0) h = ae_hash_mix(h, ae_fnv(AE_FNV_START, &e->margin, sizeof e->margin));
     return h ? h : 1;
 }
 

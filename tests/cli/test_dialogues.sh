@@ -196,6 +196,10 @@ prints '2 rows of chat, 2 good: 0 with faults, 0 that came before, 0 too long'
 run 3 "$aerie" data validate mess.jsonl --kind chat --tokenizer t.model --row-tokens 30 --json
 prints '{"kind":"chat","rows":6,"good":2,"faults":["mess.jsonl:2: '
 prints '"duplicates":["mess.jsonl:3: the same row as mess.jsonl:1"],"too_long":["mess.jsonl:4: '
+printf '{"prompt": "the birds", "chosen": "sing", "rejected": "hill", "margin": %s}\n' 1 2 1 >margins.jsonl
+run 3 "$aerie" data validate margins.jsonl --kind pairs --tokenizer t.model
+prints 'margins.jsonl:3: the same row as margins.jsonl:1'
+prints '3 rows of pairs, 2 good: 0 with faults, 1 that came before'
 run 2 "$aerie" data validate mess.jsonl --kind chat --tokenizer t.model --fix fixed.jsonl
 says 'fixed.jsonl: exists already'
 
@@ -215,7 +219,7 @@ echo '{"prompt": "a", "chosen": "b", "rejected": "b "}' >same.jsonl
 cat same.jsonl pairs.jsonl >some.jsonl
 run 3 "$aerie" data validate some.jsonl --kind pairs --tokenizer t.model
 prints 'some.jsonl:1: expected chosen and rejected to differ, found the same'
-prints '4 rows of pairs, 1 good: 1 with faults, 2 that came before'
+prints '4 rows of pairs, 2 good: 1 with faults, 1 that came before'
 run 3 "$aerie" data validate unlearnt.jsonl --kind chat --tokenizer t.model
 says 'expected answers to learn from, found none that counts'
 prints '1 row without an answer that is learnt'
@@ -281,5 +285,14 @@ run 2 "$aerie" data inspect chat.jsonl --tokenizer t.model --first 4
 says '--first: expected a row below 4, found 4'
 run 2 "$aerie" data inspect chat.jsonl --tokenizer t.model --rows 1
 says '--rows: expected a token set, found rows of JSON lines'
+
+# What pretraining cannot learn from says what to do.
+for given in "pairs.jsonl|found a file of JSON lines; \`aerie data prepare\` makes a set of it" \
+    "[\"chat/train.h5\", \"chat.jsonl\"]|chat.jsonl: expected a token set, found a file of JSON lines" \
+    "pairs/train.h5|found one of pairs; \`aerie reward\` trains on pairs" "prompts/train.h5|found one of prompts; give one that"; do
+    run 3 "$aerie" pretrain run.dir=none data.train="${given%%|*}" model.width=32 model.heads=2 model.blocks=3 train.steps=1
+    says "${given#*|}"
+    absent none
+done
 
 finish

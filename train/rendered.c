@@ -8,7 +8,9 @@
 #include "data/examples.h"
 #include "data/hash.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +19,15 @@ const char ae_rendered_folder[] = "rendered";
 /* ---- one file ---- */
 
 static ae_status mix_file(uint64_t *hash, const char *path) {
-    char *bytes = NULL;
+    enum { BLOCK = 1 << 20 };
+    char *bytes = malloc(BLOCK);
     size_t n = 0;
-    const ae_status st = ae_file_read(path, &bytes, &n);
-    if (st == AE_OK) *hash = ae_fnv(*hash, bytes, n);
+    FILE *f = fopen(path, "rbe");
+    ae_status st = bytes ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    while (st == AE_OK && f && (n = fread(bytes, 1, BLOCK, f)) > 0) *hash = ae_fnv(*hash, bytes, n);
+    if (st == AE_OK && (!f || ferror(f)))
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected a readable file, found: %s", path, strerror(errno));
+    if (f) fclose(f);
     free(bytes);
     return st;
 }

@@ -54,8 +54,10 @@ static bool is_near(const ae_model *m, const float *a, const float *b, ptrdiff_t
     const double share = m->be->dtype == AE_DTYPE_F32 ? 1e-4 : 2e-2;
     double most = 0, furthest = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
+        const double distance = fabs((double)a[i] - (double)b[i]);
+        if (!isfinite(distance)) return false;
         most = fmax(most, fabs((double)a[i]));
-        if (!(fabs((double)a[i] - (double)b[i]) <= furthest)) furthest = fabs((double)a[i] - (double)b[i]);
+        furthest = fmax(furthest, distance);
     }
     return furthest <= share * most;
 }

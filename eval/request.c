@@ -136,6 +136,8 @@ ae_status ae_request_check_range(const ae_ids *ids, const ae_request_rules *rule
 ae_status ae_request_ids(const json_t *object, const char *text_key, const ae_request_rules *rules,
                          const char *where, ae_ids *ids) {
     const json_t *text = json_object_get(object, text_key), *tokens = json_object_get(object, "tokens");
+    if (json_is_null(text)) text = NULL;
+    if (json_is_null(tokens)) tokens = NULL;
     if (!text == !tokens)
         return AE_FAIL(AE_ERR_INPUT, "%s: expected either \"%s\" or \"tokens\", found %s", where, text_key,
                        text ? "both" : "neither");

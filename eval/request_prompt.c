@@ -20,13 +20,17 @@ out:
     return st;
 }
 
+/* A key whose value is null counts as absent. */
+static const json_t *value_of(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    return value && !json_is_null(value) ? value : NULL;
+}
+
 ae_status ae_request_prompt(const json_t *object, const ae_request_rules *rules, const char *where,
                             ae_ids *ids) {
-    const json_t *messages = json_object_get(object, "messages");
+    const json_t *messages = value_of(object, "messages");
     if (!messages) return ae_request_ids(object, "prompt", rules, where, ids);
-    const char *other = json_object_get(object, "prompt")   ? "prompt"
-                        : json_object_get(object, "tokens") ? "tokens"
-                                                            : NULL;
+    const char *other = value_of(object, "prompt") ? "prompt" : value_of(object, "tokens") ? "tokens" : NULL;
     if (other)
         return AE_FAIL(AE_ERR_INPUT,
                        "%s: expected one of \"prompt\", \"tokens\" and \"messages\", found \"%s\" and "

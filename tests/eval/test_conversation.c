@@ -560,11 +560,20 @@ static void change_one_value(rig *r) {
     cr_assert_fail("no matrix");
 }
 
+/* Of one token of the vocabulary that is neither the first nor the last. */
+static void break_one_logit(rig *r) {
+    const ae_param *p = ae_params_find(&r->model.params, "model.embed_tokens.weight");
+    const float none = NAN;
+    r->be.upload(&r->be, ae_f32_at(p->value, (ptrdiff_t)p->shape[1]), &none, sizeof none);
+    ae_model_values_changed(&r->model);
+}
+
 Test(conversation_file, another_model_is_refused) {
-    rig a, other, near, compact, wider;
+    rig a, other, near, broken, compact, wider;
     rig_init(&a, 3, AE_WEIGHT_F32, 1);
     rig_init(&other, 4, AE_WEIGHT_F32, 1);
     rig_init(&near, 3, AE_WEIGHT_F32, 1);
+    rig_init(&broken, 3, AE_WEIGHT_F32, 1);
     rig_init(&compact, 3, AE_WEIGHT_BF16, 1);
     char *path = file_in("talk.h5");
     ask(&a, questions[0]);
@@ -573,6 +582,8 @@ Test(conversation_file, another_model_is_refused) {
     expect_refused(&other, path, AE_ERR_INPUT, "another model");
     change_one_value(&near);
     expect_refused(&near, path, AE_ERR_INPUT, "another model or adapter");
+    break_one_logit(&broken);
+    expect_refused(&broken, path, AE_ERR_INPUT, "another model or adapter");
     expect_refused(&compact, path, AE_ERR_INPUT, "found f32; give that as --dtype");
     window = 25;
     rig_init(&wider, 3, AE_WEIGHT_F32, 1);
@@ -581,6 +592,7 @@ Test(conversation_file, another_model_is_refused) {
     rig_free(&a);
     rig_free(&other);
     rig_free(&near);
+    rig_free(&broken);
     rig_free(&compact);
     rig_free(&wider);
 }

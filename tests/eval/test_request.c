@@ -150,3 +150,22 @@ Test(request, a_mask_is_zeros_and_ones) {
     check_mask("{\"tokens\": [1, 2], \"loss_mask\": [true, 0]}", 2, NULL, "expected a whole number");
     check_mask("{\"tokens\": [1, 2], \"loss_mask\": [1, 1, 1]}", 2, NULL, "as many entries");
 }
+
+/* A key whose value is null counts as absent. */
+Test(request, keys_of_null_are_absent) {
+    static const char *const lines[] = {"{\"tokens\": [2, 3], \"messages\": null}",
+                                        "{\"tokens\": [2, 3], \"prompt\": null}"};
+    for (int i = 0; i < 2; i++) {
+        json_t *o = parsed(lines[i]);
+        ae_ids ids = {0};
+        cr_assert_eq(ae_request_prompt(o, &no_text, "F:1", &ids), AE_OK, "%s", ae_error_message());
+        cr_assert_eq(ids.ids[ids.n - 1], 3);
+        ae_ids_free(&ids);
+        json_decref(o);
+    }
+    json_t *o = parsed("{\"messages\": [], \"tokens\": null, \"prompt\": null}");
+    ae_ids ids = {0};
+    expect_message(ae_request_prompt(o, &no_text, "F:1", &ids), "messages: the model has no tokenizer");
+    ae_ids_free(&ids);
+    json_decref(o);
+}

@@ -102,7 +102,7 @@ static ae_status read_int(const ae_arg *a, const char *text, int64_t *out) {
     return AE_OK;
 }
 
-/* What a letter behind a backslash stands for, or 0. */
+/* What a letter after a backslash stands for, or 0. */
 static char escaped(char letter) {
     switch (letter) {
     case 'n':
@@ -190,7 +190,7 @@ static ae_status stray(const cursor *c, const ae_arg *table, size_t n, const cha
                    first, word, second, word);
 }
 
-/* Flags that come behind the stray word are given too. */
+/* Flags that come after the stray word are given too. */
 static void note_given(cursor *c, const ae_arg *table, size_t n) {
     for (int i = c->at; i < c->argc; i++) {
         const char *word = c->argv[i];

@@ -149,13 +149,15 @@ static ae_status answer(desk *d, const char *text, size_t n) {
 
 static ae_status expect_nothing(const char *name, const char *rest) {
     if (!*rest) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE, "%s: expected nothing behind it, found '%s'", name, rest);
+    return AE_FAIL(AE_ERR_USAGE, "%s: expected nothing after it, found '%s'", name, rest);
 }
 
 static ae_status begin(desk *d, const char *system) {
+    const ae_status st = ae_conversation_begin(d->c, system, system ? strlen(system) : 0);
+    if (st != AE_OK) return st;
     free(d->file);
     d->file = NULL;
-    return ae_conversation_begin(d->c, system, system ? strlen(system) : 0);
+    return AE_OK;
 }
 
 static ae_status reset(desk *d, const char *rest) {

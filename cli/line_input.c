@@ -144,7 +144,7 @@ static bool has_text(const char *line) {
     return line[strspn(line, " \t")] != '\0';
 }
 
-static void edit_line(ae_line_input *in, ae_line_event *event, const char **line, size_t *n) {
+static ae_status edit_line(ae_line_input *in, ae_line_event *event, const char **line, size_t *n) {
     int bytes = 0;
     el_resize(in->el);
     memset(&in->half, 0, sizeof in->half);
@@ -156,18 +156,20 @@ static void edit_line(ae_line_input *in, ae_line_event *event, const char **line
     if (!typed || bytes <= 0) {
         *event = in->options.interrupted() ? AE_LINE_INTERRUPTED : AE_LINE_END;
         fputc('\n', in->screen);
-        return;
+        return AE_OK;
     }
     free(in->line);
     *event = AE_LINE_TEXT;
     *n = (size_t)bytes - (typed[bytes - 1] == '\n');
     in->line = strndup(typed, *n);
-    *line = in->line ? in->line : "";
+    if (!in->line) return AE_FAIL(AE_ERR_RESOURCE, "terminal: out of memory for a line");
+    *line = in->line;
     if (has_text(*line)) {
         remember(in, *line);
         ae_line_history_add(&in->kept, *line);
     }
-    if (in->line) *n = ae_paste_restore(in->line, *n);
+    *n = ae_paste_restore(in->line, *n);
+    return AE_OK;
 }
 
 /* ---- anything else ---- */
@@ -225,6 +227,5 @@ ae_status ae_line_input_next(ae_line_input *in, const char *prompt, ae_line_even
     in->number++;
     if (!in->el) return plain_line(in, event, line, n);
     in->prompt = prompt;
-    edit_line(in, event, line, n);
-    return AE_OK;
+    return edit_line(in, event, line, n);
 }

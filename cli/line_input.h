@@ -23,7 +23,7 @@ bool ae_line_input_edits(const ae_line_input *in);
 int64_t ae_line_input_number(const ae_line_input *in); /* of the line last returned, from 1 */
 
 typedef enum { AE_LINE_TEXT, AE_LINE_END, AE_LINE_INTERRUPTED } ae_line_event;
-/* The next line without its end, valid until the next call, with a NUL behind it; or why there is none. What
+/* The next line without its end, valid until the next call, with a NUL after it; or why there is none. What
  * was typed when a signal came is dropped. AE_ERR_INPUT when standard input cannot be read. */
 ae_status ae_line_input_next(ae_line_input *in, const char *prompt, ae_line_event *event, const char **line,
                              size_t *n);

@@ -41,7 +41,7 @@ typedef struct {
     ae_arg_list models;
 } options;
 
-/* What the options come to: request.models and base are the tensors of `sources`, the base behind the
+/* What the options come to: request.models and base are the tensors of `sources`, the base after the
  * models. */
 typedef struct {
     const options *o;

@@ -26,7 +26,7 @@ static ae_status check_turn(const ae_dialogue *d, ae_role role, const char *wher
     return AE_FAIL(
         AE_ERR_INPUT,
         "%s: expected a turn of the %s, found one of the %s; turns of user and model alternate, the user "
-        "first, behind at most one system message",
+        "first, after at most one system message",
         where, ae_role_name(due), ae_role_name(role));
 }
 

@@ -17,7 +17,7 @@ const char *ae_role_name(ae_role role); /* "system", "user", "model" */
 typedef struct {
     ae_role role;
     bool counts; /* of an answer: whether it is learnt from (weight 1) */
-    char *text;  /* UTF-8 without white space at its ends, and a NUL behind it; it may hold NULs */
+    char *text;  /* UTF-8 without white space at its ends, and a NUL after it; it may hold NULs */
     size_t n;
 } ae_message;
 
@@ -64,7 +64,7 @@ typedef enum {
 typedef struct {
     const char *keys[AE_RECORD_KEYS];
     bool mapped[AE_RECORD_KEYS];
-    char *text; /* behind the mapped keys */
+    char *text; /* after the mapped keys */
 } ae_record_map;
 /* `mapping`: "prompt=question,completion=answer", FIELD=KEY; NULL: none. AE_ERR_USAGE for an unknown
  * field. */

@@ -44,7 +44,7 @@ ae_status ae_text_format_parse(const char *name, ae_text_format *format);
 enum { AE_BAD_LINES_TOLD = 10 };
 typedef struct {
     int64_t n;
-    char *first[AE_BAD_LINES_TOLD]; /* NULL behind the last */
+    char *first[AE_BAD_LINES_TOLD]; /* NULL after the last */
 } ae_bad_lines;
 /* What the last failure said, of a line that is left out; `b` may be NULL. */
 void ae_bad_lines_note(ae_bad_lines *b);

@@ -19,7 +19,7 @@ typedef struct {
 typedef struct {
     int64_t documents, text_bytes;
     int64_t byte_tokens;                /* pieces of one byte */
-    int64_t unknown_tokens, lost_bytes; /* <unk>, and the text behind them */
+    int64_t unknown_tokens, lost_bytes; /* <unk>, and the text after them */
 } ae_encoded_count;
 
 ae_status ae_encode_documents(const ae_encoding *e, ae_encoded_count *count);

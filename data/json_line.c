@@ -112,7 +112,7 @@ static bool skip_list(cursor *c, int depth) {
     return take(c, ']') || fail(c, "expected ',' or ']'");
 }
 
-/* A key and the colon behind it. */
+/* A key and the colon after it. */
 static bool skip_key(cursor *c) {
     skip_space(c);
     if (c->at == c->end || *c->at != '"') return fail(c, "expected a key in quotes");

@@ -20,7 +20,7 @@ typedef enum {
 } ae_piece_kind;
 
 typedef struct {
-    const char *text; /* in the file's bytes, without a NUL behind it */
+    const char *text; /* in the file's bytes, without a NUL after it */
     size_t n;
     float score;
     ae_piece_kind kind;

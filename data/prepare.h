@@ -33,7 +33,7 @@ typedef struct {
 
 typedef struct {
     int64_t files, documents, empty_documents, text_bytes, train_tokens, heldout_tokens, byte_fallback_tokens;
-    int64_t unknown_tokens, lost_bytes; /* <unk>, and the bytes of text behind them */
+    int64_t unknown_tokens, lost_bytes; /* <unk>, and the bytes of text after them */
     int64_t train_documents, heldout_documents;
     ae_bad_lines bad; /* the caller frees it */
 } ae_prepare_report;

@@ -43,7 +43,7 @@ static ae_status append(sample *s, const char *text, size_t n) {
     return AE_OK;
 }
 
-/* A line keeps the run of line ends behind it. */
+/* A line keeps the run of line ends after it. */
 static size_t line_bytes(const char *text, size_t n) {
     const char *end = memchr(text, '\n', n);
     if (!end) return n;

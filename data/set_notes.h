@@ -12,7 +12,7 @@
 typedef struct {
     ae_data_kind kind;
     float *margins;       /* [documents / 2] or NULL */
-    char *meta;           /* the texts one behind the other, or NULL */
+    char *meta;           /* the texts one after the other, or NULL */
     int64_t *meta_starts; /* [documents + 1] or NULL */
 } ae_set_notes;
 

@@ -33,7 +33,7 @@ const int64_t *ae_token_set_doc_bytes(const ae_token_set *s);         /* NULL wh
 const void *ae_token_set_tokenizer(const ae_token_set *s, size_t *n); /* NULL when absent */
 ae_data_kind ae_token_set_kind(const ae_token_set *s);
 const float *ae_token_set_margins(const ae_token_set *s); /* [documents / 2]; NULL when absent */
-/* JSON text of a document, of *n bytes, with no NUL behind it; NULL where it has none. */
+/* JSON text of a document, of *n bytes, with no NUL after it; NULL where it has none. */
 const char *ae_token_set_meta(const ae_token_set *s, int64_t document, size_t *n);
 /* Of everything that decides what training sees (vocabulary, kind, documents, tokens, mask, margins,
  * meta), for resume. A set written here keeps it; of another one the first call reads everything. */

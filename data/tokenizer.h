@@ -51,7 +51,7 @@ ae_status ae_tokenizer_encode(const ae_tokenizer *t, const char *text, size_t n,
  * fallback. */
 ae_status ae_tokenizer_lost_bytes(const ae_tokenizer *t, const char *text, size_t n, int64_t *lost);
 
-/* Text of ids (control tokens give nothing, bytes that are no UTF-8 U+FFFD) with a NUL behind it; caller
+/* Text of ids (control tokens give nothing, bytes that are no UTF-8 U+FFFD) with a NUL after it; caller
  * frees. */
 ae_status ae_tokenizer_decode(const ae_tokenizer *t, const int32_t *ids, ptrdiff_t n, char **text,
                               size_t *n_bytes);

@@ -289,7 +289,7 @@ out:
     return st;
 }
 
-/* With all line ends behind it, which may be one piece. */
+/* With all line ends after it, which may be one piece. */
 static size_t line_bytes(const char *text, size_t n) {
     const char *end = memchr(text, '\n', n);
     size_t i = end ? (size_t)(end - text) : n;

@@ -238,7 +238,7 @@ static ae_status draw(ae_conversation *c, ae_draft *d, int32_t *id) {
         "answer: the numbers inside the model overflow: its logits are NaN; are these its weights?");
 }
 
-/* From the logits behind the prompt to what ends the answer; that is not read. */
+/* From the logits after the prompt to what ends the answer; that is not read. */
 static ae_status write_answer(ae_conversation *c, ae_draft *d, const ae_conversation_io *io) {
     size_t shown = 0;
     int32_t id = 0;

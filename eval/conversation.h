@@ -53,15 +53,16 @@ ae_status ae_conversation_ask(ae_conversation *c, const char *text, size_t n, co
 /* Takes back the last turn. AE_ERR_USAGE when there is none. */
 ae_status ae_conversation_undo(ae_conversation *c);
 /* Another answer in place of the last one: try r of turn k draws from stream r 2^32 + k. AE_ERR_USAGE when
- * there is none. */
+ * there is none. Where no new answer begins the old one stays, but the state lies before its turn: the next turn
+ * reads it again, in chunks, which gives the same to rounding. */
 ae_status ae_conversation_retry(ae_conversation *c, const ae_conversation_io *io, ae_turn_report *report);
 
 typedef struct {
-    char *user, *answer; /* a NUL behind each */
+    char *user, *answer; /* a NUL after each */
     size_t user_bytes, answer_bytes;
     ptrdiff_t begin;        /* of its tokens: what the user adds, from the first one on */
     ptrdiff_t answer_begin; /* of the answer */
-    ptrdiff_t end;          /* behind the answer's <end_of_turn> */
+    ptrdiff_t end;          /* after the answer's <end_of_turn> */
     int64_t retries;
     ae_answer_end how; /* as in ae_turn_report */
 } ae_turn;

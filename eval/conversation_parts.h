@@ -34,7 +34,7 @@ struct ae_conversation {
 
 void ae_transcript_free(ae_transcript *t);
 void ae_turn_free(ae_turn *t);
-/* A copy with a NUL behind it; NULL: no memory. */
+/* A copy with a NUL after it; NULL: no memory. */
 char *ae_text_copy(const char *text, size_t n);
 /* Room for one more turn. */
 ae_status ae_transcript_reserve(ae_transcript *t);

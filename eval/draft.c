@@ -84,7 +84,7 @@ static ae_status keep_logprob(ae_draft *d, double logprob) {
     return AE_OK;
 }
 
-/* A stop string in what came behind the first `old` bytes, or across them, cuts the text and ends the
+/* A stop string in what came after the first `old` bytes, or across them, cuts the text and ends the
  * answer. */
 static void cut_at_stop(ae_draft *d, size_t old) {
     const ae_answer_settings *s = d->settings;

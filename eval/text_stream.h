@@ -11,7 +11,7 @@ typedef struct {
     ae_ids window;                 /* context, then tokens whose text is not out yet */
     ptrdiff_t context;
     ptrdiff_t anchor; /* so many tokens of the context, from the first, say that a text has begun */
-    char *text;       /* all text so far, NUL behind it */
+    char *text;       /* all text so far, NUL after it */
     size_t n, capacity;
 } ae_text_stream;
 
@@ -26,7 +26,7 @@ ae_status ae_text_stream_push(ae_text_stream *s, int32_t id);
 /* No token will follow: what still waits comes out as it is. */
 ae_status ae_text_stream_finish(ae_text_stream *s);
 
-/* Stop strings are not empty. Where the first of the stop strings begins at or behind `from`; SIZE_MAX when
+/* Stop strings are not empty. Where the first of the stop strings begins at or after `from`; SIZE_MAX when
  * none is there. */
 size_t ae_text_find_stop(const char *text, size_t n, size_t from, const char *const *stops, size_t n_stops);
 /* How many bytes at the end of `text` may be the beginning of a stop string. */

@@ -118,7 +118,7 @@ while IFS='|' read -r status line words; do
 done <<'EOF'
 2|/undoo|/undoo: no such command; did you mean /undo?
 2|/etc/passwd|/etc/passwd: no such command; /help lists them
-2|/undo it|/undo: expected nothing behind it
+2|/undo it|/undo: expected nothing after it
 2|/save|/save: expected the name of a file
 2|/load|/load: expected the name of a file
 3|/load none|none: expected a file, found nothing there

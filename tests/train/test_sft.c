@@ -96,6 +96,19 @@ Test(sft, follows_the_trace) {
         }
 }
 
+/* In bfloat16 the losses are those of float32 to some parts in a hundred, and other numbers. */
+Test(sft, follows_the_trace_in_bfloat16) {
+    static const char keys[] = "train.batch_rows=3 train.steps=4 data.shuffle=false data.pack=false "
+                               "train.row_tokens=48";
+    char more[256];
+    write_examples(train_rig_path(&rig, "examples.h5"));
+    snprintf(more, sizeof more, "%s train.dtype=bf16", keys);
+    ASSERT_OK(tune("bf16", keys_with(more)));
+    check_trace("bf16", "sft_tokens", 3e-2);
+    ASSERT_OK(tune("f32", keys_with(keys)));
+    cr_assert_neq(number("bf16", 3, "loss"), number("f32", 3, "loss"));
+}
+
 /* JSON lines are rendered into the run's folder, once. */
 Test(sft, json_lines_are_rendered_first) {
     static const char keys[] = "data.train=" AERIE_FIXTURES "/tuning/sft.jsonl data.heldout=" AERIE_FIXTURES
@@ -190,6 +203,10 @@ Test(sft, a_run_that_goes_on_ends_with_the_same_bits) {
 
 Test(sft, a_run_of_adapters_goes_on_with_the_same_bits) {
     check_resume("lora.rank=3 lora.also=norms model.base_dtype=int8");
+}
+
+Test(sft, adapters_in_bfloat16_go_on_with_the_same_bits) {
+    check_resume("lora.rank=2 model.base_dtype=int4 train.dtype=bf16");
 }
 
 /* Beside a frozen base the checkpoint holds what trains and nothing else. */

@@ -110,7 +110,7 @@ static void go_back(ae_conversation *c, ptrdiff_t turn, ptrdiff_t begin) {
 /* ---- one conversation ---- */
 
 static ae_status check_room(const ae_model *m) {
-    const size_t needed = (1 + AE_CONVERSATION_SNAPSHOTS) * ae_decode_state_bytes(m->be, &m->config, 1) +
+    const size_t needed = (2 + AE_CONVERSATION_SNAPSHOTS) * ae_decode_state_bytes(m->be, &m->config, 1) +
                           ae_decoder_bytes(m->be, &m->config, m->params.adapter_rank, 1, AE_PREFILL_CHUNK) +
                           (size_t)m->config.V * sizeof(float) + ae_sample_room_bytes(m->config.V);
     const size_t there = ae_memory_available_bytes();
@@ -163,6 +163,7 @@ void ae_conversation_delete(ae_conversation *c) {
     if (!c) return;
     ae_transcript_free(&c->said);
     for (int i = 0; i < AE_CONVERSATION_SNAPSHOTS; i++) ae_decode_state_free(&c->snapshots[i].state);
+    ae_decode_state_free(&c->aside.state);
     ae_decode_state_free(&c->state);
     ae_decoder_delete(c->decoder);
     free(c->logits);
@@ -354,6 +355,14 @@ ae_status ae_conversation_undo(ae_conversation *c) {
     return AE_OK;
 }
 
+/* What a retry needs to leave all as it was. */
+static ae_status put_aside(ae_conversation *c, const ae_turn *old, ae_ids *ids) {
+    const ae_status st = ae_snapshot_reserve(&c->aside, c->model);
+    if (st != AE_OK) return st;
+    ae_decode_state_copy(&c->aside.state, 0, &c->state, 0);
+    return ae_ids_extend(ids, c->said.ids.ids + old->begin, old->end - old->begin);
+}
+
 /* The old answer stays where no new one begins. */
 ae_status ae_conversation_retry(ae_conversation *c, const ae_conversation_io *io, ae_turn_report *report) {
     ae_transcript *said = &c->said;
@@ -364,7 +373,7 @@ ae_status ae_conversation_retry(ae_conversation *c, const ae_conversation_io *io
     ae_turn t = {.user = ae_text_copy(old.user, old.user_bytes),
                  .user_bytes = old.user_bytes,
                  .retries = old.retries + 1};
-    st = t.user ? ae_ids_extend(&old_ids, said->ids.ids + old.begin, old.end - old.begin) : out_of_memory();
+    st = t.user ? put_aside(c, &old, &old_ids) : out_of_memory();
     if (st != AE_OK) {
         ae_turn_free(&t);
         goto out;
@@ -380,6 +389,7 @@ ae_status ae_conversation_retry(ae_conversation *c, const ae_conversation_io *io
     memcpy(said->ids.ids + old.begin, old_ids.ids, (size_t)old_ids.n * sizeof *old_ids.ids);
     said->ids.n = old.end;
     said->turns[said->n++] = old;
+    ae_decode_state_copy(&c->state, 0, &c->aside.state, 0);
 out:
     ae_ids_free(&old_ids);
     return st;

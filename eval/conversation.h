@@ -53,8 +53,7 @@ ae_status ae_conversation_ask(ae_conversation *c, const char *text, size_t n, co
 /* Takes back the last turn. AE_ERR_USAGE when there is none. */
 ae_status ae_conversation_undo(ae_conversation *c);
 /* Another answer in place of the last one: try r of turn k draws from stream r 2^32 + k. AE_ERR_USAGE when
- * there is none. Where no new answer begins the old one stays, but the state lies before its turn: the next turn
- * reads it again, in chunks, which gives the same to rounding. */
+ * there is none. Where no new answer begins the old one stays, with the bits of the state. */
 ae_status ae_conversation_retry(ae_conversation *c, const ae_conversation_io *io, ae_turn_report *report);
 
 typedef struct {

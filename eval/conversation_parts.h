@@ -27,8 +27,9 @@ struct ae_conversation {
     ae_decoder *decoder;
     ae_decode_state state; /* of one sequence; it has read the first tokens of ids */
     ae_snapshot snapshots[AE_CONVERSATION_SNAPSHOTS];
-    float *logits; /* [V] */
-    void *room;    /* of a draw */
+    ae_snapshot aside; /* the state after the turn that is tried again; of no turn */
+    float *logits;     /* [V] */
+    void *room;        /* of a draw */
     ae_transcript said;
 };
 

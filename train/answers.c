@@ -117,18 +117,6 @@ static ae_status check(void *data) {
     return AE_FAIL(AE_ERR_INTERRUPTED, "answers: interrupted");
 }
 
-/* <eos>, <end_of_turn>, and what the model's files name; Gemma's <eos> where nothing is known. */
-static size_t list_ends(const ae_answers_request *r, int32_t *ids) {
-    enum { GEMMA_EOS = 1 };
-    size_t n = 0;
-    const ae_special_ids special = r->tokenizer ? ae_tokenizer_special(r->tokenizer)
-                                                : (ae_special_ids){.eos = GEMMA_EOS, .end_of_turn = -1};
-    if (special.eos >= 0) ids[n++] = special.eos;
-    if (special.end_of_turn >= 0) ids[n++] = special.end_of_turn;
-    for (ptrdiff_t i = 0; i < r->model->config.n_ends; i++) ids[n++] = r->model->config.ends[i];
-    return n;
-}
-
 ae_status ae_answers_too_long(const ae_answers_request *r, int64_t *n) {
     ae_status st = AE_OK;
     *n = 0;
@@ -153,7 +141,7 @@ ae_status ae_answers_make(ae_answers *a, const ae_answers_request *r) {
     context c = {.r = r, .result = a};
     ptrdiff_t prompt_tokens, batch;
     *a = (ae_answers){0};
-    c.n_ends = list_ends(r, c.ends);
+    c.n_ends = ae_answer_end_ids(&r->model->config, r->tokenizer, c.ends);
     ae_answers_sizes(r, &prompt_tokens, &batch);
     const ae_generation how = {.each = {.sampling = {.temperature = 0, .top_p = 1},
                                         .max_new = r->max_new,

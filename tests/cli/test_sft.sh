@@ -32,6 +32,15 @@ rm -r moves
 run 0 "$aerie" sft run.dir=stays model.init=moves $unpaced optim.schedule=constant
 [ -f stays/checkpoints/step-000004/DONE ] || fail "no checkpoint"
 
+# Answers of an evaluation end where those of generate do: a model that names its end has no other one without a tokenizer.
+mkdir ends
+sed 's/"eos_token_id": *1/"eos_token_id": 60/' "$attention/config.json" >ends/config.json
+cp "$attention/model.safetensors" ends
+echo '{"tokens": [2, 11, 7, 1, 8, 60], "loss_mask": [0, 0, 1, 1, 1, 1]}' >one.jsonl
+run 0 "$aerie" sft run.dir=ended model.init=ends data.train=one.jsonl data.heldout=one.jsonl train.batch_rows=1 train.steps=40 \
+    train.row_tokens=16 train.eval_every=40 sft.exact_match=1 optim.lr=1e-2
+[ "$(numbers ended eval_exact_match | tail -1)" = 1.0 ] || fail "the answer is cut: $(tail -1 ended/metrics.jsonl)"
+
 # Adapters: the folder says beside what, and opens by itself.
 run 0 "$aerie" sft run.dir=beside model.init="$attention" $keys lora.rank=4
 grep -q '"rank": *4' beside/checkpoints/step-000004/adapter.json || fail "adapter.json lacks the rank"

@@ -1,6 +1,7 @@
 #include "data/packing.h"
 
 #include "core/rng.h"
+#include "data/document.h"
 #include "data/row_name.h"
 
 #include <stdlib.h>
@@ -104,28 +105,19 @@ static ae_status count_long(packer *k, ae_packing_count *c, const ae_token_set *
     return AE_OK;
 }
 
-/* Whether one of the tokens [1, n) from `first` on counts: the targets of an example. */
-static ae_status find_target(ae_token_set *s, int64_t first, int64_t n, int32_t *ids, uint8_t *mask,
-                             bool *found) {
-    const ae_status st = ae_token_set_read(s, first, n, ids, mask);
-    *found = st == AE_OK && n > 1 && memchr(mask + 1, 1, (size_t)n - 1) != NULL;
-    return st;
-}
-
 static ae_status count_targets(const packer *k, ae_packing_count *c, ae_token_set *s) {
     ae_status st = AE_OK;
-    int32_t *ids = malloc((size_t)k->T * (sizeof *ids + 1));
-    if (!ids) return AE_FAIL(AE_ERR_RESOURCE, "packing examples: out of memory");
+    ae_document d = {0};
     for (int64_t e = 0; e < k->n && st == AE_OK; e++) {
-        const int64_t n = k->starts[e + 1] - k->starts[e];
-        const bool cut = n > k->T;
-        bool found = false;
+        const bool cut = k->starts[e + 1] - k->starts[e] > k->T;
         if (!is_packed(k, e) || (c->has_targets && !cut)) continue;
-        st = find_target(s, k->starts[e], length_of(k, e), ids, (uint8_t *)(ids + k->T), &found);
+        st = ae_document_read(&d, s, e, k->T);
+        /* the first token of an example is no target */
+        const bool found = st == AE_OK && memchr(d.mask + 1, 1, (size_t)d.n - 1) != NULL;
         c->has_targets |= found;
         c->cut_untrained += cut && !found;
     }
-    free(ids);
+    ae_document_free(&d);
     return st;
 }
 
@@ -221,21 +213,16 @@ void ae_packing_free(ae_packing *p) {
 /* ---- reading ---- */
 
 ae_status ae_packing_read(const ae_packing *p, ae_token_set *s, int64_t row, ae_batch *b, ptrdiff_t at) {
-    const int64_t *starts = ae_token_set_doc_starts(s);
     ptrdiff_t i = at * p->T;
     ae_status st = AE_OK;
-    int32_t *ids = malloc((size_t)p->T * (sizeof *ids + 1));
-    if (!ids) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory for a row", ae_token_set_path(s));
-    uint8_t *mask = (uint8_t *)(ids + p->T);
+    ae_document d = {0};
     for (int64_t k = p->first[row]; k < p->first[row + 1] && st == AE_OK; k++) {
-        const int64_t first = starts[p->examples[k]], n = starts[p->examples[k] + 1] - first;
-        const ptrdiff_t kept = n < p->T ? (ptrdiff_t)n : p->T;
-        st = ae_token_set_read(s, first, kept, ids, mask);
+        st = ae_document_read(&d, s, p->examples[k], p->T);
         if (st != AE_OK) break;
-        ae_batch_put_example(b, i, ids, mask, kept);
-        i += kept;
+        ae_batch_put_example(b, i, d.ids, d.mask, (ptrdiff_t)d.n);
+        i += (ptrdiff_t)d.n;
     }
     if (st == AE_OK) ae_batch_put_padding(b, i, (at + 1) * p->T);
-    free(ids);
+    ae_document_free(&d);
     return st;
 }

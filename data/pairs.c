@@ -1,6 +1,7 @@
 #include "data/pairs.h"
 
 #include "core/dims.h"
+#include "data/document.h"
 #include "data/row_name.h"
 
 #include <stdlib.h>
@@ -121,14 +122,11 @@ static ptrdiff_t choose_rows(placing *p, ptrdiff_t n, ptrdiff_t T, bool alone, i
 
 /* Document `doc` from place i on; *end is where it ends. */
 static ae_status put_document(ae_batch *b, ae_token_set *s, int64_t doc, ptrdiff_t i, ptrdiff_t *end) {
-    const int64_t first = ae_token_set_doc_starts(s)[doc], n = ae_token_set_doc_starts(s)[doc + 1] - first;
-    int32_t *ids = malloc((size_t)n * (sizeof *ids + 1));
-    if (!ids) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory for a pair", ae_token_set_path(s));
-    uint8_t *mask = (uint8_t *)(ids + n);
-    const ae_status st = ae_token_set_read(s, first, n, ids, mask);
-    if (st == AE_OK) ae_batch_put_example(b, i, ids, mask, (ptrdiff_t)n);
-    *end = i + (ptrdiff_t)n;
-    free(ids);
+    ae_document d = {0};
+    const ae_status st = ae_document_read(&d, s, doc, INT64_MAX);
+    if (st == AE_OK) ae_batch_put_example(b, i, d.ids, d.mask, (ptrdiff_t)d.n);
+    *end = i + (ptrdiff_t)d.n;
+    ae_document_free(&d);
     return st;
 }
 

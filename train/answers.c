@@ -1,25 +1,25 @@
 #include "train/answers.h"
 
 #include "core/dims.h"
+#include "data/document.h"
 #include "eval/generate.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 16, ENDS_MAX = AE_ENDS_MAX + 2 };
+enum { BATCH = 16 };
 
 /* One example: the prompt is tokens [0, begin), the answer [begin, end). */
 typedef struct {
-    int32_t *ids;
-    uint8_t *mask;
+    ae_document document;
     int64_t begin, end;
 } example;
 
 typedef struct {
     const ae_answers_request *r;
     ae_answers *result;
-    int64_t next, done;     /* documents */
-    int32_t ends[ENDS_MAX]; /* ids that end an answer */
+    int64_t next, done;            /* documents */
+    int32_t ends[AE_ENDS_MAX + 2]; /* ids that end an answer */
     size_t n_ends;
 } context;
 
@@ -28,25 +28,21 @@ static int64_t count(const ae_answers_request *r) {
 }
 
 static void example_free(example *e) {
-    free(e->ids);
+    ae_document_free(&e->document);
     *e = (example){0};
 }
 
 static ae_status example_read(example *e, const ae_answers_request *r, int64_t document) {
-    const int64_t first = ae_token_set_doc_starts(r->examples)[document];
-    const int64_t n = ae_token_set_doc_starts(r->examples)[document + 1] - first;
-    *e = (example){.ids = malloc((size_t)(n + 1) * (sizeof *e->ids + 1))};
-    if (!e->ids) return AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
-    e->mask = (uint8_t *)(e->ids + n + 1);
-    const ae_status st = ae_token_set_read(r->examples, first, n, e->ids, e->mask);
+    const ae_status st = ae_document_read(&e->document, r->examples, document, INT64_MAX);
+    const uint8_t *mask = e->document.mask;
     if (st != AE_OK) {
         example_free(e);
         return st;
     }
-    e->end = n;
-    while (e->end > 1 && !e->mask[e->end - 1]) e->end--;
+    e->end = e->document.n;
+    while (e->end > 1 && !mask[e->end - 1]) e->end--;
     e->begin = e->end;
-    while (e->begin > 1 && e->mask[e->begin - 1]) e->begin--;
+    while (e->begin > 1 && mask[e->begin - 1]) e->begin--;
     return AE_OK;
 }
 
@@ -59,7 +55,8 @@ static ae_status next_prompt(void *data, ae_ids *prompt, bool *more) {
     while (!*more && st == AE_OK && c->next < count(c->r)) {
         st = example_read(&e, c->r, c->next++);
         *more = st == AE_OK && e.begin < e.end;
-        for (int64_t i = 0; *more && i < e.begin && st == AE_OK; i++) st = ae_ids_append(prompt, e.ids[i]);
+        for (int64_t i = 0; *more && i < e.begin && st == AE_OK; i++)
+            st = ae_ids_append(prompt, e.document.ids[i]);
         example_free(&e);
     }
     return st;
@@ -69,7 +66,7 @@ static ae_status tell(const ae_answers_request *r, const example *e, const ae_an
     char *text = NULL;
     size_t n = 0;
     if (!r->told || !r->tokenizer) return AE_OK;
-    const ae_status st = ae_tokenizer_decode(r->tokenizer, e->ids, (ptrdiff_t)e->begin, &text, &n);
+    const ae_status st = ae_tokenizer_decode(r->tokenizer, e->document.ids, (ptrdiff_t)e->begin, &text, &n);
     if (st != AE_OK) return st;
     fprintf(r->told, "%s", text);
     fwrite(answer->text, 1, answer->text_bytes, r->told);
@@ -88,8 +85,9 @@ static bool ends(const context *c, int32_t id) {
  * follows. */
 static bool is_right(const context *c, const example *e, const ae_answer *answer) {
     const int64_t n = e->end - e->begin;
-    const bool fits = ends(c, e->ids[e->end - 1]) ? answer->tokens.n == n : answer->tokens.n >= n;
-    return fits && memcmp(answer->tokens.ids, e->ids + e->begin, (size_t)n * sizeof *e->ids) == 0;
+    const bool fits = ends(c, e->document.ids[e->end - 1]) ? answer->tokens.n == n : answer->tokens.n >= n;
+    return fits &&
+           memcmp(answer->tokens.ids, e->document.ids + e->begin, (size_t)n * sizeof *e->document.ids) == 0;
 }
 
 /* Answers come in the order of the prompts. */

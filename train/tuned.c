@@ -171,6 +171,9 @@ ae_status ae_tuned_resume(ae_tuned *t, const json_t *state, ae_overrides *o) {
     AE_TRY(read_keys(t, state, path));
     AE_TRY(ae_inputs_resume(&t->inputs, t->run->config, t->run->checkpoint, json_object_get(state, "data"), o,
                             &t->facts));
+    /* what rows cut off or do not hold is no part of the held-out set */
+    o->new_score |=
+        t->config->examples.too_long != AE_TOO_LONG_ERROR && ae_override_is_taken(o, "train.row_tokens");
     if (o->new_memory) t->micro_rows = 0;
     if (o->new_work) {
         free(t->position);

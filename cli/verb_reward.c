@@ -29,11 +29,13 @@ static void print_figures(const json_t *row) {
 static void print_table(const json_t *table) {
     size_t i;
     json_t *row;
-    printf("member         lr    seed  held-out accuracy (95 %%)    loss  agreement  started from\n");
+    printf(
+        "member         lr    seed  held-out accuracy (95 %%)    loss  agreement  averaged  started from\n");
     json_array_foreach(json_object_get(table, "members"), i, row) {
         printf("%-6zu  %9.3g  %6lld", i + 1, number(row, "lr"), (long long)number(row, "seed"));
         print_figures(row);
-        printf("  %s\n", json_string_value(json_object_get(row, "init")));
+        printf("  %-8s  %s\n", json_is_true(json_object_get(row, "averaged")) ? "yes" : "no",
+               json_string_value(json_object_get(row, "init")));
     }
     printf("average                  ");
     print_figures(json_object_get(table, "average"));
@@ -59,6 +61,9 @@ static ae_status check_single(const ae_reward_config *c, int64_t head_steps, boo
     if (c->reward.member_inits[0])
         return AE_FAIL(AE_ERR_USAGE, "reward.member_inits: expected reward.members of 2 or more beside it, "
                                      "found 1");
+    if (c->reward.average)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "reward.average: expected reward.members of 2 or more beside it, found 1");
     if (json)
         return AE_FAIL(AE_ERR_USAGE, "--json: expected reward.members of 2 or more, of which it prints the "
                                      "table, found 1; metrics.jsonl has the figures of one run");

@@ -121,6 +121,15 @@ char *ae_json_text(const json_t *value) {
     return json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
 }
 
+ae_status ae_json_write_file(const json_t *value, const char *folder, const char *name) {
+    char *path = ae_path_join(folder, name), *text = value ? ae_json_text(value) : NULL;
+    const ae_status st =
+        text ? ae_file_write(path, text, strlen(text)) : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
+    free(text);
+    free(path);
+    return st;
+}
+
 json_t *ae_json_number(double x) {
     return isfinite(x) ? json_real(x) : json_null();
 }

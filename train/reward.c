@@ -27,6 +27,8 @@ static const ae_field reward_fields[] = {
      "models that the members start from in turn, PATH,PATH; empty: all from model.init", AE_KEY_FREE},
     {"head_steps", AE_FIELD_INT, offsetof(ae_reward_keys, head_steps), "100", 1, 1e12, NULL,
      "with several members: steps in which the head that they share trains alone", AE_KEY_FREE},
+    {"average", AE_FIELD_INT, offsetof(ae_reward_keys, average), "0", 0, 64, NULL,
+     "with several members: how many are averaged, those most accurate on data.heldout; 0: all", AE_KEY_FREE},
 };
 
 ae_status ae_reward_config_init(ae_reward_config *c) {

@@ -25,6 +25,7 @@ typedef struct {
     int64_t members;
     char *member_inits; /* paths, separated by commas; "": model.init */
     int64_t head_steps;
+    int64_t average; /* 0: all */
 } ae_reward_keys;
 
 typedef struct {

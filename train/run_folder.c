@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* step-000123 -> 123; -1 for another name, such as one still being written aside, or one that we would not
  * give. */
@@ -81,6 +82,21 @@ ae_status ae_checkpoint_newest_complete(char **folder, int64_t *step, const char
     if (step != NULL && *folder == NULL) *step = -1;
     ae_checkpoint_list_free(&l);
     return st;
+}
+
+ae_status ae_checkpoint_best_complete(char **folder, const char *run) {
+    char *link = ae_path_join(run, "checkpoints/best"), name[64];
+    const ssize_t n = readlink(link, name, sizeof name - 1);
+    free(link);
+    *folder = NULL;
+    if (n > 0) {
+        name[n] = '\0';
+        const int64_t step = step_of(name);
+        if (step >= 0) *folder = ae_checkpoint_path(run, step);
+    }
+    if (*folder && ae_path_has(*folder, "DONE")) return AE_OK;
+    free(*folder);
+    return ae_checkpoint_newest_complete(folder, NULL, run);
 }
 
 static ae_status open_newest(ae_model_source *s, const char *run) {

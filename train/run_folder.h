@@ -18,6 +18,10 @@ char *ae_checkpoint_path(const char *run, int64_t step);
  * `step` may be NULL. Its files are not looked at: ae_checkpoint_newest_intact (checkpoint.h) does. */
 ae_status ae_checkpoint_newest_complete(char **folder, int64_t *step, const char *run);
 
+/* The checkpoint with the best evaluation, to which RUN/checkpoints/best leads (caller frees); without one that is
+ * complete, or with train.keep_best off, the newest one as above. */
+ae_status ae_checkpoint_best_complete(char **folder, const char *run);
+
 /* What a "model" argument may be: a Hugging Face folder, a checkpoint, or a run (its newest complete
  * checkpoint, or RUN/average of several members). Reads the configuration, as ae_model_source_open does. */
 ae_status ae_run_source_open(ae_model_source *s, const char *path);

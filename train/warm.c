@@ -4,23 +4,25 @@
 #include "core/json.h"
 #include "core/lock.h"
 #include "core/log.h"
-#include "exchange/merge.h"
-#include "formats/done.h"
+#include "train/average.h"
 #include "train/rendered.h"
 #include "train/run_folder.h"
 #include "train/stop.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MEMBERS_MAX = 64 };
+enum { MEMBERS_MAX = AE_AVERAGE_MAX };
 
 static const int64_t SEED_MAX = 9000000000000000; /* of run.seed */
 
 typedef struct {
     char *run, *init; /* owned */
+    char *model;      /* owned: the checkpoint that counts, once it has trained */
+    bool averaged;
     double lr;
     int64_t seed;
     ae_reward_figures figures; /* without pairs where nothing is held out */
@@ -52,7 +54,22 @@ static ae_status check_seeds(const ae_reward_config *c) {
                    (long long)seed);
 }
 
+static ae_status check_average(const ae_reward_config *c) {
+    const int64_t average = c->reward.average, members = c->reward.members;
+    if (average > members)
+        return AE_FAIL(
+            AE_ERR_USAGE,
+            "reward.average: expected at most reward.members, %lld, found %lld; give a smaller one",
+            (long long)members, (long long)average);
+    if (average > 0 && average < members && !c->tune.train.data.heldout[0])
+        return AE_FAIL(AE_ERR_USAGE,
+                       "reward.average: expected data.heldout, which says what members are best, found none; "
+                       "give it, or leave reward.average out");
+    return AE_OK;
+}
+
 static ae_status check_keys(const ae_reward_config *c) {
+    ae_status st = AE_OK;
     if (c->tune.lora.rank > 0)
         return AE_FAIL(
             AE_ERR_USAGE,
@@ -64,7 +81,10 @@ static ae_status check_keys(const ae_reward_config *c) {
                        "reward.head: expected none with reward.members above 1, which train a "
                        "head of their own, found %s; leave it out",
                        c->reward.head);
-    return check_seeds(c);
+    AE_TRY(check_average(c));
+    AE_TRY(check_seeds(c));
+out:
+    return st;
 }
 
 /* The next of the paths in "a, b"; *at moves on, and is NULL behind the last. */
@@ -231,6 +251,7 @@ static ae_status child_init(ae_reward_config *c, const warm *w, const char *run,
     AE_TRY(set_count(c, "reward.members", 1));
     AE_TRY(set_text(c, "reward.member_inits", ""));
     AE_TRY(set_count(c, "reward.head_steps", head_steps));
+    AE_TRY(set_count(c, "reward.average", 0));
 out:
     return st;
 }
@@ -349,6 +370,8 @@ static json_t *table_of(const warm *w) {
         json_t *row = json_pack("{s:I, s:s, s:s, s:f, s:I}", "member", (json_int_t)m + 1, "run", of->run,
                                 "init", of->init, "lr", of->lr, "seed", (json_int_t)of->seed);
         add_figures(row, w, &of->figures, of);
+        json_object_set_new(row, "averaged", json_boolean(of->averaged));
+        json_object_set_new(row, "model", json_string(of->model));
         json_array_append_new(members, row);
     }
     add_figures(average, w, &w->figures, NULL);
@@ -356,104 +379,57 @@ static json_t *table_of(const warm *w) {
                      "members", members, "average", average);
 }
 
-static ae_status write_json(const char *folder, const char *name, const json_t *value) {
-    char *path = ae_path_join(folder, name), *text = value ? ae_json_text(value) : NULL;
-    const ae_status st =
-        text ? ae_file_write(path, text, strlen(text)) : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
-    free(text);
-    free(path);
-    return st;
-}
-
 /* ---- the average ---- */
 
-/* Where the model comes from, for aerie inspect; as aerie merge tells it. */
-static ae_status write_origin(const ae_model_source *sources, size_t n, const char *folder) {
-    json_t *models = json_array();
-    for (size_t k = 0; k < n; k++) json_array_append_new(models, json_string(sources[k].folder));
-    json_t *o = json_pack("{s:s, s:s, s:o}", "made_by", "aerie reward " AERIE_VERSION, "method", "mean",
-                          "models", models);
-    const ae_status st = write_json(folder, "merge.json", o);
-    json_decref(o);
-    return st;
+static bool is_better(const ae_reward_figures *a, const ae_reward_figures *b) {
+    return a->accuracy != b->accuracy ? a->accuracy > b->accuracy : a->loss < b->loss;
 }
 
-/* The tensors that merging wrote, in the form of checkpoints: the same bits. */
-static ae_status convert(const ae_model_config *shape, const char *folder) {
-    const ae_model_options options = {.params = {.score_head = true}};
-    char *from = ae_path_join(folder, "model.safetensors"), *to = ae_path_join(folder, "weights.h5");
-    ae_backend be = {0};
-    ae_model m = {0};
-    ae_status st;
-    AE_TRY(ae_backend_cpu(&be, &(ae_backend_options){.threads = 1}));
-    AE_TRY(ae_model_init(&m, &be, shape, &options));
-    AE_TRY(ae_model_load(&m, from, NULL));
-    AE_TRY(ae_model_save(&m, to));
-    remove(from);
-out:
-    ae_model_free(&m);
-    ae_backend_free(&be);
-    free(from);
-    free(to);
-    return st;
-}
-
-static ae_status write_small_files(const ae_model_source *s, const char *folder) {
-    char *shape = NULL, *tokenizer = NULL, *path = NULL;
-    size_t n = 0;
-    ae_status st;
-    AE_TRY(ae_model_config_to_json(&s->config, &shape));
-    path = ae_path_join(folder, "model.json");
-    AE_TRY(ae_file_write(path, shape, strlen(shape)));
-    if (!s->tokenizer) goto out;
-    free(path);
-    path = ae_path_join(folder, "tokenizer.model");
-    AE_TRY(ae_file_read(s->tokenizer, &tokenizer, &n));
-    AE_TRY(ae_file_write(path, tokenizer, n));
-out:
-    free(shape);
-    free(tokenizer);
-    free(path);
-    return st;
-}
-
-static ae_status fill_average(const ae_model_source *sources, size_t n, const char *folder) {
-    static const char *const names[] = {"weights.h5", "model.json", "merge.json", "tokenizer.model"};
-    const char *tensors[MEMBERS_MAX];
-    ae_status st;
-    for (size_t k = 0; k < n; k++) tensors[k] = sources[k].tensors;
-    AE_TRY(ae_model_merge(folder, &(ae_merge_request){.method = AE_MERGE_MEAN,
-                                                      .config = &sources[0].config,
-                                                      .score_head = true,
-                                                      .models = tensors,
-                                                      .n = n}));
-    AE_TRY(convert(&sources[0].config, folder));
-    AE_TRY(write_small_files(&sources[0], folder));
-    AE_TRY(write_origin(sources, n, folder));
-    AE_TRY(ae_done_write(folder, names, sources[0].tokenizer ? 4 : 3));
-out:
-    return st;
-}
-
-/* Written aside; an older one stays until then. */
-static ae_status write_average(const warm *w) {
-    ae_model_source sources[MEMBERS_MAX] = {{0}};
-    char *part = ae_path_join(w->dir, "average.part");
-    ae_status st = AE_OK;
-    if (ae_path_exists(part)) AE_TRY(ae_folder_remove(part));
-    AE_TRY(ae_folder_make(part));
-    for (size_t m = 0; m < w->n; m++) {
-        bool has_head = false;
-        AE_TRY(ae_run_source_open(&sources[m], w->members[m].run));
-        AE_TRY(ae_model_source_verify_head(&sources[m], &has_head));
+size_t ae_warm_choose(bool *chosen, const ae_reward_figures *figures, size_t n, size_t most) {
+    size_t taken = 0;
+    for (size_t m = 0; m < n; m++) {
+        size_t better = 0;
+        for (size_t k = 0; k < n; k++)
+            better += is_better(&figures[k], &figures[m]) || (k < m && !is_better(&figures[m], &figures[k]));
+        chosen[m] = figures[m].accuracy > 0.5 && better < most;
+        taken += chosen[m];
     }
-    AE_TRY(fill_average(sources, w->n, part));
-    if (ae_path_exists(w->average)) AE_TRY(ae_folder_remove(w->average));
-    AE_TRY(ae_path_rename(part, w->average));
-out:
-    for (size_t m = 0; m < w->n; m++) ae_model_source_free(&sources[m]);
-    free(part);
-    return st;
+    return taken;
+}
+
+/* A member that is not better than a coin would only add noise. Without held-out pairs all are averaged. */
+static ae_status choose_members(warm *w) {
+    const size_t most = w->config->reward.average ? (size_t)w->config->reward.average : w->n;
+    ae_reward_figures figures[MEMBERS_MAX] = {{0}};
+    bool chosen[MEMBERS_MAX] = {false};
+    const bool blind = w->members[0].figures.pairs == 0;
+    double best = 0;
+    for (size_t m = 0; m < w->n; m++) figures[m] = w->members[m].figures;
+    const size_t taken = blind ? w->n : ae_warm_choose(chosen, figures, w->n, most);
+    for (size_t m = 0; m < w->n; m++) {
+        w->members[m].averaged = blind || chosen[m];
+        if (blind) continue;
+        best = fmax(best, figures[m].accuracy);
+        if (taken && !(figures[m].accuracy > 0.5))
+            ae_warn(
+                "member %zu: left out of the average: it is right in %.2f %% of the held-out pairs, which is "
+                "not above 50 %%",
+                m + 1, 100 * figures[m].accuracy);
+    }
+    if (taken) return AE_OK;
+    return AE_FAIL(
+        AE_ERR_GUARD,
+        "reward.members: expected a member that is right in more than 50 %% of the held-out pairs, "
+        "found %.2f %% at best; look at the pairs, or choose another optim.lr and run.dir",
+        100 * best);
+}
+
+static ae_status write_average(const warm *w) {
+    const char *models[MEMBERS_MAX];
+    size_t n = 0;
+    for (size_t m = 0; m < w->n; m++)
+        if (w->members[m].averaged) models[n++] = w->members[m].model;
+    return ae_average_write(w->average, models, n);
 }
 
 /* ---- the whole ---- */
@@ -464,16 +440,23 @@ static ae_status train_all(warm *w) {
     return st;
 }
 
-static ae_status judge_all(warm *w) {
+static ae_status judge_members(warm *w) {
     ae_status st = AE_OK;
-    for (size_t m = 0; m < w->n && st == AE_OK; m++) st = judge(w, w->members[m].run, &w->members[m].figures);
-    return st == AE_OK ? judge(w, w->average, &w->figures) : st;
+    for (size_t m = 0; m < w->n && st == AE_OK; m++) {
+        member *of = &w->members[m];
+        st = ae_checkpoint_best_complete(&of->model, of->run);
+        if (st == AE_OK && !of->model)
+            st = AE_FAIL(AE_ERR_INPUT, "%s: expected a complete checkpoint, found none", of->run);
+        if (st == AE_OK) st = judge(w, of->model, &of->figures);
+    }
+    return st;
 }
 
 static void forget(warm *w) {
     for (size_t m = 0; m < w->n; m++) {
         free(w->members[m].run);
         free(w->members[m].init);
+        free(w->members[m].model);
         ae_reward_figures_free(&w->members[m].figures);
     }
     ae_reward_figures_free(&w->figures);
@@ -497,10 +480,12 @@ ae_status ae_warm(ae_reward_config *config, bool dry_run, json_t **table) {
     AE_TRY(take_folder(&w));
     AE_TRY(train_all(&w));
     if (dry_run) goto out;
+    AE_TRY(judge_members(&w));
+    AE_TRY(choose_members(&w));
     AE_TRY(write_average(&w));
-    AE_TRY(judge_all(&w));
+    AE_TRY(judge(&w, w.average, &w.figures));
     *table = table_of(&w);
-    AE_TRY(write_json(w.dir, "members.json", *table));
+    AE_TRY(ae_json_write_file(*table, w.dir, "members.json"));
     ae_log("average: %s", w.average);
 out:
     forget(&w);

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Several reward models from one command, killed between and within its runs, end as if it had been left alone.
 . "$(dirname "$0")/common.sh"
+export OMP_NUM_THREADS=1 # so small a model has no work for more
 
-awk 'BEGIN { for (i = 0; i < 200; i++) printf "is %d more than %d? yes, it is; no, it is not.\n", i, i % 31 }' >text.txt
+awk 'BEGIN { for (i = 0; i < 100; i++) printf "is %d more than %d? yes, it is; no, it is not.\n", i, i % 31 }' >text.txt
 run 0 "$aerie" tokenizer train --input text.txt --output t.model --vocab-size 300
 run 0 "$aerie" data prepare --input text.txt --tokenizer t.model --output text
 for seed in 1 2; do
@@ -10,29 +11,28 @@ for seed in 1 2; do
         model.mlp_width=64 model.heads=2 model.blocks=3 model.window=16 train.row_tokens=32 train.batch_rows=2 \
         train.steps=2 train.sample_tokens=0 run.seed=$seed
 done
-awk 'BEGIN { srand(3); for (i = 0; i < 60; i++) { a = "yes, it is"; b = "no, it is not"
-         if (rand() < 0.3) { c = a; a = b; b = c }
-         printf "{\"prompt\": \"is %d more than %d?\", \"chosen\": \"%s\", \"rejected\": \"%s\"}\n", i + 9, i % 5, a, b } }' >pairs.jsonl
-head -40 pairs.jsonl >train.jsonl
-tail -20 pairs.jsonl >heldout.jsonl
+awk 'BEGIN { for (i = 0; i < 32; i++)
+         printf "{\"prompt\": \"is %d more than %d?\", \"chosen\": \"yes, it is\", \"rejected\": \"no, it is not\"}\n", i + 9, i % 5 }' >pairs.jsonl
+head -24 pairs.jsonl >train.jsonl
+tail -8 pairs.jsonl >heldout.jsonl
 
 members() { # FOLDER [WORD...]: all runs in FOLDER/run
     mkdir -p "$1"
     cd "$1" || exit 1
     shift
     ${as:-} "$aerie" reward run.dir=run model.init=../base1 data.train=../train.jsonl data.heldout=../heldout.jsonl \
-        train.row_tokens=128 train.batch_rows=4 train.steps=30 train.checkpoint_every=5 train.keep=0 optim.lr=1e-3 \
-        reward.members=3 reward.head_steps=20 "$@"
+        train.row_tokens=128 train.batch_rows=4 train.steps=6 train.checkpoint_every=2 train.keep=0 optim.lr=1e-3 \
+        reward.members=3 reward.head_steps=4 "$@"
     status=$?
     cd "$work" || exit 1
     return $status
 }
 run 0 members whole reward.member_inits=../base1,../base2
-grep -qE '^3 .*0\.01 +3 +[0-9.]+ % \( *[0-9.]+ to +[0-9.]+\) +[0-9.]+ +[0-9.]+ %  \.\./base1$' out || fail "the table: $(cat out)"
+grep -qE '^3 .*0\.01 +3 +[0-9.]+ % \( *[0-9.]+ to +[0-9.]+\) +[0-9.]+ +[0-9.]+ %  yes +\.\./base1$' out || fail "the table: $(cat out)"
 grep -q '^average ' out || fail "the table lacks the average: $(cat out)"
 cp whole/run/members.json table.json
 run 0 members whole reward.member_inits=../base1,../base2 --json
-grep -q '^{"head":"run/head","heldout_pairs":20,"members":\[{"member":1,"run":"run/members/1"' out || fail "--json: $(cat out)"
+grep -q '^{"head":"run/head","heldout_pairs":8,"members":\[{"member":1,"run":"run/members/1"' out || fail "--json: $(cat out)"
 equal table.json whole/run/members.json "the same command again"
 
 run 0 "$aerie" inspect whole/run
@@ -56,8 +56,8 @@ run 0 "$aerie" plot whole/run/members/1 whole/run/members/2 --output members.svg
 
 same_as_whole() {
     equal whole/run/members.json "$1/run/members.json"
-    for file in average/weights.h5 head/checkpoints/step-000020/weights.h5 members/1/checkpoints/step-000030/optimizer.h5 \
-        members/2/checkpoints/step-000030/weights.h5 members/3/checkpoints/step-000030/optimizer.h5; do
+    for file in average/weights.h5 head/checkpoints/step-000004/weights.h5 members/1/checkpoints/step-000006/optimizer.h5 \
+        members/2/checkpoints/step-000006/weights.h5 members/3/checkpoints/step-000006/optimizer.h5; do
         equal "whole/run/$file" "$1/run/$file"
     done
 }
@@ -65,14 +65,14 @@ same_as_whole() {
 # Killed within each of its runs as soon as a part of it is there, and started again.
 wait_for() { # PROCESS PATH
     tries=0
-    while ! [ -e "$2" ] && kill -0 "$1" 2>/dev/null && [ $tries -lt 1500 ]; do
+    while ! [ -e "$2" ] && kill -0 "$1" 2>/dev/null && [ $tries -lt 3000 ]; do
         tries=$((tries + 1))
-        sleep 0.02
+        sleep 0.01
     done
 }
 kills=0
-for part in rendered head/checkpoints/step-000005/DONE members/1/config.yaml members/1/checkpoints/step-000010/DONE \
-    members/2/config.yaml members/3/checkpoints/step-000005/DONE members/3/checkpoints/step-000030/DONE average.part; do
+for part in rendered head/checkpoints/step-000002/DONE members/1/config.yaml members/2/checkpoints/step-000002/DONE \
+    members/3/checkpoints/step-000006/DONE average.part; do
     (as=exec members killed reward.member_inits=../base1,../base2) >killed.out 2>killed.err &
     child=$!
     wait_for $child "killed/run/$part"
@@ -84,7 +84,7 @@ for part in rendered head/checkpoints/step-000005/DONE members/1/config.yaml mem
     *) fail "killed at $part: $(cat killed.err)" ;;
     esac
 done
-[ $kills -ge 4 ] || fail "only $kills kills found a run that was alive"
+[ $kills -ge 3 ] || fail "only $kills kills found a run that was alive"
 run 0 members killed reward.member_inits=../base1,../base2
 same_as_whole killed
 absent killed/run/average.part
@@ -92,7 +92,7 @@ absent killed/run/average.part
 # Asked to stop, it says so and goes on later.
 (as=exec members stopped reward.member_inits=../base1,../base2) >stopped.out 2>stopped.err &
 child=$!
-wait_for $child stopped/run/members/1/checkpoints/step-000005/DONE
+wait_for $child stopped/run/members/1/checkpoints/step-000002/DONE
 kill -TERM $child
 wait $child
 got=$?
@@ -122,6 +122,8 @@ run 2 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train
 says "reward.member_inits"
 run 2 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train.row_tokens=128 reward.head_steps=20
 says "reward.head_steps: expected reward.members of 2 or more beside it"
+run 2 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train.row_tokens=128 reward.average=2
+says "reward.average: expected reward.members of 2 or more beside it"
 run 2 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train.row_tokens=128 --json
 says "reward.members"
 run 3 "$aerie" reward run.dir=none model.init=base1 data.train=train.jsonl train.row_tokens=128 train.steps=1 reward.head=base2

@@ -116,6 +116,21 @@ warns "data.too_long: data.heldout: 1 pair longer than a row is left out"
 run 3 "$aerie" reward run.dir=named model.init=base data.train=mixed.jsonl train.row_tokens=128 train.steps=1
 says "row 25 of mixed.jsonl: expected at most the 128 tokens of a row for both answers"
 
+# Where an evaluation measures something else from now on, the best begins anew.
+measure() { # RUN FIRST CHANGE
+    run 0 train "$1" model.init=base optim.schedule=constant train.eval_every=1 train.steps=2 "$2"
+    run 0 train "$1" model.init=base optim.schedule=constant train.eval_every=1 train.steps=3 "$2" "$3" run.override="${3%%=*}"
+}
+anew="run.override: scores do not compare with those up to here"
+measure centred run.seed=1 reward.center=1
+warns "$anew"
+measure too-long run.seed=1 data.too_long=drop
+warns "$anew"
+measure cut-rows data.too_long=drop train.row_tokens=144
+warns "$anew"
+measure rows run.seed=1 train.row_tokens=144
+grep -q "$anew" err && fail "rows that hold every pair measure the same"
+
 # As a language model it is used with a warning; what trains language models refuses it.
 echo '{"text": "is 9 more than 0?"}' >line.jsonl
 for model in learnt exported adapted; do

@@ -6,7 +6,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static train_rig rig;
 
@@ -182,31 +181,6 @@ Test(reward, a_calibration_that_cannot_be_written_ends_no_run) {
         ASSERT_OK(ae_folder_make(train_rig_path(&rig, "run/calibration.json")));
     }
     cr_assert(ae_path_exists(train_rig_path(&rig, "run/checkpoints/step-000003/DONE")));
-}
-
-/* They change what an evaluation measures: the best begins anew. */
-Test(reward, another_measure_begins_the_best_anew) {
-    static const char *const changes[] = {"reward.center=10", "data.too_long=drop", "train.row_tokens=80"};
-    char common[512], keys[1024];
-    write_pairs();
-    snprintf(common, sizeof common,
-             "train.batch_rows=4 train.row_tokens=64 train.eval_every=2 optim.lr=1e-5 data.heldout=%s",
-             train_rig_path(&rig, "pairs.h5"));
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        char name[16], best[64], target[64];
-        snprintf(name, sizeof name, "run%zu", i);
-        if (i == 2) strcat(common, " data.too_long=drop");
-        snprintf(keys, sizeof keys, "%s train.steps=2", common);
-        ASSERT_OK(train(name, keys));
-        snprintf(keys, sizeof keys, "%s train.steps=4 %s run.override=%.*s", common, changes[i],
-                 (int)strcspn(changes[i], "="), changes[i]);
-        ASSERT_OK(train(name, keys));
-        snprintf(best, sizeof best, "%s/checkpoints/best", name);
-        const ssize_t n = readlink(train_rig_path(&rig, best), target, sizeof target - 1);
-        cr_assert_gt(n, 0);
-        target[n] = 0;
-        cr_assert_str_eq(target, "step-000004", "%s", changes[i]);
-    }
 }
 
 /* The head is in the model's own file, and a run goes on from it: its first loss is that of the model before. */

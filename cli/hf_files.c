@@ -103,7 +103,7 @@ static json_t *tokenizer_config(const ae_tokenizer *t, const ae_special_ids *ids
     set_piece(o, "eos_token", t, ids->eos);
     set_piece(o, "pad_token", t, ids->pad);
     set_piece(o, "unk_token", t, ids->unk);
-    /* GemmaTokenizer would give a missing one an id behind the table. */
+    /* GemmaTokenizer would give a missing one an id beyond the table. */
     if (!own_rules && ae_tokenizer_id(t, "<mask>") < 0) json_object_set_new(o, "mask_token", json_null());
     if (ids->start_of_turn < 0 || ids->end_of_turn < 0) return o;
     json_object_set_new(o, "additional_special_tokens",

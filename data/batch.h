@@ -28,7 +28,7 @@ void ae_batch_put_padding(ae_batch *b, ptrdiff_t i, ptrdiff_t end);
 
 /* Keeps the first `used` tokens of every row, rounded up to a multiple of 16 (at most T). */
 void ae_batch_cut(ae_batch *b, ptrdiff_t used);
-/* Cuts all rows behind the last target that counts in any of them: what comes behind has no influence on a
+/* Cuts all rows after the last target that counts in any of them: what comes after it has no influence on a
  * loss. */
 void ae_batch_trim(ae_batch *b);
 

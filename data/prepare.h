@@ -9,7 +9,7 @@
 /* Text and JSONL (plain or .gz) to DIR/train.h5 and DIR/heldout.h5. A document becomes <bos> text <eos>;
  * documents of nothing but whitespace are left out and counted. The held-out part is the last share of the
  * documents, at least one (documents rounded down), or of the text where there is one document: it is cut
- * behind the last line end before that share (else behind the first one after, else between words), and its
+ * after the last line end before that share (else after the first one after, else between words), and its
  * second part is a document of its own. A share of 0 writes no DIR/heldout.h5.
  *
  * The input is read twice: to check and count it, before anything is written, then to encode it in parallel.

@@ -18,7 +18,7 @@
 ae_status ae_render_check(const ae_tokenizer *t, const char *where);
 
 /* Appends what a turn of the user adds, up to and with "model\n": after it the model answers. The first
- * one begins with <bos>, the others with the "\n" behind the <end_of_turn> of the answer before, which the
+ * one begins with <bos>, the others with the "\n" after the <end_of_turn> of the answer before, which the
  * model does not write. `system`, of `system_bytes`, may be NULL. */
 ae_status ae_render_user(const ae_tokenizer *t, bool first, const char *system, size_t system_bytes,
                          const char *text, size_t n, ae_ids *out);

@@ -18,7 +18,7 @@ extern "C" {
  * Digits are split, unknown characters fall back to bytes, whitespace is kept: decoding gives back the
  * encoded text to the byte. All calls on one tokenizer may run in parallel.
  *
- * Text is encoded word by word (behind a run of line ends, before a line end, before a run of spaces) where
+ * Text is encoded word by word (after a run of line ends, before a line end, before a run of spaces) where
  * no piece of the model reaches over such a place, as in models trained here and in Gemma's; then cutting a
  * text there before encoding changes nothing. A model with other pieces sees the text whole. */
 typedef struct ae_tokenizer ae_tokenizer;

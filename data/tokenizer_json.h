@@ -11,7 +11,7 @@
 ae_status ae_tokenizer_needs_json(const ae_tokenizer *t, bool *needs);
 
 /* The caller frees *text. *approximate names what the library does otherwise for rare characters, or is NULL.
- * AE_ERR_INPUT, by name, for a model that this form cannot say: of words or characters, spaces behind words
+ * AE_ERR_INPUT, by name, for a model that this form cannot say: of words or characters, spaces after words
  * or as they are, rewriting of decoded text, pieces that are not used, symbols of the user's together with a
  * space before the text. */
 ae_status ae_tokenizer_json(const ae_tokenizer *t, char **text, const char **approximate);

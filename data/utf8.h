@@ -11,8 +11,8 @@ extern "C" {
  * when all is. */
 size_t ae_utf8_prefix(const char *s, size_t n);
 
-/* A place p, 0 < p < n, where valid UTF-8 may be cut in two: the last one behind a run of line ends; without
- * one the last one between a word and the spaces behind it; without one the last between two characters. 0
+/* A place p, 0 < p < n, where valid UTF-8 may be cut in two: the last one after a run of line ends; without
+ * one the last one between a word and the spaces after it; without one the last between two characters. 0
  * when there is none (n < 2). */
 size_t ae_text_edge(const char *s, size_t n);
 /* The first kind only, or 0. */

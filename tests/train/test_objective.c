@@ -235,7 +235,7 @@ Test(objective, a_failing_evaluation_leaves_its_step_saved) {
 Test(objective, a_failing_sample_ends_no_run_unless_it_is_a_defect) {
     static const ae_status told[] = {AE_ERR_USAGE, AE_ERR_INPUT, AE_ERR_RESOURCE};
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         single s = made();
         s.no_picture = told[i];
         snprintf(name, sizeof name, "run%d", i);

@@ -21,7 +21,7 @@ members() { # FOLDER [WORD...]: all runs in FOLDER/run
     cd "$1" || exit 1
     shift
     ${as:-} "$aerie" reward run.dir=run model.init=../base1 data.train=../train.jsonl data.heldout=../heldout.jsonl \
-        train.row_tokens=128 train.batch_rows=4 train.steps=6 train.checkpoint_every=2 train.keep=0 optim.lr=1e-3 \
+        train.row_tokens=128 train.batch_rows=4 train.steps=6 train.checkpoint_every=3 train.keep=0 optim.lr=1e-3 \
         reward.members=3 reward.head_steps=4 "$@"
     status=$?
     cd "$work" || exit 1
@@ -62,7 +62,7 @@ same_as_whole() {
     done
 }
 
-# Killed within each of its runs as soon as a part of it is there, and started again.
+# Killed or asked to stop within each of its runs, as soon as a part of it is there, and started again.
 wait_for() { # PROCESS PATH
     tries=0
     while ! [ -e "$2" ] && kill -0 "$1" 2>/dev/null && [ $tries -lt 3000 ]; do
@@ -70,36 +70,35 @@ wait_for() { # PROCESS PATH
         sleep 0.01
     done
 }
-kills=0
-for part in rendered head/checkpoints/step-000002/DONE members/1/config.yaml members/2/checkpoints/step-000002/DONE \
-    members/3/checkpoints/step-000006/DONE average.part; do
+hit() { # SIGNAL PATH: sets got
     (as=exec members killed reward.member_inits=../base1,../base2) >killed.out 2>killed.err &
     child=$!
-    wait_for $child "killed/run/$part"
-    kill -KILL $child 2>/dev/null
+    wait_for $child "killed/run/$2"
+    kill -"$1" $child 2>/dev/null
     wait $child 2>/dev/null
-    case $? in
+    got=$?
+}
+kills=0
+kill_at() {
+    hit KILL "$1"
+    case $got in
     137) kills=$((kills + 1)) ;;
     0) ;;
-    *) fail "killed at $part: $(cat killed.err)" ;;
+    *) fail "killed at $1: $(cat killed.err)" ;;
     esac
-done
+}
+kill_at rendered
+kill_at head/checkpoints/step-000003/DONE
+kill_at members/1/config.yaml
+hit TERM members/2/config.yaml
+[ $got = 130 ] || [ $got = 0 ] || fail "SIGTERM ended with status $got: $(cat killed.err)"
+[ $got = 0 ] || absent killed/run/members/3
+kill_at members/3/checkpoints/step-000003/DONE
+kill_at average.part
 [ $kills -ge 3 ] || fail "only $kills kills found a run that was alive"
 run 0 members killed reward.member_inits=../base1,../base2
 same_as_whole killed
 absent killed/run/average.part
-
-# Asked to stop, it says so and goes on later.
-(as=exec members stopped reward.member_inits=../base1,../base2) >stopped.out 2>stopped.err &
-child=$!
-wait_for $child stopped/run/members/1/checkpoints/step-000002/DONE
-kill -TERM $child
-wait $child
-got=$?
-[ $got = 130 ] || [ $got = 0 ] || fail "SIGTERM ended with status $got: $(cat stopped.err)"
-[ $got = 0 ] || absent stopped/run/members/3
-run 0 members stopped reward.member_inits=../base1,../base2
-same_as_whole stopped
 
 # ---- refusals ----
 

@@ -34,7 +34,7 @@ static ae_status train(const char *name, const char *more, json_t **table) {
     if (!ae_path_exists(set)) tuning_set(set, AERIE_FIXTURES "/tuning/pairs.jsonl", tuning_add_pair);
     snprintf(
         keys, sizeof keys,
-        "run.dir=%s data.train=%s data.heldout=%s model.init=" AERIE_FIXTURES "/attention train.threads=2 "
+        "run.dir=%s data.train=%s data.heldout=%s model.init=" AERIE_FIXTURES "/attention train.threads=1 "
         "optim.schedule=constant train.batch_rows=4 train.row_tokens=128 %s",
         train_rig_path(&rig, name), train_rig_path(&rig, "pairs.h5"), train_rig_path(&rig, "pairs.h5"), more);
     ASSERT_OK(ae_reward_config_init(&c));

@@ -20,7 +20,7 @@ static json_t *opening(const ae_tale *t, const ae_turn *turn) {
     return json_sprintf("%s\n\n%s", t->text.text, turn->asked.text);
 }
 
-/* Nothing teaches a small model to look things up in a text as fast as copying it. */
+/* Copying a text teaches a small model to look things up in it. An exercise only: held-out rows are questions. */
 static json_t *make_again(const ae_tale *t) {
     json_t *asked = json_sprintf("%s\n\nTell the story again.", t->text.text);
     json_t *row = json_pack("{s:[o, o], s:[s]}", "messages", message("user", json_string_value(asked)),
@@ -30,7 +30,7 @@ static json_t *make_again(const ae_tale *t) {
 }
 
 static json_t *make_dialogue(ae_tale *t) {
-    if (ae_rng_below(&t->slots.rng, 3) == 0) return make_again(t);
+    if (ae_rng_below(&t->slots.rng, 3) == 0 && !t->heldout) return make_again(t);
     static ae_turn turns[AE_TURNS_MAX];
     const size_t n = 1 + (size_t)ae_rng_below(&t->slots.rng, AE_TURNS_MAX);
     ae_questions_ask(t, turns, n);

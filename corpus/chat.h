@@ -8,8 +8,8 @@
  * NAME-heldout.jsonl:
  *
  *   chat      {"messages": [...], "kinds": [...]}: dialogues of one to four questions, the first behind the tale; "kinds"
- *             has the kind of each question. In a third of the rows the tale is to be told again instead: word for word,
- *             kind "again". Small models learn from those to look things up, which the questions then need
+ *             has the kind of each question. In a third of the training rows the tale is to be told again instead: word
+ *             for word, kind "again". Small models learn from those to look things up, which the questions then need
  *   pairs     {"prompt", "chosen", "rejected", "kind", "fault"}: one question; the right answer, and one with a fault
  *   writing   {"messages": [...]}: a writing task (corpus/writing.h) and a tale
  *   graded    {"prompt", "chosen", "rejected", "rewards": [r, r]}: two answers to such a task, the better one first

@@ -8,7 +8,7 @@ const ae_question ae_questions[] = {
     {"where", AE_FACT_PLACE, false, "Where did they go?", "They went to {place}.", "They went to {place.not}.", NULL},
     {"yes-no", AE_FACT_PLACE, false, "Did they go to [{place}|{place.not}]?", "They went to {place}.", "They went to {place.not}.", NULL},
     {"weather", AE_FACT_WEATHER, false, "How was the weather?", "The weather was {weather}.", "The weather was {weather.not}.", NULL},
-    {"when", AE_FACT_TIME, false, "What time of day was it?", "It was {time}.", "It was {time.not}.", NULL},
+    {"when", AE_FACT_TIME, false, "When did they go to {place}?", "One {time} they went to {place}.", "One {time.not} they went to {place}.", NULL},
 
     {"who", AE_FACT_THING, false, "Who did the {x.noun} come from?", "The {x.noun} came from {x.giver}.", "The {x.noun} came from {y.giver}.", NULL},
     {"what", AE_FACT_THING, true, "What did {x} have?", "{x} had @{x.noun}.", "{x} had @{y.noun}.", "And what did {x.he} have?"},

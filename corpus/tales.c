@@ -9,7 +9,7 @@
 static const ae_rule rules[] = {
     {"begin", "[Once upon a time there was|There was once|Long ago, there lived|Not far from here lived] @{a.kind} named {a}. "
               "{his.big} friend was @{b.kind} named {b}. "
-              "It was {time}, and they went to {place}. The weather was {weather}."},
+              "One {time} they went to {place}. The weather was {weather}."},
     {"his.big", "^{a.his}"},
     {"end", "[They were happy.|They were good friends.|They laughed a lot.|They had a good day.]"},
     {0},

@@ -35,6 +35,7 @@ again=$again'{"role":"assistant","content":"\1"}\],"kinds":\["again"\]}$'
 n=$(grep -c "$again" chat-train.jsonl)
 [ "$n" -gt 90 ] && [ "$n" -lt 180 ] && [ "$n" -eq "$(grep -c '"again"' chat-train.jsonl)" ] ||
     fail "expected a third of 400 tales told again word for word, found $n"
+! grep -q '"again"' chat-heldout.jsonl || fail "a held-out row is no question"
 ! grep -vqE '^\{"prompt":"[^"]*\?","chosen":"[^"]*\.","rejected":"[^"]*","kind":"[a-z -]*","fault":"(wrong|stray|cut)"\}$' \
     pairs-*.jsonl || fail "a row is no pair"
 ! grep -qE '"chosen":"([^"]*)","rejected":"\1"' pairs-*.jsonl || fail "a pair of one answer"

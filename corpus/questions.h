@@ -3,7 +3,7 @@
 #include "corpus/tales.h"
 
 /* Questions about a tale. Each has one right answer, a clause of the tale word for word. The words of the question find
- * where the clause begins: a small model learns to go on from there, but not to look for what stands before a place.
+ * where the clause begins: a small model learns sooner to go on from there than to tell what stood before.
  * Yes-no questions are answered in the same way, without yes or no. */
 typedef struct {
     const char *kind; /* "who", "colour", ...: for figures by kind */

@@ -72,15 +72,40 @@ ae_status ae_train_words(ae_train_config *c, const ae_arg_list *words) {
     return st;
 }
 
-void ae_train_help(const ae_train_config *c, const char *usage, const ae_arg *flags, size_t n_flags) {
+static void apply_hints(ae_field *f, const char *section, const ae_train_hint *hints) {
+    const size_t n = strlen(section);
+    for (; hints && hints->key; hints++)
+        if (strncmp(hints->key, section, n) == 0 && hints->key[n] == '.' &&
+            strcmp(hints->key + n + 1, f->key) == 0) {
+            f->fallback = hints->fallback;
+            f->help = hints->help;
+        }
+}
+
+/* The table is shown from a copy of its fields: theirs are shared by all verbs. */
+static void show_keys(const ae_config *table, const ae_train_hint *hints) {
+    ae_config shown = *table;
+    ae_field *fields = calloc(AE_CONFIG_FIELDS_MAX, sizeof *fields), *next = fields;
+    for (ae_section *s = shown.sections; fields && s < shown.sections + shown.n_sections; s++) {
+        memcpy(next, s->fields, s->n_fields * sizeof *next);
+        for (size_t i = 0; i < s->n_fields; i++) apply_hints(&next[i], s->name, hints);
+        s->fields = next;
+        next += s->n_fields;
+    }
+    ae_config_help(&shown, stdout);
+    free(fields);
+}
+
+void ae_train_help(const ae_train_config *c, const ae_train_hint *hints, const char *usage,
+                   const ae_arg *flags, size_t n_flags) {
     ae_args_list(usage, flags, n_flags, stdout);
     puts("\nkeys (type, default, range)");
-    ae_config_help(&c->table, stdout);
+    show_keys(&c->table, hints);
     fputs(AE_ARGS_NUMBERS_NOTE, stdout);
 }
 
-ae_status ae_train_args(ae_train_command *command, ae_train_config *c, const char *usage, int argc,
-                        char **argv) {
+ae_status ae_train_args(ae_train_command *command, ae_train_config *c, const ae_train_hint *hints,
+                        const char *usage, int argc, char **argv) {
     ae_arg_list words = {0};
     *command = (ae_train_command){0};
     const ae_arg flags[] = {
@@ -92,7 +117,7 @@ ae_status ae_train_args(ae_train_command *command, ae_train_config *c, const cha
     const size_t n = sizeof flags / sizeof *flags;
     ae_status st = ae_args_parse(argc, argv, flags, n, &words, &command->helped);
     if (st == AE_OK && command->helped)
-        ae_train_help(c, usage, flags, n);
+        ae_train_help(c, hints, usage, flags, n);
     else if (st == AE_OK)
         st = ae_train_words(c, &words);
     ae_arg_list_free(&words);

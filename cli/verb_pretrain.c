@@ -12,7 +12,7 @@ ae_status ae_verb_pretrain(int argc, char **argv) {
     ae_train_command command;
     ae_train_config config = {0};
     ae_status st = ae_train_config_init(&config);
-    if (st == AE_OK) st = ae_train_args(&command, &config, usage, argc, argv);
+    if (st == AE_OK) st = ae_train_args(&command, &config, NULL, usage, argc, argv);
     if (st == AE_OK && !command.helped) st = ae_pretrain(&config, command.dry_run);
     ae_train_config_free(&config);
     return st;

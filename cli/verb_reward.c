@@ -12,6 +12,8 @@ static const char usage[] =
     "data.heldout=heldout.jsonl\n"
     "reward.members=6 trains six, one after another, and averages their weights: run.dir/average";
 
+static const ae_train_hint hints[] = {AE_TUNE_HINTS("1", "1e-4", "5e-6")};
+
 static double number(const json_t *row, const char *key) {
     return json_number_value(json_object_get(row, key));
 }
@@ -93,7 +95,7 @@ ae_status ae_verb_reward(int argc, char **argv) {
     const int64_t head_steps = config.reward.head_steps; /* the default */
     AE_TRY(ae_args_parse(argc, argv, flags, n, &words, &help));
     if (help) {
-        ae_train_help(&config.tune.train, usage, flags, n);
+        ae_train_help(&config.tune.train, hints, usage, flags, n);
         goto out;
     }
     AE_TRY(ae_train_words(&config.tune.train, &words));

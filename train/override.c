@@ -90,13 +90,19 @@ static ae_status unknown_word(const ae_train_config *c, const ae_fixed_fact *fac
     return st;
 }
 
+/* Keys of adapters and of the weights beside them. */
+static bool is_of_adapters(const char *key) {
+    return strncmp(key, "lora.", 5) == 0 || strcmp(key, "model.base_dtype") == 0;
+}
+
 static ae_status check_word(const ae_train_config *c, const ae_fixed_fact *facts, const char *word) {
     const fixed_key key = find_key(c, facts, word);
     if (key.marks == 0) return unknown_word(c, facts, word);
     if (!(key.marks & AE_KEY_FINAL)) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE,
-                   "run.override: %s: a run keeps the shape it was started with; choose another run.dir",
-                   word);
+    return AE_FAIL(AE_ERR_USAGE, "run.override: %s: %s with; choose another run.dir", word,
+                   is_of_adapters(word)
+                       ? "adapters keep the rank, scale, targets and base that they were started"
+                       : "a run keeps the shape it was started");
 }
 
 ae_status ae_override_check(const ae_train_config *c, const ae_fixed_fact *facts) {
@@ -143,10 +149,14 @@ static ae_status refuse(const fixed_key *k, const char *key, const char *then, c
             "%s: the run in this folder was started with %s, found %s; %s, choose another run.dir, or go "
             "on with run.override=%s",
             key, then, now, k->back ? k->back : "set it back", key);
+    const char *why =
+        is_of_adapters(key) ? ": adapters keep the rank, scale, targets and base that they were started with"
+        : strcmp(key, "model.init") == 0 ? ""
+                                         : ", where model.init may start from a model of that shape";
     return AE_FAIL(refusal,
                    "%s: the run in this folder was started with %s, found %s; set it back, or choose another "
-                   "run.dir, where model.init may start from a model of that shape",
-                   key, then, now);
+                   "run.dir%s",
+                   key, then, now, why);
 }
 
 static ae_status note(ae_overrides *o, const char *key, const json_t *then, const json_t *now) {

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/yaml.h"
 #include "train/rendered.h"
 #include "train/run_folder.h"
@@ -109,6 +110,23 @@ bool ae_resume_same_value(const json_t *a, const json_t *b) {
     return json_equal(a, b) == 1;
 }
 
+static bool same_place(const char *a, const char *b) {
+    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
+    const bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
+    free(real_a);
+    free(real_b);
+    return same;
+}
+
+/* Of what all parameters of a run came from nothing is needed any more: it may be gone, or elsewhere. Beside
+ * adapters it is, and the objective compares what lies there with the base that the checkpoint names. */
+static bool may_have_moved(const json_t *config, const json_t *then, const json_t *now) {
+    const char *was = json_string_value(then), *is = json_string_value(now);
+    if (!was || !was[0] || !is || !is[0]) return false;
+    return json_integer_value(value_of(config, "lora", "rank")) > 0 || !ae_path_exists(was) ||
+           same_place(was, is);
+}
+
 /* The other keys of the schedule are as they were, or overridden: only its number of steps is asked about
  * here. */
 static ae_status check_steps(ae_overrides *o, const json_t *then) {
@@ -129,21 +147,37 @@ static ae_status check_steps(ae_overrides *o, const json_t *then) {
     return AE_OK;
 }
 
-ae_status ae_resume_check_keys(const ae_run_state *s, ae_overrides *o) {
+/* The fixed keys, either those that can be overridden or those that cannot. */
+static ae_status check_fixed(const json_t *then, const json_t *now, unsigned final, ae_overrides *o) {
     ae_status st = AE_OK;
-    char *text = NULL, key[96];
+    char key[96];
     const char *section;
     const ae_field *f;
+    for (size_t i = 0; (f = ae_config_field(&o->config->table, i, &section)) != NULL && st == AE_OK; i++) {
+        if (!(f->fixed & AE_KEY_FIXED) || (f->fixed & AE_KEY_DERIVED)) continue;
+        if ((f->fixed & AE_KEY_FINAL) != final) continue;
+        const json_t *a = value_of(then, section, f->key), *b = value_of(now, section, f->key);
+        snprintf(key, sizeof key, "%s.%s", section, f->key);
+        if (ae_resume_same_value(a, b)) continue;
+        if (strcmp(key, "model.init") == 0 && may_have_moved(then, a, b))
+            ae_log("model.init: %s in the place of %s, which the run was started with", json_string_value(b),
+                   json_string_value(a));
+        else
+            st = ae_override_take(o, key, a, b, AE_ERR_USAGE);
+    }
+    return st;
+}
+
+/* The final keys come first: the default of another key, such as optim.lr, may follow from them. */
+ae_status ae_resume_check_keys(const ae_run_state *s, ae_overrides *o) {
+    ae_status st = AE_OK;
+    char *text = NULL;
     json_t *then = NULL, *now = NULL;
     AE_TRY(ae_json_parse(&then, s->config, strlen(s->config), "state.json: config"));
     AE_TRY(ae_config_json(&o->config->table, &text));
     AE_TRY(ae_json_parse(&now, text, strlen(text), "configuration"));
-    for (size_t i = 0; (f = ae_config_field(&o->config->table, i, &section)) != NULL; i++) {
-        if (!(f->fixed & AE_KEY_FIXED) || (f->fixed & AE_KEY_DERIVED)) continue;
-        const json_t *a = value_of(then, section, f->key), *b = value_of(now, section, f->key);
-        snprintf(key, sizeof key, "%s.%s", section, f->key);
-        if (!ae_resume_same_value(a, b)) AE_TRY(ae_override_take(o, key, a, b, AE_ERR_USAGE));
-    }
+    AE_TRY(check_fixed(then, now, AE_KEY_FINAL, o));
+    AE_TRY(check_fixed(then, now, 0, o));
 out:
     free(text);
     json_decref(then);

@@ -31,12 +31,14 @@ static const ae_field reward_fields[] = {
      "with several members: how many are averaged, those most accurate on data.heldout; 0: all", AE_KEY_FREE},
 };
 
+ae_status ae_reward_add_keys(ae_config *table, ae_reward_keys *keys) {
+    return ae_config_add(table, "reward", reward_fields, sizeof reward_fields / sizeof *reward_fields, keys);
+}
+
 ae_status ae_reward_config_init(ae_reward_config *c) {
     c->rendered = NULL;
     ae_status st = ae_tune_config_init(&c->tune);
-    if (st == AE_OK)
-        st = ae_config_add(&c->tune.train.table, "reward", reward_fields,
-                           sizeof reward_fields / sizeof *reward_fields, &c->reward);
+    if (st == AE_OK) st = ae_reward_add_keys(&c->tune.train.table, &c->reward);
     return st;
 }
 

@@ -37,6 +37,9 @@ typedef struct {
 
 ae_status ae_reward_config_init(ae_reward_config *c);
 
+/* The section reward alone, beside others. */
+ae_status ae_reward_add_keys(ae_config *table, ae_reward_keys *keys);
+
 /* Defaults of keys that were not given, and whether the keys agree. */
 ae_status ae_reward_config_check(ae_reward_config *c);
 

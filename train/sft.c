@@ -490,6 +490,19 @@ static ae_objective objective_of(sft *s) {
                           .close = close_all};
 }
 
+static ae_status check_exact_match(const ae_sft_config *c) {
+    if (c->sft.exact_match == 0) return AE_OK;
+    if (c->tune.train.train.sample_tokens == 0)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "sft.exact_match: expected train.sample_tokens above 0 beside it, the most "
+                       "tokens of an answer, found 0; raise it, or leave sft.exact_match out");
+    if (!c->tune.train.data.heldout[0])
+        return AE_FAIL(AE_ERR_USAGE,
+                       "sft.exact_match: expected data.heldout beside it, the dialogues that are answered, "
+                       "found none; give it, or leave sft.exact_match out");
+    return AE_OK;
+}
+
 ae_status ae_sft(ae_sft_config *config, bool dry_run) {
     enum { EPOCHS = 2 };
     static const double RATE = 2e-4, LARGE_RATE = 1e-5;
@@ -499,10 +512,7 @@ ae_status ae_sft(ae_sft_config *config, bool dry_run) {
     const ae_objective objective = objective_of(&s);
     AE_TRY(ae_tune_config_defaults(&config->tune, RATE, LARGE_RATE, EPOCHS));
     AE_TRY(ae_tune_config_check(&config->tune));
-    if (config->sft.exact_match > 0 && config->tune.train.train.sample_tokens == 0)
-        AE_TRY(AE_FAIL(AE_ERR_USAGE,
-                       "sft.exact_match: expected train.sample_tokens above 0 beside it, the most "
-                       "tokens of an answer, found 0; raise it, or leave sft.exact_match out"));
+    AE_TRY(check_exact_match(config));
     AE_TRY(ae_engine_train(&config->tune.train, &objective, dry_run));
 out:
     return st;

@@ -243,10 +243,24 @@ void ae_tuned_weigh_sets(ae_tuned *t, const int64_t *pieces) {
     for (size_t i = 0; i < m->n_sets; i++) m->phases[0].weight[i] *= (double)pieces[i];
 }
 
+/* A rate that rises and falls needs some steps. */
+static void warn_few_steps(const ae_tuned *t) {
+    enum { FEW = 20 };
+    const int64_t steps = t->run->config->train.steps;
+    const double epochs = t->config->length.epochs;
+    if (epochs == 0 || steps >= FEW) return;
+    ae_warn(
+        "train.epochs: %g epoch%s of this data are only %lld step%s, in which little is learnt; a smaller "
+        "train.batch_rows%s makes more of them",
+        epochs, epochs == 1 ? "" : "s", (long long)steps, ae_plural(steps),
+        t->kind == AE_KIND_CHAT && t->config->examples.pack ? " or train.row_tokens" : "");
+}
+
 double ae_tuned_report_epochs(const ae_tuned *t, const int64_t *pieces) {
     const ae_mixture *m = &t->inputs.data;
     const ae_train_keys *k = &t->run->config->train;
     int64_t taken[AE_MIXTURE_SETS_MAX] = {0}, all_taken = 0, all = 0;
+    warn_few_steps(t);
     ae_mixture_count(m, k->steps + 1, (ptrdiff_t)k->batch_rows, taken);
     for (size_t i = 0; i < m->n_sets; i++) {
         if (pieces[i] == 0) continue;
@@ -265,12 +279,31 @@ double ae_tuned_flops_per_token(const ae_tuned *t) {
 
 /* ---- memory and weights ---- */
 
+/* Integers round the values of the matrices that a run began with; norms do not tell them apart. */
+static ae_status check_matrices(const ae_tuned *t, const ae_adapter_source *a, const ae_model_source *base) {
+    char found[AE_FINGERPRINT_BYTES];
+    ae_tensors *tensors = NULL;
+    ae_status st;
+    if (a->sample[0] == '\0') return AE_OK;
+    AE_TRY(ae_tensors_open(&tensors, base->tensors));
+    AE_TRY(ae_tensors_sample(&t->model.params, tensors, found));
+    if (found[0] == '\0')
+        AE_TRY(AE_FAIL(AE_ERR_INPUT,
+                       "model.init: %s: expected the base that the run was started with, found its matrices "
+                       "as integers; give that base",
+                       base->folder));
+out:
+    ae_tensors_close(tensors);
+    return st;
+}
+
 /* Whether a run goes on beside the base that it began with. */
 static ae_status check_base(const ae_tuned *t, const ae_model_source *base) {
     ae_adapter_source adapter = {0};
     if (!t->run->checkpoint) return AE_OK;
     ae_status st = ae_adapter_source_open(&adapter, t->run->checkpoint);
     if (st == AE_OK) st = ae_adapter_source_verify(&adapter, base);
+    if (st == AE_OK) st = check_matrices(t, &adapter, base);
     ae_adapter_source_free(&adapter);
     return st;
 }

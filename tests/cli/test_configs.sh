@@ -26,6 +26,6 @@ done
 [ $planned -ge 8 ] || fail "expected eight configurations or more, found $planned"
 
 # What only their full size shows.
-run 0 "$aerie" plan "$configs/lora-2b-int4.yaml" model.init= model.preset=recurrentgemma-2b data.train= data.heldout= --json
+run 0 "$aerie" plan "$configs/lora-2b-int4.yaml" model.init= model.preset=recurrentgemma-2b --json
 prints '"parameters":'
 finish

@@ -53,6 +53,18 @@ done
 run 0 "$aerie" data render --help
 grep -q "4M, 5G" out && fail "data render has no numbers"
 
+# What a verb that tunes does where no key says otherwise, which is not what pretraining does.
+for defaults in sft:2:2e-4 reward:1:1e-4; do
+    verb=${defaults%%:*} rest=${defaults#*:}
+    run 0 "$aerie" $verb --help
+    grep -q "train.epochs  *real  *${rest%:*} " out || fail "$verb --help lacks the default of train.epochs"
+    grep -q "optim.lr  *real  *${rest#*:} .*wider than 1024" out || fail "$verb --help lacks the default of optim.lr"
+    grep -q "train.steps .*train.epochs says how many" out || fail "$verb --help lacks the default of train.steps"
+    [ "$(grep -c "file of JSON lines" out)" = 2 ] || fail "$verb --help says nothing of JSON lines"
+done
+run 0 "$aerie" pretrain --help
+grep -q "optim.lr  *real  *1e-3 " out || fail "pretrain --help has another default of optim.lr"
+
 shows_usage "$aerie"
 shows_usage "$aerie" tokenizer
 shows_usage "$aerie" data
@@ -119,6 +131,18 @@ all_moments=$(number optimizer)
 run 0 "$aerie" plan model.preset=small-25m train.row_tokens=512 lora.rank=4 model.base_dtype=int4 --json
 echo "$all_flops $(number step_flops) $all_moments $(number optimizer)" |
     awk '{ exit !($2 / $1 > 0.666 && $2 / $1 < 0.667 && $4 > 0 && $4 < $3 / 10) }' || fail "the plan of adapters"
+# The configuration of a verb that tunes: its sections, its epochs, its examples that are not there yet.
+for section in sft.exact_match=8 reward.center=0.01; do
+    run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.epochs=2 data.train=chat.jsonl data.heldout=held.jsonl $section
+    prints "depend on the data"
+    grep -q "1000 steps\|in all" out && fail "a plan counts steps that it cannot know: $(cat out)"
+done
+run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.epochs=2 'data.train=[{"path": "chat.jsonl", "weight": 2}]' --json
+grep -q '"total_flops": *null' out || fail "totals of steps that are not known: $(cat out)"
+run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.steps=7
+prints "in 7 steps"
+run 2 "$aerie" plan model.preset=small-1m sft.exact_mach=8
+says "did you mean"
 run 2 "$aerie" plan model.preset=small-25m lora.rank=4 lora.targets=nothing
 says "lora.targets: expected all, or some of"
 run 4 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.memory_gb=0.01

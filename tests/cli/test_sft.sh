@@ -31,6 +31,15 @@ run 0 "$aerie" sft run.dir=stays model.init=moves $unpaced train.steps=2 optim.s
 rm -r moves
 run 0 "$aerie" sft run.dir=stays model.init=moves $unpaced optim.schedule=constant
 [ -f stays/checkpoints/step-000004/DONE ] || fail "no checkpoint"
+run 0 "$aerie" sft run.dir=stays model.init=moved $unpaced optim.schedule=constant train.steps=5
+[ -f stays/checkpoints/step-000005/DONE ] || fail "no checkpoint"
+cp -r "$attention" moved
+run 2 "$aerie" sft run.dir=stays model.init="$fixtures/window" $unpaced optim.schedule=constant train.steps=6
+says "model.init: the run in this folder was started with "
+# Few steps of epochs are told.
+run 0 "$aerie" sft run.dir=few model.init="$attention" data.train="$rows" train.batch_rows=3 train.epochs=2 train.row_tokens=48
+warns "train.epochs: 2 epochs of this data are only "
+grep -q "train.batch_rows or train.row_tokens" err || fail "no way to more steps is named: $(cat err)"
 
 # Answers of an evaluation end where those of generate do: a model that names its end has no other one without a tokenizer.
 mkdir ends
@@ -49,6 +58,30 @@ run 0 "$aerie" score --model "$attention" --adapter beside --input "$here/tiny_l
 equal adapted explicit
 run 2 "$aerie" sft run.dir=beside model.init="$attention" $keys lora.rank=8
 says "lora.rank"
+says "adapters keep the rank, scale, targets and base"
+grep -q "of that shape" err && fail "a shape is named: $(cat err)"
+run 2 "$aerie" sft run.dir=beside model.init="$attention" $keys lora.rank=4 lora.alpha=8
+says "lora.alpha: the run in this folder was started with 32.0, found 8.0"
+# The rate that adapters have by default is not what is at fault where there are none any more.
+run 0 "$aerie" sft run.dir=rated model.init="$attention" ${keys% optim.lr=*} lora.rank=4
+run 2 "$aerie" sft run.dir=rated model.init="$attention" ${keys% optim.lr=*}
+says "lora.rank: the run in this folder was started with 4, found 0"
+# A base that moved is the same base; another one, or its integers, is none.
+cp -r "$attention" base
+go="$keys optim.schedule=constant lora.rank=4"
+run 0 "$aerie" sft run.dir=onward model.init=base $go train.steps=2
+run 0 "$aerie" quantize --model base --output as-integers --dtype int8
+mv base elsewhere
+run 3 "$aerie" sft run.dir=onward model.init="$fixtures/window" $go
+run 3 "$aerie" sft run.dir=onward model.init=as-integers $go
+says "expected the base that the run was started with, found its matrices as integers"
+run 0 "$aerie" sft run.dir=onward model.init=elsewhere $go
+grep -q "model.init: elsewhere in the place of base" err || fail "the other place is not told: $(cat err)"
+run 0 "$aerie" sft run.dir=at-once model.init="$attention" $go
+numbers onward loss >a
+numbers at-once loss >b
+equal a b
+run 0 "$aerie" score --model onward --input "$here/tiny_lines.jsonl" --output onward-scored
 run 2 "$aerie" reward run.dir=beside model.init="$attention" data.train="$fixtures/tuning/pairs.jsonl" train.steps=1
 says "was made by sft"
 

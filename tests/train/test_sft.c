@@ -358,6 +358,8 @@ Test(sft, refuses_what_cannot_be_tuned) {
     }
     ASSERT_FAILS(AE_ERR_USAGE, tune("h", keys_with("sft.exact_match=5 train.sample_tokens=0")));
     ASSERT_SAYS("sft.exact_match: expected train.sample_tokens above 0");
+    ASSERT_FAILS(AE_ERR_USAGE, tune("h", keys_with("sft.exact_match=5")));
+    ASSERT_SAYS("sft.exact_match: expected data.heldout beside it");
     ASSERT_FAILS(AE_ERR_USAGE, tune("f", keys_with("train.steps=3 train.epochs=5 train.row_tokens=64")));
     ASSERT_SAYS("train.steps: expected the");
 }

@@ -70,6 +70,40 @@ static uint64_t hash_example(const ae_example *e) {
     return h ? h : 1;
 }
 
+/* ---- equal faults ---- */
+
+enum { FAULT_TEXTS = 64, FAULT_LINES = 10 };
+
+/* Faults without their place. The text report names the first lines of each, then how many more there are. */
+typedef struct {
+    char *texts[FAULT_TEXTS];
+    int64_t lines[FAULT_TEXTS];
+    size_t n; /* texts beyond the last are not counted, and so always told */
+} fault_counts;
+
+/* How often the fault came, with this time. */
+static int64_t count_fault(fault_counts *f, const char *text) {
+    size_t i = 0;
+    while (i < f->n && strcmp(f->texts[i], text) != 0) i++;
+    if (i == FAULT_TEXTS) return 1;
+    if (i == f->n && !(f->texts[f->n++] = strdup(text))) {
+        f->n--;
+        return 1;
+    }
+    return ++f->lines[i];
+}
+
+static void tell_more_faults(const fault_counts *f) {
+    for (size_t i = 0; i < f->n; i++)
+        if (f->lines[i] > FAULT_LINES)
+            printf("%lld more line%s: %s\n", (long long)(f->lines[i] - FAULT_LINES),
+                   ae_plural(f->lines[i] - FAULT_LINES), f->texts[i]);
+}
+
+static void free_faults(fault_counts *f) {
+    for (size_t i = 0; i < f->n; i++) free(f->texts[i]);
+}
+
 /* ---- the check ---- */
 
 typedef struct {
@@ -77,6 +111,7 @@ typedef struct {
     ae_lines lines;
     ae_results out; /* of --fix */
     seen_rows seen;
+    fault_counts equal;
     json_t *faults, *duplicates, *too_long; /* lists of lines, with --json */
     int64_t rows, good, untrained, unused_turns, tokens, targets, longest;
     int64_t n_faults, n_duplicates, n_too_long;
@@ -156,14 +191,24 @@ static ae_status keep_row(check *c, const char *line, size_t n) {
     return ae_output_failed(c->out.name);
 }
 
+static ae_status tell_fault(check *c, const char *message) {
+    const size_t place = strlen(c->lines.where);
+    const bool placed =
+        strncmp(message, c->lines.where, place) == 0 && strncmp(message + place, ": ", 2) == 0;
+    const bool often = placed && count_fault(&c->equal, message + place + 2) > FAULT_LINES;
+    return often && !c->o->json ? AE_OK : tell(c, c->faults, message);
+}
+
 static ae_status check_row(check *c, const char *line, size_t n) {
     ae_example e;
     bool good = false;
+    ae_example_rules rules = c->o->rules;
     c->rows++;
-    ae_status st = ae_example_read(&e, &c->o->rules, line, n, c->lines.where);
+    rules.told_key = &c->lines.told_key;
+    ae_status st = ae_example_read(&e, &rules, line, n, c->lines.where);
     if (st == AE_ERR_INPUT) {
         c->n_faults++;
-        return tell(c, c->faults, ae_error_message());
+        return tell_fault(c, ae_error_message());
     }
     if (st != AE_OK) return st;
     st = check_example(c, &e, &good);
@@ -188,6 +233,7 @@ static ae_status check_rows(check *c) {
 
 static void report_text(const check *c) {
     const bool learns = c->o->rules.kind != AE_KIND_PROMPTS;
+    tell_more_faults(&c->equal);
     printf("%lld row%s of %s, %lld good: %lld with faults, %lld that came before", (long long)c->rows,
            ae_plural(c->rows), ae_data_kind_name(c->o->rules.kind), (long long)c->good,
            (long long)c->n_faults, (long long)c->n_duplicates);
@@ -254,6 +300,7 @@ out:
     st = ae_results_close(&c.out, st);
     ae_lines_close(&c.lines);
     free(c.seen.slots);
+    free_faults(&c.equal);
     json_decref(c.faults);
     json_decref(c.duplicates);
     json_decref(c.too_long);

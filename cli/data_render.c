@@ -40,13 +40,15 @@ static ae_status render_line(const ae_example_rules *rules, const char *line, si
 }
 
 /* Every row of the input, each printed before the next is read. */
-static ae_status render_lines(const ae_example_rules *rules, ae_lines *lines, ae_results *out) {
+static ae_status render_lines(const ae_example_rules *given, ae_lines *lines, ae_results *out) {
+    ae_example_rules rules = *given;
+    rules.told_key = &lines->told_key;
     for (;;) {
         char *line = NULL;
         size_t n = 0;
         ae_status st = ae_lines_next(lines, &line, &n);
         if (st == AE_OK && ae_interrupt_check() != AE_OK) st = AE_ERR_INTERRUPTED;
-        if (st == AE_OK && line) st = render_line(rules, line, n, lines->where, out);
+        if (st == AE_OK && line) st = render_line(&rules, line, n, lines->where, out);
         if (st != AE_OK || !line) return st;
     }
 }

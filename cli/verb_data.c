@@ -5,6 +5,7 @@
 #include "cli/example_flags.h"
 #include "cli/interrupt.h"
 #include "cli/verbs.h"
+#include "core/h5.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "data/documents.h"
@@ -129,7 +130,16 @@ static ae_status validate_sets(const ae_arg_list *paths, bool json) {
     return st;
 }
 
+static ae_status no_rows(const char *path) {
+    return AE_FAIL(AE_ERR_USAGE,
+                   "%s: expected JSON lines beside --kind, --tokenizer, --model, --map, --fix and "
+                   "--row-tokens, found a token set; `aerie data validate %s` without these checks it",
+                   path, path);
+}
+
 static ae_status validate_rows(ae_check_options *o, ae_example_flags *flags, const ae_arg_list *paths) {
+    for (size_t i = 0; i < paths->n; i++)
+        if (ae_h5_is_file(paths->items[i])) return no_rows(paths->items[i]);
     ae_status st = ae_example_flags_open(flags);
     if (st != AE_OK) return st;
     o->inputs = paths->items;
@@ -150,6 +160,7 @@ static ae_status validate(ae_check_options *o, ae_example_flags *flags, const ae
     ae_interrupt_catch();
     if (flags->kind) return validate_rows(o, flags, paths);
     if (!row_flags) return validate_sets(paths, o->json);
+    if (ae_h5_is_file(paths->items[0])) return no_rows(paths->items[0]);
     return AE_FAIL(AE_ERR_USAGE,
                    "data validate: expected --kind, which says what the rows of JSON lines are, found none");
 }

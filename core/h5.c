@@ -36,6 +36,13 @@ static ae_status open_file(hid_t *file, const char *path) {
     return st;
 }
 
+bool ae_h5_is_file(const char *path) {
+    ae_h5_enter();
+    const bool is = ae_path_exists(path) && !ae_path_is_folder(path) && H5Fis_hdf5(path) > 0;
+    (void)ae_h5_leave(AE_OK);
+    return is;
+}
+
 ae_status ae_h5_open(hid_t *file, const char *path) {
     ae_h5_enter();
     return ae_h5_leave(open_file(file, path));

@@ -16,6 +16,7 @@
  * found. The library's own error stack is silenced at the first call. All calls are serialised by one lock,
  * since Debian's HDF5 is not thread-safe. */
 
+bool ae_h5_is_file(const char *path);                  /* whether there is an HDF5 file, whole or not */
 ae_status ae_h5_open(hid_t *file, const char *path);   /* read-only; missing or no HDF5: AE_ERR_INPUT */
 ae_status ae_h5_create(hid_t *file, const char *path); /* truncates; for HDF5 1.10 or later */
 ae_status ae_h5_close(hid_t file, const char *path);   /* flush errors (full disk) are AE_ERR_RESOURCE */

@@ -90,6 +90,15 @@ static const role_word share_roles[] = {{"system", AE_ROLE_SYSTEM},   {"human", 
                                         {"assistant", AE_ROLE_MODEL}, {"model", AE_ROLE_MODEL}};
 static const spelling share = {"from", "value", share_roles, 6, "system, human or gpt"};
 
+/* The same words under the names that messages have. */
+static const spelling share_as_messages = {"role", "content", share_roles, 6, "system, user or assistant"};
+
+static const spelling *spelling_of(const json_t *message, const spelling *s) {
+    return s == &share && !json_object_get(message, "from") && json_object_get(message, "role")
+               ? &share_as_messages
+               : s;
+}
+
 static ae_status read_role(ae_role *role, const json_t *message, const spelling *s, const char *where) {
     const json_t *v = json_object_get(message, s->role_key);
     if (!json_is_string(v))
@@ -107,6 +116,8 @@ static ae_status read_role(ae_role *role, const json_t *message, const spelling 
 static ae_status read_weight(bool *counts, const json_t *message, const char *where) {
     const json_t *v = json_object_get(message, "weight");
     if (!v || json_is_null(v)) return AE_OK;
+    if (json_is_real(v))
+        return AE_FAIL(AE_ERR_INPUT, "%s.weight: expected 0 or 1, found %g", where, json_real_value(v));
     if (!json_is_integer(v))
         return AE_FAIL(AE_ERR_INPUT, "%s.weight: expected 0 or 1, found %s", where, ae_json_type_name(v));
     const json_int_t weight = json_integer_value(v);
@@ -143,7 +154,8 @@ static ae_status read_list(ae_dialogue *d, const json_t *list, const spelling *s
         return AE_FAIL(AE_ERR_INPUT, "%s: expected messages, found an empty list", where);
     for (size_t i = 0; i < json_array_size(list) && st == AE_OK; i++) {
         snprintf(place, sizeof place, "%s[%zu]", where, i);
-        st = read_message(d, json_array_get(list, i), s, counts, place);
+        const json_t *message = json_array_get(list, i);
+        st = read_message(d, message, spelling_of(message, s), counts, place);
     }
     return st;
 }

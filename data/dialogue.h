@@ -57,6 +57,7 @@ typedef enum {
     AE_RECORD_PROMPT_TOKENS,
     AE_RECORD_CHOSEN_TOKENS,
     AE_RECORD_REJECTED_TOKENS,
+    AE_RECORD_SYSTEM,
     AE_RECORD_KEYS
 } ae_record_key;
 
@@ -73,6 +74,8 @@ ae_status ae_record_map_init(ae_record_map *m, const char *mapping);
 ae_status ae_record_map_check(const ae_record_map *m, ae_data_kind kind);
 void ae_record_map_free(ae_record_map *m);
 
+/* The keys that rows of this kind may have, as the file names them; how many. */
+size_t ae_record_keys_of(ae_data_kind kind, const ae_record_map *m, const char *keys[AE_RECORD_KEYS]);
 /* The fields of one line that rows of this kind may have; the caller drops the object. Other fields are
  * not looked at (data/json_line.h). */
 ae_status ae_record_read(json_t **row, ae_data_kind kind, const ae_record_map *m, const char *line, size_t n,

@@ -8,7 +8,7 @@
 /* A list of {"role", "content", "weight"?}. `counts` is false where answers are not learnt from, whatever
  * their weight. */
 ae_status ae_read_messages(ae_dialogue *d, const json_t *list, bool counts, const char *where);
-/* A list of {"from", "value"}, as ShareGPT has it. */
+/* A list of {"from", "value"}, as ShareGPT has it, or of {"role", "content"}. */
 ae_status ae_read_conversations(ae_dialogue *d, const json_t *list, const char *where);
 
 /* Whether a text is a dialogue in the spelling "\n\nHuman: ...\n\nAssistant: ...". */

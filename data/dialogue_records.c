@@ -1,3 +1,4 @@
+#include "core/config.h"
 #include "core/file.h"
 #include "data/dialogue.h"
 #include "data/dialogue_read.h"
@@ -14,14 +15,15 @@
 
 /* By ae_record_key. */
 static const char *const field_names[AE_RECORD_KEYS] = {
-    "tokens",      "loss_mask", "messages", "conversations", "prompt",        "completion",
-    "instruction", "input",     "output",   "instances",     "text",          "chosen",
-    "rejected",    "margin",    "meta",     "prompt_tokens", "chosen_tokens", "rejected_tokens"};
+    "tokens",        "loss_mask",     "messages",        "conversations", "prompt",
+    "completion",    "instruction",   "input",           "output",        "instances",
+    "text",          "chosen",        "rejected",        "margin",        "meta",
+    "prompt_tokens", "chosen_tokens", "rejected_tokens", "system"};
 
 static const ae_record_key chat_fields[] = {
     AE_RECORD_TOKENS, AE_RECORD_LOSS_MASK,  AE_RECORD_MESSAGES,    AE_RECORD_CONVERSATIONS,
     AE_RECORD_PROMPT, AE_RECORD_COMPLETION, AE_RECORD_INSTRUCTION, AE_RECORD_INPUT,
-    AE_RECORD_OUTPUT, AE_RECORD_INSTANCES,  AE_RECORD_TEXT};
+    AE_RECORD_OUTPUT, AE_RECORD_INSTANCES,  AE_RECORD_TEXT,        AE_RECORD_SYSTEM};
 static const ae_record_key pair_fields[] = {
     AE_RECORD_PROMPT,        AE_RECORD_CHOSEN,        AE_RECORD_REJECTED,       AE_RECORD_MARGIN,
     AE_RECORD_PROMPT_TOKENS, AE_RECORD_CHOSEN_TOKENS, AE_RECORD_REJECTED_TOKENS};
@@ -41,10 +43,11 @@ static ae_status map_one(ae_record_map *m, char *pair) {
             m->mapped[f] = true;
             return AE_OK;
         }
+    const char *near = ae_nearest_word(pair, field_names, AE_RECORD_KEYS);
     return AE_FAIL(AE_ERR_USAGE,
                    "map: expected a field such as prompt, completion, instruction, output, messages, chosen, "
-                   "rejected or meta before '=', found '%s'",
-                   pair);
+                   "rejected or meta before '=', found '%s'%s%s%s",
+                   pair, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 ae_status ae_record_map_init(ae_record_map *m, const char *mapping) {
@@ -85,11 +88,16 @@ ae_status ae_record_map_check(const ae_record_map *m, ae_data_kind kind) {
     return AE_OK;
 }
 
+size_t ae_record_keys_of(ae_data_kind kind, const ae_record_map *m, const char *keys[AE_RECORD_KEYS]) {
+    for (size_t i = 0; i < of_kind[kind].n; i++) keys[i] = m->keys[of_kind[kind].fields[i]];
+    return of_kind[kind].n;
+}
+
 ae_status ae_record_read(json_t **row, ae_data_kind kind, const ae_record_map *m, const char *line, size_t n,
                          const char *where) {
     const char *keys[AE_RECORD_KEYS];
-    for (size_t i = 0; i < of_kind[kind].n; i++) keys[i] = m->keys[of_kind[kind].fields[i]];
-    return ae_json_line(row, line, n, keys, of_kind[kind].n, where);
+    const size_t n_keys = ae_record_keys_of(kind, m, keys);
+    return ae_json_line(row, line, n, keys, n_keys, where);
 }
 
 const json_t *ae_record_get(const json_t *row, const ae_record_map *m, ae_record_key field) {
@@ -156,11 +164,21 @@ static ae_status expect_user_last(const ae_dialogue *d, const char *place) {
 
 /* ---- chat ---- */
 
+/* Beside the turns, as ShareGPT has it. */
+static ae_status add_system(ae_dialogue *d, source *s) {
+    const json_t *v = get(s, AE_RECORD_SYSTEM);
+    return v ? add_text(d, AE_ROLE_SYSTEM, v, at(s, AE_RECORD_SYSTEM)) : AE_OK;
+}
+
 static ae_status chat_messages(ae_dialogue *d, source *s) {
+    const ae_status st = add_system(d, s);
+    if (st != AE_OK) return st;
     return ae_read_messages(d, get(s, AE_RECORD_MESSAGES), true, at(s, AE_RECORD_MESSAGES));
 }
 
 static ae_status chat_conversations(ae_dialogue *d, source *s) {
+    const ae_status st = add_system(d, s);
+    if (st != AE_OK) return st;
     return ae_read_conversations(d, get(s, AE_RECORD_CONVERSATIONS), at(s, AE_RECORD_CONVERSATIONS));
 }
 
@@ -210,9 +228,11 @@ static ae_status chat_instances(ae_dialogue *d, source *s) {
 
 static ae_status chat_instruction(ae_dialogue *d, source *s) {
     char place[AE_WHERE_BYTES];
+    ae_status st = add_system(d, s);
+    if (st != AE_OK) return st;
     if (get(s, AE_RECORD_INSTANCES)) return chat_instances(d, s);
     snprintf(place, sizeof place, "%s: %s", s->where, s->m->keys[AE_RECORD_INPUT]);
-    const ae_status st = add_task(d, s, get(s, AE_RECORD_INPUT), place);
+    st = add_task(d, s, get(s, AE_RECORD_INPUT), place);
     if (st != AE_OK) return st;
     return add_text(d, AE_ROLE_MODEL, get(s, AE_RECORD_OUTPUT), at(s, AE_RECORD_OUTPUT));
 }

@@ -1,6 +1,7 @@
 #include "data/example.h"
 
 #include "data/render.h"
+#include "data/row_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -184,9 +185,12 @@ ae_status ae_example_read(ae_example *e, const ae_example_rules *rules, const ch
     *e = (ae_example){0};
     AE_TRY(ae_record_read(&row, rules->kind, rules->map, line, n, where));
     const record r = {row, rules, where};
+    if (rules->told_key && !*rules->told_key)
+        *rules->told_key = ae_row_keys_tell(row, rules->kind, rules->map, line, n, where);
     AE_TRY(ae_record_has_tokens(row, rules->map, rules->kind) ? take_tokens(e, &r) : render(e, &r));
     AE_TRY(take_meta(e, &r));
 out:
+    if (st == AE_ERR_INPUT && row) ae_row_keys_hint(row, rules->kind, rules->map, line, n);
     json_decref(row);
     if (st != AE_OK) ae_example_free(e);
     return st;

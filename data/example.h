@@ -11,6 +11,7 @@ typedef struct {
     const ae_record_map *map;
     const ae_tokenizer *tokenizer; /* NULL: rows in token ids only */
     int64_t vocab_size;            /* of the model: ids of rows lie below it */
+    bool *told_key;                /* false: the first key that no row has gets a warning; NULL: none does */
 } ae_example_rules;
 
 typedef struct {

@@ -23,19 +23,23 @@ typedef struct {
 
 typedef ae_status (*visitor)(work *w, const ae_example *e, int64_t row);
 
+static ae_status look(work *w, const ae_example *e, int64_t row);
+
 /* Every sound row; faults are noted in `bad`, which may be NULL. */
 static ae_status visit_rows(work *w, visitor visit, ae_bad_lines *bad, int64_t *rows) {
     ae_lines lines = {.paths = w->o->inputs, .n = w->o->n_inputs};
     char *line = NULL;
     size_t n = 0;
     ae_status st;
+    ae_example_rules rules = w->rules;
     *rows = 0;
+    if (visit == look) rules.told_key = &lines.told_key;
     for (;;) {
         ae_example e;
         if (w->o->check) AE_TRY(w->o->check());
         AE_TRY(ae_lines_next(&lines, &line, &n));
         if (!line) break;
-        st = ae_example_read(&e, &w->rules, line, n, lines.where);
+        st = ae_example_read(&e, &rules, line, n, lines.where);
         if (st == AE_ERR_INPUT && w->o->skip_bad) {
             ae_bad_lines_note(bad);
             continue;

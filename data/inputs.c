@@ -70,6 +70,7 @@ ae_status ae_lines_next(ae_lines *l, char **line, size_t *n) {
         ae_status st = AE_OK;
         if (!l->reader) {
             l->rows = 0;
+            l->told_key = false;
             st = ae_reader_open(&l->reader, l->paths[l->next++]);
         }
         if (st == AE_OK) st = next_of_file(l, line, n);

@@ -16,6 +16,7 @@ typedef struct {
     size_t n, next;
     ae_reader *reader;
     int64_t rows;               /* of the current file so far */
+    bool told_key;              /* a key of it that no row has was told of; the caller's to set */
     char where[AE_WHERE_BYTES]; /* "FILE:LINE" of the last one */
 } ae_lines;
 /* *line is NULL at the end, else valid until the next call. AE_ERR_INPUT for a file without a row, and for

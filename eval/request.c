@@ -3,6 +3,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "data/json_line.h"
+#include "data/row_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,13 +39,6 @@ static bool is_one_of(const char *name, const char *const *words, size_t n) {
     return false;
 }
 
-static bool is_note(const char *name) {
-    static const char *const notes[] = {"meta", "metadata", "source"};
-    const size_t n = strlen(name);
-    return name[0] == '_' || (n >= 2 && strcmp(name + n - 2, "id") == 0) ||
-           is_one_of(name, notes, sizeof notes / sizeof *notes);
-}
-
 static void tell(const char *name, const char *where) {
     const char *near = ae_nearest_word(name, keys, N_KEYS);
     ae_warn("%s: \"%s\" is no field of a request%s%s; it has no effect, here and in other lines", where, name,
@@ -56,7 +50,7 @@ static void tell_unknown(const char *line, size_t n, const char *where, bool *to
     size_t bytes;
     while (!*told && (name = ae_json_line_name(line, n, &at, &bytes)) != NULL) {
         char *word = strndup(name, bytes);
-        *told = word && !is_one_of(word, keys, N_KEYS) && !is_note(word);
+        *told = word && !is_one_of(word, keys, N_KEYS) && !ae_is_note_key(word);
         if (*told) tell(word, where);
         free(word);
     }

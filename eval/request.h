@@ -15,8 +15,7 @@ typedef struct {
 } ae_request_rules;
 
 /* An object from one line. A field that no request has is left out; the first one of a run is warned about,
- * `told` being false until then: names that begin with "_" or end in "id", and "meta", "metadata" and
- * "source", are notes that people keep beside a request. */
+ * `told` being false until then, unless it is a note that people keep beside a request (data/row_keys.h). */
 ae_status ae_request_parse(json_t **object, const char *line, size_t n, const char *where, bool *told);
 
 /* The ids of `tokens` or of the text under `text_key`, at least one; exactly one of the keys is there. `ids`

@@ -59,6 +59,19 @@ static void tell(const char *path, const ae_examples_report *report) {
                 (long long)report->unused_turns);
 }
 
+/* Where the fault is one of a row: the message begins with "PATH:LINE". */
+static void name_remedy(const char *path, const ae_rendering *r) {
+    const char *message = ae_error_message();
+    const size_t n = strlen(path);
+    if (strncmp(message, path, n) != 0 || message[n] != ':' || message[n + 1] < '0' || message[n + 1] > '9')
+        return;
+    ae_fail_at(__FILE__, __LINE__,
+               "%s; `aerie data validate %s --kind %s --tokenizer %s%s%s --fix OUT.jsonl` names every fault "
+               "and writes the sound rows",
+               message, path, ae_data_kind_name(r->kind), r->tokenizer ? r->tokenizer : "M",
+               r->mapping[0] ? " --map " : "", r->mapping);
+}
+
 static ae_status render_file(const char *set, const char *path, const ae_rendering *r) {
     ae_status st = AE_OK;
     ae_tokenizer *tokenizer = NULL;
@@ -74,7 +87,9 @@ static ae_status render_file(const char *set, const char *path, const ae_renderi
         .mapping = r->mapping[0] ? r->mapping : NULL,
         .output = set};
     AE_TRY(ae_folder_make(r->folder));
-    AE_TRY(ae_examples_prepare(&o, &report));
+    st = ae_examples_prepare(&o, &report);
+    if (st == AE_ERR_INPUT) name_remedy(path, r);
+    AE_TRY(st);
     tell(path, &report);
 out:
     ae_bad_lines_free(&report.bad);

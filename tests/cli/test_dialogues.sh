@@ -56,6 +56,45 @@ says 'map: expected FIELD=KEY'
 run 2 "$aerie" data render --tokenizer t.model --input mapped.jsonl --kind prompts --map prompt=q,completion=a
 says "map: expected a field of prompts, found 'completion'"
 
+run 2 "$aerie" data render --tokenizer t.model --input mapped.jsonl --map promt=q
+says "found 'promt'; did you mean prompt?"
+
+# Keys that nothing reads are told once a file; notes beside rows are none.
+cat >keys.jsonl <<'LINES'
+{"_why": 1, "doc_id": 2, "meta": 3, "kinds": [], "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+{"instruction": "c", "inptu": "d", "output": "e"}
+{"instruction": "f", "inptu": "d", "output": "e"}
+LINES
+for verb in "validate keys.jsonl --kind chat" "render --input keys.jsonl" "prepare --kind chat --input keys.jsonl --output told"; do
+    run 0 "$aerie" data $verb --tokenizer t.model
+    warns 'keys.jsonl:2: "inptu" is no key of rows of chat, did you mean input; it has no effect'
+    [ "$(grep -c '^warning: .*is no key' err)" = 1 ] || fail "$verb: told once: $(cat err)"
+done
+rm -r told
+echo '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "wieght": 0}]}' >keys.jsonl
+run 0 "$aerie" data render --tokenizer t.model --input keys.jsonl
+warns 'keys.jsonl:1: messages[1]: "wieght" is no key of messages, did you mean weight'
+run 0 "$aerie" data render --tokenizer t.model --input chat.jsonl
+grep -q 'is no key' err && fail "told of a key that is one: $(cat err)"
+
+# Rows of another kind, and a field under another name.
+echo '{"prompt": "a", "response": "b"}' >named.jsonl
+run 3 "$aerie" data render --tokenizer t.model --input named.jsonl
+says 'completion: expected text or a list of messages, found no such key; --map completion=response '
+run 0 "$aerie" data render --tokenizer t.model --input named.jsonl --map completion=response
+echo '{"prompt": "a", "response": "b", "other": "c"}' >named.jsonl
+run 3 "$aerie" data render --tokenizer t.model --input named.jsonl
+grep -q -e '--map' err && fail "which of two keys is meant? $(cat err)"
+run 3 "$aerie" data render --tokenizer t.model --input chat.jsonl --kind pairs
+says 'this row is a dialogue, which --kind chat and `aerie sft` read'
+i=0
+while [ $i -lt 13 ]; do echo "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"$i\"}"; i=$((i + 1)); done >swapped.jsonl
+run 3 "$aerie" data validate swapped.jsonl --kind chat --tokenizer t.model
+[ "$(grep -c '^swapped.jsonl:.*; this row has chosen and rejected, which --kind pairs and ' out)" = 10 ] || fail "ten of a fault: $(cat out)"
+prints '3 more lines: completion: expected text'
+run 3 "$aerie" data validate swapped.jsonl --kind chat --tokenizer t.model --json
+prints 'swapped.jsonl:13: completion'
+
 # Pairs and prompts.
 cat >pairs.jsonl <<'LINES'
 {"prompt": "the birds sing", "chosen": "songs", "rejected": "of the hill", "margin": 0.5}
@@ -210,6 +249,12 @@ head -1 mess.jsonl >long.jsonl
 run 3 "$aerie" data validate long.jsonl --kind chat --tokenizer t.model --row-tokens $((n - a))
 prints "long.jsonl:1: expected at most $((n - a)) tokens, found $((n + 1)); a cut loses $((a + 1)), $((a + 1)) of them learnt"
 run 0 "$aerie" data validate long.jsonl --kind chat --tokenizer t.model --row-tokens $((n + 1))
+
+run 0 "$aerie" data prepare --kind chat --input long.jsonl --tokenizer t.model --output sets --heldout 0
+run 2 "$aerie" data validate sets/train.h5 --kind chat --tokenizer t.model
+says 'sets/train.h5: expected JSON lines beside --kind'
+run 2 "$aerie" data validate sets/train.h5 --row-tokens 5
+says 'found a token set'
 
 # Rows of two files; chosen and rejected the same; nothing that is learnt; nothing that is good.
 cat long.jsonl long.jsonl >twice.jsonl

@@ -107,12 +107,23 @@ Test(dialogue, tasks_and_conversations) {
                 "{\"from\": \"gpt\", \"value\": \"b\"}]}",
                 "S s|U a|M b|");
     expect_chat(NULL,
+                "{\"system\": \"s\", \"conversations\": [{\"from\": \"human\", \"value\": \"a\"}, "
+                "{\"from\": \"gpt\", \"value\": \"b\"}]}",
+                "S s|U a|M b|");
+    expect_chat(NULL,
+                "{\"conversations\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", "
+                "\"content\": \"b\", \"weight\": 0}]}",
+                "U a|m b|");
+    expect_chat(NULL, "{\"system\": \"s\", \"instruction\": \"a\", \"output\": \"b\"}", "S s|U a|M b|");
+    expect_chat(NULL,
                 "{\"text\": \"\\n\\nHuman: a\\n\\nb\\n\\nHumanity\\n\\nAssistant: c\\n\\n\\n\\nHuman: "
                 "d\\n\\nAssistant:e\"}",
                 "U a\n\nb\n\nHumanity|M c|U d|M e|");
 }
 
 Test(dialogue, chat_faults_name_their_place) {
+    refuse_chat("{\"system\": \"s\", \"conversations\": [{\"from\": \"system\", \"value\": \"t\"}]}",
+                "at most one system message");
     refuse_chat("{}", "F:3: expected messages, conversations, prompt and completion");
     refuse_chat("{\"messages\": null}", "F:3: expected messages, ");
     refuse_chat("{\"messages\": \"hi\"}", "F:3: messages: expected a list of messages, found text");
@@ -133,7 +144,7 @@ Test(dialogue, chat_faults_name_their_place) {
     refuse_chat(
         "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"model\", \"content\": \"b\", "
         "\"weight\": 0.5}]}",
-        "F:3: messages[1].weight: expected 0 or 1, found a number");
+        "F:3: messages[1].weight: expected 0 or 1, found 0.5");
     refuse_chat("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"model\", "
                 "\"content\": \" \\n\"}]}",
                 "F:3: messages[1]: expected text of the model, found none");

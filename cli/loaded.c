@@ -1,9 +1,14 @@
 #include "cli/loaded.h"
 
 #include "cli/dtype.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/threads.h"
 #include "train/run_model.h"
+#include "train/state.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 static ae_status check_room(const char *path, const ae_model_config *c, const ae_backend *be,
                             const ae_model_options *o, int64_t *parameters) {
@@ -56,6 +61,18 @@ static ae_status check_head(const ae_run_model *r, const char *path, bool reward
                    path, path);
 }
 
+/* Of a checkpoint or an adapter of one. */
+static char *objective_of(const ae_run_model *r) {
+    ae_run_state state = {0};
+    char *objective = NULL,
+         *path = ae_path_join(r->adapted ? r->adapter.folder : r->base.folder, "state.json");
+    if (path && ae_path_exists(path) && ae_run_state_read(&state, path) == AE_OK && state.objective)
+        objective = strdup(state.objective);
+    ae_run_state_free(&state);
+    free(path);
+    return objective;
+}
+
 static ae_status open_model(ae_loaded *l, const char *path, const char *adapter, const char *dtype,
                             int64_t threads, bool reward) {
     ae_run_model source = {0};
@@ -79,6 +96,7 @@ static ae_status open_model(ae_loaded *l, const char *path, const char *adapter,
     if (tokenizer) AE_TRY(ae_tokenizer_open(&l->tokenizer, tokenizer));
     warn_of_rows(l->tokenizer, tokenizer, source.base.config.V);
     AE_TRY(ae_run_model_load(&l->model, &l->be, &source, &options));
+    l->objective = objective_of(&source);
     tell(l, &source, parameters);
 out:
     ae_run_model_free(&source);
@@ -100,5 +118,6 @@ void ae_loaded_close(ae_loaded *l) {
     ae_model_free(&l->model);
     ae_backend_free(&l->be);
     ae_tokenizer_delete(l->tokenizer);
+    free(l->objective);
     *l = (ae_loaded){0};
 }

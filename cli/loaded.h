@@ -8,6 +8,7 @@ typedef struct {
     ae_backend be;
     ae_model model;
     ae_tokenizer *tokenizer; /* NULL where the model has none */
+    char *objective; /* what trained it last, as a run's state.json says; NULL: unknown, or pretraining */
 } ae_loaded;
 
 /* `path` and `adapter` (NULL: none) as train/run_model.h takes them. `dtype` as --dtype names it; threads 0:

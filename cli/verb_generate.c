@@ -37,12 +37,25 @@ typedef struct {
     ae_request_rules rules;
     ae_reader *in; /* NULL: --prompt */
     bool prompt_is_taken, told_field;
+    bool wants_turns; /* the model was tuned on dialogues, and no plain prompt was warned about yet */
     ae_results out;
     bool wants_text; /* the bare text of one answer, as it comes */
     ae_progress bar;
     int64_t answers, tokens;
     double started_s;
 } desk;
+
+/* Text without turns is what the model goes on with, not what it answers. */
+static void warn_of_plain(desk *d, const json_t *request, const char *where) {
+    const json_t *prompt = json_object_get(request, "prompt");
+    if (!d->wants_turns || !json_is_string(prompt)) return;
+    d->wants_turns = false;
+    ae_warn(
+        "%s: plain text, but the model was tuned on dialogues: it goes on with the text rather than "
+        "answer; a line {\"messages\": [{\"role\": \"user\", \"content\": ..}]} of --input or `aerie chat` "
+        "asks it",
+        where);
+}
 
 static ae_status next_line(desk *d, ae_ids *prompt, bool *more) {
     char *line = NULL, where[AE_WHERE_BYTES];
@@ -54,6 +67,7 @@ static ae_status next_line(desk *d, ae_ids *prompt, bool *more) {
     if (st != AE_OK || !line) return st;
     snprintf(where, sizeof where, "%s:%lld", ae_reader_name(d->in), (long long)ae_reader_line_number(d->in));
     st = ae_request_parse(&request, line, n, where, &d->told_field);
+    if (st == AE_OK) warn_of_plain(d, request, where);
     if (st == AE_OK) st = ae_request_prompt(request, &d->rules, where, prompt);
     json_decref(request);
     return st;
@@ -65,6 +79,7 @@ static ae_status only_prompt(desk *d, ae_ids *prompt, bool *more) {
     d->prompt_is_taken = true;
     json_t *request = json_pack("{s:s}", "prompt", d->o->prompt);
     if (!request) return AE_FAIL(AE_ERR_USAGE, "--prompt: expected UTF-8 text, found other bytes");
+    warn_of_plain(d, request, "--prompt");
     const ae_status st = ae_request_ids(request, "prompt", &d->rules, "--prompt", prompt);
     json_decref(request);
     return st;
@@ -169,6 +184,8 @@ static ae_status run(const options *o) {
     AE_TRY(ae_results_open(&d.out, o->output, o->force));
     AE_TRY(ae_loaded_open(&loaded, o->model, o->adapter, o->dtype, o->threads));
     AE_TRY(check_model(o, &loaded));
+    d.wants_turns = loaded.objective && strcmp(loaded.objective, "sft") == 0 && loaded.tokenizer &&
+                    ae_tokenizer_special(loaded.tokenizer).start_of_turn >= 0;
     d.rules = (ae_request_rules){loaded.tokenizer, loaded.model.config.V, !o->no_bos};
     AE_TRY(answer_all(&d, &loaded));
 out:

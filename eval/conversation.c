@@ -146,12 +146,14 @@ ae_status ae_conversation_new(ae_conversation **out, const ae_model *m, const ae
     if (!c) return out_of_memory();
     c->model = m;
     c->tokenizer = t;
+    c->model_path = realpath(where, NULL);
+    if (!c->model_path) c->model_path = strdup(where);
     c->settings = (ae_answer_settings){
         .sampling = {.temperature = 0.8, .top_p = 1, .ids = ae_tokenizer_size(t)}, .max_new = 256};
     c->settings.n_end_ids = ae_answer_end_ids(&m->config, t, c->ends);
     c->settings.end_ids = c->ends;
     ae_conversation_forget(c, 0);
-    st = init(c);
+    st = c->model_path ? init(c) : out_of_memory();
     if (st == AE_OK)
         *out = c;
     else
@@ -167,6 +169,7 @@ void ae_conversation_delete(ae_conversation *c) {
     ae_decode_state_free(&c->state);
     ae_decoder_delete(c->decoder);
     free(c->logits);
+    free(c->model_path);
     free(c->room);
     free(c);
 }
@@ -341,13 +344,13 @@ ae_status ae_conversation_ask(ae_conversation *c, const char *text, size_t n, co
     return t.user ? take_turn(c, t, io, report) : out_of_memory();
 }
 
-static ae_status expect_turn(const ae_conversation *c) {
+static ae_status expect_turn(const ae_conversation *c, const char *what) {
     if (c->said.n > 0) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE, "expected a turn to take back, found none: nothing was said yet");
+    return AE_FAIL(AE_ERR_USAGE, "expected %s, found none: nothing was said yet", what);
 }
 
 ae_status ae_conversation_undo(ae_conversation *c) {
-    const ae_status st = expect_turn(c);
+    const ae_status st = expect_turn(c, "a turn to take back");
     if (st != AE_OK) return st;
     ae_turn *last = &c->said.turns[--c->said.n];
     go_back(c, c->said.n, last->begin);
@@ -367,7 +370,7 @@ static ae_status put_aside(ae_conversation *c, const ae_turn *old, ae_ids *ids) 
 ae_status ae_conversation_retry(ae_conversation *c, const ae_conversation_io *io, ae_turn_report *report) {
     ae_transcript *said = &c->said;
     ae_ids old_ids = {0};
-    ae_status st = expect_turn(c);
+    ae_status st = expect_turn(c, "a message to answer again");
     if (st != AE_OK) return st;
     ae_turn old = said->turns[said->n - 1];
     ae_turn t = {.user = ae_text_copy(old.user, old.user_bytes),

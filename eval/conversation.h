@@ -82,7 +82,7 @@ ae_status ae_conversation_load(ae_conversation *c, const char *path);
 
 /* Whether an HDF5 file that is open is one. */
 bool ae_conversation_is_file(hid_t file, const char *path);
-/* What is in one, without its model: {turns, length, position, settings, fingerprint, tokenizer_hash, weights,
+/* What is in one, without its model: {turns, length, position, settings, model?, fingerprint, tokenizer_hash, weights,
  * activations, messages: [{role, content}]}. The caller drops it. `quick`: the states are not read. */
 ae_status ae_conversation_describe(json_t **facts, const char *path, bool quick);
 

@@ -11,10 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Attributes: kind and format; of the model shape, fingerprint, tokenizer, weights and activations; settings,
- * system_bytes (-1: none), position and before_position (-1: none) of the two states. Data sets: tokens;
- * turns, seven fields each; text, the system message and then those of the turns; state and before, as
- * ae_decode_state_pack gives them; probe, some logits of the model. */
+/* Attributes: kind and format; of the model shape, fingerprint, tokenizer, weights and activations; settings;
+ * model, the path of the model, which older files lack; system_bytes (-1: none), position and
+ * before_position (-1: none) of the two states. Data sets: tokens; turns, seven fields each; text, the system
+ * message and then those of the turns; state and before, as ae_decode_state_pack gives them; probe, some
+ * logits of the model. */
 static const char kind[] = "aerie conversation";
 enum { FORMAT = 1, CHUNK = 1 << 14, PROBE = 256, PROBE_TOKENS = 12 };
 enum { BEGIN, ANSWER_BEGIN, END, HOW, RETRIES, USER_BYTES, ANSWER_BYTES, TURN_FIELDS };
@@ -122,6 +123,7 @@ static ae_status write_model(const place *p, ae_conversation *c) {
     AE_TRY(ae_model_config_to_json(&m->config, &shape));
     AE_TRY(ae_model_fingerprint(m, fingerprint));
     AE_TRY(probe_model(c, probe));
+    AE_TRY(ae_h5_set_attr_text(p->file, p->path, "model", c->model_path));
     AE_TRY(ae_h5_set_attr_text(p->file, p->path, "shape", shape));
     AE_TRY(ae_h5_set_attr_text(p->file, p->path, "fingerprint", fingerprint));
     AE_TRY(ae_h5_set_attr_text(p->file, p->path, "tokenizer", hash));
@@ -329,7 +331,7 @@ out:
     return st;
 }
 
-static ae_status expect_model(const place *p, ae_conversation *c) {
+static ae_status expect_values(const place *p, const ae_conversation *c) {
     const ae_model *m = c->model;
     char fingerprint[AE_FINGERPRINT_BYTES], hash[32];
     ae_status st;
@@ -338,11 +340,47 @@ static ae_status expect_model(const place *p, ae_conversation *c) {
     AE_TRY(ae_model_fingerprint(m, fingerprint));
     AE_TRY(expect_text(p, "fingerprint", fingerprint, "the model's", ": another model"));
     AE_TRY(expect_text(p, "tokenizer", hash, "the tokenizer's hash", ": another tokenizer"));
-    AE_TRY(expect_text(p, "weights", weight_names[m->options.weights], "as --dtype has them now",
-                       "; give that as --dtype"));
-    AE_TRY(expect_text(p, "activations", dtype_names[m->be->dtype], "as this machine has them", ""));
-    AE_TRY(expect_probe(p, c));
 out:
+    return st;
+}
+
+/* Types in memory: of the model as it is open now, and of the one that the conversation was held with. */
+static ae_status expect_type(const place *p, const char *name, const char *open, const char *remedy) {
+    char *kept = NULL;
+    ae_status st = ae_h5_attr_text(p->file, p->path, name, &kept);
+    if (st == AE_OK && strcmp(kept, open) != 0)
+        st = AE_FAIL(AE_ERR_INPUT,
+                     "%s: %s: expected %s, those of the model as it is open now, found %s, those that the "
+                     "conversation was held with%s%s",
+                     p->path, name, open, kept, remedy, *remedy ? kept : "");
+    free(kept);
+    return st;
+}
+
+static ae_status expect_types(const place *p, const ae_model *m) {
+    const ae_status st =
+        expect_type(p, "weights", weight_names[m->options.weights], "; open the model with --dtype ");
+    return st == AE_OK ? expect_type(p, "activations", dtype_names[m->be->dtype], "") : st;
+}
+
+/* After a refusal for the model's sake. */
+static void name_model(const place *p) {
+    char *path = NULL;
+    if (!ae_h5_has_attr(p->file, "model")) return;
+    char *message = strdup(ae_error_message());
+    if (message && ae_h5_attr_text(p->file, p->path, "model", &path) == AE_OK)
+        ae_fail_at(__FILE__, __LINE__, "%s; the conversation was held with %s", message, path);
+    free(message);
+    free(path);
+}
+
+static ae_status expect_model(const place *p, ae_conversation *c) {
+    ae_status st = expect_values(p, c);
+    if (st == AE_ERR_INPUT) name_model(p);
+    if (st == AE_OK) st = expect_types(p, c->model);
+    if (st != AE_OK) return st;
+    st = expect_probe(p, c);
+    if (st == AE_ERR_INPUT) name_model(p);
     return st;
 }
 
@@ -550,6 +588,7 @@ static ae_status describe(json_t *facts, const place *p, ae_transcript *said, bo
     add_transcript(facts, said);
     json_object_set_new(facts, "position", json_integer(position));
     AE_TRY(add_settings(facts, p));
+    if (ae_h5_has_attr(p->file, "model")) AE_TRY(add_text(facts, p, "model", "model"));
     AE_TRY(add_text(facts, p, "fingerprint", "fingerprint"));
     AE_TRY(add_text(facts, p, "tokenizer", "tokenizer_hash"));
     AE_TRY(add_text(facts, p, "weights", "weights"));

@@ -22,6 +22,7 @@ typedef struct {
 struct ae_conversation {
     const ae_model *model;
     const ae_tokenizer *tokenizer;
+    char *model_path;            /* absolute where there is such a path, for messages */
     ae_answer_settings settings; /* end_ids are in `ends` */
     int32_t ends[AE_ENDS_MAX + 2];
     ae_decoder *decoder;

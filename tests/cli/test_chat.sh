@@ -43,6 +43,24 @@ run 0 "$aerie" generate --model tuned --input second --temperature 0
 sed 's/.*"text":"//; s/","finish".*//' out >got
 equal want got "the second answer"
 
+# A plain prompt is no turn: told once, and only of a model that was tuned on dialogues.
+printf '{"prompt": "how many birds, 5?"}\n{"prompt": "and songs?"}\n' >plain
+run 0 "$aerie" generate --model tuned --input plain --max-new 2
+warns 'plain:1: plain text, but the model was tuned on dialogues'
+[ "$(grep -c '^warning' err)" = 1 ] || fail "told once: $(cat err)"
+run 0 "$aerie" generate --model tuned --prompt 'how many birds, 5?' --max-new 2
+warns '--prompt: plain text, but the model was tuned on dialogues'
+for of in "base plain" "tuned first"; do
+    run 0 "$aerie" generate --model ${of% *} --input ${of#* } --max-new 2
+    grep -q '^warning' err && fail "a warning of $of: $(cat err)"
+done
+
+# A bad row stops training with what to do.
+echo '{"messages": [{"role": "user", "content": "how many?"}]}' >unanswered.jsonl
+run 3 "$aerie" sft run.dir=none model.init=base data.train=unanswered.jsonl train.steps=1
+says 'unanswered.jsonl:1: expected an answer of the model, found none; `aerie data validate unanswered.jsonl --kind chat --tokenizer '
+says ' --fix OUT.jsonl` names every fault'
+
 # Undo and retry. At temperature 0 all tries are one.
 printf 'how many birds, 5?\nand songs?\n' >lines
 talk tuned --temperature 1 --seed 4 <lines
@@ -91,9 +109,10 @@ says "standard input:3: book.txt: exists already and is no conversation"
 cmp -s book.txt other.h5 && fail "book.txt is gone"
 echo '/load other.h5' >lines
 run 3 "$aerie" chat --model base <lines
-says "another model"
+says "another model; the conversation was held with $(pwd -P)/tuned"
 run 3 "$aerie" chat --model tuned --dtype int8 <lines
-says "--dtype"
+says "weights: expected int8, those of the model as it is open now, found f32, those that the conversation was held with"
+says "--dtype f32"
 [ "$(stat -c %s other.h5)" -lt 100000 ] || fail "a short conversation takes $(stat -c %s other.h5) bytes"
 absent other.h5.part* kept/talk.h5.part*
 
@@ -126,7 +145,10 @@ done <<'EOF'
 EOF
 printf '/retry\n' >lines
 run 2 "$aerie" chat --model tuned <lines
-says "nothing was said yet"
+says "expected a message to answer again, found none: nothing was said yet"
+printf '/undo\n' >lines
+run 2 "$aerie" chat --model tuned <lines
+says "expected a turn to take back, found none"
 printf 'a\377\n' >lines
 run 3 "$aerie" chat --model tuned <lines
 says "UTF-8"

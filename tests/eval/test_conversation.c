@@ -578,7 +578,7 @@ Test(conversation_file, another_model_is_refused) {
     expect_refused(&near, path, AE_ERR_INPUT, "another model or adapter");
     break_one_logit(&broken);
     expect_refused(&broken, path, AE_ERR_INPUT, "another model or adapter");
-    expect_refused(&compact, path, AE_ERR_INPUT, "found f32; give that as --dtype");
+    expect_refused(&compact, path, AE_ERR_INPUT, "open the model with --dtype f32");
     window = 25;
     rig_init(&wider, 3, AE_WEIGHT_F32, 1);
     expect_refused(&wider, path, AE_ERR_INPUT, "window");

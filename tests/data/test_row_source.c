@@ -94,8 +94,7 @@ static ae_row_source streams_of(const ae_mixture *m, const ae_row_options *o) {
 static ae_row_source examples_of(const ae_mixture *m, const ae_row_options *o) {
     ae_row_source source;
     const ae_example_options e = {.too_long = AE_TOO_LONG_CUT};
-    cr_assert_eq(ae_row_source_examples(&source, m, o, &e, NULL), AE_OK, "%s",
-                 ae_error_message());
+    cr_assert_eq(ae_row_source_examples(&source, m, o, &e, NULL), AE_OK, "%s", ae_error_message());
     return source;
 }
 

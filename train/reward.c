@@ -59,7 +59,7 @@ ae_pair_loss ae_reward_pair_loss(double chosen, double rejected, double margin, 
 }
 
 typedef struct {
-    ae_tuned tuned;
+    ae_tuned tuned; /* first: ae_tuned_objective */
     const ae_reward_keys *keys;
     ae_pair_set sets[AE_MIXTURE_SETS_MAX];
     ae_pair_set heldout; /* without pairs where there is none */
@@ -121,14 +121,6 @@ out:
     return st;
 }
 
-static ae_status begin(void *self) {
-    return ae_tuned_begin(&((reward *)self)->tuned);
-}
-
-static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
-    return ae_tuned_resume(&((reward *)self)->tuned, state, o);
-}
-
 static ae_status make_plan(void *self) {
     reward *r = self;
     ae_tuned_weigh_sets(&r->tuned, r->order.pieces);
@@ -167,10 +159,6 @@ static ae_status start(void *self) {
     if (!r->tuned.position) AE_TRY(ae_order_position(&r->order, &r->tuned.position));
 out:
     return st;
-}
-
-static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
-    return ae_step_optim_params(&((reward *)self)->tuned.model, params, n);
 }
 
 /* ---- steps ---- */
@@ -281,9 +269,7 @@ static void settled(void *self, void *piece, bool counted) {
     reward *r = self;
     work *w = piece;
     (void)counted;
-    free(r->tuned.position);
-    r->tuned.position = w->position;
-    w->position = NULL;
+    ae_tuned_settle(&r->tuned, &w->position);
 }
 
 static ae_status dump(void *self, const void *piece, const char *path) {
@@ -292,10 +278,6 @@ static ae_status dump(void *self, const void *piece, const char *path) {
 }
 
 /* ---- between steps ---- */
-
-static bool evaluates(const void *self) {
-    return ((const reward *)self)->tuned.inputs.heldout != NULL;
-}
 
 /* What an evaluation works with: in file order, as many pairs at a time as fill its rows. */
 typedef struct {
@@ -410,14 +392,6 @@ static ae_status write_calibration(void *self, int64_t step) {
     return st;
 }
 
-static ae_status save(void *self, ae_checkpoint_job *job) {
-    return ae_tuned_save(&((reward *)self)->tuned, job);
-}
-
-static ae_status keys(void *self, json_t *state) {
-    return ae_tuned_keys(&((reward *)self)->tuned, state);
-}
-
 static void close_all(void *self) {
     reward *r = self;
     for (size_t i = 0; i < AE_MIXTURE_SETS_MAX; i++) ae_pair_set_free(&r->sets[i]);
@@ -428,30 +402,21 @@ static void close_all(void *self) {
 }
 
 static ae_objective objective_of(reward *r) {
-    return (ae_objective){.self = r,
-                          .name = "reward",
-                          .files = ae_tuned_files,
-                          .facts = ae_tuned_facts,
-                          .score = "eval_loss",
-                          .open = open_inputs,
-                          .begin = begin,
-                          .resume = resume,
-                          .plan = make_plan,
-                          .report = report,
-                          .start = start,
-                          .parameters = parameters,
-                          .new_work = new_work,
-                          .next = next,
-                          .free_work = free_work,
-                          .gradients = gradients,
-                          .settled = settled,
-                          .dump = dump,
-                          .evaluates = evaluates,
-                          .evaluate = evaluate,
-                          .sample = write_calibration,
-                          .save = save,
-                          .keys = keys,
-                          .close = close_all};
+    ae_objective o = ae_tuned_objective(r, "reward");
+    o.open = open_inputs;
+    o.plan = make_plan;
+    o.report = report;
+    o.start = start;
+    o.new_work = new_work;
+    o.next = next;
+    o.free_work = free_work;
+    o.gradients = gradients;
+    o.settled = settled;
+    o.dump = dump;
+    o.evaluate = evaluate;
+    o.sample = write_calibration;
+    o.close = close_all;
+    return o;
 }
 
 ae_status ae_reward_config_check(ae_reward_config *c) {

@@ -30,7 +30,7 @@ ae_status ae_sft_config_init(ae_sft_config *c) {
 enum { SAMPLES = 4 }; /* held-out dialogues whose answers are shown */
 
 typedef struct {
-    ae_tuned tuned;
+    ae_tuned tuned; /* first: ae_tuned_objective */
     const ae_sft_keys *keys;
     ae_row_source rows;
     ae_packing_count counts[AE_MIXTURE_SETS_MAX]; /* of the examples of each set */
@@ -149,14 +149,6 @@ out:
     return st;
 }
 
-static ae_status begin(void *self) {
-    return ae_tuned_begin(&((sft *)self)->tuned);
-}
-
-static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
-    return ae_tuned_resume(&((sft *)self)->tuned, state, o);
-}
-
 static ae_status make_plan(void *self) {
     sft *s = self;
     const int64_t answers = s->tuned.inputs.heldout ? ae_max(s->keys->exact_match, SAMPLES) : 0;
@@ -226,10 +218,6 @@ static ae_status start(void *self) {
     if (!s->tuned.position) AE_TRY(s->rows.position(s->rows.self, &s->tuned.position));
 out:
     return st;
-}
-
-static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
-    return ae_step_optim_params(&((sft *)self)->tuned.model, params, n);
 }
 
 /* ---- steps ---- */
@@ -338,9 +326,7 @@ static void settled(void *self, void *piece, bool counted) {
     sft *s = self;
     work *w = piece;
     (void)counted;
-    free(s->tuned.position);
-    s->tuned.position = w->position;
-    w->position = NULL;
+    ae_tuned_settle(&s->tuned, &w->position);
 }
 
 static ae_status dump(void *self, const void *piece, const char *path) {
@@ -349,10 +335,6 @@ static ae_status dump(void *self, const void *piece, const char *path) {
 }
 
 /* ---- between steps ---- */
-
-static bool evaluates(const void *self) {
-    return ((const sft *)self)->tuned.inputs.heldout != NULL;
-}
 
 /* Rows [first, first + B) of the held-out set. */
 static ae_status read_heldout(sft *s, ae_batch *b, int64_t first, ptrdiff_t B) {
@@ -448,14 +430,6 @@ static ae_status sample(void *self, int64_t step) {
     return st;
 }
 
-static ae_status save(void *self, ae_checkpoint_job *job) {
-    return ae_tuned_save(&((sft *)self)->tuned, job);
-}
-
-static ae_status keys(void *self, json_t *state) {
-    return ae_tuned_keys(&((sft *)self)->tuned, state);
-}
-
 static void close_all(void *self) {
     sft *s = self;
     ae_row_source_free(&s->rows);
@@ -464,30 +438,21 @@ static void close_all(void *self) {
 }
 
 static ae_objective objective_of(sft *s) {
-    return (ae_objective){.self = s,
-                          .name = "sft",
-                          .files = ae_tuned_files,
-                          .facts = ae_tuned_facts,
-                          .score = "eval_loss",
-                          .open = open_inputs,
-                          .begin = begin,
-                          .resume = resume,
-                          .plan = make_plan,
-                          .report = report,
-                          .start = start,
-                          .parameters = parameters,
-                          .new_work = new_work,
-                          .next = next,
-                          .free_work = free_work,
-                          .gradients = gradients,
-                          .settled = settled,
-                          .dump = dump,
-                          .evaluates = evaluates,
-                          .evaluate = evaluate,
-                          .sample = sample,
-                          .save = save,
-                          .keys = keys,
-                          .close = close_all};
+    ae_objective o = ae_tuned_objective(s, "sft");
+    o.open = open_inputs;
+    o.plan = make_plan;
+    o.report = report;
+    o.start = start;
+    o.new_work = new_work;
+    o.next = next;
+    o.free_work = free_work;
+    o.gradients = gradients;
+    o.settled = settled;
+    o.dump = dump;
+    o.evaluate = evaluate;
+    o.sample = sample;
+    o.close = close_all;
+    return o;
 }
 
 static ae_status check_exact_match(const ae_sft_config *c) {

@@ -8,6 +8,7 @@
 #include "train/report.h"
 #include "train/run_folder.h"
 #include "train/run_model.h"
+#include "train/step.h"
 
 #include <errno.h>
 #include <math.h>
@@ -92,8 +93,8 @@ static ae_status rendered_folder(ae_tuned *t, char **folder) {
     return st;
 }
 
-/* Rows of text are rendered with the tokenizer of the model: of the checkpoint that the run goes on from, or of
- * model.init. */
+/* Rows of text are rendered with the tokenizer of the model: of the checkpoint that the run goes on from, or
+ * of model.init. */
 static ae_status render_data(ae_tuned *t) {
     ae_status st = AE_OK;
     const ae_train_config *c = t->run->config;
@@ -145,7 +146,8 @@ out:
     return st;
 }
 
-ae_status ae_tuned_begin(ae_tuned *t) {
+static ae_status begin(void *self) {
+    ae_tuned *t = self;
     const ae_status st = t->run->writes ? ae_inputs_facts(&t->inputs, &t->facts) : AE_OK;
     return st == AE_OK ? ae_inputs_begin(&t->inputs, t->run->config) : st;
 }
@@ -165,7 +167,8 @@ out:
     return st;
 }
 
-ae_status ae_tuned_resume(ae_tuned *t, const json_t *state, ae_overrides *o) {
+static ae_status resume(void *self, const json_t *state, ae_overrides *o) {
+    ae_tuned *t = self;
     ae_status st = AE_OK;
     char *path = ae_path_join(t->run->checkpoint, "state.json");
     AE_TRY(read_keys(t, state, path));
@@ -399,7 +402,8 @@ static ae_status write_weights(void *model, const char *path) {
     return ae_model_save(model, path);
 }
 
-ae_status ae_tuned_save(ae_tuned *t, ae_checkpoint_job *job) {
+static ae_status save(void *self, ae_checkpoint_job *job) {
+    ae_tuned *t = self;
     ae_status st = AE_OK;
     char *shape = NULL;
     size_t n = 0;
@@ -414,7 +418,8 @@ out:
     return st;
 }
 
-ae_status ae_tuned_keys(const ae_tuned *t, json_t *state) {
+static ae_status keys(void *self, json_t *state) {
+    const ae_tuned *t = self;
     json_t *position = t->position ? json_loads(t->position, 0, NULL) : json_null();
     json_t *own =
         json_pack("{s:I, s:I, s:o, s:O}", "micro_rows", (json_int_t)t->micro_rows, "recompute_blocks",
@@ -442,4 +447,34 @@ void ae_tuned_close(ae_tuned *t) {
                     .head_from = t->head_from,
                     .rendered = t->rendered,
                     .kind = t->kind};
+}
+
+/* ---- what the objectives have in common ---- */
+
+void ae_tuned_settle(ae_tuned *t, char **position) {
+    free(t->position);
+    t->position = *position;
+    *position = NULL;
+}
+
+static ae_status parameters(void *self, ae_optim_param **params, ptrdiff_t *n) {
+    return ae_step_optim_params(&((ae_tuned *)self)->model, params, n);
+}
+
+static bool evaluates(const void *self) {
+    return ((const ae_tuned *)self)->inputs.heldout != NULL;
+}
+
+ae_objective ae_tuned_objective(void *self, const char *name) {
+    return (ae_objective){.self = self,
+                          .name = name,
+                          .files = ae_tuned_files,
+                          .facts = ae_tuned_facts,
+                          .score = "eval_loss",
+                          .begin = begin,
+                          .resume = resume,
+                          .parameters = parameters,
+                          .evaluates = evaluates,
+                          .save = save,
+                          .keys = keys};
 }

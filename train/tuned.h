@@ -8,8 +8,8 @@
 #include "train/tune_config.h"
 
 /* The model that sft, reward and rlhf tune: model.init with all parameters training, or with adapters beside
- * weights that do not (lora.*), with or without a scalar head. What follows here are the parts of an
- * objective (train/objective.h) that have to do with that model; the objective owns its work and its loss. */
+ * weights that do not (lora.*), with or without a scalar head. It is the first member of the context of their
+ * objectives (train/objective.h), which add their work and their loss. */
 typedef struct {
     ae_tune_config *config;  /* borrowed; train.steps is set where train.epochs is given */
     const ae_run_facts *run; /* borrowed */
@@ -44,10 +44,8 @@ extern const ae_fixed_fact ae_tuned_facts[];
 ae_status ae_tuned_options(ae_tuned *t, ae_model_options *o);
 
 ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run);
-ae_status ae_tuned_begin(ae_tuned *t);
-ae_status ae_tuned_resume(ae_tuned *t, const json_t *state, ae_overrides *o);
-/* Between steps `heldout_rows` rows are scored, and prompts of up to `prompt_tokens` are answered, `answers` at
- * once; 0 where there are none. */
+/* Between steps `heldout_rows` rows are scored, and prompts of up to `prompt_tokens` are answered, `answers`
+ * at once; 0 where there are none. */
 ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, ptrdiff_t answers);
 void ae_tuned_report(const ae_tuned *t);
 /* Sets of examples without weights of their own are read equally often: each is drawn by its `pieces`, rows
@@ -58,10 +56,14 @@ void ae_tuned_weigh_sets(ae_tuned *t, const int64_t *pieces);
 double ae_tuned_report_epochs(const ae_tuned *t, const int64_t *pieces);
 /* Memory and weights of the model, and a pass over micro-batches. */
 ae_status ae_tuned_start(ae_tuned *t);
-ae_status ae_tuned_save(ae_tuned *t, ae_checkpoint_job *job);
-/* micro_rows, recompute_blocks, loader (the position), data (hashes of the token sets, phases). */
-ae_status ae_tuned_keys(const ae_tuned *t, json_t *state);
+/* A step is done: the run's position becomes *position, which is taken over. */
+void ae_tuned_settle(ae_tuned *t, char **position);
 void ae_tuned_close(ae_tuned *t);
+
+/* What their objectives have in common: files and facts, begin, resume, parameters, evaluations of a
+ * held-out set by its loss, save, keys of state.json (micro_rows, recompute_blocks, loader, data). `self`
+ * begins with an ae_tuned; the rest is the caller's. */
+ae_objective ae_tuned_objective(void *self, const char *name);
 
 /* Model FLOPs of a token, forward and backward: frozen weights have no gradient of their own. */
 double ae_tuned_flops_per_token(const ae_tuned *t);

@@ -196,3 +196,39 @@ Test(packing, follows_from_the_seed) {
     for (int i = 0; i < 2; i++) ae_packing_free(&plain_order[i]);
     ae_token_set_close(s);
 }
+
+/* Rows keep their first tokens, up to the last target that counts in any of them, which may be in the very
+ * last place. */
+static void check_trim(ptrdiff_t T, ptrdiff_t last, ptrdiff_t kept) {
+    enum { B = 3 };
+    ae_batch b;
+    cr_assert_eq(ae_batch_init(&b, B, T), AE_OK);
+    for (ptrdiff_t i = 0; i < B * T; i++) {
+        b.tokens[i] = (int32_t)i;
+        b.targets[i] = (int32_t)(1000 + i);
+        b.positions[i] = (int32_t)(i % T);
+        b.weights[i] = i == T + last || i == 2 * T ? 1 : 0;
+    }
+    ae_batch_trim(&b);
+    cr_assert_eq(b.T, kept, "T %td, last %td: %td tokens are kept", T, last, b.T);
+    for (ptrdiff_t row = 0; row < B; row++)
+        for (ptrdiff_t t = 0; t < kept; t++) {
+            const ptrdiff_t i = row * kept + t, from = row * T + t;
+            cr_assert_eq(b.tokens[i], from);
+            cr_assert_eq(b.targets[i], 1000 + from);
+            cr_assert_eq(b.positions[i], t);
+            cr_assert_eq(b.weights[i], from == T + last || from == 2 * T ? 1 : 0);
+        }
+    ae_batch_free(&b);
+}
+
+Test(packing, trimmed_rows_keep_every_target_that_counts) {
+    check_trim(40, 39, 40);
+    check_trim(40, 32, 40);
+    check_trim(40, 31, 32);
+    check_trim(40, 16, 32);
+    check_trim(40, 15, 16);
+    check_trim(40, 0, 16);
+    check_trim(17, 16, 17);
+    check_trim(8, 3, 8);
+}

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 /* The keys of reinforcement learning and of learning from preferences: section rl, and one section for each
- * method that has keys of its own (docs/interfaces.md, "RLHF"). */
+ * method that has keys of its own. */
 
 typedef enum {
     AE_RL_REINFORCE,

@@ -107,15 +107,18 @@ void ae_train_help(const ae_train_config *c, const ae_train_hint *hints, const c
 ae_status ae_train_args(ae_train_command *command, ae_train_config *c, const ae_train_hint *hints,
                         const char *usage, int argc, char **argv) {
     ae_arg_list words = {0};
+    bool quiet = false;
     *command = (ae_train_command){0};
     const ae_arg flags[] = {
         {.name = "dry-run",
          .type = AE_ARG_FLAG,
          .to = &command->dry_run,
          .help = "check everything, show the plan, write nothing"},
+        ae_arg_quiet(&quiet),
     };
     const size_t n = sizeof flags / sizeof *flags;
     ae_status st = ae_args_parse(argc, argv, flags, n, &words, &command->helped);
+    ae_log_quiet(quiet);
     if (st == AE_OK && command->helped)
         ae_train_help(c, hints, usage, flags, n);
     else if (st == AE_OK)

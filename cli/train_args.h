@@ -14,8 +14,8 @@ typedef struct {
 void ae_train_help(const ae_train_config *c, const ae_train_hint *hints, const char *usage,
                    const ae_arg *flags, size_t n_flags);
 
-/* The arguments of a verb that trains: `[CONFIG.yaml] [section.key=value ...] [--dry-run]`, the file first,
- * then assignments over it. A word without "=" is a file; a second one is AE_ERR_USAGE. */
+/* The arguments of a verb that trains: `[CONFIG.yaml] [section.key=value ...] [--dry-run] [--quiet]`, the
+ * file first, then assignments over it. A word without "=" is a file; a second one is AE_ERR_USAGE. */
 typedef struct {
     bool dry_run;
     bool helped; /* --help was asked for and has been printed: usage, flags, then every key */

@@ -3,13 +3,9 @@
 #include "cli/dtype.h"
 #include "cli/loaded.h"
 #include "cli/verbs.h"
-#include "core/file.h"
 #include "core/log.h"
+#include "train/provenance.h"
 #include "train/run_model.h"
-#include "train/state.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 static const char usage[] = "aerie chat --model M [--adapter A] [--system STR] [--flags]\n\n"
                             "A conversation with a model that was tuned on dialogues. Answers stream to "
@@ -25,22 +21,10 @@ typedef struct {
     bool json, verbose, no_history, quiet;
 } options;
 
-/* Runs and checkpoints say what trained them. */
-static bool is_pretrained_only(const ae_run_model *r) {
-    ae_run_state state = {0};
-    if (r->adapted || r->base.kind != AE_SOURCE_CHECKPOINT) return false;
-    char *path = ae_path_join(r->base.folder, "state.json");
-    const bool known = ae_path_exists(path) && ae_run_state_read(&state, path) == AE_OK;
-    const bool only = known && (!state.objective || strcmp(state.objective, "pretrain") == 0);
-    ae_run_state_free(&state);
-    free(path);
-    return only;
-}
-
 static ae_status warn_of_base(const options *o) {
     ae_run_model r = {0};
     const ae_status st = ae_run_model_open(&r, o->model, o->adapter);
-    if (st == AE_OK && is_pretrained_only(&r))
+    if (st == AE_OK && !r.adapted && ae_source_is_pretrained(&r.base))
         ae_warn("%s: was pretrained only, so it goes on with text rather than answer; 'aerie sft' tunes a "
                 "model on "
                 "dialogues",

@@ -3,7 +3,7 @@
 #include "train/pretrain.h"
 
 static const char usage[] =
-    "aerie pretrain [CONFIG.yaml] [section.key=value ...] [--dry-run]\n"
+    "aerie pretrain [CONFIG.yaml] [section.key=value ...] [--dry-run] [--quiet]\n"
     "trains a model on token sets; the same command again goes on where the run stopped\n"
     "  aerie pretrain run.dir=runs/book data.train=book/train.h5 data.heldout=book/heldout.h5 "
     "model.preset=small-5m";

@@ -1,12 +1,13 @@
 #include "cli/train_args.h"
 #include "cli/verbs.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "train/warm.h"
 
 #include <stdio.h>
 
 static const char usage[] =
-    "aerie reward [CONFIG.yaml] [section.key=value ...] [--dry-run] [--json]\n"
+    "aerie reward [CONFIG.yaml] [section.key=value ...] [--dry-run] [--quiet] [--json]\n"
     "trains a reward model on pairs of answers; the same command again goes on where the run stopped\n"
     "  aerie reward run.dir=runs/reward model.init=runs/chat data.train=pairs.jsonl "
     "data.heldout=heldout.jsonl\n"
@@ -81,13 +82,14 @@ static ae_status train(ae_reward_config *config, int64_t head_steps, bool dry_ru
 ae_status ae_verb_reward(int argc, char **argv) {
     ae_arg_list words = {0};
     ae_reward_config config = {0};
-    bool dry_run = false, json = false, help = false;
+    bool dry_run = false, quiet = false, json = false, help = false;
     const ae_arg flags[] = {
         {.name = "dry-run",
          .type = AE_ARG_FLAG,
          .to = &dry_run,
          .help = "check everything, show the plan, write nothing"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "the table of members as one JSON object"},
+        ae_arg_quiet(&quiet),
     };
     const size_t n = sizeof flags / sizeof *flags;
     ae_status st;
@@ -98,6 +100,7 @@ ae_status ae_verb_reward(int argc, char **argv) {
         ae_train_help(&config.tune.train, hints, usage, flags, n);
         goto out;
     }
+    ae_log_quiet(quiet);
     AE_TRY(ae_train_words(&config.tune.train, &words));
     st = train(&config, head_steps, dry_run, json);
 out:

@@ -3,7 +3,7 @@
 #include "train/sft.h"
 
 static const char usage[] =
-    "aerie sft [CONFIG.yaml] [section.key=value ...] [--dry-run]\n"
+    "aerie sft [CONFIG.yaml] [section.key=value ...] [--dry-run] [--quiet]\n"
     "tunes a model on the answers of dialogues; the same command again goes on where the run stopped\n"
     "  aerie sft run.dir=runs/chat model.init=runs/book data.train=chat.jsonl data.heldout=heldout.jsonl";
 

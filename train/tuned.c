@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "exchange/adapter.h"
+#include "train/provenance.h"
 #include "train/rendered.h"
 #include "train/report.h"
 #include "train/run_folder.h"
@@ -225,6 +226,21 @@ ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_toke
 
 static const char *const weight_names[] = {"float32", "bfloat16", "8-bit integers", "4-bit integers"};
 
+static bool trains_table(const ae_tuned *t) {
+    for (size_t i = 0; i < t->patterns.n_whole; i++)
+        if (strcmp(t->patterns.whole[i], "model.embed_tokens.weight") == 0) return true;
+    return false;
+}
+
+/* Turn markers that the base never read keep the random rows that they began with where the table is frozen. */
+static void warn_of_markers(const ae_tuned *t) {
+    if (!has_adapters(t) || t->run->checkpoint || trains_table(t) || !ae_source_is_fresh(&t->inputs.source))
+        return;
+    ae_warn("lora.also: %s was pretrained on text, so its table knows no turn markers; lora.also=embeddings "
+            "lets their rows learn, and all others",
+            t->run->config->model.init);
+}
+
 void ae_tuned_report(const ae_tuned *t) {
     const ae_lora_keys *k = &t->config->lora;
     char count[32];
@@ -234,6 +250,7 @@ void ae_tuned_report(const ae_tuned *t) {
         ae_log("adapters: rank %lld, scale %.4g; the weights beside them are kept as %s", (long long)k->rank,
                k->rslora ? k->alpha / sqrt((double)k->rank) : k->alpha / (double)k->rank,
                weight_names[t->config->base.base_dtype]);
+    warn_of_markers(t);
     ae_report_machine(t->run->be);
     ae_plan_tell(&t->plan, &t->request);
 }

@@ -50,6 +50,23 @@ warns 'plain:1: plain text, but the model was tuned on dialogues'
 [ "$(grep -c '^warning' err)" = 1 ] || fail "told once: $(cat err)"
 run 0 "$aerie" generate --model tuned --prompt 'how many birds, 5?' --max-new 2
 warns '--prompt: plain text, but the model was tuned on dialogues'
+# Adapters beside a table that never learnt the turn markers: told where that is known, and not where the table trains.
+beside() { # MODEL KEYS...
+    from=$1
+    shift
+    run 0 "$aerie" sft run.dir=beside model.init="$from" data.train=talks/train.h5 train.row_tokens=96 train.steps=1 \
+        lora.rank=2 --dry-run "$@"
+}
+markers="its table knows no turn markers; lora.also=embeddings"
+beside base
+warns "lora.also: base was pretrained on text, so $markers"
+beside base lora.also=embeddings
+grep -q "$markers" err && fail "warned of a table that trains: $(cat err)"
+beside tuned
+grep -q "$markers" err && fail "warned of a tuned model: $(cat err)"
+run 0 "$aerie" sft run.dir=quiet model.init=tuned data.train=talks/train.h5 train.row_tokens=96 train.steps=1 --quiet
+[ -s err ] && fail "--quiet is not: $(cat err)"
+
 for of in "base plain" "tuned first"; do
     run 0 "$aerie" generate --model ${of% *} --input ${of#* } --max-new 2
     grep -q '^warning' err && fail "a warning of $of: $(cat err)"

@@ -51,7 +51,7 @@ typedef struct {
     void *object; /* the struct the offsets refer to */
 } ae_section;
 
-enum { AE_CONFIG_SECTIONS_MAX = 16, AE_CONFIG_FIELDS_MAX = 256 };
+enum { AE_CONFIG_SECTIONS_MAX = 32, AE_CONFIG_FIELDS_MAX = 256 };
 
 typedef struct {
     ae_section sections[AE_CONFIG_SECTIONS_MAX];

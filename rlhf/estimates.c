@@ -52,6 +52,29 @@ bool ae_group_is_dead(const ae_rl_batch *b, ptrdiff_t first, ptrdiff_t end) {
     return n > 1;
 }
 
+ae_contest ae_contest_of(const ae_rl_batch *b, ptrdiff_t first, ptrdiff_t end, ae_rl_writer writer,
+                         int64_t limit) {
+    ae_contest c = {.best = -1, .lowest = INFINITY};
+    for (ptrdiff_t i = first; i < end && c.n < limit; i++) {
+        const ae_rl_answer *a = &b->answers[i];
+        if (!a->counts || a->writer != writer) continue;
+        if (c.best < 0 || a->reward > b->answers[c.best].reward) c.best = i;
+        c.lowest = fmin(c.lowest, a->reward);
+        c.n++;
+    }
+    return c;
+}
+
+double ae_imitate(const ae_rl_answer *a, double weight, float *dlogprob) {
+    for (ptrdiff_t t = 0; t < a->n; t++) dlogprob[t] -= (float)weight;
+    return -weight * ae_answer_sum(a->now, a->n);
+}
+
+double ae_reinforce_answer(const ae_rl_answer *a, double weight, double advantage, float *dlogprob) {
+    for (ptrdiff_t t = 0; t < a->n; t++) dlogprob[t] -= (float)(weight * advantage * ae_rollout_weight(a, t));
+    return -weight * advantage * ae_answer_sum(a->now, a->n);
+}
+
 /* ---- means ---- */
 
 void ae_tally_add(ae_tally *t, double x) {

@@ -19,6 +19,21 @@ ptrdiff_t ae_group_end(const ae_rl_batch *b, ptrdiff_t first);
 /* Whether two answers or more in [first, end) count and all of them have the same reward. */
 bool ae_group_is_dead(const ae_rl_batch *b, ptrdiff_t first, ptrdiff_t end);
 
+/* The counted answers of one writer in [first, end), at most the first `limit` that were drawn. */
+typedef struct {
+    ptrdiff_t n;
+    ptrdiff_t best; /* the first drawn of those with the highest reward; -1: none */
+    double lowest;  /* reward */
+} ae_contest;
+ae_contest ae_contest_of(const ae_rl_batch *b, ptrdiff_t first, ptrdiff_t end, ae_rl_writer writer,
+                         int64_t limit);
+
+/* Adds -weight s, the gradient too: maximum likelihood of one answer. Returns the loss. */
+double ae_imitate(const ae_rl_answer *a, double weight, float *dlogprob);
+/* Adds the policy gradient -weight advantage grad s of an answer of the policy, and returns the surrogate
+ * -weight advantage s. */
+double ae_reinforce_answer(const ae_rl_answer *a, double weight, double advantage, float *dlogprob);
+
 /* Numbers added up. Zeroed: none. */
 typedef struct {
     double sum;

@@ -1,0 +1,42 @@
+#include "rlhf/preference_loss.h"
+
+#include <math.h>
+
+/* log(1 + exp(x)) = -log sigmoid(-x), without overflow. */
+static double softplus(double x) {
+    return fmax(x, 0) + log1p(exp(-fabs(x)));
+}
+
+static double sigmoid(double x) {
+    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
+}
+
+ae_preference ae_dpo_loss(double chosen, double rejected, double beta, double q) {
+    const double x = beta * (chosen - rejected);
+    const double slope = beta * (q * sigmoid(x) - (1 - q) * sigmoid(-x));
+    return (ae_preference){
+        .loss = (1 - q) * softplus(-x) + q * softplus(x), .dchosen = slope, .drejected = -slope};
+}
+
+ae_preference ae_ipo_loss(double chosen, double rejected, ptrdiff_t chosen_tokens, ptrdiff_t rejected_tokens,
+                          double beta) {
+    const double c = (double)chosen_tokens, r = (double)rejected_tokens;
+    const double error = chosen / c - rejected / r - 1 / (2 * beta);
+    return (ae_preference){.loss = error * error, .dchosen = 2 * error / c, .drejected = -2 * error / r};
+}
+
+ae_answer_loss ae_chosen_nll(double s, ptrdiff_t tokens, double weight) {
+    return (ae_answer_loss){.loss = -weight * s / (double)tokens, .dlogprob = -weight / (double)tokens};
+}
+
+ae_answer_loss ae_kto_loss(double rho, double z, bool good, double beta, double weight) {
+    const double sign = good ? 1 : -1, x = sign * beta * (rho - z);
+    return (ae_answer_loss){.loss = weight * sigmoid(-x),
+                            .dlogprob = -weight * sign * beta * sigmoid(x) * sigmoid(-x)};
+}
+
+double ae_kto_divergence(const double *rho, ptrdiff_t n) {
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < n; i++) sum += rho[i];
+    return n > 0 ? fmax(sum / (double)n, 0) : 0;
+}

@@ -170,7 +170,8 @@ static void put_card(FILE *f, const ae_model_source *source, ae_weight_type type
         fputs("\nIt is a reward model: beside the language model it has a head, `score.weight` [1, width], "
               "float32, without a bias. The reward of an answer is the head's product with the hidden "
               "state after the final norm, at the `<end_of_turn>` of the answer (`aerie score "
-              "--reward`). transformers loads the language model and passes the head over.\n",
+              "--reward`), less `reward_shift` of config.json. transformers loads the language model and "
+              "passes the head over.\n",
               f);
     put_shape(f, &source->config, parameters);
     if (known) put_training(f, h);

@@ -200,6 +200,7 @@ static ae_status open_sources(merging *m) {
     if (!m->sources || !m->tensors || !m->folders) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "merging: out of memory"));
     for (size_t k = 0; k < o->models.n; k++) AE_TRY(open_source(m, o->models.items[k]));
     if (o->base) AE_TRY(open_source(m, o->base));
+    m->sources[0].config.reward_shift = m->sources[0].config.reward_std = 0; /* of that model alone */
     m->request.config = &m->sources[0].config;
     m->request.models = m->tensors;
     m->request.base = o->base ? m->tensors[n - 1] : NULL;

@@ -117,7 +117,7 @@ ae_status ae_scorer_reward(ae_scorer *s, const int32_t *tokens, ptrdiff_t T, dou
     ae_pass_values(s->pass, ae_params_find(&s->model->params, "score.weight")->value, s->nll);
     const ae_status done = be->sync(be);
     if (done != AE_OK) return done;
-    *reward = (double)s->nll[T - 1];
+    *reward = (double)s->nll[T - 1] - s->model->config.reward_shift;
     if (isfinite(*reward)) return AE_OK;
     return AE_FAIL(AE_ERR_INPUT, "expected a reward, found none: the numbers inside the model overflow; are "
                                  "these its weights?");

@@ -25,7 +25,7 @@ ae_status ae_scorer_run(ae_scorer *s, const int32_t *tokens, const int32_t *posi
                         ae_scores *out);
 
 /* The reward of tokens [T], one document: the scalar head of the model, which has to have one, at the last of
- * them. Memory and errors as above. */
+ * them, less the model's reward_shift. Memory and errors as above. */
 ae_status ae_scorer_reward(ae_scorer *s, const int32_t *tokens, ptrdiff_t T, double *reward);
 
 /* The answer to one line of a score request: {"logprobs", "sum", "count", "top"?}. The caller owns

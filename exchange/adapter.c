@@ -140,6 +140,23 @@ out:
     return st;
 }
 
+/* What a head gives is shifted as the model.json beside it says. */
+static ae_status read_reward_scale(ae_adapter_source *s) {
+    char *path = ae_path_join(s->folder, "model.json"), *text = NULL;
+    size_t n = 0;
+    ae_model_config c = {0};
+    ae_status st = AE_OK;
+    if (!s->options.score_head || !ae_path_exists(path)) goto out;
+    AE_TRY(ae_file_read(path, &text, &n));
+    AE_TRY(ae_model_config_from_json(&c, text, path));
+    s->reward_shift = c.reward_shift;
+    s->reward_std = c.reward_std;
+out:
+    free(text);
+    free(path);
+    return st;
+}
+
 /* ---- opening ---- */
 
 bool ae_adapter_is_there(const char *folder) {
@@ -153,6 +170,7 @@ static ae_status check_small_files(const ae_adapter_source *s) {
     AE_TRY(ae_done_read(&d, s->folder));
     AE_TRY(ae_done_check(&d, s->folder, ae_adapter_file, false, true));
     AE_TRY(ae_done_check(&d, s->folder, "tokenizer.model", true, true));
+    AE_TRY(ae_done_check(&d, s->folder, "model.json", true, true));
     AE_TRY(ae_done_check(&d, s->folder, "weights.h5", false, false));
 out:
     ae_done_free(&d);
@@ -169,6 +187,7 @@ static ae_status open_checkpoint(ae_adapter_source *s) {
                        s->folder));
     AE_TRY(check_small_files(s));
     AE_TRY(read_json(s));
+    AE_TRY(read_reward_scale(s));
     if (ae_path_has(s->folder, "tokenizer.model")) s->tokenizer = ae_path_join(s->folder, "tokenizer.model");
 out:
     return st;

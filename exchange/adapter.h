@@ -28,6 +28,7 @@ typedef struct {
     char *base;                /* where the base lay; NULL: not said */
     char fingerprint[AE_FINGERPRINT_BYTES]; /* of the base; of PEFT "": not known */
     char sample[AE_FINGERPRINT_BYTES];      /* of its matrices; "": not known */
+    double reward_shift, reward_std;        /* of a head (model/config.h) */
     char **targets, **train;                /* what the options point to, each up to a NULL */
     /* Of PEFT: target_modules, where all of them have adapters ("": every linear map), and modules_to_save. */
     char **modules, **saved;

@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "model/config_check.h"
+#include "model/config_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -315,6 +316,7 @@ ae_status ae_model_config_from_hf(ae_model_config *c, const char *path) {
     AE_TRY(refuse_native_values(&s, c));
     AE_TRY(ae_model_config_check_named(c, path, &hf_names));
     AE_TRY(read_ends(c, root, path));
+    AE_TRY(ae_model_reward_scale_read(c, root, path));
 out:
     json_decref(root);
     return st;

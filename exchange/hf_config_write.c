@@ -96,6 +96,7 @@ ae_status ae_model_config_to_hf(const ae_model_config *c, ae_weight_type weights
     json_t *o = fields_of(c, weights);
     int failed = 0;
     if (c->n_ends > 0) failed |= json_object_set_new(o, "eos_token_id", ae_model_ends_json(c, NULL, 0));
+    failed |= ae_model_reward_scale_add(c, o);
     if (weights == AE_WEIGHT_INT8 || weights == AE_WEIGHT_INT4)
         failed |= json_object_set_new(o, "quantization_config", quantization_of(weights, group));
     *text = o != NULL && failed == 0 ? ae_json_text(o) : NULL;

@@ -24,6 +24,9 @@ typedef struct {
      * the shape. */
     int32_t ends[AE_ENDS_MAX];
     ptrdiff_t n_ends;
+    /* Of a reward model: mean and standard deviation of what its head gave to answers. A reward is what the
+     * head gives less the mean. std 0: not known, and the shift is 0. No part of the shape either. */
+    double reward_shift, reward_std;
 } ae_model_config;
 
 /* The keys `model.*` (preset and single sizes over it); a size of 0 and a real below 0 mean "as the preset

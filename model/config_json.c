@@ -53,6 +53,25 @@ json_t *ae_model_ends_json(const ae_model_config *c, const int32_t *first, size_
     return NULL;
 }
 
+int ae_model_reward_scale_add(const ae_model_config *c, json_t *o) {
+    if (!(c->reward_std > 0)) return 0;
+    int failed = json_object_set_new(o, "reward_shift", json_real(c->reward_shift));
+    failed |= json_object_set_new(o, "reward_std", json_real(c->reward_std));
+    return failed;
+}
+
+ae_status ae_model_reward_scale_read(ae_model_config *c, const json_t *o, const char *where) {
+    ae_status st = AE_OK;
+    if (!json_object_get(o, "reward_std")) return AE_OK;
+    AE_TRY(ae_json_real(o, "reward_shift", where, &c->reward_shift));
+    AE_TRY(ae_json_real(o, "reward_std", where, &c->reward_std));
+    if (!(c->reward_std > 0))
+        st = AE_FAIL(AE_ERR_INPUT, "%s: reward_std: expected a number above 0, found %g", where,
+                     c->reward_std);
+out:
+    return st;
+}
+
 static ae_status read_ends(ae_model_config *c, const json_t *o, const char *where) {
     const json_t *list = json_object_get(o, "ends"), *id;
     size_t i;
@@ -85,6 +104,7 @@ ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
     failed |= json_object_set_new(o, "pattern", json_string(letters));
     failed |= json_object_set_new(o, "scale_embeddings", json_boolean(c->scale_embeddings));
     if (c->n_ends > 0) failed |= json_object_set_new(o, "ends", ae_model_ends_json(c, NULL, 0));
+    failed |= ae_model_reward_scale_add(c, o);
     *text = failed == 0 ? ae_json_text(o) : NULL;
     json_decref(o);
     return *text != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "the model's configuration: out of memory");
@@ -119,6 +139,7 @@ static ae_status read_fields(ae_model_config *c, const json_t *o, const char *wh
     AE_TRY(read_pattern(c, o, where));
     AE_TRY(ae_model_config_check(c, where));
     AE_TRY(read_ends(c, o, where));
+    AE_TRY(ae_model_reward_scale_read(c, o, where));
 out:
     return st;
 }

@@ -7,4 +7,9 @@
  * model's own. NULL: no memory. */
 json_t *ae_model_ends_json(const ae_model_config *c, const int32_t *first, size_t n);
 
+/* reward_shift and reward_std, where the model has them: adding them to an object (not 0: no memory), and
+ * reading them. */
+int ae_model_reward_scale_add(const ae_model_config *c, json_t *o);
+ae_status ae_model_reward_scale_read(ae_model_config *c, const json_t *o, const char *where);
+
 #endif

@@ -87,30 +87,40 @@ static ae_status write_origin(const ae_model_source *sources, size_t n, const ch
     return st;
 }
 
+static ae_status write_shape(const ae_model_config *c, const char *folder) {
+    char *shape = NULL, *path = ae_path_join(folder, "model.json");
+    ae_status st = ae_model_config_to_json(c, &shape);
+    if (st == AE_OK) st = ae_file_write(path, shape, strlen(shape));
+    free(shape);
+    free(path);
+    return st;
+}
+
 static ae_status write_small_files(const ae_model_source *s, const char *folder) {
-    char *shape = NULL, *tokenizer = NULL, *path = NULL;
+    char *tokenizer = NULL, *path = NULL;
     size_t n = 0;
     ae_status st;
-    AE_TRY(ae_model_config_to_json(&s->config, &shape));
-    path = ae_path_join(folder, "model.json");
-    AE_TRY(ae_file_write(path, shape, strlen(shape)));
+    AE_TRY(write_shape(&s->config, folder));
     if (!s->tokenizer) goto out;
-    free(path);
     path = ae_path_join(folder, "tokenizer.model");
     AE_TRY(ae_file_read(s->tokenizer, &tokenizer, &n));
     AE_TRY(ae_file_write(path, tokenizer, n));
 out:
-    free(shape);
     free(tokenizer);
     free(path);
     return st;
 }
 
-static ae_status fill_average(const ae_model_source *sources, size_t n, const char *folder) {
+static ae_status write_done(const char *folder, bool has_tokenizer) {
     static const char *const names[] = {"weights.h5", "model.json", "merge.json", "tokenizer.model"};
+    return ae_done_write(folder, names, has_tokenizer ? 4 : 3);
+}
+
+static ae_status fill_average(ae_model_source *sources, size_t n, const char *folder) {
     const char *tensors[AE_AVERAGE_MAX];
     ae_status st;
     for (size_t k = 0; k < n; k++) tensors[k] = sources[k].tensors;
+    sources[0].config.reward_shift = sources[0].config.reward_std = 0; /* of that model alone */
     AE_TRY(ae_model_merge(folder, &(ae_merge_request){.method = AE_MERGE_MEAN,
                                                       .config = &sources[0].config,
                                                       .score_head = true,
@@ -119,7 +129,7 @@ static ae_status fill_average(const ae_model_source *sources, size_t n, const ch
     AE_TRY(convert(&sources[0].config, folder));
     AE_TRY(write_small_files(&sources[0], folder));
     AE_TRY(write_origin(sources, n, folder));
-    AE_TRY(ae_done_write(folder, names, sources[0].tokenizer ? 4 : 3));
+    AE_TRY(write_done(folder, sources[0].tokenizer != NULL));
 out:
     return st;
 }
@@ -145,5 +155,22 @@ ae_status ae_average_write(const char *to, const char *const *models, size_t n) 
 out:
     for (size_t m = 0; m < n && m < AE_AVERAGE_MAX; m++) ae_model_source_free(&sources[m]);
     free(part);
+    return st;
+}
+
+ae_status ae_average_scale(const char *folder, double shift, double std) {
+    ae_model_source s = {0};
+    char *done = ae_path_join(folder, "DONE");
+    ae_status st;
+    AE_TRY(ae_model_source_open_checkpoint(&s, folder));
+    if (!(std > 0)) goto out; /* all alike, or no numbers */
+    s.config.reward_shift = shift;
+    s.config.reward_std = std;
+    remove(done);
+    AE_TRY(write_shape(&s.config, folder));
+    AE_TRY(write_done(folder, s.tokenizer != NULL));
+out:
+    ae_model_source_free(&s);
+    free(done);
     return st;
 }

@@ -12,4 +12,8 @@ enum { AE_AVERAGE_MAX = 64 };
  * AE_ERR_INPUT for a model that is not whole or lacks the head. */
 ae_status ae_average_write(const char *to, const char *const *models, size_t n);
 
+/* Mean and standard deviation of what the head of that checkpoint gives to answers, which it keeps from now
+ * on (model/config.h); a deviation that is not above 0 says nothing. Between the two the checkpoint is incomplete. */
+ae_status ae_average_scale(const char *folder, double shift, double std);
+
 #endif

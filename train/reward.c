@@ -5,9 +5,8 @@
 #include "core/log.h"
 #include "core/rng.h"
 #include "train/batch_dump.h"
-#include "train/calibration.h"
 #include "train/engine.h"
-#include "train/step.h"
+#include "train/reward_evaluation.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -42,21 +41,12 @@ ae_status ae_reward_config_init(ae_reward_config *c) {
     return st;
 }
 
-/* log(1 + exp(x)) without overflow. */
-static double softplus(double x) {
-    return fmax(x, 0) + log1p(exp(-fabs(x)));
-}
-
-static double sigmoid(double x) {
-    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
-}
-
-ae_pair_loss ae_reward_pair_loss(double chosen, double rejected, double margin, double center) {
-    const double d = chosen - rejected - margin, sum = chosen + rejected, s = sigmoid(-d);
-    return (ae_pair_loss){.loss = softplus(-d) + center * sum * sum,
-                          .dchosen = -s + 2 * center * sum,
-                          .drejected = s + 2 * center * sum};
-}
+/* What the weights after a step say of pairs. */
+typedef struct {
+    int64_t step; /* -1: nothing is measured yet */
+    ae_reward_sums sums;
+    ae_calibration calibration;
+} measured;
 
 typedef struct {
     ae_tuned tuned; /* first: ae_tuned_objective */
@@ -64,10 +54,10 @@ typedef struct {
     ae_pair_set sets[AE_MIXTURE_SETS_MAX];
     ae_pair_set heldout; /* without pairs where there is none */
     ae_order order;
-    const ae_param *head;       /* score.weight */
-    ae_calibration calibration; /* of the last evaluation */
-    float *values;              /* for rewards and their gradients: 2 x rows of a micro-batch x T */
-    int8_t *preferred;          /* [held-out pairs], which an evaluation fills; NULL: not asked for */
+    float *values;     /* for rewards and their gradients: 2 x rows of a micro-batch x T */
+    int8_t *preferred; /* [held-out pairs], which an evaluation fills; NULL: not asked for */
+    int64_t step;      /* done */
+    measured last;
 } reward;
 
 /* ---- inputs ---- */
@@ -121,10 +111,20 @@ out:
     return st;
 }
 
+/* Rewards are measured on the held-out pairs, or on the first ones of training where none are. */
+static const ae_pair_set *measured_pairs(const reward *r, int64_t *pairs) {
+    enum { TRAINING_PAIRS = 500 };
+    const ae_pair_set *set = r->heldout.count.pairs > 0 ? &r->heldout : &r->sets[0];
+    *pairs = set == &r->heldout ? set->count.pairs : ae_min(set->count.pairs, TRAINING_PAIRS);
+    return set;
+}
+
 static ae_status make_plan(void *self) {
     reward *r = self;
     ae_tuned_weigh_sets(&r->tuned, r->order.pieces);
-    return ae_tuned_plan(&r->tuned, r->heldout.count.pairs, 0, 0);
+    int64_t pairs;
+    measured_pairs(r, &pairs);
+    return ae_tuned_plan(&r->tuned, pairs, 0, 0);
 }
 
 static void tell_dropped(const char *key, int64_t n) {
@@ -147,12 +147,19 @@ static void report(const void *self) {
     tell_dropped("data.heldout", r->heldout.count.dropped);
 }
 
+/* The rewards of new weights are not known. */
+static void forget_scale(reward *r) {
+    r->tuned.inputs.shape.reward_shift = r->tuned.inputs.shape.reward_std = 0;
+}
+
 static ae_status start(void *self) {
     reward *r = self;
     ae_status st = AE_OK;
     const size_t places = (size_t)r->tuned.plan.micro_rows * (size_t)r->tuned.run->config->train.row_tokens;
     AE_TRY(ae_tuned_start(&r->tuned));
-    r->head = ae_params_find(&r->tuned.model.params, "score.weight");
+    r->step = r->tuned.run->step;
+    r->last.step = -1;
+    if (!r->tuned.run->checkpoint) forget_scale(r);
     r->values = calloc(2 * places, sizeof *r->values);
     if (!r->values) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rewards: out of memory"));
     AE_TRY(ae_order_begin(&r->order, r->tuned.run->step + 1, r->tuned.position));
@@ -204,51 +211,6 @@ static ae_status next(void *self, void *piece) {
     return st == AE_OK ? ae_order_position(&r->order, &w->position) : st;
 }
 
-/* A pair's rewards, and what they cost. */
-typedef struct {
-    double chosen, rejected;
-    ae_pair_loss loss;
-} judged;
-
-/* `values` begin with place `at` of the batch. */
-static judged judge(const ae_reward_keys *keys, const ae_pair_place *p, const float *values, ptrdiff_t at,
-                    ae_reward_sums *s) {
-    const double chosen = (double)values[p->chosen_end - 1 - at];
-    const double rejected = (double)values[p->rejected_end - 1 - at];
-    const double margin = keys->margin ? (double)p->margin : 0;
-    const judged j = {chosen, rejected, ae_reward_pair_loss(chosen, rejected, margin, keys->center)};
-    s->loss += j.loss.loss;
-    s->right += chosen > rejected ? 1 : chosen == rejected ? 0.5 : 0;
-    s->margin += chosen - rejected;
-    s->reward += 0.5 * (chosen + rejected);
-    s->pairs++;
-    return j;
-}
-
-ae_reward_sums ae_reward_gradients(const ae_reward_keys *keys, ae_model *m, ae_pass *pass,
-                                   const ae_pair_batch *b, ptrdiff_t micro_rows, float *room) {
-    ae_reward_sums s = {0};
-    const ae_param *head = ae_params_find(&m->params, "score.weight");
-    float *values = room, *dvalues = room + micro_rows * b->batch.T;
-    ptrdiff_t next = 0;
-    ae_micro_batches micro = ae_micro_batches_of(&b->batch, micro_rows, NULL);
-    while (ae_micro_batches_next(&micro)) {
-        const ptrdiff_t places = micro.batch.B * micro.batch.T;
-        ae_pass_forward(pass, m, &micro.batch);
-        ae_pass_values(pass, head->value, values);
-        memset(dvalues, 0, (size_t)places * sizeof *dvalues);
-        for (; next < b->n_pairs && b->pairs[next].chosen_begin < micro.at + places; next++) {
-            const ae_pair_place *p = &b->pairs[next];
-            const judged j = judge(keys, p, values, micro.at, &s);
-            dvalues[p->chosen_end - 1 - micro.at] = (float)(j.loss.dchosen / (double)b->n_pairs);
-            dvalues[p->rejected_end - 1 - micro.at] = (float)(j.loss.drejected / (double)b->n_pairs);
-        }
-        ae_pass_add_values(pass, head->value, head->grad, dvalues);
-        ae_pass_backward(pass);
-    }
-    return s;
-}
-
 static ae_status gradients(void *self, void *piece, ae_gradients *g) {
     reward *r = self;
     const work *w = piece;
@@ -269,6 +231,8 @@ static void settled(void *self, void *piece, bool counted) {
     reward *r = self;
     work *w = piece;
     (void)counted;
+    r->step++;
+    forget_scale(r);
     ae_tuned_settle(&r->tuned, &w->position);
 }
 
@@ -279,104 +243,52 @@ static ae_status dump(void *self, const void *piece, const char *path) {
 
 /* ---- between steps ---- */
 
-/* What an evaluation works with: in file order, as many pairs at a time as fill its rows. */
-typedef struct {
-    ae_pair_batch pairs;
-    ae_pair_choice *choices;
-    float *values;
-    ae_pass *pass;
-    ptrdiff_t most; /* pairs at a time */
-} evaluation;
-
-static ae_status evaluation_init(evaluation *v, const reward *r) {
-    ae_status st = AE_OK;
-    const ae_pass_dims n = {.B = r->tuned.plan.evaluation_rows, .T = r->heldout.T};
-    const int64_t tokens = n.B * n.T, mean = r->heldout.count.tokens / r->heldout.count.pairs;
-    *v = (evaluation){.most = (ptrdiff_t)ae_min(r->heldout.count.pairs, ae_max(n.B, tokens / mean))};
-    v->choices = calloc((size_t)v->most, sizeof *v->choices);
-    v->values = malloc((size_t)(n.B * n.T) * sizeof *v->values);
-    if (!v->choices || !v->values) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "evaluation: out of memory"));
-    AE_TRY(ae_pair_batch_init(&v->pairs, v->most, n.B, n.T));
-    AE_TRY(ae_pass_new(&v->pass, &r->tuned.model, n, false));
-out:
-    return st;
-}
-
-static void evaluation_free(evaluation *v) {
-    ae_pass_delete(v->pass);
-    ae_pair_batch_free(&v->pairs);
-    free(v->choices);
-    free(v->values);
-}
-
-/* Pairs of the held-out set from `first` on, which moves past them. */
-static ae_status evaluate_pairs(const reward *r, evaluation *v, int64_t *first, ae_reward_sums *s,
-                                ae_calibration *c) {
-    ptrdiff_t n = (ptrdiff_t)ae_min(v->most, r->heldout.count.pairs - *first);
-    for (ptrdiff_t i = 0; i < n; i++)
-        v->choices[i] = (ae_pair_choice){.set = &r->heldout, .pair = *first + i};
-    ae_status st = ae_pair_batch_fit(&v->pairs, v->choices, &n);
-    if (st == AE_OK) st = ae_pair_batch_fill(&v->pairs, v->choices, n);
+/* Once for the weights of a step. */
+static ae_status measure(reward *r) {
+    measured m = {.step = r->step};
+    ae_model_config *shape = &r->tuned.inputs.shape;
+    ae_reward_evaluation e = {.keys = r->keys,
+                              .model = &r->tuned.model,
+                              .rows = r->tuned.plan.evaluation_rows,
+                              .stop = r->tuned.run->stop};
+    if (r->last.step == r->step) return AE_OK;
+    e.set = measured_pairs(r, &e.pairs);
+    e.preferred = e.set == &r->heldout ? r->preferred : NULL;
+    const ae_status st = ae_reward_evaluate(&e, &m.sums, &m.calibration);
     if (st != AE_OK) return st;
-    const ae_batch *b = &v->pairs.batch;
-    const ae_micro_batch all = {.tokens = b->tokens,
-                                .targets = b->targets,
-                                .positions = b->positions,
-                                .weights = b->weights,
-                                .B = b->B,
-                                .T = b->T};
-    ae_pass_forward(v->pass, &r->tuned.model, &all);
-    ae_pass_values(v->pass, r->head->value, v->values);
-    for (ptrdiff_t i = 0; i < v->pairs.n_pairs; i++) {
-        const judged j = judge(r->keys, &v->pairs.pairs[i], v->values, 0, s);
-        ae_calibration_add(c, j.chosen, j.rejected);
-        if (r->preferred)
-            r->preferred[*first + v->pairs.pairs[i].choice] =
-                (int8_t)((j.chosen > j.rejected) - (j.chosen < j.rejected));
-    }
-    *first += n;
+    r->last = m;
+    shape->reward_shift = m.sums.reward / (double)m.sums.pairs;
+    shape->reward_std = ae_reward_std(&m.sums);
+    if (!isfinite(shape->reward_shift) || !isfinite(shape->reward_std)) forget_scale(r);
     return AE_OK;
 }
 
-static ae_status evaluate_all(const reward *r, ae_reward_sums *s, ae_calibration *c) {
-    evaluation v;
-    ae_status st = evaluation_init(&v, r);
-    for (int64_t first = 0; first < r->heldout.count.pairs && st == AE_OK;) {
-        if (*r->tuned.run->stop)
-            st = AE_FAIL(AE_ERR_INTERRUPTED, "evaluation: interrupted");
-        else
-            st = evaluate_pairs(r, &v, &first, s, c);
-    }
-    evaluation_free(&v);
-    return st;
-}
-
-static ae_reward_figures figures_of(const reward *r, const ae_reward_sums *s, const ae_calibration *c) {
+static ae_reward_figures figures_of(const reward *r) {
+    const ae_reward_sums *s = &r->last.sums;
     const double n = (double)s->pairs;
     ae_reward_figures f = {.pairs = r->heldout.count.pairs,
                            .loss = s->loss / n,
                            .accuracy = s->right / n,
                            .margin_mean = s->margin / n,
                            .reward_mean = s->reward / n,
-                           .calibration_error = ae_calibration_error(c)};
+                           .reward_std = ae_reward_std(s),
+                           .calibration_error = ae_calibration_error(&r->last.calibration)};
     ae_share_interval(f.accuracy, n, &f.low, &f.high);
     return f;
 }
 
 static ae_status evaluate(void *self, ae_evaluation *e) {
     reward *r = self;
-    ae_reward_sums s = {0};
-    ae_calibration c = {0};
-    const ae_status st = evaluate_all(r, &s, &c);
+    const ae_status st = measure(r);
     if (st != AE_OK) return st;
-    r->calibration = c;
-    const ae_reward_figures f = figures_of(r, &s, &c);
+    const ae_reward_figures f = figures_of(r);
     ae_numbers_add(&e->numbers, "eval_loss", f.loss);
     ae_numbers_add(&e->numbers, "eval_accuracy", f.accuracy);
     ae_numbers_add(&e->numbers, "eval_accuracy_low", f.low);
     ae_numbers_add(&e->numbers, "eval_accuracy_high", f.high);
     ae_numbers_add(&e->numbers, "eval_margin_mean", f.margin_mean);
     ae_numbers_add(&e->numbers, "eval_reward_mean", f.reward_mean);
+    ae_numbers_add(&e->numbers, "eval_reward_std", f.reward_std);
     ae_numbers_add(&e->numbers, "eval_calibration_error", f.calibration_error);
     snprintf(e->told, sizeof e->told, "held-out loss %.4f, %.1f %% right (%.1f to %.1f)", f.loss,
              100 * f.accuracy, 100 * f.low, 100 * f.high);
@@ -387,9 +299,38 @@ static ae_status evaluate(void *self, ae_evaluation *e) {
 static ae_status write_calibration(void *self, int64_t step) {
     const reward *r = self;
     char *path = ae_path_join(r->tuned.run->config->run.dir, "calibration.json");
-    const ae_status st = ae_calibration_write(&r->calibration, step, path);
+    const ae_status st = ae_calibration_write(&r->last.calibration, step, path);
     free(path);
     return st;
+}
+
+/* Where an evaluation is due, which comes after the checkpoint of its step, and at the end. */
+static bool is_measured_here(const reward *r) {
+    const ae_train_keys *k = &r->tuned.run->config->train;
+    const int64_t every = r->heldout.count.pairs > 0 ? k->eval_every : 0;
+    return r->step == k->steps || (every > 0 && r->step % every == 0);
+}
+
+static void tell_scale(const reward *r) {
+    const ae_model_config *shape = &r->tuned.inputs.shape;
+    if (r->step < r->tuned.run->config->train.steps || !(shape->reward_std > 0)) return;
+    ae_log(
+        "rewards of %lld %s answers: standard deviation %.4g; `aerie score --reward` takes their mean, %.4g, "
+        "off",
+        (long long)(2 * r->last.sums.pairs), r->heldout.count.pairs > 0 ? "held-out" : "training",
+        shape->reward_std, shape->reward_shift);
+}
+
+/* What cannot be measured costs no checkpoint. */
+static ae_status save(void *self, ae_checkpoint_job *job) {
+    reward *r = self;
+    if (is_measured_here(r)) {
+        const ae_status st = measure(r);
+        if (st != AE_OK && st != AE_ERR_INTERRUPTED)
+            ae_warn("the rewards of step %lld are not measured: %s", (long long)r->step, ae_error_message());
+        if (st == AE_OK) tell_scale(r);
+    }
+    return ae_tuned_save(self, job);
 }
 
 static void close_all(void *self) {
@@ -414,6 +355,7 @@ static ae_objective objective_of(reward *r) {
     o.settled = settled;
     o.dump = dump;
     o.evaluate = evaluate;
+    o.save = save;
     o.sample = write_calibration;
     o.close = close_all;
     return o;
@@ -464,15 +406,13 @@ ae_status ae_reward_head(ae_reward_config *config, bool dry_run) {
 /* The engine opens what a run would, and takes no step. */
 static ae_status judge_heldout(reward *r, ae_engine *e, ae_reward_figures *f) {
     const ae_objective objective = objective_of(r);
-    ae_calibration c = {0};
-    ae_reward_sums s = {0};
     ae_status st;
     AE_TRY(ae_engine_open(e, &r->tuned.config->train, &objective, false));
     AE_TRY(start(r));
-    r->preferred = calloc((size_t)r->heldout.count.pairs, sizeof *r->preferred);
+    r->preferred = calloc((size_t)r->heldout.count.pairs + 1, sizeof *r->preferred);
     if (!r->preferred) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "reward: out of memory"));
-    AE_TRY(evaluate_all(r, &s, &c));
-    *f = figures_of(r, &s, &c);
+    AE_TRY(measure(r));
+    *f = figures_of(r);
     f->preferred = r->preferred;
     r->preferred = NULL;
 out:

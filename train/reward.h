@@ -53,10 +53,11 @@ ae_status ae_reward_head(ae_reward_config *config, bool dry_run);
 typedef struct {
     int64_t pairs;
     double loss, accuracy, low, high; /* the interval of the accuracy, 95 % */
-    double margin_mean, reward_mean, calibration_error;
+    double margin_mean, reward_mean, reward_std, calibration_error;
     int8_t *preferred; /* [pairs] 1: the chosen answer, -1: the rejected one, 0: neither */
 } ae_reward_figures;
-/* Of model.init; writes nothing. data.heldout is there. */
+/* Of model.init; writes nothing. Without data.heldout `pairs` is 0, and only reward_mean and reward_std say
+ * something: of the first pairs of data.train. */
 ae_status ae_reward_judge(ae_reward_config *config, ae_reward_figures *f);
 void ae_reward_figures_free(ae_reward_figures *f);
 
@@ -68,9 +69,21 @@ ae_pair_loss ae_reward_pair_loss(double chosen, double rejected, double margin, 
 
 /* What pairs add up to. */
 typedef struct {
-    double loss, right, margin, reward; /* sums over the pairs; a tie is half right */
+    double loss, right, margin; /* sums over the pairs; a tie is half right */
+    double reward, square;      /* of the means of a pair's two rewards, and of their squares */
     ptrdiff_t pairs;
 } ae_reward_sums;
+/* The standard deviation of the rewards of all answers. */
+double ae_reward_std(const ae_reward_sums *s);
+
+/* A pair's rewards, among `values` that begin with place `at` of the batch, and what they cost; adds to *s. */
+typedef struct {
+    double chosen, rejected;
+    ae_pair_loss loss;
+} ae_pair_judged;
+ae_pair_judged ae_reward_judge_pair(const ae_reward_keys *keys, const ae_pair_place *p, const float *values,
+                                    ptrdiff_t at, ae_reward_sums *s);
+
 /* Adds the gradients of the mean loss of a batch of pairs, `micro_rows` rows at a time. The model has a scalar
  * head; `room` has 2 x micro_rows x T entries, T of the batch. */
 ae_reward_sums ae_reward_gradients(const ae_reward_keys *keys, ae_model *m, ae_pass *pass,

@@ -56,6 +56,13 @@ static ae_status refuse_stranger(const char *path) {
         path, ae_adapter_file, ae_peft_config_file, ae_path_exists(path) ? "none" : "nothing there");
 }
 
+/* The head that rewards come from brings its scale. */
+static void take_reward_scale(ae_run_model *r) {
+    if (!r->adapted || !r->adapter.options.score_head) return;
+    r->base.config.reward_shift = r->adapter.reward_shift;
+    r->base.config.reward_std = r->adapter.reward_std;
+}
+
 ae_status ae_run_model_open(ae_run_model *r, const char *model, const char *adapter) {
     char *of_model = NULL, *given = NULL;
     ae_status st;
@@ -67,6 +74,7 @@ ae_status ae_run_model_open(ae_run_model *r, const char *model, const char *adap
     r->adapted = given != NULL || of_model != NULL;
     if (r->adapted) AE_TRY(ae_adapter_source_open(&r->adapter, given != NULL ? given : of_model));
     AE_TRY(of_model != NULL ? open_recorded(r, model) : ae_run_source_open(&r->base, model));
+    take_reward_scale(r);
 out:
     free(of_model);
     free(given);

@@ -419,7 +419,7 @@ static ae_status write_weights(void *model, const char *path) {
     return ae_model_save(model, path);
 }
 
-static ae_status save(void *self, ae_checkpoint_job *job) {
+ae_status ae_tuned_save(void *self, ae_checkpoint_job *job) {
     ae_tuned *t = self;
     ae_status st = AE_OK;
     char *shape = NULL;
@@ -492,6 +492,6 @@ ae_objective ae_tuned_objective(void *self, const char *name) {
                           .resume = resume,
                           .parameters = parameters,
                           .evaluates = evaluates,
-                          .save = save,
+                          .save = ae_tuned_save,
                           .keys = keys};
 }

@@ -65,6 +65,9 @@ void ae_tuned_close(ae_tuned *t);
  * begins with an ae_tuned; the rest is the caller's. */
 ae_objective ae_tuned_objective(void *self, const char *name);
 
+/* Its `save`, for an objective that does more there. */
+ae_status ae_tuned_save(void *self, ae_checkpoint_job *job);
+
 /* Model FLOPs of a token, forward and backward: frozen weights have no gradient of their own. */
 double ae_tuned_flops_per_token(const ae_tuned *t);
 

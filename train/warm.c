@@ -313,14 +313,14 @@ out:
 
 /* ---- figures ---- */
 
-/* What decides how a run trains says nothing here; data.heldout is all that is read. */
+/* What decides how a run trains says nothing here; of the data only data.heldout is read, or data.train where
+ * nothing is held out. */
 static ae_status judge(const warm *w, const char *model, ae_reward_figures *f) {
     ae_reward_config c = {0};
     ae_status st = AE_OK;
     const char *heldout = w->config->tune.train.data.heldout;
-    if (!heldout[0]) return AE_OK;
     AE_TRY(child_init(&c, w, w->average, model, w->config->tune.train.optim.lr));
-    AE_TRY(set_text(&c, "data.train", heldout));
+    if (heldout[0]) AE_TRY(set_text(&c, "data.train", heldout));
     AE_TRY(set_real(&c, "train.epochs", 0));
     c.tune.train.train.steps = 1;
     st = check_stop(ae_reward_judge(&c, f));
@@ -357,6 +357,7 @@ static void add_figures(json_t *row, const warm *w, const ae_reward_figures *f, 
                    {"loss", f->loss},
                    {"margin_mean", f->margin_mean},
                    {"reward_mean", f->reward_mean},
+                   {"reward_std", f->reward_std},
                    {"calibration_error", f->calibration_error},
                    {"agreement", f->pairs ? mean_agreement(w, f, self) : 0}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -447,7 +448,7 @@ static ae_status judge_members(warm *w) {
         st = ae_checkpoint_best_complete(&of->model, of->run);
         if (st == AE_OK && !of->model)
             st = AE_FAIL(AE_ERR_INPUT, "%s: expected a complete checkpoint, found none", of->run);
-        if (st == AE_OK) st = judge(w, of->model, &of->figures);
+        if (st == AE_OK && w->config->tune.train.data.heldout[0]) st = judge(w, of->model, &of->figures);
     }
     return st;
 }
@@ -484,6 +485,7 @@ ae_status ae_warm(ae_reward_config *config, bool dry_run, json_t **table) {
     AE_TRY(choose_members(&w));
     AE_TRY(write_average(&w));
     AE_TRY(judge(&w, w.average, &w.figures));
+    AE_TRY(ae_average_scale(w.average, w.figures.reward_mean, w.figures.reward_std));
     *table = table_of(&w);
     AE_TRY(ae_json_write_file(*table, w.dir, "members.json"));
     ae_log("average: %s", w.average);

@@ -29,8 +29,19 @@ rewards() { # OUTPUT FLAGS...
 rewards pairs.out --model learnt --input pairs.jsonl
 [ "$(grep -cE '^\{"chosen":-?[0-9.e-]+,"rejected":-?[0-9.e-]+\}$' pairs.out)" = 24 ] || fail "rewards of pairs: $(cat pairs.out)"
 [ "$(awk -F'[:,}]' '$2 > $4' pairs.out | wc -l)" = 24 ] || fail "it has learnt nothing"
-# What training said of the last quarter of them, which is held out.
-awk -F'[:,}]' 'NR > 18 { s += ($2 + $4) / 2; d += $2 - $4 } END { print s / 6, d / 6 }' pairs.out >mine
+# What training said of the last quarter of them, which is held out: rewards are shifted to mean 0 there.
+scale() { # FILE NAME
+    [ -f "$1" ] && sed -n "s/.*\"reward_$2\": *\([-0-9.e+]*\).*/\1/p" "$1"
+}
+about() { # OUTPUT FIRST MEAN STD: mean and standard deviation of the rewards from line FIRST on
+    awk -F'[:,}]' -v first="$2" -v mean="$3" -v std="$4" 'NR >= first { n += 2; s += $2 + $4; q += $2 * $2 + $4 * $4 }
+        END { m = s / n; v = sqrt(q / n - m * m); d = m - mean; e = v - std; exit !(n && d * d < 1e-10 && e * e < 1e-10) }' "$1" ||
+        fail "$1: not of mean $3 and standard deviation $4: $(cat "$1")"
+}
+last=learnt/checkpoints/step-000006/model.json
+about pairs.out 19 0 "$(scale $last std)"
+awk -F'[:,}]' -v shift="$(scale $last shift)" 'NR > 18 { s += ($2 + $4) / 2; d += $2 - $4 } END { print s / 6 + shift, d / 6 }' \
+    pairs.out >mine
 sed -n 's/.*"eval_margin_mean": *\([^,]*\), *"eval_reward_mean": *\([^,]*\),.*/\2 \1/p' learnt/metrics.jsonl | tail -1 >told
 paste mine told | awk '{ d = $1 - $3; e = $2 - $4 } END { exit !(NF == 4 && d * d < 1e-9 && e * e < 1e-9) }' ||
     fail "rewards $(cat mine), in training $(cat told)"
@@ -68,6 +79,21 @@ run 0 "$aerie" export --model learnt --output exported
 grep -q "reward model" exported/README.md || fail "the card does not say what it is"
 rewards exported.out --model exported --input pairs.jsonl
 equal pairs.out exported.out "exported"
+[ "$(scale exported/config.json shift)" = "$(scale $last shift)" ] || fail "export loses the shift"
+# Folders of before have no shift.
+cp -r exported before
+sed -i '/"reward_shift"/d; s/"reward_std": [^,]*/"_": 0/' before/config.json
+rewards before.out --model before --input pairs.jsonl
+paste -d, pairs.out before.out | awk -F'[:,}]' -v shift="$(scale $last shift)" '{ d = $7 - $2 - shift } d * d > 1e-14 { exit 1 }' ||
+    fail "a folder without a shift: $(paste pairs.out before.out | head -2)"
+# Without held-out pairs, those of training are measured; checkpoints between have no shift.
+run 0 "$aerie" reward run.dir=blind model.init=base data.train=pairs/train.h5 train.row_tokens=128 train.batch_rows=6 \
+    train.steps=4 train.checkpoint_every=2 train.keep=0 optim.lr=3e-3
+grep -q "rewards of 36 training answers: standard deviation" err || fail "the scale is not told: $(cat err)"
+head -18 pairs.jsonl >first.jsonl
+rewards blind.out --model blind --input first.jsonl
+about blind.out 1 0 "$(scale blind/checkpoints/step-000004/model.json std)"
+[ -z "$(scale blind/checkpoints/step-000002/model.json shift)" ] || fail "a scale that nobody measured"
 run 0 "$aerie" export --model exported --output again
 equal exported/model.safetensors again/model.safetensors "exported again"
 run 0 "$aerie" export --model exported --output narrow --dtype bf16
@@ -84,6 +110,7 @@ run 0 "$aerie" merge --output mean learnt second
 run 0 "$aerie" merge --output mean-exported exported second
 equal mean/model.safetensors mean-exported/model.safetensors
 rewards mean.out --model mean --input pairs.jsonl
+[ -z "$(scale mean/config.json shift)" ] || fail "a mean with the shift of one of its models"
 run 3 "$aerie" merge --output mixed learnt base
 says "expected score.weight, the head of a reward model, as in learnt"
 run 3 "$aerie" merge --output mixed base learnt
@@ -103,6 +130,7 @@ equal adapted.out beside.out
 run 0 "$aerie" export --model adapted --output merged
 rewards merged.out --model merged --input pairs.jsonl
 equal adapted.out merged.out "merged"
+about adapted.out 19 0 "$(scale adapted/checkpoints/step-000006/model.json std)"
 run 0 "$aerie" inspect adapted
 grep -qE '^score head +yes' out || fail "inspect does not show the head of an adapter: $(cat out)"
 

@@ -50,7 +50,10 @@ cp out average.out
 run 0 "$aerie" score --reward --model whole/run --input pairs.jsonl
 equal average.out out "the folder as a model"
 run 0 "$aerie" score --reward --model merged --input pairs.jsonl
-equal average.out out "rewards of the average"
+paste -d, average.out out | awk -F'[:,}]' -v shift="$(sed -n 's/.*"reward_shift": *\([-0-9.e+]*\).*/\1/p' whole/run/average/model.json)" '
+    NR > 24 { s += $2 + $4 } { d = $7 - $2 - shift } d * d > 1e-14 { bad = 1 }
+    END { exit bad || shift == "" || NR != 32 || s * s > 1e-12 }' || fail "rewards of the average: $(paste average.out out)"
+grep -q '"reward_std": *[0-9]' whole/run/members.json || fail "members.json lacks the deviations"
 run 0 "$aerie" reward run.dir=again model.init=whole/run/average data.train=train.jsonl train.row_tokens=128 train.steps=1
 run 0 "$aerie" plot whole/run/members/1 whole/run/members/2 --output members.svg
 
@@ -132,7 +135,8 @@ says "reward.head: base2: expected a reward model"
 run 0 "$aerie" reward run.dir=blind model.init=base1 data.train=train.jsonl train.row_tokens=128 train.batch_rows=4 \
     train.steps=2 reward.members=2 reward.head_steps=2 --json
 prints '"accuracy":null'
-run 0 "$aerie" score --reward --model blind/average --input pairs.jsonl
+run 0 "$aerie" score --reward --model blind/average --input train.jsonl
+awk -F'[:,}]' '{ s += $2 + $4 } END { exit !(NR == 24 && s * s < 1e-12) }' out || fail "not shifted to mean 0: $(cat out)"
 
 # A run of one model goes on by its own configuration, and so does a member.
 run 0 "$aerie" reward again/config.yaml

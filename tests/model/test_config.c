@@ -166,6 +166,22 @@ Test(config, json_comes_back_the_same) {
     }
 }
 
+Test(config, scale_of_rewards_comes_back) {
+    ae_model_keys k = keys_of("small-1m");
+    ae_model_config c = resolved(&k, 1234), back;
+    char *text = NULL;
+    c.reward_shift = -1.0 / 3;
+    c.reward_std = 0.1;
+    cr_assert_eq(ae_model_config_to_json(&c, &text), AE_OK);
+    cr_assert_eq(ae_model_config_from_json(&back, text, "here"), AE_OK, "%s", ae_error_message());
+    cr_assert(back.reward_shift == c.reward_shift && back.reward_std == c.reward_std);
+    free(text);
+    c.reward_std = 0; /* not known: nothing is written */
+    cr_assert_eq(ae_model_config_to_json(&c, &text), AE_OK);
+    cr_assert_null(strstr(text, "reward"));
+    free(text);
+}
+
 static const char native[] =
     "{\"vocab\": 64, \"width\": 32, \"recurrent_width\": 48, \"mlp_width\": 96, \"heads\": 4,"
     " \"key_heads\": 1, \"head_size\": 8, \"window\": 8, \"taps\": 4, \"blocks\": 3, \"rope_theta\": 10000.0,"
@@ -202,6 +218,8 @@ Test(config, native_json_is_checked) {
         {"\"norm_eps\": 1e-6", "\"norm_eps\": -1", "epsilon"},
         {"\"soft_cap\": 30.0", "\"soft_cap\": -3", "soft_cap"},
         {"true", "1", "scale_embeddings"},
+        {"true", "true, \"reward_shift\": 1.0, \"reward_std\": 0.0", "reward_std"},
+        {"true", "true, \"reward_std\": 1.0", "reward_shift"},
         {"{", "[", "JSON"},
     };
     ae_model_config c;

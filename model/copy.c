@@ -45,6 +45,7 @@ ae_status ae_model_copy_values(ae_model *m, const ae_model *from) {
     ae_status st = room != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "copying a model: out of memory");
     for (ptrdiff_t i = 0; st == AE_OK && i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i], *q = ae_params_find(&from->params, p->name);
+        if (ae_model_is_shared(&m->options, p)) continue;
         st = check(p, q);
         if (st == AE_OK) copy_param(m, p, from->be, q, room);
     }

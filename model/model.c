@@ -4,141 +4,8 @@
 #include "model/params_match.h"
 #include "model/views.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- views ---- */
-
-typedef struct {
-    const ae_params *params;
-    ptrdiff_t block;
-} lookup;
-
-static const ae_param *of_block(lookup l, const char *name) {
-    char full[96];
-    snprintf(full, sizeof full, "model.layers.%td.%s", l.block, name);
-    const ae_param *p = ae_params_find(l.params, full);
-    assert(p != NULL);
-    return p;
-}
-
-static const ae_weight *weight(lookup l, const char *name) {
-    return of_block(l, name)->packed;
-}
-static const ae_f32 *value(lookup l, const char *name) {
-    return of_block(l, name)->value;
-}
-static ae_f32 *grad(lookup l, const char *name) {
-    return of_block(l, name)->grad;
-}
-
-#define T_ "temporal_block."
-#define M_ "mlp_block."
-
-/* The entry STEM.TAIL of the block; NULL where there is none. */
-static const ae_param *may_have(lookup l, const char *stem, const char *tail) {
-    char full[96];
-    snprintf(full, sizeof full, "model.layers.%td.%s.%s", l.block, stem, tail);
-    return ae_params_find(l.params, full);
-}
-
-static ae_projection projection(lookup l, const char *stem) {
-    const ae_param *w = may_have(l, stem, "weight"), *bias = may_have(l, stem, "bias"),
-                   *a = may_have(l, stem, "lora_A.weight"), *b = may_have(l, stem, "lora_B.weight");
-    assert(w != NULL && (a == NULL) == (b == NULL));
-    ae_projection p = {.w = w->packed, .bias = bias != NULL ? bias->value : NULL};
-    if (a != NULL)
-        p.adapter =
-            (ae_adapter){a->packed, b->packed, l.params->adapter_rank, (float)l.params->adapter_scale};
-    return p;
-}
-
-static ae_projection_grads projection_grads(lookup l, const char *stem) {
-    const ae_param *w = may_have(l, stem, "weight"), *bias = may_have(l, stem, "bias"),
-                   *a = may_have(l, stem, "lora_A.weight"), *b = may_have(l, stem, "lora_B.weight");
-    return (ae_projection_grads){.w = w->grad,
-                                 .bias = bias != NULL ? bias->grad : NULL,
-                                 .a = a != NULL ? a->grad : NULL,
-                                 .b = b != NULL ? b->grad : NULL};
-}
-
-static void view_recurrent(ae_block_view *v, lookup l) {
-    v->recurrent.p = (ae_recurrent_params){
-        .norm = value(l, "temporal_pre_norm.weight"),
-        .linear_x = projection(l, T_ "linear_x"),
-        .linear_y = projection(l, T_ "linear_y"),
-        .conv = value(l, T_ "conv_1d.weight"),
-        .conv_bias = value(l, T_ "conv_1d.bias"),
-        .input_gate = weight(l, T_ "rg_lru.input_gate_weight"),
-        .recurrent_gate = weight(l, T_ "rg_lru.recurrent_gate_weight"),
-        .input_gate_bias = value(l, T_ "rg_lru.input_gate_bias"),
-        .recurrent_gate_bias = value(l, T_ "rg_lru.recurrent_gate_bias"),
-        .recurrent_param = value(l, T_ "rg_lru.recurrent_param"),
-        .linear_out = projection(l, T_ "linear_out"),
-    };
-    v->recurrent.g = (ae_recurrent_grads){
-        .norm = grad(l, "temporal_pre_norm.weight"),
-        .linear_x = projection_grads(l, T_ "linear_x"),
-        .linear_y = projection_grads(l, T_ "linear_y"),
-        .conv = grad(l, T_ "conv_1d.weight"),
-        .conv_bias = grad(l, T_ "conv_1d.bias"),
-        .input_gate = grad(l, T_ "rg_lru.input_gate_weight"),
-        .recurrent_gate = grad(l, T_ "rg_lru.recurrent_gate_weight"),
-        .input_gate_bias = grad(l, T_ "rg_lru.input_gate_bias"),
-        .recurrent_gate_bias = grad(l, T_ "rg_lru.recurrent_gate_bias"),
-        .recurrent_param = grad(l, T_ "rg_lru.recurrent_param"),
-        .linear_out = projection_grads(l, T_ "linear_out"),
-    };
-}
-
-static void view_attention(ae_block_view *v, lookup l) {
-    v->attention.p = (ae_attention_params){
-        .norm = value(l, "temporal_pre_norm.weight"),
-        .q = projection(l, T_ "q_proj"),
-        .k = projection(l, T_ "k_proj"),
-        .v = projection(l, T_ "v_proj"),
-        .o = projection(l, T_ "o_proj"),
-    };
-    v->attention.g = (ae_attention_grads){
-        .norm = grad(l, "temporal_pre_norm.weight"),
-        .q = projection_grads(l, T_ "q_proj"),
-        .k = projection_grads(l, T_ "k_proj"),
-        .v = projection_grads(l, T_ "v_proj"),
-        .o = projection_grads(l, T_ "o_proj"),
-    };
-}
-
-static void view_mlp(ae_block_view *v, lookup l) {
-    v->mlp.p = (ae_mlp_params){
-        .norm = value(l, "channel_pre_norm.weight"),
-        .gate = projection(l, M_ "gate_proj"),
-        .up = projection(l, M_ "up_proj"),
-        .down = projection(l, M_ "down_proj"),
-    };
-    v->mlp.g = (ae_mlp_grads){
-        .norm = grad(l, "channel_pre_norm.weight"),
-        .gate = projection_grads(l, M_ "gate_proj"),
-        .up = projection_grads(l, M_ "up_proj"),
-        .down = projection_grads(l, M_ "down_proj"),
-    };
-}
-
-static void make_views(ae_model *m) {
-    ae_model_views *v = m->views;
-    v->table = ae_params_find(&m->params, "model.embed_tokens.weight");
-    v->final_norm = ae_params_find(&m->params, "model.final_norm.weight");
-    for (ptrdiff_t i = 0; i < m->config.blocks; i++) {
-        const lookup l = {&m->params, i};
-        ae_block_view *b = &v->blocks[i];
-        b->kind = m->config.pattern[i] == AE_ATTENTION ? AE_ATTENTION : AE_RECURRENT;
-        if (b->kind == AE_ATTENTION)
-            view_attention(b, l);
-        else
-            view_recurrent(b, l);
-        view_mlp(b, l);
-    }
-}
 
 /* ---- memory ---- */
 
@@ -148,12 +15,25 @@ static bool trains(const ae_model_options *o, const ae_param *p) {
     return o->training && p->trainable;
 }
 
+/* The parameter whose memory p uses. */
+static const ae_param *owner_of(const ae_model_options *o, const ae_param *p) {
+    return ae_params_find(&o->shares->params, p->name);
+}
+
+bool ae_model_is_shared(const ae_model_options *o, const ae_param *p) {
+    if (o->shares == NULL || p->added || trains(o, p)) return false;
+    const ae_param *q = owner_of(o, p);
+    return q != NULL && q->n == p->n && !trains(&o->shares->options, q);
+}
+
 /* Compact products have a form of their own and no values beside it. */
 bool ae_model_is_compact(const ae_model_options *o, const ae_param *p) {
+    if (ae_model_is_shared(o, p)) return owner_of(o, p)->value == NULL;
     return o->weights != AE_WEIGHT_F32 && p->product && !p->added && !trains(o, p);
 }
 
 static size_t value_bytes(const ae_param *p, const ae_backend *be, const ae_model_options *o) {
+    if (ae_model_is_shared(o, p)) return 0;
     const ae_weight_shape s = ae_param_compact_shape(p, o->weights, o->group);
     return ae_model_is_compact(o, p) ? be->compact_bytes(be, &s) : (size_t)p->n * sizeof(float);
 }
@@ -168,6 +48,10 @@ static void place_values(ae_model *m) {
     ae_arena a = {.base = m->value_memory, .capacity = m->value_bytes};
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         ae_param *p = &m->params.items[i];
+        if (ae_model_is_shared(&m->options, p)) {
+            p->value = owner_of(&m->options, p)->value;
+            continue;
+        }
         const ae_weight_shape s = ae_param_compact_shape(p, m->options.weights, m->options.group);
         void *room = ae_arena_take(&a, value_bytes(p, m->be, &m->options));
         if (ae_model_is_compact(&m->options, p)) {
@@ -196,7 +80,7 @@ static void zero_gradients(const ae_model *m) {
 }
 
 static size_t packed_bytes(const ae_param *p, const ae_backend *be, const ae_model_options *o) {
-    if (!p->product || ae_model_is_compact(o, p)) return 0;
+    if (!p->product || ae_model_is_shared(o, p) || ae_model_is_compact(o, p)) return 0;
     return be->weight_bytes(be, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols, o->pack_at_use && !p->often);
 }
 
@@ -210,7 +94,9 @@ static void pack(ae_model *m) {
     ae_arena a = {.base = m->packed_memory, .capacity = m->packed_bytes};
     for (ptrdiff_t i = 0; i < m->params.n; i++) {
         ae_param *p = &m->params.items[i];
-        if (!p->product || ae_model_is_compact(&m->options, p)) continue;
+        if (ae_model_is_shared(&m->options, p)) p->packed = owner_of(&m->options, p)->packed;
+        if (!p->product || ae_model_is_shared(&m->options, p) || ae_model_is_compact(&m->options, p))
+            continue;
         const size_t bytes = packed_bytes(p, m->be, &m->options);
         p->packed = bytes > 0 ? ae_arena_take(&a, bytes) : NULL;
         m->be->weight_pack(m->be, p->packed, p->value, (ptrdiff_t)p->rows, (ptrdiff_t)p->cols,
@@ -223,7 +109,7 @@ static ae_status take_memory(ae_model *m) {
     ae_status st = AE_OK;
     m->packed_bytes = ae_model_packed_bytes(&m->params, be, &m->options);
     m->value_bytes = ae_model_value_bytes(&m->params, be, &m->options);
-    AE_TRY(be->alloc(be, &m->value_memory, m->value_bytes));
+    if (m->value_bytes > 0) AE_TRY(be->alloc(be, &m->value_memory, m->value_bytes));
     if (m->packed_bytes > 0) AE_TRY(be->alloc(be, &m->packed_memory, m->packed_bytes));
     if (m->options.training) {
         m->grad_bytes = (size_t)ae_params_padded_elements(&m->params, true) * sizeof(float);
@@ -233,7 +119,7 @@ out:
     return st;
 }
 
-/* For make_views, later. */
+/* For ae_model_make_views, later. */
 static ae_status take_views(ae_model *m) {
     m->views = calloc(1, sizeof *m->views);
     if (m->views != NULL) m->views->blocks = calloc((size_t)m->config.blocks, sizeof *m->views->blocks);
@@ -272,7 +158,7 @@ void ae_model_free(ae_model *m) {
 /* Packing again leaves everything where it is: the views are made once, when there is something to look at. */
 void ae_model_values_changed(ae_model *m) {
     pack(m);
-    if (m->views->table == NULL) make_views(m);
+    if (m->views->table == NULL) ae_model_make_views(m);
 }
 
 /* ---- values ---- */
@@ -334,7 +220,7 @@ static ae_status fill_model(ae_model *m, const supply *from) {
         room != NULL && scales != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "parameters: out of memory");
     for (ptrdiff_t i = 0; st == AE_OK && i < m->params.n; i++) {
         const ae_param *p = &m->params.items[i];
-        if (!from->has(from->context, p)) continue;
+        if (ae_model_is_shared(&m->options, p) || !from->has(from->context, p)) continue;
         st = ae_model_is_compact(&m->options, p) ? fill_compact(m, p, from, room, scales)
                                                  : fill_values(m, p, from, room);
     }

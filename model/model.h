@@ -16,9 +16,12 @@ typedef struct {
     ptrdiff_t group; /* of compact integers: inputs that share a scale; 0: ae_weight_group */
     /* Where products take a packed copy of float32 weights: each product makes its own, that of the embeddings apart. */
     bool pack_at_use;
+    /* A model on the same backend, of the same shape, whose frozen weights this one uses in their place and form: parameters of the shape
+     * that train in neither. It holds its values first and is freed last. NULL: none. `weights`, `group` and `pack_at_use` are the same. */
+    const struct ae_model *shares;
 } ae_model_options;
 
-typedef struct {
+typedef struct ae_model {
     const ae_backend *be; /* borrowed */
     ae_model_config config;
     ae_model_options options;
@@ -38,6 +41,8 @@ size_t ae_model_value_bytes(const ae_params *p, const ae_backend *be, const ae_m
 size_t ae_model_packed_bytes(const ae_params *p, const ae_backend *be, const ae_model_options *options);
 /* Whether a parameter has a compact form and no values. */
 bool ae_model_is_compact(const ae_model_options *options, const ae_param *p);
+/* Whether a parameter lies in the memory of options->shares. */
+bool ae_model_is_shared(const ae_model_options *options, const ae_param *p);
 ae_status ae_model_set_initial(ae_model *m, uint64_t seed);
 /* The same of adapters and heads alone; nothing to do where there are none. */
 ae_status ae_model_set_added_initial(ae_model *m, uint64_t seed);

@@ -27,6 +27,9 @@ typedef struct ae_model_views {
     ae_block_view *blocks;
 } ae_model_views;
 
+/* From the table, once values and packed forms have their places. */
+void ae_model_make_views(ae_model *m);
+
 /* Sizes of a batch of B rows of T tokens for the block rows, of a model with adapters of that rank (0:
  * without). */
 ae_block_dims ae_model_block_dims(const ae_model_config *c, ptrdiff_t adapter_rank, ptrdiff_t B, ptrdiff_t T,

@@ -68,6 +68,7 @@ ae_draw ae_draft_draw(ae_draft *d, const float *logits) {
                      .how = &d->settings->sampling,
                      .rng = &d->rng,
                      .wants_logprob = d->settings->want_logprobs,
+                     .tempered = d->settings->tempered_logprobs,
                      .seen = d->seen,
                      .penalty = d->settings->repetition_penalty};
 }

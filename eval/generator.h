@@ -34,6 +34,7 @@ typedef struct {
     const int32_t *end_ids; /* tokens that end an answer */
     size_t n_end_ids;
     bool want_logprobs;
+    bool tempered_logprobs; /* of the law at the temperature, which is above 0; else at 1 */
 } ae_answer_settings;
 
 /* The ids that end an answer: those that the model's files name, <eos> and <end_of_turn>. Where there is

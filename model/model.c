@@ -28,8 +28,9 @@ bool ae_model_is_shared(const ae_model_options *o, const ae_param *p) {
 
 /* Compact products have a form of their own and no values beside it. */
 bool ae_model_is_compact(const ae_model_options *o, const ae_param *p) {
-    if (ae_model_is_shared(o, p)) return owner_of(o, p)->value == NULL;
-    return o->weights != AE_WEIGHT_F32 && p->product && !p->added && !trains(o, p);
+    if (o->weights == AE_WEIGHT_F32 || !p->product || p->added || trains(o, p)) return false;
+    const ae_param *q = o->shares != NULL ? owner_of(o, p) : NULL;
+    return q == NULL || ae_model_is_compact(&o->shares->options, q);
 }
 
 static size_t value_bytes(const ae_param *p, const ae_backend *be, const ae_model_options *o) {

@@ -17,7 +17,8 @@ typedef struct {
     /* Where products take a packed copy of float32 weights: each product makes its own, that of the embeddings apart. */
     bool pack_at_use;
     /* A model on the same backend, of the same shape, whose frozen weights this one uses in their place and form: parameters of the shape
-     * that train in neither. It holds its values first and is freed last. NULL: none. `weights`, `group` and `pack_at_use` are the same. */
+     * that train in neither. It holds its values first and is freed last. NULL: none. What trains there has float32 values here too.
+     * `weights`, `group` and `pack_at_use` are the same. */
     const struct ae_model *shares;
 } ae_model_options;
 

@@ -505,6 +505,11 @@ static double logprob_of(const lot *l, float x) {
     return (double)x - (top + log(exact_sum(l->logits, l->n, top)));
 }
 
+/* The same at the temperature. */
+static double tempered_logprob_of(const lot *l, float x) {
+    return ((double)x - l->weight.top) / l->weight.temperature - log(sum_all(l));
+}
+
 void ae_sample(ae_draw *d, ptrdiff_t V, void *room, int threads) {
     const ae_sampling *how = d->how;
     size_t bytes;
@@ -525,7 +530,8 @@ void ae_sample(ae_draw *d, ptrdiff_t V, void *room, int threads) {
     l.n = V;
     l.logits = d->logits;
     if (fewer || d->seen) l.weight.top = (double)largest(&l);
-    d->logprob = logprob_of(&l, ae_logit_usable(d->logits[id]));
+    const float logit = ae_logit_usable(d->logits[id]);
+    d->logprob = d->tempered ? tempered_logprob_of(&l, logit) : logprob_of(&l, logit);
 }
 
 /* ---- many ---- */

@@ -21,6 +21,7 @@ typedef struct {
     const ae_sampling *how;
     ae_rng *rng;
     bool wants_logprob;
+    bool tempered; /* the logprob is that at the temperature, which is above 0 */
     /* A bit for each of the V tokens, that of token v being seen[v / 8] >> v % 8: those that have come
      * already. Their logits are divided by `penalty` where they are positive, else multiplied by it, before
      * all else (Keskar et al., arXiv 1909.05858). NULL: none. */
@@ -35,7 +36,8 @@ size_t ae_sample_room_bytes(ptrdiff_t V);
 
 /* The next token: softmax at the temperature, then the top_k largest, then the smallest set whose probability
  * reaches top_p; ties broken by the smaller id. The logprob is the token's under the model (temperature 1,
- * nothing cut or penalised, every row of the table counted), as scoring gives it; as a float32 it is that of exact sums. A
+ * nothing cut or penalised, every row of the table counted), as scoring gives it; as a float32 it is that of exact sums.
+ * `tempered` asks for the same at the temperature of the draw, to the rounding of doubles. A
  * function of logits, `how` and rng alone; `threads` share the vocabulary. */
 void ae_sample(ae_draw *draw, ptrdiff_t V, void *room, int threads);
 

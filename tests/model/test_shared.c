@@ -96,6 +96,22 @@ Test(shared, weights_lie_in_memory_once) {
             check(kinds[i], (ae_weight_type)weights);
 }
 
+/* What trains beside the adapters keeps its float32 values in a copy of compact weights too. */
+Test(shared, trained_tables_stay_in_float32) {
+    static const char *const train[] = {"*.lora_A.weight", "*.lora_B.weight", "model.embed_tokens.weight",
+                                        NULL};
+    const ae_model_options o = options_of(AE_WEIGHT_INT8, train);
+    ae_model trained, anchor;
+    rig_model_with(&trained, rig_backend(RIG_CPU_BEST, 1), "tiny", &o);
+    change_trained(&trained, 0.01f);
+    beside(&anchor, &trained, &o);
+    cr_assert_not_null(ae_params_find(&anchor.params, "model.embed_tokens.weight")->value);
+    cr_assert_eq(ae_model_copy_values(&anchor, &trained), AE_OK, "%s", ae_error_message());
+    expect_logits(&anchor, &trained, true, "the table is a copy");
+    ae_model_free(&anchor);
+    ae_model_free(&trained);
+}
+
 /* What trains whole is no longer the base's. */
 Test(shared, trained_weights_are_not_shared) {
     const ae_model_options o = options_of(AE_WEIGHT_F32, adapters_and_conv), plain = {0};

@@ -11,6 +11,9 @@ typedef struct {
     int32_t *tokens;   /* [n_prompt + seen.n] the prompt, then the answer */
     ptrdiff_t n_prompt;
     ptrdiff_t place; /* of its first token in the batch, row T + t; -1: not there */
+    ptrdiff_t first; /* entry of its first token in each array of the set */
+    char *text;      /* without what ended it; NULL without a tokenizer */
+    size_t text_bytes;
 } ae_written;
 
 /* The answers of one step. A float array of an answer is one of AE_WRITTEN_ARRAYS pieces of one memory, so
@@ -36,6 +39,13 @@ typedef enum {
     AE_WRITTEN_ARRAYS
 } ae_written_array;
 
+/* n answers without tokens. */
+ae_status ae_written_set_init(ae_written_set *s, ptrdiff_t n, ptrdiff_t prompts);
+/* The memory of all arrays, once the answers have their tokens. Those whose bits (1 << array) are in `has` are
+ * what the answers show, and of the others they show NULL. */
+ae_status ae_written_set_take(ae_written_set *s, unsigned has);
+/* [n] of one answer; after ae_written_set_take. */
+float *ae_written_values(const ae_written_set *s, ptrdiff_t i, ae_written_array a);
 void ae_written_set_free(ae_written_set *s);
 
 #endif

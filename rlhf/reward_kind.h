@@ -17,6 +17,7 @@ typedef struct {
     const char *name;
     const char *const *keys; /* of its own, up to a NULL */
     bool reads_text, reads_meta;
+    bool needs_text; /* and there has to be a tokenizer */
     /* `o` has no other keys than these, kind, name and weight; `where` is "rl.rewards[i]", of which the source keeps a
      * copy if it needs one. What *self is after a failure is closed too. */
     ae_status (*open)(void **self, const json_t *o, const char *where, const ae_rewards_facts *facts);
@@ -28,7 +29,7 @@ typedef struct {
 } ae_reward_kind;
 
 extern const ae_reward_kind ae_reward_exact, ae_reward_number, ae_reward_regex, ae_reward_length,
-    ae_reward_words;
+    ae_reward_words, ae_reward_program;
 
 /* Keys of a source. Absent or null leaves *out as it was; AE_ERR_USAGE "where.key: expected ..., found ...". */
 ae_status ae_reward_key_text(const json_t *o, const char *key, const char *where,

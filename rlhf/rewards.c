@@ -1,6 +1,7 @@
 #include "rlhf/rewards.h"
 
 #include "core/config.h"
+#include "rlhf/program_reward.h"
 #include "rlhf/reward_kind.h"
 
 #include <ctype.h>
@@ -8,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ae_reward_kind *const kinds[] = {&ae_reward_exact, &ae_reward_number, &ae_reward_regex,
-                                              &ae_reward_length, &ae_reward_words};
+static const ae_reward_kind *const kinds[] = {&ae_reward_exact,  &ae_reward_number, &ae_reward_regex,
+                                              &ae_reward_length, &ae_reward_words,  &ae_reward_program};
 enum { KINDS = sizeof kinds / sizeof *kinds, MOST_SOURCES = 64, MOST_KEYS = 16 };
 
 typedef struct {
@@ -116,7 +117,7 @@ static ae_status read_name(const ae_rewards *r, source *s, const json_t *o, cons
 }
 
 static ae_status check_tokenizer(const ae_rewards *r, const char *where, const ae_reward_kind *kind) {
-    if (!kind->reads_text || r->facts.tokenizer) return AE_OK;
+    if (!kind->needs_text || r->facts.tokenizer) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE, "%s: expected a tokenizer, since %s reads text; found a policy without one",
                    where, kind->name);
 }

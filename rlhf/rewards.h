@@ -25,6 +25,8 @@
  *           n: the answer's tokens, its end among them
  *   words   {list: [TEXT, ...] | field: TEXT, mode?: count}
  *           count: the share of the words that stand in the answer; all, any, none: 1 where that many do, else 0
+ *   program {command: TEXT | [TEXT, ...], workers?: 1, timeout_s?: 60, on_error?: stop|skip}     a program:
+ *           rlhf/program_reward.h
  *
  * `field` is a key of the prompt's meta; a prompt without it is AE_ERR_INPUT. Rules read the text of the answer
  * without control tokens; they need a tokenizer, length apart. */

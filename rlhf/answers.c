@@ -40,11 +40,15 @@ ae_status ae_written_set_take(ae_written_set *s, unsigned has) {
     return AE_OK;
 }
 
+void ae_written_free(ae_written *w) {
+    free(w->tokens);
+    free(w->text);
+    free(w->drawn);
+    *w = (ae_written){0};
+}
+
 void ae_written_set_free(ae_written_set *s) {
-    for (ptrdiff_t i = 0; i < s->n && s->items; i++) {
-        free(s->items[i].tokens);
-        free(s->items[i].text);
-    }
+    for (ptrdiff_t i = 0; i < s->n && s->items; i++) ae_written_free(&s->items[i]);
     free(s->items);
     free(s->memory);
     *s = (ae_written_set){0};

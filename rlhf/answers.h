@@ -14,6 +14,7 @@ typedef struct {
     ptrdiff_t first; /* entry of its first token in each array of the set */
     char *text;      /* without what ended it; NULL without a tokenizer */
     size_t text_bytes;
+    float *drawn; /* [seen.n] log-probabilities of the law that it was drawn from; NULL: nobody asked */
 } ae_written;
 
 /* The answers of one step. A float array of an answer is one of AE_WRITTEN_ARRAYS pieces of one memory, so
@@ -46,6 +47,7 @@ ae_status ae_written_set_init(ae_written_set *s, ptrdiff_t n, ptrdiff_t prompts)
 ae_status ae_written_set_take(ae_written_set *s, unsigned has);
 /* [n] of one answer; after ae_written_set_take. */
 float *ae_written_values(const ae_written_set *s, ptrdiff_t i, ae_written_array a);
+void ae_written_free(ae_written *w); /* what it owns */
 void ae_written_set_free(ae_written_set *s);
 
 #endif

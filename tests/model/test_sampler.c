@@ -63,6 +63,18 @@ Test(sampler, follows_the_softmax) {
     }
 }
 
+Test(sampler, tempered_logprobs_are_those_of_the_law_that_is_drawn_from) {
+    char room[8192];
+    ae_rng r = ae_rng_make(4, 1);
+    cr_assert_leq(ae_sample_room_bytes(V), sizeof room);
+    for (int i = 0; i < 100; i++) {
+        const ae_sampling how = {i % 2 ? 0.5 : 3, 0, 1, 0};
+        ae_draw d = {.logits = logits, .how = &how, .rng = &r, .wants_logprob = true, .tempered = true};
+        ae_sample(&d, V, room, 1);
+        cr_assert_float_eq(d.logprob, log(share(d.id, how.temperature)), 1e-9);
+    }
+}
+
 Test(sampler, top_k_takes_the_smaller_id_among_equals) {
     double seen[V];
     draw_many(&(ae_sampling){1, 3, 1, 0}, seen);

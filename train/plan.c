@@ -84,6 +84,17 @@ static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
     return pass > samples ? pass : samples;
 }
 
+static size_t beside_bytes(const ae_plan_request *r, ae_pass_dims n, bool at_use) {
+    const ae_plan_beside *b = &r->beside;
+    size_t bytes = b->bytes[at_use];
+    for (size_t i = 0; i < sizeof b->passes / sizeof *b->passes; i++) {
+        if (!b->passes[i].model) continue;
+        n.adapter_rank = b->passes[i].adapter_rank;
+        bytes += ae_pass_bytes(r->be, b->passes[i].model, n, b->passes[i].training);
+    }
+    return bytes;
+}
+
 /* Weights packed at use; MLPs that recompute gate and up; blocks that recompute everything. */
 typedef struct {
     bool pack_at_use;
@@ -97,6 +108,7 @@ static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t
                       .T = r->row_tokens,
                       .recompute_blocks = t.recompute_blocks,
                       .recompute_mlps = t.recompute_mlps,
+                      .kl_width = r->beside.kl_width,
                       .adapter_rank = r->options.params.adapters.rank};
     p->micro_rows = micro_rows;
     p->recompute_blocks = t.recompute_blocks;
@@ -104,6 +116,8 @@ static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t
     p->pack_at_use = t.pack_at_use;
     p->values_bytes = s->values_bytes[t.pack_at_use];
     p->pass_bytes = ae_pass_bytes(r->be, r->model, n, true);
+    n.kl_width = 0;
+    p->beside_bytes = beside_bytes(r, n, t.pack_at_use);
     p->evaluation_rows = ae_min(micro_rows, ae_max(1, AE_PLAN_EVALUATION_TOKENS / r->row_tokens));
     p->evaluation_rows = ae_min(p->evaluation_rows, (ptrdiff_t)r->heldout_rows);
     p->evaluation_bytes = evaluation_bytes(r, p->evaluation_rows);
@@ -111,7 +125,8 @@ static bool fits(ae_plan *p, const ae_plan_request *r, const sizes *s, ptrdiff_t
     p->carry_bytes = r->carry ? ae_carry_bytes(r->be, r->model, r->batch_rows, r->row_tokens) : 0;
     size_t threads = THREAD_BYTES * (size_t)r->be->threads;
     size_t more = threads + p->values_bytes + p->gradients_bytes + p->optimizer_bytes + p->pass_bytes +
-                  p->loader_bytes + p->carry_bytes + p->checkpoint_bytes + p->evaluation_bytes;
+                  p->beside_bytes + p->loader_bytes + p->carry_bytes + p->checkpoint_bytes +
+                  p->evaluation_bytes;
     p->program_bytes = r->program_bytes + threads;
     p->peak_bytes = r->program_bytes + more;
     return (double)more * (1 + UNCOUNTED_SHARE) <= (double)r->available_bytes;
@@ -249,6 +264,7 @@ void ae_plan_print(const ae_plan *p, const ae_plan_request *r, FILE *out) {
     snprintf(note, sizeof note, "%td x %td tokens, of %td blocks %td recomputed, %td MLPs", p->micro_rows,
              r->row_tokens, r->model->blocks, p->recompute_blocks, p->recompute_mlps);
     row(out, "activations and workspace", p->pass_bytes, note);
+    if (p->beside_bytes > 0) row(out, "models beside it", p->beside_bytes, "");
     row(out, "loader", p->loader_bytes, "");
     if (p->carry_bytes > 0) row(out, "carried states", p->carry_bytes, "");
     row(out, "program and data", p->program_bytes, "");

@@ -10,6 +10,18 @@
  * each product instead of once a step, MLPs that recompute gate and up in backward, and whole blocks that
  * do. None but the first changes a bit of the result. */
 
+/* What stands beside the model that trains: other models, and passes of theirs over the same micro-batches. Zeroed:
+ * nothing. */
+typedef struct {
+    size_t bytes[2]; /* of those models and what they need, passes left out: without and with pack_at_use */
+    ptrdiff_t kl_width; /* ae_pass_dims of the pass that trains */
+    struct {
+        const ae_model_config *model; /* NULL: no such pass */
+        ptrdiff_t adapter_rank;
+        bool training;
+    } passes[3];
+} ae_plan_beside;
+
 typedef struct {
     const ae_backend *be;
     const ae_model_config *model;
@@ -22,9 +34,10 @@ typedef struct {
     ptrdiff_t sample_tokens;    /* of the prompt that text is sampled from; 0: none */
     ptrdiff_t sample_answers;   /* that grow at once; 0: one */
     bool carry;                 /* rows carry their state */
-    size_t program_bytes;       /* resident already: code, libraries, opened token sets */
-    size_t available_bytes;     /* for what is to come */
-    const char *limit;          /* the key that says how much; NULL: the machine does */
+    ae_plan_beside beside;
+    size_t program_bytes;   /* resident already: code, libraries, opened token sets */
+    size_t available_bytes; /* for what is to come */
+    const char *limit;      /* the key that says how much; NULL: the machine does */
 } ae_plan_request;
 
 typedef struct {
@@ -38,6 +51,7 @@ typedef struct {
     size_t optimizer_bytes;
     size_t pass_bytes;       /* activations and workspace of a micro-batch */
     size_t loader_bytes;     /* batches made ahead */
+    size_t beside_bytes;     /* models beside the one that trains, and their passes */
     size_t carry_bytes;      /* states that rows carry from step to step */
     size_t checkpoint_bytes; /* host copy of the largest tensor while saving */
     size_t evaluation_bytes; /* pass of an evaluation, or the decoder of a sample, whichever is more */

@@ -54,7 +54,7 @@ static ae_status list_trains(ae_tuned *t) {
     return AE_OK;
 }
 
-static ae_model_options model_options(const ae_tuned *t) {
+ae_model_options ae_tuned_model_options(const ae_tuned *t) {
     const ae_lora_keys *k = &t->config->lora;
     ae_model_options o = {.training = true,
                           .params = {.score_head = t->score_head, .train = (const char *const *)t->trains},
@@ -71,7 +71,7 @@ static ae_model_options model_options(const ae_tuned *t) {
 ae_status ae_tuned_options(ae_tuned *t, ae_model_options *o) {
     ae_status st = ae_lora_patterns_make(&t->patterns, &t->config->lora);
     if (st == AE_OK) st = list_trains(t);
-    if (st == AE_OK) *o = model_options(t);
+    if (st == AE_OK) *o = ae_tuned_model_options(t);
     return st;
 }
 
@@ -207,15 +207,16 @@ ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_toke
     t->request = (ae_plan_request){
         .be = t->run->be,
         .model = shape,
-        .options = model_options(t),
+        .options = ae_tuned_model_options(t),
         .row_tokens = (ptrdiff_t)k->row_tokens,
-        .batch_rows = (ptrdiff_t)k->batch_rows,
+        .batch_rows = t->step_rows > 0 ? t->step_rows : (ptrdiff_t)k->batch_rows,
         .micro_rows = wanted_micro_rows(t),
         .recompute_blocks = (ptrdiff_t)ae_min((ptrdiff_t)k->recompute, shape->blocks),
         .recompute_mlps = (ptrdiff_t)ae_min((ptrdiff_t)k->recompute_mlps, shape->blocks),
         .heldout_rows = heldout_rows,
         .sample_tokens = prompt_tokens,
         .sample_answers = answers,
+        .beside = t->beside,
     };
     ae_plan_limit(&t->request, "train.memory_gb", k->memory_gb);
     const ae_status st = ae_plan_make(&t->plan, &t->request);
@@ -403,8 +404,9 @@ ae_status ae_tuned_start(ae_tuned *t) {
     const ae_pass_dims n = {.B = t->plan.micro_rows,
                             .T = (ptrdiff_t)t->run->config->train.row_tokens,
                             .recompute_blocks = t->plan.recompute_blocks,
-                            .recompute_mlps = t->plan.recompute_mlps};
-    const ae_model_options options = model_options(t);
+                            .recompute_mlps = t->plan.recompute_mlps,
+                            .kl_width = t->beside.kl_width};
+    const ae_model_options options = ae_tuned_model_options(t);
     AE_TRY(ae_model_init(&t->model, t->run->be, &t->inputs.shape, &options));
     AE_TRY(ae_pass_new(&t->pass, &t->model, n, true));
     AE_TRY(load_weights(t));

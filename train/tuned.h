@@ -19,6 +19,8 @@ typedef struct {
     const char *rendered;  /* borrowed: a folder for what is rendered; NULL: the run's own */
     ae_data_kind kind;     /* of the rows of JSON lines */
     bool dry_run;          /* writes nothing that stays */
+    ptrdiff_t step_rows;   /* rows of a step at most; 0: train.batch_rows */
+    ae_plan_beside beside; /* for the plan, set before it is made */
     ae_inputs inputs;
     char *sets[2];  /* data.train and data.heldout, token sets in the place of JSON lines */
     char *scratch;  /* a folder for them that goes again; NULL: they are in the run's */
@@ -42,6 +44,9 @@ extern const ae_fixed_fact ae_tuned_facts[];
 /* What the table has beyond the shape, how weights that do not train are kept, and what trains: from the keys
  * alone. The texts that it points to live until ae_tuned_close. */
 ae_status ae_tuned_options(ae_tuned *t, ae_model_options *o);
+
+/* The same after ae_tuned_open; after the plan with what that chose. */
+ae_model_options ae_tuned_model_options(const ae_tuned *t);
 
 ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run);
 /* Between steps `heldout_rows` rows are scored, and prompts of up to `prompt_tokens` are answered, `answers`

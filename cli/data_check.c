@@ -3,72 +3,12 @@
 #include "cli/interrupt.h"
 #include "cli/results.h"
 #include "core/log.h"
-#include "data/hash.h"
 #include "data/inputs.h"
+#include "data/seen_rows.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- rows that were seen ---- */
-
-typedef struct {
-    uint64_t hash; /* 0: free */
-    size_t file;
-    int64_t line;
-} seen_row;
-
-typedef struct {
-    seen_row *slots; /* a power of two, at most half of it taken */
-    size_t n, room;
-} seen_rows;
-
-static seen_row *slot_of(const seen_rows *s, uint64_t hash) {
-    size_t i = (size_t)hash & (s->room - 1);
-    while (s->slots[i].hash && s->slots[i].hash != hash) i = (i + 1) & (s->room - 1);
-    return &s->slots[i];
-}
-
-static ae_status grow(seen_rows *s) {
-    seen_rows grown = {.room = s->room ? 2 * s->room : 1024, .n = s->n};
-    grown.slots = calloc(grown.room, sizeof *grown.slots);
-    if (!grown.slots) return AE_FAIL(AE_ERR_RESOURCE, "rows: out of memory for %zu", s->n);
-    for (size_t i = 0; i < s->room; i++)
-        if (s->slots[i].hash) *slot_of(&grown, s->slots[i].hash) = s->slots[i];
-    free(s->slots);
-    *s = grown;
-    return AE_OK;
-}
-
-/* *first is the row with that hash, or NULL after it was noted. */
-static ae_status find_seen(seen_rows *s, const seen_row *row, const seen_row **first) {
-    *first = NULL;
-    const ae_status st = 2 * (s->n + 1) > s->room ? grow(s) : AE_OK;
-    if (st != AE_OK) return st;
-    seen_row *slot = slot_of(s, row->hash);
-    if (slot->hash) {
-        *first = slot;
-        return AE_OK;
-    }
-    *slot = *row;
-    s->n++;
-    return AE_OK;
-}
-
-static uint64_t mix_ids(uint64_t h, const ae_ids *ids) {
-    h = ae_hash_mix(h, (uint64_t)ids->n);
-    for (ptrdiff_t i = 0; i < ids->n; i++) h = ae_hash_mix(h, (uint64_t)ids->ids[i]);
-    return h;
-}
-
-/* Of all that training sees of a row. */
-static uint64_t hash_example(const ae_example *e) {
-    uint64_t h = mix_ids(mix_ids(mix_ids(AE_FNV_START, &e->tokens), &e->chosen), &e->rejected);
-    if (e->mask) h = ae_hash_mix(h, ae_fnv(AE_FNV_START, e->mask, (size_t)e->tokens.n));
-    if (e->meta) h = ae_hash_mix(h, ae_fnv(AE_FNV_START, e->meta, strlen(e->meta)));
-    if (e->margin != 0) h = ae_hash_mix(h, ae_fnv(AE_FNV_START, &e->margin, sizeof e->margin));
-    return h ? h : 1;
-}
 
 /* ---- equal faults ---- */
 
@@ -110,7 +50,7 @@ typedef struct {
     const ae_check_options *o;
     ae_lines lines;
     ae_results out; /* of --fix */
-    seen_rows seen;
+    ae_seen_rows seen;
     fault_counts equal;
     json_t *faults, *duplicates, *too_long; /* lists of lines, with --json */
     int64_t rows, good, untrained, unused_turns, tokens, targets, longest;
@@ -151,7 +91,7 @@ static ae_status tell_too_long(check *c, const ae_example *e, int64_t tokens) {
     return tell(c, c->too_long, line);
 }
 
-static ae_status tell_duplicate(check *c, const seen_row *first) {
+static ae_status tell_duplicate(check *c, const ae_seen_row *first) {
     char line[2 * AE_WHERE_BYTES + 32];
     c->n_duplicates++;
     snprintf(line, sizeof line, "%s: the same row as %s:%lld", c->lines.where, c->o->inputs[first->file],
@@ -170,11 +110,10 @@ static void count_example(check *c, const ae_example *e) {
 
 /* A sound row; *good: nothing is to be said of it. */
 static ae_status check_example(check *c, const ae_example *e, bool *good) {
-    const seen_row row = {hash_example(e), c->lines.next - 1, ae_reader_line_number(c->lines.reader)};
     const int64_t tokens = tokens_of(e, c->o->rules.kind);
-    const seen_row *first = NULL;
+    const ae_seen_row *first = NULL;
     ae_status st;
-    AE_TRY(find_seen(&c->seen, &row, &first));
+    AE_TRY(ae_seen_rows_find(&c->seen, e, c->lines.next - 1, ae_reader_line_number(c->lines.reader), &first));
     const bool too_long = c->o->row_tokens && tokens > c->o->row_tokens;
     if (first) AE_TRY(tell_duplicate(c, first));
     if (too_long) AE_TRY(tell_too_long(c, e, tokens));
@@ -299,7 +238,7 @@ ae_status ae_data_check(const ae_check_options *o) {
 out:
     st = ae_results_close(&c.out, st);
     ae_lines_close(&c.lines);
-    free(c.seen.slots);
+    ae_seen_rows_free(&c.seen);
     free_faults(&c.equal);
     json_decref(c.faults);
     json_decref(c.duplicates);

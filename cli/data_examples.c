@@ -18,10 +18,11 @@ static json_t *count_json(const ae_examples_count *c) {
 
 static ae_status report_json(const ae_prepare_options *o, const char *kind, const ae_examples_report *r,
                              double seconds) {
-    json_t *v = json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:f}", "output", o->output, "kind", kind,
-                          "train", count_json(&r->train), "heldout", count_json(&r->held), "untrained_rows",
-                          (json_int_t)r->untrained, "unused_turns", (json_int_t)r->unused_turns, "bad_lines",
-                          ae_bad_lines_json(&r->bad), "seconds", seconds);
+    json_t *v =
+        json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o, s:f}", "output", o->output, "kind", kind, "train",
+                  count_json(&r->train), "heldout", count_json(&r->held), "untrained_rows",
+                  (json_int_t)r->untrained, "unused_turns", (json_int_t)r->unused_turns, "duplicates",
+                  (json_int_t)r->duplicates, "bad_lines", ae_bad_lines_json(&r->bad), "seconds", seconds);
     const ae_status st = v ? ae_json_write_line(v, stdout, "standard output")
                            : AE_FAIL(AE_ERR_USAGE, "--output: expected a name in UTF-8");
     json_decref(v);
@@ -45,6 +46,9 @@ static void report_text(const ae_prepare_options *o, ae_data_kind kind, const ae
     if (r->unused_turns)
         printf("%lld turn%s of the user after the last answer left out\n", (long long)r->unused_turns,
                ae_plural(r->unused_turns));
+    if (r->duplicates)
+        printf("%lld row%s came before and %s; data validate --fix leaves such rows out\n",
+               (long long)r->duplicates, ae_plural(r->duplicates), r->duplicates == 1 ? "stays" : "stay");
 }
 
 static ae_status write_sets(const ae_prepare_options *o, const ae_example_flags *flags,

@@ -72,11 +72,13 @@ static ae_status show_line(const show *s, const ae_example_rules *rules, const c
     return st;
 }
 
-ae_status ae_data_show_lines(const ae_show_options *o, const ae_example_rules *rules) {
+ae_status ae_data_show_lines(const ae_show_options *o, const ae_example_rules *given) {
     const show s = {.o = o,
-                    .kind = rules->kind,
-                    .print = {.tokenizer = rules->tokenizer, .color = o->color, .most = o->tokens}};
+                    .kind = given->kind,
+                    .print = {.tokenizer = given->tokenizer, .color = o->color, .most = o->tokens}};
     ae_lines lines = {.paths = &o->path, .n = 1};
+    ae_example_rules rules = *given;
+    rules.told_key = &lines.told_key;
     ae_status st = AE_OK;
     if (o->rows > 0)
         return AE_FAIL(AE_ERR_USAGE,
@@ -89,7 +91,7 @@ ae_status ae_data_show_lines(const ae_show_options *o, const ae_example_rules *r
             AE_TRY(AE_FAIL(AE_ERR_USAGE, "--first: expected a row below %lld, found %lld", (long long)i,
                            (long long)o->first));
         if (!line) break;
-        if (i >= o->first) AE_TRY(show_line(&s, rules, line, n, lines.where));
+        if (i >= o->first) AE_TRY(show_line(&s, &rules, line, n, lines.where));
     }
 out:
     ae_lines_close(&lines);

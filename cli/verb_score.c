@@ -32,7 +32,7 @@ typedef struct {
     bool reward;
     ae_request_rules requests; /* of log-probabilities */
     ae_reward_rules rows;      /* of rewards */
-    bool told_field;
+    bool told_field;           /* of requests, or key of rows */
 } scoring;
 
 /* *answer stays NULL for a blank line between rows. */
@@ -111,7 +111,7 @@ static ae_status run(const options *o) {
     AE_TRY(check_top(o, &loaded));
     AE_TRY(ae_scorer_new(&s.scorer, &loaded.model, o->top));
     s.requests = (ae_request_rules){loaded.tokenizer, loaded.model.config.V, !o->no_bos};
-    s.rows = (ae_reward_rules){&map, loaded.tokenizer, loaded.model.config.V};
+    s.rows = (ae_reward_rules){&map, loaded.tokenizer, loaded.model.config.V, &s.told_field};
     AE_TRY(score_lines(&s, in, &out));
 out:
     st = ae_results_close(&out, st);

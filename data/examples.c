@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "data/inputs.h"
+#include "data/seen_rows.h"
 #include "data/token_set.h"
 
 #include <math.h>
@@ -15,6 +16,7 @@ typedef struct {
     ae_examples_report *report;
     ae_example_rules rules;
     int64_t rows, first_held;
+    ae_seen_rows seen; /* while rows are counted */
     bool has_margins, has_meta;
     json_t *sources;
     ae_token_writer *train, *held;
@@ -57,17 +59,20 @@ out:
 /* ---- what there is ---- */
 
 static ae_status look(work *w, const ae_example *e, int64_t row) {
-    (void)row;
+    const ae_seen_row *first;
     w->has_margins |= e->has_margin;
     w->has_meta |= e->meta != NULL;
     w->report->unused_turns += e->unused_turns;
     w->report->untrained += w->rules.kind == AE_KIND_CHAT && ae_example_targets(e) == 0;
-    return AE_OK;
+    const ae_status st = ae_seen_rows_find(&w->seen, e, 0, row, &first);
+    w->report->duplicates += first != NULL;
+    return st;
 }
 
 static ae_status count_rows(work *w) {
     const ae_examples_options *o = w->o;
     const ae_status st = visit_rows(w, look, &w->report->bad, &w->rows);
+    ae_seen_rows_free(&w->seen);
     if (st != AE_OK) return st;
     if (w->rows == 0)
         return AE_FAIL(AE_ERR_INPUT, "%s: expected rows of %s, found none that is sound", o->inputs[0],

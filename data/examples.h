@@ -29,6 +29,7 @@ typedef struct {
     ae_examples_count train, held;
     int64_t untrained;    /* rows of chat without a token that counts */
     int64_t unused_turns; /* turns of the user after the last answer */
+    int64_t duplicates;   /* rows that came before; they stay */
     ae_bad_lines bad;     /* the caller frees it, after a failure too */
 } ae_examples_report;
 

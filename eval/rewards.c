@@ -69,8 +69,10 @@ static ae_status dialogue_answer(ae_scorer *s, const ae_example *e, bool rendere
 
 ae_status ae_reward_line(ae_scorer *s, const ae_reward_rules *rules, const char *line, size_t n,
                          const char *where, json_t **answer) {
-    ae_example_rules example = {
-        .map = rules->map, .tokenizer = rules->tokenizer, .vocab_size = rules->vocab_size};
+    ae_example_rules example = {.map = rules->map,
+                                .tokenizer = rules->tokenizer,
+                                .vocab_size = rules->vocab_size,
+                                .told_key = rules->told_key};
     ae_example e = {0};
     bool rendered = false;
     ae_status st;

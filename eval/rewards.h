@@ -9,6 +9,7 @@ typedef struct {
     const ae_record_map *map;
     const ae_tokenizer *tokenizer; /* NULL: rows in token ids only */
     int64_t vocab_size;            /* of the model */
+    bool *told_key;                /* as in ae_example_rules */
 } ae_reward_rules;
 
 /* Of a dialogue {"reward": x}, of a pair {"chosen": x, "rejected": y}; a row with a key of answers to choose

@@ -57,6 +57,9 @@ static void tell(const char *path, const ae_examples_report *report) {
     if (report->unused_turns)
         ae_warn("%s: %lld turns of the user after the last answer are not used", path,
                 (long long)report->unused_turns);
+    if (report->duplicates)
+        ae_log("%s: %lld row%s came before and %s", path, (long long)report->duplicates,
+               ae_plural(report->duplicates), report->duplicates == 1 ? "stays" : "stay");
 }
 
 /* Where the fault is one of a row: the message begins with "PATH:LINE". */

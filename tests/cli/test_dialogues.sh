@@ -65,11 +65,17 @@ cat >keys.jsonl <<'LINES'
 {"instruction": "c", "inptu": "d", "output": "e"}
 {"instruction": "f", "inptu": "d", "output": "e"}
 LINES
-for verb in "validate keys.jsonl --kind chat" "render --input keys.jsonl" "prepare --kind chat --input keys.jsonl --output told"; do
+for verb in "validate keys.jsonl --kind chat" "inspect keys.jsonl --kind chat --documents 3" "render --input keys.jsonl" "prepare --kind chat --input keys.jsonl --output told"; do
     run 0 "$aerie" data $verb --tokenizer t.model
     warns 'keys.jsonl:2: "inptu" is no key of rows of chat, did you mean input; it has no effect'
     [ "$(grep -c '^warning: .*is no key' err)" = 1 ] || fail "$verb: told once: $(cat err)"
 done
+# Rows that came before are counted, as validate counts them.
+echo '{"instruction": "c ", "output": "e"}' >>keys.jsonl
+run 0 "$aerie" data prepare --kind chat --input keys.jsonl --output told --force --tokenizer t.model
+prints "1 row came before and stays; data validate --fix leaves such rows out"
+run 0 "$aerie" data prepare --kind chat --input keys.jsonl --output told --force --tokenizer t.model --json
+prints '"duplicates":1,'
 rm -r told
 echo '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "wieght": 0}]}' >keys.jsonl
 run 0 "$aerie" data render --tokenizer t.model --input keys.jsonl
@@ -162,6 +168,7 @@ run 0 "$aerie" data render --tokenizer t.model --input chat.jsonl
 head -3 out >want
 tokens_of chat/train.h5 0 >found
 equal found want "the documents of a chat set are what render prints"
+grep -q "came before" out && fail "rows that differ are told"
 run 0 "$aerie" data validate chat/train.h5 chat/heldout.h5
 prints 'chat/train.h5: well-formed, chat; '
 prints 'a loss mask, a tokenizer, bytes of text known'

@@ -71,6 +71,11 @@ rewards pair-tokens.out --model learnt --input pair-tokens.jsonl
 equal pairs.out pair-tokens.out "pairs in token ids"
 { head -1 chosen.jsonl; echo; head -1 pairs.jsonl; } >mixed.jsonl
 rewards mixed.out --model learnt --input mixed.jsonl
+grep -q '^warning' err && fail "warned of sound rows: $(cat err)"
+sed 's/"prompt"/"weigth": 1, &/' mixed.jsonl >noted.jsonl
+rewards noted.out --model learnt --input noted.jsonl
+warns 'noted.jsonl:1: "weigth" is no key of rows of chat'
+[ "$(grep -c '^warning' err)" = 1 ] || fail "told once: $(cat err)"
 { head -1 want; head -1 pairs.out; } | cmp -s - mixed.out || fail "rows of both kinds: $(cat mixed.out)"
 
 # ---- folders ----

@@ -241,7 +241,7 @@ static void tell_model(const ae_bench *b, int64_t parameters, double weight_byte
     ae_format_count(count, sizeof count, (double)parameters);
     ae_format_bytes(size, sizeof size, (size_t)weight_bytes);
     ae_bench_say(b, "decoding   %s, %s parameters in %s (%s), %td at once, %lld tokens each", b->shape, count,
-                 ae_weights_name(b->weights.weights), size, (ptrdiff_t)b->batch, (long long)b->tokens);
+                 ae_weight_type_name(b->weights.weights), size, (ptrdiff_t)b->batch, (long long)b->tokens);
 }
 
 /* Bandwidth is measured before and after, and the better one counts. */

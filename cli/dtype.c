@@ -14,17 +14,10 @@ ae_status ae_dtype_parse(const char *text, ae_backend_options *options) {
     return AE_OK;
 }
 
-static const char *const weight_names[] = {"f32", "bf16", "int8", "int4"};
-enum { N_WEIGHTS = sizeof weight_names / sizeof *weight_names };
-
-const char *ae_weights_name(ae_weight_type type) {
-    return weight_names[type];
-}
-
 ae_status ae_weights_parse(const char *text, ae_model_options *options) {
     if (strcmp(text, "auto") == 0) return AE_OK;
-    for (int i = 0; i < N_WEIGHTS; i++) {
-        if (strcmp(text, weight_names[i]) != 0) continue;
+    for (int i = AE_WEIGHT_F32; i <= AE_WEIGHT_INT4; i++) {
+        if (strcmp(text, ae_weight_type_name((ae_weight_type)i)) != 0) continue;
         if (options->weights != (ae_weight_type)i) options->group = 0; /* that of what is stored */
         options->weights = (ae_weight_type)i;
         return AE_OK;

@@ -10,6 +10,5 @@ ae_status ae_dtype_parse(const char *text, ae_backend_options *options);
  * forms; auto keeps what `options` says already. */
 #define AE_WEIGHT_CHOICES "f32|bf16|int8|int4|auto"
 ae_status ae_weights_parse(const char *text, ae_model_options *options);
-const char *ae_weights_name(ae_weight_type type); /* "int8" */
 
 #endif

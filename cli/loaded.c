@@ -24,7 +24,7 @@ static ae_status check_room(const char *path, const ae_model_config *c, const ae
     ae_format_bytes(need, sizeof need, needed);
     ae_format_bytes(have, sizeof have, there);
     return AE_FAIL(AE_ERR_RESOURCE, "%s: %s parameters need %s of memory in %s, %s are available%s", path,
-                   count, need, ae_weights_name(o->weights), have,
+                   count, need, ae_weight_type_name(o->weights), have,
                    o->weights == AE_WEIGHT_INT4 ? "" : "; a smaller --dtype needs less");
 }
 
@@ -45,7 +45,7 @@ static void tell(const ae_loaded *l, const ae_run_model *r, int64_t parameters) 
            !r->adapted ? ""
            : beside    ? " beside it"
                        : " merged into it",
-           count, ae_weights_name(type), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
+           count, ae_weight_type_name(type), l->tokenizer ? "with a tokenizer" : "without a tokenizer",
            l->be.threads, l->be.threads == 1 ? "thread" : "threads", l->be.kernels);
 }
 

@@ -59,7 +59,7 @@ static void print_text(const table *t, const ae_model_options *o, ptrdiff_t batc
     char have[32];
     ae_format_bytes(have, sizeof have, t->available);
     printf("parameters  %lld in %s, %td sequences at once\nmemory      %s available\n",
-           (long long)t->parameters, ae_weights_name(o->weights), batch, have);
+           (long long)t->parameters, ae_weight_type_name(o->weights), batch, have);
     row("weights", t->weights);
     row("states of the sequences", t->state);
     row("prefill and decoding", t->decoder);
@@ -70,7 +70,7 @@ static void print_text(const table *t, const ae_model_options *o, ptrdiff_t batc
 static ae_status print_json(const table *t, const ae_model_options *o, ptrdiff_t batch) {
     json_t *root = json_pack(
         "{s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "parameters", (json_int_t)t->parameters, "dtype",
-        ae_weights_name(o->weights), "batch", (json_int_t)batch, "memory_bytes", "weights",
+        ae_weight_type_name(o->weights), "batch", (json_int_t)batch, "memory_bytes", "weights",
         (json_int_t)t->weights, "state", (json_int_t)t->state, "decoder", (json_int_t)t->decoder, "program",
         (json_int_t)t->program, "peak", (json_int_t)t->peak, "available", (json_int_t)t->available);
     if (!root) return AE_FAIL(AE_ERR_RESOURCE, "plan: out of memory");

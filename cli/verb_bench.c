@@ -88,7 +88,7 @@ static ae_status tell_machine(ae_bench *b) {
     ae_bench_put(b, "machine.threads", b->be.threads);
     ae_bench_put_text(b, "machine.kernels", b->be.kernels);
     ae_bench_put_text(b, "dtype",
-                      b->weights.weights != AE_WEIGHT_F32 ? ae_weights_name(b->weights.weights)
+                      b->weights.weights != AE_WEIGHT_F32 ? ae_weight_type_name(b->weights.weights)
                       : b->be.dtype == AE_DTYPE_BF16      ? "bf16"
                                                           : "f32");
     ae_bench_put_text(b, "machine.openblas", blas);

@@ -20,7 +20,6 @@ static const char kind[] = "aerie conversation";
 enum { FORMAT = 1, CHUNK = 1 << 14, PROBE = 256, PROBE_TOKENS = 12 };
 enum { BEGIN, ANSWER_BEGIN, END, HOW, RETRIES, USER_BYTES, ANSWER_BYTES, TURN_FIELDS };
 
-static const char *const weight_names[] = {"f32", "bf16", "int8", "int4"};
 static const char *const dtype_names[] = {"f32", "bf16"};
 
 static ae_status out_of_memory(const char *path) {
@@ -127,7 +126,7 @@ static ae_status write_model(const place *p, ae_conversation *c) {
     AE_TRY(ae_h5_set_attr_text(p->file, p->path, "shape", shape));
     AE_TRY(ae_h5_set_attr_text(p->file, p->path, "fingerprint", fingerprint));
     AE_TRY(ae_h5_set_attr_text(p->file, p->path, "tokenizer", hash));
-    AE_TRY(ae_h5_set_attr_text(p->file, p->path, "weights", weight_names[m->options.weights]));
+    AE_TRY(ae_h5_set_attr_text(p->file, p->path, "weights", ae_weight_type_name(m->options.weights)));
     AE_TRY(ae_h5_set_attr_text(p->file, p->path, "activations", dtype_names[m->be->dtype]));
     AE_TRY(write_set(p, "probe", H5T_NATIVE_FLOAT, probe_size(m), probe));
 out:
@@ -359,7 +358,7 @@ static ae_status expect_type(const place *p, const char *name, const char *open,
 
 static ae_status expect_types(const place *p, const ae_model *m) {
     const ae_status st =
-        expect_type(p, "weights", weight_names[m->options.weights], "; open the model with --dtype ");
+        expect_type(p, "weights", ae_weight_type_name(m->options.weights), "; open the model with --dtype ");
     return st == AE_OK ? expect_type(p, "activations", dtype_names[m->be->dtype], "") : st;
 }
 

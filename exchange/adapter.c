@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char ae_adapter_all[] = "*.lora_?.weight", ae_adapter_head[] = "score.weight";
+const char ae_adapter_head[] = "score.weight";
 
 /* ---- lists of text, up to a NULL ---- */
 
@@ -112,7 +112,7 @@ static ae_status read_lists(ae_adapter_source *s, const json_t *o, const char *w
     const ptrdiff_t rank = s->options.adapters.rank;
     ae_status st;
     AE_TRY(add_patterns(&s->targets, o, "targets", where));
-    if (rank > 0) AE_TRY(ae_adapter_list_add(&s->train, ae_adapter_all, where));
+    if (rank > 0) AE_TRY(ae_adapter_list_add(&s->train, ae_adapter_pattern, where));
     if (s->options.score_head) AE_TRY(ae_adapter_list_add(&s->train, ae_adapter_head, where));
     AE_TRY(add_patterns(&s->train, o, "whole", where));
     AE_TRY(expect(o, "targets", (s->targets != NULL) == (rank > 0),

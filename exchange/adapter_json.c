@@ -13,12 +13,7 @@ const char ae_adapter_file[] = "adapter.json";
 typedef bool choice(const ae_params *params, const ae_param *p);
 
 static bool has_adapter(const ae_params *params, const ae_param *p) {
-    static const char suffix[] = ".weight";
-    const size_t n = strlen(p->name), end = sizeof suffix - 1;
-    char a[128];
-    if (n <= end || strcmp(p->name + n - end, suffix) != 0) return false;
-    snprintf(a, sizeof a, "%.*s.lora_A.weight", (int)(n - end), p->name);
-    return ae_params_find(params, a) != NULL;
+    return ae_params_find_adapter(params, p->name, 'A') != NULL;
 }
 
 static bool trains_whole(const ae_params *params, const ae_param *p) {

@@ -21,18 +21,10 @@ static ae_status read_whole(ae_tensors *t, const ae_param *p, float **out) {
     return ae_tensors_read(t, p->name, p->rank, p->shape, *out);
 }
 
-static const ae_param *part_of(const ae_params *params, const ae_param *p, const char *part) {
-    static const char suffix[] = ".weight";
-    const size_t n = strlen(p->name), end = sizeof suffix - 1;
-    char name[128];
-    if (n <= end || strcmp(p->name + n - end, suffix) != 0) return NULL;
-    snprintf(name, sizeof name, "%.*s.%s.weight", (int)(n - end), p->name, part);
-    return ae_params_find(params, name);
-}
-
 /* A and B of the parameter, read unless they are there; *has: whether it has them. */
 static ae_status find_adapter(ae_adapter_merger *m, const ae_param *p, bool *has) {
-    const ae_param *a = part_of(&m->params, p, "lora_A"), *b = part_of(&m->params, p, "lora_B");
+    const ae_param *a = ae_params_find_adapter(&m->params, p->name, 'A'),
+                   *b = ae_params_find_adapter(&m->params, p->name, 'B');
     *has = a != NULL && b != NULL;
     if (!*has || m->a == a) return AE_OK;
     m->a = NULL;

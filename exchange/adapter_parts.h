@@ -10,8 +10,7 @@ void ae_adapter_list_free(char **list);
 /* Points the options to the lists of the source. */
 void ae_adapter_take_lists(ae_adapter_source *s);
 
-/* Pattern of all adapters, and the head. */
-extern const char ae_adapter_all[], ae_adapter_head[];
+extern const char ae_adapter_head[]; /* the name of the head */
 
 /* Of an adapter of PEFT (exchange/peft.c): its configuration and the names of its tensors; whether the
  * modules that it names are those that have tensors. */

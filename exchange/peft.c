@@ -187,7 +187,7 @@ static ae_status read_names(ae_adapter_source *s) {
     ae_tensors *t = NULL;
     ae_status st;
     AE_TRY(ae_adapter_tensors_open(&t, s));
-    AE_TRY(ae_adapter_list_add(&s->train, ae_adapter_all, s->tensors));
+    AE_TRY(ae_adapter_list_add(&s->train, ae_adapter_pattern, s->tensors));
     for (ptrdiff_t i = 0; i < ae_tensors_count(t); i++) AE_TRY(take_name(s, ae_tensors_name(t, i)));
     if (s->targets == NULL)
         st = AE_FAIL(AE_ERR_INPUT, "%s: expected tensors NAME.lora_A.weight, found none", s->tensors);
@@ -237,12 +237,6 @@ static bool is_saved(char *const *modules, const char *module) {
     return false;
 }
 
-static bool has_adapter(const ae_params *params, const char *module) {
-    char a[160];
-    snprintf(a, sizeof a, "%s.lora_A.weight", module);
-    return ae_params_find(params, a) != NULL;
-}
-
 static ae_status disagree(const ae_adapter_source *s, const char *name, bool has) {
     return AE_FAIL(AE_ERR_INPUT, "%s: %s: %s names it, and %s %s", s->folder, name,
                    has ? weights_file : ae_peft_config_file, has ? ae_peft_config_file : weights_file,
@@ -256,7 +250,8 @@ ae_status ae_peft_check_modules(const ae_adapter_source *s, const ae_params *par
         if (p->added) continue;
         snprintf(module, sizeof module, "%.*s", (int)(strrchr(p->name, '.') - p->name), p->name);
         if (is_saved(s->saved, module) != p->trainable) return disagree(s, p->name, p->trainable);
-        const bool projection = p->product && p->parts == 0 && !p->often, has = has_adapter(params, module);
+        const bool projection = p->product && p->parts == 0 && !p->often,
+                   has = ae_params_find_adapter(params, module, 'A') != NULL;
         if (s->modules != NULL && projection && is_target(s->modules, module) != has)
             return disagree(s, p->name, has);
     }

@@ -32,9 +32,7 @@ static const char *kind_of(const char *module) {
 typedef bool choice(const writing *w, const char *module);
 
 static bool has_adapter(const writing *w, const char *module) {
-    char name[128];
-    snprintf(name, sizeof name, "%s.lora_A.weight", module);
-    return ae_params_find(&w->params, name) != NULL;
+    return ae_params_find_adapter(&w->params, module, 'A') != NULL;
 }
 
 static bool trained_whole(const writing *w, const char *module) {

@@ -167,12 +167,30 @@ static ae_status check_patterns(const ae_params *p, const char *const *patterns,
     return AE_OK;
 }
 
+const char ae_adapter_pattern[] = "*.lora_?.weight";
+
+bool ae_adapter_part_name(char name[AE_PARAM_NAME], const char *weight, char part) {
+    static const char suffix[] = ".weight";
+    const size_t n = strlen(weight), end = sizeof suffix - 1;
+    const size_t stem = n > end && strcmp(weight + n - end, suffix) == 0 ? n - end : n;
+    const int written = snprintf(name, AE_PARAM_NAME, "%.*s.lora_%c.weight", (int)stem, weight, part);
+    return written > 0 && written < AE_PARAM_NAME;
+}
+
+ae_param *ae_params_find_adapter(const ae_params *p, const char *weight, char part) {
+    char name[AE_PARAM_NAME];
+    return ae_adapter_part_name(name, weight, part) ? ae_params_find(p, name) : NULL;
+}
+
 /* Around 0 and within 1 / sqrt(in) for A, zeros for B: the model starts as it was without. */
 static void add_adapter(table *t, const ae_param *of, ptrdiff_t rank) {
-    static const char suffix[] = ".weight";
-    const int stem = (int)(strlen(of->name) - (sizeof suffix - 1));
-    ae_param *a = add_named(t, 2, rank, of->cols, 0, "%.*s.lora_A.weight", stem, of->name);
-    ae_param *b = add_named(t, 2, of->rows, rank, 0, "%.*s.lora_B.weight", stem, of->name);
+    char a_name[AE_PARAM_NAME], b_name[AE_PARAM_NAME];
+    const bool fits =
+        ae_adapter_part_name(a_name, of->name, 'A') && ae_adapter_part_name(b_name, of->name, 'B');
+    assert(fits);
+    (void)fits;
+    ae_param *a = add_named(t, 2, rank, of->cols, 0, "%s", a_name);
+    ae_param *b = add_named(t, 2, of->rows, rank, 0, "%s", b_name);
     be_matrix(a, AE_INIT_UNIFORM, 1 / sqrt((double)of->cols));
     be_matrix(b, AE_INIT_ZERO, 0);
     a->added = b->added = true;

@@ -8,9 +8,10 @@
 
 typedef enum { AE_INIT_ZERO, AE_INIT_NORMAL, AE_INIT_RECURRENT, AE_INIT_UNIFORM } ae_init;
 
+enum { AE_PARAM_NAME = 96 };
 typedef struct {
-    char name[96]; /* the Hugging Face name, which is the checkpoint key too */
-    int rank;      /* 1 to 3 */
+    char name[AE_PARAM_NAME]; /* the Hugging Face name, which is the checkpoint key too */
+    int rank;                 /* 1 to 3 */
     int64_t shape[3];
     int64_t n; /* elements */
     ae_init init;
@@ -70,6 +71,13 @@ ae_status ae_params_init(ae_params *p, const ae_model_config *c);
 ae_status ae_params_init_with(ae_params *p, const ae_model_config *c, const ae_params_options *o);
 void ae_params_free(ae_params *p);
 ae_param *ae_params_find(const ae_params *p, const char *name); /* NULL when there is none */
+/* Part 'A' or 'B' of the adapter beside a weight, whose name is given with or without ".weight"; NULL when
+ * there is none. */
+ae_param *ae_params_find_adapter(const ae_params *p, const char *weight, char part);
+/* The name of that part; false: it is too long for one. */
+bool ae_adapter_part_name(char name[AE_PARAM_NAME], const char *weight, char part);
+/* The pattern of all of them. */
+extern const char ae_adapter_pattern[];
 /* Elements of memory with every parameter aligned to 64 bytes. */
 int64_t ae_params_padded_elements(const ae_params *p, bool trainable_only);
 

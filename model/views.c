@@ -38,7 +38,8 @@ static const ae_param *may_have(lookup l, const char *stem, const char *tail) {
 
 static ae_projection projection(lookup l, const char *stem) {
     const ae_param *w = may_have(l, stem, "weight"), *bias = may_have(l, stem, "bias"),
-                   *a = may_have(l, stem, "lora_A.weight"), *b = may_have(l, stem, "lora_B.weight");
+                   *a = ae_params_find_adapter(l.params, w->name, 'A'),
+                   *b = ae_params_find_adapter(l.params, w->name, 'B');
     assert(w != NULL && (a == NULL) == (b == NULL));
     ae_projection p = {.w = w->packed, .bias = bias != NULL ? bias->value : NULL};
     if (a != NULL)
@@ -49,7 +50,8 @@ static ae_projection projection(lookup l, const char *stem) {
 
 static ae_projection_grads projection_grads(lookup l, const char *stem) {
     const ae_param *w = may_have(l, stem, "weight"), *bias = may_have(l, stem, "bias"),
-                   *a = may_have(l, stem, "lora_A.weight"), *b = may_have(l, stem, "lora_B.weight");
+                   *a = ae_params_find_adapter(l.params, w->name, 'A'),
+                   *b = ae_params_find_adapter(l.params, w->name, 'B');
     return (ae_projection_grads){.w = w->grad,
                                  .bias = bias != NULL ? bias->grad : NULL,
                                  .a = a != NULL ? a->grad : NULL,

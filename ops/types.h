@@ -20,6 +20,12 @@ typedef struct ae_backend ae_backend;
 typedef enum { AE_DTYPE_F32, AE_DTYPE_BF16 } ae_dtype;
 typedef enum { AE_WEIGHT_F32, AE_WEIGHT_BF16, AE_WEIGHT_INT8, AE_WEIGHT_INT4 } ae_weight_type;
 
+/* "f32", "bf16", "int8", "int4": as flags, keys and files say it. */
+static inline const char *ae_weight_type_name(ae_weight_type type) {
+    static const char *const names[] = {"f32", "bf16", "int8", "int4"};
+    return names[type];
+}
+
 /* A compact weight. parts > 0: the gates' square blocks [in, out], rows = parts * cols; else a matrix [rows,
  * cols]. */
 typedef struct {

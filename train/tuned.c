@@ -45,10 +45,7 @@ static ae_status list_trains(ae_tuned *t) {
     size_t n = 0;
     t->trains = calloc(t->patterns.n_whole + 4, sizeof *t->trains);
     if (!t->trains) return AE_FAIL(AE_ERR_RESOURCE, "lora: out of memory");
-    if (has_adapters(t)) {
-        t->trains[n++] = "*.lora_A.weight";
-        t->trains[n++] = "*.lora_B.weight";
-    }
+    if (has_adapters(t)) t->trains[n++] = ae_adapter_pattern;
     if (t->score_head) t->trains[n++] = "score.weight";
     for (size_t i = 0; i < t->patterns.n_whole; i++) t->trains[n++] = t->patterns.whole[i];
     return AE_OK;
@@ -225,8 +222,6 @@ ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_toke
     return st;
 }
 
-static const char *const weight_names[] = {"float32", "bfloat16", "8-bit integers", "4-bit integers"};
-
 static bool trains_table(const ae_tuned *t) {
     for (size_t i = 0; i < t->patterns.n_whole; i++)
         if (strcmp(t->patterns.whole[i], "model.embed_tokens.weight") == 0) return true;
@@ -248,9 +243,9 @@ void ae_tuned_report(const ae_tuned *t) {
     ae_format_count(count, sizeof count, (double)t->plan.parameters);
     ae_log("model: %s, %s parameters", t->run->config->model.init, count);
     if (has_adapters(t))
-        ae_log("adapters: rank %lld, scale %.4g; the weights beside them are kept as %s", (long long)k->rank,
+        ae_log("adapters: rank %lld, scale %.4g; the weights beside them are kept in %s", (long long)k->rank,
                k->rslora ? k->alpha / sqrt((double)k->rank) : k->alpha / (double)k->rank,
-               weight_names[t->config->base.base_dtype]);
+               ae_weight_type_name((ae_weight_type)t->config->base.base_dtype));
     warn_of_markers(t);
     ae_report_machine(t->run->be);
     ae_plan_tell(&t->plan, &t->request);

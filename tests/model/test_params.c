@@ -232,6 +232,9 @@ Test(params, adapters_come_after_the_shape_with_their_initial_values) {
     cr_assert(a != NULL && a->shape[0] == 4 && a->shape[1] == 256 && a->product);
     cr_assert(b != NULL && b->shape[0] == 768 && b->shape[1] == 4 && b->product);
     cr_assert_null(ae_params_find(&p, "model.layers.3.mlp_block.down_proj.lora_A.weight"));
+    cr_assert_eq(ae_params_find_adapter(&p, "model.layers.3.mlp_block.up_proj.weight", 'A'), a);
+    cr_assert_eq(ae_params_find_adapter(&p, "model.layers.3.mlp_block.up_proj", 'B'), b);
+    cr_assert_null(ae_params_find_adapter(&p, "model.layers.3.mlp_block.down_proj.weight", 'A'));
     float *x = initial(a, 1), *y = initial(b, 1), least = 1, most = -1;
     for (int64_t k = 0; k < a->n; k++) least = fminf(least, x[k]), most = fmaxf(most, x[k]);
     cr_assert(least >= -1.0f / 16 && least < -0.99f / 16 && most <= 1.0f / 16 && most > 0.99f / 16);

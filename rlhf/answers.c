@@ -19,7 +19,7 @@ static void show(ae_written_set *s, ptrdiff_t i, unsigned has) {
     ae_rl_answer *seen = &s->items[i].seen;
     seen->now = shown(s, i, AE_WRITTEN_NOW, has);
     seen->before = shown(s, i, AE_WRITTEN_BEFORE, has);
-    seen->sampled = shown(s, i, AE_WRITTEN_SAMPLED, has);
+    if (seen->writer == AE_RL_POLICY) seen->sampled = shown(s, i, AE_WRITTEN_SAMPLED, has);
     seen->reference = shown(s, i, AE_WRITTEN_REFERENCE, has);
     seen->anchor = shown(s, i, AE_WRITTEN_ANCHOR, has);
     seen->kl = shown(s, i, AE_WRITTEN_KL, has);

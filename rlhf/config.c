@@ -1,5 +1,7 @@
 #include "rlhf/config.h"
 
+#include "ops/types.h"
+
 #include <string.h>
 
 #define AT(type, member) offsetof(type, member)
@@ -235,5 +237,8 @@ ae_status ae_rlhf_config_check(const ae_rlhf_config *c) {
                        "rl.max_new: expected less than train.row_tokens (%lld), which holds a prompt and its "
                        "answer, found %lld",
                        (long long)c->tune.train.train.row_tokens, (long long)k->max_new);
-    return ae_tune_config_check(&c->tune);
+    /* where all parameters train it is the form of the reference, a model of its own */
+    ae_tune_config tune = c->tune;
+    if (tune.lora.rank == 0) tune.base.base_dtype = AE_WEIGHT_F32;
+    return ae_tune_config_check(&tune);
 }

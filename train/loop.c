@@ -174,6 +174,17 @@ static ae_status guard(ae_engine *e, const ae_step_result *r, const void *work) 
     return st;
 }
 
+/* The run ends where a guard of the objective says so, with all steps up to here. */
+static ae_status save_guarded(ae_engine *e) {
+    char *why = strdup(ae_error_message());
+    ae_status st = save(e);
+    if (st == AE_OK) st = all_saved(e);
+    if (st != AE_OK) ae_warn("step %lld is not saved: %s", (long long)e->state.step, ae_error_message());
+    st = AE_FAIL(AE_ERR_GUARD, "%s", why ? why : "training: out of memory");
+    free(why);
+    return st;
+}
+
 /* All gradients of a step are there when ae_step_judge looks at them: it is where processes that share a
  * step will sum theirs. */
 static ae_status learn(ae_engine *e, void *work, ae_step_result *r) {
@@ -183,12 +194,14 @@ static ae_status learn(ae_engine *e, void *work, ae_step_result *r) {
     const double lr = ae_schedule_lr(&schedule, e->state.step + 1);
     ae_numbers_clear(&e->gradients.numbers);
     e->gradients = (ae_gradients){.numbers = e->gradients.numbers};
-    AE_TRY(o->gradients(o->self, work, &e->gradients));
+    st = o->gradients(o->self, work, &e->gradients);
+    if (st != AE_OK) return st == AE_ERR_GUARD ? save_guarded(e) : st;
     AE_TRY(e->be.sync(&e->be)); /* nothing of such a step goes into the weights */
     if (e->gradients.numbers.n == 0)
         AE_TRY(AE_FAIL(AE_ERR_DEFECT, "step %lld: expected a number of the objective's, found none",
                        (long long)e->state.step + 1));
-    *r = ae_step_judge(&e->optimizer, e->gradients.finite, lr);
+    const double rate = e->gradients.rate > 0 ? e->gradients.rate : 1;
+    *r = ae_step_judge(&e->optimizer, e->gradients.finite, lr * rate);
     ae_step_finish(&e->optimizer, r);
     if (o->settled) o->settled(o->self, work, !r->skipped);
     AE_TRY(e->be.sync(&e->be));

@@ -35,6 +35,7 @@ typedef struct {
     const char *empty;  /* "its batch has no counted target": why there was nothing to learn; else NULL */
     int64_t tokens;     /* inputs, padding left out */
     double flops;       /* model FLOPs, forward and backward */
+    double rate;        /* factor of the learning rate; 0 counts as 1 */
 } ae_gradients;
 
 /* An evaluation. */
@@ -81,7 +82,8 @@ typedef struct {
     /* ---- steps ---- */
     /* Adds the gradients of the work's loss to those of the parameters, which are 0. `g` is zeroed but for
      * its numbers' memory. Where it fails or is interrupted, what `keys` and `save` write stays as it was
-     * before the work: the run may be saved without this step. `settled` moves it on. */
+     * before the work: the run may be saved without this step. `settled` moves it on. AE_ERR_GUARD ends a run that
+     * is saved so. */
     ae_status (*gradients)(void *self, void *work, ae_gradients *g);
     /* After the update, or after it was left out because something was not finite (`counted` is false):
      * the step is done either way. Optional. */

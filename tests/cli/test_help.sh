@@ -2,7 +2,7 @@
 . "$(dirname "$0")/common.sh"
 
 run 0 "$aerie" --help
-for verb in tokenizer data plan pretrain plot score generate chat merge inspect bench; do prints "  $verb "; done
+for verb in tokenizer data plan pretrain sft reward rlhf plot score generate chat merge inspect bench; do prints "  $verb "; done
 prints "examples"
 run 0 "$aerie" --version
 prints "aerie "
@@ -26,6 +26,9 @@ data validate
 data inspect
 plan
 pretrain
+sft
+reward
+rlhf
 plot
 score
 generate
@@ -54,7 +57,7 @@ run 0 "$aerie" data render --help
 grep -q "4M, 5G" out && fail "data render has no numbers"
 
 # What a verb that tunes does where no key says otherwise, which is not what pretraining does.
-for defaults in sft:2:2e-4 reward:1:1e-4; do
+for defaults in sft:2:2e-4 reward:1:1e-4 rlhf:1:1e-4; do
     verb=${defaults%%:*} rest=${defaults#*:}
     run 0 "$aerie" $verb --help
     grep -q "train.epochs  *real  *${rest%:*} " out || fail "$verb --help lacks the default of train.epochs"
@@ -72,10 +75,8 @@ run 2 "$aerie" scroe
 says "did you mean score?"
 run 2 "$aerie" xyzzy
 says "no such verb"
-for verb in rlhf eval; do
-    run 2 "$aerie" $verb --model m
-    says "not in version"
-done
+run 2 "$aerie" eval --model m
+says "not in version"
 
 run 2 "$aerie" score --modle m
 says "did you mean --model?"

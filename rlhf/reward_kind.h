@@ -29,7 +29,7 @@ typedef struct {
 } ae_reward_kind;
 
 extern const ae_reward_kind ae_reward_exact, ae_reward_number, ae_reward_regex, ae_reward_length,
-    ae_reward_words, ae_reward_program;
+    ae_reward_words, ae_reward_program, ae_reward_model;
 
 /* Keys of a source. Absent or null leaves *out as it was; AE_ERR_USAGE "where.key: expected ..., found ...". */
 ae_status ae_reward_key_text(const json_t *o, const char *key, const char *where,

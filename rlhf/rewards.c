@@ -1,6 +1,7 @@
 #include "rlhf/rewards.h"
 
 #include "core/config.h"
+#include "rlhf/model_reward.h"
 #include "rlhf/program_reward.h"
 #include "rlhf/reward_kind.h"
 
@@ -10,7 +11,8 @@
 #include <string.h>
 
 static const ae_reward_kind *const kinds[] = {&ae_reward_exact,  &ae_reward_number, &ae_reward_regex,
-                                              &ae_reward_length, &ae_reward_words,  &ae_reward_program};
+                                              &ae_reward_length, &ae_reward_words,  &ae_reward_model,
+                                              &ae_reward_program};
 enum { KINDS = sizeof kinds / sizeof *kinds, MOST_SOURCES = 64, MOST_KEYS = 16 };
 
 typedef struct {
@@ -218,7 +220,8 @@ const char *ae_rewards_kind(const ae_rewards *r, size_t i) {
 }
 
 const char *ae_rewards_model_path(const ae_rewards *r) {
-    (void)r;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->sources[i].kind == &ae_reward_model) return ae_model_reward_path(r->sources[i].self);
     return NULL;
 }
 

@@ -25,6 +25,7 @@
  *           n: the answer's tokens, its end among them
  *   words   {list: [TEXT, ...] | field: TEXT, mode?: count}
  *           count: the share of the words that stand in the answer; all, any, none: 1 where that many do, else 0
+ *   model   {path: M, adapter?: A, dtype?: f32|bf16|int8|int4|auto}     a reward model: rlhf/model_reward.h
  *   program {command: TEXT | [TEXT, ...], workers?: 1, timeout_s?: 60, on_error?: stop|skip}     a program:
  *           rlhf/program_reward.h
  *
@@ -60,8 +61,8 @@ typedef struct {
     double *parts; /* [sources], the caller's memory: r_i before its weight; NaN where it was left out */
 } ae_reward_of;
 
-/* Reads the list, JSON text; "" is a list of none, and every total is 0. Reads the shapes of reward models and no
- * weights, starts no program. The facts are copied; what they point to is borrowed until the end. AE_ERR_USAGE
+/* Reads the list, JSON text; "" is a list of none, and every total is 0. Verifies the files of reward models, but
+ * takes no memory for them and starts no program. The facts are copied; what they point to is borrowed until the end. AE_ERR_USAGE
  * "rl.rewards[i]...: expected ..., found ..."; AE_ERR_INPUT for a reward model that is none, or of another tokenizer. */
 ae_status ae_rewards_open(ae_rewards **r, const char *list_json, const ae_rewards_facts *facts);
 /* Loads reward models and starts programs. The first ae_rewards_give does it where it was not done. */

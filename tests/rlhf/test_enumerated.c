@@ -124,84 +124,42 @@ typedef struct {
     const char *name;
     const ae_rl_method *method;
     number (*claim)(const law *l, const ae_rl_keys *k);
-    ae_rl_keys keys;
     int prompts;  /* of which the first is enumerated */
     int64_t many; /* samples of the test that draws; 0: as enumerated */
-    double memory[2];
+    ae_rl_keys keys;
 } method_case;
 
-#define RL(...)   .rl = {.passes = 1, .max_new = 3, .beta = 0.3, __VA_ARGS__}
-#define TOKENS(b) .reinforce = {.by_token = b}
+#define RL(...)  .rl = {.passes = 1, .max_new = 3, .beta = 0.3, __VA_ARGS__}
+#define TWO      .samples = 2
+#define EXACT    .kl = AE_RL_KL_EXACT
+#define K3       .kl = AE_RL_KL_K3
+#define TOKENS   .reinforce = {.by_token = true}
+#define BATCH    .reinforce = {.baseline = AE_BASELINE_BATCH}
+#define RUNNING  .reinforce = {.baseline = AE_BASELINE_RUNNING, .running_decay = 0.9}
+#define DR       .grpo = {.clip_low = 0.2, .clip_high = 0.28, .length = AE_GRPO_FIXED}
+#define SEQUENCE .grpo = {.clip_low = 3e-4, .clip_high = 4e-4, .sequence = true}
+#define BOND(b_) .bond = {.b = b_, .n = 2, .references = 2}
+#define ONE_BOND(b_)                                                                                         \
+    { RL(.samples = 1), BOND(b_) }
 
 static const method_case cases[] = {
-    {"reinforce, k1 in the reward", &ae_reinforce, policy_gradient, {RL(.samples = 2)}, 1, 4, {0}},
-    {"reinforce by token", &ae_reinforce, policy_gradient, {RL(.samples = 2), TOKENS(true)}, 1, 4, {0}},
-    {"reinforce, exact", &ae_reinforce, policy_gradient, {RL(.samples = 2, .kl = AE_RL_KL_EXACT)}, 1, 4, {0}},
-    {"reinforce, k2", &ae_reinforce, policy_gradient, {RL(.samples = 2, .kl = AE_RL_KL_K2)}, 1, 4, {0}},
-    {"reinforce, k3 by token",
-     &ae_reinforce,
-     policy_gradient,
-     {RL(.samples = 2, .kl = AE_RL_KL_K3), TOKENS(true)},
-     1,
-     4,
-     {0}},
-    {"reinforce, rest of the batch",
-     &ae_reinforce,
-     policy_gradient,
-     {RL(.samples = 1), .reinforce = {.baseline = AE_BASELINE_BATCH}},
-     3,
-     2,
-     {0}},
-    {"reinforce, running mean",
-     &ae_reinforce,
-     policy_gradient,
-     {RL(.samples = 2), .reinforce = {.baseline = AE_BASELINE_RUNNING, .running_decay = 0.9}},
-     1,
-     1,
-     {0.5, 0.7}},
-    {"Dr. GRPO",
-     &ae_grpo,
-     dr_grpo,
-     {RL(.samples = 2, .kl = AE_RL_KL_K3),
-      .grpo = {.clip_low = 0.2, .clip_high = 0.2, .length = AE_GRPO_FIXED}},
-     1,
-     4,
-     {0}},
-    {"Dr. GRPO, exact",
-     &ae_grpo,
-     dr_grpo,
-     {RL(.samples = 2, .kl = AE_RL_KL_EXACT),
-      .grpo = {.clip_low = 0.2, .clip_high = 0.28, .length = AE_GRPO_FIXED}},
-     1,
-     4,
-     {0}},
-    {"GSPO",
-     &ae_grpo,
-     grpo_by_length,
-     {.rl = {.passes = 1, .max_new = 3, .samples = 2},
-      .grpo = {.clip_low = 3e-4, .clip_high = 4e-4, .sequence = true}},
-     1,
-     4,
-     {0}},
-    {"BOND", &ae_bond, bond, {RL(.samples = 1), .bond = {.b = 0.4, .n = 2, .references = 2}}, 2, 2, {0}},
-    {"BOND, forward",
-     &ae_bond,
-     bond,
-     {RL(.samples = 1), .bond = {.b = 0, .n = 2, .references = 2}},
-     1,
-     0,
-     {0}},
-    {"BOND, backward",
-     &ae_bond,
-     bond,
-     {RL(.samples = 1), .bond = {.b = 1, .n = 2, .references = 2}},
-     2,
-     0,
-     {0}},
-    {"J-BOND", &ae_jbond, jbond, {RL(.samples = 1), .jbond = {.b = 0.4, .g = 0.6}}, 2, 0, {0}},
-    {"distill", &ae_distill, distill, {RL(.samples = 1)}, 1, 2, {0}},
-    {"distill, sequence", &ae_distill, distill, {RL(.samples = 1), .distill = {.sequence = true}}, 1, 2, {0}},
-    {"online DPO", &ae_online_dpo, online_dpo, {RL(.samples = 2), .dpo = {.nll = 0.2}}, 1, 0, {0}},
+    {"reinforce, k1 in the reward", &ae_reinforce, policy_gradient, 1, 4, {RL(TWO)}},
+    {"reinforce by token", &ae_reinforce, policy_gradient, 1, 4, {RL(TWO), TOKENS}},
+    {"reinforce, exact", &ae_reinforce, policy_gradient, 1, 4, {RL(TWO, EXACT)}},
+    {"reinforce, k2", &ae_reinforce, policy_gradient, 1, 4, {RL(TWO, .kl = AE_RL_KL_K2)}},
+    {"reinforce, k3 by token", &ae_reinforce, policy_gradient, 1, 4, {RL(TWO, K3), TOKENS}},
+    {"reinforce, rest of the batch", &ae_reinforce, policy_gradient, 3, 2, {RL(.samples = 1), BATCH}},
+    {"reinforce, running mean", &ae_reinforce, policy_gradient, 1, 1, {RL(TWO), RUNNING}},
+    {"Dr. GRPO", &ae_grpo, dr_grpo, 1, 4, {RL(TWO, K3), DR}},
+    {"Dr. GRPO, exact", &ae_grpo, dr_grpo, 1, 4, {RL(TWO, EXACT), DR}},
+    {"GSPO", &ae_grpo, grpo_by_length, 1, 4, {.rl = {.passes = 1, TWO}, SEQUENCE}},
+    {"BOND", &ae_bond, bond, 2, 2, ONE_BOND(0.4)},
+    {"BOND, forward", &ae_bond, bond, 1, 0, ONE_BOND(0)},
+    {"BOND, backward", &ae_bond, bond, 2, 0, ONE_BOND(1)},
+    {"J-BOND", &ae_jbond, jbond, 2, 0, {RL(.samples = 1), .jbond = {.b = 0.4, .g = 0.6}}},
+    {"distill", &ae_distill, distill, 1, 2, {RL(.samples = 1)}},
+    {"distill, sequence", &ae_distill, distill, 1, 2, {RL(.samples = 1), .distill = {.sequence = true}}},
+    {"online DPO", &ae_online_dpo, online_dpo, 1, 0, {RL(TWO), .dpo = {.nll = 0.2}}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -215,7 +173,8 @@ static number claim_of_current(const world *unused, const law *l, const ae_rl_ke
 static step_plan plan_of(const method_case *c, const ae_rl_keys *keys) {
     step_plan p;
     plan_init(&p, c->method, keys, c->prompts);
-    memcpy(p.memory, c->memory, sizeof c->memory);
+    p.memory[0] = 0.5; /* of a running mean */
+    p.memory[1] = 0.7;
     return p;
 }
 

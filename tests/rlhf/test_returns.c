@@ -72,6 +72,7 @@ Test(returns, have_no_baseline_where_there_is_no_other) {
     r.answers[1].counts = false;
     rig_run(&r);
     expect_gradient(0, 0, r.answers[0].reward, 1);
+    cr_expect_eq(rig_number(&r, "dead_groups"), 0, "one answer is no group");
     rig_free(&r);
 }
 
@@ -113,7 +114,35 @@ Test(returns, of_bond_are_shares_of_the_reference) {
     rig_free(&r);
 }
 
+/* Leaves out the answers at `out`, and expects the prompt of the first `group` answers to teach nothing and the
+ * others what they teach in a batch of their own. */
+static void expect_first_prompt_left_out(const ae_rl_method *method, const ae_rl_keys *k, ptrdiff_t group,
+                                         ptrdiff_t out, ptrdiff_t out_end) {
+    static rig_array all;
+    rig_init(&r, method, k, 4, 6);
+    for (ptrdiff_t i = out; i < out_end; i++) r.answers[i].counts = false;
+    rig_run(&r);
+    memcpy(all, r.ds, sizeof all);
+    for (ptrdiff_t i = 0; i < group; i++) rig_remove(&r, 0);
+    rig_run(&r);
+    for (ptrdiff_t i = 0; i < group; i++)
+        for (int t = 0; t < RIG_TOKENS; t++) cr_expect_eq(all[i][t], 0, "answer %td", i);
+    cr_expect_arr_eq(all[group], r.ds[0], (size_t)r.batch.n * sizeof r.ds[0]);
+    rig_free(&r);
+}
+
+Test(returns, of_bond_need_the_reference) {
+    const ae_rl_keys k = {.rl = {.passes = 1, .samples = 2},
+                          .bond = {.b = 0.75, .n = 3, .references = REFERENCES}};
+    expect_first_prompt_left_out(&ae_bond, &k, 2 + REFERENCES, 2, 2 + REFERENCES);
+}
+
 /* ---- J-BOND ---- */
+
+Test(returns, of_jbond_need_both_answers_of_the_anchor) {
+    const ae_rl_keys k = {.rl = {.passes = 1, .samples = 1}, .jbond = {.b = 0.5, .g = 0.25}};
+    expect_first_prompt_left_out(&ae_jbond, &k, 3, 2, 3);
+}
 
 /* y, y1, y2 of three prompts: worse than both, as good as the worse, better than one. */
 static const double judged[9] = {0, 1, 2, 1, 2, 1, 3, 2, 4};

@@ -124,6 +124,7 @@ static void expect_first_prompt_left_out(const ae_rl_method *method, const ae_rl
     rig_run(&r);
     memcpy(all, r.ds, sizeof all);
     for (ptrdiff_t i = 0; i < group; i++) rig_remove(&r, 0);
+    r.batch.prompts = 3;
     rig_run(&r);
     for (ptrdiff_t i = 0; i < group; i++)
         for (int t = 0; t < RIG_TOKENS; t++) cr_expect_eq(all[i][t], 0, "answer %td", i);

@@ -141,7 +141,7 @@ static ae_status tell(ae_tune_config *tune, bool json) {
     ae_engine engine = {0};
     const ae_objective objective = ae_pretraining_objective(&p);
     leave_out_lines(&tune->train.data);
-    ae_status st = ae_train_config_check(config, false);
+    ae_status st = (steps_open ? ae_train_config_check_keys : ae_train_config_check)(config, false);
     if (st == AE_OK) st = ae_tuned_options(&tuned, &options);
     if (st == AE_OK) st = ae_engine_open(&engine, config, &objective, false);
     if (st == AE_OK || (st == AE_ERR_RESOURCE && p.plan.peak_bytes > 0)) {

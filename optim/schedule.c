@@ -9,7 +9,10 @@ ae_status ae_schedule_check(const ae_schedule *s) {
               steps = (long long)s->steps;
     if (s->kind == AE_SCHEDULE_CONSTANT) return AE_OK;
     if (warmup > steps) {
-        return AE_FAIL(AE_ERR_USAGE, "optim.warmup_steps: expected at most train.steps (%lld), found %lld",
+        return AE_FAIL(AE_ERR_USAGE,
+                       "optim.warmup_steps: expected at most train.steps (%lld), found %lld; give a smaller "
+                       "one, or train for "
+                       "more steps",
                        steps, warmup);
     }
     if (s->kind != AE_SCHEDULE_WSD) return AE_OK;
@@ -20,10 +23,11 @@ ae_status ae_schedule_check(const ae_schedule *s) {
                        decay);
     }
     if (warmup + decay > steps) {
-        return AE_FAIL(
-            AE_ERR_USAGE,
-            "optim.decay_steps: expected at most train.steps - optim.warmup_steps (%lld), found %lld",
-            steps - warmup, decay);
+        return AE_FAIL(AE_ERR_USAGE,
+                       "optim.decay_steps: expected at most train.steps - optim.warmup_steps (%lld), found "
+                       "%lld; give a smaller "
+                       "one, or train for more steps",
+                       steps - warmup, decay);
     }
     return AE_OK;
 }

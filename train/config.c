@@ -184,8 +184,7 @@ static ae_status check_needed(const ae_train_config *c) {
     return AE_OK;
 }
 
-ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
-    ae_schedule schedule = ae_train_schedule(c);
+ae_status ae_train_config_check_keys(const ae_train_config *c, bool needs_run) {
     ae_status st = needs_run ? check_needed(c) : AE_OK;
     if (st == AE_OK) st = check_init(c);
     if (st != AE_OK) return st;
@@ -202,5 +201,11 @@ ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
                        "train.micro_rows: expected at most %lld rows of %lld tokens at once, found %lld",
                        (long long)(INT32_MAX / c->train.row_tokens), (long long)c->train.row_tokens,
                        (long long)c->train.micro_rows);
-    return ae_schedule_check(&schedule);
+    return AE_OK;
+}
+
+ae_status ae_train_config_check(const ae_train_config *c, bool needs_run) {
+    const ae_schedule schedule = ae_train_schedule(c);
+    const ae_status st = ae_train_config_check_keys(c, needs_run);
+    return st == AE_OK ? ae_schedule_check(&schedule) : st;
 }

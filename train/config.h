@@ -69,6 +69,8 @@ void ae_train_config_free(ae_train_config *c);
  * a schedule that fits into the steps. `needs_run`: the command
  * writes, so run.dir and data.train must be there. */
 ae_status ae_train_config_check(const ae_train_config *c, bool needs_run);
+/* The same but for the schedule, where the steps are not counted yet. */
+ae_status ae_train_config_check_keys(const ae_train_config *c, bool needs_run);
 
 ae_schedule ae_train_schedule(const ae_train_config *c);
 ae_adamw_options ae_train_adamw(const ae_train_config *c);

@@ -49,14 +49,12 @@ ae_status ae_engine_lock(ae_engine *e, const ae_train_config *config) {
     return st;
 }
 
-/* What a start that failed has made goes again, from run.dir up to the folder that was there. Sets that were
- * rendered stay, for the next start. */
+/* What a start that failed has made goes again, from run.dir up to the folder that was there. */
 static void remove_made(const ae_engine *e, const char *dir) {
     char *at = ae_path_join("", dir), *metrics = ae_path_join(dir, "metrics.jsonl"),
          *rendered = ae_path_join(dir, ae_rendered_folder);
-    rmdir(rendered);
-    const bool has_sets = ae_path_exists(rendered);
-    if (!has_sets && ae_file_size(metrics) == 0) remove(metrics);
+    if (ae_path_exists(rendered)) ae_folder_remove(rendered);
+    if (ae_file_size(metrics) == 0) remove(metrics);
     while (strlen(at) > e->kept && rmdir(at) == 0) cut_last(at);
     free(rendered);
     free(metrics);

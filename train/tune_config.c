@@ -1,6 +1,7 @@
 #include "train/tune_config.h"
 
 #include "core/file.h"
+#include "core/log.h"
 #include "data/packing.h"
 #include "ops/types.h"
 #include "train/run_folder.h"
@@ -145,7 +146,7 @@ ae_status ae_tune_config_check(const ae_tune_config *c) {
     ae_lora_patterns_free(&patterns);
     st = check_full(c);
     if (st != AE_OK) return st;
-    return ae_train_config_check(&c->train, true);
+    return (c->length.epochs > 0 ? ae_train_config_check_keys : ae_train_config_check)(&c->train, true);
 }
 
 /* ---- patterns ---- */
@@ -259,5 +260,9 @@ ae_status ae_tune_config_set_steps(ae_tune_config *c, double steps_per_epoch) {
             (long long)steps, c->length.epochs, (long long)k->steps);
     k->steps = steps;
     const ae_schedule schedule = ae_train_schedule(&c->train);
-    return ae_schedule_check(&schedule);
+    const ae_status st = ae_schedule_check(&schedule);
+    if (st != AE_OK)
+        ae_fail_prefix("train.epochs: %g of this data are %lld step%s", c->length.epochs, (long long)steps,
+                       ae_plural(steps));
+    return st;
 }

@@ -37,7 +37,8 @@ typedef struct {
 
 ae_status ae_tune_config_init(ae_tune_config *c);
 void ae_tune_config_free(ae_tune_config *c);
-/* As ae_train_config_check; model.init has to be there, and lora.* has to agree with itself: without a rank its
+/* As ae_train_config_check, but for the schedule where train.epochs counts the steps: ae_tune_config_set_steps
+ * looks at it. model.init has to be there, and lora.* has to agree with itself: without a rank its
  * other keys say nothing, and AE_ERR_USAGE names one that is not as it is by default. */
 ae_status ae_tune_config_check(const ae_tune_config *c);
 
@@ -45,7 +46,8 @@ ae_status ae_tune_config_check(const ae_tune_config *c);
  * `large_rate` for models as wide as the published ones, ten times that for adapters. Reads the shape of
  * model.init. To be called before ae_tune_config_check. */
 ae_status ae_tune_config_defaults(ae_tune_config *c, double rate, double large_rate, double epochs);
-/* Sets train.steps where train.epochs is given; AE_ERR_USAGE where both are and disagree. */
+/* Sets train.steps where train.epochs is given; AE_ERR_USAGE where both are and disagree, and for a schedule
+ * that does not fit into the steps. */
 ae_status ae_tune_config_set_steps(ae_tune_config *c, double steps_per_epoch);
 
 /* Patterns of fnmatch for the parameters that get adapters, and for those that train whole, from lora.targets

@@ -140,6 +140,9 @@ for section in sft.exact_match=8 reward.center=0.01; do
 done
 run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.epochs=2 'data.train=[{"path": "chat.jsonl", "weight": 2}]' --json
 grep -q '"total_flops": *null' out || fail "totals of steps that are not known: $(cat out)"
+run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.epochs=2 data.train=chat.jsonl optim.warmup_steps=2000
+run 2 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.steps=100 optim.warmup_steps=2000
+says "optim.warmup_steps: expected at most train.steps (100), found 2000"
 run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.steps=7
 prints "in 7 steps"
 run 2 "$aerie" plan model.preset=small-1m sft.exact_mach=8

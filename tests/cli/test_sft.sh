@@ -36,6 +36,15 @@ run 0 "$aerie" sft run.dir=stays model.init=moved $unpaced optim.schedule=consta
 cp -r "$attention" moved
 run 2 "$aerie" sft run.dir=stays model.init="$fixtures/window" $unpaced optim.schedule=constant train.steps=6
 says "model.init: the run in this folder was started with "
+# A schedule is held against the steps of the epochs, whatever train.steps is by default; what fails leaves nothing.
+run 2 "$aerie" sft run.dir=short/run model.init="$attention" data.train="$rows" train.batch_rows=3 train.epochs=2 \
+    train.row_tokens=48 optim.warmup_steps=500
+says "train.epochs: 2 of this data are "
+says "optim.warmup_steps: expected at most train.steps ("
+says "found 500; give a smaller one, or train for more steps"
+absent short
+run 0 "$aerie" sft run.dir=long model.init="$attention" data.train="$rows" train.batch_rows=3 train.epochs=1000 \
+    train.row_tokens=48 optim.warmup_steps=1100 --dry-run
 # Few steps of epochs are told.
 run 0 "$aerie" sft run.dir=few model.init="$attention" data.train="$rows" train.batch_rows=3 train.epochs=2 train.row_tokens=48
 warns "train.epochs: 2 epochs of this data are only "

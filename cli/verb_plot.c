@@ -13,7 +13,8 @@ enum { RUNS_MAX = 64 };
 static const char usage[] = "aerie plot RUN [RUN ...] [--output F.png|F.svg|F.html] [--force]\n"
                             "aerie plot --bench FILE.json [FILE.json ...] --output F.png|F.svg [--force]\n\n"
                             "Loss, gradient norm, learning rate and speed of training runs, drawn by "
-                            "gnuplot. The HTML report needs no other file and adds\n"
+                            "gnuplot; of a folder of several reward models, of its members. The HTML report "
+                            "needs no other file and adds\n"
                             "the last figures, the configuration and samples. Without --output the report of "
                             "one run is RUN/report.html, made anew. With --bench: results of aerie bench "
                             "train|decode --profile --json, side by side.";
@@ -37,7 +38,45 @@ static ae_status draw(const ae_run_curves *runs, size_t n, form kind, char **byt
     return ae_plot_draw(runs, n, kind == PNG ? AE_PICTURE_PNG : AE_PICTURE_SVG, bytes, n_bytes);
 }
 
-static ae_status plot(const ae_arg_list *folders, const char *path, bool force) {
+/* The runs that the folders are or, of several reward models, have as members; owned. */
+typedef struct {
+    char *items[RUNS_MAX];
+    size_t n, asked; /* asked: more than there is room for where it is above RUNS_MAX */
+} run_list;
+
+static void add_run(run_list *l, char *folder) {
+    if (l->n < RUNS_MAX)
+        l->items[l->n++] = folder;
+    else
+        free(folder);
+    l->asked++;
+}
+
+/* FOLDER/members/1, 2, ... as far as there are any. */
+static void add_members(run_list *l, const char *folder) {
+    char name[32], *member;
+    for (int k = 1; snprintf(name, sizeof name, "members/%d", k) > 0 && ae_path_has(folder, name); k++) {
+        member = ae_path_join(folder, name);
+        if (ae_path_has(member, "metrics.jsonl"))
+            add_run(l, member);
+        else
+            free(member);
+    }
+}
+
+static void list_runs(run_list *l, const ae_arg_list *folders) {
+    for (size_t i = 0; i < folders->n; i++) {
+        const size_t before = l->asked;
+        if (!ae_path_has(folders->items[i], "metrics.jsonl")) add_members(l, folders->items[i]);
+        if (l->asked == before) add_run(l, ae_path_join("", folders->items[i]));
+    }
+}
+
+static void free_runs(run_list *l) {
+    for (size_t i = 0; i < l->n; i++) free(l->items[i]);
+}
+
+static ae_status plot(const run_list *folders, const char *path, bool force) {
     ae_run_curves runs[RUNS_MAX];
     ae_results out = {0};
     form kind = REPORT;
@@ -76,13 +115,26 @@ out:
     return st;
 }
 
-static ae_status check_folders(const ae_arg_list *folders, const char *output) {
-    if (folders->n < 1 || folders->n > RUNS_MAX)
+static ae_status check_folders(const ae_arg_list *folders, const run_list *runs, const char *output) {
+    if (runs->asked < 1 || runs->asked > RUNS_MAX)
         return AE_FAIL(AE_ERR_USAGE, "plot: expected 1 to %d folders of runs, found %zu", RUNS_MAX,
-                       folders->n);
+                       runs->asked);
     if (folders->n > 1 && !output)
         return AE_FAIL(AE_ERR_USAGE, "--output is missing: a report of several runs needs a name");
     return AE_OK;
+}
+
+static ae_status plot_runs(const ae_arg_list *folders, const char *output, bool force) {
+    run_list runs = {0};
+    char *path = NULL;
+    list_runs(&runs, folders);
+    ae_status st = check_folders(folders, &runs, output);
+    if (st == AE_OK) path = output ? strdup(output) : ae_path_join(folders->items[0], "report.html");
+    if (st == AE_OK) st = plot(&runs, path, force || !output);
+    if (st == AE_OK) ae_log("%s", path);
+    free(path);
+    free_runs(&runs);
+    return st;
 }
 
 ae_status ae_verb_plot(int argc, char **argv) {
@@ -100,7 +152,6 @@ ae_status ae_verb_plot(int argc, char **argv) {
         {.name = "force", .type = AE_ARG_FLAG, .to = &force, .help = "replace an output that exists"},
     };
     const size_t n = sizeof table / sizeof *table;
-    char *path = NULL;
     ae_status st = ae_args_parse(argc, argv, table, n, &folders, &help);
     if (st == AE_OK && help) {
         ae_args_help(usage, table, n, stdout);
@@ -108,12 +159,8 @@ ae_status ae_verb_plot(int argc, char **argv) {
         st = plot_bench(&folders, output, force);
         if (st == AE_OK) ae_log("%s", output);
     } else if (st == AE_OK) {
-        st = check_folders(&folders, output);
-        if (st == AE_OK) path = output ? strdup(output) : ae_path_join(folders.items[0], "report.html");
-        if (st == AE_OK) st = plot(&folders, path, force || !output);
-        if (st == AE_OK) ae_log("%s", path);
+        st = plot_runs(&folders, output, force);
     }
-    free(path);
     ae_arg_list_free(&folders);
     return st;
 }

@@ -151,8 +151,8 @@ static ae_status check_inits(const warm *w) {
 /* ---- the folder ---- */
 
 static bool is_ours(const char *name) {
-    static const char *const names[] = {".",       "..",           "head",        "members",
-                                        "average", "average.part", "members.json"};
+    static const char *const names[] = {".",       "..",           "head",         "members",
+                                        "average", "average.part", "members.json", "report.html"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return strcmp(name, ae_rendered_folder) == 0 || strncmp(name, "members.json.", 13) == 0;

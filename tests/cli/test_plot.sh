@@ -33,6 +33,16 @@ sed 's/"tokens_per_s": 90/"tokens_per_s": 12000/' first/metrics.jsonl >fast/metr
 run 0 "$aerie" plot fast --output new/fast.svg
 grep -q '120000' new/fast.svg || fail "a speed of 120000 is not written so"
 
+# A folder of several reward models: its members, in the report of the folder; beside a run in a picture.
+mkdir -p several/members several/average
+cp -r first several/members/1
+cp -r second several/members/2
+run 0 "$aerie" plot several
+[ "$(grep -c 'Once &lt;upon&gt; a time' several/report.html)" = 2 ] || fail "the report has not both members"
+run 0 "$aerie" plot several first --output three.svg
+mkdir none
+run 3 "$aerie" plot none
+says "none/metrics.jsonl"
 # The calibration of a reward model is one more part.
 cp -r first judge
 cat >judge/calibration.json <<'END'

@@ -55,7 +55,8 @@ paste -d, average.out out | awk -F'[:,}]' -v shift="$(sed -n 's/.*"reward_shift"
     END { exit bad || shift == "" || NR != 32 || s * s > 1e-12 }' || fail "rewards of the average: $(paste average.out out)"
 grep -q '"reward_std": *[0-9]' whole/run/members.json || fail "members.json lacks the deviations"
 run 0 "$aerie" reward run.dir=again model.init=whole/run/average data.train=train.jsonl train.row_tokens=128 train.steps=1
-run 0 "$aerie" plot whole/run/members/1 whole/run/members/2 --output members.svg
+run 0 "$aerie" plot whole/run
+[ -s whole/run/report.html ] || fail "no report of the members"
 
 same_as_whole() {
     equal whole/run/members.json "$1/run/members.json"

@@ -6,22 +6,38 @@
 
 #include <string.h>
 
-/* The next row of a file and its text under `key`; *row is NULL at the end. */
-static ae_status next(ae_reader *r, const char *key, json_t **row, const char **text,
-                      char where[AE_WHERE_BYTES]) {
+/* The next row of a file; *row is NULL at the end. */
+static ae_status next_row(ae_reader *r, json_t **row, char where[AE_WHERE_BYTES]) {
     char *line;
     size_t n;
     *row = NULL;
     const ae_status st = ae_reader_line(r, &line, &n);
     if (st != AE_OK || !line) return st;
     snprintf(where, AE_WHERE_BYTES, "%s:%lld", ae_reader_name(r), (long long)ae_reader_line_number(r));
-    const ae_status parsed = ae_json_parse(row, line, n, where);
-    if (parsed != AE_OK) return parsed;
-    const json_t *value = json_object_get(*row, key);
+    return ae_json_parse(row, line, n, where);
+}
+
+static ae_status text_of(const json_t *row, const char *key, const char *where, const char **text) {
+    const json_t *value = json_object_get(row, key);
     *text = json_string_value(value);
     return *text ? AE_OK
                  : AE_FAIL(AE_ERR_INPUT, "%s: %s: expected text, found %s", where, key,
                            ae_json_type_name(value));
+}
+
+/* The next row and its text under `key`. */
+static ae_status next(ae_reader *r, const char *key, json_t **row, const char **text,
+                      char where[AE_WHERE_BYTES]) {
+    const ae_status st = next_row(r, row, where);
+    return st == AE_OK && *row ? text_of(*row, key, where, text) : st;
+}
+
+static ae_status task_of(const char *prompt, const char *where, ae_task *task) {
+    if (ae_task_parse(prompt, task)) return AE_OK;
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "%s: prompt: expected \"Write a story about NAME, a THING and the PLACE.\", found \"%.60s\"", where,
+        prompt);
 }
 
 static ae_status print(const ae_grade *g) {
@@ -50,13 +66,7 @@ static ae_status grade_row(ae_reader *const readers[2], bool *end, double *rewar
                      where[more], ae_reader_name(readers[1 - more]));
         goto out;
     }
-    if (!ae_task_parse(texts[0], &task)) {
-        st = AE_FAIL(
-            AE_ERR_INPUT,
-            "%s: prompt: expected \"Write a story about NAME, a THING and the PLACE.\", found \"%.60s\"",
-            where[0], texts[0]);
-        goto out;
-    }
+    AE_TRY(task_of(texts[0], where[0], &task));
     ae_grade_text(&task, texts[1], &g);
     *reward = g.reward;
     st = print(&g);
@@ -85,5 +95,47 @@ ae_status ae_grade_files(const char *prompts, const char *answers) {
 out:
     ae_reader_close(readers[0]);
     ae_reader_close(readers[1]);
+    return st;
+}
+
+/* ---- requests ---- */
+
+static ae_status print_reward(const json_t *id, double reward) {
+    json_t *line = json_pack("{s:O, s:f}", "id", id, "reward", reward);
+    if (!line) return AE_FAIL(AE_ERR_RESOURCE, "grades: out of memory");
+    ae_status st = ae_json_write_line(line, stdout, "standard output");
+    if (st == AE_OK && fflush(stdout) != 0) st = ae_output_failed("standard output");
+    json_decref(line);
+    return st;
+}
+
+static ae_status grade_request(ae_reader *r, bool *end) {
+    json_t *row = NULL;
+    const char *prompt, *answer;
+    char where[AE_WHERE_BYTES];
+    ae_task task;
+    ae_grade g;
+    ae_status st = AE_OK;
+    AE_TRY(next_row(r, &row, where));
+    *end = !row;
+    if (*end) goto out;
+    const json_t *id = json_object_get(row, "id");
+    if (!id) AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: id: expected that of an answer, found no such key", where));
+    AE_TRY(text_of(row, "prompt", where, &prompt));
+    AE_TRY(text_of(row, "answer", where, &answer));
+    AE_TRY(task_of(prompt, where, &task));
+    ae_grade_text(&task, answer, &g);
+    AE_TRY(print_reward(id, g.reward));
+out:
+    json_decref(row);
+    return st;
+}
+
+ae_status ae_grade_requests(void) {
+    ae_reader *r = NULL;
+    bool end = false;
+    ae_status st = ae_reader_open(&r, "-");
+    while (st == AE_OK && !end) st = grade_request(r, &end);
+    ae_reader_close(r);
     return st;
 }

@@ -14,6 +14,7 @@ static const char usage[] =
     "aerie-stories [--bytes N] [--seed S] [--text] > stories.jsonl\n"
     "aerie-stories --chat FOLDER [--rows N] [--seed S]\n"
     "aerie-stories --grade PROMPTS.jsonl ANSWERS.jsonl\n"
+    "aerie-stories --grade - < REQUESTS.jsonl\n"
     "writes small stories for children, made from a grammar, to train a first model on; with --chat, "
     "questions\n"
     "and answers about shorter ones, to tune it with\n\n"
@@ -23,12 +24,16 @@ static const char usage[] =
     "  --chat F    chat, pairs, writing, graded and prompts (-train.jsonl and -heldout.jsonl) into the "
     "folder F\n"
     "  --rows N    rows of each training file (default 10k); the held-out ones get a twentieth of it\n"
-    "  --grade P A the reward of each answer {\"text\"} of A to the prompt in the same line of P\n";
+    "  --grade P A the reward of each answer {\"text\"} of A to the prompt in the same line of P\n"
+    "  --grade -   a line {\"id\", \"reward\"} for each {\"id\", \"prompt\", \"answer\"} of standard input: "
+    "a reward\n"
+    "              of aerie rlhf, {kind: program, command: aerie-stories --grade -}\n";
 
 typedef struct {
     uint64_t bytes, rows, seed;
     const char *chat, *prompts, *answers;
     bool text, help;
+    bool requests; /* --grade - */
 } options;
 
 static ae_status parse_number(const char *flag, const char *word, uint64_t *value) {
@@ -65,8 +70,10 @@ static ae_status parse(int argc, char **argv, options *o) {
             if (!o->chat) st = AE_FAIL(AE_ERR_USAGE, "--chat: expected a folder, found nothing");
         } else if (strcmp(argv[i], "--grade") == 0) {
             o->prompts = argv[++i];
-            o->answers = o->prompts ? argv[++i] : NULL;
-            if (!o->answers)
+            o->requests =
+                o->prompts && strcmp(o->prompts, "-") == 0 && (!argv[i + 1] || argv[i + 1][0] == '-');
+            o->answers = o->prompts && !o->requests ? argv[++i] : NULL;
+            if (!o->answers && !o->requests)
                 st = AE_FAIL(AE_ERR_USAGE, "--grade: expected two files, prompts and answers, found %s",
                              o->prompts ? "one" : "none");
         } else
@@ -115,6 +122,8 @@ int main(int argc, char **argv) {
     ae_status st = parse(argc, argv, &o);
     if (st == AE_OK && o.help)
         fputs(usage, stdout);
+    else if (st == AE_OK && o.requests)
+        st = ae_grade_requests();
     else if (st == AE_OK && o.answers)
         st = ae_grade_files(o.prompts, o.answers);
     else if (st == AE_OK)

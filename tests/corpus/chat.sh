@@ -84,10 +84,28 @@ refused() { # STATUS PART-OF-MESSAGE ARGUMENT...
     [ "$status" -eq "$want" ] || fail "expected status $want for $*, found $status"
     [ "$(wc -l <"$folder/err")" -eq 1 ] && grep -qF "$part" "$folder/err" || fail "$*: $(cat "$folder/err")"
 }
+# As a program that rewards: each answer before the next request, and the rewards of the two files.
+mkfifo "$folder/requests" "$folder/replies"
+"$stories" --grade - <"$folder/requests" >"$folder/replies" &
+exec 3>"$folder/requests" 4<"$folder/replies"
+sed 's/.*"chosen":/{"id":7,"prompt":"PROMPT","answer":/; s/,"rejected.*/}/' graded-train.jsonl | head -n 1 >"$folder/request"
+prompt=$(sed 's/.*"prompt":"\([^"]*\)".*/\1/; q' graded-train.jsonl)
+for i in 1 2 3; do
+    sed "s/PROMPT/$prompt/" "$folder/request" >&3
+    read -r reply <&4
+    want=$(sed 's/.*"rewards":\[\([^,]*\),.*/\1/; q' graded-train.jsonl)
+    [ "$reply" = "{\"id\":7,\"reward\":$want}" ] || fail "expected the reward $want, found $reply"
+done
+exec 3>&- 4<&-
+wait $! || fail "the program that rewards ended with $?"
 cksum ./* >"$folder/before"
 refused 2 "chat-train.jsonl: exists" --chat "$folder/c" --rows 10
 cksum ./* | cmp - "$folder/before" || fail "a refused folder was changed"
 refused 2 "expected two files" --grade prompts-train.jsonl
+echo '{"prompt": "x", "answer": "y"}' >"$folder/bare"
+refused 3 "id: expected that of an answer" --grade - <"$folder/bare"
+echo '{"id": 1, "prompt": "Why?", "answer": "y"}' >"$folder/bare"
+refused 3 ":1: prompt: expected" --grade - <"$folder/bare"
 refused 3 missing.jsonl --grade prompts-train.jsonl missing.jsonl
 refused 3 "pairs-heldout.jsonl:1: prompt" --grade pairs-heldout.jsonl "$folder/chosen"
 refused 3 "prompts-train.jsonl:1: text: expected text" --grade prompts-train.jsonl prompts-train.jsonl

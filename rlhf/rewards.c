@@ -113,6 +113,10 @@ static ae_status read_name(const ae_rewards *r, source *s, const json_t *o, cons
     if (!is_name(s->name))
         return AE_FAIL(AE_ERR_USAGE, "%s.name: expected letters, digits, '_', '-' and '.', found '%s'", where,
                        s->name);
+    if (strcmp(s->name, "mean") == 0 || strcmp(s->name, "std") == 0)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "%s.name: expected another name, since metrics have a reward_%s, found '%s'", where,
+                       s->name, s->name);
     if (is_taken(r, s->name))
         return AE_FAIL(AE_ERR_USAGE, "%s.name: expected a name of its own, found '%s' again", where, s->name);
     return AE_OK;

@@ -12,7 +12,7 @@
  *   total = sum_i weight_i r_i
  *
  * [{kind: ..., name?: TEXT, weight?: x, ...}, ...]; weight is 1 by default and may be negative. A name is of letters,
- * digits, "_", "-" and "."; a source without one is called after its kind, the second of a kind KIND2, and so on.
+ * digits, "_", "-" and ".", and not "mean" or "std"; a source without one is called after its kind, the second of a kind KIND2, and so on.
  *
  *   exact   {field?: "answer", ignore_case?: false, strip?: true}
  *           1 where the answer's text equals meta[field], else 0

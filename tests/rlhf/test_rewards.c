@@ -277,6 +277,7 @@ Test(rewards, lists_that_are_refused) {
     refused("[{\"kind\": \"exact\", \"weight\": \"a\"}]",
             "rl.rewards[0].weight: expected a number, found text");
     refused("[{\"kind\": \"exact\", \"name\": \"a b\"}]", "expected letters, digits");
+    refused("[{\"kind\": \"exact\", \"name\": \"std\"}]", "expected another name");
     refused("[{\"kind\": \"exact\"}, {\"kind\": \"number\", \"name\": \"exact\"}]", "found 'exact' again");
     refused("[{\"kind\": \"exact\", \"strip\": 1}]", "rl.rewards[0].strip: expected true or false");
     refused("[{\"kind\": \"regex\"}]",

@@ -24,7 +24,7 @@ static const verb verbs[] = {
     {"pretrain", ae_verb_pretrain, "training", "train on token sets; the same command again resumes"},
     {"sft", ae_verb_sft, "training", "tune a model on the answers of dialogues"},
     {"reward", ae_verb_reward, "training", "train a reward model on pairs of answers"},
-    {"rlhf", ae_verb_rlhf, "training", "learn from rewards of the answers that a model writes"},
+    {"rlhf", ae_verb_rlhf, "training", "learn from rewards of a model's own answers, or from pairs"},
     {"plot", ae_verb_plot, "training", "pictures and an HTML report of one or more runs"},
     {"score", ae_verb_score, "using a model", "log-probabilities of given text or tokens"},
     {"generate", ae_verb_generate, "using a model", "sample from a model, one prompt or many at once"},

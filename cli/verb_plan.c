@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "data/documents.h"
 #include "ops/limits/limits.h"
+#include "rlhf/config.h"
 #include "train/engine.h"
 #include "train/pretrain.h"
 #include "train/reward.h"
@@ -68,7 +69,8 @@ static void print_text(const ae_pretraining *p, const work *w) {
            w->step_flops / 1e9 / (double)ae_pretrain_step_tokens(p->run->config), w->step_flops / 1e12,
            (long long)ae_pretrain_step_tokens(p->run->config));
     if (w->steps_open)
-        printf("; the steps of train.epochs depend on the data: --dry-run of sft or reward counts them\n");
+        printf(
+            "; the steps of train.epochs depend on the data: --dry-run of the verb that tunes counts them\n");
     else
         printf(", %.3g TFLOPs in %lld steps\n", w->total_flops / 1e12,
                (long long)p->run->config->train.steps);
@@ -120,7 +122,8 @@ static bool names_lines(const char *text) {
 
 static void leave_out(const char *key, char *text) {
     if (text[0])
-        ae_log("%s: left out of the plan: sft and reward make token sets of JSON lines when they begin", key);
+        ae_log("%s: left out of the plan: verbs that tune make token sets of JSON lines when they begin",
+               key);
     text[0] = '\0';
 }
 
@@ -163,6 +166,7 @@ ae_status ae_verb_plan(int argc, char **argv) {
     ae_arg_list words = {0};
     ae_sft_config config = {0};
     ae_reward_keys reward;
+    ae_rl_keys rl;
     ae_tune_config *tune = &config.tune;
     const ae_arg flags[] = {
         {.name = "dtype",
@@ -181,6 +185,7 @@ ae_status ae_verb_plan(int argc, char **argv) {
     };
     AE_TRY(ae_sft_config_init(&config));
     AE_TRY(ae_reward_add_keys(&tune->train.table, &reward));
+    AE_TRY(ae_rl_add_keys(&tune->train.table, &rl));
     AE_TRY(ae_args_parse(argc, argv, flags, sizeof flags / sizeof *flags, &words, &help));
     if (help) {
         ae_train_help(&tune->train, NULL, usage, flags, sizeof flags / sizeof *flags);

@@ -1,11 +1,12 @@
 #include "cli/train_args.h"
 #include "cli/verbs.h"
 #include "rlhf/online.h"
+#include "rlhf/preferences.h"
 
 static const char usage[] =
     "aerie rlhf [CONFIG.yaml] [section.key=value ...] [--dry-run] [--quiet]\n"
-    "learns from rewards of the answers that the model writes; the same command again goes on where the run "
-    "stopped\n"
+    "learns from rewards of the answers that the model writes, or from pairs of answers; the same command "
+    "again\ngoes on where the run stopped\n"
     "  aerie rlhf rl.method=reinforce run.dir=runs/rl model.init=runs/chat data.train=prompts.jsonl "
     "data.heldout=heldout.jsonl \\\n"
     "      rl.rewards='[{kind: exact}]' rl.max_new=64 train.row_tokens=1024 train.batch_rows=32\n"
@@ -14,24 +15,27 @@ static const char usage[] =
     "      rl.rewards='[{kind: model, path: runs/reward}]'\n"
     "  aerie rlhf rl.method=distill distill.teacher=runs/large run.dir=runs/small model.init=runs/chat "
     "data.train=prompts.jsonl\n"
+    "  aerie rlhf rl.method=dpo run.dir=runs/dpo model.init=runs/chat data.train=pairs.jsonl "
+    "data.heldout=heldout.jsonl\n"
     "rewards, methods and guards: docs/interfaces.md, \"RLHF\"";
 
 static const ae_train_hint hints[] = {
     {"data.train", "",
-     "token set of prompts or file of JSON lines; or a list of {path, weight}; or phases "
-     "[{from_step, sets: [..]}, ..]"},
-    {"data.heldout", "", "token set of prompts or file of JSON lines to evaluate on; empty: no evaluation"},
+     "token set of prompts (dpo, ipo, kto: of pairs) or file of JSON lines; or a list of {path, weight}; or "
+     "phases [{from_step, sets: [..]}, ..]"},
+    {"data.heldout", "",
+     "token set or file of JSON lines, of the same kind, to evaluate on; empty: no evaluation"},
     {"model.base_dtype", "f32",
      "with lora.rank: how the weights that do not train are kept; else the reference"},
-    {"train.batch_rows", "8", "prompts of a round of answers"},
+    {"train.batch_rows", "8", "prompts of a round of answers; pairs of a step"},
     {"train.steps", "", "updates of the whole run; not given: train.epochs says how many"},
     {"train.epochs", "1", "times that the prompts are read, where train.steps is not given"},
     {"optim.lr", "1e-4",
      "highest learning rate; by default 1e-6 for models wider than 1024; with lora.rank ten "
      "times that"},
     {"rl.beta", "0.05",
-     "weight of the divergence from the reference, in units of the reward; grpo 0.04, online_dpo "
-     "0.1 by default"},
+     "weight of the divergence from the reference, in units of the reward; grpo 0.04, online_dpo, "
+     "dpo, ipo and kto 0.1 by default"},
     {"rl.samples", "4",
      "answers of the policy to a prompt; grpo 8, online_dpo 2, ppo, bond, jbond and distill 1 by "
      "default"},
@@ -40,13 +44,18 @@ static const ae_train_hint hints[] = {
      "by default"},
     {NULL, NULL, NULL}};
 
+static ae_status train(ae_rlhf_config *config, bool dry_run) {
+    return ae_rl_is_offline(config->keys.rl.method) ? ae_preferences_train(config, dry_run)
+                                                    : ae_online_train(config, dry_run);
+}
+
 ae_status ae_verb_rlhf(int argc, char **argv) {
     ae_rlhf_config config = {0};
     ae_train_command command;
     ae_status st;
     AE_TRY(ae_rlhf_config_init(&config));
     AE_TRY(ae_train_args(&command, &config.tune.train, hints, usage, argc, argv));
-    if (!command.helped) st = ae_online_train(&config, command.dry_run);
+    if (!command.helped) st = train(&config, command.dry_run);
 out:
     ae_rlhf_config_free(&config);
     return st;

@@ -143,12 +143,8 @@ static const ae_field kto_fields[] = {
     {"bad", AE_FIELD_REAL, AT(ae_kto_keys, bad), "1", 0, 1e6, NULL, "weight of bad answers", SCORE},
 };
 
-ae_status ae_rlhf_config_init(ae_rlhf_config *c) {
-    ae_rl_keys *k = &c->keys;
-    ae_config *t = &c->tune.train.table;
+ae_status ae_rl_add_keys(ae_config *t, ae_rl_keys *k) {
     ae_status st = AE_OK;
-    *c = (ae_rlhf_config){0};
-    AE_TRY(ae_tune_config_init(&c->tune));
     AE_TRY(ae_config_add(t, "rl", rl_fields, COUNT(rl_fields), &k->rl));
     AE_TRY(ae_config_add(t, "reinforce", reinforce_fields, COUNT(reinforce_fields), &k->reinforce));
     AE_TRY(ae_config_add(t, "grpo", grpo_fields, COUNT(grpo_fields), &k->grpo));
@@ -160,6 +156,13 @@ ae_status ae_rlhf_config_init(ae_rlhf_config *c) {
     AE_TRY(ae_config_add(t, "dpo", dpo_fields, COUNT(dpo_fields), &k->dpo));
     AE_TRY(ae_config_add(t, "kto", kto_fields, COUNT(kto_fields), &k->kto));
 out:
+    return st;
+}
+
+ae_status ae_rlhf_config_init(ae_rlhf_config *c) {
+    *c = (ae_rlhf_config){0};
+    ae_status st = ae_tune_config_init(&c->tune);
+    if (st == AE_OK) st = ae_rl_add_keys(&c->tune.train.table, &c->keys);
     if (st != AE_OK) ae_rlhf_config_free(c);
     return st;
 }

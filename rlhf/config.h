@@ -13,6 +13,8 @@ typedef struct {
 } ae_rlhf_config;         /* do not move it */
 
 ae_status ae_rlhf_config_init(ae_rlhf_config *c);
+/* The sections of all methods alone, beside others. */
+ae_status ae_rl_add_keys(ae_config *table, ae_rl_keys *keys);
 void ae_rlhf_config_free(ae_rlhf_config *c);
 
 /* What holds where no key says otherwise and the method decides: rl.beta, rl.kl, rl.samples, rl.temperature;

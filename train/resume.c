@@ -14,8 +14,8 @@
 
 /* ---- the folder ---- */
 
-/* Rendered examples come first into a run's folder, then metrics.jsonl, for its lock, and config.yaml, aside
- * at first: a start that was killed then has left them. */
+/* Rendered examples come first into a run's folder, then scores of a reference, metrics.jsonl, for its lock, and
+ * config.yaml, aside at first: a start that was killed then has left them. */
 static bool is_empty_metrics(const char *dir, const char *name) {
     if (strcmp(name, "metrics.jsonl") != 0) return false;
     char *path = ae_path_join(dir, name);
@@ -28,13 +28,18 @@ bool ae_run_is_partial_config(const char *name) {
     return fnmatch("config.yaml.*.part", name, 0) == 0;
 }
 
+/* rlhf/reference_scores.h */
+static bool is_reference(const char *name) {
+    return strcmp(name, "reference.h5") == 0 || strcmp(name, "reference.h5.partial") == 0;
+}
+
 static bool holds_nothing(const char *dir) {
     DIR *d = opendir(dir);
     size_t entries = 0;
     for (struct dirent *e; d && (e = readdir(d)) != NULL;)
         entries += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
                    !is_empty_metrics(dir, e->d_name) && !ae_run_is_partial_config(e->d_name) &&
-                   strcmp(e->d_name, ae_rendered_folder) != 0;
+                   !is_reference(e->d_name) && strcmp(e->d_name, ae_rendered_folder) != 0;
     if (d) closedir(d);
     return entries == 0;
 }

@@ -13,6 +13,7 @@ for config in "$configs"/*.yaml; do
     name=$(basename "$config" .yaml)
     case $name in
     *reward*) set -- reward model.init="$attention" data.train="$fixtures/tuning/pairs.jsonl" data.heldout="$fixtures/tuning/pairs.jsonl" train.epochs=1000 ;;
+    *dpo*) set -- rlhf model.init="$attention" data.train="$fixtures/tuning/pairs.jsonl" data.heldout="$fixtures/tuning/pairs.jsonl" train.epochs=1000 ;;
     *sft* | *lora*) set -- sft model.init="$attention" data.train="$fixtures/tuning/sft.jsonl" data.heldout="$fixtures/tuning/sft.jsonl" train.epochs=1000 ;;
     *) set -- pretrain data.train=text/train.h5 data.heldout= ;;
     esac

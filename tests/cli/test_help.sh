@@ -133,7 +133,7 @@ run 0 "$aerie" plan model.preset=small-25m train.row_tokens=512 lora.rank=4 mode
 echo "$all_flops $(number step_flops) $all_moments $(number optimizer)" |
     awk '{ exit !($2 / $1 > 0.666 && $2 / $1 < 0.667 && $4 > 0 && $4 < $3 / 10) }' || fail "the plan of adapters"
 # The configuration of a verb that tunes: its sections, its epochs, its examples that are not there yet.
-for section in sft.exact_match=8 reward.center=0.01; do
+for section in sft.exact_match=8 reward.center=0.01 rl.method=dpo; do
     run 0 "$aerie" plan model.preset=small-1m train.row_tokens=512 train.epochs=2 data.train=chat.jsonl data.heldout=held.jsonl $section
     prints "depend on the data"
     grep -q "1000 steps\|in all" out && fail "a plan counts steps that it cannot know: $(cat out)"

@@ -2,7 +2,7 @@
 # One small run of a training verb, killed with SIGKILL at random moments (every other time while a checkpoint is being written) and started again each
 # time, ends with the weights, optimiser and metrics of the run that was left alone, to the bit; so does one whose disk was full. Only
 # kills that ended a living process count: a run that comes to its end is compared and begun again, until there are enough.
-# usage: kills.sh AERIE FIXTURES [KILLS [pretrain|sft|reward]]
+# usage: kills.sh AERIE FIXTURES [KILLS [pretrain|sft|reward|rlhf]]
 . "$(dirname "$0")/../cli/common.sh"
 kills=${3:-5}
 verb=${4:-pretrain}
@@ -25,8 +25,8 @@ rows() { # KEYS OF A ROW...
 case $verb in
 pretrain) keys="data.train=set/train.h5 data.heldout=set/heldout.h5 $shape train.row_tokens=64 train.batch_rows=4 optim.lr=3e-3" ;;
 sft) row='{"prompt": "QUESTION", "completion": "RIGHT"}' ;;
-reward) row='{"prompt": "QUESTION", "chosen": "RIGHT", "rejected": "WRONG"}' ;;
-*) fail "expected pretrain, sft or reward, found $verb" && finish ;;
+reward | rlhf) row='{"prompt": "QUESTION", "chosen": "RIGHT", "rejected": "WRONG"}' ;;
+*) fail "expected pretrain, sft, reward or rlhf, found $verb" && finish ;;
 esac
 if [ "$verb" != pretrain ]; then
     run 0 "$aerie" pretrain run.dir=base data.train=set/train.h5 $shape train.row_tokens=64 train.batch_rows=4 train.steps=3 \
@@ -35,6 +35,7 @@ if [ "$verb" != pretrain ]; then
     head -200 all.jsonl >train.jsonl
     tail -40 all.jsonl >heldout.jsonl
     keys="model.init=base data.train=train.jsonl data.heldout=heldout.jsonl train.row_tokens=160 train.batch_rows=4 optim.lr=1e-3"
+    [ "$verb" != rlhf ] || keys="$keys rl.method=dpo"
 fi
 
 train() { # FOLDER [KEY...]

@@ -1,0 +1,298 @@
+#include "core/rng.h"
+#include "rlhf/online.h"
+#include "tests/train/tuning.h"
+#include "train/run_folder.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Runs of reinforcement learning on a tiny model that is rewarded for the length of its answers. */
+
+static train_rig rig;
+
+static void write_prompts(const char *name, int n, uint64_t seed) {
+    ae_token_writer *w = NULL;
+    const ae_token_set_info info = {.vocab_size = 64, .kind = AE_KIND_PROMPTS};
+    ae_rng r = ae_rng_make(seed, 6);
+    ASSERT_OK(ae_token_writer_open(&w, train_rig_path(&rig, name), &info));
+    for (int i = 0; i < n; i++) {
+        int32_t ids[8] = {2};
+        const int64_t tokens = 1 + (int64_t)ae_rng_below(&r, 7);
+        for (int64_t t = 1; t < tokens; t++) ids[t] = 3 + (int32_t)ae_rng_below(&r, 60);
+        ASSERT_OK(ae_token_writer_add(w, ids, NULL, tokens, 0));
+    }
+    ASSERT_OK(ae_token_writer_finish(w, "{}"));
+}
+
+static void open_rig(void) {
+    train_rig_open(&rig);
+    write_prompts("prompts.h5", 24, 1);
+    write_prompts("unseen.h5", 8, 2);
+}
+
+static void close_rig(void) {
+    train_rig_close(&rig);
+}
+
+TestSuite(online, .init = open_rig, .fini = close_rig, .timeout = 180);
+
+/* Later words overrule earlier ones. */
+static ae_status run_with(const char *name, const char *more, bool dry_run) {
+    ae_rlhf_config c;
+    char keys[4096];
+    snprintf(keys, sizeof keys,
+             "run.dir=%s data.train=%s model.init=" AERIE_FIXTURES "/tiny train.threads=1 "
+             "optim.schedule=constant optim.lr=3e-3 optim.weight_decay=0 rl.max_new=12 train.row_tokens=48 "
+             "train.batch_rows=4 train.eval_every=0 train.keep=0 rl.eval_prompts=8 "
+             "rl.rewards=[{\"kind\":\"length\",\"target\":5}] %s",
+             train_rig_path(&rig, name), train_rig_path(&rig, "prompts.h5"), more);
+    ASSERT_OK(ae_rlhf_config_init(&c));
+    tuning_keys(&c.tune.train, keys);
+    const ae_status st = ae_online_train(&c, dry_run);
+    ae_rlhf_config_free(&c);
+    return st;
+}
+
+static ae_status train(const char *name, const char *more) {
+    return run_with(name, more, false);
+}
+
+static double number(const char *run, size_t line, const char *name) {
+    return tuning_number(&rig, run, line, name);
+}
+
+/* ---- the same bits ---- */
+
+static void same_files(const char *a, const char *b, int64_t step) {
+    static const char *const names[] = {"anchor.h5", "critic.h5", "answers.h5"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *x = NULL, *y = NULL, name[128];
+        size_t n = 0, m = 0;
+        snprintf(name, sizeof name, "checkpoints/step-%06d/%s", (int)step, names[i]);
+        char *first = ae_path_join(train_rig_path(&rig, a), name),
+             *other = ae_path_join(train_rig_path(&rig, b), name);
+        cr_assert_eq(ae_path_exists(first), ae_path_exists(other), "%s", name);
+        if (ae_path_exists(first)) {
+            ASSERT_OK(ae_file_read(first, &x, &n));
+            ASSERT_OK(ae_file_read(other, &y, &m));
+            cr_assert(n == m && memcmp(x, y, n) == 0, "%s differs", name);
+        }
+        free(x);
+        free(y);
+        free(first);
+        free(other);
+    }
+}
+
+static bool has_file(const char *run, int64_t step, const char *file) {
+    char name[64];
+    snprintf(name, sizeof name, "%s/checkpoints/step-%06d", run, (int)step);
+    return ae_path_has(train_rig_path(&rig, name), file);
+}
+
+static const char *const kinds[] = {
+    "rl.method=reinforce rl.samples=2",
+    "rl.method=reinforce rl.samples=2 reinforce.baseline=running rl.kl_target=1 rl.kl_horizon=100",
+    "rl.method=grpo rl.samples=2 rl.passes=3 rl.entropy_bonus=0.01",
+    "rl.method=ppo rl.passes=2 rl.samples=2",
+    "rl.method=jbond",
+    "rl.method=jbond lora.rank=2 lora.also=norms",
+    "rl.method=online_dpo rl.passes=2",
+    "rl.method=grpo rl.samples=2 rl.passes=2 rl.rollout_dtype=int8 grpo.resample=true",
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* Stops after 5 of 6 steps: of two or three passes over the same answers one is left. */
+Test(online, a_run_that_goes_on_ends_with_the_same_bits) {
+    for (int i = 0; i < KINDS; i++) {
+        char keys[512], whole[16], parts[16];
+        snprintf(whole, sizeof whole, "whole%d", i);
+        snprintf(parts, sizeof parts, "parts%d", i);
+        snprintf(keys, sizeof keys, "train.steps=6 %s", kinds[i]);
+        ASSERT_OK(train(whole, keys));
+        snprintf(keys, sizeof keys, "train.steps=5 %s", kinds[i]);
+        ASSERT_OK(train(parts, keys));
+        cr_assert_eq(has_file(parts, 5, "answers.h5"), strstr(kinds[i], "passes") != NULL, "%s", kinds[i]);
+        snprintf(keys, sizeof keys, "train.steps=6 %s", kinds[i]);
+        ASSERT_OK(train(parts, keys));
+        train_rig_same_checkpoint(&rig, whole, parts, 6);
+        train_rig_same_metrics(&rig, whole, parts);
+        same_files(whole, parts, 6);
+    }
+}
+
+Test(online, threads_change_no_bit) {
+    for (int i = 0; i < KINDS; i += 3) {
+        char keys[512];
+        snprintf(keys, sizeof keys, "train.steps=3 train.threads=1 %s", kinds[i]);
+        ASSERT_OK(train("one", keys));
+        snprintf(keys, sizeof keys, "train.steps=3 train.threads=3 %s", kinds[i]);
+        ASSERT_OK(train("three", keys));
+        train_rig_same_checkpoint(&rig, "one", "three", 3);
+        same_files("one", "three", 3);
+        ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "one")));
+        ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "three")));
+    }
+}
+
+/* Rows in memory at once: the same sums in another order. */
+Test(online, micro_batches_change_rounding_alone) {
+    static const char *const names[] = {"reward_mean", "kl", "entropy", "loss", "grad_norm"};
+    ASSERT_OK(train("all", "rl.method=ppo rl.samples=3 train.steps=2 train.micro_rows=4"));
+    ASSERT_OK(train("each", "rl.method=ppo rl.samples=3 train.steps=2 train.micro_rows=1"));
+    for (size_t line = 0; line < 2; line++)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            const double x = number("all", line, names[i]), y = number("each", line, names[i]);
+            cr_assert_float_eq(x, y, 1e-4 * (1 + fabs(x)), "step %zu: %s: %.9g and %.9g", line + 1, names[i],
+                               x, y);
+        }
+}
+
+/* ---- what a step does ---- */
+
+Test(online, first_passes_have_ratios_of_exactly_1) {
+    static const char *const adapters[] = {"", " lora.rank=2", " lora.rank=2 model.base_dtype=int8"};
+    for (int i = 0; i < 3; i++) {
+        char keys[256], run[16];
+        snprintf(run, sizeof run, "run%d", i);
+        snprintf(keys, sizeof keys, "rl.method=grpo rl.passes=2 train.steps=4%s", adapters[i]);
+        ASSERT_OK(train(run, keys));
+        cr_assert_eq(number(run, 0, "kl"), 0, "the policy begins as the reference");
+        cr_assert_eq(number(run, 0, "ratio_mean"), 1);
+        cr_assert_neq(number(run, 1, "ratio_mean"), 1);
+        cr_assert_eq(number(run, 2, "ratio_mean"), 1);
+        cr_assert(number(run, 1, "kl") > 0);
+        cr_assert_eq(number(run, 0, "reward_mean"), number(run, 1, "reward_mean"), "the same answers");
+        cr_assert_eq(number(run, 0, "reward_mean"), number(run, 0, "reward_length"));
+        cr_assert_eq(number(run, 0, "length_mean"), number(run, 1, "length_mean"));
+        cr_assert_neq(number(run, 1, "length_mean"), number(run, 2, "length_mean"));
+    }
+}
+
+static double evaluated(const char *run, const char *name, bool last) {
+    double value = NAN;
+    for (size_t i = 0; i < train_rig_metric_count(&rig, run); i++) {
+        json_t *m = train_rig_metric(&rig, run, i);
+        const json_t *x = json_object_get(m, name);
+        if (x && (last || isnan(value))) value = json_number_value(x);
+        json_decref(m);
+    }
+    cr_assert(!isnan(value), "%s has no %s", run, name);
+    return value;
+}
+
+Test(online, answers_become_better) {
+    char keys[512];
+    snprintf(keys, sizeof keys, "rl.method=reinforce train.steps=40 train.eval_every=2 data.heldout=%s",
+             train_rig_path(&rig, "unseen.h5"));
+    ASSERT_OK(train("run", keys));
+    const double first = evaluated("run", "eval_reward", false), last = evaluated("run", "eval_reward", true);
+    cr_assert(first < 0.25 && last > 0.4, "%g to %g", first, last);
+    cr_assert(evaluated("run", "eval_kl", true) > 0.5);
+    cr_assert(evaluated("run", "eval_length", true) < evaluated("run", "eval_length", false));
+}
+
+/* Evaluations draw the same numbers each time, and training does not. */
+Test(online, evaluations_of_one_policy_are_the_same) {
+    char keys[512];
+    snprintf(keys, sizeof keys,
+             "rl.method=reinforce train.steps=3 train.eval_every=1 optim.lr=0 data.heldout=%s",
+             train_rig_path(&rig, "unseen.h5"));
+    ASSERT_OK(train("run", keys));
+    cr_assert_eq(evaluated("run", "eval_reward", false), evaluated("run", "eval_reward", true));
+    cr_assert_eq(evaluated("run", "eval_length", false), evaluated("run", "eval_length", true));
+    cr_assert_eq(evaluated("run", "eval_kl", true), 0);
+    cr_assert_neq(number("run", 0, "entropy"), number("run", 2, "entropy"));
+}
+
+Test(online, beta_follows_its_target) {
+    ASSERT_OK(train("run", "rl.method=reinforce rl.samples=2 train.steps=3 rl.kl_target=1 rl.kl_horizon=80"));
+    double beta = 0.05;
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_float_eq(number("run", i, "beta"), beta, 1e-9, "before step %zu", i + 1);
+        const double off = number("run", i, "kl") - 1;
+        beta *= 1 + fmin(fmax(off, -0.2), 0.2) * 8 / 80;
+    }
+}
+
+/* Of answers that are cut all are left out. */
+Test(online, masked_answers_teach_nothing) {
+    ASSERT_FAILS(
+        AE_ERR_GUARD,
+        train("run", "rl.method=grpo rl.max_new=1 rl.truncated=mask train.steps=9 train.skip_limit=2"));
+    ASSERT_SAYS("none of its answers counts");
+    ASSERT_OK(train("kept", "rl.method=grpo rl.max_new=2 rl.truncated=penalise train.steps=1"));
+    ASSERT_OK(train("plain", "rl.method=grpo rl.max_new=2 train.steps=1"));
+    cr_assert_neq(number("kept", 0, "grad_norm"), number("plain", 0, "grad_norm"));
+    cr_assert_eq(number("kept", 0, "reward_mean"), number("plain", 0, "reward_mean"));
+}
+
+/* ---- guards ---- */
+
+Test(online, a_guard_stops_the_run_with_its_steps_saved) {
+    static const char keys[] = "rl.method=reinforce train.steps=9 rl.guard_kl=0.3";
+    ASSERT_FAILS(AE_ERR_GUARD, train("run", keys));
+    ASSERT_SAYS("rl.guard_kl: step ");
+    ASSERT_SAYS("above the bound of 0.3");
+    char *checkpoint = NULL;
+    ASSERT_OK(ae_checkpoint_newest_complete(&checkpoint, NULL, train_rig_path(&rig, "run")));
+    cr_assert_not_null(checkpoint);
+    free(checkpoint);
+    ASSERT_FAILS(AE_ERR_GUARD, train("run", keys));
+    ASSERT_OK(train("run", "rl.method=reinforce train.steps=9 rl.guard_kl=0"));
+    ASSERT_OK(train("whole", "rl.method=reinforce train.steps=9"));
+    train_rig_same_checkpoint(&rig, "whole", "run", 9);
+}
+
+Test(online, a_guard_slows_the_run) {
+    ASSERT_OK(train("kl", "rl.method=reinforce train.steps=4 rl.guard_kl=0.01 rl.guard_action=slow"));
+    cr_assert_eq(number("kl", 0, "beta"), 0.05);
+    cr_assert_float_eq(number("kl", 3, "beta"), 0.075, 1e-9);
+    ASSERT_OK(train("length", "rl.method=reinforce train.steps=3 rl.guard_length=2 rl.guard_action=slow"));
+    cr_assert_float_eq(number("length", 0, "lr"), 1.5e-3, 1e-9);
+    cr_assert_float_eq(number("length", 2, "lr"), 1.5e-3, 1e-9);
+    ASSERT_FAILS(AE_ERR_GUARD, train("entropy", "rl.method=reinforce train.steps=3 rl.guard_entropy=9"));
+    ASSERT_SAYS("rl.guard_entropy: step 1");
+}
+
+/* ---- bad input ---- */
+
+typedef struct {
+    ae_status st;
+    const char *keys, *says;
+} fault;
+
+Test(online, faults_by_their_keys) {
+    static const fault faults[] = {
+        {AE_ERR_USAGE, "rl.rewards=", "rl.rewards: expected what answers are worth"},
+        {AE_ERR_USAGE, "rl.samples=1", "rl.samples"},
+        {AE_ERR_USAGE, "rl.method=warp", "rl.method: expected reinforce"},
+        {AE_ERR_USAGE, "rl.method=dpo", "found dpo"},
+        {AE_ERR_INPUT, "train.row_tokens=15", "raise train.row_tokens to "},
+        {AE_ERR_INPUT, "train.row_tokens=15", "prompt"},
+        {AE_ERR_USAGE, "data.too_long=cut", "found cut"},
+        {AE_ERR_RESOURCE, "train.memory_gb=0.001", "train.memory_gb"},
+        {AE_ERR_INPUT, "rl.reference=nowhere", "rl.reference"},
+        {AE_ERR_USAGE, "rl.rollout_dtype=int8 lora.rank=2 model.base_dtype=int8", "rl.rollout_dtype"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        ASSERT_FAILS(faults[i].st, train("run", faults[i].keys));
+        ASSERT_SAYS(faults[i].says);
+        cr_assert_not(ae_path_has(train_rig_path(&rig, "run"), "checkpoints"));
+    }
+    ASSERT_OK(train("dropped", "train.row_tokens=15 data.too_long=drop train.steps=1"));
+    ASSERT_OK(run_with("dry", "", true));
+    cr_assert_not(ae_path_exists(train_rig_path(&rig, "dry")));
+}
+
+/* The reference of a run is the model that it began with. */
+Test(online, another_reference_is_refused) {
+    char keys[512];
+    ASSERT_OK(train("base", "train.steps=1"));
+    snprintf(keys, sizeof keys, "model.init=%s train.steps=2", train_rig_path(&rig, "base"));
+    ASSERT_OK(train("run", keys));
+    ASSERT_OK(train("base", "train.steps=2"));
+    snprintf(keys, sizeof keys, "model.init=%s train.steps=3", train_rig_path(&rig, "base"));
+    ASSERT_FAILS(AE_ERR_INPUT, train("run", keys));
+    ASSERT_SAYS("expected the reference that the run was started with");
+}

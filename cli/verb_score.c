@@ -3,6 +3,7 @@
 #include "cli/interrupt.h"
 #include "cli/loaded.h"
 #include "cli/results.h"
+#include "cli/score_rewards.h"
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -10,6 +11,7 @@
 #include "eval/rewards.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char usage[] =
     "aerie score --model M [--adapter A] [--input F.jsonl|-] [--output F|-] [--flags]\n\n"
@@ -18,10 +20,15 @@ static const char usage[] =
     "{\"logprobs\": [T-1 numbers, null where the target starts a document], \"sum\": "
     "x, \"count\": n}, in nats.\n\n"
     "With --reward M is a reward model: each dialogue gives {\"reward\": x}, each pair of answers "
-    "{\"chosen\": x, \"rejected\": y}.";
+    "{\"chosen\": x, \"rejected\": y}.\n\n"
+    "aerie score --rewards LIST [--model M] [--input F.jsonl|-] [--output F|-]\n\n"
+    "What rl.rewards would give: each line {\"answer\": s, \"prompt\"?: s, \"meta\"?: {..}, \"truncated\"?: "
+    "bool} "
+    "gives\n{\"reward\": x, \"parts\": {NAME: x, ..}}. LIST is '[{kind: exact}, ..]' or a YAML file with "
+    "rl.rewards.";
 
 typedef struct {
-    const char *model, *adapter, *input, *output, *dtype, *mapping;
+    const char *model, *adapter, *input, *output, *dtype, *mapping, *rewards;
     int64_t top, threads;
     bool reward, no_bos, force, quiet;
 } options;
@@ -93,6 +100,32 @@ static ae_status check_top(const options *o, const ae_loaded *l) {
                    (long long)o->top);
 }
 
+/* What rl.rewards says of answers, where no model scores by itself. */
+static ae_status run_rewards(const options *o) {
+    const ae_score_rewards how = {.rewards = o->rewards, .model = o->model, .threads = o->threads};
+    ae_reader *in = NULL;
+    ae_results out = {0};
+    ae_status st;
+    ae_log_quiet(o->quiet);
+    ae_interrupt_catch();
+    if (o->reward || o->adapter || o->top > 0 || o->no_bos || o->mapping || strcmp(o->dtype, "auto") != 0)
+        AE_TRY(AE_FAIL(AE_ERR_USAGE,
+                       "--rewards: expected with --model, --input and --output alone, found --%s",
+                       o->reward    ? "reward"
+                       : o->adapter ? "adapter"
+                       : o->top > 0 ? "top"
+                       : o->no_bos  ? "no-bos"
+                       : o->mapping ? "map"
+                                    : "dtype"));
+    AE_TRY(ae_reader_open(&in, o->input));
+    AE_TRY(ae_results_open(&out, o->output, o->force));
+    AE_TRY(ae_score_rewards_run(&how, in, &out));
+out:
+    st = ae_results_close(&out, st);
+    ae_reader_close(in);
+    return st;
+}
+
 static ae_status run(const options *o) {
     ae_loaded loaded = {0};
     scoring s = {.reward = o->reward};
@@ -144,6 +177,12 @@ ae_status ae_verb_score(int argc, char **argv) {
          .type = AE_ARG_FLAG,
          .to = &o.reward,
          .help = "rewards of dialogues and of pairs, by a reward model"},
+        {.name = "rewards",
+         .rare = true,
+         .type = AE_ARG_TEXT,
+         .to = &o.rewards,
+         .value = "LIST",
+         .help = "rewards of answers by the sources of rl.rewards; M is a model whose tokenizer they take"},
         {.name = "map",
          .rare = true,
          .type = AE_ARG_TEXT,
@@ -178,6 +217,7 @@ ae_status ae_verb_score(int argc, char **argv) {
         ae_args_help(usage, table, n, stdout);
         return AE_OK;
     }
+    if (o.rewards) return run_rewards(&o);
     st = ae_args_require(table, n, "model", !o.model);
     return st == AE_OK ? run(&o) : st;
 }

@@ -25,7 +25,6 @@ typedef struct {
     char *where, *command; /* the command as people read it */
     const char **argv;     /* borrowed from the list, or of sh */
     json_t *list;
-    const ae_tokenizer *tokenizer;
     ae_status (*check)(void);
     int64_t n_workers;
     double timeout_s;
@@ -121,7 +120,6 @@ static ae_status program_open(void **self, const json_t *o, const char *where,
     if (!p || !(p->where = strdup(where))) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
     p->n_workers = 1;
     p->timeout_s = 60;
-    p->tokenizer = facts->tokenizer;
     p->check = facts->check;
     AE_TRY(read_command(p, o));
     AE_TRY(ae_reward_key_int(o, "workers", where, 1, MOST_WORKERS, &p->n_workers));
@@ -187,8 +185,7 @@ static ae_status send_meta(ae_worker *w, const ae_rewarded_answer *a) {
 }
 
 static ae_status send_answer(const program *p, worker *w, const ae_reward_input *in, int64_t id) {
-    const bool text = p->tokenizer != NULL;
-    char *line = line_text(in, id, text);
+    char *line = line_text(in, id, in->prompt && in->answer);
     if (!line) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", p->where);
     ae_status st = ae_worker_send(&w->process, line, strlen(line) - 1);
     if (st == AE_OK) st = send_meta(&w->process, in->given);

@@ -123,7 +123,7 @@ static ae_status read_name(const ae_rewards *r, source *s, const json_t *o, cons
 }
 
 static ae_status check_tokenizer(const ae_rewards *r, const char *where, const ae_reward_kind *kind) {
-    if (!kind->needs_text || r->facts.tokenizer) return AE_OK;
+    if (!kind->needs_text || r->facts.tokenizer || r->facts.texts) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE, "%s: expected a tokenizer, since %s reads text; found a policy without one",
                    where, kind->name);
 }

@@ -36,6 +36,7 @@ typedef struct ae_rewards ae_rewards;
 typedef struct {
     const ae_backend *be;          /* of reward models; may be NULL where there are none */
     const ae_tokenizer *tokenizer; /* of the policy; NULL: token ids only */
+    bool texts;                    /* prompt and answer come as text every time: rules need no tokenizer */
     int64_t vocab_size;            /* of the policy */
     ptrdiff_t longest; /* tokens of a prompt with its answer, where that is known: sizes the passes */
     /* Asked while programs work and between passes (signals): another status than AE_OK ends the call with it. May be

@@ -76,19 +76,21 @@ static ae_status refuse_value(const rule *r, const char *expected, const json_t 
                    ae_json_type_name(v));
 }
 
-/* Text, or a number as text. The caller frees it. */
+/* Text, or a number as text, which the caller frees; NULL: it is neither, or there is no memory. */
+static char *text_of(const json_t *v) {
+    if (json_is_string(v)) return strdup(json_string_value(v));
+    return json_is_number(v) ? json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
+}
+
+/* The same of meta[field]. */
 static ae_status meta_text(const rule *r, const json_t *meta, char **text) {
     static const char expected[] = "text or a number";
     const json_t *v = NULL;
     *text = NULL;
     const ae_status st = meta_value(r, meta, expected, &v);
     if (st != AE_OK) return st;
-    if (json_is_string(v))
-        *text = strdup(json_string_value(v));
-    else if (json_is_number(v))
-        *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    else
-        return refuse_value(r, expected, v);
+    if (!json_is_string(v) && !json_is_number(v)) return refuse_value(r, expected, v);
+    *text = text_of(v);
     return *text ? AE_OK : no_memory(r->where);
 }
 
@@ -260,13 +262,16 @@ static ae_status length_of(rule *r, const ae_reward_input *in, double *reward) {
 
 /* ---- words ---- */
 
-/* A list of texts that say something, or one text. */
+static bool is_word(const json_t *v) {
+    return json_is_number(v) || json_string_length(v) > 0;
+}
+
 static bool is_word_list(const json_t *v, bool one_is_fine) {
     size_t i;
     const json_t *w;
-    if (json_is_string(v)) return one_is_fine && json_string_length(v) > 0;
+    if (is_word(v)) return one_is_fine;
     if (json_array_size(v) == 0) return false;
-    json_array_foreach(v, i, w) if (json_string_length(w) == 0) return false;
+    json_array_foreach(v, i, w) if (!is_word(w)) return false;
     return true;
 }
 
@@ -303,7 +308,7 @@ static ae_status words_need(const void *self, const json_t *meta) {
 }
 
 static ae_status count_word(const rule *r, const char *text, size_t n, const json_t *word, size_t *found) {
-    char *folded = strdup(json_string_value(word));
+    char *folded = text_of(word);
     if (!folded) return no_memory(r->where);
     const size_t m = strlen(folded);
     ae_fold_case(folded, m);
@@ -334,10 +339,10 @@ static ae_status words_of(rule *r, const ae_reward_input *in, double *reward) {
     if (r->field) AE_TRY(meta_words(r, in->meta, &words));
     text = comparable(&as_it_stands, in->answer, in->answer_bytes, &m);
     if (!text) AE_TRY(no_memory(r->where));
-    if (json_is_string(words)) AE_TRY(count_word(r, text, m, words, &found));
+    if (is_word(words)) AE_TRY(count_word(r, text, m, words, &found));
     for (size_t i = 0; i < json_array_size(words); i++)
         AE_TRY(count_word(r, text, m, json_array_get(words, i), &found));
-    *reward = words_reward(r->mode, found, json_is_string(words) ? 1 : json_array_size(words));
+    *reward = words_reward(r->mode, found, is_word(words) ? 1 : json_array_size(words));
 out:
     free(text);
     return st;

@@ -181,6 +181,7 @@ Test(rewards, words) {
            "BUNG \xe2\x80\x9cmacht\xe2\x80\x9d",
            "{\"of\": [\"\xc3\xbc"
            "bung\", \"mach\"]}");
+    expect(1, "[{\"kind\": \"words\", \"list\": [42, 1.5]}]", "42 or 1.5", NULL);
     expect(1, "[{\"kind\": \"words\", \"field\": \"of\"}]", "it cost $5", "{\"of\": \"$5\"}");
 }
 
@@ -312,7 +313,8 @@ Test(rewards, prompts_lack_what_rules_ask_for) {
         {"[{\"kind\": \"number\"}]", "{\"answer\": \"none\"}", "found \"none\""},
         {"[{\"kind\": \"number\"}]", "[]", "found a list"},
         {"[{\"kind\": \"regex\", \"field\": \"p\"}]", "{\"p\": \"[\"}", "regular expression"},
-        {"[{\"kind\": \"words\", \"field\": \"w\"}]", "{\"w\": [3]}", "expected a word or a list of words"},
+        {"[{\"kind\": \"words\", \"field\": \"w\"}]", "{\"w\": [true]}",
+         "expected a word or a list of words"},
         {"[{\"kind\": \"exact\"}]", "{", "meta: expected JSON"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/log.h"
+#include "train/places.h"
 #include "train/resume.h"
 
 #include <stdlib.h>
@@ -51,25 +52,30 @@ static bool gives_folder(const ae_arg_list *words) {
     return false;
 }
 
-static void find_run(ae_train_config *c, const char *file, const ae_arg_list *words) {
+/* Whether the file is that of a run. */
+static bool find_run(ae_train_config *c, const char *file, const ae_arg_list *words) {
     char *folder = NULL;
-    if (!gives_folder(words) && lies_in_run(file, &folder) && !same_folder(folder, c->run.dir)) {
+    const bool is_run = lies_in_run(file, &folder);
+    if (is_run && !gives_folder(words) && !same_folder(folder, c->run.dir)) {
         ae_log("run.dir: %s, where %s lies; it was made as %s", folder, file, c->run.dir);
         free(c->run.dir);
         c->run.dir = folder;
-        return;
+        folder = NULL;
     }
     free(folder);
+    return is_run;
 }
 
 ae_status ae_train_words(ae_train_config *c, const ae_arg_list *words) {
     const char *file = NULL;
+    bool is_run = false;
     ae_status st = find_file(words, &file);
     if (st == AE_OK && file) st = ae_config_read(&c->table, file);
-    if (st == AE_OK && file) find_run(c, file, words);
+    if (st == AE_OK && file) is_run = find_run(c, file, words);
     for (size_t i = 0; i < words->n && st == AE_OK; i++)
         if (strchr(words->items[i], '=')) st = ae_config_set(&c->table, words->items[i], "command line");
-    return st;
+    if (st == AE_OK && is_run) st = ae_places_find(c);
+    return st == AE_OK ? ae_places_note(c) : st;
 }
 
 static void apply_hints(ae_field *f, const char *section, const ae_train_hint *hints) {

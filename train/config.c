@@ -14,6 +14,9 @@ static const ae_field run_fields[] = {
      "folder of the run; the same command again resumes what is there", AE_KEY_FREE},
     {"seed", AE_FIELD_INT, AT(ae_run_keys, seed), "1", 0, 9e15, NULL,
      "of initial values, the order of rows and samples", AE_KEY_FIXED | AE_KEY_WORK},
+    {"from", AE_FIELD_TEXT, AT(ae_run_keys, from), "", 0, 0, NULL,
+     "set by every start: its working directory, which relative paths in RUN/config.yaml count from",
+     AE_KEY_FREE},
     {"override", AE_FIELD_TEXT, AT(ae_run_keys, override), "", 0, 0, NULL,
      "KEY,KEY: what may differ, when the run goes on, from what it was started with", AE_KEY_FREE},
 };

@@ -2,11 +2,11 @@
 
 #include "core/dims.h"
 #include "core/file.h"
-#include "core/json.h"
 #include "core/log.h"
 #include "data/documents.h"
 #include "data/examples.h"
 #include "data/hash.h"
+#include "train/set_paths.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -101,54 +101,14 @@ out:
     return st;
 }
 
-/* *path becomes the set's where it is of JSON lines. */
-static ae_status take_path(json_t **path, const ae_rendering *r) {
-    const char *text = json_string_value(*path);
-    char *set = NULL;
-    if (!text || !ae_path_names_jsonl(text)) return AE_OK;
-    ae_status st = name_set(&set, text, r);
-    if (st == AE_OK && !ae_path_exists(set)) st = render_file(set, text, r);
-    if (st == AE_OK) {
-        json_decref(*path);
-        *path = json_string(set);
-    }
-    free(set);
-    return st;
-}
-
-/* ---- the tree: a path, {path, ..}, {sets: [..]}, a list of any ---- */
-
-static ae_status walk(json_t **node, const ae_rendering *r) {
-    ae_status st = AE_OK;
-    if (json_is_string(*node)) return take_path(node, r);
-    if (json_is_array(*node)) {
-        for (size_t i = 0; i < json_array_size(*node) && st == AE_OK; i++) {
-            json_t *item = json_incref(json_array_get(*node, i));
-            st = walk(&item, r);
-            json_array_set_new(*node, i, item);
-        }
-        return st;
-    }
-    static const char *const keys[] = {"path", "sets"};
-    for (int k = 0; k < 2 && st == AE_OK; k++) {
-        json_t *value = json_incref(json_object_get(*node, keys[k]));
-        if (!value) continue;
-        st = walk(&value, r);
-        json_object_set_new(*node, keys[k], value);
-    }
-    return st;
+static ae_status take_path(void *context, const char *path, char **set) {
+    const ae_rendering *r = context;
+    if (!ae_path_names_jsonl(path)) return AE_OK;
+    const ae_status st = name_set(set, path, r);
+    return st == AE_OK && !ae_path_exists(*set) ? render_file(*set, path, r) : st;
 }
 
 ae_status ae_render_files(char **out, const char *tree, const ae_rendering *r) {
-    json_t *root = NULL;
-    const bool is_json = *tree && strchr("\"[{", *tree) != NULL;
-    *out = NULL;
-    if (!is_json) root = json_string(tree);
-    ae_status st = is_json ? ae_json_parse(&root, tree, strlen(tree), "data.train") : AE_OK;
-    if (st == AE_OK) st = walk(&root, r);
-    if (st == AE_OK)
-        *out = is_json ? json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY) : strdup(json_string_value(root));
-    json_decref(root);
-    if (st == AE_OK && !*out) st = AE_FAIL(AE_ERR_RESOURCE, "data.train: out of memory");
-    return st;
+    ae_rendering copy = *r;
+    return ae_set_paths_change(out, tree, take_path, &copy);
 }

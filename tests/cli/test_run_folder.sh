@@ -45,6 +45,22 @@ run 0 "$aerie" pretrain copy/config.yaml train.steps=8
 has_step copy 8
 absent run
 
+# From another working directory: relative paths count from where the run was started, and from here on from there.
+mkdir away
+(cd away && "$aerie" pretrain ../copy/config.yaml train.steps=9 >../out 2>../err) || fail "from elsewhere: $(cat err)"
+grep -qF "data.train: set/train.h5 is not here; taken from $work, where the run was started" err || fail "not told: $(cat err)"
+has_step copy 9
+mv set moved-set
+(cd away && "$aerie" pretrain ../copy/config.yaml train.steps=10 >../out 2>../err)
+[ $? = 3 ] || fail "data that is gone: $(cat err)"
+mv moved-set set
+sed -i 's|train: .*|train: set/train.h5|; s|from: .*|from: /nowhere|' copy/config.yaml
+(cd away && "$aerie" pretrain ../copy/config.yaml train.steps=10 >../out 2>../err)
+[ $? = 3 ] || fail "data that is nowhere: $(cat err)"
+says "data.train: expected set/train.h5 here or at /nowhere/set/train.h5, where the run was started, found nothing at either"
+run 0 "$aerie" pretrain copy/config.yaml train.steps=10
+[ -e copy/checkpoints/step-000010/DONE ] || fail "copy has no checkpoint of step 10"
+
 # The command line has the last word, and a recipe of one's own is no run.
 run 0 "$aerie" pretrain copy/config.yaml run.dir=other train.steps=1
 has_step other 1

@@ -13,7 +13,7 @@
 typedef struct {
     char *dir;
     int64_t seed;
-    char *from; /* the working directory of the last start */
+    char *from;     /* the working directory of the last start */
     char *override; /* keys, separated by commas (override.h) */
 } ae_run_keys;
 

@@ -64,7 +64,7 @@ static double add_pair(const ae_rl_keys *k, const ae_rl_batch *b, pair p, double
     const ae_answer_loss nll = ae_chosen_nll(ae_answer_sum(c->now, c->n), c->n, k->dpo.nll);
     add(g->dlogprob[p.chosen], c->n, weight * (dpo.dchosen + nll.dlogprob));
     add(g->dlogprob[p.rejected], r->n, weight * dpo.drejected);
-    ae_tally_add(&numbers->accuracy, rho_c > rho_r);
+    ae_tally_add(&numbers->accuracy, rho_c == rho_r ? 0.5 : rho_c > rho_r);
     ae_tally_add(&numbers->margin, b->beta * (rho_c - rho_r));
     return weight * (dpo.loss + nll.loss);
 }

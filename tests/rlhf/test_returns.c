@@ -180,6 +180,10 @@ Test(returns, of_online_dpo_choose_the_first_of_the_best_and_of_the_worst) {
     cr_expect_eq(rig_number(&r, "dead_groups"), 1);
     cr_expect_eq(rig_number(&r, "accuracy"), h > 0);
     cr_expect_float_eq(rig_number(&r, "margin_mean"), 0.5 * h, 1e-12);
+    memcpy(r.now, r.reference, sizeof r.now);
+    rig_run(&r);
+    cr_expect_eq(rig_number(&r, "accuracy"), 0.5, "a tie is half right");
+    cr_expect_eq(r.loss, log(2));
     rig_free(&r);
 }
 

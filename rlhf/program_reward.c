@@ -155,11 +155,28 @@ static json_t *ids_list(const int32_t *ids, ptrdiff_t n) {
     return list;
 }
 
+/* A text, where U+FFFD stands for NUL, which a model may write and many readers of JSON refuse. */
+static json_t *text_value(const char *text, size_t n) {
+    static const char mark[] = "\xef\xbf\xbd";
+    size_t nuls = 0, m = 0;
+    for (size_t i = 0; i < n; i++) nuls += text[i] == '\0';
+    if (nuls == 0) return json_stringn(text, n);
+    char *copy = malloc(n + 2 * nuls);
+    for (size_t i = 0; copy && i < n; i++) {
+        const size_t k = text[i] == '\0' ? sizeof mark - 1 : 1;
+        memcpy(copy + m, text[i] == '\0' ? mark : text + i, k);
+        m += k;
+    }
+    json_t *value = copy ? json_stringn(copy, m) : NULL;
+    free(copy);
+    return value;
+}
+
 /* The line but for its meta and its end; NULL: no memory. */
 static char *line_text(const ae_reward_input *in, int64_t id, bool text) {
     json_t *o = json_pack("{s:I, s:o, s:o, s:b}", "id", (json_int_t)id, "prompt",
-                          text ? json_stringn(in->prompt, in->prompt_bytes) : json_null(), "answer",
-                          text ? json_stringn(in->answer, in->answer_bytes) : json_null(), "truncated",
+                          text ? text_value(in->prompt, in->prompt_bytes) : json_null(), "answer",
+                          text ? text_value(in->answer, in->answer_bytes) : json_null(), "truncated",
                           in->given->truncated);
     if (o && !text) {
         const ae_rewarded_answer *a = in->given;

@@ -11,8 +11,9 @@
  *
  * and writes a line {"id": N, "reward": x} for each, in any order; other keys are passed over. Ids are of one
  * answer of the run each. The prompt is what the user wrote last (ae_rewarded_text), the answer has no control
- * tokens. Without a tokenizer both are null, and "prompt_tokens" and "answer_tokens" hold the ids. The
- * program has to flush its output after each answer: lines that stay in its buffer are missing.
+ * tokens; in both U+FFFD stands for NUL. Without a tokenizer both are null, and "prompt_tokens" and
+ * "answer_tokens" hold the ids. The program has to flush its output after each answer: lines that stay in its
+ * buffer are missing.
  *
  * What can go wrong: a line that is no such object; an id that no answer of the worker waits for; a reward that
  * is missing, null or no finite number; the end of the output while answers wait; no line for timeout_s seconds

@@ -111,6 +111,17 @@ Test(program, the_line_is_json_with_meta_as_it_was) {
     ae_rewards_close(r);
 }
 
+Test(program, a_nul_of_an_answer_is_replaced) {
+    ae_rewards *r = opened(EACH("case $line in *'\"a\xef\xbf\xbd"
+                                "b\"'*) " GIVE("1") ";; *) " GIVE("0") ";; esac"),
+                           "{}");
+    const ae_rewarded_answer a = {.prompt = "", .answer = "a\0b", .answer_bytes = 3};
+    ae_reward_of out = {.parts = parts};
+    cr_assert_eq(ae_rewards_give(r, &a, 1, &out), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(out.total, 1);
+    ae_rewards_close(r);
+}
+
 Test(program, a_list_is_a_program_with_arguments) {
     ae_rewards *r = opened("", "{\"command\": [\"sed\", \"-u\", \"s/^{.id.:\\\\([0-9]*\\\\),.*/"
                                "{\\\"id\\\": \\\\1, \\\"reward\\\": 2}/\"]}");

@@ -5,6 +5,7 @@
 #include "core/simd.h"
 #include "model/sweep.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -15,28 +16,6 @@ enum { VD = 4 };
 static inline vf usable(vf x) {
     return vf_min(vf_max(x, vf_set(-FLT_MAX)), vf_set(FLT_MAX)); /* either takes the bound for a NaN */
 }
-
-/* ---- the largest ---- */
-
-static float top_of(const float *x, ptrdiff_t n) {
-    vf top[4];
-    EACH(j, 4) top[j] = vf_set(-FLT_MAX);
-    ptrdiff_t v = 0;
-    for (; v + 4 * VF <= n; v += 4 * VF) EACH(j, 4) top[j] = vf_max(usable(vf_load(x + v + j * VF)), top[j]);
-    float most = vf_max_of(vf_max(vf_max(top[0], top[1]), vf_max(top[2], top[3])));
-    for (; v < n; v++) most = ae_logit_usable(x[v]) > most ? ae_logit_usable(x[v]) : most;
-    return most;
-}
-
-void ae_logit_tops(float *tops, const float *x, ptrdiff_t n, int threads) {
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (ptrdiff_t g = 0; g < ae_ceil_div(n, AE_LOGIT_GROUP); g++) {
-        const ptrdiff_t first = g * AE_LOGIT_GROUP;
-        tops[g] = top_of(x + first, ae_min(AE_LOGIT_GROUP, n - first));
-    }
-}
-
-/* ---- exp ---- */
 
 /* Asked once: the environment is read for it. */
 static bool is_wide(void) {
@@ -49,18 +28,56 @@ static bool is_wide(void) {
     return wide == 2;
 }
 
-double ae_logit_exp_sum(double *each, const float *x, ptrdiff_t n, double top, double scale) {
-    return is_wide() ? ae_sweep_exp_sum_avx512(each, x, n, top, scale)
-                     : ae_sweep_exp_sum_avx2(each, x, n, top, scale);
+/* ---- the largest ---- */
+
+float ae_logit_top(const float *x, ptrdiff_t n) {
+    return is_wide() ? ae_sweep_top_avx512(x, n) : ae_sweep_top_avx2(x, n);
 }
 
-void ae_logit_exp_sums(double *sums, double *each, const float *x, ptrdiff_t n, double top, double scale,
-                       int threads) {
+void ae_logit_tops(float *tops, float *sample, const float *x, ptrdiff_t n, int threads) {
+    enum { PIECE = 128 };
+    const bool wide = is_wide();
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (ptrdiff_t g = 0; g < ae_ceil_div(n, AE_LOGIT_GROUP); g += PIECE) {
+        const ptrdiff_t first = g * AE_LOGIT_GROUP, m = ae_min(PIECE * AE_LOGIT_GROUP, n - first);
+        if (wide)
+            ae_sweep_tops_avx512(tops + g, sample + g, x + first, m, g);
+        else
+            ae_sweep_tops_avx2(tops + g, sample + g, x + first, m, g);
+    }
+}
+
+/* ---- exp ---- */
+
+/* 2^r through its values at the zeros of the Chebyshev polynomial: right to 2^-34. */
+static const double of_exp2[AE_LOGIT_DEGREE + 1] = {
+    0x1.00c0e4e15189cp-16, 0x1.446c79efd4834p-13, 0x1.5d877598350dep-10, 0x1.3b29d8bb0b97ep-7,
+    0x1.c6b08da70cce3p-5,  0x1.ebfbe0aa03df0p-3,  0x1.62e42fef9cc69p-1,  0x1.ffffffffa7135p-1};
+
+ae_logit_law ae_logit_law_of(double top, double scale) {
+    enum { BIAS = 1023, DOWN = 1000 };
+    const double powers = scale * 0x1.71547652b82fep+0, whole = rint(top * powers);
+    const double factor = exp2(whole - top * powers);
+    ae_logit_law w = {(whole - DOWN) / powers, powers, 0x1.8p52 + BIAS - whole, {0}};
+    for (int i = 0; i <= AE_LOGIT_DEGREE; i++) w.coefficients[i] = of_exp2[i] * factor;
+    return w;
+}
+
+double ae_logit_exp_sum(double *each, const float *x, ptrdiff_t n, const ae_logit_law *by) {
+    return is_wide() ? ae_sweep_exp_sum_avx512(each, x, n, by) : ae_sweep_exp_sum_avx2(each, x, n, by);
+}
+
+ae_logit_split ae_logit_split_at(float *between, const float *x, const float *next, ptrdiff_t n,
+                                 const ae_logit_law *by, float low, float high) {
+    return is_wide() ? ae_sweep_split_avx512(between, x, next, n, by, low, high)
+                     : ae_sweep_split_avx2(between, x, next, n, by, low, high);
+}
+
+void ae_logit_exp_sums(double *sums, const float *x, ptrdiff_t n, const ae_logit_law *by, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (ptrdiff_t b = 0; b < ae_ceil_div(n, AE_LOGIT_BLOCK); b++) {
         const ptrdiff_t first = b * AE_LOGIT_BLOCK;
-        sums[b] = ae_logit_exp_sum(each ? each + first : NULL, x + first, ae_min(AE_LOGIT_BLOCK, n - first),
-                                   top, scale);
+        sums[b] = ae_logit_exp_sum(NULL, x + first, ae_min(AE_LOGIT_BLOCK, n - first), by);
     }
 }
 

@@ -15,24 +15,49 @@ static inline float ae_logit_usable(float x) {
 
 enum { AE_LOGIT_GROUP = 64, AE_LOGIT_BLOCK = 1024, AE_LOGIT_SPARE = 16 };
 
-/* tops[g] = the largest usable logit of group g of x [n]. */
-void ae_logit_tops(float *tops, const float *x, ptrdiff_t n, int threads);
+/* The largest usable logit of x [n]. */
+float ae_logit_top(const float *x, ptrdiff_t n);
 
-/* sums[b] = the sum over block b of x [n] of exp((x - top) * scale), for exponents that are not positive: a
- * term is right to 2^-45, some units of 2^-53 times its exponent, and 1e-300. The terms go to `each` [n] unless
- * it is NULL. */
-void ae_logit_exp_sums(double *sums, double *each, const float *x, ptrdiff_t n, double top, double scale,
-                       int threads);
-/* The same of one block. */
-double ae_logit_exp_sum(double *each, const float *x, ptrdiff_t n, double top, double scale);
+/* tops[g] = the largest usable logit of group g of x [n], sample[g] = one at a place that follows no pattern. */
+void ae_logit_tops(float *tops, float *sample, const float *x, ptrdiff_t n, int threads);
+
+/* The weights exp((x - top) scale) of logits, as ae_logit_law_of gives it. With t = x scale / ln 2, whole k and |r| <= 1/2
+ * 2^t = 2^(k + r) is a power of two times a polynomial in r. The whole part of top scale / ln 2 is taken from k, and the rest
+ * is a factor of the polynomial. */
+enum { AE_LOGIT_DEGREE = 7 };
+typedef struct {
+    double least; /* a smaller logit weighs as much, 2^-1000 of the top */
+    double scale; /* in powers of two */
+    double shift; /* x scale + shift has in its low bits the exponent of a double */
+    double coefficients[AE_LOGIT_DEGREE + 1]; /* the highest first */
+} ae_logit_law;
+
+/* |top scale| is at most AE_LOGIT_STEEPEST. */
+enum { AE_LOGIT_STEEPEST = 1 << 16 };
+ae_logit_law ae_logit_law_of(double top, double scale);
+
+/* The sum over x [n] of the weights, for logits that are not above the top: a term is right to 2^-34 and 1e-300. A NaN is
+ * the least. The terms go to `each` [n] unless it is NULL. */
+double ae_logit_exp_sum(double *each, const float *x, ptrdiff_t n, const ae_logit_law *by);
+/* sums[b] = that sum over block b of x [n]. */
+void ae_logit_exp_sums(double *sums, const float *x, ptrdiff_t n, const ae_logit_law *by, int threads);
 
 /* parts[v] = (top - x[v]) * scale, at most `most`: equal logits are in one part, smaller ones in none before
  * it. */
 void ae_logit_parts(int32_t *parts, const float *x, ptrdiff_t n, float top, float scale, int most);
 
-/* Writes the usable logits of x [n] from `low` to `high`, both included, to `out` [n + AE_LOGIT_SPARE] in
+/* Writes the logits of x [n] from `low` to `high`, both included, to `out` [n + AE_LOGIT_SPARE] in
  * order, and returns how many there are. What lies beyond them in `out` means nothing. */
 ptrdiff_t ae_logit_pick(float *out, const float *x, ptrdiff_t n, float low, float high);
+
+/* The sums of all weights and of those above `high`, and how many logits are from low to high. */
+typedef struct {
+    double all, above;
+    ptrdiff_t between;
+} ae_logit_split;
+/* ae_logit_exp_sum and ae_logit_pick at once. Meanwhile `next` [n], if any, comes into the second-level cache. */
+ae_logit_split ae_logit_split_at(float *between, const float *x, const float *next, ptrdiff_t n,
+                                 const ae_logit_law *by, float low, float high);
 
 /* The sum of each[v] over the logits x [n] above `least`, and how many equal it. */
 double ae_logit_sum_above(ptrdiff_t *equal, const double *each, const float *x, ptrdiff_t n, float least);

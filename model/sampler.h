@@ -37,7 +37,7 @@ size_t ae_sample_room_bytes(ptrdiff_t V);
 /* The next token: softmax at the temperature, then the top_k largest, then the smallest set whose probability
  * reaches top_p; ties broken by the smaller id. The logprob is the token's under the model (temperature 1,
  * nothing cut or penalised, every row of the table counted), as scoring gives it; as a float32 it is that of exact sums.
- * `tempered` asks for the same at the temperature of the draw, to the rounding of doubles. A
+ * `tempered` asks for the same at the temperature of the draw. A
  * function of logits, `how` and rng alone; `threads` share the vocabulary. */
 void ae_sample(ae_draw *draw, ptrdiff_t V, void *room, int threads);
 

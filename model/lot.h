@@ -1,0 +1,50 @@
+#ifndef AE_MODEL_LOT_H
+#define AE_MODEL_LOT_H
+#include "model/cut.h"
+#include "model/logits.h"
+#include "model/sampler.h"
+
+/* What a token is drawn from, and how vector sums find it (model/sampler.c). */
+
+typedef struct {
+    double *each;    /* [V]: terms; or, in their place, ids and values of what is kept */
+    float *values;   /* [V]: for what reorders them */
+    float *between;  /* [V]: logits between two bounds, from each block's first id on; then together */
+    double *sums;    /* of blocks: what is kept */
+    double *all;     /* of blocks */
+    float *tops;     /* of groups */
+    float *sample;   /* of groups: one logit of each */
+    int32_t *counts; /* of each block's `between` */
+    int32_t *ties;   /* that a cut still keeps, before each block */
+    float *copy;     /* [V]: logits with a penalty on some */
+} ae_lot_room;
+
+/* The parts of the room of a draw; in `bytes` how large it is. `room` NULL: only that. */
+ae_lot_room ae_lot_room_of(void *room, ptrdiff_t V, size_t *bytes);
+
+typedef struct {
+    const float *logits;
+    const float *next; /* logits that the thread draws from after these; NULL: none */
+    ptrdiff_t n;
+    const ae_sampling *how;
+    ae_measure weight;
+    ae_logit_law law; /* of those weights */
+    ae_lot_room room;
+    int threads;
+} ae_lot;
+
+/* How far sums of terms, relative to all n of them, may lie from those in another order and with another exp. */
+double ae_lot_doubt(ptrdiff_t n);
+
+/* Sum over x [n], in order. */
+double ae_lot_total(const double *x, ptrdiff_t n);
+
+/* The id where the sums of what is kept of each block, in the room, pass `wanted`; `ties` of the cut at each
+ * block's first id, NULL: all is kept. -1 where an edge is nearer than `doubt`. */
+ptrdiff_t ae_lot_find(const ae_lot *l, double wanted, double doubt, ae_cut cut, const int32_t *ties);
+
+/* The token at `uniform` in the smallest set that reaches top_p, in logits with their groups' tops in the room;
+ * -1 where vector sums leave a doubt. */
+ptrdiff_t ae_lot_draw_nucleus(const ae_lot *l, double uniform);
+
+#endif

@@ -199,14 +199,15 @@ static double quick_logprob(ae_lot *l, float x) {
     const double top = l->weight.top, temperature = l->weight.temperature;
     if (!is_ordinary(top, temperature)) return (double)NAN;
     l->law = ae_logit_law_of(top, 1 / temperature);
-    const double lse = log(sum_all(l)), logprob = ((double)x - top) / temperature - lse;
+    const double lse = top / temperature + log(sum_all(l)), logprob = (double)x / temperature - lse;
     const double doubt = ae_lot_doubt(l->n) + 0x1p-50 * (fabs(top) / temperature + fabs(lse) + fabs(logprob));
     return (float)(logprob - doubt) < (float)(logprob + doubt) ? (double)NAN : logprob;
 }
 
 static double logprob_of(ae_lot *l, float x) {
-    const double quick = quick_logprob(l, x);
-    return !isnan(quick) ? quick : ((double)x - l->weight.top) / l->weight.temperature - log(exact_sum(l));
+    const double quick = quick_logprob(l, x), temperature = l->weight.temperature;
+    if (!isnan(quick)) return quick;
+    return (double)x / temperature - (l->weight.top / temperature + log(exact_sum(l)));
 }
 
 /* `next`: the logits of the draw after it; NULL: not known. */

@@ -4,7 +4,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "data/row_name.h"
-#include "train/run_folder.h"
+#include "train/run_model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,25 +25,26 @@ const char *ae_reference_path(const ae_reference *r) {
     return is_start(r) ? init_of(r) : r->keys->rl.reference;
 }
 
-static ae_status open_source(const ae_reference *r, ae_model_source *s) {
-    const ae_status st = ae_run_source_open(s, ae_reference_path(r));
+static ae_status open_source(const ae_reference *r, ae_run_model *s) {
+    const ae_status st = ae_run_model_open(s, ae_reference_path(r), NULL);
     if (st != AE_OK && !is_start(r)) ae_fail_prefix("rl.reference");
     return st;
 }
 
-static ae_status check_vocabulary(const ae_reference *r, const ae_model_source *s) {
+static ae_status check_vocabulary(const ae_reference *r, const ae_run_model *s) {
     const ptrdiff_t want = r->tuned->inputs.shape.V;
-    if (s->config.V == want) return AE_OK;
+    if (s->base.config.V == want) return AE_OK;
     return AE_FAIL(AE_ERR_INPUT, "rl.reference: %s: expected the vocabulary of the model, %td, found %td",
-                   ae_reference_path(r), want, s->config.V);
+                   ae_reference_path(r), want, s->base.config.V);
 }
 
 /* Ids mean the same to both. */
-static ae_status check_tokenizer(const ae_reference *r, const ae_model_source *s) {
+static ae_status check_tokenizer(const ae_reference *r, const ae_run_model *s) {
     char *bytes = NULL;
     size_t n = 0, ours = 0;
-    if (!s->tokenizer || !r->tuned->inputs.tokenizer) return AE_OK;
-    const ae_status st = ae_file_read(s->tokenizer, &bytes, &n);
+    const char *path = ae_run_model_tokenizer(s);
+    if (!path || !r->tuned->inputs.tokenizer) return AE_OK;
+    const ae_status st = ae_file_read(path, &bytes, &n);
     if (st != AE_OK) return st;
     const void *held = ae_tokenizer_bytes(r->tuned->inputs.tokenizer, &ours);
     const bool same = ours == n && memcmp(held, bytes, n) == 0;
@@ -53,9 +54,9 @@ static ae_status check_tokenizer(const ae_reference *r, const ae_model_source *s
                    ae_reference_path(r));
 }
 
-static ae_status check_identity(ae_reference *r, const ae_model_source *s) {
+static ae_status check_identity(ae_reference *r, const ae_run_model *s) {
     char found[AE_REFERENCE_IDENTITY_BYTES];
-    const ae_status st = ae_reference_identity(s, found);
+    const ae_status st = ae_reference_identity(found, &s->base, s->adapted ? s->adapter.tensors : NULL);
     if (st != AE_OK) return st;
     if (r->identity[0] && strcmp(r->identity, found) != 0)
         return AE_FAIL(AE_ERR_INPUT,
@@ -67,14 +68,14 @@ static ae_status check_identity(ae_reference *r, const ae_model_source *s) {
 
 ae_status ae_reference_check(ae_reference *r) {
     ae_status st = AE_OK;
-    ae_model_source s = {0};
+    ae_run_model s = {0};
     if (r->identity[0] && !ae_path_exists(ae_reference_path(r))) return AE_OK;
     AE_TRY(open_source(r, &s));
     if (!is_start(r)) AE_TRY(check_vocabulary(r, &s));
     if (!is_start(r)) AE_TRY(check_tokenizer(r, &s));
     AE_TRY(check_identity(r, &s));
 out:
-    ae_model_source_free(&s);
+    ae_run_model_free(&s);
     return st;
 }
 
@@ -231,14 +232,17 @@ static ae_pass_dims dims_of(const ae_reference *r) {
 }
 
 /* It is gone before the policy takes its memory, which is more in most cases. */
-static ae_status check_memory(const ae_reference *r, const ae_model_source *s, const ae_model_options *o) {
+static ae_status check_memory(const ae_reference *r, const ae_run_model *s, const ae_model_options *options) {
     char need[32], have[32];
     ae_params params = {0};
     const ae_backend *be = r->tuned->run->be;
-    const ae_status st = ae_params_init_with(&params, &s->config, &o->params);
+    const ae_model_options o = ae_run_model_options(s, options);
+    const ae_status st = ae_params_init_with(&params, &s->base.config, &o.params);
     if (st != AE_OK) return st;
-    const size_t bytes = ae_model_value_bytes(&params, be, o) + ae_model_packed_bytes(&params, be, o) +
-                         ae_pass_bytes(be, &s->config, dims_of(r), false);
+    ae_pass_dims dims = dims_of(r);
+    dims.adapter_rank = params.adapter_rank;
+    const size_t bytes = ae_model_value_bytes(&params, be, &o) + ae_model_packed_bytes(&params, be, &o) +
+                         ae_pass_bytes(be, &s->base.config, dims, false);
     ae_params_free(&params);
     if (bytes <= r->tuned->request.available_bytes) return AE_OK;
     ae_format_bytes(need, sizeof need, bytes);
@@ -249,20 +253,20 @@ static ae_status check_memory(const ae_reference *r, const ae_model_source *s, c
 
 static ae_status score_with_other(ae_reference *r) {
     ae_status st = AE_OK;
-    ae_model_source s = {0};
+    ae_run_model s = {0};
     ae_model m = {0};
     ae_pass *pass = NULL;
     const ae_model_options options = {.weights = (ae_weight_type)r->tuned->config->base.base_dtype};
     AE_TRY(open_source(r, &s));
+    AE_TRY(ae_run_model_verify(&s));
     AE_TRY(check_memory(r, &s, &options));
-    AE_TRY(ae_model_source_verify(&s));
-    AE_TRY(ae_model_open_source(&m, r->tuned->run->be, &s, &options));
+    AE_TRY(ae_run_model_load(&m, r->tuned->run->be, &s, &options));
     AE_TRY(ae_pass_new(&pass, &m, dims_of(r), false));
     AE_TRY(score_missing(r, &m, pass));
 out:
     ae_pass_delete(pass);
     ae_model_free(&m);
-    ae_model_source_free(&s);
+    ae_run_model_free(&s);
     return st;
 }
 
@@ -271,15 +275,15 @@ out:
 /* Of a run that goes on: the weights that it began with, for a while. */
 static ae_status load_start(ae_reference *r) {
     ae_status st = AE_OK;
-    ae_model_source s = {0};
+    ae_run_model s = {0};
     ae_model *m = &r->tuned->model;
     const ae_params_match_options lacks = {.lacks_added = true};
     AE_TRY(open_source(r, &s));
-    AE_TRY(ae_model_source_verify(&s));
+    AE_TRY(ae_run_model_verify(&s));
     AE_TRY(ae_model_set_added_initial(m, r->tuned->run->seed));
-    AE_TRY(ae_model_load(m, s.tensors, &lacks));
+    AE_TRY(ae_model_load(m, s.base.tensors, &lacks));
 out:
-    ae_model_source_free(&s);
+    ae_run_model_free(&s);
     return st;
 }
 

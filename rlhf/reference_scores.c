@@ -120,16 +120,21 @@ ae_status ae_reference_write(const char *path, const char *made_with, const ae_r
 
 /* ---- which reference ---- */
 
-ae_status ae_reference_identity(const ae_model_source *s, char out[AE_REFERENCE_IDENTITY_BYTES]) {
-    char fingerprint[AE_FINGERPRINT_BYTES], sample[AE_FINGERPRINT_BYTES];
+ae_status ae_reference_identity(char out[AE_REFERENCE_IDENTITY_BYTES], const ae_model_source *base,
+                                const char *adapter) {
+    char fingerprint[AE_FINGERPRINT_BYTES], sample[AE_FINGERPRINT_BYTES], trained[16] = "";
+    uint32_t crc = 0;
+    int64_t size = 0;
     ae_params params = {0};
     ae_tensors *tensors = NULL;
     ae_status st;
-    AE_TRY(ae_params_init(&params, &s->config));
-    AE_TRY(ae_tensors_open(&tensors, s->tensors));
+    AE_TRY(ae_params_init(&params, &base->config));
+    AE_TRY(ae_tensors_open(&tensors, base->tensors));
     AE_TRY(ae_tensors_fingerprint(&params, tensors, fingerprint));
     AE_TRY(ae_tensors_sample(&params, tensors, sample));
-    snprintf(out, AE_REFERENCE_IDENTITY_BYTES, "%s-%s", fingerprint, sample);
+    if (adapter) AE_TRY(ae_file_crc32(adapter, &crc, &size));
+    if (adapter) snprintf(trained, sizeof trained, "-%08" PRIx32, crc);
+    snprintf(out, AE_REFERENCE_IDENTITY_BYTES, "%s-%s%s", fingerprint, sample, trained);
 out:
     ae_tensors_close(tensors);
     ae_params_free(&params);

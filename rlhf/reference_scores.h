@@ -35,9 +35,11 @@ ae_status ae_reference_read(const char *path, const char *made_with, ae_referenc
 ae_status ae_reference_write(const char *path, const char *made_with, const ae_reference_part *parts,
                              size_t n);
 
-/* By which a reference is known: fingerprint and sample (model/fingerprint.h), "0123456789abcdef-0123456789abcdef".
- * Reads some of its weights. */
-enum { AE_REFERENCE_IDENTITY_BYTES = 2 * AE_FINGERPRINT_BYTES };
-ae_status ae_reference_identity(const ae_model_source *s, char out[AE_REFERENCE_IDENTITY_BYTES]);
+/* By which a reference is known: fingerprint and sample of the base (model/fingerprint.h), and the CRC-32 of the
+ * adapter's file, "" where there is none: "0123456789abcdef-0123456789abcdef-01234567". Reads some weights of the
+ * base. `adapter` may be NULL. */
+enum { AE_REFERENCE_IDENTITY_BYTES = 2 * AE_FINGERPRINT_BYTES + 10 };
+ae_status ae_reference_identity(char out[AE_REFERENCE_IDENTITY_BYTES], const ae_model_source *base,
+                                const char *adapter);
 
 #endif

@@ -225,6 +225,18 @@ Test(preferences, a_reference_of_its_own) {
     cr_assert(fabs(number("run", 0, "chosen_logratio")) > 0.01);
 }
 
+/* A run of adapters, merged with its base: at its end the policy is such a reference. */
+Test(preferences, a_reference_with_adapters) {
+    char keys[512];
+    ASSERT_OK(tune("adapters", "rl.method=dpo train.batch_rows=12 train.steps=3 lora.rank=2 optim.lr=1e-2"));
+    snprintf(keys, sizeof keys, "rl.method=dpo train.batch_rows=12 train.steps=1 rl.reference=%s",
+             train_rig_path(&rig, "adapters"));
+    ASSERT_OK(tune("run", keys));
+    /* to there: what the run of adapters has gained so far, the other way round */
+    cr_assert_lt(number("run", 0, "margin_mean"), -number("adapters", 2, "margin_mean"));
+    cr_assert_lt(number("run", 0, "margin_mean"), -0.05);
+}
+
 Test(preferences, refuse_a_reference_that_does_not_fit) {
     char keys[1024];
     ASSERT_OK(train_rig_run(&rig, "small", ""));

@@ -178,20 +178,59 @@ static ae_status take_meta(ae_example *e, const record *r) {
     return e->meta ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", r->where);
 }
 
+static ae_status fill(ae_example *e, const ae_example_rules *rules, const json_t *row, const char *where) {
+    const record r = {row, rules, where};
+    *e = (ae_example){0};
+    ae_status st = ae_record_has_tokens(row, rules->map, rules->kind) ? take_tokens(e, &r) : render(e, &r);
+    if (st == AE_OK) st = take_meta(e, &r);
+    if (st != AE_OK) ae_example_free(e);
+    return st;
+}
+
+static bool has_mapped_key(const json_t *row, const ae_record_map *m) {
+    for (int f = 0; f < AE_RECORD_KEYS; f++)
+        if (m->mapped[f] && ae_record_get(row, m, (ae_record_key)f)) return true;
+    return false;
+}
+
+/* By the names that fields have; *row becomes what was read where that succeeds. */
+static ae_status read_unmapped(ae_example *e, const ae_example_rules *rules, const char *line, size_t n,
+                               const char *where, json_t **row) {
+    json_t *own = NULL;
+    ae_status st = ae_record_read(&own, rules->kind, rules->map, line, n, where);
+    if (st == AE_OK) st = fill(e, rules, own, where);
+    if (st != AE_OK) {
+        json_decref(own);
+        return st;
+    }
+    json_decref(*row);
+    *row = own;
+    return AE_OK;
+}
+
+/* A mapping serves files of several layouts: a row without any mapped key is read by the names that fields
+ * have. Where that fails too, the message tells of the mapped ones. */
 ae_status ae_example_read(ae_example *e, const ae_example_rules *rules, const char *line, size_t n,
                           const char *where) {
+    ae_record_map names = {0};
+    ae_example_rules by = *rules;
     json_t *row = NULL;
     ae_status st;
     *e = (ae_example){0};
     AE_TRY(ae_record_read(&row, rules->kind, rules->map, line, n, where));
-    const record r = {row, rules, where};
+    st = AE_ERR_INPUT;
+    if (rules->map->text && !has_mapped_key(row, rules->map)) {
+        AE_TRY(ae_record_map_init(&names, NULL));
+        by.map = &names;
+        st = read_unmapped(e, &by, line, n, where, &row);
+        if (st != AE_OK) by.map = rules->map;
+    }
     if (rules->told_key && !*rules->told_key)
-        *rules->told_key = ae_row_keys_tell(row, rules->kind, rules->map, line, n, where);
-    AE_TRY(ae_record_has_tokens(row, rules->map, rules->kind) ? take_tokens(e, &r) : render(e, &r));
-    AE_TRY(take_meta(e, &r));
+        *rules->told_key = ae_row_keys_tell(row, rules->kind, by.map, line, n, where);
+    if (st == AE_ERR_INPUT) st = fill(e, &by, row, where);
 out:
-    if (st == AE_ERR_INPUT && row) ae_row_keys_hint(row, rules->kind, rules->map, line, n);
+    if (st == AE_ERR_INPUT && row) ae_row_keys_hint(row, rules->kind, by.map, line, n);
     json_decref(row);
-    if (st != AE_OK) ae_example_free(e);
+    ae_record_map_free(&names);
     return st;
 }

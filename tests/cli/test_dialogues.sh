@@ -51,6 +51,17 @@ echo '{"q": "the birds sing", "a": "songs", "messages": 7}' >mapped.jsonl
 printf '{"tokens":[%s,%s,%s],"loss_mask":[%s,%s,1]}\n' "$prompt_1" "$answer_1" $end "$(zeros "$prompt_1")" "$(ones "$answer_1")" >want
 run 0 "$aerie" data render --tokenizer t.model --input mapped.jsonl --map prompt=q,completion=a
 equal out want "mapped keys"
+# A row without any mapped key is read by the names of the fields, if it can be; a fault tells of the mapped ones.
+cat mapped.jsonl chat.jsonl >both.jsonl
+run 0 "$aerie" data render --tokenizer t.model --input both.jsonl --map prompt=q,completion=a
+cat want wants >want-both
+equal out want-both "two layouts"
+echo '{"q": "the birds sing", "completion": "songs"}' >half.jsonl
+run 3 "$aerie" data render --tokenizer t.model --input half.jsonl --map prompt=q,completion=a
+says "half.jsonl:1: a: expected text"
+echo '{"prompt": "the birds sing"}' >half.jsonl
+run 3 "$aerie" data render --tokenizer t.model --input half.jsonl --map prompt=q,completion=a
+says "half.jsonl:1: q: expected text"
 run 2 "$aerie" data render --tokenizer t.model --input mapped.jsonl --map prompt
 says 'map: expected FIELD=KEY'
 run 2 "$aerie" data render --tokenizer t.model --input mapped.jsonl --kind prompts --map prompt=q,completion=a

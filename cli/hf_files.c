@@ -43,14 +43,17 @@ static json_t *id_or_null(int32_t id) {
     return id >= 0 ? json_integer(id) : json_null();
 }
 
-static ae_status write_config(const char *folder, const ae_model_config *c, ae_weight_type type,
+static ae_status write_config(const char *folder, const ae_model_config *c, ae_file_dtype type,
                               const ae_special_ids *ids) {
     char *text = NULL;
-    const ae_status st = ae_model_config_to_hf(c, type, 0, &text);
+    const ae_status st =
+        ae_model_config_to_hf(c, type == AE_FILE_BF16 ? AE_WEIGHT_BF16 : AE_WEIGHT_F32, 0, &text);
     if (st != AE_OK) return st;
     json_t *o = json_loads(text, 0, NULL);
     free(text);
-    const bool whole = json_object_set_new(o, "pad_token_id", id_or_null(ids->pad)) == 0 &&
+    const char *half = type == AE_FILE_F16 ? "float16" : NULL;
+    const bool whole = (!half || json_object_set_new(o, "torch_dtype", json_string(half)) == 0) &&
+                       json_object_set_new(o, "pad_token_id", id_or_null(ids->pad)) == 0 &&
                        json_object_set_new(o, "eos_token_id", id_or_null(ids->eos)) == 0 &&
                        json_object_set_new(o, "bos_token_id", id_or_null(ids->bos)) == 0;
     if (!whole) {
@@ -141,7 +144,7 @@ out:
     return st;
 }
 
-ae_status ae_hf_files_write(const char *folder, const ae_model_config *c, ae_weight_type type,
+ae_status ae_hf_files_write(const char *folder, const ae_model_config *c, ae_file_dtype type,
                             const ae_tokenizer *t) {
     ae_special_ids ids = {.pad = 0, .eos = 1, .bos = 2, .unk = 3, .start_of_turn = -1, .end_of_turn = -1};
     ae_status st;

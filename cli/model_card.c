@@ -156,7 +156,7 @@ static const char *title_of(const ae_model_source *source, const history *h) {
     return ae_path_last(dir && dir[0] ? dir : source->folder);
 }
 
-static void put_card(FILE *f, const ae_model_source *source, ae_weight_type type, int64_t parameters,
+static void put_card(FILE *f, const ae_model_source *source, ae_file_dtype type, int64_t parameters,
                      const history *h, bool known) {
     fputs("---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- recurrent_gemma\n"
           "- griffin\n- aerie\n---\n\n",
@@ -164,7 +164,10 @@ static void put_card(FILE *f, const ae_model_source *source, ae_weight_type type
     fprintf(f,
             "# %s\n\nA RecurrentGemma (Griffin) language model of %.3g M parameters, in %s, written by aerie "
             "%s.\n",
-            title_of(source, h), (double)parameters / 1e6, type == AE_WEIGHT_BF16 ? "bfloat16" : "float32",
+            title_of(source, h), (double)parameters / 1e6,
+            type == AE_FILE_BF16  ? "bfloat16"
+            : type == AE_FILE_F16 ? "float16"
+                                  : "float32",
             AERIE_VERSION);
     if (h->reward)
         fputs("\nIt is a reward model: beside the language model it has a head, `score.weight` [1, width], "
@@ -177,7 +180,7 @@ static void put_card(FILE *f, const ae_model_source *source, ae_weight_type type
     if (known) put_training(f, h);
 }
 
-static ae_status write_card(const char *folder, const ae_model_source *source, ae_weight_type type,
+static ae_status write_card(const char *folder, const ae_model_source *source, ae_file_dtype type,
                             int64_t parameters, const history *h, bool known) {
     char *text = NULL, *path = ae_path_join(folder, "README.md");
     size_t n = 0;
@@ -191,7 +194,7 @@ static ae_status write_card(const char *folder, const ae_model_source *source, a
     return st;
 }
 
-ae_status ae_model_card_write(const char *folder, const ae_model_source *source, ae_weight_type type,
+ae_status ae_model_card_write(const char *folder, const ae_model_source *source, ae_file_dtype type,
                               bool score_head) {
     history h = {.last_loss = NAN, .last_bits = NAN, .reward = score_head};
     ae_params params = {0};

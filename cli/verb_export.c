@@ -14,7 +14,7 @@
 #include <string.h>
 
 static const char usage[] =
-    "aerie export --model M [--adapter A] --output DIR [--dtype f32|bf16] [--shard-bytes N] [--flags]\n\n"
+    "aerie export --model M [--adapter A] --output DIR [--dtype f32|bf16|f16] [--shard-bytes N] [--flags]\n\n"
     "Writes a folder that transformers loads as RecurrentGemmaForCausalLM: config.json, weights in "
     "safetensors, the "
     "tokenizer\n"
@@ -33,13 +33,18 @@ typedef struct {
     const options *options;
     const ae_run_model *source;
     ae_tokenizer *tokenizer; /* NULL: none */
-    ae_weight_type type;
+    ae_file_dtype type;
 } job;
 
-static ae_status parse_type(const char *name, ae_weight_type *type) {
-    *type = strcmp(name, "bf16") == 0 ? AE_WEIGHT_BF16 : AE_WEIGHT_F32;
-    if (*type == AE_WEIGHT_BF16 || strcmp(name, "f32") == 0) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32 or bf16, found %s", name);
+static ae_status parse_type(const char *name, ae_file_dtype *type) {
+    static const char *const names[] = {
+        [AE_FILE_F32] = "f32", [AE_FILE_BF16] = "bf16", [AE_FILE_F16] = "f16"};
+    for (int i = AE_FILE_F32; i <= AE_FILE_F16; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *type = (ae_file_dtype)i;
+            return AE_OK;
+        }
+    return AE_FAIL(AE_ERR_USAGE, "--dtype: expected f32, bf16 or f16, found %s", name);
 }
 
 /* The run that a card tells of is that of what trained last. */
@@ -63,7 +68,8 @@ static ae_status write_weights(const job *j, const char *folder) {
     if (merger) merged = ae_adapter_merger_amendment(merger);
     st = ae_model_export(folder, &(ae_export_request){.config = &base->config,
                                                       .score_head = j->source->score_head,
-                                                      .bf16 = j->type == AE_WEIGHT_BF16,
+                                                      .bf16 = j->type == AE_FILE_BF16,
+                                                      .f16 = j->type == AE_FILE_F16,
                                                       .tensors = base->tensors,
                                                       .amendment = merger ? &merged : NULL,
                                                       .shard_bytes = j->options->shard_bytes,
@@ -172,9 +178,9 @@ ae_status ae_verb_export(int argc, char **argv) {
         {.name = "dtype",
          .type = AE_ARG_TEXT,
          .to = &o.dtype,
-         .value = "f32|bf16",
+         .value = "f32|bf16|f16",
          .fallback = "f32",
-         .help = "of all tensors; bf16 rounds to the nearest"},
+         .help = "of all tensors; bf16 and f16 round to the nearest"},
         ae_arg_shard_bytes(&o.shard_bytes),
         {.name = "peft",
          .type = AE_ARG_FLAG,

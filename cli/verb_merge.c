@@ -240,8 +240,7 @@ static ae_status write_texts(const merging *m, const char *folder) {
     ae_tokenizer *t = NULL;
     ae_status st = m->tokenizer ? ae_tokenizer_open(&t, m->tokenizer) : AE_OK;
     if (st == AE_OK)
-        st =
-            ae_hf_files_write(folder, m->request.config, m->request.bf16 ? AE_WEIGHT_BF16 : AE_WEIGHT_F32, t);
+        st = ae_hf_files_write(folder, m->request.config, m->request.bf16 ? AE_FILE_BF16 : AE_FILE_F32, t);
     ae_tokenizer_delete(t);
     return st;
 }

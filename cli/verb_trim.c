@@ -152,7 +152,8 @@ static ae_status fill_folder(void *context, const char *folder) {
     AE_TRY(find_pieces(t));
     c.V = t->trimmed.n;
     keep_ends(&c, t);
-    AE_TRY(ae_hf_files_write(folder, &c, t->type, t->trimmed.tokenizer));
+    AE_TRY(ae_hf_files_write(folder, &c, t->type == AE_WEIGHT_BF16 ? AE_FILE_BF16 : AE_FILE_F32,
+                             t->trimmed.tokenizer));
     AE_TRY(ae_model_trim(folder, &(ae_model_trim_request){.config = &t->source.config,
                                                           .score_head = t->score_head,
                                                           .tensors = t->source.tensors,

@@ -38,6 +38,7 @@ ae_status ae_model_export(const char *folder, const ae_export_request *r) {
     AE_TRY(ae_param_writer_create(&to, &(ae_param_writer_options){.folder = folder,
                                                                   .params = &params,
                                                                   .bf16 = r->bf16,
+                                                                  .f16 = r->f16,
                                                                   .shard_bytes = r->shard_bytes,
                                                                   .watch = r->watch}));
     for (ptrdiff_t i = 0; i < params.n; i++)

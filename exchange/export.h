@@ -7,8 +7,8 @@
 typedef struct {
     const ae_model_config *config;
     bool score_head;     /* score.weight too */
-    bool bf16;           /* each number rounded to the nearest, ties to even; else float32, the same bits; a
-                          * head is always float32 */
+    bool bf16, f16;      /* each number rounded to the nearest, ties to even; else float32, the same bits; a
+                          * head is always float32. f16: AE_ERR_INPUT for a number beyond 65504 */
     const char *tensors; /* for ae_tensors_open */
     const ae_model_amendment *amendment; /* of what is read, before it is rounded; NULL: none */
     int64_t shard_bytes; /* of a file's tensors, at most, where it holds more than one; 0: one file */

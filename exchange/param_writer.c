@@ -1,5 +1,6 @@
 #include "exchange/param_writer.h"
 
+#include "formats/half.h"
 #include "formats/shards_write.h"
 #include "ops/quantize.h"
 
@@ -22,8 +23,12 @@ static bool is_bf16(const ae_param_writer_options *o, const ae_param *p) {
     return o->like != NULL ? ae_tensors_is_bf16(o->like, p->name) : o->bf16 && !p->added;
 }
 
+static bool is_f16(const ae_param_writer_options *o, const ae_param *p) {
+    return o->like == NULL && o->f16 && !p->added;
+}
+
 static ae_safetensor_entry entry_of(const ae_param_writer_options *o, const ae_param *p) {
-    ae_safetensor_entry e = {.dtype = is_bf16(o, p) ? "BF16" : "F32", .rank = p->rank};
+    ae_safetensor_entry e = {.dtype = is_bf16(o, p) ? "BF16" : is_f16(o, p) ? "F16" : "F32", .rank = p->rank};
     snprintf(e.name, sizeof e.name, "%s", p->name);
     memcpy(e.shape, p->shape, sizeof p->shape);
     return e;
@@ -75,10 +80,23 @@ static void advance(ae_param_writer *w, int64_t n, size_t bytes) {
     w->put = 0;
 }
 
+static ae_status check_half(const ae_param *p, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabsf(x[i]) <= AE_HALF_MAX))
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: expected numbers of at most %g in magnitude, which f16 holds, found %g; "
+                           "export in bf16 or f32",
+                           p->name, (double)AE_HALF_MAX, (double)x[i]);
+    return AE_OK;
+}
+
 ae_status ae_param_writer_put(ae_param_writer *w, const float *x, int64_t n) {
-    const bool narrow = is_bf16(&w->o, current(w));
+    const bool bf16 = is_bf16(&w->o, current(w)), f16 = is_f16(&w->o, current(w)), narrow = bf16 || f16;
     const size_t bytes = (size_t)n * (narrow ? sizeof *w->narrow : sizeof *x);
-    if (narrow) ae_round_to_bf16(w->narrow, x, (ptrdiff_t)n);
+    const ae_status fits = f16 ? check_half(current(w), x, n) : AE_OK;
+    if (fits != AE_OK) return fits;
+    if (bf16) ae_round_to_bf16(w->narrow, x, (ptrdiff_t)n);
+    if (f16) ae_round_to_half(w->narrow, x, (ptrdiff_t)n);
     const ae_status st = ae_shards_write(w->to, narrow ? (const void *)w->narrow : x, bytes);
     if (st != AE_OK) return st;
     advance(w, n, bytes);

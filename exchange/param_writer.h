@@ -19,7 +19,7 @@ enum { AE_PARAM_PIECE = 1 << 20 };
 typedef struct {
     const char *folder;
     const ae_params *params; /* outlive the writer */
-    bool bf16;               /* of all tensors but heads; else float32 */
+    bool bf16, f16;          /* of all tensors but heads; else float32 */
     const ae_tensors *like;  /* instead of `bf16`: bfloat16 is what is bfloat16 there; NULL: no */
     int64_t shard_bytes;     /* as in model/shards_write.h */
     ae_watch watch;

@@ -1,5 +1,7 @@
 #include "formats/safetensors.h"
 
+#include "formats/half.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -253,22 +255,11 @@ static float from_bf16(uint16_t h) {
     return from_bits((uint32_t)h << 16);
 }
 
-/* Exponents 15 apart in bias become 127 apart; a subnormal is the difference of two normals. */
-static float from_f16(uint16_t h) {
-    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h & 0x7c00u,
-                   rest = (uint32_t)(h & 0x7fffu) << 13;
-    if (exponent == 0) {
-        const float x = from_bits(rest | 113u << 23) - from_bits(113u << 23);
-        return sign != 0 ? -x : x;
-    }
-    return from_bits(sign | (rest + ((exponent == 0x7c00u ? 224u : 112u) << 23)));
-}
-
 static void widen(float *out, const void *in, size_t n, ae_file_dtype type) {
     const uint16_t *words = in;
     const uint8_t *bytes = in;
     for (size_t i = 0; type == AE_FILE_BF16 && i < n; i++) out[i] = from_bf16(words[i]);
-    for (size_t i = 0; type == AE_FILE_F16 && i < n; i++) out[i] = from_f16(words[i]);
+    for (size_t i = 0; type == AE_FILE_F16 && i < n; i++) out[i] = ae_float_of_half(words[i]);
     for (size_t i = 0; type == AE_FILE_I8 && i < n; i++) out[i] = (float)(int8_t)bytes[i];
     for (size_t i = 0; type == AE_FILE_U8 && i < n; i++) out[i] = (float)bytes[i];
 }

@@ -24,7 +24,9 @@ struct ae_safetensors_writer {
 static const char no_crc[] = "00000000";
 
 int64_t ae_safetensor_entry_bytes(const ae_safetensor_entry *e) {
-    int64_t n = strcmp(e->dtype, "F32") == 0 ? 4 : strcmp(e->dtype, "BF16") == 0 ? 2 : 1;
+    int64_t n = strcmp(e->dtype, "F32") == 0                                    ? 4
+                : strcmp(e->dtype, "BF16") == 0 || strcmp(e->dtype, "F16") == 0 ? 2
+                                                                                : 1;
     for (int i = 0; i < e->rank; i++) n *= e->shape[i];
     return n;
 }

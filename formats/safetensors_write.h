@@ -11,7 +11,7 @@
 
 typedef struct {
     char name[112];
-    const char *dtype; /* "F32", "BF16", "I8", "U8" */
+    const char *dtype; /* "F32", "BF16", "F16", "I8", "U8" */
     int rank;
     int64_t shape[4];
 } ae_safetensor_entry;

@@ -23,6 +23,13 @@ absent many/model.safetensors one/model.safetensors.index.json one/tokenizer_con
 [ "$(ls many/model-*-of-*.safetensors | wc -l)" -gt 4 ] || fail "50k gives several files"
 run 0 "$aerie" export --model "$tiny" --output half --dtype bf16
 grep -q '"torch_dtype": "bfloat16"' half/config.json || fail "half/config.json tells its type"
+# f16 rounds too, and its numbers come back with the same bits.
+run 0 "$aerie" export --model "$tiny" --output f16 --dtype f16
+grep -q '"torch_dtype": "float16"' f16/config.json || fail "f16/config.json tells its type"
+run 0 "$aerie" inspect f16 --tensors --json
+grep -q '"dtype":"F32"\|"dtype":"BF16"' out && fail "another type than F16: $(cat out)"
+run 0 "$aerie" export --model f16 --output f16-again --dtype f16
+equal f16/model.safetensors f16-again/model.safetensors
 grep -q '"torch_dtype": "float32"' one/config.json || fail "one/config.json tells its type"
 for words in RecurrentGemmaForCausalLM '"pad_token_id": 0' '"eos_token_id": 1' '"bos_token_id": 2'; do
     grep -qF -- "$words" one/config.json || fail "config.json lacks $words"
@@ -192,8 +199,8 @@ run 2 "$aerie" export --model "$tiny"
 says "--output"
 run 2 "$aerie" export --output new
 says "--model"
-run 2 "$aerie" export --model "$tiny" --output new --dtype f16
-says "f32 or bf16"
+run 2 "$aerie" export --model "$tiny" --output new --dtype f64
+says "f32, bf16 or f16"
 run 3 "$aerie" export --model missing --output new
 absent new
 finish

@@ -7,6 +7,7 @@
 #include "tests/core/scratch.h"
 
 #include <jansson.h>
+#include <math.h>
 
 TestSuite(export, .init = scratch_make, .fini = scratch_remove);
 
@@ -143,6 +144,29 @@ Test(export, bf16_is_rounded_once) {
     expect_same("tiny", "half", AE_WEIGHT_BF16);
     const int64_t f32 = ae_file_size(fixture("tiny/model.safetensors"));
     cr_assert_lt(ae_file_size(scratch_path("half/model.safetensors")), f32 * 6 / 10);
+}
+
+/* One number of the final norm becomes *context. */
+static ae_status put_number(void *context, const ae_param *p, int64_t first, int64_t n, float *values) {
+    const float *x = context;
+    (void)n;
+    if (strcmp(p->name, "model.final_norm.weight") == 0 && first == 0) values[3] = *x;
+    return AE_OK;
+}
+
+Test(export, f16_holds_no_more_than_65504) {
+    const ae_model_config c = config_of("tiny");
+    float x = -65504;
+    const ae_model_amendment amendment = {put_number, &x};
+    const ae_export_request r = {
+        .config = &c, .f16 = true, .tensors = fixture("tiny"), .amendment = &amendment};
+    cr_assert_eq(ae_folder_make(scratch_path("f16")), AE_OK);
+    cr_assert_eq(ae_model_export(scratch_path("f16"), &r), AE_OK, "%s", ae_error_message());
+    x = -65505;
+    cr_assert_eq(ae_model_export(scratch_path("f16"), &r), AE_ERR_INPUT);
+    cr_assert_message("model.final_norm.weight: expected numbers of at most 65504 in magnitude");
+    x = NAN;
+    cr_assert_eq(ae_model_export(scratch_path("f16"), &r), AE_ERR_INPUT);
 }
 
 /* A folder whose byte `at` behind `mark`, or with NULL from the end, is another. */

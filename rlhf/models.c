@@ -36,12 +36,30 @@ static bool has_copy(const ae_rl_models *m) {
 
 /* ---- sources ---- */
 
-static ae_status open_source(ae_run_model *r, const char *path, const char *key, int64_t V) {
+static ae_status check_tokenizer(const ae_rl_models *m, const ae_run_model *r, const char *path,
+                                 const char *key) {
+    const char *theirs = ae_run_model_tokenizer(r);
+    const ae_tokenizer *ours = m->policy->inputs.tokenizer;
+    ae_tokenizer *t = NULL;
+    if (!theirs || !ours) return AE_OK;
+    const ae_status st = ae_tokenizer_open(&t, theirs);
+    if (st != AE_OK) return st;
+    const bool same = ae_tokenizer_hash(t) == ae_tokenizer_hash(ours);
+    ae_tokenizer_delete(t);
+    if (same) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected the tokenizer of the policy, found another one", key,
+                   path);
+}
+
+static ae_status open_source(const ae_rl_models *m, ae_run_model *r, const char *path, const char *key) {
+    const int64_t V = m->policy->inputs.shape.V;
     ae_status st = ae_run_model_open(r, path, NULL);
     if (st != AE_OK) {
         ae_fail_prefix("%s", key);
         return st;
     }
+    st = check_tokenizer(m, r, path, key);
+    if (st != AE_OK) return st;
     if (r->base.config.V == V) return AE_OK;
     return AE_FAIL(
         AE_ERR_INPUT,
@@ -63,7 +81,7 @@ static ae_status list_critic_trains(ae_rl_models *m) {
 
 static ae_status open_critic(ae_rl_models *m) {
     const char *path = m->critic_from ? m->critic_from : init_of(m);
-    ae_status st = open_source(&m->critic_source, path, "ppo.critic", m->policy->inputs.shape.V);
+    ae_status st = open_source(m, &m->critic_source, path, "ppo.critic");
     if (st == AE_OK && m->critic_source.adapted)
         st = AE_FAIL(
             AE_ERR_INPUT,
@@ -76,8 +94,7 @@ static const char *reference_key(const ae_rl_models *m) {
 }
 
 ae_status ae_rl_models_open(ae_rl_models *m) {
-    const ae_status st =
-        open_source(&m->reference_source, reference_path(m), reference_key(m), m->policy->inputs.shape.V);
+    const ae_status st = open_source(m, &m->reference_source, reference_path(m), reference_key(m));
     return st == AE_OK && m->wants_critic ? open_critic(m) : st;
 }
 

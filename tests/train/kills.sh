@@ -2,10 +2,10 @@
 # One small run of a training verb, killed with SIGKILL at random moments (every other time while a checkpoint is being written) and started again each
 # time, ends with the weights, optimiser and metrics of the run that was left alone, to the bit; so does one whose disk was full. Only
 # kills that ended a living process count: a run that comes to its end is compared and begun again, until there are enough.
-# usage: kills.sh AERIE FIXTURES [KILLS [pretrain|sft|reward|rlhf]]
+# usage: kills.sh AERIE FIXTURES [KILLS [pretrain|sft|reward|dpo|ppo]]
 . "$(dirname "$0")/../cli/common.sh"
 kills=${3:-5}
-verb=${4:-pretrain}
+kind=${4:-pretrain} # a verb, or a method of rlhf
 steps=120
 export OMP_NUM_THREADS=2
 
@@ -22,11 +22,13 @@ rows() { # KEYS OF A ROW...
         row = keys; gsub("QUESTION", "how many birds sing on hill " i % 31 "?", row)
         gsub("RIGHT", n " birds sing", row); gsub("WRONG", "the songs of " n, row); print row } }'
 }
-case $verb in
+verb=$kind
+case $kind in
 pretrain) keys="data.train=set/train.h5 data.heldout=set/heldout.h5 $shape train.row_tokens=64 train.batch_rows=4 optim.lr=3e-3" ;;
 sft) row='{"prompt": "QUESTION", "completion": "RIGHT"}' ;;
-reward | rlhf) row='{"prompt": "QUESTION", "chosen": "RIGHT", "rejected": "WRONG"}' ;;
-*) fail "expected pretrain, sft, reward or rlhf, found $verb" && finish ;;
+reward | dpo) row='{"prompt": "QUESTION", "chosen": "RIGHT", "rejected": "WRONG"}' ;;
+ppo) row='{"prompt": "QUESTION"}' ;;
+*) fail "expected pretrain, sft, reward, dpo or ppo, found $kind" && finish ;;
 esac
 if [ "$verb" != pretrain ]; then
     run 0 "$aerie" pretrain run.dir=base data.train=set/train.h5 $shape train.row_tokens=64 train.batch_rows=4 train.steps=3 \
@@ -35,7 +37,14 @@ if [ "$verb" != pretrain ]; then
     head -200 all.jsonl >train.jsonl
     tail -40 all.jsonl >heldout.jsonl
     keys="model.init=base data.train=train.jsonl data.heldout=heldout.jsonl train.row_tokens=160 train.batch_rows=4 optim.lr=1e-3"
-    [ "$verb" != rlhf ] || keys="$keys rl.method=dpo"
+    # a critic, and answers that have updates to come in two of three checkpoints
+    case $kind in
+    dpo) verb=rlhf keys="$keys rl.method=dpo" ;;
+    ppo)
+        verb=rlhf keys="$keys rl.method=ppo rl.passes=3 rl.samples=2 rl.max_new=8 rl.eval_prompts=4"
+        keys="$keys rl.rewards=[{\"kind\":\"length\",\"target\":4}]"
+        ;;
+    esac
 fi
 
 train() { # FOLDER [KEY...]

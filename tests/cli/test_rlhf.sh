@@ -1,0 +1,75 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+
+# A small model of dialogues, and questions whose right answers are known.
+awk 'BEGIN { for (i = 0; i < 400; i++) printf "user %d asks: is %d more than %d? yes, it is; no, it is not.\n", i % 7, i, i % 31 }' >text.txt
+run 0 "$aerie" tokenizer train --input text.txt --output t.model --vocab-size 300
+run 0 "$aerie" data prepare --input text.txt --tokenizer t.model --output text
+run 0 "$aerie" pretrain run.dir=base data.train=text/train.h5 model.width=32 model.recurrent_width=32 \
+    model.mlp_width=64 model.heads=2 model.blocks=3 model.window=16 train.row_tokens=32 train.batch_rows=2 \
+    train.steps=3 train.sample_tokens=0
+awk 'BEGIN { for (i = 0; i < 24; i++)
+         printf "{\"prompt\": \"is %d more than %d?\", \"meta\": {\"answer\": \"yes\"}}\n", i + 9, i % 5 }' >prompts.jsonl
+rlhf() { # RUN KEYS...
+    of=$1
+    shift
+    "$aerie" rlhf run.dir="$of" model.init=base data.train=prompts.jsonl data.heldout=prompts.jsonl train.row_tokens=96 \
+        train.batch_rows=4 train.eval_every=2 rl.max_new=12 rl.eval_prompts=6 "$@"
+}
+rewards='rl.rewards=[{kind: exact}, {kind: length, name: short, max: 6, weight: 0.1}]'
+
+# ---- a plan writes nothing ----
+
+run 0 rlhf plan "$rewards" --dry-run
+for words in "models beside it" "method: reinforce; divergence from model.init" "reward: exact (exact)" \
+    "reward: short (length)" "prompts: 24, 24 held out; 6 steps of 4 prompts and 16 answers: 1 epochs"; do
+    grep -qF "$words" err || { fail "the plan lacks '$words'" && cat err; }
+done
+[ -e plan ] && fail "a plan has written"
+
+# ---- a run: metrics, samples, what checkpoints hold ----
+
+run 0 rlhf learnt "$rewards" train.steps=4
+for number in reward_mean reward_std reward_exact reward_short kl entropy length_mean truncated_fraction dead_groups \
+    ratio_mean clip_fraction beta loss eval_reward eval_reward_short eval_kl eval_length eval_truncated; do
+    grep -q "\"$number\":" learnt/metrics.jsonl || fail "metrics lack $number"
+done
+[ "$(grep -c 'reward .*: exact .*, short ' learnt/samples/step-000004.txt)" = 4 ] || fail "samples: $(cat learnt/samples/*)"
+grep -q "is 9 more than 0?" learnt/samples/step-000004.txt || fail "samples lack the prompt"
+run 0 "$aerie" generate --model learnt --prompt "is 9 more than 0?" --max-new 3
+run 0 "$aerie" inspect learnt
+grep -q "objective  *rlhf" out || fail "inspect does not tell the objective"
+run 0 rlhf critic "$rewards" rl.method=ppo train.steps=3 rl.passes=2
+for file in critic.h5 answers.h5; do
+    [ -e critic/checkpoints/step-000003/$file ] || fail "a checkpoint lacks $file"
+done
+run 0 rlhf anchor "$rewards" rl.method=jbond train.steps=1 lora.rank=2
+for file in anchor.h5 adapter.json; do
+    [ -e anchor/checkpoints/step-000001/$file ] || fail "a checkpoint lacks $file"
+done
+run 0 rlhf small rl.method=distill distill.teacher=learnt train.steps=2
+grep -q '"eval_kl":' small/metrics.jsonl || fail "distillation is not evaluated"
+
+# ---- refusals ----
+
+run 2 rlhf none
+says "rl.rewards: expected what answers are worth, which rl.method=reinforce learns from, found none"
+run 2 rlhf none "$rewards" rl.methode=ppo
+says 'did you mean "rl.method"'
+run 2 rlhf none "$rewards" rl.method=warp
+says "rl.method: expected reinforce"
+run 2 rlhf none "$rewards" rl.max_new=96
+says "rl.max_new: expected less than train.row_tokens (96)"
+run 3 rlhf none "$rewards" train.row_tokens=20
+says "row 1 of prompts.jsonl: expected at most 8 tokens"
+says "raise train.row_tokens to"
+run 3 rlhf none 'rl.rewards=[{kind: exact, field: name}]'
+says "row 1 of prompts.jsonl"
+run 4 rlhf none "$rewards" train.memory_gb=0.001
+says "train.memory_gb"
+run 2 rlhf learnt "$rewards" train.steps=4 rl.method=grpo
+says "rl.method"
+run 5 rlhf guarded "$rewards" train.steps=4 rl.guard_entropy=50
+says "rl.guard_entropy: step 1: the mean entropy of a token (nats) is"
+[ -e none ] && fail "a refused run has written: $(find none)"
+finish

@@ -276,8 +276,11 @@ Test(program, a_dead_worker_starts_again_with_the_next_call) {
         cr_assert_eq(has_none(6), 4);
         usleep(20000);
     }
-    given(r, 2);
-    cr_assert_eq(has_none(2), 0);
+    for (int call = 0; call < 2; call++) { /* these end when all is answered */
+        given(r, 2);
+        cr_assert_eq(has_none(2), 0);
+        usleep(50000);
+    }
     ae_rewards_close(r);
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* ALIGNED: attention takes up to so many queries together, and their keys from the first one's on (ops/attention.h). */
-enum { LEAST_PLACES = 512, ALIGNED = 64 };
+enum { LEAST_PLACES = 2048, ALIGNED = 64 };
 
 typedef struct {
     char *where, *path, *adapter;
@@ -315,8 +315,7 @@ static ae_status give_row(const model_reward *r, row *w, packed *p, ptrdiff_t n,
     ae_status st = AE_OK;
     w->used = 0;
     for (ptrdiff_t i = 0; i < n; i++) row_add(w, in[p[i].answer].given, &p[i].place);
-    row_pad(w, w->places);
-    AE_TRY(row_run(w, r->pass, w->places));
+    AE_TRY(row_run(w, r->pass, w->used));
     for (ptrdiff_t i = 0; i < n; i++) AE_TRY(take_reward(w, p[i].place, &rewards[p[i].answer]));
 out:
     return st;

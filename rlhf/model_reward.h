@@ -10,11 +10,11 @@
  * The head was trained at <end_of_turn>. An answer that was truncated gets one, and so does one that ended with
  * another token; <eos> is replaced by it. Without a tokenizer the reward is read at the last token as it stands.
  *
- * Many answers share a pass: a row of P places, P the longest answer that the run expects or 512 if that is more.
- * Best fit, longest first; each answer begins at a multiple of 64 places with positions from 0, and sees no other. A
- * pass has all P places whatever stands there. So a reward has the same bits alone and among others: they do not
- * depend on where it stands, with one exception. The AVX2 kernels of float32 products give a row other bits at
- * another place; with them each answer has a pass of its own, and so has an answer of more than P tokens anywhere.
+ * Many answers share a pass: a row of P places, P the longest answer that the run expects or 2048 if that is more,
+ * which ends behind the last of them. Best fit, longest first; each answer begins at a multiple of 64 places with
+ * positions from 0, and sees no other. So a reward has the same bits alone and among others, with one exception: the
+ * AVX2 kernels of float32 products give a row other bits at another place. With them each answer has a pass of its
+ * own, and so has an answer of more than P tokens anywhere.
  *
  * AE_ERR_INPUT for a model without the head score.weight, one of another tokenizer (by the hash of its bytes; where
  * one of both has none, by the size of the vocabulary), and a reward that is not finite; AE_ERR_RESOURCE where it does

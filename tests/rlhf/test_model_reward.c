@@ -181,7 +181,7 @@ static void same_bits(const char *more, ptrdiff_t longest) {
 Test(model_reward, the_same_bits_whatever_stands_beside) {
     same_bits("", 0);
     same_bits("", 3 * LONGEST);
-    same_bits("", LONGEST);
+    same_bits("", 5 * LONGEST);
     same_bits(", \"dtype\": \"bf16\"", 0);
     same_bits(", \"dtype\": \"int8\"", 0);
 }

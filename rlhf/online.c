@@ -252,10 +252,9 @@ static void close_all(void *self) {
     ae_online_round_free(&o->round);
     free_names(o->reward_names, o->sources);
     free_names(o->eval_names, o->sources);
-    free(o->samples);
+    ae_online_tell_free(&o->told);
     ae_rewards_close(o->rewards);
     o->reward_names = o->eval_names = NULL;
-    o->samples = NULL;
     o->rewards = NULL;
     ae_rl_models_close(&o->models);
     ae_tuned_close(&o->tuned);
@@ -267,6 +266,7 @@ static void set_functions(ae_online *o, ae_objective *f) {
     f->files = files;
     f->score = o->config->keys.rl.rewards[0] ? "eval_reward" : "eval_kl";
     f->higher = o->config->keys.rl.rewards[0] != '\0';
+    f->from_start = true;
     f->open = open_inputs;
     f->resume = ae_online_resume;
     f->plan = make_plan;

@@ -1,68 +1,6 @@
-#include "core/file.h"
 #include "rlhf/online_parts.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { SAMPLES = 4 };
-
-/* ---- samples ---- */
-
-static void tell_rewards(const ae_online *o, const ae_online_round *r, ptrdiff_t i, FILE *out) {
-    const double *parts = r->parts + (size_t)i * (o->sources + 1);
-    fprintf(out, "[%td tokens%s", r->answers.items[i].seen.n,
-            r->answers.items[i].seen.truncated ? ", cut" : "");
-    if (o->sources > 0) fprintf(out, "; reward %.4g", parts[o->sources]);
-    for (size_t k = 0; k < o->sources && o->sources > 1; k++)
-        fprintf(out, "%s %s %.4g", k == 0 ? ":" : ",", ae_rewards_name(o->rewards, k), parts[k]);
-    fputs("]\n\n----\n\n", out);
-}
-
-static ae_status tell_answer(const ae_online *o, const ae_online_round *r, ptrdiff_t i, FILE *out) {
-    const ae_written *w = &r->answers.items[i];
-    char *text = NULL;
-    size_t n = 0;
-    const ae_status st = ae_tokenizer_decode(o->tuned.inputs.tokenizer, w->tokens, w->n_prompt, &text, &n);
-    if (st != AE_OK) return st;
-    fwrite(text, 1, n, out);
-    fwrite(w->text, 1, w->text_bytes, out);
-    fputs("\n", out);
-    tell_rewards(o, r, i, out);
-    free(text);
-    return AE_OK;
-}
-
-/* The text of ae_online_sample. */
-static ae_status keep_samples(ae_online *o, const ae_online_round *r) {
-    size_t n = 0;
-    ae_status st = AE_OK;
-    free(o->samples);
-    o->samples = NULL;
-    if (!o->tuned.inputs.tokenizer) return AE_OK;
-    FILE *out = open_memstream(&o->samples, &n);
-    if (!out) return AE_FAIL(AE_ERR_RESOURCE, "samples: out of memory");
-    for (ptrdiff_t i = 0; st == AE_OK && i < r->answers.n && i < SAMPLES; i++) st = tell_answer(o, r, i, out);
-    if (fclose(out) != 0 && st == AE_OK) st = AE_FAIL(AE_ERR_RESOURCE, "samples: out of memory");
-    return st;
-}
-
-ae_status ae_online_sample(void *self, int64_t step) {
-    const ae_online *o = self;
-    char name[64];
-    if (!o->samples) return AE_OK;
-    snprintf(name, sizeof name, "samples/step-%06lld.txt", (long long)step);
-    char *folder = ae_path_join(o->tuned.run->config->run.dir, "samples");
-    char *path = ae_path_join(o->tuned.run->config->run.dir, name);
-    ae_status st = ae_folder_make(folder);
-    if (st == AE_OK) st = ae_file_write(path, o->samples, strlen(o->samples));
-    free(folder);
-    free(path);
-    return st;
-}
-
-/* ---- evaluations ---- */
 
 static void add_numbers(const ae_online *o, const ae_online_round *r, ae_evaluation *e) {
     const ae_online_means m = ae_online_means_of(o, r);
@@ -100,7 +38,7 @@ ae_status ae_online_evaluate(void *self, ae_evaluation *e) {
     AE_TRY(ae_online_round_make(o, &r, w, &asking));
     AE_TRY(ae_scores_read(&k, &r.batch, &r.answers, true));
     add_numbers(o, &r, e);
-    AE_TRY(keep_samples(o, &r));
+    AE_TRY(ae_online_tell(o, &r));
 out:
     ae_online_round_free(&r);
     ae_online_free_work(o, w);

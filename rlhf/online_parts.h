@@ -25,6 +25,12 @@ typedef struct {
     ae_batch batch; /* B 0: not packed yet */
 } ae_online_round;
 
+/* What the files of an evaluation hold: text of a few answers, and a line for each prompt. */
+typedef struct {
+    char *samples, *lines; /* NULL: none */
+    size_t samples_bytes, lines_bytes;
+} ae_online_told;
+
 typedef struct {
     ae_tuned tuned; /* first: ae_tuned_objective */
     ae_objective common;
@@ -45,8 +51,8 @@ typedef struct {
     ae_online_state state, next; /* after the last step; after the one at work */
     int64_t done;                /* steps of the run */
     ae_online_round round;
-    char *samples;    /* text of the last evaluation; NULL: none */
-    ae_status failed; /* of what a step that is done could not tell */
+    ae_online_told told; /* of the last evaluation */
+    ae_status failed;    /* of what a step that is done could not tell */
     char why[AE_MESSAGE_BYTES];
 } ae_online;
 
@@ -103,6 +109,14 @@ ae_status ae_online_load(ae_online *o);
 
 /* rlhf/online_eval.c */
 ae_status ae_online_evaluate(void *self, ae_evaluation *e);
+
+/* rlhf/online_tell.c */
+/* Takes down what the files of an evaluation will hold. */
+ae_status ae_online_tell(ae_online *o, const ae_online_round *r);
+/* Writes RUN/samples/step-000123.txt, and RUN/evaluations/step-000123.jsonl: of each held-out prompt, in their order,
+ *   {"prompt": TEXT, "answer": TEXT, "reward": x, "rewards": {SOURCE: x}, "kl": nats, "tokens": n, "truncated": bool}
+ * null: there is no tokenizer, no reward. */
 ae_status ae_online_sample(void *self, int64_t step);
+void ae_online_tell_free(ae_online_told *t);
 
 #endif

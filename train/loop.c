@@ -119,7 +119,7 @@ static ae_status evaluate(ae_engine *e) {
 /* An evaluation that fails ends the run, but costs none of its steps. */
 static ae_status evaluate_or_save(ae_engine *e) {
     const ae_status st = evaluate(e);
-    if (st == AE_OK || st == AE_ERR_INTERRUPTED) return st;
+    if (st == AE_OK || st == AE_ERR_INTERRUPTED || e->state.step == 0) return st;
     char *why = strdup(ae_error_message());
     ae_status saved = save(e);
     if (saved == AE_OK) saved = all_saved(e);
@@ -132,7 +132,7 @@ static ae_status evaluate_or_save(ae_engine *e) {
 /* The best so far is kept, whether its step has a checkpoint already or gets one now. */
 static ae_status keep_best(ae_engine *e) {
     const ae_run_state *s = &e->state;
-    if (!e->config->train.keep_best || s->best_step != s->step) return AE_OK;
+    if (!e->config->train.keep_best || s->best_step == 0 || s->best_step != s->step) return AE_OK;
     ae_status st = save(e);
     if (st == AE_OK) mark_best(e);
     return st;
@@ -236,6 +236,17 @@ static bool is_due(const ae_engine *e, int64_t every) {
     return step > 0 && (step == e->config->train.steps || (every > 0 && step % every == 0));
 }
 
+/* Step 0, where no line tells it yet. */
+static bool is_untold_start(const ae_engine *e) {
+    return e->objective.from_start && e->state.step == 0 && e->metrics.offset == 0;
+}
+
+static bool must_evaluate(const ae_engine *e) {
+    if (*e->facts.stop || !ae_objective_evaluates(&e->objective)) return false;
+    return is_untold_start(e) ||
+           (e->state.evaluated_step != e->state.step && is_due(e, e->config->train.eval_every));
+}
+
 /* What comes between steps; also first thing after a resume, for an evaluation that the stop prevented. */
 static ae_status between(ae_engine *e) {
     ae_status st = AE_OK;
@@ -244,8 +255,7 @@ static ae_status between(ae_engine *e) {
     mark_best(e);
     if (is_due(e, t->checkpoint_every) || is_due(e, t->keep_every)) AE_TRY(save(e));
     AE_TRY(save_when_asked(e));
-    bool evaluated = e->state.evaluated_step == e->state.step;
-    if (!*e->facts.stop && ae_objective_evaluates(&e->objective) && !evaluated && is_due(e, t->eval_every)) {
+    if (must_evaluate(e)) {
         AE_TRY(evaluate_or_save(e));
         AE_TRY(keep_best(e));
     }

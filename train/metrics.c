@@ -86,7 +86,7 @@ static void miss(ae_metrics_gap *g, int64_t first, int64_t last) {
 /* The longest beginning of whole lines that the run wrote before the checkpoint, no step twice. */
 static void find_beginning(const char *bytes, size_t n, const char *score, ae_metrics_mark *m,
                            ae_metrics_gap *g) {
-    int64_t step = 0, evaluated = 0;
+    int64_t step = 0, evaluated = -1; /* step 0 may be evaluated */
     size_t at = 0;
     record r;
     for (const char *end; (end = memchr(bytes + at, '\n', n - at)) != NULL; at = (size_t)(end - bytes) + 1) {

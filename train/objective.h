@@ -58,7 +58,8 @@ typedef struct {
     /* The number that decides which evaluation is best, "eval_loss": its name begins with eval_, and no
      * number of a step does. NULL: there are no evaluations. */
     const char *score;
-    bool higher; /* the higher score is the better one */
+    bool higher;     /* the higher score is the better one */
+    bool from_start; /* a fresh run is evaluated before its first step too; never the best */
 
     /* ---- before anything is written ---- */
     ae_status (*open)(void *self, const ae_run_facts *run); /* its inputs; `run` is kept */

@@ -101,10 +101,10 @@ ae_status ae_report_evaluation(ae_engine *e, const ae_evaluation *r) {
     snprintf(told, sizeof told, "%s", r->told);
     if (!told[0]) tell_numbers(told, sizeof told, &r->numbers);
     AE_TRY(add_evaluation_line(e, r));
-    ae_run_state_evaluated(&e->state, score, e->objective.higher);
+    if (e->state.step > 0) ae_run_state_evaluated(&e->state, score, e->objective.higher);
     AE_TRY(ae_events_evaluation(&e->events, e->state.step, &r->numbers));
     ae_log("step %lld: %s%s", (long long)e->state.step, told,
-           e->state.best_step == e->state.step ? " (best so far)" : "");
+           e->state.step > 0 && e->state.best_step == e->state.step ? " (best so far)" : "");
 out:
     return st;
 }

@@ -202,7 +202,104 @@ Test(online, evaluations_of_one_policy_are_the_same) {
     cr_assert_eq(evaluated("run", "eval_reward", false), evaluated("run", "eval_reward", true));
     cr_assert_eq(evaluated("run", "eval_length", false), evaluated("run", "eval_length", true));
     cr_assert_eq(evaluated("run", "eval_kl", true), 0);
-    cr_assert_neq(number("run", 0, "entropy"), number("run", 2, "entropy"));
+    cr_assert_neq(number("run", 1, "entropy"), number("run", 3, "entropy"));
+}
+
+/* The step of each evaluation, -1 after the last. */
+static void steps_evaluated(const char *run, int64_t *steps, size_t n) {
+    size_t found = 0;
+    for (size_t i = 0; i < train_rig_metric_count(&rig, run); i++) {
+        json_t *m = train_rig_metric(&rig, run, i);
+        if (json_object_get(m, "eval_reward") && found < n)
+            steps[found++] = json_integer_value(json_object_get(m, "step"));
+        json_decref(m);
+    }
+    while (found < n) steps[found++] = -1;
+}
+
+Test(online, a_run_knows_where_it_started) {
+    char keys[512];
+    int64_t steps[4];
+    snprintf(keys, sizeof keys, "rl.method=reinforce train.steps=2 data.heldout=%s",
+             train_rig_path(&rig, "unseen.h5"));
+    ASSERT_OK(train("run", keys));
+    ASSERT_OK(train("plain", "rl.method=reinforce train.steps=2"));
+    steps_evaluated("run", steps, 4);
+    cr_assert(steps[0] == 0 && steps[1] == 2 && steps[2] == -1);
+    cr_assert_eq(evaluated("run", "eval_kl", false), 0);
+    cr_assert(!has_file("run", 0, "state.json") && has_file("run", 2, "state.json"), "the start is kept");
+    cr_assert_eq(tuning_number(&rig, "run", 2, "reward_mean"), number("plain", 1, "reward_mean"));
+    snprintf(keys, sizeof keys, "rl.method=reinforce train.steps=3 data.heldout=%s",
+             train_rig_path(&rig, "unseen.h5"));
+    ASSERT_OK(train("run", keys));
+    steps_evaluated("run", steps, 4);
+    cr_assert(steps[0] == 0 && steps[1] == 2 && steps[2] == 3 && steps[3] == -1);
+}
+
+/* Without its lines, a run that goes on takes what is left, the start among them. */
+Test(online, the_start_is_not_cut_off) {
+    char keys[512], *text = NULL;
+    size_t n = 0;
+    int64_t steps[3];
+    snprintf(keys, sizeof keys, "rl.method=reinforce train.steps=2 data.heldout=%s",
+             train_rig_path(&rig, "unseen.h5"));
+    ASSERT_OK(train("run", keys));
+    char *path = ae_path_join(train_rig_path(&rig, "run"), "metrics.jsonl");
+    ASSERT_OK(ae_file_read(path, &text, &n));
+    const char *first = memchr(text, '\n', n),
+               *second = memchr(first + 1, '\n', n - (size_t)(first + 1 - text));
+    ASSERT_OK(ae_file_write(path, text, (size_t)(second + 1 - text)));
+    snprintf(keys, sizeof keys, "rl.method=reinforce train.steps=3 data.heldout=%s",
+             train_rig_path(&rig, "unseen.h5"));
+    ASSERT_OK(train("run", keys));
+    steps_evaluated("run", steps, 3);
+    cr_assert(steps[0] == 0 && steps[1] == 3, "%lld, %lld", (long long)steps[0], (long long)steps[1]);
+    free(text);
+    free(path);
+}
+
+/* Sums over the lines of an evaluation. */
+typedef struct {
+    double n, reward, kl, tokens, truncated;
+} line_sums;
+
+static line_sums sums_of(const char *run, int step) {
+    char name[64], *text = NULL;
+    size_t size = 0;
+    line_sums s = {0};
+    snprintf(name, sizeof name, "evaluations/step-%06d.jsonl", step);
+    char *path = ae_path_join(train_rig_path(&rig, run), name);
+    ASSERT_OK(ae_file_read(path, &text, &size));
+    for (char *at = text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
+        json_t *o = json_loadb(at, (size_t)(end - at), 0, NULL);
+        const double reward = json_number_value(json_object_get(o, "reward"));
+        cr_assert(json_is_null(json_object_get(o, "prompt")) && json_is_null(json_object_get(o, "answer")));
+        cr_assert_eq(json_number_value(json_object_get(json_object_get(o, "rewards"), "length")), reward);
+        s.n++;
+        s.reward += reward;
+        s.kl += json_number_value(json_object_get(o, "kl"));
+        s.tokens += json_number_value(json_object_get(o, "tokens"));
+        s.truncated += json_is_true(json_object_get(o, "truncated"));
+        json_decref(o);
+    }
+    free(path);
+    free(text);
+    return s;
+}
+
+Test(online, an_evaluation_leaves_a_line_a_prompt) {
+    char keys[512];
+    snprintf(keys, sizeof keys, "rl.method=reinforce train.steps=3 data.heldout=%s",
+             train_rig_path(&rig, "unseen.h5"));
+    ASSERT_OK(train("run", keys));
+    for (int last = 0; last < 2; last++) {
+        const line_sums s = sums_of("run", last ? 3 : 0);
+        cr_assert_eq(s.n, 8);
+        cr_assert_float_eq(s.reward / 8, evaluated("run", "eval_reward", last), 1e-7);
+        cr_assert_float_eq(s.kl / 8, evaluated("run", "eval_kl", last), 1e-7);
+        cr_assert_float_eq(s.tokens / 8, evaluated("run", "eval_length", last), 1e-7);
+        cr_assert_float_eq(s.truncated / 8, evaluated("run", "eval_truncated", last), 1e-7);
+    }
 }
 
 Test(online, beta_follows_its_target) {

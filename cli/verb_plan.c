@@ -5,6 +5,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "data/documents.h"
+#include "data/packing.h"
 #include "ops/limits/limits.h"
 #include "rlhf/config.h"
 #include "train/engine.h"
@@ -134,10 +135,36 @@ static void leave_out_lines(ae_data_keys *data) {
     if (in_train || names_lines(data->heldout)) leave_out("data.heldout", data->heldout);
 }
 
+/* Whether all sets are of dialogues, each read once an epoch. */
+static bool are_countable(const ae_mixture *m) {
+    for (size_t i = 0; i < m->n_sets; i++)
+        if (ae_token_set_kind(m->sets[i]) != AE_KIND_CHAT) return false;
+    return m->n_sets > 0 && !m->weighted && m->n_phases == 1;
+}
+
+/* The steps of train.epochs as sft counts them, where the sets are there; else *open stays true. */
+static ae_status count_steps(ae_tune_config *tune, const ae_mixture *m, bool *open) {
+    const ae_train_keys *k = &tune->train.train;
+    const ae_packing_options o = {.T = (ptrdiff_t)k->row_tokens,
+                                  .too_long = (ae_too_long)tune->examples.too_long,
+                                  .alone = !tune->examples.pack};
+    int64_t rows = 0;
+    if (!*open || !are_countable(m)) return AE_OK;
+    for (size_t i = 0; i < m->n_sets; i++) {
+        ae_packing p = {0};
+        const ae_status st = ae_packing_make(&p, m->sets[i], &o);
+        rows += p.count.rows;
+        ae_packing_free(&p);
+        if (st != AE_OK) return st;
+    }
+    *open = false;
+    return ae_tune_config_set_steps(tune, (double)rows / (double)k->batch_rows);
+}
+
 /* A plan that does not fit is shown too, and then refused. */
 static ae_status tell(ae_tune_config *tune, bool json) {
     const ae_train_config *config = &tune->train;
-    const bool steps_open = tune->length.epochs > 0 && !ae_config_is_set(&config->table, "train.steps");
+    bool steps_open = tune->length.epochs > 0 && !ae_config_is_set(&config->table, "train.steps");
     ae_tuned tuned = {.config = tune};
     ae_model_options options;
     ae_pretraining p = {.planned = &options};
@@ -147,6 +174,7 @@ static ae_status tell(ae_tune_config *tune, bool json) {
     ae_status st = (steps_open ? ae_train_config_check_keys : ae_train_config_check)(config, false);
     if (st == AE_OK) st = ae_tuned_options(&tuned, &options);
     if (st == AE_OK) st = ae_engine_open(&engine, config, &objective, false);
+    if (st == AE_OK) st = count_steps(tune, &p.inputs.data, &steps_open);
     if (st == AE_OK || (st == AE_ERR_RESOURCE && p.plan.peak_bytes > 0)) {
         work w = estimate(&p, steps_open);
         if (!json) print_text(&p, &w);

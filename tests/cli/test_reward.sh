@@ -127,6 +127,12 @@ equal q8.out int8.out "quantised"
 run 0 "$aerie" tokenizer trim --model learnt --input text.txt --output trimmed
 rewards trimmed.out --model trimmed --input pairs.jsonl
 
+# Weights after an evaluation have none of it.
+run 0 train between model.init=base train.steps=4 train.eval_every=2 train.checkpoint_every=3 train.keep=0
+[ -f between/checkpoints/step-000003/model.json ] || fail "no checkpoint of step 3"
+[ -z "$(scale between/checkpoints/step-000003/model.json shift)" ] || fail "a shift of other weights"
+[ -n "$(scale between/checkpoints/step-000004/model.json shift)" ] || fail "no shift at the end"
+
 # With adapters: beside their base, and merged.
 run 0 train adapted model.init=base lora.rank=2
 rewards adapted.out --model adapted --input pairs.jsonl

@@ -45,6 +45,15 @@ says "found 500; give a smaller one, or train for more steps"
 absent short
 run 0 "$aerie" sft run.dir=long model.init="$attention" data.train="$rows" train.batch_rows=3 train.epochs=1000 \
     train.row_tokens=48 optim.warmup_steps=1100 --dry-run
+# plan counts the steps of epochs where there is a set of dialogues, as sft does.
+run 0 "$aerie" data prepare --kind chat --input "$rows" --model "$attention" --output prepared --heldout 0
+epochs="model.init=$attention data.train=prepared/train.h5 train.batch_rows=3 train.epochs=5 train.row_tokens=48"
+run 0 "$aerie" sft run.dir=none $epochs --dry-run
+steps=$(sed -n 's/.* \([0-9]*\) steps of 3 rows.*/\1/p' err)
+run 0 "$aerie" plan $epochs
+prints "TFLOPs in ${steps:-no} steps"
+run 2 "$aerie" plan $epochs optim.warmup_steps=$((steps + 1))
+says "optim.warmup_steps: expected at most train.steps ($steps)"
 # Few steps of epochs are told.
 run 0 "$aerie" sft run.dir=few model.init="$attention" data.train="$rows" train.batch_rows=3 train.epochs=2 train.row_tokens=48
 warns "train.epochs: 2 epochs of this data are only "

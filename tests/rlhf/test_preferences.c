@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static train_rig rig;
@@ -201,19 +202,33 @@ Test(preferences, scores_that_cannot_be_read_are_made_again) {
     check_resume("rl.method=dpo", damage_scores);
 }
 
-/* Scores of a start that came to no checkpoint serve the next one; with another temperature they do not fit. */
+static ino_t file_number(const char *path) {
+    struct stat s;
+    cr_assert_eq(stat(path, &s), 0, "%s: not there", path);
+    return s.st_ino;
+}
+
+/* Scores of a start that came to no checkpoint serve the next one as they are; those of another temperature do
+ * not fit, and a new file takes their place. */
 Test(preferences, scores_are_kept_where_they_fit) {
     static const char keys[] = "rl.method=dpo train.batch_rows=4 train.steps=2 optim.lr=0";
-    char *from = in_run("first", "reference.h5"), *to = in_run("second", "reference.h5");
-    ASSERT_OK(tune("first", keys));
-    ASSERT_OK(ae_folder_make(train_rig_path(&rig, "second")));
-    cr_assert_eq(rename(from, to), 0);
-    char more[256];
-    snprintf(more, sizeof more, "%s rl.temperature=0.5", keys);
-    ASSERT_OK(tune("second", more));
-    cr_assert(number("second", 0, "chosen_logratio") == 0);
-    free(from);
-    free(to);
+    static const char *const more[] = {"", "rl.temperature=0.5"};
+    char all[256];
+    for (int i = 0; i < 2; i++) {
+        char *from = in_run("first", "reference.h5"), *to = in_run("second", "reference.h5");
+        snprintf(all, sizeof all, "%s %s", keys, more[i]);
+        ASSERT_OK(tune("first", keys));
+        ASSERT_OK(ae_folder_make(train_rig_path(&rig, "second")));
+        const ino_t scores = file_number(from);
+        cr_assert_eq(rename(from, to), 0);
+        ASSERT_OK(tune("second", all));
+        cr_assert(number("second", 0, "chosen_logratio") == 0);
+        cr_assert_eq(file_number(to) == scores, i == 0);
+        ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "first")));
+        ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "second")));
+        free(from);
+        free(to);
+    }
 }
 
 /* ---- references ---- */

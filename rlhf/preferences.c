@@ -314,26 +314,43 @@ static ae_objective objective_of(preferences *p) {
 
 /* ---- keys ---- */
 
-/* Keys that would be ignored in silence: of methods that write answers, and of other losses. */
+typedef struct {
+    const char *key, *with;
+    bool stray;
+} stray_key;
+
+static ae_status refuse_stray(const ae_rl_keys *k, const stray_key *keys, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].stray)
+            return AE_FAIL(AE_ERR_USAGE, "%s: expected %s beside it, found %s; leave it out", keys[i].key,
+                           keys[i].with, ae_rl_method_text(k->rl.method));
+    return AE_OK;
+}
+
+/* Keys that would be ignored in silence: of methods that write answers, and of other losses. A run's own
+ * configuration has them as they are by default. */
 static ae_status check_stray(const ae_tune_config *t, const ae_rl_keys *k) {
+    static const char writes[] = "a method that writes answers";
     const bool kto = k->rl.method == AE_RL_KTO, dpo = k->rl.method == AE_RL_DPO;
-    const struct {
-        const char *key, *with;
-        bool stray;
-    } keys[] = {
-        {"rl.rewards", "a method that writes answers", k->rl.rewards[0] != '\0'},
-        {"rl.kl_target", "a method that writes answers", k->rl.kl_target > 0},
-        {"rl.passes", "a method that writes answers", k->rl.passes != 1},
-        {"rl.entropy_bonus", "a method that writes answers", k->rl.entropy_bonus > 0},
+    const stray_key keys[] = {
+        {"rl.rewards", writes, k->rl.rewards[0] != '\0'},
+        {"rl.kl", writes, k->rl.kl != AE_RL_KL_REWARD},
+        {"rl.kl_target", writes, k->rl.kl_target > 0},
+        {"rl.samples", writes, k->rl.samples != 1},
+        {"rl.passes", writes, k->rl.passes != 1},
+        {"rl.rollout_dtype", writes, k->rl.rollout_dtype != AE_WEIGHT_F32},
+        {"rl.truncated", writes, k->rl.truncated != AE_RL_KEEP},
+        {"rl.entropy_bonus", writes, k->rl.entropy_bonus > 0},
+        {"rl.guard_kl", writes, k->rl.guard_kl > 0},
+        {"rl.guard_entropy", writes, k->rl.guard_entropy > 0},
+        {"rl.guard_length", writes, k->rl.guard_length > 0},
         {"dpo.smoothing", "rl.method=dpo", !dpo && k->dpo.smoothing > 0},
         {"dpo.nll", "rl.method=dpo or ipo", kto && k->dpo.nll > 0},
         {"kto.good", "rl.method=kto", !kto && k->kto.good != 1},
         {"kto.bad", "rl.method=kto", !kto && k->kto.bad != 1},
     };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (keys[i].stray)
-            return AE_FAIL(AE_ERR_USAGE, "%s: expected %s beside it, found %s; leave it out", keys[i].key,
-                           keys[i].with, ae_rl_method_text(k->rl.method));
+    const ae_status st = refuse_stray(k, keys, sizeof keys / sizeof *keys);
+    if (st != AE_OK) return st;
     const bool start = !k->rl.reference[0] || strcmp(k->rl.reference, t->train.model.init) == 0;
     if (t->base.base_dtype != AE_WEIGHT_F32 && t->lora.rank == 0 && start)
         return AE_FAIL(AE_ERR_USAGE, "model.base_dtype: expected lora.rank or an rl.reference other than "

@@ -356,6 +356,8 @@ Test(preferences, refuse_keys_by_their_names) {
         {AE_ERR_INPUT, "train.row_tokens=8", "pair 0: expected at most the 8 tokens of a row"},
         {AE_ERR_USAGE, "data.too_long=cut", "data.too_long: expected error or drop for pairs, found cut"},
         {AE_ERR_USAGE, "rl.rewards=[]", "rl.rewards: expected a method that writes answers"},
+        {AE_ERR_USAGE, "rl.samples=4", "rl.samples: expected a method that writes answers"},
+        {AE_ERR_USAGE, "rl.guard_kl=3", "rl.guard_kl"},
         {AE_ERR_USAGE, "kto.good=2", "kto.good: expected rl.method=kto beside it, found dpo"},
         {AE_ERR_USAGE, "rl.method=ipo dpo.smoothing=0.1", "dpo.smoothing: expected rl.method=dpo"},
         {AE_ERR_USAGE, "rl.method=kto dpo.nll=1", "dpo.nll"},

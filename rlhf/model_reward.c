@@ -179,11 +179,11 @@ typedef struct {
     const model_reward *r;
     int32_t *tokens, *positions; /* [places] */
     float *values;
-    ptrdiff_t places, used;
+    ptrdiff_t used;
 } row;
 
 static ae_status row_init(row *w, const model_reward *r, ptrdiff_t places) {
-    *w = (row){.r = r, .places = places};
+    *w = (row){.r = r};
     w->tokens = malloc((size_t)places * sizeof *w->tokens);
     w->positions = malloc((size_t)places * sizeof *w->positions);
     w->values = malloc((size_t)places * sizeof *w->values);
@@ -219,10 +219,10 @@ static void row_add(row *w, const ae_rewarded_answer *a, ptrdiff_t *place) {
     row_pad(w, rounded_up(w->used));
 }
 
-/* The values at the places [0, T) of a row that is filled. */
-static ae_status row_run(row *w, ae_pass *pass, ptrdiff_t T) {
+/* The values at the places that are used. */
+static ae_status row_run(row *w, ae_pass *pass) {
     const ae_model *m = &w->r->model;
-    const ae_micro_batch b = {.tokens = w->tokens, .positions = w->positions, .B = 1, .T = T};
+    const ae_micro_batch b = {.tokens = w->tokens, .positions = w->positions, .B = 1, .T = w->used};
     ae_pass_forward(pass, m, &b);
     ae_pass_values(pass, ae_params_find(&m->params, "score.weight")->value, w->values);
     return m->be->sync(m->be);
@@ -249,7 +249,7 @@ static ae_status give_alone(const model_reward *r, const ae_rewarded_answer *a, 
         AE_TRY(ae_pass_new(&pass, &r->model, (ae_pass_dims){.B = 1, .T = places}, false));
     }
     row_add(&w, a, &place);
-    AE_TRY(row_run(&w, pass ? pass : r->pass, w.used));
+    AE_TRY(row_run(&w, pass ? pass : r->pass));
     AE_TRY(take_reward(&w, place, reward));
 out:
     ae_pass_delete(pass);
@@ -315,7 +315,7 @@ static ae_status give_row(const model_reward *r, row *w, packed *p, ptrdiff_t n,
     ae_status st = AE_OK;
     w->used = 0;
     for (ptrdiff_t i = 0; i < n; i++) row_add(w, in[p[i].answer].given, &p[i].place);
-    AE_TRY(row_run(w, r->pass, w->used));
+    AE_TRY(row_run(w, r->pass));
     for (ptrdiff_t i = 0; i < n; i++) AE_TRY(take_reward(w, p[i].place, &rewards[p[i].answer]));
 out:
     return st;

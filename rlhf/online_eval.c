@@ -29,7 +29,7 @@ ae_status ae_online_evaluate(void *self, ae_evaluation *e) {
     ae_scorer k = ae_rl_models_scorer(&o->models);
     k.anchor = NULL;
     k.critic = NULL;
-    const ae_online_asking asking = {"rl.evaluation", 0, one};
+    const ae_online_asking asking = {"rl.evaluation", 0, one, true};
     ae_status st = ae_online_new_work(o, (void **)&w);
     if (st != AE_OK) return st;
     const ptrdiff_t n =

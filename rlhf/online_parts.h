@@ -73,11 +73,11 @@ void ae_online_free_work(void *self, void *work);
 ae_status ae_online_take_prompts(ae_online_work *w, const ae_prompt_set *s, ptrdiff_t n);
 
 /* rlhf/online_round.c */
-/* `counts`: answers of each writer to a prompt; of evaluations those of the policy alone. */
 typedef struct {
     const char *name;
     int64_t round;
-    const int64_t *counts;
+    const int64_t *counts; /* answers of each writer to a prompt */
+    bool evaluates;        /* the policy itself writes, and what it writes stays as it is */
 } ae_online_asking;
 /* Writes, rewards and packs. The round is empty before; the caller frees it, after a failure too. */
 ae_status ae_online_round_make(ae_online *o, ae_online_round *r, const ae_online_work *w,

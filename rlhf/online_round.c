@@ -36,10 +36,14 @@ static ae_status write_answers(ae_online *o, const ae_online_work *w, const ae_o
                      .round = asking->round,
                      .capacity = o->capacity,
                      .longest = o->longest,
-                     .want_drawn = k->rollout_dtype != AE_WEIGHT_F32,
+                     .want_drawn = k->rollout_dtype != AE_WEIGHT_F32 && !asking->evaluates,
                      .stop = o->tuned.run->stop};
     memcpy(r.counts, asking->counts, sizeof r.counts);
-    const ae_status st = ae_rl_models_writers(&o->models, r.writers);
+    ae_status st = AE_OK;
+    if (asking->evaluates)
+        r.writers[AE_RL_POLICY] = &o->tuned.model;
+    else
+        st = ae_rl_models_writers(&o->models, r.writers);
     return st == AE_OK ? ae_rollouts_write(&r, w->prompts, w->n, s) : st;
 }
 
@@ -163,7 +167,7 @@ static ae_status resample(ae_online *o, ae_online_round *r, const ae_online_work
     for (int i = 1; i <= TRIES && left && st == AE_OK; i++) {
         char name[64];
         snprintf(name, sizeof name, "%s.again%d", asking->name, i);
-        const ae_online_asking again = {name, asking->round, asking->counts};
+        const ae_online_asking again = {name, asking->round, asking->counts, false};
         st = try_again(o, r, w, &again, &left);
     }
     return st;
@@ -185,11 +189,10 @@ ae_status ae_online_round_pack(const ae_online *o, ae_online_round *r) {
 
 ae_status ae_online_round_make(ae_online *o, ae_online_round *r, const ae_online_work *w,
                                const ae_online_asking *asking) {
-    const bool trains = asking->counts == o->counts;
     ae_status st;
     AE_TRY(write_answers(o, w, asking, &r->answers));
     AE_TRY(reward(o, w, &r->answers, &r->parts));
-    if (trains && o->config->keys.rl.method == AE_RL_GRPO && o->config->keys.grpo.resample)
+    if (!asking->evaluates && o->config->keys.rl.method == AE_RL_GRPO && o->config->keys.grpo.resample)
         AE_TRY(resample(o, r, w, asking));
     AE_TRY(ae_written_set_take(&r->answers, ae_online_arrays(o)));
     keep_drawn(&r->answers);

@@ -158,7 +158,7 @@ static ae_status begin_step(ae_online *o, const ae_online_work *w) {
     if (o->failed != AE_OK) return AE_FAIL(o->failed, "%s", o->why);
     if (o->state.pass > 0) return ae_online_round_pack(o, &o->round);
     ae_online_round_free(&o->round);
-    const ae_online_asking asking = {"rl.rollouts", o->state.rounds + 1, o->counts};
+    const ae_online_asking asking = {"rl.rollouts", o->state.rounds + 1, o->counts, false};
     return ae_online_round_make(o, &o->round, w, &asking);
 }
 

@@ -91,7 +91,7 @@ static bool has_file(const char *run, int64_t step, const char *file) {
 }
 
 static const char *const kinds[] = {
-    "rl.method=reinforce rl.samples=2",
+    "rl.method=reinforce rl.samples=2 rl.guard_length=2 rl.guard_action=slow",
     "rl.method=reinforce rl.samples=2 reinforce.baseline=running rl.kl_target=1 rl.kl_horizon=100",
     "rl.method=grpo rl.samples=2 rl.passes=3 rl.entropy_bonus=0.01",
     "rl.method=ppo rl.passes=2 rl.samples=2",
@@ -190,6 +190,30 @@ Test(online, answers_become_better) {
     cr_assert(first < 0.25 && last > 0.4, "%g to %g", first, last);
     cr_assert(evaluated("run", "eval_kl", true) > 0.5);
     cr_assert(evaluated("run", "eval_length", true) < evaluated("run", "eval_length", false));
+}
+
+/* A teacher of another shape. */
+Test(online, a_policy_comes_nearer_to_its_teacher) {
+    char keys[512];
+    snprintf(keys, sizeof keys,
+             "rl.method=distill distill.teacher=" AERIE_FIXTURES "/attention rl.rewards= train.steps=30 "
+             "train.eval_every=5 data.heldout=%s",
+             train_rig_path(&rig, "unseen.h5"));
+    ASSERT_OK(train("run", keys));
+    const double first = evaluated("run", "eval_kl", false), last = evaluated("run", "eval_kl", true);
+    cr_assert(number("run", 0, "kl") > first && last < 0.8 * first, "%g, %g, %g", number("run", 0, "kl"),
+              first, last);
+}
+
+/* One that is given, in the place of the policy's own beginning. */
+Test(online, a_reference_of_its_own) {
+    ASSERT_OK(train("own", "rl.reference=" AERIE_FIXTURES "/hawk train.steps=1"));
+    cr_assert(number("own", 0, "kl") > 0.1);
+    ASSERT_OK(train("adapters", "rl.reference=" AERIE_FIXTURES "/hawk train.steps=1 lora.rank=2"));
+    cr_assert_float_eq(number("adapters", 0, "kl"), number("own", 0, "kl"), 1e-4);
+    ASSERT_OK(train("rounded", "model.base_dtype=int8 train.steps=1"));
+    const double kl = number("rounded", 0, "kl");
+    cr_assert(kl > 0 && kl < 0.1, "the same reference in integers: %g", kl);
 }
 
 /* Evaluations draw the same numbers each time, and training does not. */

@@ -54,7 +54,12 @@ static void write_terminal(FILE *f, const ae_gnuplot_size *size, ae_picture_kind
     else
         fprintf(f, "set terminal svg size %d,%d dynamic font \"sans-serif,13\" background \"white\"\n",
                 size->width * 4 / 5, size->height * 4 / 5);
-    fprintf(f, "set output \"%s\"\n", PICTURE);
+    if (kind != AE_PICTURE_SERIES) fprintf(f, "set output \"%s\"\n", PICTURE);
+}
+
+/* gnuplot begins a file anew for each picture of its own accord. */
+void ae_gnuplot_next(FILE *script) {
+    fprintf(script, "set output \"| cat >>%s\"\n", PICTURE);
 }
 
 static ae_status draw_in(const char *folder, ae_gnuplot_fn *write, const void *what,

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-typedef enum { AE_PICTURE_PNG, AE_PICTURE_SVG } ae_picture_kind;
+/* SERIES: several SVGs, one after another, each begun by ae_gnuplot_next. */
+typedef enum { AE_PICTURE_PNG, AE_PICTURE_SVG, AE_PICTURE_SERIES } ae_picture_kind;
 
 typedef struct {
     int width, height; /* of a PNG in pixels; an SVG is given four fifths */
@@ -13,6 +14,9 @@ typedef struct {
 
 /* Writes what gnuplot is to draw; terminal and output are set already. */
 typedef ae_status ae_gnuplot_fn(FILE *script, const void *what);
+
+/* In a script of a series: what is drawn next is a picture of its own. */
+void ae_gnuplot_next(FILE *script);
 
 /* Runs gnuplot in a folder of its own, which is removed. *bytes is the picture, the caller frees it.
  * AE_ERR_USAGE when gnuplot is not installed. */

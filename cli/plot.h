@@ -2,6 +2,7 @@
 #define AE_CLI_PLOT_H
 #include "cli/gnuplot.h"
 #include "cli/plot_calibration.h"
+#include "cli/run_stage.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -39,7 +40,8 @@ typedef struct {
     char *name;         /* the last part of the folder's name, fit for a label */
     ae_curve_list
         steps; /* of the lines of steps: loss, grad_norm, lr, tokens_per_s and what an objective adds */
-    ae_curve_list evaluations;        /* eval_loss, ...: the first one decides */
+    ae_curve_list evaluations; /* eval_loss, ...: the first one decides */
+    ae_run_stage stage;
     ae_calibration_curve calibration; /* of a reward model's last evaluation */
     int64_t step, tokens, skipped, best_step, peak_rss_bytes;
     double best_score, best_bits; /* of the best evaluation */
@@ -63,9 +65,19 @@ void ae_curve_free(ae_curve *c);
 ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
                        size_t *n_bytes);
 
-/* A page that needs no other file: the picture, a table of figures, configuration and last samples of each
- * run. */
+/* What a number of the metrics is, with its unit: "loss, nats per token"; NULL: it has its name alone. Words differ
+ * with the stage of runs[0]. */
+const char *ae_plot_words(const char *name, const ae_run_curves *runs);
+/* Of run or row k: "#1f5fa8". */
+const char *ae_plot_colour(size_t k);
+
+/* A page that needs no other file and no script. Runs of one stage, and of one method of rlhf, make a section, in the
+ * order given: pictures, a table of figures, configuration and last samples of each run. Runs of rlhf that were
+ * evaluated are compared (cli/method_table.h, cli/plot_frontier.h). */
 ae_status ae_plot_report(const ae_run_curves *runs, size_t n, char **html, size_t *n_bytes);
+
+/* The table of figures in it. */
+void ae_plot_figures_html(FILE *f, const ae_run_curves *runs, size_t n);
 
 /* Where the time of profiles goes (files of `aerie bench ... --profile --json`), side by side: a bar an op,
  * as long as its time, and dark as far as the machine's limits alone would take. */

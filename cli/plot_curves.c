@@ -124,7 +124,7 @@ static ae_status take_evaluation(ae_run_curves *r, const json_t *line, const cha
     json_t *value;
     const bool higher = json_is_true(json_object_get(line, "higher_is_better"));
     const double score = number_of(line, score_name);
-    if (isfinite(score) && !(higher ? score <= r->best_score : score >= r->best_score)) {
+    if (step > 0 && isfinite(score) && !(higher ? score <= r->best_score : score >= r->best_score)) {
         r->best_score = score;
         r->best_bits = number_of(line, "bits_per_byte");
         r->best_step = (int64_t)step;
@@ -217,6 +217,7 @@ ae_status ae_run_curves_read(ae_run_curves *r, const char *folder) {
     AE_TRY(ae_reader_open(&in, path));
     AE_TRY(read_lines(r, in));
     AE_TRY(ae_calibration_curve_read(&r->calibration, folder));
+    ae_run_stage_read(&r->stage, folder);
     if (!tells_anything(r))
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: expected lines of a run's steps, found none yet", path));
 out:
@@ -229,6 +230,7 @@ out:
 void ae_run_curves_free(ae_run_curves *r) {
     free_list(&r->steps);
     free_list(&r->evaluations);
+    ae_run_stage_free(&r->stage);
     free(r->name);
     *r = (ae_run_curves){0};
 }

@@ -14,6 +14,10 @@ static const struct {
                {"#a8325e", "#ebbfd0"}, {"#555555", "#cccccc"}};
 enum { N_COLOURS = sizeof colours / sizeof *colours };
 
+const char *ae_plot_colour(size_t k) {
+    return colours[k % N_COLOURS].strong;
+}
+
 /* Labels of an axis in powers of ten and between: gnuplot's own are too few for half a decade. */
 static void write_log_tics(FILE *f, double lo, double hi) {
     static const double marks[] = {1, 1.5, 2, 2.5, 3, 4, 5, 6, 8};
@@ -82,6 +86,10 @@ static bool has_part(const part_list *l, const char *name) {
 
 /* The evaluation of a number, eval_loss of loss, where a run has it. */
 static const char *evaluation_of(const ae_run_curves *runs, size_t n, const char *name) {
+    static const char *const others[][2] = {
+        {"reward_mean", "reward"}, {"length_mean", "length"}, {"truncated_fraction", "truncated"}};
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+        if (runs[0].stage.kind == AE_STAGE_RLHF && strcmp(others[k][0], name) == 0) name = others[k][1];
     for (size_t r = 0; r < n; r++)
         for (size_t i = 0; i < runs[r].evaluations.n; i++)
             if (strcmp(runs[r].evaluations.items[i].name + sizeof "eval_" - 1, name) == 0)
@@ -95,6 +103,21 @@ static size_t most_parts(const ae_run_curves *runs, size_t n) {
     return most;
 }
 
+/* NULL: this run has none, or no point of it. */
+static const ae_curve *curve_of(const ae_curve_list *l, const char *name) {
+    const ae_curve *c = name ? ae_curve_list_find(l, name) : NULL;
+    return c && c->n ? c : NULL;
+}
+
+/* A part in which no run has a point is left out: gnuplot refuses to draw it. */
+static void add_part(part_list *l, const part *p, const ae_run_curves *runs, size_t n) {
+    for (size_t r = 0; r < n; r++)
+        if (curve_of(&runs[r].steps, p->name) || curve_of(&runs[r].evaluations, p->evaluation)) {
+            l->items[l->n++] = *p;
+            return;
+        }
+}
+
 /* What the objectives tell, in the order in which the runs have it; then the evaluations that stand alone;
  * then what the engine tells. */
 static ae_status list_parts(part_list *l, const ae_run_curves *runs, size_t n) {
@@ -104,21 +127,15 @@ static ae_status list_parts(part_list *l, const ae_run_curves *runs, size_t n) {
         for (size_t i = 0; i < runs[r].steps.n; i++) {
             const char *name = runs[r].steps.items[i].name;
             if (!ae_plot_is_engine_key(name) && !has_part(l, name))
-                l->items[l->n++] = (part){name, evaluation_of(runs, n, name), true, true};
+                add_part(l, &(part){name, evaluation_of(runs, n, name), true, true}, runs, n);
         }
     for (size_t r = 0; r < n; r++)
         for (size_t i = 0; i < runs[r].evaluations.n; i++) {
             const char *name = runs[r].evaluations.items[i].name;
-            if (!has_part(l, name)) l->items[l->n++] = (part){NULL, name, true, true};
+            if (!has_part(l, name)) add_part(l, &(part){NULL, name, true, true}, runs, n);
         }
-    for (size_t i = 0; i < N_ENGINE_PARTS; i++) l->items[l->n++] = engine_parts[i];
+    for (size_t i = 0; i < N_ENGINE_PARTS; i++) add_part(l, &engine_parts[i], runs, n);
     return AE_OK;
-}
-
-/* NULL: this run has none, or no point of it. */
-static const ae_curve *curve_of(const ae_curve_list *l, const char *name) {
-    const ae_curve *c = name ? ae_curve_list_find(l, name) : NULL;
-    return c && c->n ? c : NULL;
 }
 
 /* Blocks of part 2 and run 0: $part2_0, smoothed $part2_s_0, evaluated $part2_e_0. */
@@ -160,30 +177,20 @@ static const char *label_format(const part *p, extent e) {
 }
 
 /* A number without words of its own is called by its name. */
-static void write_title(FILE *f, const part *p, bool of_pairs) {
-    static const char *const words[][2] = {{"loss", "loss, nats per token"},
-                                           {"grad_norm", "gradient norm, before clipping"},
-                                           {"lr", "learning rate"},
-                                           {"tokens_per_s", "tokens per second"}};
-    const char *name = p->name ? p->name : p->evaluation;
+static void write_title(FILE *f, const part *p, const ae_run_curves *runs) {
+    const char *name = p->name ? p->name : p->evaluation, *words = ae_plot_words(name, runs);
     fputs("set title \"", f);
-    if (of_pairs && is_named(p, "loss")) {
-        fputs("loss, nats per pair\"\n", f);
-        return;
-    }
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (is_named(p, words[i][0])) {
-            fprintf(f, "%s\"\n", words[i][1]);
-            return;
-        }
-    for (; *name; name++) fputc(isalnum((unsigned char)*name) || strchr("./+-", *name) ? *name : ' ', f);
+    if (words)
+        fputs(words, f);
+    else
+        for (; *name; name++) fputc(isalnum((unsigned char)*name) || strchr("./+-", *name) ? *name : ' ', f);
     fputs("\"\n", f);
 }
 
 /* Logarithmic where the values span more than a factor of 3, which is when a straight axis hides the end of a
  * run. */
-static void write_axes(FILE *f, const part *p, extent e, bool of_pairs) {
-    write_title(f, p, of_pairs);
+static void write_axes(FILE *f, const part *p, extent e, const ae_run_curves *runs) {
+    write_title(f, p, runs);
     fputs("unset logscale y\nset ytics auto\nset yrange [*:*]\n", f);
     fprintf(f, "set format y \"%s\"\n", label_format(p, e));
     if (p->may_be_log && e.lo > 0 && e.hi > 3 * e.lo)
@@ -203,8 +210,8 @@ static void write_train_curve(FILE *f, const part *p, size_t k, const ae_run_cur
 }
 
 static void write_part(FILE *f, const part *p, size_t k, const ae_run_curves *runs, size_t n) {
-    write_axes(f, p, extent_of(p, runs, n), runs[0].calibration.n > 0);
-    fputs("plot NaN notitle", f); /* a part without points stays empty */
+    write_axes(f, p, extent_of(p, runs, n), runs);
+    fputs("plot NaN notitle", f);
     for (size_t r = 0; r < n; r++)
         if (p->wavers && curve_of(&runs[r].steps, p->name))
             fprintf(f, ", $part%zu_%zu with lines lw 1 lc rgb \"%s\" notitle", k, r,
@@ -239,6 +246,7 @@ typedef struct {
     const ae_run_curves *runs;
     size_t n;
     part_list parts;
+    bool series; /* each part is a picture of its own */
 } curves;
 
 static bool has_calibration(const curves *c) {
@@ -271,24 +279,30 @@ static ae_status write_script(FILE *f, const void *what) {
     const int rows = rows_of(c);
     for (size_t r = 0; r < c->n; r++)
         if (c->runs[r].calibration.n) ae_calibration_write_data(f, &c->runs[r].calibration, r);
-    fprintf(f, "set multiplot layout %d,2 margins 0.06,0.975,%.3g,%.4g spacing 0.075,%.3g\n", rows,
-            0.16 / rows, 1 - 0.1 / rows, 0.26 / rows);
+    if (!c->series)
+        fprintf(f, "set multiplot layout %d,2 margins 0.06,0.975,%.3g,%.4g spacing 0.075,%.3g\n", rows,
+                0.16 / rows, 1 - 0.1 / rows, 0.26 / rows);
     fputs("set border 3 lc rgb \"#777777\"\nset tics nomirror textcolor rgb \"#333333\"\n"
           "set grid lc rgb \"#e4e4e4\" lt 1 lw 0.7\nset key noenhanced top right samplen 2\n"
           "set format x \"%.12g\"\nset xlabel \"step\" offset 0,0.5\n",
           f);
     fprintf(f, "set xrange [0:%.9g]\n", last_step(c->runs, c->n));
-    for (size_t i = 0; i < c->parts.n; i++) write_part(f, &c->parts.items[i], i, c->runs, c->n);
+    for (size_t i = 0; i < c->parts.n; i++) {
+        if (c->series) ae_gnuplot_next(f);
+        write_part(f, &c->parts.items[i], i, c->runs, c->n);
+    }
+    if (has_calibration(c) && c->series) ae_gnuplot_next(f);
     if (has_calibration(c)) write_calibration(f, c);
-    fputs("unset multiplot\n", f);
+    fputs(c->series ? "unset output\n" : "unset multiplot\n", f);
     return st;
 }
 
 ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
                        size_t *n_bytes) {
-    curves c = {.runs = runs, .n = n};
+    curves c = {.runs = runs, .n = n, .series = kind == AE_PICTURE_SERIES};
     ae_status st = list_parts(&c.parts, runs, n);
-    const ae_gnuplot_size size = {1500, 500 * rows_of(&c)};
+    const ae_gnuplot_size size =
+        c.series ? (ae_gnuplot_size){600, 425} : (ae_gnuplot_size){1500, 500 * rows_of(&c)};
     if (st == AE_OK) st = ae_gnuplot_draw(write_script, &c, &size, kind, bytes, n_bytes);
     free(c.parts.items);
     return st;

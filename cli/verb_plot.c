@@ -1,8 +1,9 @@
 #include "cli/args.h"
-#include "cli/plot.h"
+#include "cli/plot_frontier.h"
 #include "cli/results.h"
 #include "cli/verbs.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/log.h"
 
 #include <stdlib.h>
@@ -10,14 +11,19 @@
 
 enum { RUNS_MAX = 64 };
 
-static const char usage[] = "aerie plot RUN [RUN ...] [--output F.png|F.svg|F.html] [--force]\n"
-                            "aerie plot --bench FILE.json [FILE.json ...] --output F.png|F.svg [--force]\n\n"
-                            "Loss, gradient norm, learning rate and speed of training runs, drawn by "
-                            "gnuplot; of a folder of several reward models, of its members. The HTML report "
-                            "needs no other file and adds\n"
-                            "the last figures, the configuration and samples. Without --output the report of "
-                            "one run is RUN/report.html, made anew. With --bench: results of aerie bench "
-                            "train|decode --profile --json, side by side.";
+static const char usage[] =
+    "aerie plot RUN [RUN ...] [--output F.png|F.svg|F.html] [--force]\n"
+    "aerie plot RUN [RUN ...] --table|--json\n"
+    "aerie plot --bench FILE.json [FILE.json ...] --output F.png|F.svg [--force]\n\n"
+    "Loss, gradient norm, learning rate and speed of training runs, drawn by "
+    "gnuplot; of a folder of several reward models, of its members. The HTML report "
+    "needs no other file and adds\n"
+    "the last figures, the configuration and samples; of the runs of a pipeline it has a section "
+    "for each stage and compares the methods of rlhf. A picture of several runs of rlhf "
+    "is their held-out reward against the divergence. Without --output the report of "
+    "one run is RUN/report.html, made anew. --table and --json print the comparison. With --bench: results "
+    "of aerie bench "
+    "train|decode --profile --json, side by side.";
 
 typedef enum { REPORT, PNG, SVG } form;
 
@@ -33,9 +39,28 @@ static ae_status form_of(const char *path, form *out) {
                    path);
 }
 
+/* Several runs, all of rlhf, that were evaluated. */
+static bool are_compared(const ae_run_curves *runs, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (runs[i].stage.kind != AE_STAGE_RLHF) return false;
+    return n > 1 && ae_plot_has_frontier(runs, n);
+}
+
+static ae_status draw_frontier(const ae_run_curves *runs, size_t n, ae_picture_kind kind, char **bytes,
+                               size_t *n_bytes) {
+    ae_method_table t;
+    ae_status st = ae_method_table_make(&t, runs, n);
+    if (st != AE_OK) return st;
+    st = ae_plot_frontier(runs, n, &t, kind, bytes, n_bytes);
+    ae_method_table_free(&t);
+    return st;
+}
+
 static ae_status draw(const ae_run_curves *runs, size_t n, form kind, char **bytes, size_t *n_bytes) {
+    const ae_picture_kind picture = kind == PNG ? AE_PICTURE_PNG : AE_PICTURE_SVG;
     if (kind == REPORT) return ae_plot_report(runs, n, bytes, n_bytes);
-    return ae_plot_draw(runs, n, kind == PNG ? AE_PICTURE_PNG : AE_PICTURE_SVG, bytes, n_bytes);
+    if (are_compared(runs, n)) return draw_frontier(runs, n, picture, bytes, n_bytes);
+    return ae_plot_draw(runs, n, picture, bytes, n_bytes);
 }
 
 /* The runs that the folders are or, of several reward models, have as members; owned. */
@@ -95,6 +120,36 @@ out:
     return st;
 }
 
+/* ---- the comparison as text ---- */
+
+static ae_status print_json(const ae_method_table *t, const ae_run_curves *runs) {
+    json_t *table = ae_method_table_json(t, runs);
+    const ae_status st = table ? ae_json_write_line(table, stdout, "standard output")
+                               : AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory");
+    json_decref(table);
+    return st;
+}
+
+static ae_status compare(const run_list *folders, bool as_json) {
+    ae_run_curves runs[RUNS_MAX] = {0};
+    ae_method_table table = {0};
+    size_t n = 0;
+    ae_status st = AE_OK;
+    for (; n < folders->n; n++) AE_TRY(ae_run_curves_read(&runs[n], folders->items[n]));
+    AE_TRY(ae_method_table_make(&table, runs, n));
+    if (table.n == 0) AE_TRY(AE_FAIL(AE_ERR_USAGE, "plot: expected runs of rlhf to compare, found none"));
+    if (as_json)
+        AE_TRY(print_json(&table, runs));
+    else
+        ae_method_table_print(stdout, &table);
+out:
+    ae_method_table_free(&table);
+    while (n > 0) ae_run_curves_free(&runs[--n]);
+    return st;
+}
+
+/* ---- benchmarks ---- */
+
 static ae_status plot_bench(const ae_arg_list *files, const char *path, bool force) {
     ae_results out = {0};
     form kind = REPORT;
@@ -115,51 +170,70 @@ out:
     return st;
 }
 
-static ae_status check_folders(const ae_arg_list *folders, const run_list *runs, const char *output) {
+/* ---- the verb ---- */
+
+typedef struct {
+    const char *output;
+    bool force, bench, table, json;
+} flags;
+
+static ae_status check_folders(const ae_arg_list *folders, const run_list *runs, const flags *k) {
     if (runs->asked < 1 || runs->asked > RUNS_MAX)
         return AE_FAIL(AE_ERR_USAGE, "plot: expected 1 to %d folders of runs, found %zu", RUNS_MAX,
                        runs->asked);
-    if (folders->n > 1 && !output)
+    if ((k->table || k->json) && k->output)
+        return AE_FAIL(AE_ERR_USAGE, "--output: expected no file with --table or --json, found '%s'",
+                       k->output);
+    if (folders->n > 1 && !k->output && !k->table && !k->json)
         return AE_FAIL(AE_ERR_USAGE, "--output is missing: a report of several runs needs a name");
     return AE_OK;
 }
 
-static ae_status plot_runs(const ae_arg_list *folders, const char *output, bool force) {
-    run_list runs = {0};
-    char *path = NULL;
-    list_runs(&runs, folders);
-    ae_status st = check_folders(folders, &runs, output);
-    if (st == AE_OK) path = output ? strdup(output) : ae_path_join(folders->items[0], "report.html");
-    if (st == AE_OK) st = plot(&runs, path, force || !output);
+static ae_status plot_to(const ae_arg_list *folders, const run_list *runs, const flags *k) {
+    char *path = k->output ? strdup(k->output) : ae_path_join(folders->items[0], "report.html");
+    const ae_status st = plot(runs, path, k->force || !k->output);
     if (st == AE_OK) ae_log("%s", path);
     free(path);
+    return st;
+}
+
+static ae_status plot_runs(const ae_arg_list *folders, const flags *k) {
+    run_list runs = {0};
+    list_runs(&runs, folders);
+    ae_status st = check_folders(folders, &runs, k);
+    if (st == AE_OK) st = k->table || k->json ? compare(&runs, k->json) : plot_to(folders, &runs, k);
     free_runs(&runs);
     return st;
 }
 
 ae_status ae_verb_plot(int argc, char **argv) {
-    const char *output = NULL;
-    bool force = false, help = false, bench = false;
+    flags k = {0};
+    bool help = false;
     ae_arg_list folders = {0};
     const ae_arg table[] = {
         {.name = "output",
          .type = AE_ARG_TEXT,
-         .to = &output,
+         .to = &k.output,
          .value = "F",
          .fallback = "RUN/report.html",
          .help = "a picture (.png, .svg) or the report (.html)"},
-        {.name = "bench", .type = AE_ARG_FLAG, .to = &bench, .help = "draw profiles of benchmarks"},
-        {.name = "force", .type = AE_ARG_FLAG, .to = &force, .help = "replace an output that exists"},
+        {.name = "table",
+         .type = AE_ARG_FLAG,
+         .to = &k.table,
+         .help = "print the methods of rlhf side by side"},
+        {.name = "json", .type = AE_ARG_FLAG, .to = &k.json, .help = "the same as one line of JSON"},
+        {.name = "bench", .type = AE_ARG_FLAG, .to = &k.bench, .help = "draw profiles of benchmarks"},
+        {.name = "force", .type = AE_ARG_FLAG, .to = &k.force, .help = "replace an output that exists"},
     };
     const size_t n = sizeof table / sizeof *table;
     ae_status st = ae_args_parse(argc, argv, table, n, &folders, &help);
     if (st == AE_OK && help) {
         ae_args_help(usage, table, n, stdout);
-    } else if (st == AE_OK && bench) {
-        st = plot_bench(&folders, output, force);
-        if (st == AE_OK) ae_log("%s", output);
+    } else if (st == AE_OK && k.bench) {
+        st = plot_bench(&folders, k.output, k.force);
+        if (st == AE_OK) ae_log("%s", k.output);
     } else if (st == AE_OK) {
-        st = plot_runs(&folders, output, force);
+        st = plot_runs(&folders, &k);
     }
     ae_arg_list_free(&folders);
     return st;

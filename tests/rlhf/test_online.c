@@ -121,6 +121,43 @@ Test(online, a_run_that_goes_on_ends_with_the_same_bits) {
     }
 }
 
+/* Whether two files of checkpoints are the same. */
+static bool same_bytes(const char *a, const char *b) {
+    char *x = NULL, *y = NULL;
+    size_t n = 0, m = 0;
+    ASSERT_OK(ae_file_read(train_rig_path(&rig, a), &x, &n));
+    ASSERT_OK(ae_file_read(train_rig_path(&rig, b), &y, &m));
+    const bool same = n == m && memcmp(x, y, n) == 0;
+    free(x);
+    free(y);
+    return same;
+}
+
+/* With eta 1 it is the policy after each step, with eta 0 the policy as it began. */
+Test(online, an_anchor_follows_the_policy) {
+    static const char *const adapters[] = {"", " lora.rank=2"};
+    for (int i = 0; i < 2; i++) {
+        char keys[256];
+        snprintf(keys, sizeof keys, "rl.method=jbond train.steps=2 train.checkpoint_every=1 jbond.eta=1%s",
+                 adapters[i]);
+        ASSERT_OK(train("near", keys));
+        snprintf(keys, sizeof keys, "rl.method=jbond train.steps=2 train.checkpoint_every=1 jbond.eta=0%s",
+                 adapters[i]);
+        ASSERT_OK(train("still", keys));
+        static const char first[] = "near/checkpoints/step-000001/", last[] = "near/checkpoints/step-000002/";
+        char anchor[64], policy[64], earlier[64];
+        snprintf(anchor, sizeof anchor, "%sanchor.h5", last);
+        snprintf(policy, sizeof policy, "%sweights.h5", last);
+        snprintf(earlier, sizeof earlier, "%sanchor.h5", first);
+        cr_assert(same_bytes(anchor, policy) && !same_bytes(anchor, earlier));
+        cr_assert(
+            same_bytes("still/checkpoints/step-000001/anchor.h5", "still/checkpoints/step-000002/anchor.h5"));
+        cr_assert_not(same_bytes("still/checkpoints/step-000002/anchor.h5", policy));
+        ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "near")));
+        ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "still")));
+    }
+}
+
 Test(online, threads_change_no_bit) {
     for (int i = 3; i < 6; i += 2) {
         char keys[512];

@@ -213,6 +213,8 @@ ae_status ae_rlhf_config_defaults(ae_rlhf_config *c) {
     if (!ae_config_is_set(t, "rl.kl")) k->kl = f->kl;
     if (!ae_config_is_set(t, "rl.samples")) k->samples = f->samples;
     if (!ae_config_is_set(t, "rl.temperature")) k->temperature = f->temperature;
+    if (k->method == AE_RL_WARP && k->samples == 1 && !ae_config_is_set(t, "reinforce.baseline"))
+        c->keys.reinforce.baseline = AE_BASELINE_BATCH;
     return ae_tune_config_defaults(&c->tune, RATE, LARGE_RATE, EPOCHS);
 }
 

@@ -97,9 +97,13 @@ double ae_rollout_weight(const ae_rl_answer *a, ptrdiff_t t) {
 
 /* ---- the divergence from the reference ---- */
 
+const float *ae_kl_origin(const ae_rl_keys *k, const ae_rl_answer *a) {
+    return k->rl.method == AE_RL_WARP ? a->anchor : a->reference;
+}
+
 double ae_kl_in_reward(const ae_rl_keys *k, const ae_rl_answer *a, ptrdiff_t from) {
     if (k->rl.kl != AE_RL_KL_REWARD) return 0;
-    return ae_answer_log_ratio(a->before + from, a->reference + from, a->n - from);
+    return ae_answer_log_ratio(a->before + from, ae_kl_origin(k, a) + from, a->n - from);
 }
 
 static double exact_in_loss(const ae_rl_answer *a, double weight, float *dlogprob, float *dkl) {

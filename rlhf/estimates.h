@@ -49,7 +49,10 @@ double ae_tally_rest(const ae_tally *t, double x);
  * type. 1 where it was drawn from the policy itself. */
 double ae_rollout_weight(const ae_rl_answer *a, ptrdiff_t t);
 
-/* KL in the reward (k1): sum over t >= from of before_t - reference_t, which is a constant of the update.
+/* The log-probabilities that the policy is held to by rl.beta: those of the reference, with rl.method=warp those of
+ * the anchor. */
+const float *ae_kl_origin(const ae_rl_keys *k, const ae_rl_answer *a);
+/* KL in the reward (k1): sum over t >= from of before_t - origin_t, which is a constant of the update.
  * 0 unless rl.kl is AE_RL_KL_REWARD. */
 double ae_kl_in_reward(const ae_rl_keys *k, const ae_rl_answer *a, ptrdiff_t from);
 

@@ -78,5 +78,6 @@ typedef struct {
 } ae_rl_method;
 
 extern const ae_rl_method ae_reinforce, ae_ppo, ae_grpo, ae_bond, ae_jbond, ae_online_dpo, ae_distill;
+extern const ae_rl_method ae_warp_member; /* one run of rlhf/warp.h */
 
 #endif

@@ -18,9 +18,9 @@ static const ae_checkpoint_name files[] = {
     {"anchor.h5", true},   {"critic.h5", true},   {"answers.h5", true},      {NULL, false}};
 
 static const ae_rl_method *const methods[] = {
-    [AE_RL_REINFORCE] = &ae_reinforce, [AE_RL_PPO] = &ae_ppo,     [AE_RL_GRPO] = &ae_grpo,
-    [AE_RL_BOND] = &ae_bond,           [AE_RL_JBOND] = &ae_jbond, [AE_RL_ONLINE_DPO] = &ae_online_dpo,
-    [AE_RL_DISTILL] = &ae_distill};
+    [AE_RL_REINFORCE] = &ae_reinforce, [AE_RL_PPO] = &ae_ppo,         [AE_RL_GRPO] = &ae_grpo,
+    [AE_RL_BOND] = &ae_bond,           [AE_RL_JBOND] = &ae_jbond,     [AE_RL_ONLINE_DPO] = &ae_online_dpo,
+    [AE_RL_DISTILL] = &ae_distill,     [AE_RL_WARP] = &ae_warp_member};
 
 /* ---- inputs ---- */
 

@@ -8,7 +8,7 @@
 
 /* Trains as the configuration says: checks it, resolves what is not given (train.steps from train.epochs, the rate),
  * plans, then starts or goes on with run.dir. `dry_run`: tells the plan and writes nothing. AE_ERR_USAGE for a method
- * that writes no answers. */
+ * that writes no answers. rl.method=warp: one of the runs of rlhf/warp.h. */
 ae_status ae_online_train(ae_rlhf_config *config, bool dry_run);
 
 #endif

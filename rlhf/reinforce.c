@@ -1,3 +1,4 @@
+#include "rlhf/config.h"
 #include "rlhf/estimates.h"
 
 #include <math.h>
@@ -9,7 +10,10 @@
  * b is the mean R of the rest of the prompt's k answers (rloo), of the rest of the batch, or a running mean of
  * earlier steps; 0 where there is no rest. By token, R_t = r - beta sum_{u>=t} rho_u, which has the same
  * expectation and less noise. With rl.kl exact, k2 or k3 R is r, and the divergence is a term of the loss
- * (rlhf/estimates.h). R and b are constants; the mean is over the answers that learn. */
+ * (rlhf/estimates.h). R and b are constants; the mean is over the answers that learn.
+ *
+ * A run of WARP (2406.16768, section 3.1) is the same with rho = s - s_a, the anchor being the policy's own moving
+ * average: anchor <- (1 - mu) anchor + mu policy. */
 
 /* memory: the running mean, and how much of it has come from steps (1 minus what is left of its start) */
 enum { RUNNING_MEAN, RUNNING_SHARE };
@@ -27,7 +31,7 @@ static ae_status check(const ae_rl_keys *k) {
         return AE_FAIL(AE_ERR_USAGE,
                        "rl.samples: expected at least 2 with reinforce.baseline=rloo, found %lld",
                        (long long)k->rl.samples);
-    return ae_expect_one_pass(k, ae_reinforce.name);
+    return ae_expect_one_pass(k, ae_rl_method_text(k->rl.method));
 }
 
 static double return_of(const ae_rl_keys *k, const ae_rl_batch *b, ptrdiff_t i) {
@@ -56,11 +60,12 @@ static double add_answer(const ae_rl_keys *k, const ae_rl_batch *b, ptrdiff_t i,
                          double weight, ae_rl_gradient *g) {
     const ae_rl_answer *a = &b->answers[i];
     float *ds = g->dlogprob[i];
+    const float *origin = ae_kl_origin(k, a);
     double loss = 0;
     double to_go = k->reinforce.by_token ? a->reward : return_of(k, b, i);
     for (ptrdiff_t t = a->n - 1; t >= 0; t--) {
         if (k->reinforce.by_token && k->rl.kl == AE_RL_KL_REWARD)
-            to_go -= b->beta * ((double)a->before[t] - (double)a->reference[t]);
+            to_go -= b->beta * ((double)a->before[t] - (double)origin[t]);
         const double advantage = weight * (to_go - baseline);
         loss -= advantage * (double)a->now[t];
         ds[t] -= (float)(advantage * ae_rollout_weight(a, t));
@@ -88,3 +93,33 @@ static void gradient(const ae_rl_keys *k, const ae_rl_batch *b, ae_rl_gradient *
 
 const ae_rl_method ae_reinforce = {
     .name = "reinforce", .wants = wants, .reads = reads, .check = check, .gradient = gradient};
+
+/* ---- a run of WARP ---- */
+
+static unsigned warp_reads(const ae_rl_keys *k) {
+    (void)k;
+    return AE_RL_READS_REWARDS | AE_RL_READS_ANCHOR;
+}
+
+static ae_status warp_check(const ae_rl_keys *k) {
+    if (k->rl.kl != AE_RL_KL_REWARD)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "rl.kl: expected reward with rl.method=warp, found another; leave it out");
+    if (k->rl.kl_target > 0)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "rl.kl_target: expected none with rl.method=warp, whose rl.beta weighs the divergence "
+                       "from a moving average, found %g; leave it out",
+                       k->rl.kl_target);
+    return check(k);
+}
+
+static double warp_anchor_rate(const ae_rl_keys *k) {
+    return k->warp.mu;
+}
+
+const ae_rl_method ae_warp_member = {.name = "warp",
+                                     .wants = wants,
+                                     .reads = warp_reads,
+                                     .check = warp_check,
+                                     .gradient = gradient,
+                                     .anchor_rate = warp_anchor_rate};

@@ -44,6 +44,11 @@ static number policy_gradient(const law *l, const ae_rl_keys *k) {
     return -reward_term(l, false) + k->rl.beta * kl_term(l, k);
 }
 
+/* The divergence is from the anchor. */
+static number warp_member(const law *l, const ae_rl_keys *k) {
+    return -reward_term(l, false) + k->rl.beta * divergence(l, &w.law_of_other[ANCHOR]);
+}
+
 static number dr_grpo(const law *l, const ae_rl_keys *k) {
     const double share = (double)(k->rl.samples - 1) / (double)k->rl.samples;
     return (-share * reward_term(l, false) + k->rl.beta * kl_term(l, k)) / (double)k->rl.max_new;
@@ -150,6 +155,8 @@ static const method_case cases[] = {
     {"reinforce, k3 by token", &ae_reinforce, policy_gradient, 1, 4, {RL(TWO, K3), TOKENS}},
     {"reinforce, rest of the batch", &ae_reinforce, policy_gradient, 3, 2, {RL(.samples = 1), BATCH}},
     {"reinforce, running mean", &ae_reinforce, policy_gradient, 1, 1, {RL(TWO), RUNNING}},
+    {"WARP", &ae_warp_member, warp_member, 3, 2, {RL(.method = AE_RL_WARP, .samples = 1), BATCH}},
+    {"WARP by token", &ae_warp_member, warp_member, 1, 4, {RL(.method = AE_RL_WARP, TWO), TOKENS}},
     {"Dr. GRPO", &ae_grpo, dr_grpo, 1, 4, {RL(TWO, K3), DR}},
     {"Dr. GRPO, exact", &ae_grpo, dr_grpo, 1, 4, {RL(TWO, EXACT), DR}},
     {"GSPO", &ae_grpo, grpo_by_length, 1, 4, {.rl = {.passes = 1, TWO}, SEQUENCE}},

@@ -19,6 +19,7 @@ static const ae_rl_keys
     ppo = {RL(.samples = 2), .ppo = {.clip = 0.2, .value_clip = 0.2, .lambda = 0.95, .value_weight = 0.05}},
     bond = {RL(.samples = 2), .bond = {.b = 0.5, .n = 3, .references = 5}},
     jbond = {RL(.samples = 1), .jbond = {.b = 0.5, .g = 0.5, .eta = 0.05}},
+    warp = {RL(.method = AE_RL_WARP, .samples = 3), .warp = {.mu = 0.01}},
     online_dpo = {RL(.samples = 3), .dpo = {.nll = 0.1}},
     distill = {RL(.samples = 2), .distill = {.sequence = true}};
 
@@ -37,6 +38,7 @@ static const struct {
     {"PPO", &ae_ppo, &ppo, true, false},
     {"BOND", &ae_bond, &bond, true, false},
     {"J-BOND", &ae_jbond, &jbond, true, false},
+    {"WARP", &ae_warp_member, &warp, true, true},
     {"online DPO", &ae_online_dpo, &online_dpo, false, true},
     {"distill", &ae_distill, &distill, true, false},
 };

@@ -5,6 +5,7 @@
 #include "core/lock.h"
 #include "core/log.h"
 #include "train/average.h"
+#include "train/member_keys.h"
 #include "train/rendered.h"
 #include "train/run_folder.h"
 #include "train/stop.h"
@@ -184,74 +185,22 @@ static ae_status take_folder(warm *w) {
 
 /* ---- runs ---- */
 
-/* The keys that were given, for a run of its own. */
-static ae_status copy_keys(ae_reward_config *to, const ae_reward_config *from) {
-    ae_status st = AE_OK;
-    char *text = NULL;
-    json_t *all = NULL;
-    const char *section;
-    const ae_field *f;
-    AE_TRY(ae_config_json(&from->tune.train.table, &text));
-    AE_TRY(ae_json_parse(&all, text, strlen(text), "configuration"));
-    for (size_t i = 0; (f = ae_config_field(&from->tune.train.table, i, &section)) != NULL; i++) {
-        char key[96], *value, *word = NULL;
-        snprintf(key, sizeof key, "%s.%s", section, f->key);
-        if (!ae_config_is_set(&from->tune.train.table, key)) continue;
-        value = json_dumps(json_object_get(json_object_get(all, section), f->key),
-                           JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-        if (value && asprintf(&word, "%s=%s", key, value) < 0) word = NULL;
-        st = word ? ae_config_set(&to->tune.train.table, word, "configuration")
-                  : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", key);
-        free(word);
-        free(value);
-        if (st != AE_OK) break;
-    }
-out:
-    json_decref(all);
-    free(text);
-    return st;
-}
-
-static ae_status set_text(ae_reward_config *c, const char *key, const char *value) {
-    json_t *quoted = json_string(value);
-    char *text = quoted ? json_dumps(quoted, JSON_ENCODE_ANY) : NULL, *word = NULL;
-    json_decref(quoted);
-    if (text && asprintf(&word, "%s=%s", key, text) < 0) word = NULL;
-    const ae_status st = word ? ae_config_set(&c->tune.train.table, word, "reward.members")
-                              : AE_FAIL(AE_ERR_USAGE, "%s: expected text in UTF-8, found %s", key, value);
-    free(word);
-    free(text);
-    return st;
-}
-
-static ae_status set_count(ae_reward_config *c, const char *key, int64_t value) {
-    char word[96];
-    snprintf(word, sizeof word, "%s=%lld", key, (long long)value);
-    return ae_config_set(&c->tune.train.table, word, "reward.members");
-}
-
-/* The same bits, so that members.json tells the rates that were used. */
-static ae_status set_real(ae_reward_config *c, const char *key, double value) {
-    char word[96];
-    snprintf(word, sizeof word, "%s=%.17g", key, value);
-    return ae_config_set(&c->tune.train.table, word, "reward.members");
-}
-
 /* A run below run.dir. */
 static ae_status child_init(ae_reward_config *c, const warm *w, const char *run, const char *init,
                             double lr) {
+    ae_config *table = &c->tune.train.table;
     ae_status st;
     AE_TRY(ae_reward_config_init(c));
     const int64_t head_steps = c->reward.head_steps; /* the default */
     c->rendered = w->rendered;
-    AE_TRY(copy_keys(c, w->config));
-    AE_TRY(set_text(c, "run.dir", run));
-    AE_TRY(set_text(c, "model.init", init));
-    AE_TRY(set_real(c, "optim.lr", lr));
-    AE_TRY(set_count(c, "reward.members", 1));
-    AE_TRY(set_text(c, "reward.member_inits", ""));
-    AE_TRY(set_count(c, "reward.head_steps", head_steps));
-    AE_TRY(set_count(c, "reward.average", 0));
+    AE_TRY(ae_keys_copy(table, &w->config->tune.train.table));
+    AE_TRY(ae_key_set_text(table, "run.dir", run));
+    AE_TRY(ae_key_set_text(table, "model.init", init));
+    AE_TRY(ae_key_set_real(table, "optim.lr", lr));
+    AE_TRY(ae_key_set_count(table, "reward.members", 1));
+    AE_TRY(ae_key_set_text(table, "reward.member_inits", ""));
+    AE_TRY(ae_key_set_count(table, "reward.head_steps", head_steps));
+    AE_TRY(ae_key_set_count(table, "reward.average", 0));
 out:
     return st;
 }
@@ -284,11 +233,11 @@ static ae_status train_head(const warm *w) {
     ae_status st;
     AE_TRY(check_head_steps(w));
     AE_TRY(child_init(&c, w, w->head, all->model.init, 10 * all->optim.lr));
-    AE_TRY(set_real(&c, "train.epochs", 0));
-    AE_TRY(set_count(&c, "train.steps", w->config->reward.head_steps));
-    AE_TRY(set_count(&c, "optim.warmup_steps", 0));
-    AE_TRY(set_count(&c, "optim.decay_steps", 0));
-    AE_TRY(set_text(&c, "optim.schedule", "constant"));
+    AE_TRY(ae_key_set_real(&c.tune.train.table, "train.epochs", 0));
+    AE_TRY(ae_key_set_count(&c.tune.train.table, "train.steps", w->config->reward.head_steps));
+    AE_TRY(ae_key_set_count(&c.tune.train.table, "optim.warmup_steps", 0));
+    AE_TRY(ae_key_set_count(&c.tune.train.table, "optim.decay_steps", 0));
+    AE_TRY(ae_key_set_text(&c.tune.train.table, "optim.schedule", "constant"));
     ae_log("head: %lld steps alone, rate %.3g", (long long)c.tune.train.train.steps, c.tune.train.optim.lr);
     st = check_stop(ae_reward_head(&c, w->dry_run));
 out:
@@ -301,8 +250,8 @@ static ae_status train_member(const warm *w, size_t m) {
     ae_reward_config c = {0};
     ae_status st;
     AE_TRY(child_init(&c, w, of->run, of->init, of->lr));
-    AE_TRY(set_count(&c, "run.seed", of->seed));
-    AE_TRY(set_text(&c, "reward.head", w->head));
+    AE_TRY(ae_key_set_count(&c.tune.train.table, "run.seed", of->seed));
+    AE_TRY(ae_key_set_text(&c.tune.train.table, "reward.head", w->head));
     ae_log("member %zu of %zu: from %s, rate %.3g, seed %lld", m + 1, w->n, of->init, of->lr,
            (long long)of->seed);
     st = check_stop(ae_reward(&c, w->dry_run));
@@ -320,8 +269,8 @@ static ae_status judge(const warm *w, const char *model, ae_reward_figures *f) {
     ae_status st = AE_OK;
     const char *heldout = w->config->tune.train.data.heldout;
     AE_TRY(child_init(&c, w, w->average, model, w->config->tune.train.optim.lr));
-    if (heldout[0]) AE_TRY(set_text(&c, "data.train", heldout));
-    AE_TRY(set_real(&c, "train.epochs", 0));
+    if (heldout[0]) AE_TRY(ae_key_set_text(&c.tune.train.table, "data.train", heldout));
+    AE_TRY(ae_key_set_real(&c.tune.train.table, "train.epochs", 0));
     c.tune.train.train.steps = 1;
     st = check_stop(ae_reward_judge(&c, f));
 out:

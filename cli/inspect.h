@@ -30,6 +30,8 @@ ae_status ae_inspect_peft(ae_inspection *i, const char *folder);
 ae_status ae_inspect_checkpoint(ae_inspection *i, const char *folder);
 /* A folder of several members and their average (train/warm.h): members.json, and the average. */
 ae_status ae_inspect_members(ae_inspection *i, const char *folder);
+/* Rounds of runs and their merge (rlhf/warp.h): warp.json, and the model. */
+ae_status ae_inspect_warp(ae_inspection *i, const char *folder);
 ae_status ae_inspect_run(ae_inspection *i, const char *folder);
 /* One safetensors or HDF5 file of tensors. */
 ae_status ae_inspect_tensor_file(ae_inspection *i, const char *path);

@@ -241,9 +241,9 @@ out:
 
 /* ---- several members ---- */
 
-/* What members.json says. */
-static ae_status add_members(ae_inspection *i, const char *folder) {
-    char *path = ae_path_join(folder, "members.json");
+/* What the table of the runs says. */
+static ae_status add_table(ae_inspection *i, const char *folder, const char *name) {
+    char *path = ae_path_join(folder, name);
     json_t *table = NULL, *value;
     const char *key;
     const ae_status st = ae_inspect_note(i, ae_json_load(&table, path));
@@ -253,11 +253,20 @@ static ae_status add_members(ae_inspection *i, const char *folder) {
     return st;
 }
 
-ae_status ae_inspect_members(ae_inspection *i, const char *folder) {
-    char *average = ae_path_join(folder, "average");
-    json_object_set_new(i->facts, "kind", json_string("members and their average"));
-    ae_status st = add_members(i, folder);
-    if (st == AE_OK) st = look_into(i, average);
-    free(average);
+static ae_status inspect_runs(ae_inspection *i, const char *folder, const char *kind, const char *table,
+                              const char *made) {
+    char *model = ae_path_join(folder, made);
+    json_object_set_new(i->facts, "kind", json_string(kind));
+    ae_status st = add_table(i, folder, table);
+    if (st == AE_OK) st = look_into(i, model);
+    free(model);
     return st;
+}
+
+ae_status ae_inspect_members(ae_inspection *i, const char *folder) {
+    return inspect_runs(i, folder, "members and their average", "members.json", "average");
+}
+
+ae_status ae_inspect_warp(ae_inspection *i, const char *folder) {
+    return inspect_runs(i, folder, "rounds of runs and their merge", "warp.json", "final");
 }

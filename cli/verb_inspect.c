@@ -38,6 +38,7 @@ static ae_status look_at_folder(ae_inspection *i, const char *path) {
     if (ae_path_has(path, "config.json")) return ae_inspect_hf(i, path);
     if (ae_path_has(path, "adapter_config.json")) return ae_inspect_peft(i, path);
     if (ae_path_has(path, "members.json")) return ae_inspect_members(i, path);
+    if (ae_path_has(path, "warp.json")) return ae_inspect_warp(i, path);
     return ae_path_has(path, "checkpoints") ? ae_inspect_run(i, path) : unknown(path);
 }
 

@@ -1,7 +1,9 @@
+#include "cli/rlhf_tables.h"
 #include "cli/train_args.h"
 #include "cli/verbs.h"
 #include "rlhf/online.h"
 #include "rlhf/preferences.h"
+#include "rlhf/warp.h"
 
 static const char usage[] =
     "aerie rlhf [CONFIG.yaml] [section.key=value ...] [--dry-run] [--quiet]\n"
@@ -13,6 +15,9 @@ static const char usage[] =
     "  aerie rlhf rl.method=jbond run.dir=runs/jbond model.init=runs/chat data.train=prompts.jsonl "
     "lora.rank=8 \\\n"
     "      rl.rewards='[{kind: model, path: runs/reward}]'\n"
+    "  aerie rlhf rl.method=warp run.dir=runs/warp model.init=runs/chat data.train=prompts.jsonl "
+    "data.heldout=heldout.jsonl \\\n"
+    "      rl.rewards='[{kind: model, path: runs/reward}]' train.steps=200\n"
     "  aerie rlhf rl.method=distill distill.teacher=runs/large run.dir=runs/small model.init=runs/chat "
     "data.train=prompts.jsonl\n"
     "  aerie rlhf rl.method=dpo run.dir=runs/dpo model.init=runs/chat data.train=pairs.jsonl "
@@ -44,9 +49,19 @@ static const ae_train_hint hints[] = {
      "by default"},
     {NULL, NULL, NULL}};
 
+static ae_status train_warp(ae_rlhf_config *config, bool dry_run) {
+    json_t *table = NULL;
+    const ae_status st = ae_warp(config, dry_run, &table);
+    if (st == AE_OK && table) ae_print_frontier(table);
+    json_decref(table);
+    return st;
+}
+
 static ae_status train(ae_rlhf_config *config, bool dry_run) {
-    return ae_rl_is_offline(config->keys.rl.method) ? ae_preferences_train(config, dry_run)
-                                                    : ae_online_train(config, dry_run);
+    const int method = config->keys.rl.method;
+    if (method == AE_RL_WARP) return train_warp(config, dry_run);
+    return ae_rl_is_offline(method) ? ae_preferences_train(config, dry_run)
+                                    : ae_online_train(config, dry_run);
 }
 
 ae_status ae_verb_rlhf(int argc, char **argv) {

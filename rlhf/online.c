@@ -312,9 +312,10 @@ static ae_status check_method(ae_online *o) {
     return o->method->check ? o->method->check(k) : AE_OK;
 }
 
-ae_status ae_online_train(ae_rlhf_config *config, bool dry_run) {
-    ae_objective objective;
-    ae_online *o = calloc(1, sizeof *o);
+/* ---- the whole ---- */
+
+static ae_status online_new(ae_online **out, ae_rlhf_config *config, bool dry_run, ae_objective *f) {
+    ae_online *o = *out = calloc(1, sizeof *o);
     ae_status st;
     if (!o) return AE_FAIL(AE_ERR_RESOURCE, "rlhf: out of memory");
     o->config = config;
@@ -324,9 +325,48 @@ ae_status ae_online_train(ae_rlhf_config *config, bool dry_run) {
     AE_TRY(ae_rlhf_config_check(config));
     AE_TRY(check_method(o));
     o->state.guard = (ae_guard_state){.beta = config->keys.rl.beta, .rate = 1};
-    set_functions(o, &objective);
-    AE_TRY(ae_engine_train(&config->tune.train, &objective, dry_run));
+    set_functions(o, f);
 out:
+    return st;
+}
+
+ae_status ae_online_train(ae_rlhf_config *config, bool dry_run) {
+    ae_objective objective;
+    ae_online *o = NULL;
+    ae_status st = online_new(&o, config, dry_run, &objective);
+    if (st == AE_OK) st = ae_engine_train(&config->tune.train, &objective, dry_run);
+    free(o);
+    return st;
+}
+
+ae_status ae_online_check(ae_rlhf_config *config) {
+    ae_objective objective;
+    ae_engine e = {0};
+    ae_online *o = NULL;
+    ae_status st = online_new(&o, config, true, &objective);
+    if (st == AE_OK) st = ae_engine_open(&e, &config->tune.train, &objective, true);
+    ae_engine_close(&e);
+    free(o);
+    return st;
+}
+
+ae_status ae_online_judge(ae_rlhf_config *config, json_t **figures) {
+    ae_objective objective;
+    ae_engine e = {0};
+    ae_online *o = NULL;
+    ae_evaluation v = {0};
+    ae_status st;
+    *figures = NULL;
+    AE_TRY(online_new(&o, config, true, &objective));
+    AE_TRY(ae_engine_open(&e, &config->tune.train, &objective, false));
+    AE_TRY(start(o));
+    AE_TRY(ae_online_evaluate(o, &v));
+    *figures =
+        json_pack("{s:I}", "eval_answers", (json_int_t)ae_min(config->keys.rl.eval_prompts, o->heldout.n));
+    AE_TRY(ae_numbers_to_json(&v.numbers, *figures));
+out:
+    ae_engine_close(&e);
+    ae_numbers_free(&v.numbers);
     free(o);
     return st;
 }

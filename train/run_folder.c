@@ -110,11 +110,11 @@ static ae_status open_newest(ae_model_source *s, const char *run) {
     return st;
 }
 
-/* Of several runs in one folder (train/warm.h). */
-static ae_status open_average(ae_model_source *s, const char *path) {
-    char *average = ae_path_join(path, "average");
-    const ae_status st = ae_model_source_open_checkpoint(s, average);
-    free(average);
+/* Of several runs in one folder (train/warm.h, WARP). */
+static ae_status open_made(ae_model_source *s, const char *path, const char *name) {
+    char *made = ae_path_join(path, name);
+    const ae_status st = ae_model_source_open_checkpoint(s, made);
+    free(made);
     return st;
 }
 
@@ -132,6 +132,7 @@ ae_status ae_run_source_open(ae_model_source *s, const char *path) {
     if (ae_path_is_folder(path) && is_step(path)) return ae_model_source_open_checkpoint(s, path);
     const bool is_model = ae_path_has(path, "model.json") || ae_path_has(path, "config.json");
     if (!is_model && ae_path_has(path, "checkpoints")) return open_newest(s, path);
-    if (!is_model && ae_path_has(path, "average/model.json")) return open_average(s, path);
+    if (!is_model && ae_path_has(path, "average/model.json")) return open_made(s, path, "average");
+    if (!is_model && ae_path_has(path, "final/model.json")) return open_made(s, path, "final");
     return ae_model_source_open(s, path);
 }

@@ -23,7 +23,7 @@ ae_status ae_checkpoint_newest_complete(char **folder, int64_t *step, const char
 ae_status ae_checkpoint_best_complete(char **folder, const char *run);
 
 /* What a "model" argument may be: a Hugging Face folder, a checkpoint, or a run (its newest complete
- * checkpoint, or RUN/average of several members). Reads the configuration, as ae_model_source_open does. */
+ * checkpoint, or RUN/average or RUN/final of several members). Reads the configuration, as ae_model_source_open does. */
 ae_status ae_run_source_open(ae_model_source *s, const char *path);
 
 #endif

@@ -2,15 +2,14 @@
 
 #include "core/file.h"
 #include "core/json.h"
-#include "core/lock.h"
 #include "core/log.h"
 #include "train/average.h"
 #include "train/member_keys.h"
 #include "train/rendered.h"
 #include "train/run_folder.h"
+#include "train/runs_folder.h"
 #include "train/stop.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,35 +151,11 @@ static ae_status check_inits(const warm *w) {
 /* ---- the folder ---- */
 
 static bool is_ours(const char *name) {
-    static const char *const names[] = {".",       "..",           "head",         "members",
-                                        "average", "average.part", "members.json", "report.html"};
+    static const char *const names[] = {"head",         "members",      "average",
+                                        "average.part", "members.json", "report.html"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return strcmp(name, ae_rendered_folder) == 0 || strncmp(name, "members.json.", 13) == 0;
-}
-
-static ae_status check_folder(const char *dir) {
-    ae_status st = ae_folder_check(dir);
-    if (st != AE_OK) {
-        ae_fail_prefix("run.dir");
-        return st;
-    }
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
-        if (!is_ours(e->d_name))
-            st = AE_FAIL(AE_ERR_USAGE,
-                         "run.dir: %s: expected an empty folder, or one of reward.members, found %s in it; "
-                         "choose another folder",
-                         dir, e->d_name);
-    if (d) closedir(d);
-    return st;
-}
-
-static ae_status take_folder(warm *w) {
-    ae_status st = check_folder(w->dir);
-    if (st != AE_OK || w->dry_run) return st;
-    st = ae_folder_make(w->dir);
-    return st == AE_OK ? ae_folder_lock(&w->lock, w->dir) : st;
 }
 
 /* ---- runs ---- */
@@ -427,7 +402,7 @@ ae_status ae_warm(ae_reward_config *config, bool dry_run, json_t **table) {
     if (!dry_run) w.rendered = ae_path_join(w.dir, ae_rendered_folder);
     AE_TRY(plan_members(&w));
     AE_TRY(check_inits(&w));
-    AE_TRY(take_folder(&w));
+    AE_TRY(ae_runs_folder_take(&w.lock, w.dir, is_ours, "reward.members", dry_run));
     AE_TRY(train_all(&w));
     if (dry_run) goto out;
     AE_TRY(judge_members(&w));

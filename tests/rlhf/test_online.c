@@ -1,6 +1,5 @@
-#include "core/rng.h"
 #include "rlhf/online.h"
-#include "tests/train/tuning.h"
+#include "tests/rlhf/online_rig.h"
 #include "train/run_folder.h"
 
 #include <math.h>
@@ -10,24 +9,8 @@
 
 static train_rig rig;
 
-static void write_prompts(const char *name, int n, uint64_t seed) {
-    ae_token_writer *w = NULL;
-    const ae_token_set_info info = {.vocab_size = 64, .kind = AE_KIND_PROMPTS};
-    ae_rng r = ae_rng_make(seed, 6);
-    ASSERT_OK(ae_token_writer_open(&w, train_rig_path(&rig, name), &info));
-    for (int i = 0; i < n; i++) {
-        int32_t ids[8] = {2};
-        const int64_t tokens = 1 + (int64_t)ae_rng_below(&r, 7);
-        for (int64_t t = 1; t < tokens; t++) ids[t] = 3 + (int32_t)ae_rng_below(&r, 60);
-        ASSERT_OK(ae_token_writer_add(w, ids, NULL, tokens, 0));
-    }
-    ASSERT_OK(ae_token_writer_finish(w, "{}"));
-}
-
 static void open_rig(void) {
-    train_rig_open(&rig);
-    write_prompts("prompts.h5", 24, 1);
-    write_prompts("unseen.h5", 8, 2);
+    online_rig_open(&rig);
 }
 
 static void close_rig(void) {
@@ -39,15 +22,7 @@ TestSuite(online, .init = open_rig, .fini = close_rig, .timeout = 180);
 /* Later words overrule earlier ones. */
 static ae_status run_with(const char *name, const char *more, bool dry_run) {
     ae_rlhf_config c;
-    char keys[4096];
-    snprintf(keys, sizeof keys,
-             "run.dir=%s data.train=%s model.init=" AERIE_FIXTURES "/tiny train.threads=1 "
-             "optim.schedule=constant optim.lr=3e-3 optim.weight_decay=0 rl.max_new=12 train.row_tokens=48 "
-             "train.batch_rows=4 train.eval_every=0 train.keep=0 rl.eval_prompts=8 "
-             "rl.rewards=[{\"kind\":\"length\",\"target\":5}] %s",
-             train_rig_path(&rig, name), train_rig_path(&rig, "prompts.h5"), more);
-    ASSERT_OK(ae_rlhf_config_init(&c));
-    tuning_keys(&c.tune.train, keys);
+    online_rig_config(&rig, &c, name, more);
     const ae_status st = ae_online_train(&c, dry_run);
     ae_rlhf_config_free(&c);
     return st;
@@ -98,6 +73,7 @@ static const char *const kinds[] = {
     "rl.method=jbond",
     "rl.method=jbond lora.rank=2 lora.also=norms",
     "rl.method=online_dpo rl.passes=2",
+    "rl.method=warp warp.mu=0.1",
     "rl.method=grpo rl.samples=2 rl.passes=2 rl.rollout_dtype=int8 grpo.resample=true",
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -423,7 +399,7 @@ Test(online, faults_by_their_keys) {
     static const fault faults[] = {
         {AE_ERR_USAGE, "rl.rewards=", "rl.rewards: expected what answers are worth"},
         {AE_ERR_USAGE, "rl.samples=1", "rl.samples"},
-        {AE_ERR_USAGE, "rl.method=warp", "rl.method: expected reinforce"},
+        {AE_ERR_USAGE, "rl.method=best_of_n", "rl.method: expected reinforce"},
         {AE_ERR_USAGE, "rl.method=dpo", "found dpo"},
         {AE_ERR_INPUT, "train.row_tokens=15", "raise train.row_tokens to "},
         {AE_ERR_INPUT, "train.row_tokens=15", "prompt"},

@@ -1,0 +1,10 @@
+#ifndef AE_CLI_RLHF_TABLES_H
+#define AE_CLI_RLHF_TABLES_H
+#include <jansson.h>
+
+/* On standard output. */
+
+/* What warp.json holds of the frontier; nothing where it is empty. */
+void ae_print_frontier(const json_t *table);
+
+#endif

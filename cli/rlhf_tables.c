@@ -25,3 +25,14 @@ void ae_print_frontier(const json_t *table) {
                number(row, "length"), 100 * number(row, "truncated"));
     }
 }
+
+void ae_print_best_of_n(const json_t *table) {
+    const json_t *rows = json_object_get(table, "table");
+    if (json_array_size(rows) == 0) return;
+    puts("   n   best reward (95 %)                  KL at most, nats");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        printf("%4lld  %11.4f (%.4f to %.4f)  %16.4f\n", (long long)number(row, "n"), number(row, "reward"),
+               number(row, "reward_low"), number(row, "reward_high"), number(row, "kl_bound"));
+    }
+}

@@ -1,6 +1,7 @@
 #include "cli/rlhf_tables.h"
 #include "cli/train_args.h"
 #include "cli/verbs.h"
+#include "rlhf/best_of_n_run.h"
 #include "rlhf/online.h"
 #include "rlhf/preferences.h"
 #include "rlhf/warp.h"
@@ -18,6 +19,9 @@ static const char usage[] =
     "  aerie rlhf rl.method=warp run.dir=runs/warp model.init=runs/chat data.train=prompts.jsonl "
     "data.heldout=heldout.jsonl \\\n"
     "      rl.rewards='[{kind: model, path: runs/reward}]' train.steps=200\n"
+    "  aerie rlhf rl.method=best_of_n run.dir=runs/best model.init=runs/chat data.train=prompts.jsonl "
+    "rl.samples=16 \\\n"
+    "      rl.rewards='[{kind: model, path: runs/reward}]'\n"
     "  aerie rlhf rl.method=distill distill.teacher=runs/large run.dir=runs/small model.init=runs/chat "
     "data.train=prompts.jsonl\n"
     "  aerie rlhf rl.method=dpo run.dir=runs/dpo model.init=runs/chat data.train=pairs.jsonl "
@@ -57,9 +61,18 @@ static ae_status train_warp(ae_rlhf_config *config, bool dry_run) {
     return st;
 }
 
+static ae_status best_of_n(ae_rlhf_config *config, bool dry_run) {
+    json_t *table = NULL;
+    const ae_status st = ae_best_of_n(config, dry_run, &table);
+    if (st == AE_OK && table) ae_print_best_of_n(table);
+    json_decref(table);
+    return st;
+}
+
 static ae_status train(ae_rlhf_config *config, bool dry_run) {
     const int method = config->keys.rl.method;
     if (method == AE_RL_WARP) return train_warp(config, dry_run);
+    if (method == AE_RL_BEST_OF_N) return best_of_n(config, dry_run);
     return ae_rl_is_offline(method) ? ae_preferences_train(config, dry_run)
                                     : ae_online_train(config, dry_run);
 }

@@ -3,7 +3,6 @@
 #include "core/dims.h"
 #include "core/log.h"
 #include "core/rng.h"
-#include "data/row_name.h"
 #include "rlhf/online_parts.h"
 #include "rlhf/packed.h"
 #include "train/engine.h"
@@ -88,20 +87,6 @@ static ae_status name_rewards(ae_online *o) {
     return whole ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "rewards: out of memory");
 }
 
-static ae_status check_meta(const ae_online *o, const ae_prompt_set *s) {
-    for (int64_t i = 0; i < s->n; i++) {
-        size_t n = 0;
-        const char *meta = ae_token_set_meta(s->set, s->usable[i], &n);
-        const ae_status st = ae_rewards_check_meta(o->rewards, meta, n);
-        if (st == AE_OK) continue;
-        char name[1024];
-        ae_row_name(name, sizeof name, s->set, s->usable[i], "prompt");
-        ae_fail_prefix("%s", name);
-        return st;
-    }
-    return AE_OK;
-}
-
 static ae_status open_rewards(ae_online *o) {
     const ae_rewards_facts facts = {.be = o->tuned.run->be,
                                     .tokenizer = o->tuned.inputs.tokenizer,
@@ -112,8 +97,9 @@ static ae_status open_rewards(ae_online *o) {
     AE_TRY(ae_rewards_open(&o->rewards, o->config->keys.rl.rewards, &facts));
     o->sources = ae_rewards_sources(o->rewards);
     AE_TRY(name_rewards(o));
-    for (size_t i = 0; i < o->tuned.inputs.data.n_sets; i++) AE_TRY(check_meta(o, &o->sets[i]));
-    if (o->tuned.inputs.heldout) AE_TRY(check_meta(o, &o->heldout));
+    for (size_t i = 0; i < o->tuned.inputs.data.n_sets; i++)
+        AE_TRY(ae_prompt_set_check_meta(&o->sets[i], o->rewards));
+    if (o->tuned.inputs.heldout) AE_TRY(ae_prompt_set_check_meta(&o->heldout, o->rewards));
 out:
     return st;
 }

@@ -52,6 +52,20 @@ ae_status ae_prompt_set_init(ae_prompt_set *p, ae_token_set *set, int64_t row_to
     return st;
 }
 
+ae_status ae_prompt_set_check_meta(const ae_prompt_set *p, const ae_rewards *r) {
+    for (int64_t i = 0; i < p->n; i++) {
+        size_t n = 0;
+        const char *meta = ae_token_set_meta(p->set, p->usable[i], &n);
+        const ae_status st = ae_rewards_check_meta(r, meta, n);
+        if (st == AE_OK) continue;
+        char name[1024];
+        ae_row_name(name, sizeof name, p->set, p->usable[i], "prompt");
+        ae_fail_prefix("%s", name);
+        return st;
+    }
+    return AE_OK;
+}
+
 void ae_prompt_set_free(ae_prompt_set *p) {
     free(p->usable);
     *p = (ae_prompt_set){0};

@@ -2,6 +2,7 @@
 
 #include "core/machine.h"
 #include "ops/cpu/act.h"
+#include "ops/cpu/few_turned.h"
 #include "ops/cpu/memory.h"
 #include "ops/cpu/object.h"
 #include "ops/cpu/panels.h"
@@ -125,6 +126,11 @@ void AE_ROW_NAME(ae_cpu_few_rows_residual)(const ae_backend *be, float *out, con
         panels_residual(be, out, residual, x, w, bias, M);
         return;
     }
+    if (AE_ROW_NAME(ae_cpu_few_turned_pays)(M)) {
+        AE_ROW_NAME(ae_cpu_few_turned)
+        (be, &(ae_few_product){x, w->master, bias, residual, M, w->cols, O, out, NULL});
+        return;
+    }
 #pragma omp parallel for schedule(static) num_threads(ae_team(be))
     for (ptrdiff_t o = 0; o < O; o += OUTPUTS) {
         const ptrdiff_t outputs = ae_min(OUTPUTS, O - o);
@@ -147,6 +153,11 @@ void AE_ROW_NAME(ae_cpu_few_rows)(const ae_backend *be, ae_elem *out, const ae_e
     (void)I;
     if (w->panels) {
         panels_few(be, out, x, w, bias, M);
+        return;
+    }
+    if (AE_ROW_NAME(ae_cpu_few_turned_pays)(M)) {
+        AE_ROW_NAME(ae_cpu_few_turned)
+        (be, &(ae_few_product){x, w->master, bias, NULL, M, w->cols, O, NULL, out});
         return;
     }
 #pragma omp parallel for schedule(static) num_threads(ae_team(be))

@@ -27,12 +27,11 @@ static ae_status read_after(ae_prompt_results *after, const ae_run_curves *run) 
     return st;
 }
 
-/* Other prompts than after cannot be compared. best_of_n has n in the place of the step, and starts with 1. */
+/* Other prompts than after cannot be compared. */
 static ae_status read_results(run_results *r, const ae_run_curves *run) {
-    const int64_t start = strcmp(run->stage.method, "best_of_n") == 0;
     if (run->stage.kind != AE_STAGE_RLHF) return AE_OK;
     ae_status st = read_after(&r->after, run);
-    if (st == AE_OK) st = ae_prompt_results_read(&r->before, run->folder, start);
+    if (st == AE_OK) st = ae_prompt_results_read(&r->before, run->folder, 0);
     if (st == AE_OK && r->before.n != r->after.n) ae_prompt_results_free(&r->before);
     return st;
 }
@@ -84,6 +83,21 @@ static void figures_of(double *out, const ae_resample *r, const void *data) {
     out[AE_METHOD_BEFORE] = mean_of(&start);
     out[AE_METHOD_FIGURES] = deviation_of(&start);
     out[AE_METHOD_GAIN] = (out[AE_METHOD_AFTER] - out[AE_METHOD_BEFORE]) / out[AE_METHOD_FIGURES];
+}
+
+/* From the first point to the last: of best_of_n n = 1 and N, of WARP the start and the last merge. */
+static void take_tradeoff(ae_method_row *row, const ae_tradeoff *t) {
+    const double unknown = (double)NAN;
+    const ae_tradeoff_point *first = t->points, *last = t->points + t->n - 1;
+    row->prompts = t->answered;
+    row->start_std = first->reward_std;
+    row->figures[AE_METHOD_BEFORE] = (ae_estimate){first->reward, first->low, first->high};
+    row->figures[AE_METHOD_AFTER] = (ae_estimate){last->reward, last->low, last->high};
+    row->figures[AE_METHOD_GAIN] =
+        (ae_estimate){(last->reward - first->reward) / first->reward_std, unknown, unknown};
+    row->figures[AE_METHOD_KL] = (ae_estimate){last->kl, unknown, unknown};
+    row->figures[AE_METHOD_LENGTH] = (ae_estimate){last->length, unknown, unknown};
+    row->figures[AE_METHOD_TRUNCATED] = (ae_estimate){last->truncated, unknown, unknown};
 }
 
 static ae_status estimate(ae_method_row *row, const run_results *results) {
@@ -154,6 +168,8 @@ ae_status ae_method_table_make(ae_method_table *t, const ae_run_curves *runs, si
     for (size_t i = 0; i < t->n; i++) {
         AE_TRY(label(t, &t->rows[i], runs));
         AE_TRY(estimate(&t->rows[i], results));
+        const ae_tradeoff *tradeoff = &runs[t->rows[i].runs[0]].tradeoff;
+        if (tradeoff->n > 0) take_tradeoff(&t->rows[i], tradeoff);
     }
 out:
     free_results(results, n);

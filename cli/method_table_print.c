@@ -46,7 +46,9 @@ enum { CELL_BYTES = 64, LABEL_WIDTH = 24, FIGURE_WIDTH = 24 };
 
 /* "0.512 [0.481, 0.540]"; "-" where it is not known. */
 static void cell_text(char *out, const ae_estimate *e, int digits) {
-    if (isfinite(e->value))
+    if (isfinite(e->value) && !isfinite(e->low))
+        snprintf(out, CELL_BYTES, "%.*f", digits, e->value);
+    else if (isfinite(e->value))
         snprintf(out, CELL_BYTES, "%.*f [%.*f, %.*f]", digits, e->value, digits, e->low, digits, e->high);
     else
         snprintf(out, CELL_BYTES, "-");
@@ -70,14 +72,6 @@ void ae_method_table_print(FILE *f, const ae_method_table *t) {
 
 /* ---- HTML ---- */
 
-static void cell_html(FILE *f, const ae_estimate *e, int digits) {
-    if (isfinite(e->value))
-        fprintf(f, "<td>%.*f<br><small>[%.*f, %.*f]</small></td>", digits, e->value, digits, e->low, digits,
-                e->high);
-    else
-        fputs("<td>-</td>", f);
-}
-
 void ae_method_table_html(FILE *f, const ae_method_table *t) {
     fputs("<div class=\"wide\"><table><tr><th>method</th><th>seeds</th><th>prompts</th>", f);
     for (int k = 0; k < AE_METHOD_FIGURES; k++) fprintf(f, "<th>%s</th>", ae_method_columns[k].heading);
@@ -87,7 +81,7 @@ void ae_method_table_html(FILE *f, const ae_method_table *t) {
         ae_html_text(f, t->rows[i].label);
         fprintf(f, "</td><td>%zu</td><td>%zu</td>", t->rows[i].n, t->rows[i].prompts);
         for (int k = 0; k < AE_METHOD_FIGURES; k++)
-            cell_html(f, &t->rows[i].figures[k], ae_method_columns[k].digits);
+            ae_html_estimate(f, &t->rows[i].figures[k], ae_method_columns[k].digits);
         fputs("</tr>\n", f);
     }
     fprintf(f,

@@ -2,6 +2,7 @@
 #define AE_CLI_PLOT_H
 #include "cli/gnuplot.h"
 #include "cli/plot_calibration.h"
+#include "cli/plot_tradeoff.h"
 #include "cli/run_stage.h"
 #include "core/status.h"
 
@@ -42,13 +43,15 @@ typedef struct {
         steps; /* of the lines of steps: loss, grad_norm, lr, tokens_per_s and what an objective adds */
     ae_curve_list evaluations; /* eval_loss, ...: the first one decides */
     ae_run_stage stage;
+    ae_tradeoff tradeoff;             /* of folders that are no run: best_of_n, WARP */
     ae_calibration_curve calibration; /* of a reward model's last evaluation */
     int64_t step, tokens, skipped, best_step, peak_rss_bytes;
     double best_score, best_bits; /* of the best evaluation */
     double flops_fraction;        /* of the last step */
 } ae_run_curves;
 
-/* The line that a run is just writing may be incomplete; any other fault is AE_ERR_INPUT with its number. */
+/* A folder of best_of_n or WARP has its tradeoff alone.
+ * The line that a run is just writing may be incomplete; any other fault is AE_ERR_INPUT with its number. */
 ae_status ae_run_curves_read(ae_run_curves *r, const char *folder);
 void ae_run_curves_free(ae_run_curves *r);
 /* The first number of the objective in the first run that has one, "loss"; "" where none has. */

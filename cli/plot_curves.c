@@ -178,13 +178,21 @@ static ae_status read_lines(ae_run_curves *r, ae_reader *in) {
     }
 }
 
+/* Where the last part of the first n bytes of a path begins. */
+static size_t last_part(const char *path, size_t n) {
+    while (n > 0 && path[n - 1] != '/') n--;
+    return n;
+}
+
 /* The last part of a path, without what gnuplot would read as its own and what is no UTF-8, which pictures
- * and reports are in. */
+ * and reports are in. Of a run of WARP the last two. */
 static char *label_of(const char *folder) {
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/') n--;
-    size_t from = n;
-    while (from > 0 && folder[from - 1] != '/') from--;
+    size_t from = last_part(folder, n);
+    const size_t before = from > 0 ? last_part(folder, from - 1) : from;
+    if (strncmp(folder + from, "member-", 7) == 0 && strncmp(folder + before, "round-", 6) == 0)
+        from = before;
     char *name = strndup(folder + from, n - from);
     for (char *c = name; c && *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f || strchr("\"\\`$'", *c)) *c = '_';
@@ -214,6 +222,12 @@ ae_status ae_run_curves_read(ae_run_curves *r, const char *folder) {
     if (!r->name) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory"));
     if (!ae_path_is_folder(folder))
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: expected the folder of a run, found none", folder));
+    AE_TRY(ae_tradeoff_read(&r->tradeoff, folder));
+    if (r->tradeoff.method && !ae_path_exists(path)) {
+        r->stage.kind = AE_STAGE_RLHF;
+        snprintf(r->stage.method, sizeof r->stage.method, "%s", r->tradeoff.method);
+        goto out;
+    }
     AE_TRY(ae_reader_open(&in, path));
     AE_TRY(read_lines(r, in));
     AE_TRY(ae_calibration_curve_read(&r->calibration, folder));
@@ -231,6 +245,7 @@ void ae_run_curves_free(ae_run_curves *r) {
     free_list(&r->steps);
     free_list(&r->evaluations);
     ae_run_stage_free(&r->stage);
+    ae_tradeoff_free(&r->tradeoff);
     free(r->name);
     *r = (ae_run_curves){0};
 }

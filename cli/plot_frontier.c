@@ -1,7 +1,5 @@
 #include "cli/plot_frontier.h"
 
-#include "rlhf/best_of_n.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +10,6 @@ typedef struct {
     const ae_method_table *table;
 } frontier;
 
-static bool is_best_of_n(const ae_run_curves *run) {
-    return strcmp(run->stage.method, "best_of_n") == 0;
-}
-
 /* y at x; NaN: there is none. */
 static double at(const ae_curve *c, double x) {
     for (size_t i = 0; c && i < c->n; i++)
@@ -23,22 +17,23 @@ static double at(const ae_curve *c, double x) {
     return (double)NAN;
 }
 
-static double divergence(const ae_run_curves *run, double step) {
-    const double kl = at(ae_curve_list_find(&run->evaluations, "eval_kl"), step);
-    return isfinite(kl) || !is_best_of_n(run) || step < 1 ? kl : ae_best_of_n_kl_bound((int64_t)step);
+/* Those that have both, written to f where it is not NULL. */
+static size_t add_point(FILE *f, double kl, double reward) {
+    if (!isfinite(kl) || !isfinite(reward)) return 0;
+    if (f) fprintf(f, "%.9g %.9g\n", kl, reward);
+    return 1;
 }
 
-/* How many points a run has; written to f where it is not NULL. */
+/* How many points a run has. */
 static size_t points(FILE *f, const ae_run_curves *run) {
-    const ae_curve *reward = ae_curve_list_find(&run->evaluations, "eval_reward");
+    const ae_curve *reward = ae_curve_list_find(&run->evaluations, "eval_reward"),
+                   *kl = ae_curve_list_find(&run->evaluations, "eval_kl");
     size_t n = 0;
     if (run->stage.kind != AE_STAGE_RLHF) return 0;
-    for (size_t i = 0; reward && i < reward->n; i++) {
-        const double kl = divergence(run, reward->points[i].x);
-        if (!isfinite(kl)) continue;
-        if (f) fprintf(f, "%.9g %.9g\n", kl, reward->points[i].y);
-        n++;
-    }
+    for (size_t i = 0; i < run->tradeoff.n; i++)
+        n += add_point(f, run->tradeoff.points[i].kl, run->tradeoff.points[i].reward);
+    for (size_t i = 0; reward && i < reward->n; i++)
+        n += add_point(f, at(kl, reward->points[i].x), reward->points[i].y);
     return n;
 }
 
@@ -52,9 +47,9 @@ bool ae_plot_has_frontier(const ae_run_curves *runs, size_t n) {
 static void write_line(FILE *f, const frontier *c, size_t r) {
     const ae_method_row *row = ae_method_table_row_of(c->table, r);
     const size_t number = row ? (size_t)(row - c->table->rows) : 0;
-    const bool best = is_best_of_n(&c->runs[r]);
-    fprintf(f, ", $run_%zu with linespoints lw 2 pt %d ps 0.7%s lc rgb \"%s\" ", r, best ? 5 : 7,
-            best ? " dt 2" : "", ae_plot_colour(number));
+    const bool no_run = c->runs[r].tradeoff.n > 0;
+    fprintf(f, ", $run_%zu with linespoints lw 2 pt %d ps 0.7%s lc rgb \"%s\" ", r, no_run ? 5 : 7,
+            no_run ? " dt 2" : "", ae_plot_colour(number));
     if (row && row->runs[0] == r)
         fprintf(f, "title \"%s\"", row->label);
     else

@@ -3,8 +3,8 @@
 #include "cli/method_table.h"
 
 /* What reward costs: the held-out reward against the divergence from the reference, in nats an answer, a line for each
- * run of rlhf through its evaluations. A run of best_of_n has n in the place of the step; where it has no eval_kl, n
- * stands at ln n - (n - 1) / n. */
+ * run of rlhf through its evaluations, for best_of_n through n = 1, 2, 4, ... (at ln n - (n - 1) / n), and for WARP through
+ * its frontier (cli/plot_tradeoff.h). */
 
 /* Whether any run has a point. */
 bool ae_plot_has_frontier(const ae_run_curves *runs, size_t n);

@@ -38,6 +38,14 @@ void ae_html_number(FILE *f, double x, int digits, const char *unit) {
         fputs("<td>-</td>", f);
 }
 
+void ae_html_estimate(FILE *f, const ae_estimate *e, int digits) {
+    if (isfinite(e->value) && isfinite(e->low))
+        fprintf(f, "<td>%.*f<br><small>[%.*f, %.*f]</small></td>", digits, e->value, digits, e->low, digits,
+                e->high);
+    else
+        ae_html_number(f, e->value, digits, "");
+}
+
 void ae_html_heading(FILE *f, const char *text) {
     fputs("<th>", f);
     ae_html_text(f, text);

@@ -1,5 +1,7 @@
 #ifndef AE_CLI_PLOT_HTML_H
 #define AE_CLI_PLOT_HTML_H
+#include "eval/bootstrap.h"
+
 #include <stddef.h>
 #include <stdio.h>
 
@@ -9,6 +11,8 @@ void ae_html_escaped(FILE *f, const char *text, size_t n);
 void ae_html_text(FILE *f, const char *text);
 /* A cell with so many digits; a dash for what is not known. */
 void ae_html_number(FILE *f, double x, int digits, const char *unit);
+/* The same with its interval below, where it has one. */
+void ae_html_estimate(FILE *f, const ae_estimate *e, int digits);
 void ae_html_heading(FILE *f, const char *text); /* <th> */
 /* What a file holds, as it is; nothing where it cannot be read. */
 void ae_html_file(FILE *f, const char *path);

@@ -303,7 +303,13 @@ ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind
     ae_status st = list_parts(&c.parts, runs, n);
     const ae_gnuplot_size size =
         c.series ? (ae_gnuplot_size){600, 425} : (ae_gnuplot_size){1500, 500 * rows_of(&c)};
-    if (st == AE_OK) st = ae_gnuplot_draw(write_script, &c, &size, kind, bytes, n_bytes);
+    const bool empty = st == AE_OK && c.parts.n == 0 && !has_calibration(&c);
+    *bytes = NULL;
+    *n_bytes = 0;
+    if (empty && !c.series)
+        st =
+            AE_FAIL(AE_ERR_INPUT, "%s: expected numbers over the steps of a run, found none", runs[0].folder);
+    if (st == AE_OK && !empty) st = ae_gnuplot_draw(write_script, &c, &size, kind, bytes, n_bytes);
     free(c.parts.items);
     return st;
 }

@@ -138,12 +138,13 @@ static void page_free(page *p) {
 /* ---- the page ---- */
 
 static void put_section(FILE *f, const section *s) {
-    ae_plot_figures_html(f, s->runs, s->n);
-    ae_html_pictures(f, s->svg, s->svg_bytes);
+    if (s->svg) ae_plot_figures_html(f, s->runs, s->n);
+    if (s->svg) ae_html_pictures(f, s->svg, s->svg_bytes);
     for (size_t i = 0; i < s->n; i++) {
         fputs("<h3>", f);
         ae_html_text(f, s->runs[i].name);
         fputs("</h3>\n", f);
+        if (s->runs[i].tradeoff.n > 0) ae_tradeoff_html(f, &s->runs[i].tradeoff);
         put_config(f, s->runs[i].folder);
         put_samples(f, s->runs[i].folder);
     }

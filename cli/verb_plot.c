@@ -63,7 +63,7 @@ static ae_status draw(const ae_run_curves *runs, size_t n, form kind, char **byt
     return ae_plot_draw(runs, n, picture, bytes, n_bytes);
 }
 
-/* The runs that the folders are or, of several reward models, have as members; owned. */
+/* The runs that the folders are or, of several reward models and of WARP, have as members; owned. */
 typedef struct {
     char *items[RUNS_MAX];
     size_t n, asked; /* asked: more than there is room for where it is above RUNS_MAX */
@@ -89,10 +89,30 @@ static void add_members(run_list *l, const char *folder) {
     }
 }
 
+/* FOLDER/round-1/member-1, ... of WARP, after the folder itself where it has a frontier. */
+static void add_rounds(run_list *l, const char *folder) {
+    char name[64];
+    if (ae_path_has(folder, "warp.json")) add_run(l, ae_path_join("", folder));
+    for (int r = 1, m = 1; m > 0; r++) {
+        for (m = 1; snprintf(name, sizeof name, "round-%d/member-%d", r, m) > 0 && ae_path_has(folder, name);
+             m++) {
+            char *member = ae_path_join(folder, name);
+            if (ae_path_has(member, "metrics.jsonl"))
+                add_run(l, member);
+            else
+                free(member);
+        }
+        m--; /* a round without members is the end */
+    }
+}
+
 static void list_runs(run_list *l, const ae_arg_list *folders) {
     for (size_t i = 0; i < folders->n; i++) {
         const size_t before = l->asked;
-        if (!ae_path_has(folders->items[i], "metrics.jsonl")) add_members(l, folders->items[i]);
+        if (!ae_path_has(folders->items[i], "metrics.jsonl")) {
+            add_members(l, folders->items[i]);
+            add_rounds(l, folders->items[i]);
+        }
         if (l->asked == before) add_run(l, ae_path_join("", folders->items[i]));
     }
 }

@@ -123,11 +123,42 @@ run 0 "$aerie" plot grpo-1 --output curves.svg
 grep -q 'reward, mean of the answers' curves.svg || fail "curves of one run"
 run 0 "$aerie" plot grpo-1 base --output mixed.svg
 grep -q 'against divergence' mixed.svg && fail "runs of other stages are no picture of reward and divergence"
-# Of best_of_n, n stands in the place of the step: n = 4 is at ln 4 - 3/4 = 0.636.
+
+# ---- folders that are no run: best_of_n, and WARP with its runs ----
 mkdir best
-printf 'rl:\n  method: best_of_n\n' >best/config.yaml
-printf '{"step": 1, "eval_reward": 0.5}\n{"step": 4, "eval_reward": 0.8}\n' >best/metrics.jsonl
+cat >best/best_of_n.json <<'END'
+{"prompts": 30, "table": [{"n": 1, "reward": 0.5, "reward_low": 0.4, "reward_high": 0.6, "kl_bound": 0},
+ {"n": 4, "reward": 0.8, "reward_low": 0.7, "reward_high": 0.875, "kl_bound": 0.636}]}
+END
 run 0 "$aerie" plot best grpo-1 --output frontier.png
-run 0 "$aerie" plot best --output best.html
+run 0 "$aerie" plot best --json
+prints '"label":"best_of_n","method":"best_of_n","runs":["best"],"seeds":[0],"prompts":30,"start_std":null'
+prints '"after":{"value":0.8,"low":0.7,"high":0.875}'
+prints '"gain":{"value":null,'
+prints '"kl":{"value":0.636,"low":null,"high":null}'
+mkdir -p warp/round-1/merged
+cp -r grpo-1 warp/round-1/member-1
+cp -r grpo-2 warp/round-1/member-2
+sed -i 's/grpo/warp/' warp/round-1/member-?/config.yaml
+cat >warp/warp.json <<'END'
+{"frontier": [{"e": 0, "answers": 24, "reward": 0.5, "reward_std": 0.25, "kl": 0, "length": 9, "truncated": 0.5},
+ {"e": 1, "answers": 24, "reward": 0.75, "reward_std": 0.25, "kl": 1.5, "length": 8, "truncated": 0.25}]}
+END
+run 0 "$aerie" plot warp --json
+prints '"runs":["warp"],"seeds":[0],"prompts":24,"start_std":0.25'
+prints '"gain":{"value":1.0,"low":null,"high":null},"kl":{"value":1.5,'
+prints '"runs":["round-1/member-1","round-1/member-2"]'
+run 0 "$aerie" plot warp best --output merged.html
+for words in "1. rlhf: warp" "2. rlhf: best_of_n" "KL at most, nats" "last merge (e = 1)" "round-1/member-2" \
+    "held-out reward against divergence"; do
+    grep -qF -- "$words" merged.html || fail "the page lacks $words"
+done
+run 0 "$aerie" plot best
+[ -s best/report.html ] || fail "no report of best_of_n"
+run 3 "$aerie" plot best --output none.svg
+says "best: expected numbers over the steps of a run, found none"
+echo '{"table": 1}' >best/best_of_n.json
+run 3 "$aerie" plot best
+says "best_of_n.json: table: expected a list"
 [ "$(head -c 4 frontier.png | od -An -c | tr -d ' ')" = '211PNG' ] || fail "frontier.png is a picture"
 finish

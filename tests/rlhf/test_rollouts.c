@@ -105,6 +105,25 @@ Test(rollouts, depend_on_their_place_alone) {
     }
 }
 
+/* The same prompt at two places, and one writer beside another of the same weights. */
+Test(rollouts, every_answer_has_a_stream_of_its_own) {
+    ae_model m;
+    ae_written_set s;
+    rig_model(&m, rig_backend(RIG_CPU_BEST, 1), "tiny", false);
+    const ae_rollouts r = rollouts_of(&m, 1.3, 64);
+    const ae_rollout_prompt prompts[] = {{tokens[0], lengths[0], 0, 0}, {tokens[0], lengths[0], 0, 1}};
+    ASSERT_OK(ae_rollouts_write(&r, prompts, 2, &s));
+    for (ptrdiff_t i = 0; i < s.n; i++)
+        for (ptrdiff_t j = 0; j < i; j++) {
+            const ae_written *a = &s.items[i], *b = &s.items[j];
+            const size_t bytes = (size_t)(a->n_prompt + a->seen.n) * sizeof *a->tokens;
+            cr_assert(a->seen.n != b->seen.n || memcmp(a->tokens, b->tokens, bytes) != 0, "%td and %td", i,
+                      j);
+        }
+    ae_written_set_free(&s);
+    ae_model_free(&m);
+}
+
 /* The sampler's log-probabilities against those of a training pass. */
 static double furthest(const char *fixture, double temperature) {
     ae_model m;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FACTS = 7 };
+enum { FACTS = 8 };
 
 static ae_status out_of_memory(const char *path) {
     return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", path);
@@ -46,8 +46,8 @@ static void flatten(flat *f, const ae_written_set *s) {
     for (ptrdiff_t i = 0; i < s->n; i++) {
         const ae_written *w = &s->items[i];
         const int64_t n = w->n_prompt + w->seen.n;
-        const int64_t facts[FACTS] = {w->seen.prompt, w->seen.writer, w->seen.n,  w->seen.truncated,
-                                      w->seen.counts, w->document,    w->n_prompt};
+        const int64_t facts[FACTS] = {w->seen.prompt, w->seen.writer, w->seen.n,   w->seen.truncated,
+                                      w->seen.counts, w->document,    w->n_prompt, w->unread};
         memcpy(f->facts[i], facts, sizeof facts);
         memcpy(f->ids + at, w->tokens, (size_t)n * sizeof *f->ids);
         f->rewards[i] = w->seen.reward;
@@ -92,7 +92,7 @@ static ae_status take_answer(ae_written *w, const int64_t *f, double reward, con
     if (f[0] < 0 || f[1] < 0 || f[1] >= AE_RL_WRITERS || f[2] < 1 || f[6] < 1 || f[2] > left ||
         f[6] > left - f[2])
         return refuse(path);
-    *w = (ae_written){.document = f[5], .n_prompt = (ptrdiff_t)f[6], .place = -1};
+    *w = (ae_written){.document = f[5], .n_prompt = (ptrdiff_t)f[6], .place = -1, .unread = f[7] != 0};
     w->seen = (ae_rl_answer){.prompt = (ptrdiff_t)f[0],
                              .writer = (ae_rl_writer)f[1],
                              .n = (ptrdiff_t)f[2],

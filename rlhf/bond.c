@@ -90,5 +90,17 @@ static void gradient(const ae_rl_keys *k, const ae_rl_batch *b, ae_rl_gradient *
     ae_add_numbers(b, g, NULL);
 }
 
-const ae_rl_method ae_bond = {
-    .name = "bond", .wants = wants, .reads = reads, .check = check, .gradient = gradient};
+static void imitates(const ae_rl_keys *k, const ae_rl_batch *b, bool *wanted) {
+    for (ptrdiff_t first = 0, end; first < b->n; first = end) {
+        end = ae_group_end(b, first);
+        const ptrdiff_t best = ae_contest_of(b, first, end, AE_RL_REFERENCE, k->bond.n).best;
+        if (best >= 0) wanted[best] = true;
+    }
+}
+
+const ae_rl_method ae_bond = {.name = "bond",
+                              .wants = wants,
+                              .reads = reads,
+                              .check = check,
+                              .gradient = gradient,
+                              .imitates = imitates};

@@ -89,9 +89,19 @@ static void gradient(const ae_rl_keys *k, const ae_rl_batch *b, ae_rl_gradient *
     ae_add_numbers(b, g, NULL);
 }
 
+static void imitates(const ae_rl_keys *k, const ae_rl_batch *b, bool *wanted) {
+    (void)k;
+    for (ptrdiff_t first = 0, end; first < b->n; first = end) {
+        end = ae_group_end(b, first);
+        const ae_contest two = ae_contest_of(b, first, end, AE_RL_ANCHOR, FROM_ANCHOR);
+        if (two.n == FROM_ANCHOR) wanted[two.best] = true;
+    }
+}
+
 const ae_rl_method ae_jbond = {.name = "jbond",
                                .wants = wants,
                                .reads = reads,
                                .check = check,
                                .gradient = gradient,
+                               .imitates = imitates,
                                .anchor_rate = anchor_rate};

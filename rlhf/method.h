@@ -73,6 +73,9 @@ typedef struct {
     /* Whether the keys agree: AE_ERR_USAGE "rl.samples: expected ..., found ...". May be NULL. */
     ae_status (*check)(const ae_rl_keys *k);
     void (*gradient)(const ae_rl_keys *k, const ae_rl_batch *b, ae_rl_gradient *g);
+    /* Which answers of others than the policy it learns from, by their rewards: wanted [n], all false before. Of the
+     * rest it reads rewards alone, and their arrays hold zeros. NULL: it learns from all. */
+    void (*imitates)(const ae_rl_keys *k, const ae_rl_batch *b, bool *wanted);
     /* After the update the anchor moves: anchor <- (1 - *eta) anchor + *eta policy. NULL: it stays. */
     double (*anchor_rate)(const ae_rl_keys *k);
 } ae_rl_method;

@@ -112,6 +112,12 @@ static ptrdiff_t most_answers(const ae_online *o) {
     return o->order.per_step * (ptrdiff_t)each;
 }
 
+/* Of those, the ones that models read. */
+static ptrdiff_t most_read(const ae_online *o) {
+    if (!o->method->imitates) return most_answers(o);
+    return o->order.per_step * (ptrdiff_t)(o->counts[AE_RL_POLICY] + 1);
+}
+
 static ae_status open_models(ae_online *o) {
     const char *critic = o->config->keys.ppo.critic;
     o->models = (ae_rl_models){.config = o->config,
@@ -148,7 +154,7 @@ static ae_status make_plan(void *self) {
     *b = (ae_plan_beside){0};
     AE_TRY(ae_rl_models_count(&o->models, b));
     for (int i = 0; i < 2; i++) b->bytes[i] += ae_rewards_bytes(o->rewards);
-    o->tuned.step_rows = ae_packed_rows(most_answers(o), o->longest + o->config->keys.rl.max_new,
+    o->tuned.step_rows = ae_packed_rows(most_read(o), o->longest + o->config->keys.rl.max_new,
                                         (ptrdiff_t)o->tuned.run->config->train.row_tokens);
     AE_TRY(plan_memory(o));
 out:

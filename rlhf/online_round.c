@@ -173,6 +173,25 @@ static ae_status resample(ae_online *o, ae_online_round *r, const ae_online_work
     return st;
 }
 
+/* ---- what is learnt from ---- */
+
+static ae_status choose_read(const ae_online *o, ae_written_set *s) {
+    const size_t n = (size_t)s->n;
+    if (!o->method->imitates) return AE_OK;
+    ae_rl_answer *seen = calloc(n, sizeof *seen);
+    bool *wanted = calloc(n, sizeof *wanted);
+    const ae_status st = seen && wanted ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
+    for (size_t i = 0; st == AE_OK && i < n; i++) seen[i] = s->items[i].seen;
+    if (st == AE_OK)
+        o->method->imitates(&o->config->keys,
+                            &(ae_rl_batch){.answers = seen, .n = s->n, .prompts = s->prompts}, wanted);
+    for (size_t i = 0; st == AE_OK && i < n; i++)
+        s->items[i].unread = s->items[i].seen.writer != AE_RL_POLICY && !wanted[i];
+    free(seen);
+    free(wanted);
+    return st;
+}
+
 /* ---- the whole ---- */
 
 static void keep_drawn(ae_written_set *s) {
@@ -194,6 +213,7 @@ ae_status ae_online_round_make(ae_online *o, ae_online_round *r, const ae_online
     AE_TRY(reward(o, w, &r->answers, &r->parts));
     if (!asking->evaluates && o->config->keys.rl.method == AE_RL_GRPO && o->config->keys.grpo.resample)
         AE_TRY(resample(o, r, w, asking));
+    if (!asking->evaluates) AE_TRY(choose_read(o, &r->answers));
     AE_TRY(ae_written_set_take(&r->answers, ae_online_arrays(o)));
     keep_drawn(&r->answers);
     AE_TRY(ae_online_round_pack(o, r));

@@ -76,22 +76,24 @@ static void fill(ae_batch *b, const placing *p, ptrdiff_t n) {
 ae_status ae_packed_make(ae_batch *b, ae_written_set *s, ptrdiff_t T) {
     enum { MULTIPLE = 16 };
     ae_status st = AE_OK;
-    ptrdiff_t rows = 0;
+    ptrdiff_t rows = 0, n = 0;
     placing *p = calloc((size_t)s->n, sizeof *p);
     ptrdiff_t *room = calloc((size_t)s->n, sizeof *room);
     *b = (ae_batch){0};
     if (!p || !room) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rows of answers: out of memory"));
     for (ptrdiff_t i = 0; i < s->n; i++) {
-        p[i] = (placing){&s->items[i], s->items[i].n_prompt + s->items[i].seen.n - 1, i, 0};
-        if (p[i].tokens > T)
+        s->items[i].place = -1;
+        if (s->items[i].unread) continue;
+        p[n] = (placing){&s->items[i], s->items[i].n_prompt + s->items[i].seen.n - 1, i, 0};
+        if (p[n++].tokens > T)
             AE_TRY(AE_FAIL(AE_ERR_DEFECT, "rows of answers: expected at most %td tokens, found %td", T,
-                           p[i].tokens));
+                           p[n - 1].tokens));
     }
-    qsort(p, (size_t)s->n, sizeof *p, longest_first);
-    const ptrdiff_t used = shorten(p, s->n, T, room, &rows);
+    qsort(p, (size_t)n, sizeof *p, longest_first);
+    const ptrdiff_t used = shorten(p, n, T, room, &rows);
     AE_TRY(ae_batch_init(b, rows, ae_min(T, ae_ceil_div(used, MULTIPLE) * MULTIPLE)));
-    qsort(p, (size_t)s->n, sizeof *p, by_row);
-    fill(b, p, s->n);
+    qsort(p, (size_t)n, sizeof *p, by_row);
+    fill(b, p, n);
 out:
     free(p);
     free(room);

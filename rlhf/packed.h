@@ -6,7 +6,8 @@
  * with positions from 0, so that no answer sees another; the targets are the answer's tokens. Best fit, longest
  * first, into as few rows of at most T tokens as that takes, and these as short as it allows.
  *
- * Makes the batch (the caller frees it) and sets the place of every answer: token t of the answer is the target
+ * Makes the batch (the caller frees it) and sets the place of every answer that is not unread, of which there is one
+ * at least: token t of the answer is the target
  * of place + n_prompt - 1 + t. AE_ERR_DEFECT for an answer that does not fit a row. */
 ae_status ae_packed_make(ae_batch *b, ae_written_set *s, ptrdiff_t T);
 

@@ -74,10 +74,10 @@ static ae_status take(const writing *w, const ae_answer *a) {
     ae_written *to = &w->items[i * w->each + (ptrdiff_t)a->index];
     ae_status st = AE_OK;
     if (a->end == AE_ANSWER_OVERFLOWED)
-        AE_TRY(
-            AE_FAIL(AE_ERR_GUARD,
-                    "answers: the policy's logits are no numbers any more; go on from an earlier checkpoint "
-                    "with a lower optim.lr"));
+        AE_TRY(AE_FAIL(
+            AE_ERR_INPUT,
+            "answers: expected numbers as a model's logits, found NaN; take another model, or go on from an "
+            "earlier checkpoint with a lower optim.lr"));
     *to = (ae_written){.document = w->prompts[i].document, .n_prompt = w->prompts[i].n, .place = -1};
     to->seen = (ae_rl_answer){.prompt = i,
                               .writer = w->writer,

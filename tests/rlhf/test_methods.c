@@ -234,6 +234,21 @@ Test(methods, jbond_without_b_and_g_is_sft_on_the_better_anchor_answer) {
     rig_free(&r);
 }
 
+/* Of other writers' answers those that are not wanted teach nothing. */
+Test(methods, learn_from_the_answers_that_they_want) {
+    for (int c = 0; c < ALL; c++) {
+        bool wanted[RIG_ANSWERS] = {false};
+        if (!all[c].method->imitates) continue;
+        open_case(c, 4);
+        rig_run(&r);
+        all[c].method->imitates(all[c].keys, &r.batch, wanted);
+        for (ptrdiff_t i = 0; i < r.batch.n; i++)
+            if (r.answers[i].writer != AE_RL_POLICY)
+                cr_expect_eq(r.ds[i][0] != 0, wanted[i], "%s: %td", all[c].name, i);
+        rig_free(&r);
+    }
+}
+
 Test(methods, no_estimate_finds_a_divergence_from_itself) {
     static float zeros[RIG_TOKENS];
     for (int kl = AE_RL_KL_REWARD; kl <= AE_RL_KL_K3; kl++) {

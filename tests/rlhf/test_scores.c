@@ -84,6 +84,22 @@ Test(scores, no_more_rows_than_are_planned) {
     }
 }
 
+/* Answers that nobody learns from take no place. */
+Test(scores, unread_answers_are_left_out) {
+    ae_written_set s = random_answers(20, 64, 3);
+    ae_batch b;
+    ptrdiff_t tokens = 0;
+    for (ptrdiff_t i = 0; i < s.n; i++) s.items[i].unread = i % 3 == 0;
+    ASSERT_OK(ae_packed_make(&b, &s, T));
+    for (ptrdiff_t i = 0; i < s.n; i++) {
+        cr_assert_eq(s.items[i].place < 0, i % 3 == 0);
+        tokens += i % 3 == 0 ? 0 : s.items[i].n_prompt + s.items[i].seen.n - 1;
+    }
+    cr_assert_eq(b.n_tokens, tokens);
+    ae_batch_free(&b);
+    ae_written_set_free(&s);
+}
+
 /* ---- models ---- */
 
 typedef struct {

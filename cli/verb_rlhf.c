@@ -43,11 +43,12 @@ static const ae_train_hint hints[] = {
      "highest learning rate; by default 1e-6 for models wider than 1024; with lora.rank ten "
      "times that"},
     {"rl.beta", "0.05",
-     "weight of the divergence from the reference, in units of the reward; grpo 0.04, online_dpo, "
-     "dpo, ipo and kto 0.1 by default"},
+     "weight of the divergence from the reference, in units of the reward; grpo 0.04, warp, "
+     "online_dpo, dpo, ipo and kto 0.1 by default"},
     {"rl.samples", "4",
-     "answers of the policy to a prompt; grpo 8, online_dpo 2, ppo, bond, jbond and distill 1 by "
-     "default"},
+     "answers of the policy to a prompt; best_of_n 16, grpo 8, online_dpo 2, ppo, bond, jbond, warp "
+     "and distill 1 by default"},
+    {"rl.temperature", "1", "of the answers, and of all laws that are compared; warp 0.9 by default"},
     {"rl.kl", "reward",
      "how the divergence enters: taken from the reward, or as a loss, exact or estimated; grpo k3 "
      "by default"},

@@ -38,7 +38,7 @@ ae_status ae_reference_write(const char *path, const char *made_with, const ae_r
 /* By which a reference is known: fingerprint and sample of the base (model/fingerprint.h), and the CRC-32 of the
  * adapter's file, "" where there is none: "0123456789abcdef-0123456789abcdef-01234567". Reads some weights of the
  * base. `adapter` may be NULL. */
-enum { AE_REFERENCE_IDENTITY_BYTES = 2 * AE_FINGERPRINT_BYTES + 10 };
+enum { AE_REFERENCE_IDENTITY_BYTES = 2 * AE_FINGERPRINT_BYTES + 16 };
 ae_status ae_reference_identity(char out[AE_REFERENCE_IDENTITY_BYTES], const ae_model_source *base,
                                 const char *adapter);
 

@@ -81,7 +81,7 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 /* Stops after 5 of 6 steps: of two or three passes over the same answers one is left. */
 Test(online, a_run_that_goes_on_ends_with_the_same_bits) {
     for (int i = 0; i < KINDS; i++) {
-        char keys[512], whole[16], parts[16];
+        char keys[512], whole[32], parts[32];
         snprintf(whole, sizeof whole, "whole%d", i);
         snprintf(parts, sizeof parts, "parts%d", i);
         snprintf(keys, sizeof keys, "train.steps=6 %s", kinds[i]);

@@ -9,19 +9,22 @@
 /* What `aerie bench` was asked, and where its figures go. */
 typedef struct {
     const char *shape, *prefill, *dtype;
-    const char *model;   /* decode: a folder, checkpoint or run in place of a shape with random weights */
+    const char
+        *model; /* decode, rollout: a folder, checkpoint or run in place of a shape with random weights */
+    const char *batches; /* rollout: several; else one, in `batch` */
     const char *compare; /* a file of an earlier result, or NULL */
     int64_t row_tokens, batch, steps, tokens, threads, recompute, recompute_mlps, micro_rows;
-    double memory_gb; /* that training may take; 0: what there is */
+    int64_t prompt, answers, after; /* rollout */
+    double memory_gb;               /* that training may take; 0: what there is */
     bool json, profile;
     ae_backend be;
     ae_model_config config;
-    ae_model_options weights; /* decode: how the model keeps them */
+    ae_model_options weights; /* decode, rollout: how the model keeps them */
     json_t *report;           /* one object, printed at the end with --json */
 } ae_bench;
 
 typedef ae_status ae_bench_fn(ae_bench *b);
-ae_bench_fn ae_bench_train, ae_bench_decode, ae_bench_ops, ae_bench_limits;
+ae_bench_fn ae_bench_train, ae_bench_decode, ae_bench_rollout, ae_bench_ops, ae_bench_limits;
 
 /* A line for people, unless --json was given. */
 void ae_bench_say(const ae_bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

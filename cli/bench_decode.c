@@ -1,14 +1,12 @@
+#include "cli/bench_open.h"
 #include "cli/bench_profile.h"
 #include "cli/dtype.h"
 #include "core/clock.h"
 #include "core/log.h"
-#include "core/machine.h"
 #include "core/rng.h"
 #include "model/decode.h"
 #include "model/sampler.h"
-#include "train/run_folder.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -36,47 +34,11 @@ static const struct {
                 {"top_k 40", "top_k_s", {0.8, 40, 1, 0}},
                 {"top_p 0.95", "top_p_s", {0.8, 0, 0.95, 0}}};
 
-static ae_status read_prefills(const char *text, int64_t *prefills, size_t *n) {
-    for (*n = 0; *n < PREFILLS_MAX;) {
-        char *end = NULL;
-        errno = 0;
-        const long long value = strtoll(text, &end, 10);
-        if (end == text || errno || value < 1 || value > INT32_MAX / 2 || (*end && *end != ',')) break;
-        prefills[(*n)++] = value;
-        if (!*end) return AE_OK;
-        text = end + 1;
-    }
-    return AE_FAIL(AE_ERR_USAGE, "--prefill: expected 1 to %d lengths like 1,8192,65536, found '%s'",
-                   PREFILLS_MAX, text);
-}
-
-static ae_status check_room(const ae_bench *b) {
-    ae_params params;
-    ae_status st = ae_params_init(&params, &b->config);
-    if (st != AE_OK) return st;
-    const double needed = (double)ae_model_value_bytes(&params, &b->be, &b->weights) +
-                          (double)ae_decode_state_bytes(&b->be, &b->config, b->batch) +
-                          (double)ae_decoder_bytes(&b->be, &b->config, 0, b->batch, AE_PREFILL_CHUNK);
-    const double there = (double)ae_memory_available_bytes();
-    ae_params_free(&params);
-    if (needed <= there) return AE_OK;
-    return AE_FAIL(AE_ERR_RESOURCE,
-                   "%s needs %.1f GB of memory, %.1f GB are available; choose a smaller --%s", b->shape,
-                   needed / 1e9, there / 1e9, b->model ? "dtype" : "shape");
-}
-
 static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
-    ae_model_source source = {0};
+    const size_t beside = ae_decode_state_bytes(&b->be, &b->config, b->batch) +
+                          ae_decoder_bytes(&b->be, &b->config, 0, b->batch, AE_PREFILL_CHUNK);
     ae_status st;
-    AE_TRY(check_room(b));
-    if (b->model) {
-        AE_TRY(ae_run_source_open(&source, b->model));
-        AE_TRY(ae_model_source_verify(&source));
-        AE_TRY(ae_model_open_source(&s->model, &b->be, &source, &b->weights));
-    } else {
-        AE_TRY(ae_model_init(&s->model, &b->be, &b->config, &b->weights));
-        AE_TRY(ae_model_set_initial(&s->model, 1));
-    }
+    AE_TRY(ae_bench_open_model(&s->model, b, beside));
     AE_TRY(ae_decode_state_init(&s->state, &s->model, b->batch));
     AE_TRY(ae_decoder_new(&s->decoder, &s->model, b->batch, AE_PREFILL_CHUNK));
     s->tokens = malloc((size_t)longest * sizeof *s->tokens);
@@ -92,7 +54,6 @@ static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
     for (int64_t i = 0; st == AE_OK && i < longest; i++)
         s->tokens[i] = (int32_t)ae_rng_below(&rng, (uint64_t)b->config.V);
 out:
-    ae_model_source_free(&source);
     return st;
 }
 
@@ -253,7 +214,7 @@ ae_status ae_bench_decode(ae_bench *b) {
     double bandwidth = 0;
     size_t n = 0;
     ae_status st;
-    AE_TRY(read_prefills(b->prefill, prefills, &n));
+    AE_TRY(ae_bench_read_list("prefill", b->prefill, INT32_MAX / 2, prefills, PREFILLS_MAX, &n));
     for (size_t i = 0; i < n; i++) longest = prefills[i] > longest ? prefills[i] : longest;
     AE_TRY(speaker_init(&s, b, longest));
     const double weight_bytes = (double)ae_model_value_bytes(&s.model.params, &b->be, &b->weights);

@@ -1,4 +1,5 @@
 #include "cli/bench.h"
+#include "cli/bench_open.h"
 #include "cli/bench_products.h"
 #include "cli/dtype.h"
 #include "cli/openblas.h"
@@ -18,17 +19,17 @@ static const struct {
     const char *name, *shape; /* shape: used when none is asked for */
     ae_bench_fn *run;
 } modes[] = {
-    {"train", "s23", ae_bench_train},
-    {"decode", "small-400m", ae_bench_decode},
-    {"ops", "s100", ae_bench_ops},
+    {"train", "s23", ae_bench_train},           {"decode", "small-400m", ae_bench_decode},
+    {"rollout", "small-25m", ae_bench_rollout}, {"ops", "s100", ae_bench_ops},
     {"limits", "s23", ae_bench_limits},
 };
 enum { N_MODES = sizeof modes / sizeof *modes };
 
 static const char usage[] =
-    "aerie bench train|decode|ops|limits [--shape PRESET | --model M] [--flags]\n\n"
+    "aerie bench train|decode|rollout|ops|limits [--shape PRESET | --model M] [--flags]\n\n"
     "  train   a whole step on random tokens (forward, backward, clip, AdamW): tok/s, FLOPs, memory\n"
     "  decode  tokens one by one after prefills of several lengths: tok/s, bytes of weights per second\n"
+    "  rollout answers as RLHF has them written, several to a prompt: tok/s by batch, share of products\n"
     "  ops     every kernel forward and backward against what bounds it\n"
     "  limits  multiply-adds, products, memory and vector functions of this machine\n\n"
     "With --profile, train and decode take more steps with probes around every op, and print for each its "
@@ -109,14 +110,26 @@ static ae_status find_model(ae_bench *b) {
     return AE_OK;
 }
 
+/* Such modes use a model: they take --model, and --dtype is that of its weights. */
+static bool decodes(ae_bench_fn *run) {
+    return run == ae_bench_decode || run == ae_bench_rollout;
+}
+
+/* Several batches are for rollouts alone. */
+static ae_status read_batch(ae_bench *b, ae_bench_fn *run) {
+    size_t n;
+    if (!b->batches) b->batches = run == ae_bench_rollout ? "1,16,64" : "1";
+    return run == ae_bench_rollout ? AE_OK : ae_bench_read_list("batch", b->batches, 4096, &b->batch, 1, &n);
+}
+
 static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     json_t *old = NULL;
     ae_backend_options options = {.threads = ae_threads_start((int)b->threads)};
     ae_status st = b->compare ? ae_json_load(&old, b->compare) : AE_OK;
     if (st == AE_OK) st = b->model ? find_model(b) : find_shape(b);
-    if (st == AE_OK && run == ae_bench_decode) st = ae_weights_parse(b->dtype, &b->weights);
-    if (st == AE_OK && run != ae_bench_decode) st = ae_dtype_parse(b->dtype, &options);
-    if (run == ae_bench_decode) options.dtype = ae_dtype_beside(b->weights.weights);
+    if (st == AE_OK)
+        st = decodes(run) ? ae_weights_parse(b->dtype, &b->weights) : ae_dtype_parse(b->dtype, &options);
+    if (decodes(run)) options.dtype = ae_dtype_beside(b->weights.weights);
     if (st == AE_OK) st = ae_backend_cpu(&b->be, &options);
     if (st != AE_OK) goto out;
     b->report = json_object();
@@ -136,22 +149,18 @@ static ae_status pick_mode(const ae_arg_list *words, size_t *mode) {
     const char *names[N_MODES];
     for (size_t i = 0; i < N_MODES; i++) names[i] = modes[i].name;
     if (words->n != 1)
-        return AE_FAIL(AE_ERR_USAGE, "bench: expected one of train, decode, ops, limits, found %zu words",
+        return AE_FAIL(AE_ERR_USAGE,
+                       "bench: expected one of train, decode, rollout, ops, limits, found %zu words",
                        words->n);
     for (*mode = 0; *mode < N_MODES; ++*mode)
         if (strcmp(words->items[0], names[*mode]) == 0) return AE_OK;
     const char *near = ae_nearest_word(words->items[0], names, N_MODES);
-    return AE_FAIL(AE_ERR_USAGE, "bench: %s: expected train, decode, ops or limits%s%s%s", words->items[0],
-                   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return AE_FAIL(AE_ERR_USAGE, "bench: %s: expected train, decode, rollout, ops or limits%s%s%s",
+                   words->items[0], near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 ae_status ae_verb_bench(int argc, char **argv) {
-    ae_bench b = {.prefill = "1,8192,65536",
-                  .batch = 1,
-                  .steps = 5,
-                  .tokens = 32,
-                  .recompute = -1,
-                  .recompute_mlps = -1};
+    ae_bench b = {.prefill = "1,8192,65536", .steps = 5, .tokens = 32, .recompute = -1, .recompute_mlps = -1};
     bool help = false;
     ae_arg_list words = {0};
     const ae_arg table[] = {
@@ -159,12 +168,12 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .type = AE_ARG_TEXT,
          .to = &b.shape,
          .value = "PRESET",
-         .help = "train: s23, decode: small-400m, ops: s100 unless given"},
+         .help = "train: s23, decode: small-400m, rollout: small-25m, ops: s100 unless given"},
         {.name = "model",
          .type = AE_ARG_TEXT,
          .to = &b.model,
          .value = "M",
-         .help = "decode: a Hugging Face folder, a checkpoint or a run instead of a shape"},
+         .help = "decode, rollout: a Hugging Face folder, a checkpoint or a run instead of a shape"},
         {.name = "row-tokens",
          .type = AE_ARG_INT,
          .to = &b.row_tokens,
@@ -173,12 +182,10 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .fallback = "0",
          .help = "tokens of a row; 0: 2048, for s100 8192"},
         {.name = "batch",
-         .type = AE_ARG_INT,
-         .to = &b.batch,
-         .min = 1,
-         .max = 4096,
-         .fallback = "1",
-         .help = "rows of a training step, sequences decoded at once"},
+         .type = AE_ARG_TEXT,
+         .to = &b.batches,
+         .value = "N,N",
+         .help = "rows of a training step, sequences decoded at once: 1 unless given; rollout: 1,16,64"},
         {.name = "steps",
          .type = AE_ARG_INT,
          .to = &b.steps,
@@ -220,19 +227,40 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .value = "N,N",
          .fallback = "1,8192,65536",
          .help = "decode: tokens before the timed ones"},
+        {.name = "prompt",
+         .type = AE_ARG_INT,
+         .to = &b.prompt,
+         .min = 1,
+         .max = 1e6,
+         .fallback = "512",
+         .help = "rollout: tokens of a prompt"},
+        {.name = "answers",
+         .type = AE_ARG_INT,
+         .to = &b.answers,
+         .min = 1,
+         .max = 4096,
+         .fallback = "8",
+         .help = "rollout: answers to a prompt, which is read once for all"},
+        {.name = "after",
+         .type = AE_ARG_INT,
+         .to = &b.after,
+         .min = 1,
+         .max = 1e6,
+         .fallback = "4096",
+         .help = "rollout: tokens read before the speed is measured once more"},
         {.name = "tokens",
          .type = AE_ARG_INT,
          .to = &b.tokens,
          .min = 3,
          .max = 1e6,
          .fallback = "32",
-         .help = "decode: timed tokens after each prefill"},
+         .help = "decode: timed tokens after each prefill; rollout: of each answer"},
         {.name = "dtype",
          .type = AE_ARG_TEXT,
          .to = &b.dtype,
          .value = AE_DTYPE_CHOICES "|int8|int4",
          .fallback = "f32",
-         .help = "of the activations; decode: of the weights, auto with --model"},
+         .help = "of the activations; decode, rollout: of the weights, auto with --model"},
         ae_arg_threads(&b.threads),
         {.name = "profile",
          .type = AE_ARG_FLAG,
@@ -255,11 +283,13 @@ ae_status ae_verb_bench(int argc, char **argv) {
     if (st == AE_OK) st = pick_mode(&words, &mode);
     if (st == AE_OK) st = give_openblas_its_kernels(argc, argv);
     if (st != AE_OK) goto out;
-    if (b.model && (b.shape || modes[mode].run != ae_bench_decode)) {
-        st = AE_FAIL(AE_ERR_USAGE, "--model: expected with bench decode and without --shape, found %s",
+    if (b.model && (b.shape || !decodes(modes[mode].run))) {
+        st = AE_FAIL(AE_ERR_USAGE,
+                     "--model: expected with bench decode or rollout and without --shape, found %s",
                      b.shape ? "both" : modes[mode].name);
         goto out;
     }
+    AE_TRY(read_batch(&b, modes[mode].run));
     if (!b.dtype) b.dtype = b.model ? "auto" : "f32";
     if (!b.shape) b.shape = modes[mode].shape;
     if (!b.row_tokens) b.row_tokens = strcmp(b.shape, "s100") == 0 ? 8192 : 2048;

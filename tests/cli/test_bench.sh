@@ -44,6 +44,19 @@ prints '"prefill_profile":'
 prints '"unit":"token"'
 run 0 "$aerie" bench decode --shape small-1m --prefill 70 --tokens 3 --batch 2 --compare decode.json --json
 prints '"compare":[{"name":"a step after 70","before_s":'
+
+# Answers to one prompt share its reading: 5 of them to 2 prompts of 20 tokens read 40.
+run 0 "$aerie" bench rollout --shape small-1m --batch 1,5 --prompt 20 --answers 3 --after 30 --tokens 3 --json
+prints '"batch":1,"prompts":1,"tokens_read":20,'
+prints '"batch":5,"prompts":2,"tokens_read":40,'
+for key in tokens_per_s share_of_product blocks_s head_s drawing_s other_s after_tokens_per_s product_gflops; do
+    prints "\"$key\":"
+done
+run 2 "$aerie" bench rollout --shape small-1m --batch 1,x
+says "--batch: expected 1 to 16 numbers"
+run 2 "$aerie" bench train --shape small-1m --batch 1,2
+says "--batch: expected one number from 1 to 4096, found '1,2'"
+
 run 0 "$aerie" quantize --preset small-1m --dtype int8 --output folder --quiet
 run 0 "$aerie" bench decode --model folder --dtype auto --prefill 5 --tokens 3
 prints "decoding   folder, 1.11 M parameters in int8"

@@ -9,7 +9,7 @@
 static ae_status read_line(ae_prompt_result *p, const char *text, size_t n, const char *where) {
     json_t *line = NULL;
     *p = (ae_prompt_result){.reward = (double)NAN, .kl = (double)NAN};
-    ae_status st = ae_json_parse(&line, text, n, where);
+    ae_status st = ae_json_parse_answer(&line, text, n, where);
     if (st == AE_OK) st = ae_json_opt_real(line, "reward", where, &p->reward);
     if (st == AE_OK) st = ae_json_opt_real(line, "kl", where, &p->kl);
     if (st == AE_OK) st = ae_json_real(line, "tokens", where, &p->tokens);

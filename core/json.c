@@ -29,9 +29,9 @@ const char *ae_json_type_name(const json_t *v) {
     }
 }
 
-ae_status ae_json_parse(json_t **root, const char *text, size_t n, const char *where) {
+static ae_status parse(json_t **root, const char *text, size_t n, const char *where, size_t flags) {
     json_error_t e;
-    *root = json_loadb(text, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &e);
+    *root = json_loadb(text, n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | flags, &e);
     if (*root != NULL) return AE_OK;
     if (json_error_code(&e) == json_error_out_of_memory) {
         return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
@@ -42,6 +42,14 @@ ae_status ae_json_parse(json_t **root, const char *text, size_t n, const char *w
                        utf8 ? "" : " in UTF-8", e.column, e.text);
     return AE_FAIL(AE_ERR_INPUT, "%s: expected JSON%s, found an error at line %d, column %d: %s", where,
                    utf8 ? "" : " in UTF-8", e.line, e.column, e.text);
+}
+
+ae_status ae_json_parse(json_t **root, const char *text, size_t n, const char *where) {
+    return parse(root, text, n, where, 0);
+}
+
+ae_status ae_json_parse_answer(json_t **root, const char *text, size_t n, const char *where) {
+    return parse(root, text, n, where, JSON_ALLOW_NUL);
 }
 
 ae_status ae_json_load(json_t **root, const char *path) {

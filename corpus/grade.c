@@ -6,6 +6,15 @@
 
 #include <string.h>
 
+/* As in requests, U+FFFD stands for NUL, which a model may write and text in C cannot hold. */
+static void replace_nul(char *line, size_t n) {
+    for (size_t i = 0; i + 6 <= n; i++) {
+        if (line[i] != '\\') continue;
+        if (memcmp(line + i, "\\u0000", 6) == 0) memcpy(line + i, "\\ufffd", 6);
+        i++; /* what it escapes, as in \\u0000, begins no escape */
+    }
+}
+
 /* The next row of a file; *row is NULL at the end. */
 static ae_status next_row(ae_reader *r, json_t **row, char where[AE_WHERE_BYTES]) {
     char *line;
@@ -14,6 +23,7 @@ static ae_status next_row(ae_reader *r, json_t **row, char where[AE_WHERE_BYTES]
     const ae_status st = ae_reader_line(r, &line, &n);
     if (st != AE_OK || !line) return st;
     snprintf(where, AE_WHERE_BYTES, "%s:%lld", ae_reader_name(r), (long long)ae_reader_line_number(r));
+    replace_nul(line, n);
     return ae_json_parse(row, line, n, where);
 }
 

@@ -195,7 +195,7 @@ static ae_status take_line(ae_best_of_n_rewards *r, const char *text, size_t n, 
     double *sorted = realloc(r->sorted, (size_t)(r->prompts + 1) * (size_t)N * sizeof *sorted);
     if (!sorted) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
     r->sorted = sorted;
-    AE_TRY(ae_json_parse(&line, text, n, where));
+    AE_TRY(ae_json_parse_answer(&line, text, n, where));
     AE_TRY(read_rewards(sorted + r->prompts * N, line, N, where, &all));
     r->prompts += all;
     r->left_out += !all;

@@ -1,25 +1,25 @@
 #!/bin/bash
-# From a fresh checkout to samples of a model trained here: installs packages, builds, makes a corpus of small stories (or
-# takes your text), trains a tokenizer and a small model on it, and prints what the model writes.
+# From a fresh checkout to an aligned model that was trained here: installs packages, builds, writes a corpus of small
+# stories, trains a tokenizer and a small model on it, tunes that model on questions and writing tasks, trains a reward
+# model, learns from its rewards, and shows what changed. Your own text is pretrained on only: it has no dialogues.
 set -euo pipefail
+. "$(dirname "$0")/stages.sh"
 
-usage="usage: scripts/quickstart.sh [--dir FOLDER] [--minutes N] [YOUR_TEXT]
+usage="usage: scripts/quickstart.sh [--dir FOLDER] [--minutes N] [--until STAGE] [YOUR_TEXT]
 
-  YOUR_TEXT       a text file or JSONL {\"text\": ...}, plain or .gz, instead of the made stories
+  YOUR_TEXT       a text file or JSONL {\"text\": ...}, plain or .gz, instead of the made stories; pretraining only
   --dir FOLDER    where everything goes (default: runs/quickstart in the repository)
-  --minutes N     about how long to train (default 3)
+  --minutes N     about how long to pretrain (default 3); with tuning, reward model and RLHF three to four times that
+  --until STAGE   the last stage: build, text, tokens, pretrain, tune, reward, rlhf, answers or report (default)
 
-The same command again goes on where it stopped."
+The same command again goes on where it stopped; without --until, or with a later stage, it goes further."
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 dir=$root/runs/quickstart
 minutes=3
+until=report
 text=
-
-refuse() { # STATUS MESSAGE
-    echo "quickstart: $2" >&2
-    exit "$1"
-}
+stages=(build text tokens pretrain tune reward rlhf answers report)
 
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -27,9 +27,13 @@ while [ $# -gt 0 ]; do
         echo "$usage"
         exit 0
         ;;
-    --dir | --minutes)
+    --dir | --minutes | --until)
         [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
-        if [ "$1" = --dir ]; then dir=$2; else minutes=$2; fi
+        case "$1" in
+        --dir) dir=$2 ;;
+        --minutes) minutes=$2 ;;
+        *) until=$2 ;;
+        esac
         shift
         ;;
     -*) refuse 2 "$1: no such flag; --help lists those there are" ;;
@@ -40,14 +44,16 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[[ "$minutes" =~ ^[1-9][0-9]{0,4}$ ]] || refuse 2 "--minutes: expected a whole number from 1, found $minutes"
+whole_number --minutes "$minutes"
+[[ " ${stages[*]} " == *" $until "* ]] || refuse 2 "--until: expected one of ${stages[*]}, found $until"
 if [ -n "$text" ]; then
     [ -f "$text" ] && [ -r "$text" ] || refuse 3 "$text: expected a text file that can be read, found none"
     text=$(realpath "$text")
+    stages=(build text tokens pretrain report)
+    [[ " ${stages[*]} " == *" $until "* ]] ||
+        refuse 2 "--until $until: your text has no dialogues to tune on; expected one of ${stages[*]}"
 fi
-mkdir -p "$dir" 2>/dev/null || refuse 2 "$dir: this folder cannot be made; give another with --dir"
-[ -w "$dir" ] || refuse 2 "$dir: this folder cannot be written; give another with --dir"
-dir=$(cd "$dir" && pwd)
+dir=$(own_folder "$dir" source)
 
 # A folder stays with the text it was begun with.
 source_line="${text:-stories}$([ -z "$text" ] || stat -c ' (%s bytes)' "$text")"
@@ -55,26 +61,47 @@ if [ -f "$dir/source" ]; then
     found=$(cat "$dir/source")
     [ "$found" = "$source_line" ] ||
         refuse 2 "$dir: was begun with $found, now asked for $source_line; give another folder with --dir"
-elif [ -n "$(ls -A "$dir")" ]; then
-    refuse 2 "$dir: expected an empty folder or one of this script, found other files; give another with --dir"
 fi
 echo "$source_line" >"$dir/source"
 
-# Threads that sleep while they wait: on a machine with other work, spinning ones are many times slower.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+aerie=$root/build/release/cli/aerie
+# Recipes name aerie-stories, the program that grades stories, without its folder.
+export PATH="$root/build/release/corpus:$PATH"
 
-step() {
-    printf '\n== %s\n' "$*"
+# ---- a model of text ----
+
+stage_build() {
+    echo "packages first; the build takes about a minute on two cores"
+    build "$root" "$dir/build.log"
 }
 
-build() {
-    local log=$dir/build.log
-    "$root/scripts/install-packages.sh" --build-only
-    (cd "$root" && cmake --preset release -DAERIE_TESTS=OFF &&
-        cmake --build --preset release --target aerie aerie-stories) >"$log" 2>&1 || {
-        tail -n 30 "$log" >&2
-        refuse 1 "the build failed; all of its output is in $log"
-    }
+stage_text() {
+    vocabulary=1024
+    if [ -n "$text" ]; then
+        prompts=("The" "It was" "When")
+        [ "$(stat -c %s "$text")" -ge 200000 ] || vocabulary=512
+        echo "yours: $source_line"
+        return
+    fi
+    prompts=("Once upon a time" "Long ago, there lived a young girl named Tess."
+        "In a small village there was a red fox named Rusty. Rusty had a yellow kite.")
+    text=$dir/stories.jsonl
+    if [ ! -f "$text" ]; then
+        aerie-stories --bytes 4M --seed 1 >"$text.part"
+        mv "$text.part" "$text"
+    fi
+    echo "$(wc -l <"$text") stories, $(stat -c %s "$text") bytes: $text"
+    head -n 1 "$text" | cut -c 1-200
+}
+
+stage_tokens() {
+    if [ ! -f "$dir/tokenizer.model" ]; then
+        "$aerie" tokenizer train --input "$text" --output "$dir/tokenizer.model" --vocab-size $vocabulary
+    fi
+    if [ ! -f "$dir/tokens/heldout.h5" ]; then
+        "$aerie" data prepare --input "$text" --tokenizer "$dir/tokenizer.model" --output "$dir/tokens" --force
+    fi
+    echo "tokenizer: $dir/tokenizer.model, token sets: $dir/tokens"
 }
 
 # Steps of this recipe that take the wanted time here, by what the plan says of this machine. Small matrices keep the
@@ -89,11 +116,6 @@ steps_in_time() {
         }'
 }
 
-# A path or prompt as YAML text, fit for the right side of a sed command.
-quoted() {
-    printf '"%s"' "$1" | sed -e 's/[\\&|]/\\&/g'
-}
-
 write_config() { # STEPS
     sed -e "s|^\( *dir:\).*|\1 $(quoted "$dir/run")|" \
         -e "s|^\( *train:\) ..*|\1 $(quoted "$dir/tokens/train.h5")|" \
@@ -102,63 +124,92 @@ write_config() { # STEPS
         -e "s|^\( *sample_prompt:\).*|\1 $(quoted "${prompts[0]}")|" "$root/configs/quickstart.yaml" >"$dir/config.yaml"
 }
 
-step "1/6 build (packages first; the build takes about a minute on two cores)"
-started=$SECONDS
-build
-echo "built in $((SECONDS - started)) s"
-built=$SECONDS
-aerie=$root/build/release/cli/aerie
-
-step "2/6 text"
-vocabulary=1024
-if [ -n "$text" ]; then
-    prompts=("The" "It was" "When")
-    [ "$(stat -c %s "$text")" -ge 200000 ] || vocabulary=512
-    echo "yours: $source_line"
-else
-    prompts=("Once upon a time" "Long ago, there lived a young girl named Tess."
-        "In a small village there was a red fox named Rusty. Rusty had a yellow kite.")
-    text=$dir/stories.jsonl
-    if [ ! -f "$text" ]; then
-        "$root/build/release/corpus/aerie-stories" --bytes 4M --seed 1 >"$text.part"
-        mv "$text.part" "$text"
+stage_pretrain() {
+    local steps
+    echo "the model learns to continue text, about $minutes min"
+    if [ ! -d "$dir/run" ]; then
+        write_config 1000
+        steps=$(steps_in_time) || refuse 1 "aerie plan gave no time for a step"
+        write_config "$steps"
+    else
+        echo "going on with the steps of $dir/config.yaml"
     fi
-    echo "$(wc -l <"$text") stories, $(stat -c %s "$text") bytes: $text"
-    head -n 1 "$text" | cut -c 1-200
-fi
+    "$aerie" pretrain "$dir/config.yaml"
+    echo "what it writes (text after each prompt is the model's):"
+    for prompt in "${prompts[@]}"; do
+        printf '\n%s' "$prompt"
+        "$aerie" generate --model "$dir/run" --prompt "$prompt" --max-new 320 --temperature 0.7 --seed 1 --quiet
+    done
+}
 
-step "3/6 tokenizer and token sets"
-if [ ! -f "$dir/tokenizer.model" ]; then
-    "$aerie" tokenizer train --input "$text" --output "$dir/tokenizer.model" --vocab-size $vocabulary
-fi
-if [ ! -f "$dir/tokens/heldout.h5" ]; then
-    "$aerie" data prepare --input "$text" --tokenizer "$dir/tokenizer.model" --output "$dir/tokens" --force
-fi
-echo "tokenizer: $dir/tokenizer.model, token sets: $dir/tokens"
+# ---- a model that answers ----
 
-step "4/6 training, about $minutes min"
-if [ ! -d "$dir/run" ]; then
-    write_config 1000
-    steps=$(steps_in_time) || refuse 1 "aerie plan gave no time for a step"
-    write_config "$steps"
-else
-    echo "going on with the steps of $dir/config.yaml"
-fi
-"$aerie" pretrain "$dir/config.yaml"
+# The recipe of a stage, with the steps that fit SHARE of the minutes at the rate of pretraining. COST is how many tokens
+# of pretraining a step takes as long as.
+recipe() { # NAME SHARE COST
+    local steps
+    if [ ! -f "$dir/$1.yaml" ]; then
+        steps=$(awk -v rate="$(rate_of "$dir/run")" -v seconds=$((minutes * 60)) -v share="$2" -v cost="$3" \
+            'BEGIN { steps = int(share * seconds * rate / cost / 10) * 10; print steps < 20 ? 20 : steps }')
+        sed "s|^\( *steps:\).*|\1 $steps|" "$root/configs/quickstart-$1.yaml" >"$dir/$1.yaml.part"
+        mv "$dir/$1.yaml.part" "$dir/$1.yaml"
+    fi
+    echo "recipe: $dir/$1.yaml"
+}
 
-step "5/6 what it writes (text after each prompt is the model's)"
-for prompt in "${prompts[@]}"; do
-    printf '\n%s' "$prompt"
-    "$aerie" generate --model "$dir/run" --prompt "$prompt" --max-new 320 --temperature 0.7 --seed 1 --quiet
-done
+stage_tune() {
+    echo "the model learns to answer questions about stories and to write what it is asked for"
+    if [ ! -f "$dir/chat/writing-heldout.jsonl" ]; then
+        rm -rf "$dir/chat.part"
+        aerie-stories --chat "$dir/chat.part" --rows 15000
+        mv "$dir/chat.part" "$dir/chat"
+    fi
+    recipe tune 1 2048
+    (cd "$dir" && "$aerie" sft tune.yaml)
+}
 
-step "6/6 picture and report"
-"$aerie" plot "$dir/run" --output "$dir/loss.png" --force
-"$aerie" plot "$dir/run"
+stage_reward() {
+    echo "a second model learns from pairs of stories which of two is better"
+    recipe reward 0.5 4200
+    (cd "$dir" && "$aerie" reward reward.yaml)
+}
 
-cat <<END
+stage_rlhf() {
+    echo "the tuned model learns from the rewards of its own stories"
+    recipe rlhf 0.9 22000
+    (cd "$dir" && "$aerie" rlhf rlhf.yaml)
+}
 
-Done, $((SECONDS - built)) s after the build. In $dir:
+# Stories of MODEL to the same prompts with their true grade, a line each.
+write_stories() { # MODEL
+    head -n 3 "$dir/chat/prompts-heldout.jsonl" >"$dir/asked.jsonl"
+    sed 's/^{"prompt":\("[^"]*"\).*/{"messages": [{"role": "user", "content": \1}]}/' "$dir/asked.jsonl" |
+        "$aerie" generate --model "$dir/$1" --input - --max-new 200 --seed 1 --quiet >"$dir/$1-stories.jsonl"
+    aerie-stories --grade "$dir/asked.jsonl" "$dir/$1-stories.jsonl" 2>/dev/null | grep -o '"reward":[0-9.]*' |
+        paste "$dir/asked.jsonl" "$dir/$1-stories.jsonl" - |
+        sed 's/^{"prompt":"\([^"]*\)".*"text":"\(\([^"\\]\|\\.\)*\)".*"reward":\([0-9.]*\)$/\1\n  \4  \2/'
+}
+
+stage_answers() {
+    local tale
+    echo "stories before RLHF, each with its true grade:"
+    write_stories tune
+    printf '\nand after:\n'
+    write_stories rlhf
+    tale='Not far from here lived a slow turtle named Toby. His friend was a red fox named Rusty. One afternoon they went to the park. The weather was snowy. Toby had a kite. The kite was green. They were happy.'
+    printf '\nthe aligned model chats, too:\n> %s How was the weather?\n' "$tale"
+    printf '%s\\\n\\\nHow was the weather?\nWhere did they go?\n' "$tale" |
+        "$aerie" chat --model "$dir/rlhf" --temperature 0 --quiet
+}
+
+# ---- results ----
+
+report_of_text() {
+    "$aerie" plot "$dir/run" --output "$dir/loss.png" --force
+    "$aerie" plot "$dir/run"
+    cat <<END_OF_TEXT
+
+In $dir:
   run/             the model, its checkpoints and metrics.jsonl
   run/report.html  curves, figures and samples, for a browser
   loss.png         the loss curve
@@ -168,4 +219,32 @@ Next
   $aerie generate --model $dir/run --prompt "${prompts[0]}" --temperature 0.5
   $aerie plan model.preset=small-25m data.train=$dir/tokens/train.h5
   $root/scripts/quickstart.sh --dir runs/book --minutes 10 YOUR_BOOK.txt
-END
+END_OF_TEXT
+}
+
+report_of_all() {
+    [ -d "$dir/hf" ] || "$aerie" export --model "$dir/rlhf" --output "$dir/hf"
+    "$aerie" plot "$dir/run" --output "$dir/loss.png" --force
+    "$aerie" plot "$dir/run" "$dir/tune" "$dir/reward" "$dir/rlhf" --output "$dir/report.html" --force
+    "$aerie" plot "$dir/rlhf" --table
+    cat <<END_OF_TEXT
+
+In $dir:
+  report.html             all stages: curves, figures and samples, for a browser
+  run/ tune/ reward/ rlhf/  the models, their checkpoints and metrics.jsonl
+  hf/                     the aligned model for transformers
+  config.yaml, tune.yaml, reward.yaml, rlhf.yaml  the recipes of these runs
+
+Next
+  $aerie chat --model $dir/rlhf
+  $root/scripts/align.sh        every method of RLHF on one task whose true reward is known
+  $root/scripts/quickstart.sh --dir runs/book --minutes 10 YOUR_BOOK.txt
+END_OF_TEXT
+}
+
+stage_report() {
+    if [ "$source_line" = stories ]; then report_of_all; else report_of_text; fi
+}
+
+run_stages "$until" "${stages[@]}"
+printf '\nDone in %d s\n' "$SECONDS"

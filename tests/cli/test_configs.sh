@@ -8,13 +8,18 @@ awk 'BEGIN { for (i = 0; i < 300; i++) printf "the %d birds sing %d songs to a r
 run 0 "$aerie" tokenizer train --input book.txt --output t.model --vocab-size 300
 run 0 "$aerie" data prepare --input book.txt --tokenizer t.model --output text
 
+echo '{"tokens": [2, 5, 6]}' >prompts.jsonl
+
 planned=0
 for config in "$configs"/*.yaml; do
     name=$(basename "$config" .yaml)
+    grep -q '^  steps:' "$config" && epochs= || epochs=train.epochs=1000 # the fixtures are few rows
     case $name in
-    *reward*) set -- reward model.init="$attention" data.train="$fixtures/tuning/pairs.jsonl" data.heldout="$fixtures/tuning/pairs.jsonl" train.epochs=1000 ;;
-    *dpo*) set -- rlhf model.init="$attention" data.train="$fixtures/tuning/pairs.jsonl" data.heldout="$fixtures/tuning/pairs.jsonl" train.epochs=1000 ;;
-    *sft* | *lora*) set -- sft model.init="$attention" data.train="$fixtures/tuning/sft.jsonl" data.heldout="$fixtures/tuning/sft.jsonl" train.epochs=1000 ;;
+    *reward*) set -- reward model.init="$attention" data.train="$fixtures/tuning/pairs.jsonl" data.heldout="$fixtures/tuning/pairs.jsonl" $epochs ;;
+    *rlhf*) set -- rlhf model.init="$attention" data.train=prompts.jsonl data.heldout=prompts.jsonl \
+        rl.rewards='[{kind: length, max: 9}]' train.steps=1000 ;;
+    *dpo*) set -- rlhf model.init="$attention" data.train="$fixtures/tuning/pairs.jsonl" data.heldout="$fixtures/tuning/pairs.jsonl" $epochs ;;
+    *sft* | *tune* | *lora*) set -- sft model.init="$attention" data.train="$fixtures/tuning/sft.jsonl" data.heldout="$fixtures/tuning/sft.jsonl" $epochs ;;
     *) set -- pretrain data.train=text/train.h5 data.heldout= ;;
     esac
     verb=$1
@@ -24,9 +29,11 @@ for config in "$configs"/*.yaml; do
     absent "dry-$name" runs
     planned=$((planned + 1))
 done
-[ $planned -ge 8 ] || fail "expected eight configurations or more, found $planned"
+[ $planned -ge 12 ] || fail "expected twelve configurations or more, found $planned"
 
 # What only their full size shows.
 run 0 "$aerie" plan "$configs/lora-2b-int4.yaml" model.init= model.preset=recurrentgemma-2b --json
+prints '"parameters":'
+run 0 "$aerie" plan "$configs/rlhf-2b-lora.yaml" model.init= model.preset=recurrentgemma-2b data.train= data.heldout= --json
 prints '"parameters":'
 finish

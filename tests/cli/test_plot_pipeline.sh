@@ -24,7 +24,7 @@ rlhf_run() { # NAME METHOD SEED GAIN [PROMPTS]
     printf 'run:\n  dir: "%s"\n  seed: %s\noptim:\n  lr: 0.001\nrl:\n  method: "%s"\n' "$1" "$3" "$2" >"$1/config.yaml"
     for step in 0 20; do
         awk -v gain="$4" -v n="${5:-40}" -v step="$step" 'BEGIN { for (i = 0; i < n; i++)
-            printf "{\"prompt\": \"a\", \"answer\": \"b\", \"reward\": %g, \"rewards\": {}, \"kl\": %g, \"tokens\": %d, \"truncated\": %s}\n",
+            printf "{\"prompt\": \"a\", \"answer\": \"b\\u0000\", \"reward\": %g, \"rewards\": {}, \"kl\": %g, \"tokens\": %d, \"truncated\": %s}\n",
                    i % 2 + (step ? gain : 0), step ? 2.5 : 0, 8 + i % 3, i % 4 == 0 ? "true" : "false" }' \
             >"$1/evaluations/step-$(printf %06d $step).jsonl"
     done

@@ -68,6 +68,14 @@ paste -d, "$folder/chosen.rewards" "$folder/rejected.rewards" >"$folder/found"
 sed 's/.*"rewards":\[\(.*\)\]}/\1/' graded-train.jsonl | cmp - "$folder/found" || fail "other rewards than in the file"
 awk -F, '$1 - $2 < 0.0199 {exit 1}' "$folder/found" || fail "a rejected answer has a higher reward, or almost the same one"
 
+# A model may write NUL; it counts as the character that stands for it, a backslash before u0000 as itself.
+head -n 1 prompts-train.jsonl >"$folder/asked"
+for answer in 'a\u0000b' 'a\ufffdb' 'a\\u0000b'; do
+    printf '{"text":"%s c d."}\n' "$answer" >"$folder/told"
+    "$stories" --grade "$folder/asked" "$folder/told" >>"$folder/nul" 2>/dev/null || fail "an answer with $answer is refused"
+done
+[ "$(sort -u "$folder/nul" | wc -l)" = 1 ] || fail "NUL has another grade: $(cat "$folder/nul")"
+
 # No tale is in two files.
 tales() {
     sed 's/^[^:]*:\(\[{"role":"user","content":\)*"\([^\\]*\).*/\2/' "$@"

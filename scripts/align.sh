@@ -1,0 +1,364 @@
+#!/bin/bash
+# Methods of RLHF side by side on a task whose true reward is known: stories as a prompt asks for them, graded by the rule
+# of aerie-stories. A small model is pretrained and tuned on writing; each method goes on from there; the answers to
+# held-out prompts give a table and a picture of reward against divergence.
+set -euo pipefail
+. "$(dirname "$0")/stages.sh"
+
+online="reinforce grpo ppo bond jbond online_dpo"
+offline="dpo ipo kto"
+folders="warp best_of_n" # whose run.dir holds a table of its own
+usage="usage: scripts/align.sh [--dir FOLDER] [--seeds N] [--methods A,B,..] [--steps N] [--prompts N] [--pairs N]
+                        [--reward rule|model] [--sft-steps N] [--judge-steps N] [--base RUN] [--until STAGE]
+                        [KEY=VALUE ...]
+       scripts/align.sh --exact-match [--dir FOLDER] [--seeds N] [--steps N] [--prompts N] [--sft-steps N] [--base RUN]
+                        [--until STAGE] [KEY=VALUE ...]
+
+  --dir FOLDER    where everything goes (default: runs/align in the repository)
+  --seeds N       tuned models, each with a run of every method (default 1)
+  --methods A,B   of ${online// /, }, ${offline// /, }, ${folders// /, } (default: all)
+  --steps N       updates of a method that writes answers (default 100), or of --exact-match (default 150)
+  --prompts N     held-out prompts that are answered in an evaluation (default 512)
+  --pairs N       prompts that the tuned model answers four times, for methods that learn from pairs (default 1500)
+  --reward KIND   what methods that write answers learn from: the rule itself (default), or a model of graded pairs
+  --sft-steps N   updates of tuning (default 300, with --exact-match 500)
+  --judge-steps N updates of the reward model (default 600)
+  --base RUN      a pretrained run on these stories, such as runs/quickstart/run (default: one is trained here)
+  --until STAGE   the last stage: build, base, data, tune, judge, pairs, learn or results (default); with --exact-match
+                  build, base, data, questions or answers (default)
+  --exact-match   instead: from 40 to 70 % right answers to questions upwards, with the exact answer as the reward
+  KEY=VALUE       a key of aerie rlhf, such as optim.lr=1e-4, for every method
+
+The same command again goes on where it stopped; runs that are finished are left alone."
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+dir=$root/runs/align
+seeds=1
+methods="$online $offline $folders"
+steps=
+prompts=512
+pairs=1500
+reward=rule
+sft_steps=
+judge_steps=600
+base=
+until=
+exact=no
+more=()
+
+while [ $# -gt 0 ]; do
+    case "$1" in
+    -h | --help)
+        echo "$usage"
+        exit 0
+        ;;
+    --exact-match) exact=yes ;;
+    --dir | --methods | --reward | --base | --until)
+        [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
+        printf -v "${1#--}" %s "$2"
+        shift
+        ;;
+    --seeds | --steps | --prompts | --pairs | --sft-steps | --judge-steps)
+        [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
+        whole_number "$1" "$2"
+        name=${1#--}
+        printf -v "${name//-/_}" %s "$2"
+        shift
+        ;;
+    -*) refuse 2 "$1: no such flag; --help lists those there are" ;;
+    *=*) more+=("$1") ;;
+    *) refuse 2 "expected KEY=VALUE, found $1" ;;
+    esac
+    shift
+done
+
+is_one_of() { # WORD WORD...
+    local word=$1
+    shift
+    [[ " $* " == *" $word "* ]]
+}
+
+methods=${methods//,/ }
+for method in $methods; do
+    is_one_of "$method" $online $offline $folders ||
+        refuse 2 "--methods: expected some of $online $offline $folders, found $method"
+done
+is_one_of "$reward" rule model || refuse 2 "--reward: expected rule or model, found $reward"
+if [ $exact = no ]; then
+    stages=(build base data tune judge pairs learn results)
+    sft_steps=${sft_steps:-300} steps=${steps:-100}
+else
+    stages=(build base data questions answers)
+    sft_steps=${sft_steps:-500} steps=${steps:-150}
+fi
+until=${until:-${stages[-1]}}
+is_one_of "$until" "${stages[@]}" || refuse 2 "--until: expected one of ${stages[*]}, found $until"
+[ -z "$base" ] || [ -d "$base" ] || refuse 3 "--base $base: expected a run, found no folder"
+[ -z "$base" ] || base=$(realpath "$base")
+dir=$(own_folder "$dir" align)
+echo "one task, every method" >"$dir/align"
+
+aerie=${AERIE:-$root/build/release/cli/aerie}
+# Recipes name aerie-stories, the program that grades stories, without its folder.
+export PATH="${AERIE_STORIES:-$root/build/release/corpus}:$PATH"
+
+# ---- runs ----
+
+# A run of the current folder, unless it is finished with the same keys; its output goes to RUN.log.
+train() { # RUN VERB KEY...
+    local run=$1 verb=$2 started=$SECONDS
+    shift 2
+    if [ "$(cat "$run.done" 2>/dev/null)" = "$*" ]; then
+        echo "$run: finished before"
+        return
+    fi
+    "$aerie" "$verb" run.dir="$run" "$@" >"$run.log" 2>&1 || {
+        tail -n 3 "$run.log" >&2
+        refuse 1 "$PWD/$run stopped; all of its output is in $PWD/$run.log"
+    }
+    echo "$*" >"$run.done"
+    echo "$run: $(grep -a '^step .*held-out' "$run.log" | tail -n 1 || true) ($((SECONDS - started)) s)"
+}
+
+# Calls FUNCTION in the folder of each seed, where $seed is its number.
+each_seed() { # FUNCTION
+    for seed in $(seq "$seeds"); do
+        mkdir -p "$dir/seed-$seed"
+        cd "$dir/seed-$seed"
+        "$1"
+    done
+    cd "$root"
+}
+
+stage_build() {
+    [ -x "$aerie" ] && command -v aerie-stories >/dev/null || build "$root" "$dir/build.log"
+    echo "$aerie"
+}
+
+stage_base() {
+    cd "$dir"
+    if [ -n "$base" ]; then
+        echo "$base"
+        return
+    fi
+    base=$dir/base
+    [ -f stories.jsonl ] || aerie-stories --bytes 4M --seed 1 >stories.jsonl
+    [ -f tokenizer.model ] || "$aerie" tokenizer train --input stories.jsonl --output tokenizer.model --vocab-size 1024
+    [ -f tokens/heldout.h5 ] ||
+        "$aerie" data prepare --input stories.jsonl --tokenizer tokenizer.model --output tokens --force
+    train base pretrain "$root/configs/quickstart.yaml" data.train=tokens/train.h5 data.heldout=tokens/heldout.h5 \
+        train.steps=2000
+}
+
+stage_data() {
+    cd "$dir"
+    if [ ! -f chat/writing-heldout.jsonl ]; then
+        rm -rf chat.part
+        aerie-stories --chat chat.part --rows 15000
+        mv chat.part chat
+    fi
+    [ -f prompts/train.h5 ] || "$aerie" data prepare --kind prompts --input chat/prompts-train.jsonl --model "$base" \
+        --output prompts --heldout 0 --force --quiet
+    echo "$dir/chat: $(ls chat | wc -l) files"
+}
+
+# ---- from the base to what methods begin with ----
+
+tune() {
+    train sft sft model.init="$base" data.train=../chat/writing-train.jsonl data.heldout=../chat/writing-heldout.jsonl \
+        run.seed="$seed" train.row_tokens=1024 train.batch_rows=2 train.steps="$sft_steps" train.eval_every=100 \
+        train.checkpoint_every=100 optim.lr=1e-3 optim.warmup_steps=$((sft_steps / 15)) optim.lr_final_ratio=0.05 optim.beta2=0.98
+}
+
+judge() {
+    train judge reward model.init=sft data.train=../chat/graded-train.jsonl data.heldout=../chat/graded-heldout.jsonl \
+        run.seed="$seed" train.row_tokens=1024 train.batch_rows=16 train.steps="$judge_steps" \
+        train.eval_every=100 train.checkpoint_every=100 reward.center=0.01 optim.lr=6e-4 optim.warmup_steps=$((judge_steps / 30)) \
+        optim.lr_final_ratio=0.05 optim.beta2=0.98
+}
+
+stage_tune() {
+    each_seed tune
+}
+
+stage_judge() {
+    if [ "$reward" = model ]; then each_seed judge; else echo "not needed: the rule itself is the reward"; fi
+}
+
+# Offline methods learn best from what the policy itself writes: four answers to each prompt, the best and the worst.
+write_pairs() {
+    [ ! -f pairs.jsonl ] || return 0
+    local k
+    head -n "$pairs" ../chat/prompts-train.jsonl >asked.jsonl
+    sed 's/^{"prompt":\("[^"]*"\).*/{"messages": [{"role": "user", "content": \1}]}/' asked.jsonl >messages.jsonl
+    for k in 1 2 3 4; do
+        "$aerie" generate --model sft --input messages.jsonl --output "answers-$k.jsonl" --force --max-new 200 \
+            --temperature 1 --seed $((10 * seed + k)) --batch 64 --quiet
+        aerie-stories --grade asked.jsonl "answers-$k.jsonl" >"grades-$k.jsonl" 2>>pairs.log
+    done
+    paste asked.jsonl answers-[1-4].jsonl grades-[1-4].jsonl | awk -f "$root/scripts/best-and-worst.awk" >pairs.part
+    mv pairs.part pairs.jsonl
+    echo "seed $seed: $(wc -l <pairs.jsonl) pairs"
+}
+
+stage_pairs() {
+    local method
+    for method in $methods; do
+        ! is_one_of "$method" $offline || {
+            each_seed write_pairs
+            return
+        }
+    done
+    echo "not needed: no method learns from pairs"
+}
+
+# ---- methods ----
+
+# What a method needs beside what all have in common. An update reads 64 to 96 answers.
+keys_of() { # METHOD
+    case "$1" in
+    reinforce) echo optim.lr=3e-4 rl.beta=0.005 train.batch_rows=16 rl.samples=4 ;;
+    grpo) echo optim.lr=3e-4 train.batch_rows=8 rl.samples=8 ;;
+    ppo) echo optim.lr=3e-4 rl.beta=0.005 train.batch_rows=64 ;;
+    bond) echo optim.lr=3e-4 train.batch_rows=4 rl.samples=4 ;;
+    jbond) echo optim.lr=3e-4 train.batch_rows=32 ;;
+    online_dpo) echo optim.lr=1e-4 train.batch_rows=32 ;;
+    dpo) echo optim.lr=1e-4 rl.beta=0.1 ;;
+    ipo) echo optim.lr=1e-4 rl.beta=10 ;; # its margin is by token: 1 / (2 beta) = 0.05 nats, 5 in a story
+    kto) echo optim.lr=1e-4 rl.beta=0.1 ;;
+    esac
+}
+
+rule='{kind: program, name: grade, command: aerie-stories --grade -}'
+
+learn_online() { # METHOD
+    local rewards="[$rule]"
+    [ "$reward" = rule ] || rewards="[{kind: model, name: judge, path: judge}, ${rule/%\}/, weight: 0\}}]"
+    train "$1" rlhf rl.method="$1" model.init=sft data.train=../prompts/train.h5 \
+        data.heldout=../chat/prompts-heldout.jsonl rl.rewards="$rewards" rl.max_new=200 rl.eval_prompts="$prompts" \
+        run.seed="$seed" train.row_tokens=1024 train.steps="$steps" train.eval_every=25 train.checkpoint_every=25 \
+        optim.schedule=cosine optim.warmup_steps=$((steps / 20)) optim.lr_final_ratio=0.1 optim.weight_decay=0 optim.beta2=0.98 \
+        $(keys_of "$1") "${more[@]}"
+}
+
+learn_offline() { # METHOD
+    train "$1" rlhf rl.method="$1" model.init=sft data.train=pairs.jsonl run.seed="$seed" train.row_tokens=1024 \
+        train.batch_rows=16 train.epochs=1 train.checkpoint_every=50 optim.schedule=cosine optim.warmup_steps=$((pairs / 400)) \
+        optim.lr_final_ratio=0.1 optim.weight_decay=0 optim.beta2=0.98 $(keys_of "$1") "${more[@]}"
+}
+
+# Three rounds of two runs each: a run has a quarter of the updates, so that all of them have half as much again.
+learn_warp() {
+    train warp rlhf rl.method=warp model.init=sft data.train=../prompts/train.h5 \
+        data.heldout=../chat/prompts-heldout.jsonl rl.rewards="[$rule]" rl.max_new=200 rl.eval_prompts="$prompts" \
+        run.seed="$seed" train.row_tokens=1024 train.batch_rows=16 train.steps=$(((steps + 3) / 4)) rl.samples=4 \
+        rl.beta=0.005 warp.mu=0.05 train.eval_every=0 train.checkpoint_every=25 optim.lr=3e-4 \
+        optim.schedule=constant optim.weight_decay=0 optim.beta2=0.98 "${more[@]}"
+}
+
+# What the best of 16 answers of the tuned model are worth. It trains nothing, so keys of training are not for it.
+answer_best_of_n() {
+    train best_of_n rlhf rl.method=best_of_n model.init=sft data.train=../chat/prompts-few.jsonl rl.rewards="[$rule]" \
+        rl.max_new=200 run.seed="$seed" train.row_tokens=1024 train.batch_rows=16
+}
+
+learn_in_folder() { # METHOD
+    if [ "$1" = warp ]; then learn_warp; else answer_best_of_n; fi
+}
+
+# Answers of MODEL to the held-out prompts, with the true reward: a run of one step at rate 0, which changes nothing.
+evaluate() { # MODEL
+    mkdir -p evaluated
+    train "evaluated/$1" rlhf rl.method=reinforce model.init="$1" rl.reference=sft data.train=../prompts/train.h5 \
+        data.heldout=../chat/prompts-heldout.jsonl rl.rewards="[$rule]" rl.max_new=200 rl.eval_prompts="$prompts" \
+        run.seed="$seed" train.row_tokens=1024 train.steps=1 train.batch_rows=1 optim.lr=0
+}
+
+# What plot reads of a run that did not measure the true reward itself: the tuned model before, METHOD after.
+judged() { # METHOD
+    local to=judged/$1 line='s/^{"step":0,/{"step":'
+    evaluate sft
+    evaluate "$1"
+    mkdir -p "$to/evaluations"
+    printf 'run:\n  seed: %s\nrl:\n  method: %s\n' "$seed" "$1" >"$to/config.yaml"
+    cp evaluated/sft/evaluations/step-000000.jsonl "$to/evaluations/step-000000.jsonl"
+    cp "evaluated/$1/evaluations/step-000000.jsonl" "$to/evaluations/step-000001.jsonl"
+    grep '^{"step":0,' evaluated/sft/metrics.jsonl >"$to/metrics.jsonl"
+    sed -n "${line}1,/p" "evaluated/$1/metrics.jsonl" >>"$to/metrics.jsonl"
+}
+
+# Where the figures of METHOD are: in its own run, when that was evaluated by the rule.
+figures_in() { # METHOD
+    if is_one_of "$1" $folders || { [ "$reward" = rule ] && is_one_of "$1" $online; }; then
+        echo "$1"
+    else
+        echo "judged/$1"
+    fi
+}
+
+learn() {
+    local method
+    echo "seed $seed"
+    for method in $methods; do
+        if is_one_of "$method" $folders; then
+            learn_in_folder "$method"
+        elif is_one_of "$method" $online; then
+            learn_online "$method"
+        else
+            learn_offline "$method"
+        fi
+        [ "$(figures_in "$method")" = "$method" ] || judged "$method"
+    done
+}
+
+stage_learn() {
+    head -n "$prompts" "$dir/chat/prompts-heldout.jsonl" >"$dir/chat/prompts-few.jsonl"
+    each_seed learn
+}
+
+stage_results() {
+    local seed method runs=()
+    cd "$dir"
+    for seed in $(seq "$seeds"); do
+        for method in $methods; do runs+=("seed-$seed/$(figures_in "$method")"); done
+    done
+    "$aerie" plot "${runs[@]}" --output frontier.png --force
+    "$aerie" plot "${runs[@]}" --output report.html --force
+    "$aerie" plot "${runs[@]}" --json >results.json
+    "$aerie" plot "${runs[@]}" --table
+    echo "$dir: frontier.png, report.html, results.json"
+}
+
+# ---- questions with one right answer ----
+
+# Dialogues without their last answer, which is what the model is asked for. Stories told again are left out.
+questions_of() { # SPLIT
+    [ -f "../chat/questions-$1.jsonl" ] ||
+        awk -f "$root/scripts/questions.awk" "../chat/chat-$1.jsonl" >"../chat/questions-$1.jsonl"
+}
+
+learn_questions() {
+    echo "seed $seed"
+    questions_of train
+    questions_of heldout
+    train questions-sft sft model.init="$base" data.train=../chat/chat-train.jsonl data.heldout=../chat/chat-heldout.jsonl \
+        run.seed="$seed" train.row_tokens=1024 train.batch_rows=2 train.steps="$sft_steps" \
+        train.checkpoint_every=250 sft.exact_match="$prompts" optim.lr=2e-3 optim.warmup_steps=$((sft_steps / 12)) \
+        optim.lr_final_ratio=0.02 optim.beta2=0.98
+    train questions-rlhf rlhf rl.method=reinforce model.init=questions-sft data.train=../chat/questions-train.jsonl \
+        data.heldout=../chat/questions-heldout.jsonl rl.rewards='[{kind: exact}]' rl.beta=0.005 rl.max_new=40 \
+        rl.eval_prompts="$prompts" run.seed="$seed" train.row_tokens=1024 train.batch_rows=32 \
+        train.steps="$steps" train.eval_every=50 train.checkpoint_every=50 optim.lr=2e-4 optim.warmup_steps=$((steps / 30)) \
+        optim.lr_final_ratio=0.1 optim.weight_decay=0 optim.beta2=0.98 "${more[@]}"
+}
+
+stage_questions() {
+    each_seed learn_questions
+}
+
+stage_answers() {
+    cd "$dir"
+    "$aerie" plot $(seq -f "seed-%g/questions-rlhf" "$seeds") --table
+}
+
+run_stages "$until" "${stages[@]}"

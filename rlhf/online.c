@@ -227,6 +227,8 @@ static void settled(void *self, void *piece, bool counted) {
         o->failed = ae_rl_models_follow(&o->models, eta);
         if (o->failed != AE_OK) snprintf(o->why, sizeof o->why, "%s", ae_error_message());
     }
+    /* the means of a step that was left out may be no numbers */
+    if (!counted) memcpy(o->next.memory, o->state.memory, sizeof o->next.memory);
     o->state = o->next;
     o->done++;
     ae_tuned_settle(&o->tuned, &w->position);

@@ -68,13 +68,16 @@ out:
     return st;
 }
 
-/* Other work or another number of passes: the answers of the last round are not gone on with. */
+/* Other work, another number of passes, or keys by which the answers of the last round were written and rewarded:
+ * they are not gone on with. */
 static void take_overrides(ae_online *o, const ae_overrides *overrides) {
+    static const char *const keys[] = {"rl.rewards",      "rl.max_new",   "rl.temperature",
+                                       "rl.samples",      "rl.truncated", "rl.truncated_penalty",
+                                       "rl.rollout_dtype"};
     ae_online_state *s = &o->state;
     if (overrides->new_work || s->pass >= o->config->keys.rl.passes) s->pass = 0;
-    if (ae_override_is_taken(overrides, "rl.rewards") || ae_override_is_taken(overrides, "rl.max_new") ||
-        ae_override_is_taken(overrides, "rl.temperature") || ae_override_is_taken(overrides, "rl.samples"))
-        s->pass = 0;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (ae_override_is_taken(overrides, keys[i])) s->pass = 0;
     if (ae_override_is_taken(overrides, "rl.beta")) s->guard.beta = o->config->keys.rl.beta;
 }
 

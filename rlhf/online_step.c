@@ -145,7 +145,7 @@ static ae_status move_state(ae_online *o, const ae_online_means *m) {
     const int64_t answers = o->counts[AE_RL_POLICY] * o->order.per_step;
     const ae_status st = ae_guards_check(k, &now, o->done + 1, ae_online_uses_beta(o), &o->next.guard);
     if (st != AE_OK) return st;
-    if (first && k->kl_target > 0)
+    if (first && k->kl_target > 0 && isfinite(m->kl))
         o->next.guard.beta =
             ae_beta_adapted(o->next.guard.beta, m->kl, k->kl_target, (double)answers, k->kl_horizon);
     o->next.rounds += first;

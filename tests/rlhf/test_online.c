@@ -388,6 +388,36 @@ Test(online, a_guard_slows_the_run) {
     ASSERT_SAYS("rl.guard_entropy: step 1");
 }
 
+/* Answers that another copy wrote have no numbers of the one that writes now. */
+Test(online, another_copy_begins_a_round) {
+    ASSERT_OK(train("run", "rl.method=grpo rl.passes=2 train.steps=3"));
+    ASSERT_OK(train("run", "rl.method=grpo rl.passes=2 train.steps=4 rl.rollout_dtype=int8 "
+                           "run.override=rl.rollout_dtype"));
+    cr_assert_eq(number("run", 3, "ratio_mean"), 1);
+}
+
+/* The first 8 answers have a reward whose gradient is no number. */
+Test(online, a_step_that_is_left_out_leaves_no_mean) {
+    static const char program[] = "#!/bin/sh\nn=0\nwhile read -r line; do\n"
+                                  "  id=${line#*:} n=$((n + 1))\n"
+                                  "  [ $n -le 8 ] && r=1e300 || r=1\n"
+                                  "  echo \"{\\\"id\\\":${id%%,*},\\\"reward\\\":$r}\"\ndone\n";
+    char keys[1024];
+    const char *path = train_rig_path(&rig, "judge");
+    ASSERT_OK(ae_file_write(path, program, strlen(program)));
+    snprintf(keys, sizeof keys,
+             "rl.method=reinforce reinforce.baseline=running rl.samples=2 train.steps=2 "
+             "rl.rewards=[{\"kind\":\"program\",\"command\":[\"sh\",\"%s\"]}]",
+             path);
+    ASSERT_OK(train("run", keys));
+    json_t *left_out = train_rig_metric(&rig, "run", 0), *next = train_rig_metric(&rig, "run", 1);
+    cr_assert(json_is_true(json_object_get(left_out, "skipped")));
+    cr_assert_null(json_object_get(next, "skipped"));
+    cr_assert(json_is_number(json_object_get(next, "grad_norm")));
+    json_decref(left_out);
+    json_decref(next);
+}
+
 /* ---- bad input ---- */
 
 typedef struct {

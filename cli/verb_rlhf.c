@@ -4,6 +4,7 @@
 #include "rlhf/best_of_n_run.h"
 #include "rlhf/online.h"
 #include "rlhf/preferences.h"
+#include "rlhf/stray_keys.h"
 #include "rlhf/warp.h"
 
 static const char usage[] =
@@ -72,6 +73,8 @@ static ae_status best_of_n(ae_rlhf_config *config, bool dry_run) {
 
 static ae_status train(ae_rlhf_config *config, bool dry_run) {
     const int method = config->keys.rl.method;
+    const ae_status st = ae_rl_stray_keys_check(config);
+    if (st != AE_OK) return st;
     if (method == AE_RL_WARP) return train_warp(config, dry_run);
     if (method == AE_RL_BEST_OF_N) return best_of_n(config, dry_run);
     return ae_rl_is_offline(method) ? ae_preferences_train(config, dry_run)

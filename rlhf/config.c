@@ -204,8 +204,7 @@ bool ae_rl_is_offline(int method) {
     return facts[method].offline;
 }
 
-ae_status ae_rlhf_config_defaults(ae_rlhf_config *c) {
-    static const double RATE = 1e-4, LARGE_RATE = 1e-6, EPOCHS = 1;
+void ae_rl_method_defaults(ae_rlhf_config *c) {
     const ae_config *t = &c->tune.train.table;
     ae_rl_common_keys *k = &c->keys.rl;
     const method_facts *f = &facts[k->method];
@@ -215,6 +214,11 @@ ae_status ae_rlhf_config_defaults(ae_rlhf_config *c) {
     if (!ae_config_is_set(t, "rl.temperature")) k->temperature = f->temperature;
     if (k->method == AE_RL_WARP && k->samples == 1 && !ae_config_is_set(t, "reinforce.baseline"))
         c->keys.reinforce.baseline = AE_BASELINE_BATCH;
+}
+
+ae_status ae_rlhf_config_defaults(ae_rlhf_config *c) {
+    static const double RATE = 1e-4, LARGE_RATE = 1e-6, EPOCHS = 1;
+    ae_rl_method_defaults(c);
     return ae_tune_config_defaults(&c->tune, RATE, LARGE_RATE, EPOCHS);
 }
 

@@ -25,6 +25,9 @@ ae_status ae_rlhf_config_defaults(ae_rlhf_config *c);
  * (rlhf/method.h). */
 ae_status ae_rlhf_config_check(const ae_rlhf_config *c);
 
+/* What of that belongs to the method alone, of section rl and of its own. */
+void ae_rl_method_defaults(ae_rlhf_config *c);
+
 /* As in rl.method. */
 const char *ae_rl_method_text(int method);
 /* Whether it learns from pairs that are given, and writes no answers. */

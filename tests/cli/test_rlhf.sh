@@ -58,6 +58,8 @@ run 2 rlhf none "$rewards" rl.methode=ppo
 says 'did you mean "rl.method"'
 run 2 rlhf none "$rewards" rl.method=warp
 says "rl.method: expected reinforce"
+run 2 rlhf none "$rewards" grpo.std=false
+says "grpo.std: expected rl.method=grpo beside it, found reinforce"
 run 2 rlhf none "$rewards" rl.max_new=96
 says "rl.max_new: expected less than train.row_tokens (96)"
 run 3 rlhf none "$rewards" train.row_tokens=20

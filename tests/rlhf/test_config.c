@@ -1,6 +1,7 @@
-#include "rlhf/config.h"
+#include "rlhf/stray_keys.h"
 #include "tests/train/rig.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static ae_rlhf_config c;
@@ -75,4 +76,47 @@ Test(rlhf_config, faults_by_their_keys) {
     }
     ASSERT_FAILS(AE_ERR_USAGE, ae_config_set(&c.tune.train.table, "rl.methode=ppo", "test"));
     ASSERT_SAYS("did you mean \"rl.method\"");
+}
+
+typedef struct {
+    const char *method, *key, *says; /* NULL: it is read */
+} stray;
+
+/* Keys that a method does not read. */
+Test(rlhf_config, keys_of_other_methods_are_refused) {
+    static const stray strays[] = {
+        {"reinforce", "grpo.std=false", "grpo.std: expected rl.method=grpo beside it, found reinforce"},
+        {"reinforce", "grpo.std=true", NULL},
+        {"reinforce", "warp.members=3", "warp.members"},
+        {"reinforce", "rl.kl=exact", NULL},
+        {"warp", "reinforce.by_token=true", NULL},
+        {"grpo", "reinforce.baseline=batch", "reinforce.baseline: expected rl.method=reinforce or warp"},
+        {"ppo", "dpo.nll=1", "dpo.nll"},
+        {"online_dpo", "dpo.nll=1", NULL},
+        {"online_dpo", "rl.beta=1", NULL},
+        {"online_dpo", "rl.kl=k3", "rl.kl: expected rl.method=reinforce, ppo or grpo"},
+        {"kto", "dpo.nll=1", "dpo.nll"},
+        {"jbond", "bond.b=1", "bond.b"},
+        {"jbond", "rl.beta=1", "rl.beta"},
+        {"jbond", "rl.beta=0.05", NULL},
+        {"bond", "rl.kl_target=1", "rl.kl_target"},
+        {"distill", "rl.kl=exact", NULL},
+        {"distill", "rl.reference=other", "rl.reference: expected distill.teacher alone"},
+        {"best_of_n", "ppo.clip=0.1", "ppo.clip"},
+    };
+    for (size_t i = 0; i < sizeof strays / sizeof *strays; i++) {
+        char method[64];
+        snprintf(method, sizeof method, "rl.method=%s", strays[i].method);
+        ae_rlhf_config_free(&c);
+        open_it();
+        set(method);
+        ASSERT_OK(ae_rl_stray_keys_check(&c));
+        set(strays[i].key);
+        if (!strays[i].says) {
+            ASSERT_OK(ae_rl_stray_keys_check(&c));
+            continue;
+        }
+        ASSERT_FAILS(AE_ERR_USAGE, ae_rl_stray_keys_check(&c));
+        ASSERT_SAYS(strays[i].says);
+    }
 }

@@ -56,8 +56,6 @@ run 2 rlhf none
 says "rl.rewards: expected what answers are worth, which rl.method=reinforce learns from, found none"
 run 2 rlhf none "$rewards" rl.methode=ppo
 says 'did you mean "rl.method"'
-run 2 rlhf none "$rewards" rl.method=warp
-says "rl.method: expected reinforce"
 run 2 rlhf none "$rewards" grpo.std=false
 says "grpo.std: expected rl.method=grpo beside it, found reinforce"
 run 2 rlhf none "$rewards" rl.max_new=96

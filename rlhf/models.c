@@ -378,6 +378,7 @@ out:
     return st;
 }
 
-ae_status ae_rl_models_fingerprint(const ae_rl_models *m, char out[AE_FINGERPRINT_BYTES]) {
-    return ae_model_fingerprint(&m->reference, out);
+ae_status ae_rl_models_identity(const ae_rl_models *m, char out[AE_REFERENCE_IDENTITY_BYTES]) {
+    const ae_run_model *s = &m->reference_source;
+    return ae_reference_identity(out, &s->base, s->adapted ? s->adapter.tensors : NULL);
 }

@@ -2,6 +2,7 @@
 #define AE_RLHF_MODELS_H
 #include "rlhf/config.h"
 #include "rlhf/method.h"
+#include "rlhf/reference_scores.h"
 #include "rlhf/scores.h"
 #include "train/run_model.h"
 #include "train/tuned.h"
@@ -51,8 +52,8 @@ ae_status ae_rl_models_save(const ae_rl_models *m, ae_checkpoint_job *job);
 /* The critic's parameters after those of the policy; the caller frees the list. */
 ae_status ae_rl_models_parameters(ae_rl_models *m, ae_optim_param **params, ptrdiff_t *n);
 
-/* By which the reference is known again when a run goes on. */
-ae_status ae_rl_models_fingerprint(const ae_rl_models *m, char out[AE_FINGERPRINT_BYTES]);
+/* By which the reference is known again when a run goes on, its adapters too. */
+ae_status ae_rl_models_identity(const ae_rl_models *m, char out[AE_REFERENCE_IDENTITY_BYTES]);
 
 /* to <- (1 - eta) to + eta from, of every parameter that trains in `from`; packed forms are made again. */
 ae_status ae_model_move(ae_model *to, const ae_model *from, double eta);

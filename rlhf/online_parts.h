@@ -15,7 +15,7 @@ typedef struct {
     int64_t pass;         /* the next one, over the answers of the last round; 0: a new round */
     ae_guard_state guard; /* beta as it is, and the factor of the rate */
     double memory[AE_RL_MEMORY];
-    char reference[AE_FINGERPRINT_BYTES];
+    char reference[AE_REFERENCE_IDENTITY_BYTES];
 } ae_online_state;
 
 /* The answers of a round, packed and rewarded. */

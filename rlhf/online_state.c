@@ -92,8 +92,8 @@ ae_status ae_online_resume(void *self, const json_t *state, ae_overrides *overri
 }
 
 static ae_status check_reference(ae_online *o) {
-    char found[AE_FINGERPRINT_BYTES];
-    const ae_status st = ae_rl_models_fingerprint(&o->models, found);
+    char found[AE_REFERENCE_IDENTITY_BYTES];
+    const ae_status st = ae_rl_models_identity(&o->models, found);
     if (st != AE_OK) return st;
     if (o->tuned.run->checkpoint && strcmp(found, o->state.reference) != 0)
         return AE_FAIL(

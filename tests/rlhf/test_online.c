@@ -459,3 +459,17 @@ Test(online, another_reference_is_refused) {
     ASSERT_FAILS(AE_ERR_INPUT, train("run", keys));
     ASSERT_SAYS("expected the reference that the run was started with");
 }
+
+/* A reference of adapters has learnt since: the base is the same, the model is not. */
+Test(online, other_adapters_are_another_reference) {
+    char first[512], second[512];
+    ASSERT_OK(train("adapters", "lora.rank=2 train.steps=1"));
+    snprintf(first, sizeof first, "rl.reference=%s train.steps=1", train_rig_path(&rig, "adapters"));
+    snprintf(second, sizeof second, "rl.reference=%s train.steps=2", train_rig_path(&rig, "adapters"));
+    ASSERT_OK(train("run", first));
+    ASSERT_OK(train("more", first));
+    ASSERT_OK(train("more", second));
+    ASSERT_OK(train("adapters", "lora.rank=2 train.steps=2"));
+    ASSERT_FAILS(AE_ERR_INPUT, train("run", second));
+    ASSERT_SAYS("rl.reference: expected the reference that the run was started with");
+}

@@ -472,4 +472,8 @@ Test(online, other_adapters_are_another_reference) {
     ASSERT_OK(train("adapters", "lora.rank=2 train.steps=2"));
     ASSERT_FAILS(AE_ERR_INPUT, train("run", second));
     ASSERT_SAYS("rl.reference: expected the reference that the run was started with");
+    snprintf(second, sizeof second, "rl.reference=%s/checkpoints/step-000001 train.steps=2",
+             train_rig_path(&rig, "adapters"));
+    ASSERT_OK(train("run", second));
+    train_rig_same_checkpoint(&rig, "more", "run", 2);
 }

@@ -232,10 +232,15 @@ keys_of() { # METHOD
 
 rule='{kind: program, name: grade, command: aerie-stories --grade -}'
 
+# The folder of a run: what another reward taught lies elsewhere.
+run_of() { # METHOD
+    if [ "$reward" = model ] && is_one_of "$1" $online; then echo "$1-by-model"; else echo "$1"; fi
+}
+
 learn_online() { # METHOD
     local rewards="[$rule]"
     [ "$reward" = rule ] || rewards="[{kind: model, name: judge, path: judge}, ${rule/%\}/, weight: 0\}}]"
-    train "$1" rlhf rl.method="$1" model.init=sft data.train=../prompts/train.h5 \
+    train "$(run_of "$1")" rlhf rl.method="$1" model.init=sft data.train=../prompts/train.h5 \
         data.heldout=../chat/prompts-heldout.jsonl rl.rewards="$rewards" rl.max_new=200 rl.eval_prompts="$prompts" \
         run.seed="$seed" train.row_tokens=1024 train.steps="$steps" train.eval_every=25 train.checkpoint_every=25 \
         optim.schedule=cosine optim.warmup_steps=$((steps / 20)) optim.lr_final_ratio=0.1 optim.weight_decay=0 optim.beta2=0.98 \
@@ -277,15 +282,17 @@ evaluate() { # MODEL
 
 # What plot reads of a run that did not measure the true reward itself: the tuned model before, METHOD after.
 judged() { # METHOD
-    local to=judged/$1 line='s/^{"step":0,/{"step":'
+    local run to line='s/^{"step":0,/{"step":'
+    run=$(run_of "$1")
+    to=judged/$run
     evaluate sft
-    evaluate "$1"
+    evaluate "$run"
     mkdir -p "$to/evaluations"
     printf 'run:\n  seed: %s\nrl:\n  method: %s\n' "$seed" "$1" >"$to/config.yaml"
     cp evaluated/sft/evaluations/step-000000.jsonl "$to/evaluations/step-000000.jsonl"
-    cp "evaluated/$1/evaluations/step-000000.jsonl" "$to/evaluations/step-000001.jsonl"
+    cp "evaluated/$run/evaluations/step-000000.jsonl" "$to/evaluations/step-000001.jsonl"
     grep '^{"step":0,' evaluated/sft/metrics.jsonl >"$to/metrics.jsonl"
-    sed -n "${line}1,/p" "evaluated/$1/metrics.jsonl" >>"$to/metrics.jsonl"
+    sed -n "${line}1,/p" "evaluated/$run/metrics.jsonl" >>"$to/metrics.jsonl"
 }
 
 # Where the figures of METHOD are: in its own run, when that was evaluated by the rule.
@@ -293,7 +300,7 @@ figures_in() { # METHOD
     if is_one_of "$1" $folders || { [ "$reward" = rule ] && is_one_of "$1" $online; }; then
         echo "$1"
     else
-        echo "judged/$1"
+        echo "judged/$(run_of "$1")"
     fi
 }
 

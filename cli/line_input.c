@@ -2,6 +2,7 @@
 
 #include "cli/line_history.h"
 #include "cli/paste.h"
+#include "core/process.h"
 
 #include <errno.h>
 #include <histedit.h>
@@ -44,10 +45,8 @@ static void take_notice(int number) {
 }
 
 static void catch_notices(void) {
-    struct sigaction a = {.sa_handler = take_notice};
-    sigemptyset(&a.sa_mask);
-    sigaction(SIGCONT, &a, NULL);
-    sigaction(SIGWINCH, &a, NULL);
+    ae_signal_catch(SIGCONT, take_notice, 0);
+    ae_signal_catch(SIGWINCH, take_notice, 0);
 }
 
 /* The shell has used the terminal meanwhile: its settings are made again, and the line is shown again. */

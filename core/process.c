@@ -25,13 +25,30 @@ bool ae_stdout_is_closed(void) {
     return (fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
-void ae_stop_signals_catch(void (*handler)(int), int flags, ae_stop_actions *before) {
-    struct sigaction a = {.sa_handler = handler, .sa_flags = flags}, old;
+/* One that is there already, as a sanitizer makes it, stays when it is large enough. */
+static void give_handlers_a_stack(void) {
+    enum { BYTES = 256 << 10 };
+    static char memory[BYTES];
+    const stack_t ours = {.ss_sp = memory, .ss_size = BYTES};
+    stack_t there;
+    if (sigaltstack(NULL, &there) == 0 && !(there.ss_flags & SS_DISABLE) && there.ss_size >= BYTES / 8)
+        return;
+    sigaltstack(&ours, NULL);
+}
+
+void ae_signal_catch(int number, void (*handler)(int), int flags) {
+    struct sigaction a = {.sa_handler = handler, .sa_flags = flags | SA_ONSTACK | SA_NODEFER};
     sigemptyset(&a.sa_mask);
+    give_handlers_a_stack();
+    sigaction(number, &a, NULL);
+}
+
+void ae_stop_signals_catch(void (*handler)(int), int flags, ae_stop_actions *before) {
+    struct sigaction old;
     for (int i = 0; i < AE_STOP_SIGNALS; i++) {
         sigaction(stop_signals[i], NULL, &old);
         if (before != NULL) before->actions[i] = old;
-        if (old.sa_handler != SIG_IGN) sigaction(stop_signals[i], &a, NULL);
+        if (old.sa_handler != SIG_IGN) ae_signal_catch(stop_signals[i], handler, flags);
     }
 }
 

@@ -15,6 +15,12 @@ void ae_process_begin(void);
  * fail. */
 bool ae_stdout_is_closed(void);
 
+/* Every handler is set by this, from the main thread. It runs on a stack of its own: the products that oneDNN
+ * makes at run time keep values further below the stack pointer than the 128 bytes which the system spares, and
+ * a handler on the same stack overwrote them (wrong products, then a damaged heap). The signal stays open while
+ * its handler runs (SA_NODEFER), or the system would give the next one to a thread that has no such stack. */
+void ae_signal_catch(int number, void (*handler)(int), int flags);
+
 /* The signals that ask a program to stop: SIGINT (Ctrl-C) and SIGTERM, SIGHUP (a closed terminal), SIGUSR1,
  * SIGUSR2 and SIGXCPU (the warning of a scheduler and of a limit), SIGPWR (the mains are gone). */
 enum { AE_STOP_SIGNALS = 7 };

@@ -8,8 +8,10 @@
 #include "rlhf/best_of_n_lines.h"
 #include "rlhf/best_of_n_table.h"
 #include "rlhf/prompts.h"
+#include "rlhf/reference_scores.h"
 #include "rlhf/rewards.h"
 #include "rlhf/rollouts.h"
+#include "rlhf/stray_keys.h"
 #include "train/append.h"
 #include "train/rendered.h"
 #include "train/run_model.h"
@@ -46,19 +48,9 @@ static const ae_rl_common_keys *keys_of(const asking *a) {
 
 /* ---- keys ---- */
 
-/* Keys that would be ignored in silence. */
-static ae_status check_stray(const ae_rlhf_config *c) {
-    static const char *const keys[] = {"rl.reference", "rl.beta",      "rl.kl",       "rl.kl_target",
-                                       "rl.passes",    "data.heldout", "lora.rank",   "train.steps",
-                                       "train.epochs", "optim.lr",     "rl.guard_kl", "rl.entropy_bonus"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (ae_config_is_set(&c->tune.train.table, keys[i]))
-            return AE_FAIL(
-                AE_ERR_USAGE,
-                "%s: expected no such key with rl.method=best_of_n, where nothing trains; leave it "
-                "out",
-                keys[i]);
-    if (c->keys.rl.rewards[0]) return AE_OK;
+static ae_status check_keys(const ae_rlhf_config *c) {
+    const ae_status st = ae_best_of_n_stray_keys_check(c);
+    if (st != AE_OK || c->keys.rl.rewards[0]) return st;
     return AE_FAIL(AE_ERR_USAGE, "rl.rewards: expected what answers are worth, by which the best is chosen, "
                                  "found none; add rl.rewards='[{kind: exact}]' or others");
 }
@@ -189,14 +181,14 @@ static void tell(const asking *a) {
 
 /* ---- what the answers depend on ---- */
 
-static json_t *asked_of(const asking *a, const char *fingerprint) {
+static json_t *asked_of(const asking *a, const char *model) {
     const ae_rl_common_keys *k = keys_of(a);
-    return json_pack("{s:s, s:O, s:I, s:I, s:f, s:I, s:s, s:I, s:I, s:f}", "model.init", fingerprint,
-                     "data.train", json_object_get(a->tuned.facts, "sets"), "run.seed",
-                     (json_int_t)a->facts.seed, "rl.samples", (json_int_t)k->samples, "rl.temperature",
-                     k->temperature, "rl.max_new", (json_int_t)k->max_new, "rl.rewards", k->rewards,
-                     "rl.rollout_dtype", (json_int_t)k->rollout_dtype, "rl.truncated",
-                     (json_int_t)k->truncated, "rl.truncated_penalty", k->truncated_penalty);
+    return json_pack("{s:s, s:O, s:I, s:I, s:f, s:I, s:s, s:I, s:I, s:f}", "model.init", model, "data.train",
+                     json_object_get(a->tuned.facts, "sets"), "run.seed", (json_int_t)a->facts.seed,
+                     "rl.samples", (json_int_t)k->samples, "rl.temperature", k->temperature, "rl.max_new",
+                     (json_int_t)k->max_new, "rl.rewards", k->rewards, "rl.rollout_dtype",
+                     (json_int_t)k->rollout_dtype, "rl.truncated", (json_int_t)k->truncated,
+                     "rl.truncated_penalty", k->truncated_penalty);
 }
 
 static ae_status compare_asked(const json_t *then, const json_t *now, const char *dir) {
@@ -216,11 +208,12 @@ static ae_status compare_asked(const json_t *then, const json_t *now, const char
 
 static ae_status check_asked(const asking *a) {
     const char *dir = a->config->tune.train.run.dir;
-    char fingerprint[AE_FINGERPRINT_BYTES], *path = ae_path_join(dir, "asked.json");
+    char model[AE_REFERENCE_IDENTITY_BYTES], *path = ae_path_join(dir, "asked.json");
     json_t *then = NULL, *now = NULL;
     ae_status st;
-    AE_TRY(ae_model_fingerprint(&a->model, fingerprint));
-    now = asked_of(a, fingerprint);
+    AE_TRY(
+        ae_reference_identity(model, &a->source.base, a->source.adapted ? a->source.adapter.tensors : NULL));
+    now = asked_of(a, model);
     if (!ae_path_exists(path)) {
         st = ae_json_write_file(now, dir, "asked.json");
         goto out;
@@ -452,7 +445,7 @@ ae_status ae_best_of_n(ae_rlhf_config *config, bool dry_run, json_t **table) {
     a->answers = ae_path_join(dir, "answers.jsonl");
     a->best = ae_path_join(dir, "best.jsonl");
     ae_stop_reset();
-    AE_TRY(check_stray(config));
+    AE_TRY(check_keys(config));
     AE_TRY(ae_rlhf_config_defaults(config));
     AE_TRY(ae_rlhf_config_check(config));
     AE_TRY(ae_runs_folder_take(&a->lock, dir, is_ours, "rl.method=best_of_n", dry_run));

@@ -2,6 +2,7 @@
 
 #include "core/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,4 +101,34 @@ static ae_status check_divergence(const ae_rlhf_config *c) {
 ae_status ae_rl_stray_keys_check(const ae_rlhf_config *c) {
     const ae_status st = check_sections(c);
     return st == AE_OK ? check_divergence(c) : st;
+}
+
+/* ---- best of N ---- */
+
+static bool best_of_n_reads(const char *key) {
+    static const char *const keys[] = {
+        "run.dir",        "run.seed",        "run.from",         "model.init",       "data.train",
+        "data.too_long",  "data.map",        "train.dtype",      "train.row_tokens", "train.batch_rows",
+        "train.threads",  "train.memory_gb", "rl.method",        "rl.rewards",       "rl.samples",
+        "rl.temperature", "rl.max_new",      "rl.rollout_dtype", "rl.truncated",     "rl.truncated_penalty"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(key, keys[i]) == 0) return true;
+    return false;
+}
+
+ae_status ae_best_of_n_stray_keys_check(const ae_rlhf_config *c) {
+    const ae_config *table = &c->tune.train.table;
+    const char *section;
+    const ae_field *f;
+    for (size_t i = 0; (f = ae_config_field(table, i, &section)) != NULL; i++) {
+        char key[128];
+        snprintf(key, sizeof key, "%s.%s", section, f->key);
+        if (table->is_set[i] && !best_of_n_reads(key))
+            return AE_FAIL(
+                AE_ERR_USAGE,
+                "%s: expected no such key with rl.method=best_of_n, where nothing trains; leave it "
+                "out",
+                key);
+    }
+    return AE_OK;
 }

@@ -7,4 +7,8 @@
  * in silence. Keys with their default are fine: a run's own configuration has all of them. */
 ae_status ae_rl_stray_keys_check(const ae_rlhf_config *c);
 
+/* The same with rl.method=best_of_n, which keeps no configuration of its own: a key that is given and not read,
+ * whatever its value. */
+ae_status ae_best_of_n_stray_keys_check(const ae_rlhf_config *c);
+
 #endif

@@ -255,6 +255,35 @@ Test(best_of_n_run, the_best_answer_is_a_row_of_chat) {
 
 /* ---- bad input ---- */
 
+/* The first number of a matrix changes its sign: norms and biases stay as they are. */
+static void change_matrix(char *text) {
+    enum { LAST = 3, SIGN = 0x80 };
+    uint64_t header;
+    memcpy(&header, text, sizeof header);
+    json_t *tensors = json_loadb(text + sizeof header, header, 0, NULL);
+    const json_t *matrix = json_object_get(tensors, "model.layers.0.mlp_block.down_proj.weight"),
+                 *at = json_array_get(json_object_get(matrix, "data_offsets"), 0);
+    cr_assert(json_is_integer(at));
+    text[sizeof header + header + (size_t)json_integer_value(at) + LAST] ^= (char)SIGN;
+    json_decref(tensors);
+}
+
+static void copy_model(const char *name, bool changes) {
+    static const char *const files[] = {"config.json", "model.safetensors"};
+    ASSERT_OK(ae_folder_make(train_rig_path(&rig, name)));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *from = ae_path_join(AERIE_FIXTURES "/tiny", files[i]), *text = NULL,
+             *to = ae_path_join(train_rig_path(&rig, name), files[i]);
+        size_t n;
+        ASSERT_OK(ae_file_read(from, &text, &n));
+        if (changes && i == 1) change_matrix(text);
+        ASSERT_OK(ae_file_write(to, text, n));
+        free(from);
+        free(to);
+        free(text);
+    }
+}
+
 Test(best_of_n_run, refuses_other_keys) {
     static const struct {
         const char *keys, *says;
@@ -263,6 +292,12 @@ Test(best_of_n_run, refuses_other_keys) {
                   {"rl.temperature=0.5", "rl.temperature: "},
                   {"train.steps=3", "train.steps: expected no such key"},
                   {"lora.rank=2", "lora.rank: expected no such key"},
+                  {"rl.kl_horizon=10", "rl.kl_horizon: expected no such key"},
+                  {"rl.guard_entropy=1", "rl.guard_entropy: expected no such key"},
+                  {"rl.guard_length=9", "rl.guard_length: expected no such key"},
+                  {"optim.beta2=0.9", "optim.beta2: expected no such key"},
+                  {"data.shuffle=false", "data.shuffle: expected no such key"},
+                  {"grpo.std=true", "grpo.std: expected no such key"},
                   {"rl.rewards=", "rl.rewards: expected what answers are worth"}};
     ASSERT_OK(run_with("dry", "", true, NULL));
     cr_assert_not(ae_path_exists(train_rig_path(&rig, "dry")));
@@ -273,4 +308,15 @@ Test(best_of_n_run, refuses_other_keys) {
     }
     ASSERT_FAILS(AE_ERR_RESOURCE, ask("small", "train.memory_gb=0.001"));
     ASSERT_OK(ask("masked", "rl.truncated=mask rl.max_new=1"));
+}
+
+Test(best_of_n_run, other_matrices_are_another_model) {
+    char keys[512];
+    snprintf(keys, sizeof keys, "model.init=%s", train_rig_path(&rig, "model"));
+    copy_model("model", false);
+    ASSERT_OK(ask("run", keys));
+    ASSERT_OK(ask("run", keys));
+    copy_model("model", true);
+    ASSERT_FAILS(AE_ERR_USAGE, ask("run", keys));
+    ASSERT_SAYS("model.init: expected what the answers in ");
 }

@@ -69,15 +69,21 @@ static ae_status take_tokens(ae_written *to, const ae_rollout_prompt *p, const a
     return AE_OK;
 }
 
+/* A policy that learns, or an anchor that follows it, has gone too far; a model that stays was never good. */
+static ae_status overflowed(ae_rl_writer writer) {
+    if (writer == AE_RL_REFERENCE)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "answers: expected numbers as the model's logits, found NaN; take another model");
+    return AE_FAIL(AE_ERR_GUARD,
+                   "answers: the policy's logits are NaN; go on from an earlier checkpoint with "
+                   "a lower optim.lr");
+}
+
 static ae_status take(const writing *w, const ae_answer *a) {
     const ptrdiff_t i = (ptrdiff_t)a->id;
     ae_written *to = &w->items[i * w->each + (ptrdiff_t)a->index];
     ae_status st = AE_OK;
-    if (a->end == AE_ANSWER_OVERFLOWED)
-        AE_TRY(AE_FAIL(
-            AE_ERR_INPUT,
-            "answers: expected numbers as a model's logits, found NaN; take another model, or go on from an "
-            "earlier checkpoint with a lower optim.lr"));
+    if (a->end == AE_ANSWER_OVERFLOWED) return overflowed(w->writer);
     *to = (ae_written){.document = w->prompts[i].document, .n_prompt = w->prompts[i].n, .place = -1};
     to->seen = (ae_rl_answer){.prompt = i,
                               .writer = w->writer,

@@ -34,7 +34,8 @@ typedef struct {
 
 /* Writes all of them into a set, which the caller frees: the answers to a prompt stand together, those of the
  * policy first, then of the anchor, then of the reference. `prompt` of an answer is the number in the list. The
- * arrays of the set are not taken. AE_ERR_INPUT where a model's logits are NaN. */
+ * arrays of the set are not taken. Where logits are NaN: AE_ERR_GUARD of the policy and of the anchor,
+ * AE_ERR_INPUT of the reference, which does not learn. */
 ae_status ae_rollouts_write(const ae_rollouts *r, const ae_rollout_prompt *prompts, ptrdiff_t n,
                             ae_written_set *s);
 

@@ -377,6 +377,18 @@ Test(online, a_guard_stops_the_run_with_its_steps_saved) {
     train_rig_same_checkpoint(&rig, "whole", "run", 9);
 }
 
+/* Logits are NaN after the first update, and the second step cannot write its answers. */
+Test(online, a_policy_that_overflows_stops_the_run_with_its_steps_saved) {
+    int64_t step = 0;
+    char *checkpoint = NULL;
+    ASSERT_FAILS(AE_ERR_GUARD,
+                 train("run", "rl.method=reinforce train.steps=9 optim.lr=100 optim.clip_norm=0"));
+    ASSERT_SAYS("the policy's logits are NaN");
+    ASSERT_OK(ae_checkpoint_newest_complete(&checkpoint, &step, train_rig_path(&rig, "run")));
+    cr_assert_geq(step, 1);
+    free(checkpoint);
+}
+
 Test(online, a_guard_slows_the_run) {
     ASSERT_OK(train("kl", "rl.method=reinforce train.steps=4 rl.guard_kl=0.01 rl.guard_action=slow"));
     cr_assert_eq(number("kl", 0, "beta"), 0.05);

@@ -155,13 +155,26 @@ static ae_status label(ae_method_table *t, ae_method_row *row, const ae_run_curv
     return AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory");
 }
 
+static bool lies_in(const ae_run_curves *run, const ae_run_curves *folder) {
+    const char *outer = folder->folder, *inner = run->folder;
+    size_t n = strlen(outer);
+    while (n > 0 && outer[n - 1] == '/') n--;
+    return strncmp(inner, outer, n) == 0 && inner[n] == '/' && inner[n + 1];
+}
+
+size_t ae_method_table_owner(const ae_run_curves *runs, size_t n, size_t run) {
+    for (size_t i = 0; i < n; i++)
+        if (i != run && runs[i].tradeoff.n > 0 && lies_in(&runs[run], &runs[i])) return i;
+    return run;
+}
+
 ae_status ae_method_table_make(ae_method_table *t, const ae_run_curves *runs, size_t n) {
     run_results *results = calloc(n, sizeof *results);
     ae_status st = AE_OK;
     *t = (ae_method_table){.rows = calloc(n, sizeof *t->rows)};
     if (!results || !t->rows) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory"));
     for (size_t i = 0; i < n; i++) {
-        if (runs[i].stage.kind != AE_STAGE_RLHF) continue;
+        if (runs[i].stage.kind != AE_STAGE_RLHF || ae_method_table_owner(runs, n, i) != i) continue;
         AE_TRY(read_results(&results[i], &runs[i]));
         AE_TRY(add_run(t, runs, results, n, i));
     }

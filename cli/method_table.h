@@ -41,7 +41,10 @@ typedef struct {
     size_t n;
 } ae_method_table;
 
-/* Of the runs of rlhf in the list, in its order; n is 0 where there are none. */
+/* The folder in the list that a run lies in, which has a tradeoff of its own (WARP); `run` itself: none has it. */
+size_t ae_method_table_owner(const ae_run_curves *runs, size_t n, size_t run);
+
+/* Of the runs of rlhf in the list, in its order; n is 0 where there are none. A folder stands for the runs in it. */
 ae_status ae_method_table_make(ae_method_table *t, const ae_run_curves *runs, size_t n);
 void ae_method_table_free(ae_method_table *t);
 /* The row that a run is in; NULL: none. */

@@ -43,9 +43,9 @@ bool ae_plot_has_frontier(const ae_run_curves *runs, size_t n) {
     return false;
 }
 
-/* Runs of one row share a colour, and its label stands at the first. */
+/* Runs of one row share a colour, also with the runs in its folder, and its label stands at the first. */
 static void write_line(FILE *f, const frontier *c, size_t r) {
-    const ae_method_row *row = ae_method_table_row_of(c->table, r);
+    const ae_method_row *row = ae_method_table_row_of(c->table, ae_method_table_owner(c->runs, c->n, r));
     const size_t number = row ? (size_t)(row - c->table->rows) : 0;
     const bool no_run = c->runs[r].tradeoff.n > 0;
     fprintf(f, ", $run_%zu with linespoints lw 2 pt %d ps 0.7%s lc rgb \"%s\" ", r, no_run ? 5 : 7,

@@ -147,6 +147,10 @@ END
 run 0 "$aerie" plot warp --json
 prints '"runs":["warp"],"seeds":[0],"prompts":24,"start_std":0.25'
 prints '"gain":{"value":1.0,"low":null,"high":null},"kl":{"value":1.5,'
+grep -q 'round-1' out && fail "runs of WARP are rows beside it: $(cat out)"
+run 0 "$aerie" plot warp/ --table
+grep -q 'member' out && fail "runs of WARP are rows beside it: $(cat out)"
+run 0 "$aerie" plot warp/round-1/member-1 warp/round-1/member-2 --json
 prints '"runs":["round-1/member-1","round-1/member-2"]'
 run 0 "$aerie" plot warp best --output merged.html
 for words in "1. rlhf: warp" "2. rlhf: best_of_n" "KL at most, nats" "last merge (e = 1)" "round-1/member-2" \

@@ -487,11 +487,22 @@ bool ae_config_is_set(const ae_config *c, const char *dotted_key) {
     return find_field(c, dotted_key, strlen(dotted_key), &f) && c->is_set[f.index];
 }
 
-const ae_field *ae_config_field(const ae_config *c, size_t i, const char **section) {
-    for (const ae_section *s = c->sections; s < c->sections + c->n_sections; i -= s++->n_fields) {
-        if (i >= s->n_fields) continue;
-        *section = s->name;
-        return &s->fields[i];
-    }
+/* Where field *i over all sections is; *i becomes its number there. NULL: behind the last. */
+static const ae_section *section_of(const ae_config *c, size_t *i) {
+    for (const ae_section *s = c->sections; s < c->sections + c->n_sections; *i -= s++->n_fields)
+        if (*i < s->n_fields) return s;
     return NULL;
+}
+
+const ae_field *ae_config_field(const ae_config *c, size_t i, const char **section) {
+    const ae_section *s = section_of(c, &i);
+    if (s == NULL) return NULL;
+    *section = s->name;
+    return &s->fields[i];
+}
+
+char **ae_config_text(const ae_config *c, size_t i) {
+    const ae_section *s = section_of(c, &i);
+    if (s == NULL || s->fields[i].type != AE_FIELD_TEXT) return NULL;
+    return (char **)((char *)s->object + s->fields[i].offset);
 }

@@ -17,7 +17,7 @@ const ae_field ae_model_fields[] = {
      "shape to start from (README lists them); empty: every size is given by its own key", SHAPE},
     {"init", AE_FIELD_TEXT, offsetof(ae_model_keys, init), "", 0, 0, NULL,
      "model to start from: Hugging Face folder, checkpoint or run; brings its shape and tokenizer",
-     AE_KEY_FIXED | AE_KEY_FINAL},
+     AE_KEY_FIXED | AE_KEY_FINAL | AE_KEY_PLACE | AE_KEY_START},
     {"vocab", AE_FIELD_INT, offsetof(ae_model_keys, vocab), "0", 0, INT32_MAX, NULL,
      "V, rows of the embedding table; 0: the token set's", SHAPE},
     SIZE("width", width, "D, width of the residual stream; 0: the preset's"),

@@ -12,14 +12,14 @@
 #define FIXED            AE_KEY_FIXED
 #define SCORE            (AE_KEY_FIXED | AE_KEY_SCORE)
 
-/* A reference and a teacher are known by what they hold, wherever they lie: AE_KEY_FREE. */
+/* A reference and a teacher are known by what they hold, wherever they lie: they are not AE_KEY_FIXED. */
 
 static const ae_field rl_fields[] = {
     {"method", AE_FIELD_CHOICE, AT(ae_rl_common_keys, method), "reinforce", 0, 0,
      "reinforce|ppo|grpo|bond|jbond|warp|online_dpo|distill|dpo|ipo|kto|best_of_n",
      "how the policy learns from rewards or from pairs", AE_KEY_FIXED | AE_KEY_FINAL},
     {"reference", AE_FIELD_TEXT, AT(ae_rl_common_keys, reference), "", 0, 0, NULL,
-     "model that the divergence is measured from; empty: model.init", AE_KEY_FREE},
+     "model that the divergence is measured from; empty: model.init", AE_KEY_PLACE},
     {"rewards", AE_FIELD_TREE, AT(ae_rl_common_keys, rewards), "", 0, 0, NULL,
      "list of {kind: model|exact|number|regex|length|words|program, weight, ...}: their weighted sum", SCORE},
     {"beta", AE_FIELD_REAL, AT(ae_rl_common_keys, beta), "0.05", 0, 1e6, NULL,
@@ -97,7 +97,7 @@ static const ae_field ppo_fields[] = {
      "weight of the critic's loss", FIXED},
     {"critic", AE_FIELD_TEXT, AT(ae_ppo_keys, critic), "", 0, 0, NULL,
      "reward model that the critic begins as; empty: that of rl.rewards, else the policy with a new head",
-     AE_KEY_FREE},
+     AE_KEY_PLACE},
 };
 
 static const ae_field bond_fields[] = {
@@ -128,7 +128,7 @@ static const ae_field warp_fields[] = {
 
 static const ae_field distill_fields[] = {
     {"teacher", AE_FIELD_TEXT, AT(ae_distill_keys, teacher), "", 0, 0, NULL, "model of the same vocabulary",
-     AE_KEY_FREE},
+     AE_KEY_PLACE},
     {"sequence", AE_FIELD_BOOL, AT(ae_distill_keys, sequence), "false", 0, 0, NULL,
      "a token answers for the divergence of those after it too", FIXED},
 };

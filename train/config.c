@@ -26,7 +26,8 @@ static const ae_field data_fields[] = {
      "token set; or a list of {path, weight}; or phases [{from_step, sets: [..]}, ..]",
      AE_KEY_FIXED | AE_KEY_DERIVED},
     {"heldout", AE_FIELD_TEXT, AT(ae_data_keys, heldout), "", 0, 0, NULL,
-     "token set to evaluate on; empty: no evaluation", AE_KEY_FIXED | AE_KEY_DERIVED | AE_KEY_SCORE},
+     "token set to evaluate on; empty: no evaluation",
+     AE_KEY_FIXED | AE_KEY_DERIVED | AE_KEY_SCORE | AE_KEY_PLACE},
     {"shuffle", AE_FIELD_BOOL, AT(ae_data_keys, shuffle), "true", 0, 0, NULL,
      "a new order of rows each epoch; false: the order of the file", AE_KEY_FIXED | AE_KEY_WORK},
 };

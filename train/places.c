@@ -42,18 +42,29 @@ static ae_status find_one(char **path, const place *p) {
     return st;
 }
 
+static ae_status find_texts(const ae_train_config *c) {
+    const char *section;
+    const ae_field *f;
+    ae_status st = AE_OK;
+    for (size_t i = 0; (f = ae_config_field(&c->table, i, &section)) != NULL && st == AE_OK; i++) {
+        char key[96];
+        if (!(f->fixed & AE_KEY_PLACE)) continue;
+        snprintf(key, sizeof key, "%s.%s", section, f->key);
+        const place p = {.from = c->run.from, .key = key, .may_lack = f->fixed & AE_KEY_START};
+        st = find_one(ae_config_text(&c->table, i), &p);
+    }
+    return st;
+}
+
 ae_status ae_places_find(ae_train_config *c) {
-    place train = {.from = c->run.from, .key = "data.train"},
-          heldout = {.from = c->run.from, .key = "data.heldout"},
-          init = {.from = c->run.from, .key = "model.init", .may_lack = true};
+    place train = {.from = c->run.from, .key = "data.train"};
     char *tree = NULL;
     ae_status st = AE_OK;
     if (!c->run.from[0]) return AE_OK;
     AE_TRY(ae_set_paths_change(&tree, c->data.train, find_path, &train));
     free(c->data.train);
     c->data.train = tree;
-    AE_TRY(find_one(&c->data.heldout, &heldout));
-    AE_TRY(find_one(&c->model.init, &init));
+    AE_TRY(find_texts(c));
 out:
     return st;
 }

@@ -19,7 +19,7 @@ static const ae_field reward_fields[] = {
     {"margin", AE_FIELD_BOOL, offsetof(ae_reward_keys, margin), "false", 0, 0, NULL,
      "rewards of a pair shall differ by more than its margin", AE_KEY_FIXED | AE_KEY_SCORE},
     {"head", AE_FIELD_TEXT, offsetof(ae_reward_keys, head), "", 0, 0, NULL,
-     "a reward model whose head this one begins with", AE_KEY_FREE},
+     "a reward model whose head this one begins with", AE_KEY_PLACE | AE_KEY_START},
     {"members", AE_FIELD_INT, offsetof(ae_reward_keys, members), "1", 1, 64, NULL,
      "models that are trained one after another and then averaged (WARM), in run.dir/members", AE_KEY_FREE},
     {"member_inits", AE_FIELD_TEXT, offsetof(ae_reward_keys, member_inits), "", 0, 0, NULL,

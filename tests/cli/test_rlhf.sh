@@ -47,8 +47,12 @@ run 0 rlhf anchor "$rewards" rl.method=jbond train.steps=1 lora.rank=2
 for file in anchor.h5 adapter.json; do
     [ -e anchor/checkpoints/step-000001/$file ] || fail "a checkpoint lacks $file"
 done
-run 0 rlhf small rl.method=distill distill.teacher=learnt train.steps=2
+run 0 rlhf small rl.method=distill distill.teacher=learnt train.steps=2 optim.schedule=constant
 grep -q '"eval_kl":' small/metrics.jsonl || fail "distillation is not evaluated"
+# From another working directory the teacher is the one that the run was started with.
+mkdir away
+(cd away && "$aerie" rlhf ../small/config.yaml train.steps=3 >../out 2>../err) || fail "from elsewhere: $(cat err)"
+grep -qF "distill.teacher: learnt is not here; taken from $work, where the run was started" err || fail "not told: $(cat err)"
 
 # ---- refusals ----
 

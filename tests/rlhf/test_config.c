@@ -1,5 +1,7 @@
 #include "rlhf/stray_keys.h"
 #include "tests/train/rig.h"
+#include "train/places.h"
+#include "train/reward.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -119,4 +121,50 @@ Test(rlhf_config, keys_of_other_methods_are_refused) {
         ASSERT_FAILS(AE_ERR_USAGE, ae_rl_stray_keys_check(&c));
         ASSERT_SAYS(strays[i].says);
     }
+}
+
+/* ---- from another working directory ---- */
+
+/* The value of a key of text. */
+static const char *text_at(const char *key) {
+    const char *section;
+    const ae_field *f;
+    for (size_t i = 0; (f = ae_config_field(&c.tune.train.table, i, &section)) != NULL; i++) {
+        char name[96];
+        snprintf(name, sizeof name, "%s.%s", section, f->key);
+        if (strcmp(name, key) == 0) return *ae_config_text(&c.tune.train.table, i);
+    }
+    return NULL;
+}
+
+Test(rlhf_config, models_are_found_where_the_run_was_started) {
+    static const char *const keys[] = {"rl.reference", "ppo.critic",   "distill.teacher",
+                                       "reward.head",  "data.heldout", "model.init"};
+    train_rig rig;
+    ae_reward_keys reward;
+    char word[512];
+    train_rig_open(&rig);
+    ASSERT_OK(ae_reward_add_keys(&c.tune.train.table, &reward));
+    snprintf(word, sizeof word, "run.from=%s", rig.folder);
+    set(word);
+    snprintf(word, sizeof word, "data.train=%s", rig.train);
+    set(word);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        snprintf(word, sizeof word, "%s=heldout.h5", keys[i]);
+        set(word);
+        ASSERT_OK(ae_places_find(&c.tune.train));
+        cr_assert_str_eq(text_at(keys[i]), rig.heldout, "%s", keys[i]);
+        snprintf(word, sizeof word, "%s=nowhere.h5", keys[i]);
+        set(word);
+        if (strcmp(keys[i], "reward.head") == 0 || strcmp(keys[i], "model.init") == 0) {
+            ASSERT_OK(ae_places_find(&c.tune.train));
+        } else {
+            ASSERT_FAILS(AE_ERR_INPUT, ae_places_find(&c.tune.train));
+            snprintf(word, sizeof word, "%s: expected nowhere.h5 here or at ", keys[i]);
+            ASSERT_SAYS(word);
+        }
+        snprintf(word, sizeof word, "%s=", keys[i]);
+        set(word);
+    }
+    train_rig_close(&rig);
 }

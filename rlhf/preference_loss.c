@@ -1,21 +1,14 @@
 #include "rlhf/preference_loss.h"
 
+#include "core/logistic.h"
+
 #include <math.h>
-
-/* log(1 + exp(x)) = -log sigmoid(-x), without overflow. */
-static double softplus(double x) {
-    return fmax(x, 0) + log1p(exp(-fabs(x)));
-}
-
-static double sigmoid(double x) {
-    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
-}
 
 ae_preference ae_dpo_loss(double chosen, double rejected, double beta, double q) {
     const double x = beta * (chosen - rejected);
-    const double slope = beta * (q * sigmoid(x) - (1 - q) * sigmoid(-x));
+    const double slope = beta * (q * ae_sigmoid(x) - (1 - q) * ae_sigmoid(-x));
     return (ae_preference){
-        .loss = (1 - q) * softplus(-x) + q * softplus(x), .dchosen = slope, .drejected = -slope};
+        .loss = (1 - q) * ae_softplus(-x) + q * ae_softplus(x), .dchosen = slope, .drejected = -slope};
 }
 
 ae_preference ae_ipo_loss(double chosen, double rejected, ptrdiff_t chosen_tokens, ptrdiff_t rejected_tokens,
@@ -31,8 +24,8 @@ ae_answer_loss ae_chosen_nll(double s, ptrdiff_t tokens, double weight) {
 
 ae_answer_loss ae_kto_loss(double rho, double z, bool good, double beta, double weight) {
     const double sign = good ? 1 : -1, x = sign * beta * (rho - z);
-    return (ae_answer_loss){.loss = weight * sigmoid(-x),
-                            .dlogprob = -weight * sign * beta * sigmoid(x) * sigmoid(-x)};
+    return (ae_answer_loss){.loss = weight * ae_sigmoid(-x),
+                            .dlogprob = -weight * sign * beta * ae_sigmoid(x) * ae_sigmoid(-x)};
 }
 
 double ae_kto_divergence(const double *rho, ptrdiff_t n) {

@@ -1,21 +1,13 @@
+#include "core/logistic.h"
 #include "train/reward.h"
 #include "train/step.h"
 
 #include <math.h>
 #include <string.h>
 
-/* log(1 + exp(x)) without overflow. */
-static double softplus(double x) {
-    return fmax(x, 0) + log1p(exp(-fabs(x)));
-}
-
-static double sigmoid(double x) {
-    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
-}
-
 ae_pair_loss ae_reward_pair_loss(double chosen, double rejected, double margin, double center) {
-    const double d = chosen - rejected - margin, sum = chosen + rejected, s = sigmoid(-d);
-    return (ae_pair_loss){.loss = softplus(-d) + center * sum * sum,
+    const double d = chosen - rejected - margin, sum = chosen + rejected, s = ae_sigmoid(-d);
+    return (ae_pair_loss){.loss = ae_softplus(-d) + center * sum * sum,
                           .dchosen = -s + 2 * center * sum,
                           .drejected = s + 2 * center * sum};
 }

@@ -141,7 +141,7 @@ Test(rlhf_config, models_are_found_where_the_run_was_started) {
     static const char *const keys[] = {"rl.reference", "ppo.critic",   "distill.teacher",
                                        "reward.head",  "data.heldout", "model.init"};
     train_rig rig;
-    ae_reward_keys reward;
+    static ae_reward_keys reward; /* the table frees its texts after the test */
     char word[512];
     train_rig_open(&rig);
     ASSERT_OK(ae_reward_add_keys(&c.tune.train.table, &reward));

@@ -109,6 +109,27 @@ static const ae_curve *curve_of(const ae_curve_list *l, const char *name) {
     return c && c->n ? c : NULL;
 }
 
+/* The curve of the evaluation's lower or upper bound, eval_accuracy_low of eval_accuracy; NULL: it has none. */
+static const ae_curve *bound_of(const ae_run_curves *run, const char *evaluation, const char *end) {
+    char name[128];
+    if (!evaluation || snprintf(name, sizeof name, "%s%s", evaluation, end) >= (int)sizeof name) return NULL;
+    const ae_curve *values = curve_of(&run->evaluations, evaluation),
+                   *bound = curve_of(&run->evaluations, name);
+    return values && bound && bound->n == values->n ? bound : NULL;
+}
+
+/* Whether an evaluation is the bound of another one, drawn as a bar around that. */
+static bool is_bound(const ae_run_curves *run, const char *evaluation) {
+    for (size_t i = 0; i < run->evaluations.n; i++) {
+        const char *name = run->evaluations.items[i].name;
+        const size_t n = strlen(name);
+        if (strncmp(evaluation, name, n) == 0 &&
+            (!strcmp(evaluation + n, "_low") || !strcmp(evaluation + n, "_high")))
+            return bound_of(run, name, evaluation + n) != NULL;
+    }
+    return false;
+}
+
 /* A part in which no run has a point is left out: gnuplot refuses to draw it. */
 static void add_part(part_list *l, const part *p, const ae_run_curves *runs, size_t n) {
     for (size_t r = 0; r < n; r++)
@@ -132,13 +153,26 @@ static ae_status list_parts(part_list *l, const ae_run_curves *runs, size_t n) {
     for (size_t r = 0; r < n; r++)
         for (size_t i = 0; i < runs[r].evaluations.n; i++) {
             const char *name = runs[r].evaluations.items[i].name;
-            if (!has_part(l, name)) add_part(l, &(part){NULL, name, true, true}, runs, n);
+            if (!has_part(l, name) && !is_bound(&runs[r], name))
+                add_part(l, &(part){NULL, name, true, true}, runs, n);
         }
     for (size_t i = 0; i < N_ENGINE_PARTS; i++) add_part(l, &engine_parts[i], runs, n);
     return AE_OK;
 }
 
-/* Blocks of part 2 and run 0: $part2_0, smoothed $part2_s_0, evaluated $part2_e_0. */
+/* The interval of each evaluation, where the run has it: step, value, bounds. */
+static void write_intervals(FILE *f, size_t k, size_t r, const ae_run_curves *run, const char *evaluation) {
+    const ae_curve *e = curve_of(&run->evaluations, evaluation), *low = bound_of(run, evaluation, "_low"),
+                   *high = bound_of(run, evaluation, "_high");
+    if (!low || !high) return;
+    fprintf(f, "$part%zu_i_%zu << EOD\n", k, r);
+    for (size_t i = 0; i < e->n; i++)
+        fprintf(f, "%.9g %.9g %.9g %.9g\n", e->points[i].x, e->points[i].y, low->points[i].y,
+                high->points[i].y);
+    fputs("EOD\n", f);
+}
+
+/* Blocks of part 2 and run 0: $part2_0, smoothed $part2_s_0, evaluated $part2_e_0 with intervals $part2_i_0. */
 static ae_status write_data(FILE *f, const part_list *l, const ae_run_curves *runs, size_t n) {
     ae_status st = AE_OK;
     char name[48];
@@ -152,6 +186,7 @@ static ae_status write_data(FILE *f, const part_list *l, const ae_run_curves *ru
             if (c && st == AE_OK) st = write_block(f, name, r, c, (double)c->n / SMOOTH_SHARE);
             snprintf(name, sizeof name, "part%zu_e", k);
             if (e && st == AE_OK) st = write_block(f, name, r, e, 1);
+            if (e && st == AE_OK) write_intervals(f, k, r, &runs[r], l->items[k].evaluation);
         }
     return st;
 }
@@ -159,10 +194,11 @@ static ae_status write_data(FILE *f, const part_list *l, const ae_run_curves *ru
 static extent extent_of(const part *p, const ae_run_curves *runs, size_t n) {
     extent e = {(double)NAN, (double)NAN};
     for (size_t r = 0; r < n; r++) {
-        const ae_curve *c = curve_of(&runs[r].steps, p->name),
-                       *held_out = curve_of(&runs[r].evaluations, p->evaluation);
-        if (c) widen(&e, c);
-        if (held_out) widen(&e, held_out);
+        const ae_curve *const all[] = {
+            curve_of(&runs[r].steps, p->name), curve_of(&runs[r].evaluations, p->evaluation),
+            bound_of(&runs[r], p->evaluation, "_low"), bound_of(&runs[r], p->evaluation, "_high")};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            if (all[i]) widen(&e, all[i]);
     }
     return e;
 }
@@ -219,9 +255,11 @@ static void write_part(FILE *f, const part *p, size_t k, const ae_run_curves *ru
     for (size_t r = 0; r < n; r++) {
         if (curve_of(&runs[r].steps, p->name)) write_train_curve(f, p, k, &runs[r], r, n == 1);
         if (!curve_of(&runs[r].evaluations, p->evaluation)) continue;
+        const char *colour = n == 1 ? colours[1].strong : colours[r % N_COLOURS].strong;
         fprintf(f, ", $part%zu_e_%zu with linespoints lw 1.5 dt 2 pt 7 ps 0.6 lc rgb \"%s\" title \"%s%s\"",
-                k, r, n == 1 ? "#c8501e" : colours[r % N_COLOURS].strong, n == 1 ? "" : runs[r].name,
-                n == 1 ? "held out" : ", held out");
+                k, r, colour, n == 1 ? "" : runs[r].name, n == 1 ? "held out" : ", held out");
+        if (bound_of(&runs[r], p->evaluation, "_low") && bound_of(&runs[r], p->evaluation, "_high"))
+            fprintf(f, ", $part%zu_i_%zu with yerrorbars lw 1 pt 7 ps 0 lc rgb \"%s\" notitle", k, r, colour);
     }
     fputc('\n', f);
 }

@@ -15,6 +15,7 @@ static const named of_pairs[] = {{"loss", "loss, nats per pair"},
                                  {"accuracy", "share of pairs that is right"},
                                  {"margin_mean", "reward of the preferred answer less that of the other"},
                                  {"reward_mean", "reward, mean of all answers"},
+                                 {"eval_calibration_error", "calibration error"},
                                  {NULL, NULL}};
 static const named of_answers[] = {{"reward_mean", "reward, mean of the answers"},
                                    {"reward_std", "reward, standard deviation"},

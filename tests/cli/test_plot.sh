@@ -43,6 +43,14 @@ run 0 "$aerie" plot several first --output three.svg
 mkdir none
 run 3 "$aerie" plot none
 says "none/metrics.jsonl"
+# Bounds of an evaluation are bars around it, and no parts of their own.
+cp -r first sure
+sed 's/"bits_per_byte": 2.3456/"eval_accuracy": 0.7, "eval_accuracy_low": 0.6, "eval_accuracy_high": 0.8/' \
+    first/metrics.jsonl >sure/metrics.jsonl
+run 0 "$aerie" plot sure --output sure.svg
+grep -q 'eval accuracy' sure.svg || fail "the accuracy is not drawn"
+grep -q 'eval accuracy low' sure.svg && fail "a bound is a part of its own"
+grep -qE '>0\.(6|8)<' sure.svg || fail "the axis of the accuracy does not reach its bounds"
 # The calibration of a reward model is one more part.
 cp -r first judge
 cat >judge/calibration.json <<'END'

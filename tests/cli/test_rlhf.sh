@@ -40,6 +40,9 @@ run 0 "$aerie" generate --model learnt --prompt "is 9 more than 0?" --max-new 3
 run 0 "$aerie" inspect learnt
 grep -q "objective  *rlhf" out || fail "inspect does not tell the objective"
 run 0 rlhf critic "$rewards" rl.method=ppo train.steps=3 rl.passes=2
+warns "ppo.lambda 0.95 leans on the critic"
+run 0 rlhf critic-of-ends "$rewards" rl.method=ppo train.steps=1 ppo.lambda=1
+grep -q "leans on the critic" err && fail "a warning though nothing leans on the critic"
 for file in critic.h5 answers.h5; do
     [ -e critic/checkpoints/step-000003/$file ] || fail "a checkpoint lacks $file"
 done

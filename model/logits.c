@@ -34,16 +34,16 @@ float ae_logit_top(const float *x, ptrdiff_t n) {
     return is_wide() ? ae_sweep_top_avx512(x, n) : ae_sweep_top_avx2(x, n);
 }
 
-void ae_logit_tops(float *tops, float *sample, const float *x, ptrdiff_t n, int threads) {
+void ae_logit_tops(const ae_logit_groups *of, int threads) {
     enum { PIECE = 128 };
     const bool wide = is_wide();
+    const ptrdiff_t groups = ae_ceil_div(of->n, AE_LOGIT_GROUP);
 #pragma omp parallel for schedule(static) num_threads(threads)
-    for (ptrdiff_t g = 0; g < ae_ceil_div(n, AE_LOGIT_GROUP); g += PIECE) {
-        const ptrdiff_t first = g * AE_LOGIT_GROUP, m = ae_min(PIECE * AE_LOGIT_GROUP, n - first);
+    for (ptrdiff_t g = 0; g < groups; g += PIECE) {
         if (wide)
-            ae_sweep_tops_avx512(tops + g, sample + g, x + first, m, g);
+            ae_sweep_tops_avx512(of, g, ae_min(g + PIECE, groups));
         else
-            ae_sweep_tops_avx2(tops + g, sample + g, x + first, m, g);
+            ae_sweep_tops_avx2(of, g, ae_min(g + PIECE, groups));
     }
 }
 
@@ -67,10 +67,10 @@ double ae_logit_exp_sum(double *each, const float *x, ptrdiff_t n, const ae_logi
     return is_wide() ? ae_sweep_exp_sum_avx512(each, x, n, by) : ae_sweep_exp_sum_avx2(each, x, n, by);
 }
 
-ae_logit_split ae_logit_split_at(float *between, const float *x, const float *next, ptrdiff_t n,
-                                 const ae_logit_law *by, float low, float high) {
-    return is_wide() ? ae_sweep_split_avx512(between, x, next, n, by, low, high)
-                     : ae_sweep_split_avx2(between, x, next, n, by, low, high);
+ae_logit_split ae_logit_split_at(float *between, const float *x, ptrdiff_t n, const ae_logit_law *by,
+                                 float low, float high) {
+    return is_wide() ? ae_sweep_split_avx512(between, x, n, by, low, high)
+                     : ae_sweep_split_avx2(between, x, n, by, low, high);
 }
 
 void ae_logit_exp_sums(double *sums, const float *x, ptrdiff_t n, const ae_logit_law *by, int threads) {
@@ -79,6 +79,30 @@ void ae_logit_exp_sums(double *sums, const float *x, ptrdiff_t n, const ae_logit
         const ptrdiff_t first = b * AE_LOGIT_BLOCK;
         sums[b] = ae_logit_exp_sum(NULL, x + first, ae_min(AE_LOGIT_BLOCK, n - first), by);
     }
+}
+
+/* ---- exp in single precision ---- */
+
+/* Right to 2^-28 before roundings, and exactly 1 at 0. */
+const float ae_logit_rough_exp2[AE_LOGIT_ROUGH_DEGREE + 1] = {
+    0x1.416eccp-13f, 0x1.5f0b1ap-10f, 0x1.3b2de0p-7f, 0x1.c6af78p-5f, 0x1.ebfbdcp-3f, 0x1.62e430p-1f, 1};
+
+ae_logit_rough_law ae_logit_rough_law_of(double top, double scale) {
+    enum { BIAS = 127, DOWN = 100 };
+    const double powers = scale * 0x1.71547652b82fep+0, whole = rint(top * powers);
+    const float high = (float)powers;
+    return (ae_logit_rough_law){.least = (float)((whole - DOWN) / powers),
+                                .scale = high,
+                                .rest = (float)(powers - (double)high),
+                                .shift = (float)(0x1.8p23 + BIAS - whole),
+                                .factor = exp2(whole - top * powers)};
+}
+
+ae_logit_split ae_logit_rough_split_at(float *between, const float *x, ptrdiff_t n,
+                                       const ae_logit_rough_law *by, float low, float high,
+                                       const ae_logit_groups *also, ptrdiff_t group) {
+    return is_wide() ? ae_sweep_rough_split_avx512(between, x, n, by, low, high, also, group)
+                     : ae_sweep_rough_split_avx2(between, x, n, by, low, high, also, group);
 }
 
 /* ---- parts ---- */
@@ -107,30 +131,33 @@ static double sum_of(vd x) {
     return (parts[0] + parts[1]) + (parts[2] + parts[3]);
 }
 
-static inline __m128 usable_four(const float *x) {
-    return _mm_min_ps(_mm_max_ps(_mm_loadu_ps(x), _mm_set1_ps(-FLT_MAX)), _mm_set1_ps(FLT_MAX));
+/* Adds those of 8 terms whose logits are above the bound, and counts the logits that equal it. */
+static inline ptrdiff_t add_above(vd *sum, const vd *terms, vf x, vf bound) {
+    const vf above = _mm256_cmp_ps(x, bound, _CMP_GT_OQ), equal = _mm256_cmp_ps(x, bound, _CMP_EQ_OQ);
+    const __m128i halves[2] = {_mm_castps_si128(_mm256_castps256_ps128(above)),
+                               _mm_castps_si128(_mm256_extractf128_ps(above, 1))};
+    EACH(j, 2) {
+        const vd mask = _mm256_castsi256_pd(_mm256_cvtepi32_epi64(halves[j]));
+        sum[j] = _mm256_add_pd(sum[j], _mm256_and_pd(mask, terms[j]));
+    }
+    return __builtin_popcount((unsigned)_mm256_movemask_ps(equal));
 }
 
 double ae_logit_sum_above(ptrdiff_t *equal, const double *each, const float *x, ptrdiff_t n, float least) {
+    const vf bound = vf_set(least);
     vd sum[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
     ptrdiff_t v = 0, ties = 0;
-    for (; v + 2 * VD <= n; v += 2 * VD) {
-        EACH(j, 2) {
-            const __m128 four = usable_four(x + v + j * VD), bound = _mm_set1_ps(least);
-            const __m256i above = _mm256_cvtepi32_epi64(_mm_castps_si128(_mm_cmpgt_ps(four, bound)));
-            sum[j] = _mm256_add_pd(
-                sum[j], _mm256_and_pd(_mm256_castsi256_pd(above), _mm256_loadu_pd(each + v + j * VD)));
-            ties += __builtin_popcount((unsigned)_mm_movemask_ps(_mm_cmpeq_ps(four, bound)));
-        }
+    for (; v + VF <= n; v += VF) {
+        const vd terms[2] = {_mm256_loadu_pd(each + v), _mm256_loadu_pd(each + v + VD)};
+        ties += add_above(sum, terms, usable(vf_load(x + v)), bound);
     }
-    double total = sum_of(_mm256_add_pd(sum[0], sum[1]));
-    for (; v < n; v++) {
-        const float one = ae_logit_usable(x[v]);
-        if (one > least)
-            total += each[v];
-        else
-            ties += !(one < least);
+    if (v < n) {
+        const vi lanes = vf_first(n - v), low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes)),
+                 high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(lanes, 1));
+        const vd terms[2] = {_mm256_maskload_pd(each + v, low), _mm256_maskload_pd(each + v + VD, high)};
+        const vf none = vf_set(-INFINITY), some = usable(vf_load_n(x + v, n - v));
+        ties += add_above(sum, terms, _mm256_blendv_ps(none, some, _mm256_castsi256_ps(lanes)), bound);
     }
     *equal = ties;
-    return total;
+    return sum_of(_mm256_add_pd(sum[0], sum[1]));
 }

@@ -11,25 +11,30 @@ ae_lot_room ae_lot_room_of(void *room, ptrdiff_t V, size_t *bytes) {
                  groups = (size_t)ae_ceil_div(V, AE_LOGIT_GROUP);
     const size_t values = whole_lines(n * sizeof(double)), between = values + whole_lines(n * sizeof(float)),
                  sums = between + whole_lines(n * sizeof(float)),
-                 all = sums + whole_lines(blocks * sizeof(double)),
-                 tops = all + whole_lines(blocks * sizeof(double)),
-                 sample = tops + whole_lines(groups * sizeof(float)),
-                 counts = sample + whole_lines(groups * sizeof(float)),
-                 ties = counts + whole_lines(blocks * sizeof(int32_t)),
+                 below = sums + whole_lines(blocks * sizeof(double)),
+                 tops = below + whole_lines(blocks * sizeof(double)),
+                 of_groups = whole_lines(groups * sizeof(float)), sample = tops + 2 * of_groups,
+                 counts = sample + 2 * of_groups, ties = counts + whole_lines(blocks * sizeof(int32_t)),
                  copy = ties + whole_lines(blocks * sizeof(int32_t));
     char *at = room;
     *bytes = copy + whole_lines(n * sizeof(float));
     if (!room) return (ae_lot_room){0};
-    return (ae_lot_room){.each = (double *)(void *)at,
-                         .values = (float *)(void *)(at + values),
-                         .between = (float *)(void *)(at + between),
-                         .sums = (double *)(void *)(at + sums),
-                         .all = (double *)(void *)(at + all),
-                         .tops = (float *)(void *)(at + tops),
-                         .sample = (float *)(void *)(at + sample),
-                         .counts = (int32_t *)(void *)(at + counts),
-                         .ties = (int32_t *)(void *)(at + ties),
-                         .copy = (float *)(void *)(at + copy)};
+    return (ae_lot_room){
+        .each = (double *)(void *)at,
+        .values = (float *)(void *)(at + values),
+        .between = (float *)(void *)(at + between),
+        .sums = (double *)(void *)(at + sums),
+        .below = (double *)(void *)(at + below),
+        .tops = {(float *)(void *)(at + tops), (float *)(void *)(at + tops + of_groups)},
+        .sample = {(float *)(void *)(at + sample), (float *)(void *)(at + sample + of_groups)},
+        .counts = (int32_t *)(void *)(at + counts),
+        .ties = (int32_t *)(void *)(at + ties),
+        .copy = (float *)(void *)(at + copy)};
+}
+
+ae_logit_groups ae_lot_groups(const ae_lot *l, bool ahead) {
+    const int side = l->side ^ ahead;
+    return (ae_logit_groups){l->room.tops[side], l->room.sample[side], ahead ? l->next : l->logits, l->n};
 }
 
 /* 4 n roundings, the terms' own error twice (below 2^-32.5), and exponents of terms that matter, at most 40, to some bits. */

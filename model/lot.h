@@ -7,16 +7,17 @@
 /* What a token is drawn from, and how vector sums find it (model/sampler.c). */
 
 typedef struct {
-    double *each;    /* [V]: terms; or, in their place, ids and values of what is kept */
-    float *values;   /* [V]: for what reorders them */
-    float *between;  /* [V]: logits between two bounds, from each block's first id on; then together */
-    double *sums;    /* of blocks: what is kept */
-    double *all;     /* of blocks */
-    float *tops;     /* of groups */
-    float *sample;   /* of groups: one logit of each */
-    int32_t *counts; /* of each block's `between` */
-    int32_t *ties;   /* that a cut still keeps, before each block */
-    float *copy;     /* [V]: logits with a penalty on some */
+    double *each;  /* [V]: terms; or, in their place, ids and values of what is kept */
+    float *values; /* [V]: for what reorders them */
+    float *
+        between; /* [V]: logits between two bounds, those of each thread from its first id on; then together */
+    double *sums;     /* of blocks: what is kept */
+    double *below;    /* of blocks: what is below both bounds */
+    float *tops[2];   /* of groups; and of the logits that come after */
+    float *sample[2]; /* of groups: one logit of each */
+    int32_t *counts;  /* of each block's `between` */
+    int32_t *ties;    /* that a cut still keeps, before each block */
+    float *copy;      /* [V]: logits with a penalty on some */
 } ae_lot_room;
 
 /* The parts of the room of a draw; in `bytes` how large it is. `room` NULL: only that. */
@@ -24,7 +25,9 @@ ae_lot_room ae_lot_room_of(void *room, ptrdiff_t V, size_t *bytes);
 
 typedef struct {
     const float *logits;
-    const float *next; /* logits that the thread draws from after these; NULL: none */
+    const float *next; /* [n] that the thread draws from after these; NULL: none */
+    bool has_next;     /* the room has the groups of `next` */
+    int side; /* which tops and sample in the room are those of `logits`; the others are for `next` */
     ptrdiff_t n;
     const ae_sampling *how;
     ae_measure weight;
@@ -43,8 +46,11 @@ double ae_lot_total(const double *x, ptrdiff_t n);
  * block's first id, NULL: all is kept. -1 where an edge is nearer than `doubt`. */
 ptrdiff_t ae_lot_find(const ae_lot *l, double wanted, double doubt, ae_cut cut, const int32_t *ties);
 
-/* The token at `uniform` in the smallest set that reaches top_p, in logits with their groups' tops in the room;
- * -1 where vector sums leave a doubt. */
-ptrdiff_t ae_lot_draw_nucleus(const ae_lot *l, double uniform);
+/* Where the room keeps the groups of the logits, or with `ahead` those of `next`. */
+ae_logit_groups ae_lot_groups(const ae_lot *l, bool ahead);
+
+/* The token at `uniform` in the smallest set that reaches top_p, in logits with their groups in the room;
+ * -1 where vector sums leave a doubt. Leaves the groups of `next` in the room too. */
+ptrdiff_t ae_lot_draw_nucleus(ae_lot *l, double uniform);
 
 #endif

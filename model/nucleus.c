@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* The smallest set that reaches top_p ends at a cut. A sample gives two bounds that hold it, one sweep gives the sums
- * of all and of what is above the bounds, and what lies between them is looked at one by one. */
+ * of what is above and below them, and what lies between them is looked at one by one. The sweep uses float32 first. A
+ * draw that this leaves in doubt, a few in a hundred of many alike tokens, makes the sweep again in double. */
 
 typedef struct {
     float low, high; /* low <= cut <= high */
@@ -39,8 +40,10 @@ enum { SAMPLE_LEAST = 128, FEW = 6, SIGMAS = 3 };
 
 typedef struct {
     ruler ruler;
-    double weights[PARTS], squares[PARTS]; /* sums of weights and of their squares */
-    int counts[PARTS];
+    struct {
+        double weight;
+        int64_t count;
+    } parts[PARTS];
     int known; /* parts from the top down that hold the FEW largest */
 } histogram;
 
@@ -51,7 +54,7 @@ static float low_of(const float *x, ptrdiff_t n) {
 }
 
 static void count_sample(histogram *h, const ae_lot *l, ptrdiff_t n) {
-    const float *x = l->room.sample;
+    const float *x = l->room.sample[l->side];
     int32_t parts[AE_LOGIT_BLOCK];
     double each[AE_LOGIT_BLOCK];
     for (ptrdiff_t first = 0; first < n; first += AE_LOGIT_BLOCK) {
@@ -59,45 +62,58 @@ static void count_sample(histogram *h, const ae_lot *l, ptrdiff_t n) {
         (void)ae_logit_exp_sum(each, x + first, m, &l->law);
         ae_logit_parts(parts, x + first, m, h->ruler.top, h->ruler.scale, PARTS - 1);
         for (ptrdiff_t i = 0; i < m; i++) {
-            h->weights[parts[i]] += each[i];
-            h->squares[parts[i]] += each[i] * each[i];
-            h->counts[parts[i]]++;
+            h->parts[parts[i]].weight += each[i];
+            h->parts[parts[i]].count++;
         }
     }
-    for (int seen = 0; h->known < PARTS && seen < FEW;) seen += h->counts[h->known++];
+    for (int64_t seen = 0; h->known < PARTS && seen < FEW;) seen += h->parts[h->known++].count;
 }
 
 /* The weight of all logits from `bound` on. */
 static double weight_above(const ae_lot *l, float bound) {
+    const float *tops = l->room.tops[l->side];
+    int32_t *groups = (int32_t *)(void *)l->room.each;
     float *x = l->room.values;
-    ptrdiff_t n = 0;
-    for (ptrdiff_t first = 0, g = 0; first < l->n; first += AE_LOGIT_GROUP, g++)
-        if (l->room.tops[g] >= bound)
-            n +=
-                ae_logit_pick(x + n, l->logits + first, ae_min(AE_LOGIT_GROUP, l->n - first), bound, FLT_MAX);
+    ptrdiff_t found = 0, n = 0;
+    for (int32_t g = 0; g < ae_ceil_div(l->n, AE_LOGIT_GROUP); g++) { /* no branch to guess wrong */
+        groups[found] = g;
+        found += tops[g] >= bound;
+    }
+    for (ptrdiff_t i = 0; i < found; i++) {
+        const ptrdiff_t first = (ptrdiff_t)groups[i] * AE_LOGIT_GROUP,
+                        m = ae_min(AE_LOGIT_GROUP, l->n - first);
+        n += ae_logit_pick(x + n, l->logits + first, m, bound, FLT_MAX);
+    }
     return ae_logit_exp_sum(NULL, x, n, &l->law);
+}
+
+/* The sum of the squares of the weights of a part, which are much alike. */
+static double squares_of(const histogram *h, int part) {
+    const double weight = h->parts[part].weight;
+    return weight > 0 ? weight * weight / (double)h->parts[part].count : 0;
 }
 
 /* Where the share 1 - top_p of the weight, summed from the bottom up, lies by the sample, give or take SIGMAS standard
  * deviations; `known`, in logits of the sample, is the weight of the parts that are known. With p the share, the sample's
  * weights below the cut count (1 - p) times in the error, those above it p times. */
 static bounds bounds_from(const histogram *h, double known, double top_p) {
-    const double below = top_p * top_p, above = (1 - top_p) * (1 - top_p);
+    const double of_below = top_p * top_p, of_above = (1 - top_p) * (1 - top_p);
     bounds c = {top_of(&h->ruler, h->known), FLT_MAX};
-    double left = known, squares_above = 0, squares_below = 0;
+    double left = known, above = 0, below = 0; /* the latter two: sums of squares */
     for (int part = h->known; part < PARTS; part++) {
-        left += h->weights[part];
-        squares_above += h->squares[part];
+        left += h->parts[part].weight;
+        above += squares_of(h, part);
     }
     left *= 1 - top_p;
     bool has_low = false;
     for (int part = PARTS - 1; part >= h->known; part--) {
-        if (h->counts[part] == 0) continue;
-        left -= h->weights[part];
-        squares_below += h->squares[part];
-        squares_above -= h->squares[part];
+        if (h->parts[part].count == 0) continue;
+        const double squares = squares_of(h, part);
+        left -= h->parts[part].weight;
+        below += squares;
+        above -= squares;
         const double variance =
-            below * squares_below + above * fmax(squares_above, 0) + h->squares[part] / h->counts[part];
+            of_below * below + of_above * fmax(above, 0) + squares / (double)h->parts[part].count;
         const bool is_far = left * left > SIGMAS * SIGMAS * variance;
         if (!has_low && !(is_far && left > 0)) {
             has_low = true;
@@ -115,7 +131,7 @@ static bounds guess_bounds(const ae_lot *l) {
     const ptrdiff_t n = ae_ceil_div(l->n, AE_LOGIT_GROUP);
     histogram h = {0};
     if (n < SAMPLE_LEAST) return no_bounds;
-    h.ruler = ruler_of(l, low_of(l->room.sample, ae_min(n, AE_LOGIT_BLOCK)), FLT_MAX);
+    h.ruler = ruler_of(l, low_of(l->room.sample[l->side], ae_min(n, AE_LOGIT_BLOCK)), FLT_MAX);
     if (!(h.ruler.scale > 0)) return no_bounds; /* all alike */
     count_sample(&h, l, n);
     const double known = weight_above(l, top_of(&h.ruler, h.known));
@@ -124,29 +140,45 @@ static bounds guess_bounds(const ae_lot *l) {
 
 /* ---- the cut between two bounds ---- */
 
-/* The sums of block b, of all and of what is above the bounds, and what lies between them. */
-static void split_block(const ae_lot *l, bounds c, ptrdiff_t b) {
+/* How blocks are split. */
+typedef struct {
+    double doubt;                /* what each term is right to; 0: in double */
+    ae_logit_rough_law law;      /* in float32 */
+    const ae_logit_groups *also; /* that are taken meanwhile; NULL: none */
+} precision;
+
+/* The sums of block b above and below the bounds, and to `between` what lies between them. How much it is. */
+static ptrdiff_t split_block(float *between, const ae_lot *l, const precision *by, bounds c, ptrdiff_t b) {
     const ptrdiff_t first = b * AE_LOGIT_BLOCK, n = ae_min(AE_LOGIT_BLOCK, l->n - first);
     const float *x = l->logits + first;
     float some[AE_LOGIT_BLOCK + AE_LOGIT_SPARE];
-    const float *next = l->next ? l->next + first : NULL;
-    const ae_logit_split split = ae_logit_split_at(some, x, next, n, &l->law, c.low, c.high);
-    l->room.all[b] = split.all;
+    const ae_logit_split split = by->doubt > 0 ? ae_logit_rough_split_at(some, x, n, &by->law, c.low, c.high,
+                                                                         by->also, first / AE_LOGIT_GROUP)
+                                               : ae_logit_split_at(some, x, n, &l->law, c.low, c.high);
+    l->room.below[b] = split.below;
     l->room.sums[b] = split.above;
     l->room.counts[b] = (int32_t)split.between;
-    memcpy(l->room.between + first, some, (size_t)split.between * sizeof *some);
+    memcpy(between, some, (size_t)split.between * sizeof *some);
+    return split.between;
 }
 
-/* Moves what the blocks have between the bounds together, and adds its terms. How much it is. */
-static ptrdiff_t join_blocks(const ae_lot *l) {
-    const ae_lot_room *room = &l->room;
-    ptrdiff_t n = 0;
-    for (ptrdiff_t b = 0; b * AE_LOGIT_BLOCK < l->n; b++) {
-        const size_t bytes = (size_t)room->counts[b] * sizeof(float);
-        memmove(room->between + n, room->between + b * AE_LOGIT_BLOCK, bytes);
-        n += room->counts[b];
+/* Splits all blocks, those of a thread one after the other, and moves what lies between the bounds together. How much it is. */
+static ptrdiff_t split_all(const ae_lot *l, const precision *by, bounds c) {
+    const ptrdiff_t blocks = ae_ceil_div(l->n, AE_LOGIT_BLOCK), each = ae_ceil_div(blocks, l->threads);
+    float *between = l->room.between;
+#pragma omp parallel for schedule(static) num_threads(l->threads)
+    for (ptrdiff_t first = 0; first < blocks; first += each) {
+        float *to = between + first * AE_LOGIT_BLOCK;
+        for (ptrdiff_t b = first; b < ae_min(first + each, blocks); b++) to += split_block(to, l, by, c, b);
     }
-    (void)ae_logit_exp_sum(room->each, room->between, n, &l->law);
+    ptrdiff_t n = 0;
+    for (ptrdiff_t first = 0; first < blocks; first += each) {
+        ptrdiff_t its = 0;
+        for (ptrdiff_t b = first; b < ae_min(first + each, blocks); b++) its += l->room.counts[b];
+        if (n < first * AE_LOGIT_BLOCK)
+            memmove(between + n, between + first * AE_LOGIT_BLOCK, (size_t)its * sizeof *between);
+        n += its;
+    }
     return n;
 }
 
@@ -220,27 +252,40 @@ static void keep_sums(const ae_lot *l, ae_cut cut) {
     }
 }
 
+/* With weights right to `doubt` each: how far p times the sum of all may lie from an edge in that sum. What is before the
+ * edge counts in both, so 1 - p times, and what is after it p times. */
+static double doubt_at(double doubt, double p, double before, double after) {
+    return doubt * (1 + 2 * doubt) * ((1 - p) * before + p * after);
+}
+
 /* -1 also where the cut is not between the bounds. */
-static ptrdiff_t draw_between(const ae_lot *l, bounds c, double uniform) {
+static ptrdiff_t draw_between(const ae_lot *l, const precision *by, bounds c, double uniform) {
     const ptrdiff_t blocks = ae_ceil_div(l->n, AE_LOGIT_BLOCK);
-#pragma omp parallel for schedule(static) num_threads(l->threads)
-    for (ptrdiff_t b = 0; b < blocks; b++) split_block(l, c, b);
-    const double total = ae_lot_total(l->room.all, blocks), doubt = total * ae_lot_doubt(l->n),
-                 wanted = l->how->top_p * total;
+    const ptrdiff_t between = split_all(l, by, c);
+    const double some = ae_logit_exp_sum(l->room.each, l->room.between, between, &l->law);
     double above = ae_lot_total(l->room.sums, blocks);
+    const double below = ae_lot_total(l->room.below, blocks), total = above + some + below,
+                 top_p = l->how->top_p, wanted = top_p * total, least = total * ae_lot_doubt(l->n),
+                 doubt = least + doubt_at(by->doubt, top_p, above, below);
     const ruler r = ruler_of(l, c.low, c.high);
-    const ptrdiff_t between = join_blocks(l);
     const int part = find_part(l, r, between, wanted, &above);
     const ptrdiff_t n = gather_part(l, r, between, part);
     ae_cut cut;
     if (n == 0 || !cut_part(&cut, l, n, above, wanted, doubt)) return -1;
     keep_sums(l, cut);
-    return ae_lot_find(l, uniform * ae_lot_total(l->room.sums, blocks), doubt, cut, l->room.ties);
+    const double kept = ae_lot_total(l->room.sums, blocks), at = uniform * kept;
+    return ae_lot_find(l, at, least + doubt_at(by->doubt, uniform, at, kept - at), cut, l->room.ties);
 }
 
-ptrdiff_t ae_lot_draw_nucleus(const ae_lot *l, double uniform) {
+ptrdiff_t ae_lot_draw_nucleus(ae_lot *l, double uniform) {
     const bounds c = guess_bounds(l);
-    const ptrdiff_t v = draw_between(l, c, uniform);
+    const ae_logit_groups next = ae_lot_groups(l, true);
+    const precision fine = {0},
+                    rough = {AE_LOGIT_ROUGH, ae_logit_rough_law_of(l->weight.top, 1 / l->how->temperature),
+                             l->next ? &next : NULL};
+    ptrdiff_t v = draw_between(l, &rough, c, uniform);
+    l->has_next = l->next != NULL;
+    if (v < 0) v = draw_between(l, &fine, c, uniform);
     if (v >= 0 || (c.low <= -FLT_MAX && c.high >= FLT_MAX)) return v;
-    return draw_between(l, no_bounds, uniform);
+    return draw_between(l, &fine, no_bounds, uniform);
 }

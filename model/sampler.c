@@ -31,15 +31,17 @@ static void penalise(float *out, const ae_draw *d, ptrdiff_t n) {
 
 /* ---- the largest ---- */
 
-static float largest(const ae_lot *l) {
-    ae_logit_tops(l->room.tops, l->room.sample, l->logits, l->n, l->threads);
-    return ae_logit_top(l->room.tops, ae_ceil_div(l->n, AE_LOGIT_GROUP));
+static float largest(const ae_lot *l, bool has_groups) {
+    const ae_logit_groups groups = ae_lot_groups(l, false);
+    if (!has_groups) ae_logit_tops(&groups, l->threads);
+    return ae_logit_top(groups.tops, ae_ceil_div(l->n, AE_LOGIT_GROUP));
 }
 
 /* The first id that has it; after largest(). */
 static ptrdiff_t first_with(const ae_lot *l, float top) {
+    const float *tops = l->room.tops[l->side];
     ptrdiff_t g = 0;
-    while (l->room.tops[g] < top) g++;
+    while (tops[g] < top) g++;
     ptrdiff_t v = g * AE_LOGIT_GROUP;
     while (ae_logit_usable(l->logits[v]) < top) v++;
     return v;
@@ -101,13 +103,14 @@ static few few_in(const ae_lot *l) {
 static few gather(const ae_lot *l, ptrdiff_t k) {
     few f = few_in(l);
     const ptrdiff_t groups = ae_ceil_div(l->n, AE_LOGIT_GROUP);
+    const float *tops = l->room.tops[l->side];
     float reach = -FLT_MAX;
     if (k <= groups) {
-        memcpy(l->room.values, l->room.tops, (size_t)groups * sizeof(float));
+        memcpy(l->room.values, tops, (size_t)groups * sizeof(float));
         reach = ae_cut_at(l->room.values, groups, (double)k, (ae_measure){0, 0}).least;
     }
     for (ptrdiff_t g = 0; g < groups; g++) {
-        if (l->room.tops[g] < reach) continue;
+        if (tops[g] < reach) continue;
         const ptrdiff_t end = ae_min((g + 1) * AE_LOGIT_GROUP, l->n);
         for (ptrdiff_t v = g * AE_LOGIT_GROUP; v < end; v++) {
             const float x = ae_logit_usable(l->logits[v]);
@@ -210,34 +213,49 @@ static double logprob_of(ae_lot *l, float x) {
     return (double)x / temperature - (l->weight.top / temperature + log(exact_sum(l)));
 }
 
-/* `next`: the logits of the draw after it; NULL: not known. */
-static void sample(ae_draw *d, const float *next, ptrdiff_t V, void *room, int threads) {
+/* Groups that a draw left in the room for the one after it. */
+typedef struct {
+    const float *of; /* NULL: none */
+    ptrdiff_t n;
+    int side;
+} left_groups;
+
+static ptrdiff_t ids_of(const ae_draw *d, ptrdiff_t V) {
+    return d->how->ids > 0 && d->how->ids < V ? d->how->ids : V;
+}
+
+/* `next`: the draw after it; NULL: not known. */
+static void sample(ae_draw *d, const ae_draw *next, left_groups *left, ptrdiff_t V, void *room, int threads) {
     const ae_sampling *how = d->how;
     size_t bytes;
     assert(V >= 1);
-    ae_lot l = {
-        .logits = d->logits, .next = next, .n = V, .how = how, .room = ae_lot_room_of(room, V, &bytes)};
+    ae_lot l = {.logits = d->logits,
+                .next = next ? next->logits : NULL,
+                .side = left->side,
+                .n = ids_of(d, V),
+                .how = how,
+                .room = ae_lot_room_of(room, V, &bytes)};
     l.threads = V >= WORTH_THREADS ? threads : 1;
-    const bool fewer = how->ids > 0 && how->ids < V;
-    if (fewer) l.n = how->ids;
     if (d->seen) {
         penalise(l.room.copy, d, l.n);
         l.logits = l.room.copy;
     }
-    const float top = largest(&l);
+    const float top = largest(&l, left->of == l.logits && left->n == l.n);
     l.weight = (ae_measure){(double)top, how->temperature};
     const ptrdiff_t id = how->temperature > 0 ? draw(&l, d->rng) : first_with(&l, top);
     d->id = (int32_t)id;
+    *left = (left_groups){l.has_next ? l.next : NULL, l.n, l.side ^ l.has_next};
     if (!d->wants_logprob) return;
+    const bool other = l.n < V || d->seen;
     l.n = V;
     l.logits = d->logits;
-    if (fewer || d->seen) l.weight.top = (double)largest(&l);
+    if (other) l.weight.top = (double)largest(&l, false);
     if (!d->tempered) l.weight.temperature = 1;
     d->logprob = logprob_of(&l, ae_logit_usable(d->logits[id]));
 }
 
 void ae_sample(ae_draw *d, ptrdiff_t V, void *room, int threads) {
-    sample(d, NULL, V, room, threads);
+    sample(d, NULL, &(left_groups){0}, V, room, threads);
 }
 
 /* ---- many ---- */
@@ -259,9 +277,10 @@ void ae_sample_each(ae_draw *draws, ptrdiff_t n, ptrdiff_t V, void *room, int th
 #pragma omp parallel num_threads(threads)
     {
         void *mine = (char *)room + (size_t)omp_get_thread_num() * ae_sample_room_bytes(V);
+        left_groups left = {0};
         for (ptrdiff_t i = taken++, next; i < n; i = next) {
             next = taken++;
-            sample(&draws[i], next < n ? draws[next].logits : NULL, V, mine, 1);
+            sample(&draws[i], next < n ? &draws[next] : NULL, &left, V, mine, 1);
         }
     }
 }

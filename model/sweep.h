@@ -6,14 +6,21 @@
 
 float ae_sweep_top_avx2(const float *x, ptrdiff_t n);
 float ae_sweep_top_avx512(const float *x, ptrdiff_t n);
-void ae_sweep_tops_avx2(float *tops, float *sample, const float *x, ptrdiff_t n, ptrdiff_t first);
-void ae_sweep_tops_avx512(float *tops, float *sample, const float *x, ptrdiff_t n, ptrdiff_t first);
+/* Of the groups from `first` to before `end`. */
+void ae_sweep_tops_avx2(const ae_logit_groups *of, ptrdiff_t first, ptrdiff_t end);
+void ae_sweep_tops_avx512(const ae_logit_groups *of, ptrdiff_t first, ptrdiff_t end);
 double ae_sweep_exp_sum_avx2(double *each, const float *x, ptrdiff_t n, const ae_logit_law *by);
 double ae_sweep_exp_sum_avx512(double *each, const float *x, ptrdiff_t n, const ae_logit_law *by);
-ae_logit_split ae_sweep_split_avx2(float *between, const float *x, const float *next, ptrdiff_t n,
-                                   const ae_logit_law *by, float low, float high);
-ae_logit_split ae_sweep_split_avx512(float *between, const float *x, const float *next, ptrdiff_t n,
-                                     const ae_logit_law *by, float low, float high);
+ae_logit_split ae_sweep_split_avx2(float *between, const float *x, ptrdiff_t n, const ae_logit_law *by,
+                                   float low, float high);
+ae_logit_split ae_sweep_split_avx512(float *between, const float *x, ptrdiff_t n, const ae_logit_law *by,
+                                     float low, float high);
+ae_logit_split ae_sweep_rough_split_avx2(float *between, const float *x, ptrdiff_t n,
+                                         const ae_logit_rough_law *by, float low, float high,
+                                         const ae_logit_groups *also, ptrdiff_t group);
+ae_logit_split ae_sweep_rough_split_avx512(float *between, const float *x, ptrdiff_t n,
+                                           const ae_logit_rough_law *by, float low, float high,
+                                           const ae_logit_groups *also, ptrdiff_t group);
 ptrdiff_t ae_sweep_pick_avx2(float *out, const float *x, ptrdiff_t n, float low, float high);
 ptrdiff_t ae_sweep_pick_avx512(float *out, const float *x, ptrdiff_t n, float low, float high);
 

@@ -1,5 +1,6 @@
 #include "core/machine.h"
 #include "model/logits.h"
+#include "model/lot.h"
 #include "model/sampler.h"
 #include "model/sweep.h"
 
@@ -372,33 +373,34 @@ Test(sampler, sweeps_give_the_same_bits_with_all_instructions) {
         sums[1] = ae_sweep_exp_sum_avx512(each[1], x, n, &law);
         cr_assert_eq(memcmp(&sums[0], &sums[1], sizeof *sums), 0);
         cr_assert_eq(memcmp(each[0], each[1], (size_t)n * sizeof *each[0]), 0);
-        const ae_logit_split a = ae_sweep_split_avx2(picked[0], x, x, n, &law, low, high);
-        const ae_logit_split b = ae_sweep_split_avx512(picked[1], x, NULL, n, &law, low, high);
-        const double both[2][2] = {{a.all, a.above}, {b.all, b.above}};
+        const ae_logit_split a = ae_sweep_split_avx2(picked[0], x, n, &law, low, high);
+        const ae_logit_split b = ae_sweep_split_avx512(picked[1], x, n, &law, low, high);
+        const double both[2][2] = {{a.above, a.below}, {b.above, b.below}};
         cr_assert_eq(memcmp(both[0], both[1], sizeof both[0]), 0);
-        cr_assert_eq(memcmp(&a.all, &sums[0], sizeof *sums), 0);
         cr_assert_eq(a.between, b.between);
         cr_assert_eq(memcmp(picked[0], picked[1], (size_t)a.between * sizeof *picked[0]), 0);
         cr_assert_eq(a.between, ae_sweep_pick_avx2(picked[0], x, n, low, high));
         cr_assert_eq(a.between, ae_sweep_pick_avx512(picked[1], x, n, low, high));
         cr_assert_eq(memcmp(picked[0], picked[1], (size_t)a.between * sizeof *picked[0]), 0);
-        ae_sweep_tops_avx2(tops[0], some[0], x, n, 7);
-        ae_sweep_tops_avx512(tops[1], some[1], x, n, 7);
         const size_t groups = (size_t)(n + AE_LOGIT_GROUP - 1) / AE_LOGIT_GROUP;
+        ae_sweep_tops_avx2(&(ae_logit_groups){tops[0], some[0], x, n}, 0, (ptrdiff_t)groups);
+        ae_sweep_tops_avx512(&(ae_logit_groups){tops[1], some[1], x, n}, 0, (ptrdiff_t)groups);
         cr_assert_eq(memcmp(tops[0], tops[1], groups * sizeof(float)), 0);
         cr_assert_eq(memcmp(some[0], some[1], groups * sizeof(float)), 0);
         ptrdiff_t within = 0;
-        double above = 0;
+        double above = 0, below = 0;
         float top = -FLT_MAX;
         for (ptrdiff_t v = 0; v < n; v++) {
             const double want = exp(((double)ae_logit_usable(x[v]) - 40) * 0.3);
             cr_assert(fabs(each[0][v] - want) <= 0x1p-34 * want + 1e-300);
             if (x[v] >= low && x[v] <= high) cr_assert(picked[0][within++] == x[v]);
             if (x[v] > high) above += want;
+            if (x[v] < low) below += want;
             if (x[v] > top) top = x[v];
         }
         cr_assert_eq(a.between, within);
         cr_assert(fabs(a.above - above) <= 0x1p-34 * above + 1e-300);
+        cr_assert(fabs(a.below - below) <= 0x1p-34 * below + 1e-299);
         cr_assert(fmaxf(tops[0][0], tops[0][groups - 1]) == top);
     }
 }
@@ -421,6 +423,194 @@ Test(sampler, weights_are_as_right_as_draws_rely_on) {
                           want);
             }
         }
+}
+
+/* Blocks of a row, whole and not, with logits of all kinds; the sums and the groups of other logits that are taken meanwhile. */
+Test(sampler, rough_splits_give_the_same_bits_with_all_instructions) {
+    enum { N = 1024, GROUPS = N / AE_LOGIT_GROUP, SKIPPED = 4 };
+    const float low = -4, high = 5;
+    const ae_logit_rough_law law = ae_logit_rough_law_of(40, 0.3);
+    static float x[N], other[SKIPPED * AE_LOGIT_GROUP + N], picked[2][N + AE_LOGIT_SPARE],
+        want[N + AE_LOGIT_SPARE];
+    float tops[3][SKIPPED + GROUPS], some[3][SKIPPED + GROUPS];
+    const bool wide = ae_isa_pick() >= AE_ISA_AVX512;
+    ae_rng r = ae_rng_make(26, 4);
+    for (int round = 0; round < 60; round++) {
+        const ptrdiff_t n = round < 30 ? N : 1 + (ptrdiff_t)ae_rng_below(&r, N),
+                        m = SKIPPED * AE_LOGIT_GROUP + n;
+        const size_t groups = (size_t)((m + AE_LOGIT_GROUP - 1) / AE_LOGIT_GROUP);
+        fill(x, n, round % 5, &r);
+        fill(other, m, round % 3, &r);
+        x[n / 2] = other[m - 1] = round % 3 ? -INFINITY : NAN;
+        memset(tops, 0, sizeof tops);
+        memset(some, 0, sizeof some);
+        ae_logit_split s[2];
+        for (int isa = 0; isa < 1 + wide; isa++) {
+            const ae_logit_groups also = {tops[isa], some[isa], other, m};
+            s[isa] = (isa ? ae_sweep_rough_split_avx512
+                          : ae_sweep_rough_split_avx2)(picked[isa], x, n, &law, low, high, &also, SKIPPED);
+        }
+        const ae_logit_groups alone = {tops[2], some[2], other, m};
+        ae_sweep_tops_avx2(&alone, SKIPPED, (ptrdiff_t)groups);
+        const ptrdiff_t between = ae_sweep_pick_avx2(want, x, n, low, high);
+        double above = 0, below = 0;
+        for (ptrdiff_t v = 0; v < n; v++) {
+            above += x[v] > high ? exp(((double)x[v] - 40) * 0.3) : 0;
+            below += x[v] < low ? exp(((double)ae_logit_usable(x[v]) - 40) * 0.3) : 0;
+        }
+        for (int isa = 0; isa < 1 + wide; isa++) {
+            cr_assert(fabs(s[isa].above - above) <= AE_LOGIT_ROUGH * above + (double)n * 0x1p-100);
+            cr_assert(fabs(s[isa].below - below) <= AE_LOGIT_ROUGH * below + (double)n * 0x1p-100);
+            cr_assert_eq(s[isa].between, between);
+            cr_assert_eq(memcmp(picked[isa], want, (size_t)between * sizeof *want), 0);
+            cr_assert_eq(memcmp(tops[isa], tops[2], sizeof tops[2]), 0);
+            cr_assert_eq(memcmp(some[isa], some[2], sizeof some[2]), 0);
+        }
+        const double sums[2][2] = {{s[0].above, s[0].below}, {s[wide].above, s[wide].below}};
+        cr_assert_eq(memcmp(sums[0], sums[1], sizeof sums[0]), 0);
+    }
+}
+
+/* What is left of AE_LOGIT_ROUGH for a single weight when the roundings of a sum, three of 2^-24, are taken off. */
+Test(sampler, rough_weights_are_as_right_as_draws_rely_on) {
+    enum { N = 4096 };
+    static const double tops[] = {0, 3.7, -250, 30000}, scales[] = {1, 0.001, 1.25, 2};
+    float unused[1 + AE_LOGIT_SPARE];
+    for (size_t t = 0; t < 4; t++)
+        for (size_t s = 0; s < 4; s++) {
+            const ae_logit_rough_law law = ae_logit_rough_law_of((double)(float)tops[t], scales[s]);
+            for (int v = 0; v < N; v++) {
+                const float x = (float)(tops[t] - 40.0 / scales[s] * v / (N - 1));
+                const double want = exp(((double)x - (double)(float)tops[t]) * scales[s]);
+                const ae_logit_split got =
+                    ae_logit_rough_split_at(unused, &x, 1, &law, -FLT_MAX, -FLT_MAX, NULL, 0);
+                cr_assert(fabs(got.above - want) <= (AE_LOGIT_ROUGH - 3 * 0x1p-24) * want,
+                          "top %g, scale %g, %d: %.17g, expected %.17g", tops[t], scales[s], v, got.above,
+                          want);
+            }
+        }
+}
+
+/* ---- near the edges between tokens and of the set ---- */
+
+typedef struct {
+    const float *x;
+    ptrdiff_t n;
+    void *room;
+    ptrdiff_t sure; /* draws that were not in doubt */
+} edges;
+
+/* The draw is right or in doubt. */
+static void expect_right_or_doubt(edges *e, const ae_sampling *how, const bool *kept, double uniform) {
+    size_t bytes;
+    ae_lot l = {
+        .logits = e->x, .n = e->n, .how = how, .room = ae_lot_room_of(e->room, e->n, &bytes), .threads = 1};
+    const ae_logit_groups groups = ae_lot_groups(&l, false);
+    ae_logit_tops(&groups, 1);
+    l.weight = (ae_measure){(double)ae_logit_top(e->x, e->n), how->temperature};
+    l.law = ae_logit_law_of(l.weight.top, 1 / how->temperature);
+    const ptrdiff_t id = ae_lot_draw_nucleus(&l, uniform);
+    if (id >= 0)
+        cr_assert_eq(id, naive_find(e->x, kept, e->n, how->temperature, uniform),
+                     "top_p %.17g, uniform %.17g", how->top_p, uniform);
+    e->sure += id >= 0;
+}
+
+static const double offsets[] = {0, 1e-12, -1e-12, 1e-9, -1e-9, 1e-8, -1e-8, 1e-7, -1e-7, 1e-6, -1e-6};
+enum { OFFSETS = sizeof offsets / sizeof *offsets };
+
+Test(sampler, random_numbers_at_the_edge_of_a_token_draw_it_or_are_in_doubt) {
+    enum { N = 30011, EDGES = 60 };
+    static float x[N];
+    static bool kept[N];
+    const ae_sampling how = {0.8, 0, 0.9, 0};
+    edges e = {x, N, malloc(ae_sample_room_bytes(N)), 0};
+    ae_rng r = ae_rng_make(33, 4);
+    fill(x, N, 0, &r);
+    naive_keep(kept, x, N, &how);
+    const double top = (double)ae_logit_top(x, N);
+    double total = 0;
+    for (ptrdiff_t v = 0; v < N; v++) total += kept[v] ? weight(x[v], top, how.temperature) : 0;
+    for (int i = 0; i < EDGES; i++) {
+        const ptrdiff_t edge = (ptrdiff_t)ae_rng_below(&r, N);
+        double before = 0;
+        for (ptrdiff_t v = 0; v < edge; v++) before += kept[v] ? weight(x[v], top, how.temperature) : 0;
+        for (int k = 0; k < OFFSETS; k++) {
+            const double uniform = before / total + offsets[k];
+            if (uniform >= 0 && uniform < 1) expect_right_or_doubt(&e, &how, kept, uniform);
+        }
+    }
+    cr_assert(e.sure > EDGES * OFFSETS / 2, "%td", e.sure);
+    free(e.room);
+}
+
+Test(sampler, shares_at_the_edge_of_the_set_keep_the_token_or_are_in_doubt) {
+    enum { N = 20011, EDGES = 12 };
+    static float x[N];
+    static bool kept[N];
+    edges e = {x, N, malloc(ae_sample_room_bytes(N)), 0};
+    ae_rng r = ae_rng_make(34, 4);
+    fill(x, N, 0, &r);
+    const double top = (double)ae_logit_top(x, N);
+    double total = 0;
+    for (ptrdiff_t v = 0; v < N; v++) total += weight(x[v], top, 1);
+    for (int i = 0; i < EDGES; i++) {
+        const float least = x[ae_rng_below(&r, N)];
+        double share = 0;
+        for (ptrdiff_t v = 0; v < N; v++) share += x[v] >= least ? weight(x[v], top, 1) / total : 0;
+        for (int k = 0; k < OFFSETS; k++) {
+            const ae_sampling how = {1, 0, share + offsets[k], 0};
+            if (how.top_p >= 1) continue;
+            memset(kept, 0, sizeof kept);
+            naive_keep(kept, x, N, &how);
+            /* the last token that is kept */
+            double before = 0, all = 0;
+            for (ptrdiff_t v = 0; v < N; v++) {
+                if (kept[v] && x[v] < least + 1e-3f && before <= 0) before = all;
+                all += kept[v] ? weight(x[v], top, 1) : 0;
+            }
+            expect_right_or_doubt(&e, &how, kept, before / all + 1e-6);
+        }
+    }
+    cr_assert(e.sure > EDGES * OFFSETS / 2, "%td", e.sure);
+    free(e.room);
+}
+
+/* A draw takes the groups of the next one's logits. Rows of their own, some with a penalty, some of fewer ids, some drawn otherwise. */
+Test(sampler, draws_in_a_row_are_those_of_each_alone) {
+    enum { N = 9000, ROWS = 40 };
+    static float x[ROWS][N];
+    static uint8_t seen[N / 8 + 1];
+    static const ae_sampling ways[] = {{1, 0, 0.9, 0}, {0.8, 0, 0.5, 0}, {1, 0, 0.9, N - 500},
+                                       {1, 40, 1, 0},  {0, 0, 1, 0},     {1, 0, 1, 0}};
+    ae_draw draws[2][ROWS];
+    ae_rng rngs[2][ROWS], r = ae_rng_make(35, 4);
+    memset(seen, 0x5a, sizeof seen);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        void *room = malloc(ae_sample_each_room_bytes(N, ROWS, threads));
+        for (int i = 0; i < ROWS; i++) {
+            const bool again = i > 0 && ae_rng_below(&r, 4) == 0; /* the row before it */
+            fill(x[i], N, i % 3, &r);
+            const ae_draw d = {.logits = again ? draws[0][i - 1].logits : x[i],
+                               .how = &ways[ae_rng_below(&r, 10) % 6],
+                               .wants_logprob = i % 4 == 0,
+                               .seen = ae_rng_below(&r, 5) == 0 ? seen : NULL,
+                               .penalty = 1.3};
+            for (int k = 0; k < 2; k++) {
+                draws[k][i] = d;
+                draws[k][i].rng = &rngs[k][i];
+                rngs[k][i] = ae_rng_make(36, (uint64_t)i);
+            }
+            ae_sample(&draws[0][i], N, room, 1);
+        }
+        ae_sample_each(draws[1], ROWS, N, room, threads);
+        for (int i = 0; i < ROWS; i++) {
+            cr_assert_eq(draws[0][i].id, draws[1][i].id, "row %d of %d threads", i, threads);
+            if (draws[0][i].wants_logprob)
+                cr_assert_eq(memcmp(&draws[0][i].logprob, &draws[1][i].logprob, sizeof(double)), 0);
+        }
+        free(room);
+    }
 }
 
 /* Draws of one row in one way, several at once, by several threads. */

@@ -48,7 +48,9 @@ static const ae_field lora_fields[] = {
     {"targets", AE_FIELD_TEXT, AT(ae_lora_keys, targets), "all", 0, 0, NULL,
      "projections with an adapter: all, or names such as q_proj,v_proj", SHAPE},
     {"also", AE_FIELD_TEXT, AT(ae_lora_keys, also), "", 0, 0, NULL,
-     "what trains whole beside them: conv, gates, recurrent, norms, embeddings", SHAPE},
+     "what trains whole beside them: conv, gates, recurrent, norms, embeddings (the table; "
+     "control tokens do not train without it)",
+     SHAPE},
 };
 
 ae_status ae_tune_config_init(ae_tune_config *c) {
@@ -202,9 +204,12 @@ static ae_status add_group(list *l, const char *word) {
         const ae_status st = append(l, groups[i].patterns[0]);
         return st == AE_OK && groups[i].patterns[1] ? append(l, groups[i].patterns[1]) : st;
     }
-    return AE_FAIL(AE_ERR_USAGE,
-                   "lora.also: expected some of conv, gates, recurrent, norms, embeddings, found \"%s\"",
-                   word);
+    return AE_FAIL(
+        AE_ERR_USAGE, "lora.also: expected some of conv, gates, recurrent, norms, embeddings, found \"%s\"%s",
+        word,
+        strcmp(word, "control") == 0
+            ? ": rows of control tokens do not train by themselves, embeddings trains the whole table"
+            : "");
 }
 
 /* Each word of "a, b". */

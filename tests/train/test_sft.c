@@ -347,6 +347,8 @@ Test(sft, refuses_what_cannot_be_tuned) {
     ASSERT_SAYS("lora.targets: expected all, or some of");
     ASSERT_FAILS(AE_ERR_USAGE, tune("e", keys_with("lora.rank=2 lora.also=everything")));
     ASSERT_SAYS("lora.also: expected some of");
+    ASSERT_FAILS(AE_ERR_USAGE, tune("e", keys_with("lora.rank=2 lora.also=norms,control")));
+    ASSERT_SAYS("found \"control\": rows of control tokens do not train by themselves");
     static const char *const strays[] = {"lora.targets=nonsense", "lora.targets=q_proj", "lora.also=norms",
                                          "lora.alpha=16", "lora.rslora=true"};
     for (size_t i = 0; i < sizeof strays / sizeof *strays; i++) {

@@ -25,9 +25,9 @@ static const char *reference_path(const ae_rl_models *m) {
     return keys_of(m)->reference[0] ? keys_of(m)->reference : init_of(m);
 }
 
-/* The base that the adapters stand beside. */
+/* Whether the reference is the base that the adapters stand beside. One that is given by its key is a model of its own. */
 static bool shares_base(const ae_rl_models *m) {
-    return has_adapters(m) && reference_path(m) == init_of(m);
+    return has_adapters(m) && !m->wants_teacher && !keys_of(m)->reference[0];
 }
 
 static bool has_copy(const ae_rl_models *m) {

@@ -301,16 +301,26 @@ static ae_status inputs_make(inputs *in, const ae_rewards *r, const ae_rewarded_
     return st;
 }
 
+/* A weight or a reward of many digits may lead out of the numbers. */
+static ae_status add_part(const ae_rewards *r, size_t i, double part, ae_reward_of *out) {
+    const source *s = &r->sources[i];
+    out->parts[i] = part;
+    out->has = out->has && isfinite(part);
+    out->total = out->has ? out->total + s->weight * part : 0;
+    if (isfinite(out->total)) return AE_OK;
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "rl.rewards[%zu] (%s): expected a finite sum of rewards, found that weight %g times reward %g "
+        "makes it infinite; give a smaller weight or rewards",
+        i, s->name, s->weight, part);
+}
+
 /* Source i of all answers: its part of each, and its share of the totals. */
 static ae_status give_of(ae_rewards *r, size_t i, const inputs *in, double *rewards, ae_reward_of *out) {
     const source *s = &r->sources[i];
     for (ptrdiff_t k = 0; k < in->n; k++) rewards[k] = NAN;
-    const ae_status st = s->kind->give(s->self, in->items, in->n, rewards);
-    for (ptrdiff_t k = 0; k < in->n && st == AE_OK; k++) {
-        out[k].parts[i] = rewards[k];
-        out[k].has = out[k].has && isfinite(rewards[k]);
-        out[k].total = out[k].has ? out[k].total + s->weight * rewards[k] : 0;
-    }
+    ae_status st = s->kind->give(s->self, in->items, in->n, rewards);
+    for (ptrdiff_t k = 0; k < in->n && st == AE_OK; k++) st = add_part(r, i, rewards[k], &out[k]);
     if (st != AE_OK && st != AE_ERR_INTERRUPTED && strncmp(ae_error_message(), "rl.rewards", 10) != 0)
         ae_fail_prefix("rl.rewards[%zu] (%s)", i, s->name);
     return st;

@@ -81,7 +81,8 @@ const char *ae_rewards_model_path(const ae_rewards *r);
  * asked of every prompt before a run. */
 ae_status ae_rewards_check_meta(const ae_rewards *r, const char *meta, size_t meta_bytes);
 
-/* out [n]. The reward of an answer does not depend, to the bit, on the others of the call, programs apart. */
+/* out [n]. The reward of an answer does not depend, to the bit, on the others of the call, programs apart.
+ * AE_ERR_INPUT for a total that is not finite: it names the source, its weight and its reward. */
 ae_status ae_rewards_give(ae_rewards *r, const ae_rewarded_answer *answers, ptrdiff_t n, ae_reward_of *out);
 
 /* Ends programs and frees everything; NULL is fine. */

@@ -218,6 +218,33 @@ Test(rewards, weighted_sums_and_names) {
     ae_rewards_close(r);
 }
 
+/* Finite parts whose weighted sum is not: by one product, and by the sum of two. */
+Test(rewards, a_sum_that_overflows_names_its_source) {
+    static const struct {
+        const char *list, *says;
+    } cases[] = {
+        {"[{\"kind\": \"length\", \"target\": 9},"
+         " {\"kind\": \"program\", \"name\": \"judge\", \"weight\": -1e9,"
+         " \"command\": \"while read -r l; do echo '{\\\"id\\\": 0, \\\"reward\\\": 1e300}'; done\"}]",
+         "rl.rewards[1] (judge): expected a finite sum of rewards, found that weight -1e+09 times reward "
+         "1e+300"},
+        {"[{\"kind\": \"program\", \"command\":"
+         " \"while read -r l; do echo '{\\\"id\\\": 0, \\\"reward\\\": 1.5e308}'; done\"},"
+         " {\"kind\": \"program\", \"command\":"
+         " \"while read -r l; do echo '{\\\"id\\\": 0, \\\"reward\\\": 1.5e308}'; done\"}]",
+         "rl.rewards[1] (program2): expected a finite sum of rewards, found that weight 1 times reward "
+         "1.5e+308"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ae_rewards *r = opened(cases[i].list);
+        const ae_rewarded_answer a = answered("x", NULL);
+        double parts[2];
+        ae_reward_of out = {.parts = parts};
+        cr_assert_eq(ae_rewards_give(r, &a, 1, &out), AE_ERR_INPUT);
+        cr_assert_not_null(strstr(ae_error_message(), cases[i].says), "%s", ae_error_message());
+        ae_rewards_close(r);
+    }
+}
+
 Test(rewards, none_gives_nothing) {
     ae_rewards *r = opened("");
     const ae_rewarded_answer a = {.n = 1};

@@ -104,6 +104,34 @@ static void head_loss(const kit *k) {
     k->be->head_loss(k->be, k->loss, k->x[1], k->matrix[1], k->x[0], k->w, k->tokens, k->weights, 1e-4f,
                      head_dims(k), scratch_of(k));
 }
+static void head_logprobs(const kit *k) {
+    k->be->head_logprobs(k->be, k->loss, NULL, k->x[0], k->w, k->tokens, k->weights, 1, head_dims(k),
+                         scratch_of(k));
+}
+static void head_backward(const kit *k) {
+    k->be->head_backward(k->be, k->x[1], k->matrix[1], false, k->x[0], k->w, k->tokens, k->weights, NULL, 1,
+                         head_dims(k), scratch_of(k));
+}
+/* Two models of one shape with the same table, whose hidden states differ. */
+static ae_head_side head_side(const kit *k, const void *z) {
+    return (ae_head_side){z, k->w, k->c.D, (float)k->c.soft_cap};
+}
+static void head_kl_f(const kit *k) {
+    const ae_head_side p = head_side(k, k->x[0]), q = head_side(k, k->x[2]);
+    k->be->head_kl(k->be, k->loss, AE_KL_P_Q, &p, &q, k->weights, 1, k->T, k->c.V, scratch_of(k));
+}
+static void head_kl_b(const kit *k) {
+    const ae_head_side p = head_side(k, k->x[0]), q = head_side(k, k->x[2]);
+    k->be->head_kl_backward(k->be, k->x[1], k->matrix[1], false, AE_KL_P_Q, &p, &q, k->weights, 1, k->T,
+                            k->c.V, scratch_of(k));
+}
+static void head_scalar_f(const kit *k) {
+    k->be->head_scalar_forward(k->be, k->loss, k->x[0], k->vector[0], k->T, k->c.D);
+}
+static void head_scalar_b(const kit *k) {
+    k->be->head_scalar_backward(k->be, k->x[1], k->vector[1], false, k->weights, k->x[0], k->vector[0], k->T,
+                                k->c.D);
+}
 static void adamw(const kit *k) {
     const ae_adamw_step s = {1e-6f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.1f, 0.05f, 1, AE_MOMENTS_F32};
     k->be->adamw(k->be, k->matrix[0], k->matrix[2], k->matrix[3], k->matrix[1], s, k->c.V * k->c.D);
@@ -135,7 +163,7 @@ static size_t table_of(const kit *k, op_row *rows) {
                  V = (double)k->c.V;
     const double N = (double)k->c.N, f = sizeof(float),
                  attention = 4 * attention_keys(k) * N * (double)k->c.H;
-    const double rope = f * 2 * T * N * (double)k->R, gates = 2 * T * C * C / N;
+    const double rope = f * 2 * T * N * (double)k->R, gates = 2 * T * C * C / N, head = 2 * T * D * V;
     const op_row all[] = {
         {"embedding", embedding_f, embedding_b, f * 2 * T * D, f * 3 * T * D, false, k->c.V, k->c.D},
         {"rmsnorm", rmsnorm_f, rmsnorm_b, f * 2 * T * D, f * 4 * T * D, false, 0, 0},
@@ -148,7 +176,10 @@ static size_t table_of(const kit *k, op_row *rows) {
         {"geglu", geglu_f, geglu_b, f * 3 * T * E, f * 6 * T * E, false, 0, 0},
         {"rope", rope_f, rope_b, rope, rope, false, 0, 0},
         {"attention", attention_f, attention_b, attention, 2 * attention, true, 0, 0},
-        {"head", head_score, head_loss, 2 * T * D * V, 6 * T * D * V, true, k->c.V, k->c.D},
+        {"head", head_score, head_loss, head, 3 * head, true, k->c.V, k->c.D},
+        {"head log-probs", head_logprobs, head_backward, head, 3 * head, true, k->c.V, k->c.D},
+        {"head divergence", head_kl_f, head_kl_b, 2 * head, 4 * head, true, k->c.V, k->c.D},
+        {"head scalar", head_scalar_f, head_scalar_b, f * T * D, f * 2 * T * D, false, 0, 0},
         {"sum of squares", sum_squares, NULL, f * V * D, 0, false, 0, 0},
         {"adamw", adamw, NULL, f * 8 * V * D, 0, false, 0, 0},
     };
@@ -204,17 +235,22 @@ static ae_status fill_rows(kit *k) {
     return st;
 }
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
 static void measure_kit(kit *k) {
     const ptrdiff_t heads = k->c.N * k->c.H, widest = ae_max(ae_max(k->c.C, k->c.E), ae_max(k->c.D, heads));
     const ptrdiff_t largest =
         ae_max(ae_max(k->c.V * k->c.D, k->c.E * k->c.D), k->c.C * ae_max(k->c.C, k->c.D));
     const size_t attention = k->be->attention_scratch_bytes(k->be, attention_dims(k), 0);
-    const size_t head = k->be->head_scratch_bytes(k->be, head_dims(k));
+    const size_t head = k->be->head_scratch_bytes(k->be, head_dims(k)),
+                 two_heads = k->be->head_kl_scratch_bytes(k->be, k->T, k->c.V, k->c.D, k->c.D);
     k->array_bytes = (size_t)(k->T * widest) * sizeof(float);
     k->matrix_bytes = (size_t)largest * sizeof(float);
     k->vector_bytes = (size_t)ae_max(widest, k->c.V) * sizeof(float);
     k->row_bytes = (size_t)k->T * sizeof(float);
-    k->scratch_bytes = (attention > head ? attention : head) + AE_ARENA_ALIGN;
+    k->scratch_bytes = larger(attention, larger(head, two_heads)) + AE_ARENA_ALIGN;
 }
 
 static ae_status kit_init(kit *k, const ae_bench *b) {

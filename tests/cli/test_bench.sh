@@ -20,7 +20,8 @@ done
 run 0 "$aerie" bench ops --shape small-1m --row-tokens 32 --steps 1 --json
 prints '"share_of_12_arrays":'
 cp out ops.json
-for op in embedding rmsnorm "linear D to E" gates conv rglru geglu rope attention head adamw; do prints "\"$op"; done
+for op in embedding rmsnorm "linear D to E" gates conv rglru geglu rope attention head "head log-probs" "head divergence" \
+    "head scalar" adamw; do prints "\"$op"; done
 
 # With probes: the ops' times and the rest add up to the step, and the parts of the table are there.
 run 0 "$aerie" bench train --shape small-1m --row-tokens 64 --steps 2 --profile --json

@@ -288,11 +288,14 @@ ae_scorer ae_rl_models_scorer(const ae_rl_models *m) {
                        .stop = t->run->stop};
 }
 
-ae_status ae_rl_models_writers(ae_rl_models *m, const ae_model *writers[AE_RL_WRITERS]) {
+ae_status ae_rl_models_update_copy(ae_rl_models *m) {
+    return has_copy(m) ? ae_model_copy_values(&m->copy, &m->policy->model) : AE_OK;
+}
+
+void ae_rl_models_writers(const ae_rl_models *m, const ae_model *writers[AE_RL_WRITERS]) {
     writers[AE_RL_POLICY] = has_copy(m) ? &m->copy : &m->policy->model;
     writers[AE_RL_ANCHOR] = m->wants_anchor ? &m->anchor : NULL;
     writers[AE_RL_REFERENCE] = &m->reference;
-    return has_copy(m) ? ae_model_copy_values(&m->copy, &m->policy->model) : AE_OK;
 }
 
 static void move_param(const ae_backend *be, const ae_param *to, const ae_param *from, double eta,

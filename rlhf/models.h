@@ -42,8 +42,10 @@ void ae_rl_models_close(ae_rl_models *m); /* before the policy is closed */
 
 /* Who reads the answers. */
 ae_scorer ae_rl_models_scorer(const ae_rl_models *m);
-/* Who writes them; the copy gets the policy's values as they are. */
-ae_status ae_rl_models_writers(ae_rl_models *m, const ae_model *writers[AE_RL_WRITERS]);
+/* The copy gets the policy's values as they are now: once for each round of answers, after the update before it. */
+ae_status ae_rl_models_update_copy(ae_rl_models *m);
+/* Who writes them; the copy as it is. */
+void ae_rl_models_writers(const ae_rl_models *m, const ae_model *writers[AE_RL_WRITERS]);
 /* The anchor follows the policy. */
 ae_status ae_rl_models_follow(ae_rl_models *m, double eta);
 

@@ -25,7 +25,7 @@ unsigned ae_online_arrays(const ae_online *o) {
 
 /* ---- answers ---- */
 
-static ae_status write_answers(ae_online *o, const ae_online_work *w, const ae_online_asking *asking,
+static ae_status write_answers(const ae_online *o, const ae_online_work *w, const ae_online_asking *asking,
                                ae_written_set *s) {
     const ae_rl_common_keys *k = &o->config->keys.rl;
     ae_rollouts r = {.tokenizer = o->tuned.inputs.tokenizer,
@@ -39,12 +39,11 @@ static ae_status write_answers(ae_online *o, const ae_online_work *w, const ae_o
                      .want_drawn = k->rollout_dtype != AE_WEIGHT_F32 && !asking->evaluates,
                      .stop = o->tuned.run->stop};
     memcpy(r.counts, asking->counts, sizeof r.counts);
-    ae_status st = AE_OK;
     if (asking->evaluates)
         r.writers[AE_RL_POLICY] = &o->tuned.model;
     else
-        st = ae_rl_models_writers(&o->models, r.writers);
-    return st == AE_OK ? ae_rollouts_write(&r, w->prompts, w->n, s) : st;
+        ae_rl_models_writers(&o->models, r.writers);
+    return ae_rollouts_write(&r, w->prompts, w->n, s);
 }
 
 /* ---- rewards ---- */
@@ -140,7 +139,7 @@ static void replace(const ae_online *o, ae_online_round *r, ae_written_set *agai
 }
 
 /* One more try; *left: whether some are dead. */
-static ae_status try_again(ae_online *o, ae_online_round *r, const ae_online_work *w,
+static ae_status try_again(const ae_online *o, ae_online_round *r, const ae_online_work *w,
                            const ae_online_asking *asking, bool *left) {
     const ptrdiff_t each = r->answers.n / w->n;
     ae_online_work dead = {0};
@@ -159,7 +158,7 @@ static ae_status try_again(ae_online *o, ae_online_round *r, const ae_online_wor
     return st;
 }
 
-static ae_status resample(ae_online *o, ae_online_round *r, const ae_online_work *w,
+static ae_status resample(const ae_online *o, ae_online_round *r, const ae_online_work *w,
                           const ae_online_asking *asking) {
     enum { TRIES = 3 };
     bool left = true;
@@ -208,7 +207,8 @@ ae_status ae_online_round_pack(const ae_online *o, ae_online_round *r) {
 
 ae_status ae_online_round_make(ae_online *o, ae_online_round *r, const ae_online_work *w,
                                const ae_online_asking *asking) {
-    ae_status st;
+    ae_status st = AE_OK;
+    if (!asking->evaluates) AE_TRY(ae_rl_models_update_copy(&o->models));
     AE_TRY(write_answers(o, w, asking, &r->answers));
     AE_TRY(reward(o, w, &r->answers, &r->parts));
     if (!asking->evaluates && o->config->keys.rl.method == AE_RL_GRPO && o->config->keys.grpo.resample)

@@ -64,3 +64,32 @@ Test(models, move_what_trains) {
         ae_model_free(&from);
     }
 }
+
+/* Answers that are drawn anew in a round come from the same copy; the next round has the policy's new values. */
+Test(models, the_copy_is_made_once_a_round) {
+    ae_rlhf_config config = {.keys.rl.rollout_dtype = AE_WEIGHT_INT8};
+    ae_tuned policy = {.config = &config.tune};
+    ae_rl_models m = {.config = &config, .policy = &policy};
+    const ae_model_options o = {.training = true}, compact = {.weights = AE_WEIGHT_INT8};
+    const ae_model *writers[AE_RL_WRITERS];
+    rig_model_with(&policy.model, rig_backend(RIG_CPU_BEST, 1), "tiny", &o);
+    ASSERT_OK(ae_model_init(&m.copy, policy.model.be, &policy.model.config, &compact));
+    rig_batch b = rig_batch_random(1, 12, policy.model.config.V, 1);
+    const ae_micro_batch rows = rig_rows(&b, 0, 1);
+    const size_t bytes = (size_t)(12 * policy.model.config.V) * sizeof(float);
+    float *logits[3];
+    ASSERT_OK(ae_rl_models_update_copy(&m));
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) fill(&policy.model, 0.01f);
+        if (i == 2) ASSERT_OK(ae_rl_models_update_copy(&m));
+        ae_rl_models_writers(&m, writers);
+        cr_assert_eq(writers[AE_RL_POLICY], &m.copy);
+        logits[i] = rig_logits(&m.copy, &rows);
+    }
+    cr_assert(memcmp(logits[0], logits[1], bytes) == 0);
+    cr_assert(memcmp(logits[0], logits[2], bytes) != 0);
+    for (int i = 0; i < 3; i++) free(logits[i]);
+    rig_batch_free(&b);
+    ae_model_free(&m.copy);
+    ae_model_free(&policy.model);
+}

@@ -36,7 +36,7 @@ typedef struct {
     ae_rewards *rewards;
     ae_run_model source;
     ae_model model;
-    int lock; /* of run.dir; 0: none */
+    ae_runs_folder folder; /* run.dir */
     char *answers, *best;
     FILE *out;
     int64_t done, offset; /* prompts that have a line, and where the last one ends */
@@ -407,8 +407,8 @@ static ae_status work(asking *a, json_t **table) {
     const ae_model_options o = options_of(a);
     ae_status st;
     AE_TRY(ae_run_model_load(&a->model, &a->be, &a->source, &o));
-    AE_TRY(check_asked(a));
     AE_TRY(ae_rewards_start(a->rewards));
+    AE_TRY(check_asked(a));
     AE_TRY(open_answers(a));
     AE_TRY(answer_all(a));
     AE_TRY(make_table(a, table));
@@ -427,7 +427,6 @@ static void forget(asking *a) {
     ae_backend_free(&a->be);
     free(a->answers);
     free(a->best);
-    if (a->lock) close(a->lock);
     free(a);
 }
 
@@ -448,7 +447,7 @@ ae_status ae_best_of_n(ae_rlhf_config *config, bool dry_run, json_t **table) {
     AE_TRY(check_keys(config));
     AE_TRY(ae_rlhf_config_defaults(config));
     AE_TRY(ae_rlhf_config_check(config));
-    AE_TRY(ae_runs_folder_take(&a->lock, dir, is_ours, "rl.method=best_of_n", dry_run));
+    AE_TRY(ae_runs_folder_take(&a->folder, dir, is_ours, "rl.method=best_of_n", dry_run));
     AE_TRY(open_inputs(a));
     AE_TRY(open_rewards(a));
     AE_TRY(open_model(a));
@@ -458,6 +457,7 @@ ae_status ae_best_of_n(ae_rlhf_config *config, bool dry_run, json_t **table) {
     st = work(a, table);
     ae_stop_signals_restore(&before);
 out:
+    ae_runs_folder_leave(&a->folder, st);
     forget(a);
     return st;
 }

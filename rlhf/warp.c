@@ -13,7 +13,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { FRONTIER_STEPS = 5 }; /* e = 0, 1/5, ... 1 */
 
@@ -40,7 +39,7 @@ typedef struct {
     char *final, *point;
     warp_round *rounds;
     size_t n, n_members;
-    int lock; /* of run.dir; 0: none */
+    ae_runs_folder folder; /* run.dir */
 } warp;
 
 /* ---- keys ---- */
@@ -347,7 +346,6 @@ static void forget(warp *w) {
     free(w->rendered);
     free(w->final);
     free(w->point);
-    if (w->lock) close(w->lock);
 }
 
 /* Members differ in their seeds and where they start, so one of them stands for all. */
@@ -367,7 +365,7 @@ ae_status ae_warp(ae_rlhf_config *config, bool dry_run, json_t **table) {
     AE_TRY(ae_rlhf_config_check(config));
     AE_TRY(check_keys(config));
     AE_TRY(plan_rounds(&w));
-    AE_TRY(ae_runs_folder_take(&w.lock, w.dir, is_ours, "rl.method=warp", dry_run));
+    AE_TRY(ae_runs_folder_take(&w.folder, w.dir, is_ours, "rl.method=warp", dry_run));
     if (dry_run) {
         st = tell_plan(&w);
         goto out;
@@ -378,6 +376,7 @@ ae_status ae_warp(ae_rlhf_config *config, bool dry_run, json_t **table) {
     AE_TRY(ae_json_write_file(*table, w.dir, "warp.json"));
     ae_log("final: %s", w.final);
 out:
+    ae_runs_folder_leave(&w.folder, st);
     forget(&w);
     return st;
 }

@@ -8,7 +8,6 @@
 #include "ops/limits/limits.h"
 #include "train/loop.h"
 #include "train/outputs.h"
-#include "train/rendered.h"
 #include "train/report.h"
 #include "train/stop.h"
 
@@ -18,47 +17,25 @@
 
 /* ---- the folder ---- */
 
-/* The last name goes, with the slashes around it. */
-static void cut_last(char *path) {
-    size_t n = strlen(path);
-    while (n > 0 && path[n - 1] == '/') n--;
-    while (n > 0 && path[n - 1] != '/') n--;
-    while (n > 1 && path[n - 1] == '/') n--;
-    path[n] = '\0';
-}
-
-static ae_status make_folder(ae_engine *e, const char *dir) {
-    char *there = ae_path_join("", dir);
-    while (there[0] && !ae_path_exists(there)) cut_last(there);
-    e->kept = strlen(there);
-    free(there);
-    e->made = !ae_path_exists(dir);
-    return e->made ? ae_folder_make(dir) : AE_OK;
-}
-
 /* Where folders have no locks, the file of a new folder has one. */
 ae_status ae_engine_lock(ae_engine *e, const ae_train_config *config) {
     const char *dir = config->run.dir;
     char *metrics = ae_path_join(dir, "metrics.jsonl");
     *e = (ae_engine){0};
-    ae_status st = make_folder(e, dir);
+    ae_status st = ae_made_folder_init(&e->folder, dir);
     if (st == AE_OK && ae_path_is_folder(dir)) st = ae_folder_lock(&e->lock, dir);
-    if (st == AE_OK) st = ae_metrics_lock(&e->metrics, metrics, e->made);
-    if (st != AE_OK) e->made = false;
+    if (st == AE_OK) st = ae_metrics_lock(&e->metrics, metrics, e->folder.made);
+    if (st != AE_OK) e->folder.made = false;
     free(metrics);
     return st;
 }
 
-/* What a start that failed has made goes again, from run.dir up to the folder that was there. */
+/* What a start that failed has made goes again. */
 static void remove_made(const ae_engine *e, const char *dir) {
-    char *at = ae_path_join("", dir), *metrics = ae_path_join(dir, "metrics.jsonl"),
-         *rendered = ae_path_join(dir, ae_rendered_folder);
-    if (ae_path_exists(rendered)) ae_folder_remove(rendered);
-    if (ae_file_size(metrics) == 0) remove(metrics);
-    while (strlen(at) > e->kept && rmdir(at) == 0) cut_last(at);
-    free(rendered);
+    char *metrics = ae_path_join(dir, "metrics.jsonl");
+    if (e->folder.made && ae_file_size(metrics) == 0) remove(metrics);
+    ae_made_folder_undo(&e->folder, dir);
     free(metrics);
-    free(at);
 }
 
 /* ---- inputs ---- */
@@ -252,7 +229,7 @@ ae_status ae_engine_train(const ae_train_config *config, const ae_objective *obj
     ae_log("ready after %.2f s", ae_now_s() - began);
     AE_TRY(ae_loop_run(&e));
 out:
-    if (st != AE_OK && !runs && e.made) remove_made(&e, config->run.dir);
+    if (st != AE_OK && !runs) remove_made(&e, config->run.dir);
     ae_engine_close(&e);
     return st;
 }

@@ -1,6 +1,7 @@
 #ifndef AE_TRAIN_ENGINE_H
 #define AE_TRAIN_ENGINE_H
 #include "train/events.h"
+#include "train/made_folder.h"
 #include "train/metrics.h"
 #include "train/objective.h"
 #include "train/prefetch.h"
@@ -13,10 +14,9 @@
 typedef struct {
     const ae_train_config *config; /* borrowed */
     ae_objective objective;
-    bool is_open; /* the objective is */
-    int lock;     /* of run.dir; 0: none yet */
-    bool made;    /* this start made run.dir, and has its lock */
-    size_t kept;  /* bytes of its path that were there before */
+    bool is_open;          /* the objective is */
+    int lock;              /* of run.dir; 0: none yet */
+    ae_made_folder folder; /* run.dir: `made` where this start made it and has its lock */
 
     /* ae_engine_open */
     ae_run_kind kind;

@@ -2,12 +2,23 @@
 
 #include "core/file.h"
 #include "core/lock.h"
+#include "train/rendered.h"
 
 #include <dirent.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_dots(const char *name) {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static bool holds_only(const char *dir, bool (*is_known)(const char *name)) {
+    bool only = true;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+        only = only && (is_dots(e->d_name) || is_known(e->d_name));
+    if (d) closedir(d);
+    return only;
 }
 
 static ae_status check(const char *dir, bool (*is_ours)(const char *name), const char *made_by) {
@@ -28,10 +39,22 @@ static ae_status check(const char *dir, bool (*is_ours)(const char *name), const
     return st;
 }
 
-ae_status ae_runs_folder_take(int *lock, const char *dir, bool (*is_ours)(const char *name),
+ae_status ae_runs_folder_take(ae_runs_folder *f, const char *dir, bool (*is_ours)(const char *name),
                               const char *made_by, bool dry_run) {
     ae_status st = check(dir, is_ours, made_by);
     if (st != AE_OK || dry_run) return st;
-    st = ae_folder_make(dir);
-    return st == AE_OK ? ae_folder_lock(lock, dir) : st;
+    st = ae_made_folder_init(&f->folder, dir);
+    if (st == AE_OK) st = ae_folder_lock(&f->lock, dir);
+    if (st == AE_OK) f->dir = dir;
+    return st;
+}
+
+static bool is_rendered(const char *name) {
+    return strcmp(name, ae_rendered_folder) == 0;
+}
+
+void ae_runs_folder_leave(ae_runs_folder *f, ae_status st) {
+    if (f->dir && st != AE_OK && holds_only(f->dir, is_rendered)) ae_made_folder_undo(&f->folder, f->dir);
+    if (f->lock) close(f->lock);
+    *f = (ae_runs_folder){0};
 }

@@ -13,7 +13,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MEMBERS_MAX = AE_AVERAGE_MAX };
 
@@ -38,7 +37,7 @@ typedef struct {
     member members[MEMBERS_MAX];
     size_t n;
     ae_reward_figures figures; /* of the average */
-    int lock;                  /* of run.dir; 0: none */
+    ae_runs_folder folder;     /* run.dir */
 } warm;
 
 /* ---- keys ---- */
@@ -388,7 +387,6 @@ static void forget(warm *w) {
     free(w->head);
     free(w->average);
     free(w->rendered);
-    if (w->lock) close(w->lock);
 }
 
 ae_status ae_warm(ae_reward_config *config, bool dry_run, json_t **table) {
@@ -402,7 +400,7 @@ ae_status ae_warm(ae_reward_config *config, bool dry_run, json_t **table) {
     if (!dry_run) w.rendered = ae_path_join(w.dir, ae_rendered_folder);
     AE_TRY(plan_members(&w));
     AE_TRY(check_inits(&w));
-    AE_TRY(ae_runs_folder_take(&w.lock, w.dir, is_ours, "reward.members", dry_run));
+    AE_TRY(ae_runs_folder_take(&w.folder, w.dir, is_ours, "reward.members", dry_run));
     AE_TRY(train_all(&w));
     if (dry_run) goto out;
     AE_TRY(judge_members(&w));
@@ -414,6 +412,7 @@ ae_status ae_warm(ae_reward_config *config, bool dry_run, json_t **table) {
     AE_TRY(ae_json_write_file(*table, w.dir, "members.json"));
     ae_log("average: %s", w.average);
 out:
+    ae_runs_folder_leave(&w.folder, st);
     forget(&w);
     return st;
 }

@@ -78,5 +78,10 @@ run 2 rlhf learnt "$rewards" train.steps=4 rl.method=grpo
 says "rl.method"
 run 5 rlhf guarded "$rewards" train.steps=4 rl.guard_entropy=50
 says "rl.guard_entropy: step 1: the mean entropy of a token (nats) is"
+# Folders of several runs, and of answers alone, go again too; what lies in them stays.
+run 4 rlhf none "$rewards" rl.method=warp train.memory_gb=0.001
+run 3 "$aerie" rlhf run.dir=none model.init=base data.train=prompts.jsonl rl.method=best_of_n rl.max_new=12 \
+    train.row_tokens=96 'rl.rewards=[{kind: program, command: [./nowhere]}]'
+says "rl.rewards[0].command: expected a program, found that ./nowhere does not start"
 [ -e none ] && fail "a refused run has written: $(find none)"
 finish

@@ -117,6 +117,9 @@ run 2 members more lora.rank=2
 says "lora.rank: expected 0"
 run 0 members more --dry-run
 absent more/run
+run 4 members more train.memory_gb=0.001 # known after the JSON lines are rendered
+says "train.memory_gb"
+absent more/run
 run 2 "$aerie" reward run.dir=base1 model.init=base2 data.train=train.jsonl train.row_tokens=128 reward.members=2
 says "run.dir: base1: expected an empty folder, or one of reward.members"
 run 2 "$aerie" reward run.dir=whole/run model.init=base1 data.train=train.jsonl train.row_tokens=128 train.steps=1

@@ -1,6 +1,7 @@
 #include "data/pairs.h"
 
 #include "core/dims.h"
+#include "data/best_fit.h"
 #include "data/document.h"
 #include "data/row_name.h"
 
@@ -106,17 +107,10 @@ static int by_row(const void *a, const void *b) {
     return x->at < y->at ? -1 : 1;
 }
 
-/* Each pair into the row that it leaves the least room in. */
-static ptrdiff_t choose_rows(placing *p, ptrdiff_t n, ptrdiff_t T, bool alone, int64_t *room) {
+static ptrdiff_t choose_rows(placing *p, ptrdiff_t n, ptrdiff_t T, bool alone, ptrdiff_t *room) {
     ptrdiff_t rows = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        ptrdiff_t best = rows;
-        for (ptrdiff_t r = 0; r < rows && !alone; r++)
-            if (room[r] >= p[i].tokens && (best == rows || room[r] < room[best])) best = r;
-        if (best == rows) room[rows++] = T;
-        room[best] -= p[i].tokens;
-        p[i].row = best;
-    }
+    for (ptrdiff_t i = 0; i < n; i++)
+        p[i].row = alone ? rows++ : ae_best_fit(room, &rows, (ptrdiff_t)p[i].tokens, T);
     return rows;
 }
 
@@ -174,7 +168,7 @@ static ae_status fill_rows(ae_pair_batch *b, const placing *p, ptrdiff_t n) {
 static ae_status place_pairs(placing **out, const ae_pair_choice *choices, ptrdiff_t n, ptrdiff_t T,
                              ptrdiff_t *rows) {
     placing *p = *out = calloc((size_t)n, sizeof *p);
-    int64_t *room = malloc((size_t)n * sizeof *room);
+    ptrdiff_t *room = malloc((size_t)n * sizeof *room);
     const ae_status st = p && room ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "batch of pairs: out of memory");
     for (ptrdiff_t i = 0; i < n && st == AE_OK; i++) {
         const ae_pair_set *from = choices[i].set;

@@ -1,6 +1,7 @@
 #include "rlhf/model_reward.h"
 
 #include "core/log.h"
+#include "data/best_fit.h"
 #include "model/pass.h"
 #include "train/run_model.h"
 
@@ -276,36 +277,24 @@ static int by_row(const void *x, const void *y) {
     return longest_first(x, y);
 }
 
-/* Best fit: used [rows] is what the rows hold so far. */
-static ptrdiff_t fitting_row(const ptrdiff_t *used, ptrdiff_t rows, ptrdiff_t places, ptrdiff_t wanted) {
-    ptrdiff_t best = rows;
-    for (ptrdiff_t r = 0; r < rows; r++)
-        if (used[r] + wanted <= places && (best == rows || used[r] > used[best])) best = r;
-    return best;
-}
-
 /* The library's AVX2 kernels give a row other bits at another place of a product in float32. */
 static bool shares_passes(const ae_backend *be) {
     return strncmp(be->kernels, "avx2", 4) != 0;
 }
 
 static ae_status pack(const model_reward *r, const ae_reward_input *in, ptrdiff_t n, packed *p) {
-    ptrdiff_t *used = calloc((size_t)n + 1, sizeof *used), rows = 0;
+    ptrdiff_t *room = calloc((size_t)n + 1, sizeof *room), rows = 0;
     bool replaced, appended;
-    if (!used) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", r->where);
+    if (!room) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", r->where);
     for (ptrdiff_t i = 0; i < n; i++) {
         const ptrdiff_t tokens = scored_tokens(r, in[i].given, &replaced, &appended);
         p[i] = (packed){.answer = i, .places = rounded_up(tokens), .row = -1};
     }
     qsort(p, (size_t)n, sizeof *p, longest_first);
-    for (ptrdiff_t i = 0; i < n && shares_passes(r->facts->be); i++) {
-        if (p[i].places > r->places) continue;
-        p[i].row = fitting_row(used, rows, r->places, p[i].places);
-        rows += p[i].row == rows;
-        used[p[i].row] += p[i].places;
-    }
+    for (ptrdiff_t i = 0; i < n && shares_passes(r->facts->be); i++)
+        if (p[i].places <= r->places) p[i].row = ae_best_fit(room, &rows, p[i].places, r->places);
     qsort(p, (size_t)n, sizeof *p, by_row);
-    free(used);
+    free(room);
     return AE_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "rlhf/packed.h"
 
 #include "core/dims.h"
+#include "data/best_fit.h"
 
 #include <stdlib.h>
 
@@ -22,17 +23,10 @@ static int by_row(const void *a, const void *b) {
     return x->at < y->at ? -1 : 1;
 }
 
-/* Each into the row that it leaves the least room in; how many rows there are. */
+/* How many rows there are. */
 static ptrdiff_t choose_rows(placing *p, ptrdiff_t n, ptrdiff_t T, ptrdiff_t *room) {
     ptrdiff_t rows = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        ptrdiff_t best = rows;
-        for (ptrdiff_t r = 0; r < rows; r++)
-            if (room[r] >= p[i].tokens && (best == rows || room[r] < room[best])) best = r;
-        if (best == rows) room[rows++] = T;
-        room[best] -= p[i].tokens;
-        p[i].row = best;
-    }
+    for (ptrdiff_t i = 0; i < n; i++) p[i].row = ae_best_fit(room, &rows, p[i].tokens, T);
     return rows;
 }
 

@@ -283,6 +283,10 @@ const void *ae_tokenizer_bytes(const ae_tokenizer *t, size_t *n) {
     return t->bytes.data();
 }
 
+bool ae_tokenizer_is(const ae_tokenizer *t, const void *bytes, size_t n) {
+    return t->bytes.size() == n && std::memcmp(t->bytes.data(), bytes, n) == 0;
+}
+
 int32_t ae_tokenizer_id(const ae_tokenizer *t, const char *piece) {
     const int id = t->processor.PieceToId(piece);
     return t->processor.IdToPiece(id) == piece ? id : -1;

@@ -30,6 +30,8 @@ void ae_tokenizer_delete(ae_tokenizer *t);
 int32_t ae_tokenizer_size(const ae_tokenizer *t);
 uint64_t ae_tokenizer_hash(const ae_tokenizer *t); /* of the model's bytes (FNV-1a 64) */
 const void *ae_tokenizer_bytes(const ae_tokenizer *t, size_t *n);
+/* Whether it was made of these bytes: ids mean the same. */
+bool ae_tokenizer_is(const ae_tokenizer *t, const void *bytes, size_t n);
 int32_t ae_tokenizer_id(const ae_tokenizer *t, const char *piece); /* -1 when there is none */
 const char *ae_tokenizer_piece(const ae_tokenizer *t, int32_t id);
 bool ae_tokenizer_is_control(const ae_tokenizer *t, int32_t id);

@@ -57,17 +57,12 @@ static ae_status check_head(const model_reward *r) {
 static ae_status check_tokenizer(const model_reward *r) {
     const char *path = ae_run_model_tokenizer(&r->source);
     const ptrdiff_t V = r->source.base.config.V;
-    ae_tokenizer *t = NULL;
     if (path && r->facts->tokenizer) {
-        const ae_status st = ae_tokenizer_open(&t, path);
-        if (st != AE_OK) return st;
-        const uint64_t found = ae_tokenizer_hash(t), expected = ae_tokenizer_hash(r->facts->tokenizer);
-        ae_tokenizer_delete(t);
-        if (found == expected) return AE_OK;
-        return AE_FAIL(
-            AE_ERR_INPUT,
-            "%s: %s: expected the tokenizer of the policy, of hash %016llx, found another one, %016llx",
-            r->where, path, (unsigned long long)expected, (unsigned long long)found);
+        bool same = true;
+        const ae_status st = ae_run_model_same_tokenizer(&r->source, r->facts->tokenizer, &same);
+        if (st != AE_OK || same) return st;
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected the tokenizer of the policy, found another one",
+                       r->where, path);
     }
     if (r->facts->vocab_size == 0 || V == r->facts->vocab_size) return AE_OK;
     return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected the vocabulary of the policy, %lld, found %td", r->where,

@@ -38,15 +38,9 @@ static bool has_copy(const ae_rl_models *m) {
 
 static ae_status check_tokenizer(const ae_rl_models *m, const ae_run_model *r, const char *path,
                                  const char *key) {
-    const char *theirs = ae_run_model_tokenizer(r);
-    const ae_tokenizer *ours = m->policy->inputs.tokenizer;
-    ae_tokenizer *t = NULL;
-    if (!theirs || !ours) return AE_OK;
-    const ae_status st = ae_tokenizer_open(&t, theirs);
-    if (st != AE_OK) return st;
-    const bool same = ae_tokenizer_hash(t) == ae_tokenizer_hash(ours);
-    ae_tokenizer_delete(t);
-    if (same) return AE_OK;
+    bool same = true;
+    const ae_status st = ae_run_model_same_tokenizer(r, m->policy->inputs.tokenizer, &same);
+    if (st != AE_OK || same) return st;
     return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected the tokenizer of the policy, found another one", key,
                    path);
 }

@@ -40,16 +40,9 @@ static ae_status check_vocabulary(const ae_reference *r, const ae_run_model *s) 
 
 /* Ids mean the same to both. */
 static ae_status check_tokenizer(const ae_reference *r, const ae_run_model *s) {
-    char *bytes = NULL;
-    size_t n = 0, ours = 0;
-    const char *path = ae_run_model_tokenizer(s);
-    if (!path || !r->tuned->inputs.tokenizer) return AE_OK;
-    const ae_status st = ae_file_read(path, &bytes, &n);
-    if (st != AE_OK) return st;
-    const void *held = ae_tokenizer_bytes(r->tuned->inputs.tokenizer, &ours);
-    const bool same = ours == n && memcmp(held, bytes, n) == 0;
-    free(bytes);
-    if (same) return AE_OK;
+    bool same = true;
+    const ae_status st = ae_run_model_same_tokenizer(s, r->tuned->inputs.tokenizer, &same);
+    if (st != AE_OK || same) return st;
     return AE_FAIL(AE_ERR_INPUT, "rl.reference: %s: expected the tokenizer of the model, found another",
                    ae_reference_path(r));
 }

@@ -35,9 +35,7 @@ static ae_status open_heldout(ae_inputs *in, const ae_train_config *c) {
 static ae_status take_tokenizer(ae_inputs *in, const void *bytes, size_t n, const char *where) {
     if (!bytes) return AE_OK;
     if (!in->tokenizer) return ae_tokenizer_from_bytes(&in->tokenizer, bytes, n, where);
-    size_t ours;
-    const void *held = ae_tokenizer_bytes(in->tokenizer, &ours);
-    if (ours == n && memcmp(held, bytes, n) == 0) return AE_OK;
+    if (ae_tokenizer_is(in->tokenizer, bytes, n)) return AE_OK;
     return AE_FAIL(AE_ERR_INPUT,
                    "%s: expected the tokenizer of data.train, found another; prepare the text again with "
                    "that one",

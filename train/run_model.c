@@ -99,6 +99,18 @@ const char *ae_run_model_tokenizer(const ae_run_model *r) {
     return r->base.tokenizer != NULL ? r->base.tokenizer : r->adapter.tokenizer;
 }
 
+ae_status ae_run_model_same_tokenizer(const ae_run_model *r, const ae_tokenizer *ours, bool *same) {
+    char *bytes = NULL;
+    size_t n = 0;
+    const char *path = ae_run_model_tokenizer(r);
+    *same = true;
+    if (!path || !ours) return AE_OK;
+    const ae_status st = ae_file_read(path, &bytes, &n);
+    if (st == AE_OK) *same = ae_tokenizer_is(ours, bytes, n);
+    free(bytes);
+    return st;
+}
+
 ae_model_options ae_run_model_options(const ae_run_model *r, const ae_model_options *o) {
     ae_model_options whole = r->adapted ? ae_adapter_model_options(&r->adapter, o) : *o;
     whole.params.score_head |= r->score_head;

@@ -1,5 +1,6 @@
 #ifndef AE_TRAIN_RUN_MODEL_H
 #define AE_TRAIN_RUN_MODEL_H
+#include "data/tokenizer.h"
 #include "exchange/adapter_merge.h"
 
 /* A model argument and an adapter argument, as verbs that use models take them (--model M [--adapter A]). A
@@ -22,6 +23,8 @@ void ae_run_model_free(ae_run_model *r);
 
 /* tokenizer.model of the base, else of the adapter; NULL when neither has one. */
 const char *ae_run_model_tokenizer(const ae_run_model *r);
+/* Whether that is `ours`, byte for byte; true where either has none (`ours` NULL), so that nothing can be told. */
+ae_status ae_run_model_same_tokenizer(const ae_run_model *r, const ae_tokenizer *ours, bool *same);
 /* The options that the model gets: `o`, with what an adapter adds, and a head where there is one. */
 ae_model_options ae_run_model_options(const ae_run_model *r, const ae_model_options *o);
 /* The model of verified sources. */

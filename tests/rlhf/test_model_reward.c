@@ -227,7 +227,7 @@ Test(model_reward, models_that_are_refused) {
     refused("bare", "", AE_ERR_INPUT, "bare: expected the vocabulary of the policy, 300, found 301");
 }
 
-/* One byte of the tokenizer's trainer settings is enough for another hash: a copy with other bytes at its end. */
+/* One byte of the tokenizer's trainer settings is enough for another one: a copy with other bytes at its end. */
 Test(model_reward, another_tokenizer_is_refused) {
     size_t n = 0;
     const void *bytes = ae_tokenizer_bytes(tokenizer, &n);
@@ -239,7 +239,7 @@ Test(model_reward, another_tokenizer_is_refused) {
     ae_tokenizer *other = NULL;
     ASSERT_OK(ae_tokenizer_from_bytes(&other, longer, n + sizeof unknown_field, "a copy"));
     write_random("stranger", true, other, 1);
-    refused("stranger", "", AE_ERR_INPUT, "expected the tokenizer of the policy, of hash");
+    refused("stranger", "", AE_ERR_INPUT, "expected the tokenizer of the policy, found another one");
     ae_tokenizer_delete(other);
     free(longer);
 }

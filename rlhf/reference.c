@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "data/row_name.h"
 #include "train/run_model.h"
+#include "train/stop.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -88,8 +89,23 @@ const ae_pair_scores *ae_reference_of(const ae_reference *r, const ae_pair_set *
     return part_of((ae_reference *)r, set)->scores;
 }
 
-/* Those of the batch that was scored last; of a pair that has some already, the ones from before. */
+static char *file_of(const ae_reference *r) {
+    return ae_path_join(r->tuned->run->config->run.dir, ae_reference_file);
+}
+
+static ae_status save(ae_reference *r) {
+    char *file = file_of(r);
+    ae_status st = ae_folder_make(r->tuned->run->config->run.dir);
+    if (st == AE_OK) st = ae_reference_write(file, r->made_with, r->parts, r->n_parts);
+    if (st == AE_OK) r->saved = r->done;
+    free(file);
+    return st;
+}
+
+/* Those of the batch that was scored last; of a pair that has some already, the ones from before. What a kill or a
+ * failure of the machine may cost is an eighth of the work. */
 static ae_status keep_scores(ae_reference *r, const ae_pair_scorer *s) {
+    enum { SAVES = 8 };
     char name[1024];
     for (ptrdiff_t i = 0; i < s->pairs.n_pairs; i++) {
         const ae_pair_choice *c = &s->choices[s->pairs.pairs[i].choice];
@@ -106,7 +122,7 @@ static ae_status keep_scores(ae_reference *r, const ae_pair_scorer *s) {
         r->done++;
     }
     ae_progress_show(&r->bar, r->done, "");
-    return AE_OK;
+    return r->done - r->saved >= ae_ceil_div(r->missing, SAVES) ? save(r) : AE_OK;
 }
 
 static int64_t count_missing(const ae_reference *r) {
@@ -122,10 +138,24 @@ static int64_t missing_in_training(const ae_reference *r) {
     return missing;
 }
 
-/* Steps of the first epoch, as training will take them. Where sets are drawn by weight pairs may be left. */
+static int64_t pairs_in_training(const ae_reference *r) {
+    int64_t pairs = 0;
+    for (size_t i = 0; i < r->order->mixture->n_sets; i++) pairs += r->sets[i].count.pairs;
+    return pairs;
+}
+
+static bool are_scored(ae_reference *r, const ae_pair_choice *choices, ptrdiff_t n) {
+    ptrdiff_t scored = 0;
+    for (ptrdiff_t i = 0; i < n; i++)
+        scored += ae_reference_is_scored(part_of(r, choices[i].set), choices[i].pair);
+    return scored == n;
+}
+
+/* Steps of the first epoch, as training will take them, those left out that an earlier start has scored. Where sets
+ * are drawn by weight pairs may be left. */
 static ae_status score_steps(ae_reference *r, ae_pair_scorer *s) {
     const int64_t steps =
-        ae_min(r->tuned->run->config->train.steps, ae_ceil_div(missing_in_training(r), r->order->per_step));
+        ae_min(r->tuned->run->config->train.steps, ae_ceil_div(pairs_in_training(r), r->order->per_step));
     ae_order order = *r->order;
     ae_status st = ae_order_begin(&order, 1, NULL);
     for (int64_t step = 0; step < steps && st == AE_OK; step++) {
@@ -134,6 +164,7 @@ static ae_status score_steps(ae_reference *r, ae_pair_scorer *s) {
             s->choices[i] = (ae_pair_choice){.set = &r->sets[o.set], .pair = o.piece};
         }
         ae_order_end_step(&order);
+        if (are_scored(r, s->choices, order.per_step)) continue;
         st = check_stop(r);
         if (st == AE_OK) st = ae_pair_scorer_run(s, order.per_step);
         if (st == AE_OK) st = keep_scores(r, s);
@@ -197,23 +228,21 @@ static ae_status score_heldout(ae_reference *r, const ae_model *m, ae_pass *pass
     return st;
 }
 
-static char *file_of(const ae_reference *r) {
-    return ae_path_join(r->tuned->run->config->run.dir, ae_reference_file);
-}
-
 static ae_status score_missing(ae_reference *r, const ae_model *m, ae_pass *pass) {
-    ae_status st = AE_OK;
-    char *file = file_of(r);
-    const int64_t all = count_missing(r);
-    ae_log("reference: %s scores %lld pair%s", ae_reference_path(r), (long long)all, ae_plural(all));
-    ae_progress_init(&r->bar, "reference", 0, all);
+    ae_stop_actions before;
+    r->missing = count_missing(r);
+    ae_log("reference: %s scores %lld pair%s", ae_reference_path(r), (long long)r->missing,
+           ae_plural(r->missing));
+    ae_progress_init(&r->bar, "reference", 0, r->missing);
     r->bar.unit = "pair";
-    st = score_training(r, m, pass);
+    ae_stop_catch(&before);
+    ae_status st = score_training(r, m, pass);
     if (st == AE_OK) st = score_heldout(r, m, pass);
     ae_progress_end(&r->bar);
-    if (st == AE_OK) st = ae_folder_make(r->tuned->run->config->run.dir);
-    if (st == AE_OK) st = ae_reference_write(file, r->made_with, r->parts, r->n_parts);
-    free(file);
+    if (st == AE_OK && r->done > r->saved) st = save(r);
+    if (st == AE_ERR_INTERRUPTED && save(r) == AE_OK)
+        st = AE_FAIL(AE_ERR_INTERRUPTED, "reference: interrupted; the same command goes on with its scores");
+    ae_stop_signals_restore(&before);
     return st;
 }
 

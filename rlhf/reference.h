@@ -25,7 +25,8 @@ typedef struct {
     size_t n_parts;
     char made_with[256];
     ae_progress bar; /* while pairs are scored */
-    int64_t done;
+    int64_t missing, done,
+        saved; /* pairs that lacked scores, those of them that have some now, in the file */
 } ae_reference;
 
 /* Before anything is written: AE_ERR_INPUT for a reference of another vocabulary or tokenizer, or another one than
@@ -34,8 +35,8 @@ ae_status ae_reference_check(ae_reference *r);
 /* Which model it is, for people. */
 const char *ae_reference_path(const ae_reference *r);
 
-/* Where the run's folder lacks scores: before and after ae_tuned_start. Both may be interrupted
- * (AE_ERR_INTERRUPTED). */
+/* Where the run's folder lacks scores: before and after ae_tuned_start. A signal ends both with AE_ERR_INTERRUPTED; the
+ * file then has the scores so far, as it has from time to time, and the next start makes the others, to the bit. */
 ae_status ae_reference_before_start(ae_reference *r);
 ae_status ae_reference_after_start(ae_reference *r);
 /* Scores of the usable pairs of a set. */

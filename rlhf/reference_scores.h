@@ -9,7 +9,7 @@
  *
  *   RUN/reference.h5   attribute "reference": JSON text, what the scores were made with
  *                      /ROLE-HASH, float64: log-probabilities of chosen and rejected answer of each usable pair
- *                      of a token set, one pair after the other. ROLE: train-1, train-2, ..., heldout; HASH: of the
+ *                      of a token set, one pair after the other; NaN: not scored yet. ROLE: train-1, train-2, ..., heldout; HASH: of the
  *                      set and of which of its pairs are usable
  *
  * The file is written aside, synced and renamed. */

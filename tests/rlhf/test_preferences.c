@@ -1,8 +1,13 @@
+#include "core/log.h"
 #include "rlhf/preferences.h"
+#include "tests/train/at_sync.h"
 #include "tests/train/tuning.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,6 +195,62 @@ Test(preferences, scores_that_are_gone_are_made_again) {
     check_resume("rl.method=dpo", remove_scores);
     check_resume("rl.method=dpo lora.rank=2 lora.also=embeddings model.base_dtype=int4", remove_scores);
     check_resume("rl.method=dpo rl.reference=" AERIE_FIXTURES "/tiny", remove_scores);
+}
+
+/* ---- scores in parts ---- */
+
+static char *scores_file;
+
+/* Once the first of them are saved. */
+static void stop_when_saved(void) {
+    if (!ae_path_exists(scores_file)) return;
+    train_rig_at_sync = NULL;
+    raise(SIGTERM);
+}
+
+/* Whether the program says this while it tunes. */
+static bool tuning_says(const char *name, const char *keys, const char *words) {
+    char *path = ae_path_join(rig.folder, "said"), *said = NULL;
+    size_t n = 0;
+    const int before = dup(STDERR_FILENO), file = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    cr_assert(before >= 0 && file >= 0);
+    dup2(file, STDERR_FILENO);
+    ae_log_quiet(false);
+    const ae_status st = tune(name, keys);
+    ae_log_quiet(true);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close(file);
+    ASSERT_OK(st);
+    ASSERT_OK(ae_file_read(path, &said, &n));
+    const bool says = strstr(said, words) != NULL;
+    free(said);
+    free(path);
+    return says;
+}
+
+/* 24 pairs, 4 at a time: a signal after the first ones leaves 20 to the next start. Scores and steps are those of a
+ * run that was left alone. */
+static void check_parts(const char *more) {
+    char keys[1024];
+    snprintf(keys, sizeof keys, "train.batch_rows=4 train.row_tokens=128 train.steps=4 data.heldout=%s %s",
+             train_rig_path(&rig, "pairs.h5"), more);
+    ASSERT_OK(tune("whole", keys));
+    scores_file = in_run("parts", "reference.h5");
+    train_rig_at_sync = stop_when_saved;
+    ASSERT_FAILS(AE_ERR_INTERRUPTED, tune("parts", keys));
+    ASSERT_SAYS("the same command goes on with its scores");
+    cr_assert(tuning_says("parts", keys, "scores 20 pairs"));
+    train_rig_same_checkpoint(&rig, "whole", "parts", 4);
+    train_rig_same_metrics(&rig, "whole", "parts");
+    free(scores_file);
+    ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "whole")));
+    ASSERT_OK(ae_folder_remove(train_rig_path(&rig, "parts")));
+}
+
+Test(preferences, an_interrupted_reference_goes_on_where_it_was) {
+    check_parts("rl.method=dpo");
+    check_parts("rl.method=dpo rl.reference=" AERIE_FIXTURES "/tiny");
 }
 
 static void damage_scores(const char *run) {

@@ -1,6 +1,7 @@
 #include "rlhf/program_reward.h"
 
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "data/json_line.h"
 #include "data/utf8.h"
@@ -23,6 +24,7 @@ typedef struct {
 
 typedef struct {
     char *where, *command; /* the command as people read it */
+    char *folder;          /* NULL: that of the run */
     const char **argv;     /* borrowed from the list, or of sh */
     json_t *list;
     ae_status (*check)(void);
@@ -64,6 +66,7 @@ static void program_close(void *self) {
     free(p->workers);
     free(p->argv);
     free(p->command);
+    free(p->folder);
     free(p->where);
     free(p);
 }
@@ -122,6 +125,7 @@ static ae_status program_open(void **self, const json_t *o, const char *where,
     p->timeout_s = 60;
     p->check = facts->check;
     AE_TRY(read_command(p, o));
+    AE_TRY(ae_reward_key_text(o, "folder", where, &p->folder));
     AE_TRY(ae_reward_key_int(o, "workers", where, 1, MOST_WORKERS, &p->n_workers));
     AE_TRY(ae_reward_key_real(o, "timeout_s", where, 0.01, 1e6, &p->timeout_s));
     AE_TRY(ae_reward_key_choice(o, "on_error", where, choices, 2, &p->skips));
@@ -136,12 +140,14 @@ static ae_status start_worker(program *p, worker *w) {
     char where[64];
     snprintf(where, sizeof where, "%s.command", p->where);
     w->line = 0;
-    return ae_worker_start(&w->process, p->argv, where);
+    return ae_worker_start(&w->process, p->argv, p->folder, where);
 }
 
 static ae_status program_start(void *self) {
     program *p = self;
     ae_status st = AE_OK;
+    if (p->folder && !ae_path_is_folder(p->folder))
+        return AE_FAIL(AE_ERR_INPUT, "%s.folder: %s: expected a folder, found none", p->where, p->folder);
     for (int64_t i = 0; i < p->n_workers && st == AE_OK; i++)
         if (!ae_worker_runs(&p->workers[i].process)) st = start_worker(p, &p->workers[i]);
     return st;
@@ -427,7 +433,7 @@ static ae_status program_give(void *self, const ae_reward_input *in, ptrdiff_t n
     return st;
 }
 
-static const char *const program_keys[] = {"command", "workers", "timeout_s", "on_error", NULL};
+static const char *const program_keys[] = {"command", "folder", "workers", "timeout_s", "on_error", NULL};
 
 const ae_reward_kind ae_reward_program = {.name = "program",
                                           .keys = program_keys,

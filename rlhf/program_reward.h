@@ -2,10 +2,10 @@
 #define AE_RLHF_PROGRAM_REWARD_H
 #include "rlhf/reward_kind.h"
 
-/* Rewards by a program of the user's: {kind: program, command, workers, timeout_s, on_error}.
+/* Rewards by a program of the user's: {kind: program, command, folder, workers, timeout_s, on_error}.
  *
  * `workers` copies of it run from the start of the run to its end. `command` is a list of the program and its
- * arguments, or a text for /bin/sh -c. Answer k of a call goes to worker k mod workers. A worker reads lines
+ * arguments, or a text for /bin/sh -c; `folder` is where it works, by default where the run does. Answer k of a call goes to worker k mod workers. A worker reads lines
  *
  *   {"id": N, "prompt": TEXT, "answer": TEXT, "truncated": true|false, "meta": JSON or null}
  *

@@ -26,7 +26,7 @@
  *   words   {list: [TEXT, ...] | field: TEXT, mode?: count}
  *           count: the share of the words that stand in the answer; all, any, none: 1 where that many do, else 0
  *   model   {path: M, adapter?: A, dtype?: f32|bf16|int8|int4|auto}     a reward model: rlhf/model_reward.h
- *   program {command: TEXT | [TEXT, ...], workers?: 1, timeout_s?: 60, on_error?: stop|skip}     a program:
+ *   program {command: TEXT | [TEXT, ...], folder?: PATH, workers?: 1, timeout_s?: 60, on_error?: stop|skip}     a program:
  *           rlhf/program_reward.h
  *
  * `field` is a key of the prompt's meta; a prompt without it is AE_ERR_INPUT. Rules read the text of the answer

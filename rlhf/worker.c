@@ -78,7 +78,7 @@ static bool make_pipes(int ours[AE_WORKER_PIPES], int theirs[AE_WORKER_PIPES]) {
 }
 
 /* 0, or the number of the error. */
-static int spawn(pid_t *pid, const char *const *argv, const int theirs[AE_WORKER_PIPES]) {
+static int spawn(pid_t *pid, const char *const *argv, const char *folder, const int theirs[AE_WORKER_PIPES]) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, ignored; /* SIGPIPE and SIGXFSZ: core/process.h */
@@ -89,6 +89,7 @@ static int spawn(pid_t *pid, const char *const *argv, const int theirs[AE_WORKER
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     for (int i = 0; i < AE_WORKER_PIPES; i++) posix_spawn_file_actions_adddup2(&actions, theirs[i], i);
+    if (folder) posix_spawn_file_actions_addchdir_np(&actions, folder);
     posix_spawn_file_actions_addclosefrom_np(&actions, AE_WORKER_PIPES);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &ignored);
@@ -101,14 +102,14 @@ static int spawn(pid_t *pid, const char *const *argv, const int theirs[AE_WORKER
     return error;
 }
 
-ae_status ae_worker_start(ae_worker *w, const char *const *argv, const char *where) {
+ae_status ae_worker_start(ae_worker *w, const char *const *argv, const char *folder, const char *where) {
     int theirs[AE_WORKER_PIPES] = {-1, -1, -1};
     text_free(&w->sent);
     text_free(&w->out);
     text_free(&w->err);
     w->last_words[0] = '\0';
     const bool piped = make_pipes(w->pipes, theirs);
-    const int error = piped ? spawn(&w->pid, argv, theirs) : errno;
+    const int error = piped ? spawn(&w->pid, argv, folder, theirs) : errno;
     for (int i = 0; i < AE_WORKER_PIPES; i++) close_end(&theirs[i]);
     if (error == 0) return AE_OK;
     w->pid = 0;

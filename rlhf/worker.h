@@ -27,10 +27,11 @@ typedef struct {
 
 /* No child, nothing sent. */
 void ae_worker_init(ae_worker *w);
-/* argv ends with NULL; a name without a slash is looked for in PATH. The child is the head of a process group of
+/* argv ends with NULL; a name without a slash is looked for in PATH. `folder` becomes the child's working directory, from
+ * which a name with a slash counts; NULL: it stays. The child is the head of a process group of
  * its own, so that Ctrl-C at a terminal reaches this program alone; signals are as they are by default there, and
  * it inherits no other descriptor. AE_ERR_INPUT "where: ..." for a program that is not there. */
-ae_status ae_worker_start(ae_worker *w, const char *const *argv, const char *where);
+ae_status ae_worker_start(ae_worker *w, const char *const *argv, const char *folder, const char *where);
 bool ae_worker_runs(const ae_worker *w);
 
 /* Puts text into the queue: AE_ERR_RESOURCE without memory for it. */

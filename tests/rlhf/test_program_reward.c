@@ -9,6 +9,7 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,6 +128,31 @@ Test(program, a_list_is_a_program_with_arguments) {
                                "{\\\"id\\\": \\\\1, \\\"reward\\\": 2}/\"]}");
     given(r, 5);
     cr_assert_eq(rewards[4].total, 2);
+    ae_rewards_close(r);
+}
+
+/* From its folder the program's own path counts too. */
+Test(program, works_in_its_folder) {
+    char folder[] = "/tmp/aerie-program-XXXXXX", path[64], keys[160];
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/judge", folder);
+    FILE *f = fopen(path, "w");
+    cr_assert_not_null(f);
+    fprintf(f, "#!/bin/sh\n[ \"$(pwd -P)\" = \"$(cd %s && pwd -P)\" ] || exit 1\n%s\n", folder,
+            EACH(GIVE("3")));
+    fclose(f);
+    cr_assert_eq(chmod(path, 0700), 0);
+    snprintf(keys, sizeof keys, "{\"command\": [\"./judge\"], \"folder\": \"%s\"}", folder);
+    ae_rewards *r = opened("", keys);
+    given(r, 2);
+    cr_assert_eq(rewards[1].total, 3);
+    ae_rewards_close(r);
+    remove(path);
+    remove(folder);
+    r = opened("", keys);
+    cr_assert_eq(ae_rewards_start(r), AE_ERR_INPUT);
+    cr_assert_not_null(strstr(ae_error_message(), "rl.rewards[0].folder: /tmp/aerie-program-"), "%s",
+                       ae_error_message());
     ae_rewards_close(r);
 }
 

@@ -503,6 +503,6 @@ const ae_field *ae_config_field(const ae_config *c, size_t i, const char **secti
 
 char **ae_config_text(const ae_config *c, size_t i) {
     const ae_section *s = section_of(c, &i);
-    if (s == NULL || s->fields[i].type != AE_FIELD_TEXT) return NULL;
+    if (s == NULL || (s->fields[i].type != AE_FIELD_TEXT && s->fields[i].type != AE_FIELD_TREE)) return NULL;
     return (char **)((char *)s->object + s->fields[i].offset);
 }

@@ -31,8 +31,9 @@ enum {
     AE_KEY_WORK = 8,    /* another value is another order of the work, which begins anew */
     AE_KEY_MEMORY = 16, /* another value needs another plan of memory */
     AE_KEY_SCORE = 32,  /* scores from before and after the change do not compare: the best begins anew */
-    AE_KEY_PLACE = 64,  /* text that is a path: a relative one may count from where the run was started */
-    AE_KEY_START = 128  /* what lies there is read when a run starts, and may be gone afterwards */
+    AE_KEY_PLACE =
+        64, /* a path, or a tree with paths: relative ones may count from where the run was started */
+    AE_KEY_START = 128 /* what lies there is read when a run starts, and may be gone afterwards */
 };
 
 typedef struct {
@@ -78,7 +79,7 @@ bool ae_config_is_set(const ae_config *c, const char *dotted_key);
 /* Field `i` over all sections in the order of the table, and the name of its section; NULL behind the
  * last. */
 const ae_field *ae_config_field(const ae_config *c, size_t i, const char **section);
-/* The value of that field where it is text; NULL where it is not. */
+/* The value of that field where it is text or a tree; NULL where it is neither. */
 char **ae_config_text(const ae_config *c, size_t i);
 
 /* Every key with type, default, range and help, aligned, for --help. */

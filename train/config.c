@@ -24,7 +24,7 @@ static const ae_field run_fields[] = {
 static const ae_field data_fields[] = {
     {"train", AE_FIELD_TREE, AT(ae_data_keys, train), "", 0, 0, NULL,
      "token set; or a list of {path, weight}; or phases [{from_step, sets: [..]}, ..]",
-     AE_KEY_FIXED | AE_KEY_DERIVED},
+     AE_KEY_FIXED | AE_KEY_DERIVED | AE_KEY_PLACE},
     {"heldout", AE_FIELD_TEXT, AT(ae_data_keys, heldout), "", 0, 0, NULL,
      "token set to evaluate on; empty: no evaluation",
      AE_KEY_FIXED | AE_KEY_DERIVED | AE_KEY_SCORE | AE_KEY_PLACE},

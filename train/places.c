@@ -1,12 +1,14 @@
 #include "train/places.h"
 
+#include "core/dims.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "train/set_paths.h"
+#include "train/tree_paths.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 typedef struct {
@@ -27,7 +29,7 @@ static ae_status find_path(void *context, const char *path, char **other) {
         p->may_lack ? AE_OK
                     : AE_FAIL(AE_ERR_INPUT,
                               "%s: expected %s here or at %s, where the run was started, found nothing at "
-                              "either; give %s=PATH",
+                              "either; give %s anew",
                               p->key, path, there, p->key);
     free(there);
     return st;
@@ -42,32 +44,90 @@ static ae_status find_one(char **path, const place *p) {
     return st;
 }
 
-static ae_status find_texts(const ae_train_config *c) {
+/* *text becomes `tree`, which may be NULL after a failure. */
+static void replace(char **text, char *tree) {
+    if (!tree) return;
+    free(*text);
+    *text = tree;
+}
+
+static bool same_place(const char *a, const char *b) {
+    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
+    const bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
+    free(real_a);
+    free(real_b);
+    return same;
+}
+
+/* Programs work where they did: nobody knows which words of a command are paths. */
+static ae_status find_tree(char **text, const place *p) {
+    char *tree = NULL;
+    size_t given = 0;
+    ae_status st = ae_tree_paths_change(&tree, *text, p->key, find_path, (void *)p);
+    replace(text, tree);
+    if (st != AE_OK || same_place(p->from, ".") || !ae_path_is_folder(p->from)) return st;
+    st = ae_tree_give_folder(&tree, *text, p->key, p->from, &given);
+    replace(text, tree);
+    if (given > 0)
+        ae_log("%s: %zu program%s run%s in %s, where the run was started", p->key, given,
+               ae_plural((int64_t)given), given == 1 ? "s" : "", p->from);
+    return st;
+}
+
+ae_status ae_places_find(ae_train_config *c) {
     const char *section;
     const ae_field *f;
     ae_status st = AE_OK;
+    if (!c->run.from[0]) return AE_OK;
     for (size_t i = 0; (f = ae_config_field(&c->table, i, &section)) != NULL && st == AE_OK; i++) {
         char key[96];
         if (!(f->fixed & AE_KEY_PLACE)) continue;
         snprintf(key, sizeof key, "%s.%s", section, f->key);
         const place p = {.from = c->run.from, .key = key, .may_lack = f->fixed & AE_KEY_START};
-        st = find_one(ae_config_text(&c->table, i), &p);
+        char **text = ae_config_text(&c->table, i);
+        st = f->type == AE_FIELD_TREE ? find_tree(text, &p) : find_one(text, &p);
     }
     return st;
 }
 
-ae_status ae_places_find(ae_train_config *c) {
-    place train = {.from = c->run.from, .key = "data.train"};
-    char *tree = NULL;
-    ae_status st = AE_OK;
-    if (!c->run.from[0]) return AE_OK;
-    AE_TRY(ae_set_paths_change(&tree, c->data.train, find_path, &train));
-    free(c->data.train);
-    c->data.train = tree;
-    AE_TRY(find_texts(c));
-out:
-    return st;
+/* ---- the same places ---- */
+
+static ae_status resolve(void *base, const char *path, char **other) {
+    char *whole = path[0] == '/' ? strdup(path) : ae_path_join(base, path);
+    *other = whole ? realpath(whole, NULL) : NULL;
+    if (!*other)
+        *other = whole;
+    else
+        free(whole);
+    return AE_OK;
 }
+
+/* A tree with its paths as they are from `base`; NULL: it is none. */
+static json_t *resolved(const json_t *tree, const char *base) {
+    static const char key[] = "paths";
+    char *text = json_dumps(tree, JSON_COMPACT | JSON_ENCODE_ANY), *with = NULL, *out = NULL;
+    size_t given = 0;
+    json_t *root = NULL;
+    if (text && ae_tree_give_folder(&with, text, key, ".", &given) == AE_OK &&
+        ae_tree_paths_change(&out, with, key, resolve, (void *)(uintptr_t)base) == AE_OK &&
+        ae_json_parse(&root, out, strlen(out), key) != AE_OK)
+        root = NULL;
+    free(text);
+    free(with);
+    free(out);
+    return root;
+}
+
+bool ae_places_same(const json_t *then, const char *from, const json_t *now) {
+    json_t *a = then ? resolved(then, from && from[0] ? from : ".") : NULL,
+           *b = now ? resolved(now, ".") : NULL;
+    const bool same = a && b && json_equal(a, b);
+    json_decref(a);
+    json_decref(b);
+    return same;
+}
+
+/* ---- where a run is started ---- */
 
 ae_status ae_places_note(ae_train_config *c) {
     char *here = getcwd(NULL, 0), *word = NULL;

@@ -6,7 +6,7 @@
 #include "data/documents.h"
 #include "data/examples.h"
 #include "data/hash.h"
-#include "train/set_paths.h"
+#include "train/tree_paths.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -110,5 +110,5 @@ static ae_status take_path(void *context, const char *path, char **set) {
 
 ae_status ae_render_files(char **out, const char *tree, const ae_rendering *r) {
     ae_rendering copy = *r;
-    return ae_set_paths_change(out, tree, take_path, &copy);
+    return ae_tree_paths_change(out, tree, "data.train", take_path, &copy);
 }

@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/yaml.h"
+#include "train/places.h"
 #include "train/rendered.h"
 #include "train/run_folder.h"
 
@@ -156,7 +157,7 @@ static ae_status check_steps(ae_overrides *o, const json_t *then) {
 static ae_status check_fixed(const json_t *then, const json_t *now, unsigned final, ae_overrides *o) {
     ae_status st = AE_OK;
     char key[96];
-    const char *section;
+    const char *section, *from = json_string_value(value_of(then, "run", "from"));
     const ae_field *f;
     for (size_t i = 0; (f = ae_config_field(&o->config->table, i, &section)) != NULL && st == AE_OK; i++) {
         if (!(f->fixed & AE_KEY_FIXED) || (f->fixed & AE_KEY_DERIVED)) continue;
@@ -164,6 +165,7 @@ static ae_status check_fixed(const json_t *then, const json_t *now, unsigned fin
         const json_t *a = value_of(then, section, f->key), *b = value_of(now, section, f->key);
         snprintf(key, sizeof key, "%s.%s", section, f->key);
         if (ae_resume_same_value(a, b)) continue;
+        if (f->type == AE_FIELD_TREE && (f->fixed & AE_KEY_PLACE) && ae_places_same(a, from, b)) continue;
         if (strcmp(key, "model.init") == 0 && may_have_moved(then, a, b))
             ae_log("model.init: %s in the place of %s, which the run was started with", json_string_value(b),
                    json_string_value(a));

@@ -57,6 +57,24 @@ mkdir away
 (cd away && "$aerie" rlhf ../small/config.yaml train.steps=3 >../out 2>../err) || fail "from elsewhere: $(cat err)"
 grep -qF "distill.teacher: learnt is not here; taken from $work, where the run was started" err || fail "not told: $(cat err)"
 
+# And a program works where it did, so that its command means what it meant; later starts know its folder.
+cat >judge.sh <<'END'
+while IFS= read -r line; do
+    id=${line#*:}
+    echo "{\"id\": ${id%%,*}, \"reward\": 1}"
+done
+END
+judge='rl.rewards=[{kind: program, command: [sh, ./judge.sh]}]'
+run 0 rlhf judged "$judge" train.steps=1 optim.schedule=constant
+for steps in 2 3; do
+    (cd away && "$aerie" rlhf ../judged/config.yaml train.steps=$steps >../out 2>../err) || fail "from elsewhere: $(cat err)"
+    told=$(grep -cF "rl.rewards: 1 program runs in $work, where the run was started" err)
+    [ $steps$told = 21 ] || [ $steps$told = 30 ] || fail "told $told times: $(cat err)"
+done
+run 0 rlhf judged "$judge" train.steps=4 optim.schedule=constant
+run 2 rlhf judged 'rl.rewards=[{kind: program, command: [sh, ./judge.sh], folder: away}]' train.steps=5 optim.schedule=constant
+says "rl.rewards: the run in this folder was started with"
+
 # ---- refusals ----
 
 run 2 rlhf none

@@ -168,3 +168,59 @@ Test(rlhf_config, models_are_found_where_the_run_was_started) {
     }
     train_rig_close(&rig);
 }
+
+static json_t *tree_of(const char *text) {
+    json_t *tree = json_loads(text, 0, NULL);
+    cr_assert_not_null(tree, "%s", text);
+    return tree;
+}
+
+/* rl.rewards is a tree: its reward models are found, its programs work where they did. */
+Test(rlhf_config, rewards_are_found_where_the_run_was_started) {
+    train_rig rig;
+    char word[1024], wanted[1024];
+    train_rig_open(&rig);
+    snprintf(word, sizeof word, "run.from=%s", rig.folder);
+    set(word);
+    snprintf(word, sizeof word, "data.train=%s", rig.train);
+    set(word);
+    static const char list[] =
+        "[{kind: model, path: heldout.h5, adapter: /dev/null}, {kind: regex, pattern: x.h5}, "
+        "{kind: program, command: ./judge}, {kind: program, command: y, folder: .}]";
+    snprintf(word, sizeof word, "rl.rewards=%s", list);
+    set(word);
+    ASSERT_OK(ae_places_find(&c.tune.train));
+    snprintf(
+        wanted, sizeof wanted,
+        "[{\"kind\":\"model\",\"path\":\"%s\",\"adapter\":\"/dev/null\"},{\"kind\":\"regex\",\"pattern\":"
+        "\"x.h5\"},{\"kind\":\"program\",\"command\":\"./judge\",\"folder\":\"%s\"},{\"kind\":\"program\","
+        "\"command\":\"y\",\"folder\":\".\"}]",
+        rig.heldout, rig.folder);
+    cr_assert_str_eq(text_at("rl.rewards"), wanted);
+    set("rl.rewards=[{kind: model, path: nowhere.h5}]");
+    ASSERT_FAILS(AE_ERR_INPUT, ae_places_find(&c.tune.train));
+    ASSERT_SAYS("rl.rewards: expected nowhere.h5 here or at ");
+    train_rig_close(&rig);
+}
+
+/* However its paths are written, a list of rewards is the same where they lead to the same places. */
+Test(rlhf_config, rewards_are_the_same_in_the_same_places) {
+    static const struct {
+        const char *then, *from, *now;
+        bool same;
+    } cases[] = {
+        {"[{\"path\": \"dev/null\"}]", "/", "[{\"path\": \"/dev/null\"}]", true},
+        {"[{\"path\": \"dev/null\"}]", "/", "[{\"path\": \"/dev/zero\"}]", false},
+        {"[{\"path\": \"dev/null\", \"weight\": 2}]", "/", "[{\"path\": \"/dev/null\"}]", false},
+        {"[{\"command\": \"x\"}]", "/dev", "[{\"folder\": \"/dev\", \"command\": \"x\"}]", true},
+        {"[{\"command\": \"x\"}]", "/dev", "[{\"folder\": \"/\", \"command\": \"x\"}]", false},
+        {"[{\"command\": \"x\"}]", "", "[{\"folder\": \".\", \"command\": \"x\"}]", true},
+        {"[{\"pattern\": \"dev/null\"}]", "/", "[{\"pattern\": \"/dev/null\"}]", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *then = tree_of(cases[i].then), *now = tree_of(cases[i].now);
+        cr_assert_eq(ae_places_same(then, cases[i].from, now), cases[i].same, "case %zu", i);
+        json_decref(then);
+        json_decref(now);
+    }
+}

@@ -9,7 +9,7 @@
 typedef struct {
     int32_t *tokens;  /* [B, T] inputs; padding is 0 */
     int32_t *targets; /* [B, T] the token after each input; 0 where it has none */
-    /* [B, T] from 0 at every document and row start (streams: document only); padding counts on */
+    /* [B, T] from 0 at every document and row start (streams: document only), with forks; padding counts on */
     int32_t *positions;
     float *weights; /* [B, T] 1 where the target counts, else 0; an objective may weigh targets otherwise */
     ptrdiff_t B, T;

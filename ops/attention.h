@@ -10,11 +10,11 @@ typedef struct {
 } ae_attention_dims;
 
 /* o[t] = sum_s softmax_s(q[t] k[s] / sqrt(H)) v[s] over the keys s of the same document with 0 <= t - s <= W
- * (W + 1 keys). q, o [B, T, N, H]; k, v [B, T, G, H], already turned by RoPE; positions [B, T]; lse [B, T, N]
- * (the logarithm of the softmax's denominator) is saved for backward. Softmax in float32, on the fly over
- * blocks of keys. k_ring, v_ring [B, W, G, H] or both NULL: the keys of position p lie at p mod W; read for
- * rows whose first position is > 0, and brought up to date. They need a window. `scratch`:
- * attention_scratch_bytes. */
+ * (W + 1 keys); in a continuation (ops/types.h) those before the fork are the last ones of the trunk. q, o
+ * [B, T, N, H]; k, v [B, T, G, H], already turned by RoPE; positions [B, T]; lse [B, T, N] (the logarithm of the
+ * softmax's denominator) is saved for backward. Softmax in float32, on the fly over blocks of keys. k_ring,
+ * v_ring [B, W, G, H] or both NULL: the keys of position p lie at p mod W; read for rows whose first position is
+ * > 0, and brought up to date. They need a window. `scratch`: attention_scratch_bytes. */
 #define AE_ATTENTION_FORWARD(ROW)                                                                            \
     ROW(attention_forward,                                                                                   \
         (const ae_backend *be, ae_act *o, ae_f32 *lse, ae_act *k_ring, ae_act *v_ring, const ae_act *q,      \
@@ -26,7 +26,7 @@ typedef struct {
  *   dv = P^T do;  dS = P (do v^T - delta) / sqrt(H);  dq = dS k;  dk = dS^T q.
  * dq, dk, dv overwritten; nothing overlaps. k_ring, v_ring: as forward found them, or NULL; no gradient flows
  * into them. Keys and values receive from several blocks of queries: each block writes apart and the parts
- * are added in order, so the bits do not depend on the threads. */
+ * are added to the sums of the row in order, so the bits do not depend on the threads. */
 #define AE_ATTENTION_BACKWARD(ROW)                                                                           \
     ROW(attention_backward,                                                                                  \
         (const ae_backend *be, ae_act *dq, ae_act *dk, ae_act *dv, const ae_act *d_o, const ae_act *q,       \

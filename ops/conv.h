@@ -6,10 +6,10 @@ typedef struct {
     ptrdiff_t B, T, C, K;
 } ae_conv_dims;
 
-/* Causal depthwise convolution: y[b,t,c] = bias[c] + sum_k w[c,k] x[b, t-(K-1)+k, c]; a tap that would reach
- * past the start of its document adds 0. x, y [B, T, C]; w [C, K]; bias [C]; positions [B, T].
- * `state` [B, K-1, C] or NULL: the K-1 inputs before this call (oldest first), replaced by the last K-1
- * inputs. A row whose first position is p > 0 sees min(p, K-1) of them; without a state such taps add 0. */
+/* Causal depthwise convolution: y[b,t,c] = bias[c] + sum_k w[c,k] x[b, t-(K-1)+k, c]; a tap that would reach past the
+ * start of its document adds 0, past a fork (ops/types.h) it takes the trunk's. x, y [B, T, C]; w [C, K]; bias [C];
+ * positions [B, T]. `state` [B, K-1, C] or NULL: the K-1 inputs before this call (oldest first), replaced by the last
+ * K-1 inputs. A row whose first position is p > 0 sees min(p, K-1) of them; without a state such taps add 0. */
 #define AE_CONV_FORWARD(ROW)                                                                                 \
     ROW(conv_forward,                                                                                        \
         (const ae_backend *be, ae_act *y, ae_f32 *state, const ae_act *x, const ae_f32 *w,                   \

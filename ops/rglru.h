@@ -6,7 +6,7 @@ typedef struct {
     ptrdiff_t B, T, C;
 } ae_rglru_dims;
 
-/* The gated linear recurrence, gate pre-activations given:
+/* The gated linear recurrence, gate pre-activations given; h[t-1] is that of the token before (ops/types.h, forks):
  *   i = sigmoid(gate_i), r = sigmoid(gate_r), log a = -8 r softplus(p), m = sqrt(1 - a^2)
  *   h[t] = a h[t-1] + m i u[t];  at the start of a document (position 0) a = 0 and m = 1.
  * u, gate_i, gate_r, h [B, T, C]; p [C]; positions [B, T]. 1 - a^2 is computed as -expm1(2 log a), exact near
@@ -20,7 +20,7 @@ typedef struct {
          const ae_act *gate_r, const ae_f32 *p, const ae_i32 *positions, ae_rglru_dims n),                   \
         (be, h, state, u, gate_i, gate_r, p, positions, n), ae_work_rglru(t, n, false))
 
-/* With d[t] = dh[t] + a[t+1] d[t+1] (nothing across a document start):
+/* With d[t] = dh[t] + a[t+1] d[t+1] (nothing across a document start; at a trunk's end the sum over its forks):
  *   du = d m i;  di = d m u;  dlog_a = d h[t-1] a - 2 a^2 min(1/(2m), 1000) d i u, 0 at a document start
  *   dgate_i = di i (1-i);  dgate_r = -8 softplus(p) dlog_a r (1-r);  dp += sum(-8 r dlog_a) sigmoid(p)
  * The clip at 1000 on the derivative of the square root is part of the definition and holds when m is 0.

@@ -2,6 +2,7 @@
 #define AE_OPS_CPU_ATTENTION_H
 #include "ops/attention.h"
 #include "ops/cpu/act.h"
+#include "ops/cpu/forks.h"
 #include "ops/cpu/object.h"
 
 #include <math.h>
@@ -22,38 +23,56 @@ enum {
     AE_ATTN_HEADS_AT_ONCE = 8 /* in decoding */
 };
 
-/* Keys of one sequence: token t of the call is row past + t. The rows before lie in a ring: the first `turn`
- * of them from slot `slot` on, the others from slot 0. */
+/* Keys that the queries of a stretch of a sequence see: token t is row past + t - first. The rows before lie in
+ * a ring, the first `turn` of them from slot `slot` on, the others from slot 0; or, of a continuation, one after
+ * the other at the end of its trunk. */
 typedef struct {
-    const ae_elem *k, *v;
-    const ae_elem *k_ring, *v_ring;
+    const ae_elem *k, *v; /* of the stretch */
+    const ae_elem *k_past, *v_past;
     ptrdiff_t past, turn, slot;
+    ptrdiff_t first, last; /* places of the stretch */
+    ptrdiff_t trunk;       /* place of row past - 1; -1: there is no trunk */
 } ae_attn_keys;
 
-/* Those of sequence b, with its ring (NULL: none) where the row begins inside a document. */
+/* Those of the stretch of sequence b that begins at `first`, with its ring (NULL: none) where the row begins
+ * inside a document. */
 static inline ae_attn_keys ae_attn_keys_of(const ae_elem *k, const ae_elem *v, const ae_elem *k_ring,
                                            const ae_elem *v_ring, const int32_t *positions, ptrdiff_t b,
-                                           ae_attention_dims n) {
-    const ptrdiff_t ld = n.G * n.H, p = positions[b * n.T];
-    ae_attn_keys keys = {.k = k + b * n.T * ld, .v = v + b * n.T * ld};
-    if (!k_ring || p == 0) return keys;
-    keys.k_ring = k_ring + b * n.W * ld;
-    keys.v_ring = v_ring + b * n.W * ld;
-    keys.past = ae_min(p, n.W);
-    keys.slot = (p - keys.past) % n.W;
-    keys.turn = ae_min(keys.past, n.W - keys.slot);
+                                           ptrdiff_t first, ae_attention_dims n) {
+    const ptrdiff_t ld = n.G * n.H, row = b * n.T, p = positions[row + first];
+    const ae_stretch s = ae_stretch_from(positions + row, n.T, first);
+    ae_attn_keys keys = {.k = k + (row + first) * ld,
+                         .v = v + (row + first) * ld,
+                         .first = first,
+                         .last = s.last,
+                         .trunk = s.before};
+    if (s.before >= 0) {
+        keys.past = keys.turn = n.W < 0 ? p : ae_min(p, n.W);
+        keys.k_past = k + (row + s.before + 1 - keys.past) * ld;
+        keys.v_past = v + (row + s.before + 1 - keys.past) * ld;
+    } else if (k_ring && p > 0) {
+        keys.k_past = k_ring + b * n.W * ld;
+        keys.v_past = v_ring + b * n.W * ld;
+        keys.past = ae_min(p, n.W);
+        keys.slot = (p - keys.past) % n.W;
+        keys.turn = ae_min(keys.past, n.W - keys.slot);
+    }
     return keys;
+}
+/* The row of token t. */
+static inline ptrdiff_t ae_attn_row_of(const ae_attn_keys *keys, ptrdiff_t t) {
+    return keys->past + t - keys->first;
 }
 /* How many rows from `s` on lie behind each other in memory, at most AE_ATTN_KEYS and none from `last` on. */
 static inline ptrdiff_t ae_attn_run(const ae_attn_keys *keys, ptrdiff_t s, ptrdiff_t last) {
     const ptrdiff_t end = s < keys->turn ? keys->turn : s < keys->past ? keys->past : last;
     return ae_min(AE_ATTN_KEYS, ae_min(end, last) - s);
 }
-/* Row `s` of the keys (own = k, ring = k_ring) or of the values, at a group of heads. */
-static inline const ae_elem *ae_attn_key(const ae_attn_keys *keys, const ae_elem *own, const ae_elem *ring,
+/* Row `s` of the keys (own = k, past = k_past) or of the values, at a group of heads. */
+static inline const ae_elem *ae_attn_key(const ae_attn_keys *keys, const ae_elem *own, const ae_elem *past,
                                          ptrdiff_t s, ptrdiff_t group, ae_attention_dims n) {
     const ptrdiff_t ld = n.G * n.H, slot = s < keys->turn ? keys->slot + s : s - keys->turn;
-    return (s < keys->past ? ring + slot * ld : own + (s - keys->past) * ld) + group * n.H;
+    return (s < keys->past ? past + slot * ld : own + (s - keys->past) * ld) + group * n.H;
 }
 
 /* A block of queries as rows of one product: row r is token t0 + r / heads, head head0 + r % heads. */
@@ -118,7 +137,7 @@ static inline void *ae_attn_behind_rooms(void *scratch, ae_attention_dims n) {
     return (float *)scratch + (size_t)n.rooms * ae_attn_room_floats(n);
 }
 
-/* Superblocks at work at once. Their parts are added in order, so this changes no bits. */
+/* Superblocks at work at once. Their parts are added to the sums in order, so this changes no bits. */
 static inline ptrdiff_t ae_attn_wave(ae_attention_dims n) {
     return ae_max(AE_ATTN_WAVE_MIN, n.rooms);
 }
@@ -137,10 +156,11 @@ static inline size_t ae_attn_decode_floats(ae_attention_dims n) {
     return (size_t)(AE_ATTN_HEADS_AT_ONCE * (ae_attn_scores_ld(n) + ae_attn_out_ld(n)));
 }
 
-/* First key that token t sees, as a row of the keys. */
-static inline ptrdiff_t ae_attn_first_key(ptrdiff_t past, ptrdiff_t t, int32_t position, ptrdiff_t W) {
+/* The row of the first key that token t sees. */
+static inline ptrdiff_t ae_attn_first_key(const ae_attn_keys *keys, ptrdiff_t t, int32_t position,
+                                          ptrdiff_t W) {
     const ptrdiff_t back = W < 0 ? position : ae_min(position, W);
-    return ae_max(0, past + t - back);
+    return ae_max(0, ae_attn_row_of(keys, t) - back);
 }
 
 static inline ptrdiff_t ae_attn_lanes(ae_attention_dims n) {
@@ -177,11 +197,11 @@ typedef struct {
 
 static inline ae_attn_tile ae_attn_tile_of(const ae_attn_block *q, const ae_attn_keys *keys,
                                            const int32_t *positions, ptrdiff_t W, ptrdiff_t s0, bool first) {
-    const ptrdiff_t past = keys->past;
-    ae_attn_tile tile = {.s0 = s0, .count = ae_attn_run(keys, s0, past + q->t0 + q->tokens), .first = first};
+    const ptrdiff_t last = ae_attn_row_of(keys, q->t0 + q->tokens);
+    ae_attn_tile tile = {.s0 = s0, .count = ae_attn_run(keys, s0, last), .first = first};
     for (ptrdiff_t i = 0; i < q->tokens; i++) {
-        const ptrdiff_t t = q->t0 + i, lo = ae_attn_first_key(past, t, positions[t], W) - s0,
-                        hi = past + t + 1 - s0;
+        const ptrdiff_t t = q->t0 + i, lo = ae_attn_first_key(keys, t, positions[t], W) - s0,
+                        hi = ae_attn_row_of(keys, t) + 1 - s0;
         tile.seen[i].hi = ae_max(0, ae_min(tile.count, hi));
         tile.seen[i].lo = ae_min(tile.seen[i].hi, ae_max(0, lo));
     }

@@ -11,8 +11,8 @@ size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(const ae_backend *be, ae_atte
     const size_t key = (size_t)(n.G * n.H);
     /* a call with one token is decoding */
     const size_t scores = n.W > 0 ? (size_t)n.rooms * ae_attn_decode_floats(n) * sizeof(float) : 0;
-    const size_t parts = (size_t)(ae_attn_wave(n) + 1) * 2 * (size_t)ae_attn_span(n) * key * sizeof(float);
-    return rooms + (!inference && parts > scores ? parts : scores);
+    const size_t sums = 2 * (size_t)(n.T + ae_attn_wave(n) * ae_attn_span(n)) * key * sizeof(float);
+    return rooms + (!inference && sums > scores ? sums : scores);
 }
 
 /* Softmax of one tile against the running maximum and sum; earlier output is brought to the new maximum. */
@@ -35,8 +35,8 @@ AE_INLINE void softmax_tile(const ae_attn_room *w, const ae_attn_block *q, const
 
 static void forward_tile(const ae_attn_room *w, const ae_attn_block *q, const ae_attn_tile *tile,
                          const ae_elem *queries, const ae_attn_keys *keys, ae_attention_dims n) {
-    const ae_elem *k = ae_attn_key(keys, keys->k, keys->k_ring, tile->s0, q->group, n),
-                  *v = ae_attn_key(keys, keys->v, keys->v_ring, tile->s0, q->group, n);
+    const ae_elem *k = ae_attn_key(keys, keys->k, keys->k_past, tile->s0, q->group, n),
+                  *v = ae_attn_key(keys, keys->v, keys->v_past, tile->s0, q->group, n);
     ptrdiff_t ld = 0;
     const float *wide = AE_ROW_NAME(ae_cpu_attention_widen)(w, &ld, k, tile, n);
     AE_ROW_NAME(ae_cpu_attention_turn)(w, wide, ld, tile, n);
@@ -52,8 +52,8 @@ static void forward_tile(const ae_attn_room *w, const ae_attn_block *q, const ae
 static void forward_block(ae_elem *o, float *lse, const ae_elem *queries, const ae_attn_keys *keys,
                           const int32_t *positions, const ae_attn_block *q, const ae_attn_room *w,
                           ae_attention_dims n) {
-    const ptrdiff_t last = keys->past + q->t0 + q->tokens;
-    const ptrdiff_t start = ae_attn_first_key(keys->past, q->t0, positions[q->t0], n.W);
+    const ptrdiff_t last = ae_attn_row_of(keys, q->t0 + q->tokens);
+    const ptrdiff_t start = ae_attn_first_key(keys, q->t0, positions[q->t0], n.W);
     if (!w->narrow) AE_ROW_NAME(ae_cpu_attention_rows)(w->q, queries, q, n.H);
     for (ptrdiff_t s0 = start, count; s0 < last; s0 += count) {
         const ae_attn_tile tile = ae_attn_tile_of(q, keys, positions, n.W, s0, s0 == start);
@@ -66,15 +66,16 @@ static void forward_block(ae_elem *o, float *lse, const ae_elem *queries, const 
     }
 }
 
-static void forward_sequence(const ae_backend *be, ae_elem *o, float *lse, const ae_elem *queries,
-                             const ae_attn_keys *keys, const int32_t *positions, ptrdiff_t b, void *scratch,
-                             ae_attention_dims n) {
+/* By the threads of a region together; none waits for the others. */
+static void forward_stretch(const ae_backend *be, ae_elem *o, float *lse, const ae_elem *queries,
+                            const ae_attn_keys *keys, const int32_t *positions, ptrdiff_t b, void *scratch,
+                            ae_attention_dims n) {
     const bool narrow = ae_attn_narrow(be);
     const ptrdiff_t step = ae_attn_queries(n.N, narrow), lanes = ae_attn_lanes(n);
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(ae_attn_team(be, n))
-    for (ptrdiff_t t0 = 0; t0 < n.T; t0 += step) {
+#pragma omp for collapse(2) schedule(dynamic) nowait
+    for (ptrdiff_t t0 = keys->first; t0 < keys->last; t0 += step) {
         for (ptrdiff_t lane = 0; lane < lanes; lane++) {
-            const ae_attn_block q = ae_attn_block_of(n, b, t0, ae_min(step, n.T - t0), lane);
+            const ae_attn_block q = ae_attn_block_of(n, b, t0, ae_min(step, keys->last - t0), lane);
             const ae_attn_room w = ae_attn_room_of(be, scratch, narrow, n);
             forward_block(o, lse, queries, keys, positions, &q, &w, n);
         }
@@ -98,15 +99,20 @@ void AE_ROW_NAME(ae_cpu_attention_forward)(const ae_backend *be, ae_act *o_, ae_
     const ptrdiff_t ld = n.G * n.H;
     assert(n.rooms > 0 && n.N % n.G == 0 && (!k_ring || n.W > 0));
     assert(scratch.bytes >= AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(be, n, 1));
-    if (k_ring && n.T == 1) AE_ROW_NAME(ae_cpu_attention_decode)
-    (be, o, lse, k_ring, v_ring, q, k, v, positions, ae_attn_behind_rooms(scratch.at, n), n);
-    for (ptrdiff_t b = 0; b < n.B; b++) {
+    if (k_ring && n.T == 1) {
+        AE_ROW_NAME(ae_cpu_attention_decode)
+        (be, o, lse, k_ring, v_ring, q, k, v, positions, ae_attn_behind_rooms(scratch.at, n), n);
+    } else {
+#pragma omp parallel num_threads(ae_attn_team(be, n))
+        for (ptrdiff_t b = 0; b < n.B; b++)
+            for (ptrdiff_t t = 0; t < n.T;) {
+                const ae_attn_keys keys = ae_attn_keys_of(k, v, k_ring, v_ring, positions, b, t, n);
+                forward_stretch(be, o, lse, q, &keys, positions + b * n.T, b, scratch.at, n);
+                t = keys.last;
+            }
+    }
+    for (ptrdiff_t b = 0; b < n.B && k_ring; b++) {
         const ptrdiff_t row = b * n.T;
-        if (!k_ring || n.T > 1) {
-            const ae_attn_keys keys = ae_attn_keys_of(k, v, k_ring, v_ring, positions, b, n);
-            forward_sequence(be, o, lse, q, &keys, positions + row, b, scratch.at, n);
-        }
-        if (!k_ring) continue;
         update_ring(k_ring + b * n.W * ld, k + row * ld, positions + row, n);
         update_ring(v_ring + b * n.W * ld, v + row * ld, positions + row, n);
     }

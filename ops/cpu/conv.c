@@ -1,6 +1,7 @@
 #include "ops/conv.h"
 
 #include "ops/cpu/act.h"
+#include "ops/cpu/forks.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/vmath.h"
 
@@ -9,7 +10,7 @@
 
 enum { TAPS_MAX = 64, TAPS_TILE = 256 };
 
-/* Where so many steps on end have all of so many taps inside the call and one document, they are taken together: every input is then
+/* Where so many steps on end have all of so many taps inside the stretch and one document, they are taken together: every input is then
  * loaded and converted once, and no tap is asked for. Sums run in the same order as one by one. */
 enum { STEPS = 4, STEPS_TAPS = 4, STEPS_INPUTS = STEPS + STEPS_TAPS - 1 };
 
@@ -27,21 +28,23 @@ typedef struct {
 } tap_input;
 
 static tap_input input_of(const ae_elem *x, const float *state, ptrdiff_t b, ptrdiff_t t, ptrdiff_t back,
-                          int32_t position, ae_conv_dims n) {
+                          int32_t position, const ae_stretch *s, ae_conv_dims n) {
+    const ptrdiff_t beyond = back - (t - s->first); /* 1: the last input before the stretch */
     if (position < back) return (tap_input){NULL, NULL};
-    if (t >= back) return (tap_input){x + (b * n.T + t - back) * n.C, NULL};
-    return (tap_input){NULL, state ? state + (b * (n.K - 1) + n.K - 1 + t - back) * n.C : NULL};
+    if (beyond <= 0) return (tap_input){x + (b * n.T + t - back) * n.C, NULL};
+    if (s->before >= 0) return (tap_input){x + (b * n.T + s->before + 1 - beyond) * n.C, NULL};
+    return (tap_input){NULL, state ? state + ((b + 1) * (n.K - 1) - beyond) * n.C : NULL};
 }
 
 static inline vf input_at(tap_input in, ptrdiff_t c, ptrdiff_t n) {
     return in.x ? va_load_n(in.x + c, n) : vf_load_n(in.state + c, n);
 }
 
-/* Positions of the steps from t on: the oldest tap of each lies in the call. */
-static bool steps_forward(const int32_t *positions, ptrdiff_t t, ae_conv_dims n) {
-    if (n.K != STEPS_TAPS || t < STEPS_TAPS - 1 || t + STEPS > n.T) return false;
+/* The oldest tap of each of the steps from t on lies in the stretch; `row` are the positions of the row. */
+static bool steps_forward(const int32_t *row, ptrdiff_t t, const ae_stretch *s, ae_conv_dims n) {
+    if (n.K != STEPS_TAPS || t - s->first < STEPS_TAPS - 1 || t + STEPS > s->last) return false;
     for (int j = 0; j < STEPS; j++)
-        if (positions[j] < STEPS_TAPS - 1) return false;
+        if (row[t + j] < STEPS_TAPS - 1) return false;
     return true;
 }
 
@@ -66,10 +69,10 @@ static void forward_steps_tile(ae_elem *y, const ae_elem *x, float taps[TAPS_MAX
 }
 
 static void forward_step(ae_elem *y, const float *state, const ae_elem *x, float taps[TAPS_MAX][TAPS_TILE],
-                         const float *bias, int32_t position, ae_conv_dims n, ptrdiff_t b, ptrdiff_t t,
-                         ptrdiff_t c0, ptrdiff_t width) {
+                         const float *bias, int32_t position, const ae_stretch *s, ae_conv_dims n,
+                         ptrdiff_t b, ptrdiff_t t, ptrdiff_t c0, ptrdiff_t width) {
     tap_input in[TAPS_MAX];
-    for (ptrdiff_t k = 0; k < n.K; k++) in[k] = input_of(x, state, b, t, n.K - 1 - k, position, n);
+    for (ptrdiff_t k = 0; k < n.K; k++) in[k] = input_of(x, state, b, t, n.K - 1 - k, position, s, n);
     ae_elem *out = y + (b * n.T + t) * n.C + c0;
     for (ptrdiff_t c = 0; c < width; c += VF) {
         const ptrdiff_t left = width - c;
@@ -81,21 +84,30 @@ static void forward_step(ae_elem *y, const float *state, const ae_elem *x, float
     }
 }
 
+static void forward_stretch(ae_elem *y, const float *state, const ae_elem *x, float taps[TAPS_MAX][TAPS_TILE],
+                            const float *bias, const int32_t *row, const ae_stretch *s, ae_conv_dims n,
+                            ptrdiff_t b, ptrdiff_t c0, ptrdiff_t width) {
+    for (ptrdiff_t t = s->first; t < s->last;) {
+        const ptrdiff_t at = (b * n.T + t) * n.C + c0;
+        if (steps_forward(row, t, s, n)) {
+            forward_steps_tile(y + at, x + at, taps, bias + c0, n.C, width);
+            t += STEPS;
+        } else {
+            forward_step(y, state, x, taps, bias, row[t], s, n, b, t, c0, width);
+            t++;
+        }
+    }
+}
+
 static void forward_tile(ae_elem *y, const float *state, const ae_elem *x, const float *w, const float *bias,
                          const int32_t *positions, ae_conv_dims n, ptrdiff_t c0, ptrdiff_t width) {
     float taps[TAPS_MAX][TAPS_TILE];
     turn_taps(taps, w, c0, width, n.K);
     for (ptrdiff_t b = 0; b < n.B; b++) {
-        for (ptrdiff_t t = 0; t < n.T;) {
-            const ptrdiff_t row = b * n.T + t, at = row * n.C + c0;
-            if (steps_forward(positions + row, t, n)) {
-                forward_steps_tile(y + at, x + at, taps, bias + c0, n.C, width);
-                t += STEPS;
-            } else {
-                forward_step(y, state, x, taps, bias, positions[row], n, b, t, c0, width);
-                t++;
-            }
-        }
+        const int32_t *row = positions + b * n.T;
+        for (ae_stretch s = ae_stretch_from(row, n.T, 0); s.first < n.T;
+             s = ae_stretch_from(row, n.T, s.last))
+            forward_stretch(y, state, x, taps, bias, row, &s, n, b, c0, width);
     }
 }
 
@@ -140,14 +152,50 @@ static void flush(tap_sums *s, ptrdiff_t K) {
     }
 }
 
-/* dx[t] = sum_j w[K-1-j] dy[t+j] over the `later` steps from t on in the same document;  dw[K-1-j] += dy[t] x[t-j] over the `earlier`. */
+/* What the forks of a document send to the last inputs of its trunk: row i is for the one i places before the trunk's end. */
+typedef struct {
+    ptrdiff_t end; /* -1: there are no forks */
+    float dx[TAPS_MAX][TAPS_TILE];
+} trunk_sums;
+
+/* Place i of a continuation, with its dy, reaches back to the trunk with the taps `back` > i. */
+static void add_to_trunk(trunk_sums *s, float taps[TAPS_MAX][TAPS_TILE], const ae_elem *dy, ptrdiff_t i,
+                         ptrdiff_t width, ae_conv_dims n) {
+    for (ptrdiff_t back = i + 1; back < n.K; back++) {
+        float *dx = s->dx[back - i - 1];
+        for (ptrdiff_t c = 0; c < width; c += VF)
+            vf_store(dx + c, vf_fma(vf_load(taps[n.K - 1 - back] + c), va_load_n(dy + c, width - c),
+                                    vf_load(dx + c)));
+    }
+}
+
+/* For the document that begins at `begin` of a row, whose dy are given. */
+static void gather_forks(trunk_sums *s, float taps[TAPS_MAX][TAPS_TILE], const ae_elem *dy,
+                         const int32_t *row, ptrdiff_t begin, ptrdiff_t width, ae_conv_dims n) {
+    s->end = ae_trunk_end(row, n.T, begin);
+    if (s->end < 0) return;
+    ptrdiff_t fork = -1;
+    for (ptrdiff_t k = 0; k < n.K; k++) memset(s->dx[k], 0, sizeof s->dx[k]);
+    for (ptrdiff_t t = s->end + 1; t < n.T && row[t] != 0; t++) {
+        if (ae_forks_at(row, t)) fork = t;
+        if (fork >= 0 && t - fork < n.K - 1) add_to_trunk(s, taps, dy + t * n.C, t - fork, width, n);
+    }
+}
+
+/* Of place t; NULL where nothing comes from forks. */
+static const float *from_forks(const trunk_sums *s, ptrdiff_t t, ae_conv_dims n) {
+    return t <= s->end && s->end - t < n.K - 1 ? s->dx[s->end - t] : NULL;
+}
+
+/* dx[t] = sum_j w[K-1-j] dy[t+j] over the `later` steps from t on in the same stretch and document, and what comes from `forks` (or
+ * NULL);  dw[K-1-j] += dy[t] x[t-j] over the `earlier`. */
 static void backward_step(ae_elem *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TILE], const ae_elem *dy,
-                          const ae_elem *x, ptrdiff_t later, ptrdiff_t earlier, ptrdiff_t width,
-                          ae_conv_dims n) {
+                          const ae_elem *x, const float *forks, ptrdiff_t later, ptrdiff_t earlier,
+                          ptrdiff_t width, ae_conv_dims n) {
     for (ptrdiff_t c = 0; c < width; c += VF) {
         const ptrdiff_t left = width - c;
         const vf d = va_load_n(dy + c, left);
-        vf sum = vf_set(0);
+        vf sum = forks ? vf_load(forks + c) : vf_set(0);
         for (ptrdiff_t j = 0; j < later; j++)
             sum = vf_fma(vf_load(taps[n.K - 1 - j] + c), va_load_n(dy + j * n.C + c, left), sum);
         va_store_n(dx + c, sum, left);
@@ -159,11 +207,14 @@ static void backward_step(ae_elem *dx, tap_sums *s, float taps[TAPS_MAX][TAPS_TI
     }
 }
 
-/* As steps_forward, and the gradients that reach these steps come from later ones of the call and the document. */
-static bool steps_backward(const int32_t *positions, ptrdiff_t t, ae_conv_dims n) {
-    if (t % STEPS || t + STEPS_INPUTS > n.T || !steps_forward(positions, t, n)) return false;
+/* As steps_forward, and the gradients that reach these steps come from later ones of the stretch and the document. */
+static bool steps_backward(const int32_t *row, ptrdiff_t t, const ae_stretch *s, const trunk_sums *trunk,
+                           ae_conv_dims n) {
+    if (t % STEPS || t + STEPS_INPUTS > s->last || !steps_forward(row, t, s, n)) return false;
     for (int j = 1; j < STEPS_INPUTS; j++)
-        if (positions[j] == 0) return false;
+        if (row[t + j] == 0) return false;
+    for (int j = 0; j < STEPS; j++)
+        if (from_forks(trunk, t + j, n)) return false;
     return true;
 }
 
@@ -208,33 +259,77 @@ static void state_step(tap_sums *s, const ae_elem *dy, const float *last, ptrdif
     }
 }
 
+/* The same for inputs of the trunk, of the taps [first, last): x lies as many places after the trunk's end as dy does. */
+static void trunk_step(tap_sums *s, const ae_elem *dy, const ae_elem *x, ptrdiff_t first, ptrdiff_t last,
+                       ptrdiff_t width, ae_conv_dims n) {
+    for (ptrdiff_t j = first; j < last; j++) {
+        float *part = s->part[n.K - 1 - j];
+        for (ptrdiff_t c = 0; c < width; c += VF) {
+            const vf in = va_load_n(x - j * n.C + c, width - c);
+            vf_store(part + c, vf_fma(va_load_n(dy + c, width - c), in, vf_load(part + c)));
+        }
+    }
+}
+
+/* The gradients of a tile of channels of one row: its arrays begin at the tile. */
+typedef struct {
+    ae_elem *dx;
+    const ae_elem *dy, *x;
+    const float *last; /* the input just before the row, or NULL */
+    const int32_t *positions;
+    ptrdiff_t width;
+} backward_row;
+
+static void backward_place(const backward_row *r, tap_sums *sums, const trunk_sums *trunk,
+                           float taps[TAPS_MAX][TAPS_TILE], const ae_stretch *s, ptrdiff_t t,
+                           ae_conv_dims n) {
+    const ptrdiff_t at = t * n.C, inside = t - s->first, reach = ae_min(n.K - 1, r->positions[t]);
+    const ae_elem *dy = r->dy + at;
+    ptrdiff_t later = 1;
+    while (later < n.K && t + later < s->last && r->positions[t + later] != 0) later++;
+    backward_step(r->dx + at, sums, taps, dy, r->x + at, from_forks(trunk, t, n), later,
+                  1 + ae_min(inside, reach), r->width, n);
+    if (s->before >= 0)
+        trunk_step(sums, dy, r->x + (s->before + 1 + inside) * n.C, inside + 1, reach + 1, r->width, n);
+    else if (r->last)
+        state_step(sums, dy, r->last, inside, 1 + reach, r->width, n);
+}
+
+static void backward_stretch(const backward_row *r, tap_sums *sums, trunk_sums *trunk,
+                             float taps[TAPS_MAX][TAPS_TILE], const ae_stretch *s, ae_conv_dims n) {
+    for (ptrdiff_t t = s->first; t < s->last; t++) {
+        const ptrdiff_t at = t * n.C;
+        if (r->positions[t] == 0) gather_forks(trunk, taps, r->dy, r->positions, t, r->width, n);
+        if (steps_backward(r->positions, t, s, trunk, n)) {
+            backward_steps_tile(r->dx + at, sums, taps, r->dy + at, r->x + at, n.C, r->width);
+            t += STEPS - 1;
+        } else {
+            backward_place(r, sums, trunk, taps, s, t, n);
+        }
+        if ((t + 1) % AE_SUM_ROWS == 0 || t + 1 == n.T) flush(sums, n.K);
+    }
+}
+
 static void backward_tile(ae_elem *dx, float *dw, float *dbias, const ae_elem *dy, const ae_elem *x,
                           const float *state, const float *w, const int32_t *positions, ae_conv_dims n,
                           ptrdiff_t c0, ptrdiff_t width) {
     float taps[TAPS_MAX][TAPS_TILE];
     tap_sums s;
+    trunk_sums trunk;
     turn_taps(taps, w, c0, width, n.K);
     for (ptrdiff_t k = 0; k <= n.K; k++) {
         memset(s.part[k], 0, sizeof s.part[k]);
         memset(s.total[k], 0, sizeof s.total[k]);
     }
-    for (ptrdiff_t row = 0; row < n.B * n.T; row++) {
-        const ptrdiff_t at = row * n.C + c0;
-        ptrdiff_t t = row % n.T;
-        if (steps_backward(positions + row, t, n)) {
-            backward_steps_tile(dx + at, &s, taps, dy + at, x + at, n.C, width);
-            row += STEPS - 1;
-            t += STEPS - 1;
-        } else {
-            ptrdiff_t later = 1;
-            while (later < n.K && t + later < n.T && positions[row + later] != 0) later++;
-            backward_step(dx + at, &s, taps, dy + at, x + at, later,
-                          1 + ae_min(n.K - 1, ae_min(t, positions[row])), width, n);
-            if (state && t < n.K - 1)
-                state_step(&s, dy + at, state + ((row / n.T + 1) * (n.K - 1) - 1) * n.C + c0, t,
-                           1 + ae_min(n.K - 1, positions[row]), width, n);
-        }
-        if ((t + 1) % AE_SUM_ROWS == 0 || t + 1 == n.T) flush(&s, n.K);
+    for (ptrdiff_t b = 0; b < n.B; b++) {
+        const ptrdiff_t at = b * n.T * n.C + c0;
+        const int32_t *row = positions + b * n.T;
+        const float *last = state ? state + ((b + 1) * (n.K - 1) - 1) * n.C + c0 : NULL;
+        const backward_row r = {dx + at, dy + at, x + at, last, row, width};
+        trunk.end = -1;
+        for (ae_stretch p = ae_stretch_from(row, n.T, 0); p.first < n.T;
+             p = ae_stretch_from(row, n.T, p.last))
+            backward_stretch(&r, &s, &trunk, taps, &p, n);
     }
     for (ptrdiff_t c = 0; c < width; c++) {
         for (ptrdiff_t k = 0; dw && k < n.K; k++) dw[(c0 + c) * n.K + k] += (float)s.total[k][c];

@@ -1,6 +1,7 @@
 #include "ops/rglru.h"
 
 #include "ops/cpu/act.h"
+#include "ops/cpu/forks.h"
 #include "ops/cpu/table.h"
 #include "ops/cpu/vmath.h"
 
@@ -75,17 +76,22 @@ static void forward_step(ae_elem *h, float *carry, const ae_elem *u, const ae_el
 static void forward_tile(ae_elem *h, float *state, const ae_elem *u, const ae_elem *gate_i,
                          const ae_elem *gate_r, const float *p, const int32_t *positions, ae_rglru_dims n,
                          ptrdiff_t c0, ptrdiff_t width) {
-    float k[TILE], carry[TILE];
+    float k[TILE], carry[TILE], forked[TILE]; /* the state at the trunk's end */
     decay_rates(k, p + c0, width);
     for (ptrdiff_t b = 0; b < n.B; b++) {
+        const int32_t *row = positions + b * n.T;
+        ptrdiff_t trunk = -1;
         if (state)
             memcpy(carry, state + b * n.C + c0, (size_t)width * sizeof *carry);
         else
             memset(carry, 0, sizeof carry);
         for (ptrdiff_t t = 0; t < n.T; t++) {
             const ptrdiff_t at = (b * n.T + t) * n.C + c0;
-            forward_step(h + at, carry, u + at, gate_i + at, gate_r + at, k, positions[b * n.T + t] == 0,
-                         width);
+            const bool start = row[t] == 0;
+            if (start) trunk = ae_trunk_end(row, n.T, t);
+            if (ae_forks_at(row, t)) memcpy(carry, forked, (size_t)width * sizeof *carry);
+            forward_step(h + at, carry, u + at, gate_i + at, gate_r + at, k, start, width);
+            if (t == trunk) memcpy(forked, carry, (size_t)width * sizeof *carry);
         }
         if (state) memcpy(state + b * n.C + c0, carry, (size_t)width * sizeof *state);
     }
@@ -104,9 +110,10 @@ void AE_ROW_NAME(ae_cpu_rglru_forward)(const ae_backend *be, ae_act *h_, ae_f32 
 }
 
 typedef struct {
-    float k[TILE];     /* -8 softplus(p) */
-    float carry[TILE]; /* a[t+1] d[t+1] */
-    float dp[TILE];    /* sum of r dlog_a over a block of rows */
+    float k[TILE];      /* -8 softplus(p) */
+    float carry[TILE];  /* a[t+1] d[t+1] */
+    float forked[TILE]; /* the same of the forks of a trunk, together */
+    float dp[TILE];     /* sum of r dlog_a over a block of rows */
     double total[TILE];
     const float *first; /* h before the row, or NULL */
 } backward_room;
@@ -164,6 +171,11 @@ static void backward_step(backward_room *s, ae_elem *du, ae_elem *dgate_i, ae_el
         backward_vectors(s, du, dgate_i, dgate_r, dh, u, gate_i, gate_r, before, start, c, n - c, 1);
 }
 
+static void add_to(float *to, float *from, ptrdiff_t n) {
+    for (ptrdiff_t c = 0; c < n; c++) to[c] += from[c];
+    memset(from, 0, (size_t)n * sizeof *from);
+}
+
 static void flush(backward_room *s, ptrdiff_t n) {
     for (ptrdiff_t c = 0; c < n; c++) s->total[c] += (double)s->dp[c];
     memset(s->dp, 0, sizeof s->dp);
@@ -176,12 +188,19 @@ static void backward_tile(ae_elem *du, ae_elem *dgate_i, ae_elem *dgate_r, float
     backward_room s = {.dp = {0}};
     decay_rates(s.k, p + c0, width);
     for (ptrdiff_t b = 0; b < n.B; b++) {
+        const int32_t *row = positions + b * n.T;
+        ptrdiff_t trunk = -1; /* where the forks that have passed join */
         s.first = state ? state + b * n.C + c0 : NULL;
         memset(s.carry, 0, sizeof s.carry);
         for (ptrdiff_t t = n.T - 1; t >= 0; t--) {
-            const ptrdiff_t at = (b * n.T + t) * n.C + c0;
+            const ptrdiff_t at = (b * n.T + t) * n.C + c0, before = ae_place_before(row, t);
+            if (t == trunk) add_to(s.carry, s.forked, width);
             backward_step(&s, du + at, dgate_i + at, dgate_r + at, dh + at, u + at, gate_i + at, gate_r + at,
-                          t > 0 ? h + at - n.C : NULL, positions[b * n.T + t] == 0, width);
+                          before >= 0 ? h + (b * n.T + before) * n.C + c0 : NULL, row[t] == 0, width);
+            if (before != t - 1) {
+                trunk = before;
+                add_to(s.forked, s.carry, width);
+            }
             if (t % AE_SUM_ROWS == 0) flush(&s, width);
         }
     }

@@ -275,9 +275,21 @@ static ptrdiff_t document_length(rig *r, rig_layout layout, ptrdiff_t T) {
     }
 }
 
+static void forked_row(rig *r, int32_t *x, ptrdiff_t T) {
+    for (ptrdiff_t t = 0; t < T;) {
+        const ptrdiff_t trunk = 1 + below(r, 1 + T / 3), forks = below(r, 5);
+        for (ptrdiff_t i = 0; i < trunk && t < T; i++) x[t++] = (int32_t)i;
+        for (ptrdiff_t k = 0; k < forks; k++) {
+            const ptrdiff_t n = 1 + below(r, 1 + T / 4);
+            for (ptrdiff_t i = 0; i < n && t < T; i++) x[t++] = (int32_t)(trunk + i);
+        }
+    }
+}
+
 rig_ints rig_positions(rig *r, rig_layout layout, ptrdiff_t B, ptrdiff_t T) {
     int32_t *x = rig_host(r, (size_t)(B * T) * sizeof *x);
-    for (ptrdiff_t b = 0; b < B; b++) {
+    for (ptrdiff_t b = 0; b < B && layout == RIG_FORKED; b++) forked_row(r, x + b * T, T);
+    for (ptrdiff_t b = 0; b < B && layout != RIG_FORKED; b++) {
         int32_t position = layout == RIG_MIDDLE ? 1 + below(r, 2 * T) : 0;
         ptrdiff_t left = document_length(r, layout, T);
         for (ptrdiff_t t = 0; t < T; t++) {

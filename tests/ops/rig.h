@@ -105,6 +105,7 @@ typedef enum {
     RIG_SHORT,  /* lengths 1 to 5 */
     RIG_LONG,   /* lengths 1 to T */
     RIG_MIDDLE, /* rows begin inside a document, others follow */
+    RIG_FORKED, /* documents whose trunks have up to 4 continuations */
     RIG_LAYOUTS
 } rig_layout;
 rig_ints rig_positions(rig *r, rig_layout layout, ptrdiff_t B, ptrdiff_t T);

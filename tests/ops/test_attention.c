@@ -117,6 +117,7 @@ ON_EVERY_TYPE(attention, large_forward_is_the_reference) {
         expect_forward(r, large[i], RIG_ONE);
         expect_forward(r, large[i], i % 2 ? RIG_LONG : RIG_SHORT);
         expect_forward(r, large[i], i % 2 ? RIG_MIDDLE : RIG_LONG);
+        expect_forward(r, large[i], RIG_FORKED);
     }
 }
 

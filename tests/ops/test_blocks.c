@@ -280,6 +280,7 @@ static void each_branch(rig *r, check *expect) {
             if (which == MLP || dims[i].T > 100) continue;
             expect(r, (kind)which, dims[i], RIG_SHORT);
             expect(r, (kind)which, dims[i], RIG_MIDDLE);
+            expect(r, (kind)which, dims[i], RIG_FORKED);
         }
 }
 

@@ -119,7 +119,7 @@ static void nothing(const ae_backend *be, ae_f32 *x, const ae_weight *table, con
 ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
     enum { T = 6, N = 2, H = 8, W = 3 };
     static const int32_t one[T] = {0, 1, 2, 3, 4, 5}, two[T] = {0, 1, 0, 1, 2, 3},
-                         on[T] = {9, 10, 11, 12, 0, 1};
+                         on[T] = {9, 10, 11, 12, 0, 1}, forked[T] = {0, 1, 2, 1, 2, 3};
     static const struct {
         const int32_t *positions;
         bool ring;
@@ -127,7 +127,8 @@ ON_EVERY_BACKEND(profile, counts_the_keys_that_attention_sees) {
     } cases[] = {{one, false, 1 + 2 + 3 + 4 + 4 + 4},
                  {two, false, 1 + 2 + 1 + 2 + 3 + 4},
                  {on, false, 1 + 2 + 3 + 4 + 1 + 2},
-                 {on, true, 4 + 4 + 4 + 4 + 1 + 2}};
+                 {on, true, 4 + 4 + 4 + 4 + 1 + 2},
+                 {forked, false, 1 + 2 + 3 + 2 + 3 + 4}};
     const ae_attention_dims n = {1, T, N, 1, H, W, r->be.threads};
     ae_backend probed;
     cr_assert_eq(ae_backend_profile(&probed, &r->be, AE_WEIGHT_F32), AE_OK);

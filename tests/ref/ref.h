@@ -29,6 +29,25 @@ static inline double complex ref_complex(double real, double imaginary) {
     return both.whole;
 }
 
+/* The place of the token before that at t of a row with these positions; below 0: not in the row. */
+static inline ptrdiff_t ref_before(const int32_t *positions, ptrdiff_t t) {
+    ptrdiff_t s = t - 1;
+    if (s < 0 || positions[t] == 0 || positions[t] == positions[s] + 1) return s;
+    while (positions[s] != 0) s--;
+    return s + positions[t] - 1;
+}
+
+/* The places that the query at t sees, backwards from t; how many. */
+static inline ptrdiff_t ref_seen(ptrdiff_t *places, const int32_t *positions, ptrdiff_t t, ptrdiff_t W) {
+    ptrdiff_t n = 0;
+    while (t >= 0 && (W < 0 || n <= W)) {
+        places[n++] = t;
+        if (positions[t] == 0) break;
+        t = ref_before(positions, t);
+    }
+    return n;
+}
+
 #define REAL    double
 #define NAME(x) ref_##x
 #define LIFT(x, f, df)                                                                                       \

@@ -10,7 +10,7 @@ typedef struct {
     int64_t document;  /* the prompt's number in its token set */
     int32_t *tokens;   /* [n_prompt + seen.n] the prompt, then the answer */
     ptrdiff_t n_prompt;
-    ptrdiff_t place; /* of its first token in the batch, row T + t; -1: not there */
+    ptrdiff_t place; /* of its first target in the batch, row T + t; -1: not there */
     bool unread;     /* nobody learns from it: it gets no place */
     ptrdiff_t first; /* entry of its first token in each array of the set */
     char *text;      /* without what ended it; NULL without a tokenizer */

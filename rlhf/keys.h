@@ -41,6 +41,7 @@ typedef struct {
     double kl_horizon;        /* answers over which it is adapted */
     int64_t samples;          /* k answers to a prompt */
     int64_t passes;           /* updates with the same answers */
+    bool share_prompts;       /* updates read a prompt once for its answers */
     double temperature;       /* of rollouts, and of all laws */
     int64_t max_new;          /* tokens of an answer, its end among them */
     int rollout_dtype;        /* ae_weight_type of the copy that writes them; F32: the policy itself */

@@ -202,7 +202,8 @@ static void keep_drawn(ae_written_set *s) {
 
 ae_status ae_online_round_pack(const ae_online *o, ae_online_round *r) {
     if (r->batch.B > 0) return AE_OK;
-    return ae_packed_make(&r->batch, &r->answers, (ptrdiff_t)o->tuned.run->config->train.row_tokens);
+    return ae_packed_make(&r->batch, &r->answers, (ptrdiff_t)o->tuned.run->config->train.row_tokens,
+                          o->config->keys.rl.share_prompts);
 }
 
 ae_status ae_online_round_make(ae_online *o, ae_online_round *r, const ae_online_work *w,

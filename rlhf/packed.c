@@ -4,11 +4,12 @@
 #include "data/best_fit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* An answer on its way into a row. */
+/* A document on its way into a row: n answers to one prompt. */
 typedef struct {
-    ae_written *answer;
-    ptrdiff_t tokens, at, row;
+    ae_written **answers;
+    ptrdiff_t n, tokens, at, row;
 } placing;
 
 static int longest_first(const void *a, const void *b) {
@@ -43,18 +44,79 @@ static ptrdiff_t shorten(placing *p, ptrdiff_t n, ptrdiff_t T, ptrdiff_t *room, 
     return T;
 }
 
+/* ---- documents ---- */
+
+/* The answers that are read, and room for as many documents of them. */
+typedef struct {
+    ae_written **answers;
+    placing *documents;
+    ptrdiff_t *room; /* of each row */
+    ptrdiff_t n_answers, n;
+    ptrdiff_t rows, T; /* what they fill */
+} packing;
+
+static bool same_prompt(const ae_written *a, const ae_written *b) {
+    return a->n_prompt == b->n_prompt &&
+           memcmp(a->tokens, b->tokens, (size_t)a->n_prompt * sizeof *a->tokens) == 0;
+}
+
+/* One document each, or with neighbours that have the same prompt as long as it is of at most `most` tokens. */
+static void make_documents(packing *p, ptrdiff_t most) {
+    p->n = 0;
+    for (ptrdiff_t i = 0; i < p->n_answers; i++) {
+        const ae_written *w = p->answers[i];
+        placing *last = p->n > 0 ? &p->documents[p->n - 1] : NULL;
+        if (last && last->tokens + w->seen.n <= most && w->n_prompt > 1 && same_prompt(*last->answers, w)) {
+            last->n++;
+            last->tokens += w->seen.n;
+        } else {
+            p->documents[p->n++] = (placing){&p->answers[i], 1, w->n_prompt - 1 + w->seen.n, i, 0};
+        }
+    }
+}
+
+/* What documents of at most `most` tokens fill. */
+static ptrdiff_t pack(packing *p, ptrdiff_t most, ptrdiff_t T) {
+    enum { MULTIPLE = 16 };
+    make_documents(p, most);
+    qsort(p->documents, (size_t)p->n, sizeof *p->documents, longest_first);
+    const ptrdiff_t used = shorten(p->documents, p->n, T, p->room, &p->rows);
+    p->T = ae_min(T, ae_ceil_div(used, MULTIPLE) * MULTIPLE);
+    return p->rows * p->T;
+}
+
+/* The largest documents share most, smaller ones leave less of the rows empty: of several bounds the best. */
+static void pack_best(packing *p, ptrdiff_t T, bool share) {
+    enum { PARTS = 8 };
+    ptrdiff_t best = 0, least = pack(p, 0, T);
+    for (ptrdiff_t i = 1; share && i <= PARTS; i++) {
+        const ptrdiff_t most = T * i / PARTS, places = pack(p, most, T);
+        if (places > least) continue;
+        least = places;
+        best = most;
+    }
+    (void)pack(p, best, T);
+}
+
+/* ---- rows ---- */
+
+static void put_token(ae_batch *b, ptrdiff_t at, const ae_written *w, ptrdiff_t t) {
+    b->tokens[at] = w->tokens[t];
+    b->targets[at] = w->tokens[t + 1];
+    b->positions[at] = (int32_t)t;
+    b->weights[at] = t + 1 >= w->n_prompt ? 1 : 0;
+}
+
 static void put(ae_batch *b, const placing *p, ptrdiff_t at) {
-    ae_written *w = p->answer;
-    const ptrdiff_t first = w->n_prompt - 1;
-    w->place = at;
-    for (ptrdiff_t t = 0; t < p->tokens; t++) {
-        b->tokens[at + t] = w->tokens[t];
-        b->targets[at + t] = w->tokens[t + 1];
-        b->positions[at + t] = (int32_t)t;
-        b->weights[at + t] = t >= first ? 1 : 0;
+    const ptrdiff_t trunk = p->answers[0]->n_prompt - 1;
+    for (ptrdiff_t t = 0; t < trunk; t++) put_token(b, at++, p->answers[0], t);
+    for (ptrdiff_t i = 0; i < p->n; i++) {
+        ae_written *w = p->answers[i];
+        w->place = at;
+        for (ptrdiff_t t = 0; t < w->seen.n; t++) put_token(b, at++, w, trunk + t);
+        b->n_targets += w->seen.n;
     }
     b->n_tokens += p->tokens;
-    b->n_targets += w->seen.n;
 }
 
 /* `p` stands by rows. */
@@ -67,30 +129,36 @@ static void fill(ae_batch *b, const placing *p, ptrdiff_t n) {
     }
 }
 
-ae_status ae_packed_make(ae_batch *b, ae_written_set *s, ptrdiff_t T) {
-    enum { MULTIPLE = 16 };
-    ae_status st = AE_OK;
-    ptrdiff_t rows = 0, n = 0;
-    placing *p = calloc((size_t)s->n, sizeof *p);
-    ptrdiff_t *room = calloc((size_t)s->n, sizeof *room);
-    *b = (ae_batch){0};
-    if (!p || !room) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rows of answers: out of memory"));
+static ae_status read_answers(packing *p, ae_written_set *s, ptrdiff_t T) {
     for (ptrdiff_t i = 0; i < s->n; i++) {
-        s->items[i].place = -1;
-        if (s->items[i].unread) continue;
-        p[n] = (placing){&s->items[i], s->items[i].n_prompt + s->items[i].seen.n - 1, i, 0};
-        if (p[n++].tokens > T)
-            AE_TRY(AE_FAIL(AE_ERR_DEFECT, "rows of answers: expected at most %td tokens, found %td", T,
-                           p[n - 1].tokens));
+        ae_written *w = &s->items[i];
+        w->place = -1;
+        if (w->unread) continue;
+        if (w->n_prompt - 1 + w->seen.n > T)
+            return AE_FAIL(AE_ERR_DEFECT, "rows of answers: expected at most %td tokens, found %td", T,
+                           w->n_prompt - 1 + w->seen.n);
+        p->answers[p->n_answers++] = w;
     }
-    qsort(p, (size_t)n, sizeof *p, longest_first);
-    const ptrdiff_t used = shorten(p, n, T, room, &rows);
-    AE_TRY(ae_batch_init(b, rows, ae_min(T, ae_ceil_div(used, MULTIPLE) * MULTIPLE)));
-    qsort(p, (size_t)n, sizeof *p, by_row);
-    fill(b, p, n);
+    return AE_OK;
+}
+
+ae_status ae_packed_make(ae_batch *b, ae_written_set *s, ptrdiff_t T, bool share) {
+    ae_status st = AE_OK;
+    packing p = {.answers = calloc((size_t)s->n, sizeof(ae_written *)),
+                 .documents = calloc((size_t)s->n, sizeof(placing)),
+                 .room = calloc((size_t)s->n, sizeof(ptrdiff_t))};
+    *b = (ae_batch){0};
+    if (!p.answers || !p.documents || !p.room)
+        AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "rows of answers: out of memory"));
+    AE_TRY(read_answers(&p, s, T));
+    pack_best(&p, T, share);
+    AE_TRY(ae_batch_init(b, p.rows, p.T));
+    qsort(p.documents, (size_t)p.n, sizeof *p.documents, by_row);
+    fill(b, p.documents, p.n);
 out:
-    free(p);
-    free(room);
+    free((void *)p.answers);
+    free(p.documents);
+    free(p.room);
     return st;
 }
 

@@ -25,7 +25,7 @@ static ae_status check_stop(const ae_scorer *k) {
 /* Where the targets of an answer begin among the places of a micro-batch; -1: it is in another one. */
 static ptrdiff_t begin_of(const ae_written *w, const ae_micro_batches *m) {
     const ptrdiff_t at = w->place - m->at;
-    return at >= 0 && at < m->batch.B * m->batch.T ? at + w->n_prompt - 1 : -1;
+    return at >= 0 && at < m->batch.B * m->batch.T ? at : -1;
 }
 
 /* ---- reading ---- */

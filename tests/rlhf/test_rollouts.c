@@ -134,7 +134,7 @@ static double furthest(const char *fixture, double temperature) {
     const ae_rollouts r = rollouts_of(&m, temperature, 8);
     ae_written_set s = write_them(&r, PROMPTS);
     ASSERT_OK(ae_written_set_take(&s, ~0u));
-    ASSERT_OK(ae_packed_make(&b, &s, T));
+    ASSERT_OK(ae_packed_make(&b, &s, T, true));
     ASSERT_OK(ae_pass_new(&pass, &m, (ae_pass_dims){.B = b.B, .T = b.T}, true));
     const ae_scorer k = {.policy = &m, .pass = pass, .micro_rows = b.B, .temperature = (float)temperature};
     ASSERT_OK(ae_scores_read(&k, &b, &s, true));

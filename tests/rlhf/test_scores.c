@@ -2,6 +2,7 @@
 #include "rlhf/packed.h"
 #include "rlhf/scores.h"
 #include "tests/model/naive.h"
+#include "tests/ref/ref.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,19 +18,22 @@ static const char *const fixtures[] = {"tiny", "hawk", "attention"};
 enum { FIXTURES = 3, ANSWERS = 7, T = 40 };
 static const float TEMPERATURE = 0.8f;
 
+/* Three answers to each prompt. */
 static ae_written_set random_answers(ptrdiff_t n, ptrdiff_t V, uint64_t seed) {
     ae_written_set s;
     ae_rng r = ae_rng_make(seed, 4);
     ASSERT_OK(ae_written_set_init(&s, n, n));
     for (ptrdiff_t i = 0; i < n; i++) {
         ae_written *w = &s.items[i];
-        w->n_prompt = 1 + (ptrdiff_t)ae_rng_below(&r, 6);
+        const ae_written *first = &s.items[i - i % 3];
+        w->n_prompt = w == first ? 1 + (ptrdiff_t)ae_rng_below(&r, 6) : first->n_prompt;
         w->seen.n = 1 + (ptrdiff_t)ae_rng_below(&r, 12);
         w->seen.counts = i % 3 != 1;
         w->tokens = calloc((size_t)(w->n_prompt + w->seen.n), sizeof *w->tokens);
         cr_assert_not_null(w->tokens);
         for (ptrdiff_t t = 0; t < w->n_prompt + w->seen.n; t++)
-            w->tokens[t] = (int32_t)ae_rng_below(&r, (uint64_t)V);
+            w->tokens[t] =
+                w != first && t < w->n_prompt ? first->tokens[t] : (int32_t)ae_rng_below(&r, (uint64_t)V);
     }
     ASSERT_OK(ae_written_set_take(&s, ~0u));
     return s;
@@ -37,34 +41,75 @@ static ae_written_set random_answers(ptrdiff_t n, ptrdiff_t V, uint64_t seed) {
 
 /* ---- rows ---- */
 
+/* From the last target of an answer back to the beginning of its prompt; counts the visits of each place. */
+static void expect_whole(const ae_batch *b, const ae_written *w, int *visits) {
+    const ptrdiff_t n = w->n_prompt + w->seen.n - 1, row = w->place / b->T * b->T;
+    ptrdiff_t at = w->place + w->seen.n - 1 - row;
+    cr_assert_lt(at, b->T, "it lies in one row");
+    for (ptrdiff_t t = n - 1; t >= 0; t--) {
+        const ptrdiff_t place = row + at;
+        const bool counts = t >= w->n_prompt - 1;
+        cr_assert(b->tokens[place] == w->tokens[t] && b->positions[place] == t);
+        cr_assert(!counts || (place == w->place + t - w->n_prompt + 1 && visits[place] == 0));
+        cr_assert(!counts || b->targets[place] == w->tokens[t + 1]);
+        cr_assert_eq(b->weights[place], counts ? 1 : 0);
+        visits[place]++;
+        at = ref_before(b->positions + row, at);
+    }
+}
+
+static ptrdiff_t expect_rows(ae_written_set *s, bool share) {
+    ae_batch b;
+    ptrdiff_t places = 0, targets = 0;
+    ASSERT_OK(ae_packed_make(&b, s, T, share));
+    int *visits = calloc((size_t)(b.B * b.T), sizeof *visits);
+    cr_assert_not_null(visits);
+    for (ptrdiff_t i = 0; i < s->n; i++) {
+        expect_whole(&b, &s->items[i], visits);
+        targets += s->items[i].seen.n;
+    }
+    for (ptrdiff_t at = 0; at < b.B * b.T; at++) {
+        places += visits[at] > 0;
+        if (!visits[at]) cr_assert(b.weights[at] == 0 && b.positions[at] > 0);
+        if (!share) cr_assert_leq(visits[at], 1);
+    }
+    cr_assert(b.n_tokens == places && b.n_targets == targets && b.T <= T);
+    cr_assert_leq(b.B, places / (T - 17) + 1, "%td rows of %td for %td tokens", b.B, b.T, places);
+    const ptrdiff_t computed = b.B * b.T;
+    free(visits);
+    ae_batch_free(&b);
+    return computed;
+}
+
 Test(scores, answers_lie_whole_in_as_few_rows_as_they_need) {
+    ptrdiff_t apart = 0, together = 0;
     for (uint64_t seed = 1; seed < 30; seed++) {
         ae_written_set s = random_answers(20, 64, seed);
-        ae_batch b;
-        ptrdiff_t tokens = 0, targets = 0;
-        ASSERT_OK(ae_packed_make(&b, &s, T));
-        int *owner = calloc((size_t)(b.B * b.T), sizeof *owner);
-        for (ptrdiff_t i = 0; i < s.n; i++) {
-            const ae_written *w = &s.items[i];
-            const ptrdiff_t n = w->n_prompt + w->seen.n - 1;
-            cr_assert_eq(w->place / b.T, (w->place + n - 1) / b.T, "it lies in one row");
-            for (ptrdiff_t t = 0; t < n; t++) {
-                const ptrdiff_t at = w->place + t;
-                cr_assert_eq(owner[at]++, 0, "one answer at a place");
-                cr_assert(b.tokens[at] == w->tokens[t] && b.targets[at] == w->tokens[t + 1]);
-                cr_assert(b.positions[at] == t && b.weights[at] == (t >= w->n_prompt - 1 ? 1 : 0));
-            }
-            tokens += n;
-            targets += w->seen.n;
-        }
-        for (ptrdiff_t at = 0; at < b.B * b.T; at++)
-            if (!owner[at]) cr_assert(b.weights[at] == 0 && b.positions[at] > 0);
-        cr_assert(b.n_tokens == tokens && b.n_targets == targets && b.T <= T);
-        cr_assert_leq(b.B, tokens / (T - 17) + 1, "%td rows of %td for %td tokens", b.B, b.T, tokens);
-        free(owner);
-        ae_batch_free(&b);
+        const ptrdiff_t one = expect_rows(&s, false), other = expect_rows(&s, true);
+        cr_assert_leq(other, one, "sharing never leaves more to compute");
+        apart += one;
+        together += other;
         ae_written_set_free(&s);
     }
+    cr_assert_lt(together, apart);
+}
+
+/* A group that fits no row is several documents, each with the prompt. */
+Test(scores, a_group_is_cut_where_a_row_ends) {
+    enum { K = 6, PROMPT = 9, ANSWER = 8 };
+    ae_written_set s = random_answers(K, 64, 2);
+    ae_batch b;
+    for (ptrdiff_t i = 0; i < K; i++) {
+        s.items[i].n_prompt = PROMPT;
+        s.items[i].seen.n = ANSWER;
+        free(s.items[i].tokens);
+        s.items[i].tokens = calloc(PROMPT + ANSWER, sizeof(int32_t));
+    }
+    ASSERT_OK(ae_packed_make(&b, &s, 40, true));
+    cr_assert(b.B == 2 && b.T == 32 && b.n_tokens == 2 * (PROMPT - 1 + 3 * ANSWER), "%td rows of %td", b.B,
+              b.T);
+    ae_batch_free(&b);
+    ae_written_set_free(&s);
 }
 
 Test(scores, no_more_rows_than_are_planned) {
@@ -77,7 +122,7 @@ Test(scores, no_more_rows_than_are_planned) {
             free(s.items[i].tokens);
             s.items[i].tokens = calloc((size_t)tokens + 1, sizeof(int32_t));
         }
-        ASSERT_OK(ae_packed_make(&b, &s, T));
+        ASSERT_OK(ae_packed_make(&b, &s, T, false));
         cr_assert_eq(b.B, ae_packed_rows(s.n, tokens, T));
         ae_batch_free(&b);
         ae_written_set_free(&s);
@@ -90,7 +135,7 @@ Test(scores, unread_answers_are_left_out) {
     ae_batch b;
     ptrdiff_t tokens = 0;
     for (ptrdiff_t i = 0; i < s.n; i++) s.items[i].unread = i % 3 == 0;
-    ASSERT_OK(ae_packed_make(&b, &s, T));
+    ASSERT_OK(ae_packed_make(&b, &s, T, false));
     for (ptrdiff_t i = 0; i < s.n; i++) {
         cr_assert_eq(s.items[i].place < 0, i % 3 == 0);
         tokens += i % 3 == 0 ? 0 : s.items[i].n_prompt + s.items[i].seen.n - 1;
@@ -130,7 +175,7 @@ static ae_pass *pass_of(const ae_model *m, ptrdiff_t B, ptrdiff_t row, bool trai
     return p;
 }
 
-static void rig_open(rig *r, const char *fixture, ptrdiff_t micro_rows, float difference) {
+static void rig_open_with(rig *r, const char *fixture, ptrdiff_t micro_rows, float difference, bool share) {
     const ae_backend *be = rig_backend(RIG_CPU_BEST, 2);
     const ae_model_options trains = {.training = true}, head = {.training = true, .params.score_head = true};
     rig_model_with(&r->policy, be, fixture, &trains);
@@ -138,8 +183,8 @@ static void rig_open(rig *r, const char *fixture, ptrdiff_t micro_rows, float di
     rig_model_with(&r->critic, be, fixture, &head);
     if (difference != 0) shake(&r->reference, difference);
     r->s = random_answers(ANSWERS, r->policy.config.V, 3);
-    ASSERT_OK(ae_packed_make(&r->b, &r->s, 24));
-    cr_assert_gt(r->b.B, 2);
+    ASSERT_OK(ae_packed_make(&r->b, &r->s, 24, share));
+    cr_assert_gt(r->b.B, 1);
     r->k = (ae_scorer){.policy = &r->policy,
                        .pass = pass_of(&r->policy, micro_rows, r->b.T, true),
                        .anchor = &r->reference,
@@ -150,6 +195,10 @@ static void rig_open(rig *r, const char *fixture, ptrdiff_t micro_rows, float di
                        .micro_rows = micro_rows,
                        .temperature = TEMPERATURE};
     r->k.anchor_pass = r->k.reference_pass;
+}
+
+static void rig_open(rig *r, const char *fixture, ptrdiff_t micro_rows, float difference) {
+    rig_open_with(r, fixture, micro_rows, difference, true);
 }
 
 static void rig_close(rig *r) {
@@ -257,10 +306,10 @@ static void linear_init(linear *l, const ae_written_set *s) {
 }
 
 /* All gradients of policy and critic. */
-static float *gradients_with(const char *fixture, ptrdiff_t micro_rows, size_t *n) {
+static float *gradients_with(const char *fixture, ptrdiff_t micro_rows, bool share, size_t *n) {
     rig r;
     linear l;
-    rig_open(&r, fixture, micro_rows, 0.01f);
+    rig_open_with(&r, fixture, micro_rows, 0.01f, share);
     ASSERT_OK(ae_scores_read(&r.k, &r.b, &r.s, true));
     linear_init(&l, &r.s);
     ASSERT_OK(ae_scores_add_gradients(&r.k, &r.b, &r.s, &l.loss));
@@ -281,14 +330,26 @@ static float *gradients_with(const char *fixture, ptrdiff_t micro_rows, size_t *
 Test(scores, any_split_gives_the_same_gradients) {
     for (int f = 0; f < FIXTURES; f++) {
         size_t n;
-        float *whole = gradients_with(fixtures[f], 64, &n);
+        float *whole = gradients_with(fixtures[f], 64, true, &n);
         for (ptrdiff_t micro_rows = 1; micro_rows < 4; micro_rows++) {
-            float *parts = gradients_with(fixtures[f], micro_rows, &n);
+            float *parts = gradients_with(fixtures[f], micro_rows, true, &n);
             const double error = rig_relative(parts, whole, n);
             cr_assert(error < 1e-6, "%s, %td rows at a time: %g", fixtures[f], micro_rows, error);
             free(parts);
         }
         free(whole);
+    }
+}
+
+Test(scores, shared_prompts_give_the_same_gradients) {
+    for (int f = 0; f < FIXTURES; f++) {
+        size_t n;
+        float *apart = gradients_with(fixtures[f], 2, false, &n),
+              *shared = gradients_with(fixtures[f], 2, true, &n);
+        const double error = rig_relative(shared, apart, n);
+        cr_assert(error < 1e-6, "%s: %g", fixtures[f], error);
+        free(shared);
+        free(apart);
     }
 }
 
@@ -332,7 +393,7 @@ static ae_micro_batch all_rows(const ae_batch *b) {
 static double complex term(const naive_model *n, const context *c, const double complex *hidden, ptrdiff_t i,
                            ptrdiff_t t, double counted) {
     const ae_written *w = &c->r->s.items[i];
-    const ptrdiff_t place = w->place + w->n_prompt - 1 + t;
+    const ptrdiff_t place = w->place + t;
     double complex p[64], q[64], kl = 0, entropy = 0;
     if (c->critic) return (double)c->l->dvalue[i][t] * naive_value(n, hidden, place);
     log_law(n, hidden, place, p);

@@ -211,10 +211,10 @@ static ae_status add_adapters(table *t, const ae_adapter_options *o) {
     return check_patterns(p, o->on, is_projection, "adapters");
 }
 
-static void add_score_head(table *t) {
+static void add_score_head(table *t, bool zero) {
     const int64_t D = t->config->D;
     ae_param *p = add_named(t, 2, 1, D, 0, "score.weight");
-    p->init = AE_INIT_NORMAL;
+    p->init = zero ? AE_INIT_ZERO : AE_INIT_NORMAL;
     p->spread = 1 / sqrt((double)D + 1);
     p->decays = p->added = true;
 }
@@ -248,7 +248,7 @@ ae_status ae_params_init_with(ae_params *p, const ae_model_config *c, const ae_p
     if (p->items == NULL) return AE_FAIL(AE_ERR_RESOURCE, "the table of parameters: out of memory");
     add_shape(&t);
     AE_TRY(add_adapters(&t, &o->adapters));
-    if (o->score_head) add_score_head(&t);
+    if (o->score_head) add_score_head(&t, o->zero_head);
     AE_TRY(freeze(p, o->train));
     assert((size_t)p->n <= most);
     p->total = total_elements(p);

@@ -53,6 +53,7 @@ typedef struct {
 typedef struct {
     ae_adapter_options adapters;
     bool score_head;          /* score.weight [1, D], of rewards and values */
+    bool zero_head;           /* a new one begins at 0, not at small random values */
     const char *const *train; /* patterns, up to a NULL, of the parameters that train; NULL: all */
 } ae_params_options;
 

@@ -109,9 +109,10 @@ static ae_model_options anchor_options(const ae_rl_models *m) {
     return o;
 }
 
+/* The values of a random head lie further apart than most rewards: advantages would be noise at first. */
 static ae_model_options critic_options(const ae_rl_models *m) {
     ae_model_options o = ae_tuned_model_options(m->policy);
-    o.params.score_head = true;
+    o.params.score_head = o.params.zero_head = true;
     o.params.train = (const char *const *)m->critic_trains;
     return o;
 }

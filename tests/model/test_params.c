@@ -251,6 +251,15 @@ Test(params, adapters_come_after_the_shape_with_their_initial_values) {
     ae_params_free(&p);
 }
 
+Test(params, a_new_head_may_begin_at_zero) {
+    ae_params p = table_with(&(ae_params_options){.score_head = true, .zero_head = true});
+    const ae_param *head = ae_params_find(&p, "score.weight");
+    float *z = initial(head, 1);
+    for (int64_t k = 0; k < head->n; k++) cr_assert_float_eq(z[k], 0, 0);
+    free(z);
+    ae_params_free(&p);
+}
+
 Test(params, patterns_say_what_trains) {
     static const char *const train[] = {"*.lora_?.weight", "score.weight", NULL};
     ae_params p = table_with(&(ae_params_options){

@@ -53,20 +53,30 @@ static ae_status find_shape(ae_bench *b) {
     return st;
 }
 
-/* Debian's OpenBLAS does not know the newest processors and falls back to kernels of 2004 on them; a
- * yardstick like that would flatter. It reads its kernels' name when it is loaded, so the program starts
- * again with the name set. */
+/* The kernels that OpenBLAS should have been told of; NULL: it found its own. Debian's does not know the newest processors and falls back
+ * to kernels of 2004 on them; a yardstick like that would flatter. And what AERIE_ISA keeps from our products it keeps from those that
+ * they are compared with, as on a processor without. */
+static const char *kernels_for_openblas(const char *found) {
+    static const char *const wide[] = {"SkylakeX", "Cooperlake", "SapphireRapids"};
+    const bool narrow = ae_isa_pick() < AE_ISA_AVX512;
+    if (strcmp(found, "Prescott") == 0) return narrow ? "Haswell" : wide[0];
+    for (size_t i = 0; narrow && i < sizeof wide / sizeof *wide; i++)
+        if (strcmp(found, wide[i]) == 0) return "Haswell";
+    return NULL;
+}
+
+/* OpenBLAS reads its kernels' name when it is loaded, so the program starts again with the name set. */
 static ae_status give_openblas_its_kernels(int argc, char **argv) {
     const ae_openblas *blas;
     const ae_status st = ae_openblas_load(&blas);
-    if (st != AE_OK || getenv("OPENBLAS_CORETYPE") || strcmp(blas->get_corename(), "Prescott") != 0)
-        return st;
+    const char *kernels =
+        st == AE_OK && !getenv("OPENBLAS_CORETYPE") ? kernels_for_openblas(blas->get_corename()) : NULL;
+    if (!kernels) return st;
     const char **args = calloc((size_t)argc + 2, sizeof *args);
     if (!args) return AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
     args[0] = "aerie";
     for (int i = 0; i < argc; i++) args[i + 1] = argv[i];
-    __builtin_cpu_init();
-    setenv("OPENBLAS_CORETYPE", __builtin_cpu_supports("avx512vl") ? "SkylakeX" : "Haswell", 1);
+    setenv("OPENBLAS_CORETYPE", kernels, 1);
     ae_affinity_widen();
     execv("/proc/self/exe", (char *const *)(uintptr_t)args);
     free(args);
@@ -160,7 +170,14 @@ static ae_status pick_mode(const ae_arg_list *words, size_t *mode) {
 }
 
 ae_status ae_verb_bench(int argc, char **argv) {
-    ae_bench b = {.prefill = "1,8192,65536", .steps = 5, .tokens = 32, .recompute = -1, .recompute_mlps = -1};
+    ae_bench b = {.prefill = "1,8192,65536",
+                  .steps = 5,
+                  .tokens = 32,
+                  .prompt = 512,
+                  .answers = 8,
+                  .after = 4096,
+                  .recompute = -1,
+                  .recompute_mlps = -1};
     bool help = false;
     ae_arg_list words = {0};
     const ae_arg table[] = {

@@ -53,6 +53,12 @@ prints '"batch":5,"prompts":2,"tokens_read":40,'
 for key in tokens_per_s share_of_product blocks_s head_s drawing_s other_s after_tokens_per_s product_gflops; do
     prints "\"$key\":"
 done
+# As many answers to a prompt and as long a prompt as is said where none is asked for: 8 answers read 512 tokens.
+run 0 "$aerie" bench rollout --shape small-1m --batch 8 --after 30 --tokens 3 --json
+prints '"batch":8,"prompts":1,"tokens_read":512,'
+# A yardstick has no wider instructions than the products that it is held to.
+run 0 env AERIE_ISA=avx2 "$aerie" bench rollout --shape small-1m --batch 1 --prompt 5 --after 5 --tokens 3
+grep -qE 'kernels (SkylakeX|Cooperlake|SapphireRapids)' out && fail "AVX-512 in the yardstick of products of AVX2"
 run 2 "$aerie" bench rollout --shape small-1m --batch 1,x
 says "--batch: expected 1 to 16 numbers"
 run 2 "$aerie" bench train --shape small-1m --batch 1,2

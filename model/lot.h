@@ -32,6 +32,7 @@ typedef struct {
     const ae_sampling *how;
     ae_measure weight;
     ae_logit_law law; /* of those weights */
+    double total;     /* of all those weights; 0: not summed */
     ae_lot_room room;
     int threads;
 } ae_lot;

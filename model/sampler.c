@@ -160,14 +160,20 @@ static ptrdiff_t draw_top_k(const ae_lot *l, double uniform) {
 /* ---- of all ---- */
 
 /* Of all terms; leaves those of blocks in the room. */
-static double sum_all(const ae_lot *l) {
+static void sum_all(ae_lot *l) {
+    l->law = ae_logit_law_of(l->weight.top, 1 / l->weight.temperature);
     ae_logit_exp_sums(l->room.sums, l->logits, l->n, &l->law, l->threads);
-    return ae_lot_total(l->room.sums, ae_ceil_div(l->n, AE_LOGIT_BLOCK));
+    l->total = ae_lot_total(l->room.sums, ae_ceil_div(l->n, AE_LOGIT_BLOCK));
 }
 
-static ptrdiff_t draw_plain(const ae_lot *l, double uniform) {
-    const double total = sum_all(l);
-    return ae_lot_find(l, uniform * total, total * ae_lot_doubt(l->n), (ae_cut){-FLT_MAX, l->n}, NULL);
+static ptrdiff_t draw_plain(ae_lot *l, double uniform) {
+    sum_all(l);
+    return ae_lot_find(l, uniform * l->total, l->total * ae_lot_doubt(l->n), (ae_cut){-FLT_MAX, l->n}, NULL);
+}
+
+static ptrdiff_t draw_nucleus(ae_lot *l, double uniform) {
+    l->law = ae_logit_law_of(l->weight.top, 1 / l->weight.temperature);
+    return ae_lot_draw_nucleus(l, uniform);
 }
 
 /* ---- one token ---- */
@@ -184,10 +190,8 @@ static ptrdiff_t draw(ae_lot *l, ae_rng *rng) {
     const double uniform = ae_rng_uniform(rng);
     ptrdiff_t v = -1;
     if (how->top_k > 0 && how->top_k < l->n) return draw_top_k(l, uniform);
-    if (how->top_p > 0 && is_ordinary(l->weight.top, how->temperature)) {
-        l->law = ae_logit_law_of(l->weight.top, 1 / how->temperature);
-        v = how->top_p < 1 ? ae_lot_draw_nucleus(l, uniform) : draw_plain(l, uniform);
-    }
+    if (how->top_p > 0 && is_ordinary(l->weight.top, how->temperature))
+        v = how->top_p < 1 ? draw_nucleus(l, uniform) : draw_plain(l, uniform);
     return v >= 0 ? v : draw_exactly(l, uniform);
 }
 
@@ -197,13 +201,18 @@ static double exact_sum(const ae_lot *l) {
     return sum;
 }
 
-/* Of the logit x, from vector sums; NAN where they leave a doubt about the float32. */
+/* Of the logit x, from vector sums; NAN where they leave a doubt about the float32. Of a token that is nearly certain float32 is finer
+ * than the terms of those sums are right, so its own term is taken as it is defined and only the others' share of the sum is in doubt.
+ * Beside that the sum in order is rounded n times, by 2^-53 of it each, and the vector sums far less often. */
 static double quick_logprob(ae_lot *l, float x) {
     const double top = l->weight.top, temperature = l->weight.temperature;
     if (!is_ordinary(top, temperature)) return (double)NAN;
-    l->law = ae_logit_law_of(top, 1 / temperature);
-    const double lse = top / temperature + log(sum_all(l)), logprob = (double)x / temperature - lse;
-    const double doubt = ae_lot_doubt(l->n) + 0x1p-50 * (fabs(top) / temperature + fabs(lse) + fabs(logprob));
+    if (!(l->total > 0)) sum_all(l);
+    const double others = l->total - ae_logit_exp_sum(NULL, &x, 1, &l->law),
+                 sum = others + ae_measure_of(l->weight, x), share = fmax(others, 0) / sum;
+    const double lse = top / temperature + log(sum), logprob = (double)x / temperature - lse;
+    const double doubt = share * ae_lot_doubt(0) + (1.01 * (double)l->n + 256) * 0x1p-53 +
+                         0x1p-50 * (fabs(top) / temperature + fabs(lse) + fabs(logprob));
     return (float)(logprob - doubt) < (float)(logprob + doubt) ? (double)NAN : logprob;
 }
 
@@ -249,8 +258,10 @@ static void sample(ae_draw *d, const ae_draw *next, left_groups *left, ptrdiff_t
     const bool other = l.n < V || d->seen;
     l.n = V;
     l.logits = d->logits;
+    const double temperature = d->tempered ? how->temperature : 1;
+    if (other || temperature < how->temperature || temperature > how->temperature) l.total = 0;
     if (other) l.weight.top = (double)largest(&l, false);
-    if (!d->tempered) l.weight.temperature = 1;
+    l.weight.temperature = temperature;
     d->logprob = logprob_of(&l, ae_logit_usable(d->logits[id]));
 }
 

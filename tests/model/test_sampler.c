@@ -292,6 +292,25 @@ Test(sampler, draws_what_sums_in_order_define) {
     free(room);
 }
 
+/* The likelier the token, the finer is float32 near its log-probability, down to what sums in order can tell. */
+Test(sampler, the_logprob_of_a_token_that_is_nearly_certain_is_that_of_sums_in_order) {
+    static float x[LARGE];
+    void *room = malloc(ae_sample_room_bytes(LARGE));
+    ae_rng r = ae_rng_make(25, 4);
+    for (int round = 0; round < 400; round++) {
+        const ptrdiff_t n = round % 2 ? LARGE : 100;
+        const ae_sampling how = {round % 3 ? 1 : 0.7, 0, round % 5 ? 1 : 0.9, 0};
+        fill(x, n, 0, &r);
+        x[ae_rng_below(&r, (uint64_t)n)] = (float)(6 + 0.05 * round);
+        ae_draw d = {.logits = x, .how = &how, .rng = &r, .wants_logprob = true};
+        ae_sample(&d, n, room, 1);
+        const float got = (float)d.logprob, want = (float)naive_logprob(x, n, d.id);
+        cr_assert(got >= want && got <= want, "round %d: %.9g, expected %.9g", round, (double)got,
+                  (double)want);
+    }
+    free(room);
+}
+
 /* Where the cut of top_p is looked for between two bounds that a sample gives: many logits, flat ones, peaked ones, ties, and those whose
  * sample (as take_sample in model/sampler.c takes it) is far from all others, so that the cut is not between the bounds. */
 Test(sampler, the_cut_is_found_between_bounds) {

@@ -4,7 +4,12 @@
 /* Some query heads of one group over a ring of keys and their own key, which comes last. A tile of keys stays in the first-level cache
  * while the heads pass. */
 #define EACH(j, n) _Pragma("GCC unroll 16") for (int j = 0; j < (n); j++)
-enum { TILE = 2 * VF, PARTS_MAX = 16 };
+enum {
+    TILE = 2 * VF,
+    AHEAD = 2 * TILE,         /* keys, of prefetches */
+    SUMS = VF == 16 ? 16 : 8, /* in registers */
+    HEADS = VF == 16 ? 4 : 2  /* at once, of values */
+};
 
 typedef struct {
     const ae_elem *q;               /* [heads, H] */
@@ -14,10 +19,16 @@ typedef struct {
     ptrdiff_t heads, H, ld, past, scores_ld, out_ld;
 } work;
 
+/* Keys that will be read soon, to the second-level cache. */
+static void fetch(const ae_elem *rows, ptrdiff_t ld, ptrdiff_t n, ptrdiff_t H) {
+    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof *rows;
+    for (ptrdiff_t s = 0; s < n; s++)
+        for (ptrdiff_t i = 0; i < H; i += line) _mm_prefetch((const char *)(rows + s * ld + i), _MM_HINT_T1);
+}
+
 /* scores[j] = q . key[j] for VF keys behind each other. */
 static void dots(float *scores, const ae_elem *q, const ae_elem *keys, ptrdiff_t ld, ptrdiff_t H) {
     vf sum[VF];
-    float turned[VF * VF];
     EACH(j, VF) sum[j] = vf_set(0);
     ptrdiff_t i = 0;
     for (; i + VF <= H; i += VF) {
@@ -28,11 +39,7 @@ static void dots(float *scores, const ae_elem *q, const ae_elem *keys, ptrdiff_t
         const vf a = va_load_n(q + i, H - i);
         EACH(j, VF) sum[j] = vf_fma(a, va_load_n(keys + j * ld + i, H - i), sum[j]);
     }
-    ae_turn_block(turned, VF, sum);
-    EACH(j, VF) sum[j] = vf_load(turned + j * VF);
-    for (int half = VF / 2; half > 0; half /= 2)
-        for (int j = 0; j < half; j++) sum[j] = sum[j] + sum[j + half];
-    vf_store(scores, sum[0]);
+    vf_store(scores, ae_sum_block(sum));
 }
 
 static float dot(const ae_elem *q, const ae_elem *key, ptrdiff_t H) {
@@ -44,49 +51,72 @@ static float dot(const ae_elem *q, const ae_elem *key, ptrdiff_t H) {
 
 static void scores_of(const work *w) {
     ptrdiff_t s = 0;
-    for (; s + VF <= w->past; s += VF)
-        for (ptrdiff_t h = 0; h < w->heads; h++)
+    for (; s + VF <= w->past; s += VF) {
+        for (ptrdiff_t h = 0; h < w->heads; h++) {
+            const ptrdiff_t first = VF * h / w->heads, last = VF * (h + 1) / w->heads;
+            fetch(w->k_ring + (s + AHEAD + first) * w->ld, w->ld, last - first, w->H);
             dots(w->scores + h * w->scores_ld + s, w->q + h * w->H, w->k_ring + s * w->ld, w->ld, w->H);
+        }
+    }
     for (; s <= w->past; s++)
         for (ptrdiff_t h = 0; h < w->heads; h++)
             w->scores[h * w->scores_ld + s] =
                 dot(w->q + h * w->H, s < w->past ? w->k_ring + s * w->ld : w->k, w->H);
 }
 
-/* out += p . values, of `n` values behind each other; PARTS vectors of them at once. */
-AE_INLINE void add_values(float *out, const float *p, const ae_elem *values, ptrdiff_t ld, ptrdiff_t n,
-                          const int parts) {
-    vf sum[PARTS_MAX];
-    EACH(j, parts) sum[j] = vf_load(out + j * VF);
+/* out[h] += p[h] . values, of `n` values behind each other, for `heads` heads and `parts` vectors of them at once: so many sums that
+ * none waits for itself. */
+AE_INLINE void add_values(const work *w, ptrdiff_t h0, ptrdiff_t i, ptrdiff_t s0, const ae_elem *values,
+                          ptrdiff_t n, const int heads, const int parts) {
+    const float *p = w->scores + h0 * w->scores_ld + s0;
+    float *out = w->out + h0 * w->out_ld + i;
+    vf sum[SUMS];
+    EACH(h, heads) EACH(j, parts) sum[h * parts + j] = vf_load(out + h * w->out_ld + j * VF);
     for (ptrdiff_t s = 0; s < n; s++) {
-        const vf a = vf_set(p[s]);
-        EACH(j, parts) sum[j] = vf_fma(a, va_load(values + s * ld + j * VF), sum[j]);
+        vf v[SUMS];
+        EACH(j, parts) v[j] = va_load(values + s * w->ld + i + j * VF);
+        EACH(j, parts) _mm_prefetch((const char *)(values + (s + AHEAD) * w->ld + i + j * VF), _MM_HINT_T1);
+        EACH(h, heads) {
+            const vf a = vf_set(p[h * w->scores_ld + s]);
+            EACH(j, parts) sum[h * parts + j] = vf_fma(a, v[j], sum[h * parts + j]);
+        }
     }
-    EACH(j, parts) vf_store(out + j * VF, sum[j]);
+    EACH(h, heads) EACH(j, parts) vf_store(out + h * w->out_ld + j * VF, sum[h * parts + j]);
 }
 
-static void add_tile(float *out, const float *p, const ae_elem *values, ptrdiff_t ld, ptrdiff_t n,
-                     ptrdiff_t H) {
-    enum { PARTS = VF == 16 ? PARTS_MAX : PARTS_MAX / 2 };
+/* What is left of H, less than a vector. */
+static void add_rest(const work *w, ptrdiff_t h, ptrdiff_t i, ptrdiff_t s0, const ae_elem *values,
+                     ptrdiff_t n) {
+    const float *p = w->scores + h * w->scores_ld + s0;
+    float *out = w->out + h * w->out_ld + i;
+    vf sum = vf_load(out);
+    for (ptrdiff_t s = 0; s < n; s++)
+        sum = vf_fma(vf_set(p[s]), va_load_n(values + s * w->ld + i, w->H - i), sum);
+    vf_store(out, sum);
+}
+
+AE_INLINE void add_heads(const work *w, ptrdiff_t h0, ptrdiff_t s0, const ae_elem *values, ptrdiff_t n,
+                         const int heads) {
     ptrdiff_t i = 0;
-    for (; i + PARTS * VF <= H; i += PARTS * VF) add_values(out + i, p, values + i, ld, n, PARTS);
-    for (; i + VF <= H; i += VF) add_values(out + i, p, values + i, ld, n, 1);
-    for (; i < H; i += VF) {
-        vf sum = vf_load(out + i);
-        for (ptrdiff_t s = 0; s < n; s++)
-            sum = vf_fma(vf_set(p[s]), va_load_n(values + s * ld + i, H - i), sum);
-        vf_store(out + i, sum);
-    }
+    for (; i + SUMS / heads * VF <= w->H; i += SUMS / heads * VF)
+        add_values(w, h0, i, s0, values, n, heads, SUMS / heads);
+    for (; i + VF <= w->H; i += VF) add_values(w, h0, i, s0, values, n, heads, 1);
+    for (ptrdiff_t h = h0; i < w->H && h < h0 + heads; h++) add_rest(w, h, i, s0, values, n);
+}
+
+/* Values [s0, s0 + n), counted as the scores are. */
+static void add_tile(const work *w, ptrdiff_t s0, const ae_elem *values, ptrdiff_t n) {
+    ptrdiff_t h = 0;
+    for (; h + HEADS <= w->heads; h += HEADS) add_heads(w, h, s0, values, n, HEADS);
+    for (; h + 2 <= w->heads; h += 2) add_heads(w, h, s0, values, n, 2);
+    if (h < w->heads) add_heads(w, h, s0, values, n, 1);
 }
 
 static void values_of(const work *w) {
     memset(w->out, 0, (size_t)(w->heads * w->out_ld) * sizeof *w->out);
     for (ptrdiff_t s = 0; s < w->past; s += TILE)
-        for (ptrdiff_t h = 0; h < w->heads; h++)
-            add_tile(w->out + h * w->out_ld, w->scores + h * w->scores_ld + s, w->v_ring + s * w->ld, w->ld,
-                     ae_min(TILE, w->past - s), w->H);
-    for (ptrdiff_t h = 0; h < w->heads; h++)
-        add_tile(w->out + h * w->out_ld, w->scores + h * w->scores_ld + w->past, w->v, w->ld, 1, w->H);
+        add_tile(w, s, w->v_ring + s * w->ld, ae_min(TILE, w->past - s));
+    add_tile(w, w->past, w->v, 1);
 }
 
 static void decode_heads(ae_elem *o, float *lse, const work *w) {

@@ -51,4 +51,28 @@ static inline void ae_turn_block(float *to, ptrdiff_t pitch, vf *r) {
 }
 #endif
 
+/* Lane j: the sum of r[j], lower half and upper half added, then halves of that, as vf_sum adds them; r is overwritten. */
+#ifdef __AVX512F__
+static inline vf ae_sum_block(vf *r) {
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 2; k++) {
+            const vf a = r[i + 8 * k], b = r[i + 8 * k + 4];
+            r[i + 8 * k] = _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xee);
+        }
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm512_shuffle_f32x4(r[i], r[i + 8], 0x88) + _mm512_shuffle_f32x4(r[i], r[i + 8], 0xdd);
+    for (int i = 0; i < 4; i += 2)
+        r[i] = _mm512_shuffle_ps(r[i], r[i + 1], 0x44) + _mm512_shuffle_ps(r[i], r[i + 1], 0xee);
+    return _mm512_shuffle_ps(r[0], r[2], 0x88) + _mm512_shuffle_ps(r[0], r[2], 0xdd);
+}
+#else
+static inline vf ae_sum_block(vf *r) {
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20) + _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+    for (int i = 0; i < 4; i += 2)
+        r[i] = _mm256_shuffle_ps(r[i], r[i + 1], 0x44) + _mm256_shuffle_ps(r[i], r[i + 1], 0xee);
+    return _mm256_shuffle_ps(r[0], r[2], 0x88) + _mm256_shuffle_ps(r[0], r[2], 0xdd);
+}
+#endif
+
 #endif

@@ -111,16 +111,14 @@ static void forward_tile(ae_elem *y, const float *state, const ae_elem *x, const
     }
 }
 
-/* The last K-1 inputs of the row, older ones moving up when the row is shorter. */
-static void update_state(float *state, const ae_elem *x, ae_conv_dims n) {
-    const ptrdiff_t keep = n.K - 1;
-    for (ptrdiff_t b = 0; b < n.B; b++) {
-        float *s = state + b * keep * n.C;
-        const ptrdiff_t fresh = ae_min(keep, n.T), old = keep - fresh;
-        memmove(s, s + fresh * n.C, (size_t)(old * n.C) * sizeof *s);
-        const ae_elem *last = x + ((b + 1) * n.T - fresh) * n.C;
-        for (ptrdiff_t i = 0; i < fresh * n.C; i++) s[old * n.C + i] = ae_elem_value(last[i]);
-    }
+/* The last K-1 inputs of row b, older ones moving up when the row is shorter. */
+static void update_state(float *state, const ae_elem *x, ae_conv_dims n, ptrdiff_t b) {
+    const ptrdiff_t keep = n.K - 1, fresh = ae_min(keep, n.T), old = keep - fresh;
+    float *s = state + b * keep * n.C;
+    const ae_elem *last = x + ((b + 1) * n.T - fresh) * n.C;
+    memmove(s, s + fresh * n.C, (size_t)(old * n.C) * sizeof *s);
+    for (ptrdiff_t i = 0; i < fresh * n.C; i += VF)
+        vf_store_n(s + old * n.C + i, va_load_n(last + i, fresh * n.C - i), fresh * n.C - i);
 }
 
 void AE_ROW_NAME(ae_cpu_conv_forward)(const ae_backend *be, ae_act *y_, ae_f32 *state_, const ae_act *x_,
@@ -135,8 +133,12 @@ void AE_ROW_NAME(ae_cpu_conv_forward)(const ae_backend *be, ae_act *y_, ae_f32 *
         for (ptrdiff_t c = s.first; c < s.last; c += TAPS_TILE)
             forward_tile(ae_ma(y_), state, x, ae_cf(w_), ae_cf(bias_), ae_ci(positions_), n, c,
                          ae_min(TAPS_TILE, s.last - c));
+        if (state) {
+#pragma omp barrier
+#pragma omp for
+            for (ptrdiff_t b = 0; b < n.B; b++) update_state(state, x, n, b);
+        }
     }
-    if (state) update_state(state, x, n);
 }
 
 /* dw[k] and dbias of a tile: float32 over blocks of rows, double across. */

@@ -4,6 +4,7 @@
 #include "ops/cpu/few.h"
 #include "ops/cpu/sums.h"
 #include "ops/cpu/table.h"
+#include "ops/cpu/vmath.h"
 #include "ops/linear.h"
 
 /* The blocks of a chunk of rows are products of their own, small enough to share a thread's cache. */
@@ -23,17 +24,40 @@ static inline vf row_of(ae_gemm_operand w, ptrdiff_t i, ptrdiff_t o, ptrdiff_t n
     return vf_load_n((const float *)w.at + i * w.ld + o, n);
 }
 
-/* Outputs as vectors, inputs in order, so that the bits do not depend on M. */
-static void rows_of_block(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const float *bias, ptrdiff_t M,
-                          ptrdiff_t S, ptrdiff_t C) {
-    for (ptrdiff_t o = 0; o < S; o += VF) {
-        for (ptrdiff_t m = 0; m < M; m++) {
-            vf sum = vf_load_n(bias + o, S - o);
-            for (ptrdiff_t i = 0; i < S; i++)
-                sum = vf_fma(vf_set(ae_elem_value(x[m * C + i])), row_of(w, i, o, S - o), sum);
-            va_store_n(y + m * C + o, sum, S - o);
+/* Outputs as vectors, inputs in order, so that the bits do not depend on M. So many rows and vectors at once that no sum waits for
+ * itself; both are constants where this is inlined. */
+enum { ROWS = 4, VECTORS = VF == 16 ? 4 : 2, COLS = VECTORS * VF };
+
+AE_INLINE void tile(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const float *bias, ptrdiff_t o,
+                    ptrdiff_t S, ptrdiff_t C, const int rows, const int vectors) {
+    const ptrdiff_t n = vectors > 1 ? VF : S - o;
+    vf sum[ROWS][VECTORS], weights[VECTORS];
+    AE_EACH(m, rows) AE_EACH(v, vectors) sum[m][v] = vf_load_n(bias + o + v * VF, n);
+    for (ptrdiff_t i = 0; i < S; i++) {
+        AE_EACH(v, vectors) weights[v] = row_of(w, i, o + v * VF, n);
+        AE_EACH(m, rows) {
+            const vf a = vf_set(ae_elem_value(x[m * C + i]));
+            AE_EACH(v, vectors) sum[m][v] = vf_fma(a, weights[v], sum[m][v]);
         }
     }
+    AE_EACH(m, rows) AE_EACH(v, vectors) va_store_n(y + m * C + o + v * VF, sum[m][v], n);
+}
+
+AE_INLINE void tiles(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const float *bias, ptrdiff_t o,
+                     ptrdiff_t M, ptrdiff_t S, ptrdiff_t C, const int vectors) {
+    ptrdiff_t m = 0;
+    for (; m + ROWS <= M; m += ROWS) tile(y + m * C, x + m * C, w, bias, o, S, C, ROWS, vectors);
+    for (; m < M; m++) tile(y + m * C, x + m * C, w, bias, o, S, C, 1, vectors);
+}
+
+/* COLS outputs of a block from o on, or what is left of them. */
+static void cols_of_block(ae_elem *y, const ae_elem *x, ae_gemm_operand w, const float *bias, ptrdiff_t o,
+                          ptrdiff_t M, ptrdiff_t S, ptrdiff_t C) {
+    if (o + COLS <= S) {
+        tiles(y, x, w, bias, o, M, S, C, VECTORS);
+        return;
+    }
+    for (; o < S; o += VF) tiles(y, x, w, bias, o, M, S, C, 1);
 }
 
 void AE_ROW_NAME(ae_cpu_gates_each_forward)(const ae_backend *be, ae_act *y, const ae_act *x,
@@ -44,10 +68,11 @@ void AE_ROW_NAME(ae_cpu_gates_each_forward)(const ae_backend *be, ae_act *y, con
         AE_ROW_NAME(ae_cpu_few_rows)(be, ae_ma(y), ae_ca(x), ae_cpu_weight_of(w), ae_cf(bias), M, S, C);
         return;
     }
-#pragma omp parallel for num_threads(ae_team(be))
+#pragma omp parallel for collapse(2) num_threads(ae_team(be))
     for (ptrdiff_t n = 0; n < N; n++)
-        rows_of_block(ae_ma(y) + n * S, ae_ca(x) + n * S, block_of(w, n, S, false), ae_cf(bias) + n * S, M, S,
-                      C);
+        for (ptrdiff_t o = 0; o < S; o += COLS)
+            cols_of_block(ae_ma(y) + n * S, ae_ca(x) + n * S, block_of(w, n, S, false), ae_cf(bias) + n * S,
+                          o, M, S, C);
 }
 
 void AE_ROW_NAME(ae_cpu_gates_forward)(const ae_backend *be, ae_act *y_, const ae_act *x_,

@@ -2,6 +2,7 @@
 #include "ops/cpu/memory.h"
 #include "ops/cpu/panels.h"
 #include "ops/cpu/team.h"
+#include "ops/cpu/turn.h"
 
 #include <assert.h>
 #include <omp.h>
@@ -157,20 +158,29 @@ static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight
         }
 }
 #else
+/* n inputs, at most VF, of rows [m, rows): to[i * rows + m]. */
+static void turn_rest(float *to, const float *x, ptrdiff_t ldx, ptrdiff_t m, ptrdiff_t M, ptrdiff_t rows,
+                      ptrdiff_t n, ptrdiff_t there) {
+    for (; m < rows; m++)
+        for (ptrdiff_t i = 0; i < n; i++) to[i * rows + m] = m < M && i < there ? x[m * ldx + i] : 0;
+}
+
 static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
-    enum { COLS = 256 };
-    const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w), pieces = ae_ceil_div(cols, COLS),
-                    rows = p->rows;
+    const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w), steps = ae_ceil_div(cols, VF),
+                    rows = p->rows, ldx = parts * w->cols;
 #pragma omp for
-    for (ptrdiff_t k = 0; k < parts * pieces; k++) {
-        const ptrdiff_t part = k / pieces, first = k % pieces * COLS, n = ae_min(COLS, cols - first),
-                        there = ae_min(n, w->cols - first);
+    for (ptrdiff_t k = 0; k < parts * steps; k++) {
+        const ptrdiff_t part = k / steps, first = k % steps * VF, n = ae_min(VF, cols - first);
+        const float *from = x + part * w->cols + first;
         float *to = (float *)(void *)p->x + (part * cols + first) * rows;
-        if (M < rows || there < n) memset(to, 0, (size_t)(n * rows) * sizeof *to);
-        for (ptrdiff_t m = 0; m < M; m++) {
-            const float *from = x + (m * parts + part) * w->cols + first;
-            for (ptrdiff_t i = 0; i < there; i++) to[i * rows + m] = from[i];
+        ptrdiff_t m = 0;
+        for (; n == VF && m + VF <= rows; m += VF) {
+            vf r[VF];
+            for (ptrdiff_t j = 0; j < VF; j++)
+                r[j] = m + j < M ? vf_load_n(from + (m + j) * ldx, w->cols - first) : vf_set(0);
+            ae_turn_block(to + m, rows, r);
         }
+        turn_rest(to, from, ldx, m, M, rows, n, w->cols - first);
     }
 }
 #endif
@@ -431,6 +441,7 @@ typedef struct {
     const ae_cpu_weight *w;
     const prepared *x;
     ptrdiff_t part, panel; /* panel: of all */
+    ptrdiff_t next;        /* panels from the first to that which the thread probably takes next */
 } place;
 
 /* R rows at a time: a group's weights come from memory for the first of these tiles and from the first-level cache for the others. */
@@ -445,9 +456,9 @@ AE_INLINE void sweep(float *totals, const place *at, const int R, const int U) {
         const float *x_scales = at->x->scales + x_group;
         p.data = (const char *)w->data + at->panel * p.data_step + ae_panel_bytes(w->type, first);
         p.scales = w->scales + (at->panel * groups + g) * LANES;
-        /* what follows the end of a panel is read with it: ask for the one after all of them */
+        /* what follows the end of a panel is read with it or by another thread: ask for the one that comes next */
         const bool beyond = ae_panel_bytes(w->type, first) + AHEAD >= p.data_step;
-        p.ahead = AHEAD + (beyond ? (U / UNITS_OF_PANEL - 1) * p.data_step : 0);
+        p.ahead = AHEAD + (beyond ? (at->next - 1) * p.data_step : 0);
         for (ptrdiff_t r = 0; r < ldx; r += R) {
             float *to = totals + r * UNITS_MAX * VF;
             const int32_t *from = x + entries(w, first) * ldx + r;
@@ -513,14 +524,15 @@ static void write_unit(const target *t, const float *totals, const ae_cpu_weight
     }
 }
 
-/* Panels [first, last), several at a time where they read the same inputs. */
+/* Panels [first, last), several at a time where they read the same inputs; then those `skipped` further. */
 static void share_of_panels(const target *t, const ae_cpu_weight *w, const prepared *x, ptrdiff_t first,
-                            ptrdiff_t last) {
+                            ptrdiff_t last, ptrdiff_t skipped) {
     const ptrdiff_t most = panels_at_once(x->rows), each = ae_panels_of_part(w);
     for (ptrdiff_t panel = first, n; panel < last; panel += n) {
         float totals[ROWS_MAX * UNITS_MAX * VF];
-        const place at = {w, x, panel / each, panel};
+        place at = {w, x, panel / each, panel, 0};
         n = ae_min(last, (at.part + 1) * each) - panel >= most ? most : 1;
+        at.next = n + (panel + n < last ? 0 : skipped);
         memset(totals, 0, (size_t)(x->rows * UNITS_MAX * VF) * sizeof *totals);
         if (n == most)
             sweep_all(totals, &at);
@@ -531,6 +543,20 @@ static void share_of_panels(const target *t, const ae_cpu_weight *w, const prepa
     }
 }
 
+/* A thread reads one run of memory where that is what takes the time; with more rows threads take a few panels at a time, so that none
+ * waits for one that was held up. */
+static void all_panels(const target *t, const ae_cpu_weight *w, const prepared *x) {
+    const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w), threads = omp_get_num_threads(),
+                    rank = omp_get_thread_num(), some = panels_at_once(x->rows);
+    if (x->rows <= 4) {
+        share_of_panels(t, w, x, panels * rank / threads, panels * (rank + 1) / threads, 0);
+        return;
+    }
+#pragma omp for schedule(dynamic)
+    for (ptrdiff_t panel = 0; panel < panels; panel += some)
+        share_of_panels(t, w, x, panel, ae_min(panels, panel + some), (threads - 1) * some);
+}
+
 void NAME(ae_cpu_panels_few)(const ae_backend *be, float *out, const float *residual, const float *bias,
                              const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
     assert(M <= ROWS_MAX && w->panels);
@@ -538,15 +564,13 @@ void NAME(ae_cpu_panels_few)(const ae_backend *be, float *out, const float *resi
     const target t = {out, residual, bias, M};
     const prepared p = room_for(be, w, M);
     if (!p.x) return;
-    const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w);
 #pragma omp parallel num_threads(ae_team(be))
     {
-        const ptrdiff_t threads = omp_get_num_threads(), rank = omp_get_thread_num();
         if (w->type == AE_WEIGHT_BF16)
             prepare_reals(&p, x, w, M);
         else
             prepare_integers(&p, x, w, M);
-        share_of_panels(&t, w, &p, panels * rank / threads, panels * (rank + 1) / threads);
+        all_panels(&t, w, &p);
     }
     free(p.x);
 }

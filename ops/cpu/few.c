@@ -6,11 +6,21 @@
 #include "ops/cpu/memory.h"
 #include "ops/cpu/object.h"
 #include "ops/cpu/panels.h"
+#include "ops/cpu/turn.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 enum { OUTPUTS = 4, ROWS = 4 };
+
+/* What vf_sum makes of each, many at once. */
+static inline __attribute__((always_inline)) void sum_all(float *out, vf sum[OUTPUTS][ROWS]) {
+    for (int k = 0; k < OUTPUTS * ROWS; k += VF) {
+        vf block[VF];
+        for (int j = 0; j < VF; j++) block[j] = sum[(k + j) / ROWS][(k + j) % ROWS];
+        vf_store(out + k, ae_sum_block(block));
+    }
+}
 
 /* dots[o][m] = w[o] . x[m] for `outputs` x `rows` of them; both are constants where this is inlined. */
 static inline __attribute__((always_inline)) void dots(float *out, const ae_elem *x, const float *w,
@@ -31,6 +41,10 @@ static inline __attribute__((always_inline)) void dots(float *out, const ae_elem
             const vf a = vf_load_n(w + o * I + i, I - i);
             for (int m = 0; m < rows; m++) sum[o][m] = vf_fma(a, va_load_n(x + m * I + i, I - i), sum[o][m]);
         }
+    }
+    if (outputs == OUTPUTS && rows == ROWS) {
+        sum_all(out, sum);
+        return;
     }
     for (int o = 0; o < outputs; o++)
         for (int m = 0; m < rows; m++) out[o * ROWS + m] = vf_sum(sum[o][m]);

@@ -4,6 +4,7 @@
 # held-out prompts give a table and a picture of reward against divergence.
 set -euo pipefail
 . "$(dirname "$0")/stages.sh"
+. "$(dirname "$0")/writing.sh"
 
 online="reinforce grpo ppo bond jbond online_dpo"
 offline="dpo ipo kto"
@@ -72,12 +73,6 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-is_one_of() { # WORD WORD...
-    local word=$1
-    shift
-    [[ " $* " == *" $word "* ]]
-}
-
 methods=${methods//,/ }
 for method in $methods; do
     is_one_of "$method" $online $offline $folders ||
@@ -97,28 +92,9 @@ is_one_of "$until" "${stages[@]}" || refuse 2 "--until: expected one of ${stages
 [ -z "$base" ] || base=$(realpath "$base")
 dir=$(own_folder "$dir" align)
 echo "one task, every method" >"$dir/align"
+find_programs
 
-aerie=${AERIE:-$root/build/release/cli/aerie}
-# Recipes name aerie-stories, the program that grades stories, without its folder.
-export PATH="${AERIE_STORIES:-$root/build/release/corpus}:$PATH"
-
-# ---- runs ----
-
-# A run of the current folder, unless it is finished with the same keys; its output goes to RUN.log.
-train() { # RUN VERB KEY...
-    local run=$1 verb=$2 started=$SECONDS
-    shift 2
-    if [ "$(cat "$run.done" 2>/dev/null)" = "$*" ]; then
-        echo "$run: finished before"
-        return
-    fi
-    "$aerie" "$verb" run.dir="$run" "$@" >"$run.log" 2>&1 || {
-        tail -n 3 "$run.log" >&2
-        refuse 1 "$PWD/$run stopped; all of its output is in $PWD/$run.log"
-    }
-    echo "$*" >"$run.done"
-    echo "$run: $(grep -a '^step .*held-out' "$run.log" | tail -n 1 || true) ($((SECONDS - started)) s)"
-}
+# ---- from the base to what methods begin with ----
 
 # Calls FUNCTION in the folder of each seed, where $seed is its number.
 each_seed() { # FUNCTION
@@ -130,51 +106,8 @@ each_seed() { # FUNCTION
     cd "$root"
 }
 
-stage_build() {
-    [ -x "$aerie" ] && command -v aerie-stories >/dev/null || build "$root" "$dir/build.log"
-    echo "$aerie"
-}
-
-stage_base() {
-    cd "$dir"
-    if [ -n "$base" ]; then
-        echo "$base"
-        return
-    fi
-    base=$dir/base
-    [ -f stories.jsonl ] || aerie-stories --bytes 4M --seed 1 >stories.jsonl
-    [ -f tokenizer.model ] || "$aerie" tokenizer train --input stories.jsonl --output tokenizer.model --vocab-size 1024
-    [ -f tokens/heldout.h5 ] ||
-        "$aerie" data prepare --input stories.jsonl --tokenizer tokenizer.model --output tokens --force
-    train base pretrain "$root/configs/quickstart.yaml" data.train=tokens/train.h5 data.heldout=tokens/heldout.h5 \
-        train.steps=2000
-}
-
-stage_data() {
-    cd "$dir"
-    if [ ! -f chat/writing-heldout.jsonl ]; then
-        rm -rf chat.part
-        aerie-stories --chat chat.part --rows 15000
-        mv chat.part chat
-    fi
-    [ -f prompts/train.h5 ] || "$aerie" data prepare --kind prompts --input chat/prompts-train.jsonl --model "$base" \
-        --output prompts --heldout 0 --force --quiet
-    echo "$dir/chat: $(ls chat | wc -l) files"
-}
-
-# ---- from the base to what methods begin with ----
-
-tune() {
-    train sft sft model.init="$base" data.train=../chat/writing-train.jsonl data.heldout=../chat/writing-heldout.jsonl \
-        run.seed="$seed" train.row_tokens=1024 train.batch_rows=2 train.steps="$sft_steps" train.eval_every=100 \
-        train.checkpoint_every=100 optim.lr=1e-3 optim.warmup_steps=$((sft_steps / 15)) optim.lr_final_ratio=0.05 optim.beta2=0.98
-}
-
 judge() {
-    train judge reward model.init=sft data.train=../chat/graded-train.jsonl data.heldout=../chat/graded-heldout.jsonl \
-        run.seed="$seed" train.row_tokens=1024 train.batch_rows=16 train.steps="$judge_steps" \
-        train.eval_every=100 train.checkpoint_every=100 reward.center=0.01 optim.lr=6e-4 optim.warmup_steps=$((judge_steps / 30)) \
-        optim.lr_final_ratio=0.05 optim.beta2=0.98
+    learn_reward judge ../chat/graded-train.jsonl "$judge_steps"
 }
 
 stage_tune() {
@@ -230,8 +163,6 @@ keys_of() { # METHOD
     esac
 }
 
-rule='{kind: program, name: grade, command: aerie-stories --grade -}'
-
 # The folder of a run: what another reward taught lies elsewhere.
 run_of() { # METHOD
     if [ "$reward" = model ] && is_one_of "$1" $online; then echo "$1-by-model"; else echo "$1"; fi
@@ -240,11 +171,7 @@ run_of() { # METHOD
 learn_online() { # METHOD
     local rewards="[$rule]"
     [ "$reward" = rule ] || rewards="[{kind: model, name: judge, path: judge}, ${rule/%\}/, weight: 0\}}]"
-    train "$(run_of "$1")" rlhf rl.method="$1" model.init=sft data.train=../prompts/train.h5 \
-        data.heldout=../chat/prompts-heldout.jsonl rl.rewards="$rewards" rl.max_new=200 rl.eval_prompts="$prompts" \
-        run.seed="$seed" train.row_tokens=1024 train.steps="$steps" train.eval_every=25 train.checkpoint_every=25 \
-        optim.schedule=cosine optim.warmup_steps=$((steps / 20)) optim.lr_final_ratio=0.1 optim.weight_decay=0 optim.beta2=0.98 \
-        $(keys_of "$1") "${more[@]}"
+    learn_from "$(run_of "$1")" "$1" "$rewards" "$steps" $(keys_of "$1") "${more[@]}"
 }
 
 learn_offline() { # METHOD
@@ -253,31 +180,13 @@ learn_offline() { # METHOD
         optim.lr_final_ratio=0.1 optim.weight_decay=0 optim.beta2=0.98 $(keys_of "$1") "${more[@]}"
 }
 
-# Three rounds of two runs each: a run has a quarter of the updates, so that all of them have half as much again.
-learn_warp() {
-    train warp rlhf rl.method=warp model.init=sft data.train=../prompts/train.h5 \
-        data.heldout=../chat/prompts-heldout.jsonl rl.rewards="[$rule]" rl.max_new=200 rl.eval_prompts="$prompts" \
-        run.seed="$seed" train.row_tokens=1024 train.batch_rows=16 train.steps=$(((steps + 3) / 4)) rl.samples=4 \
-        rl.beta=0.005 warp.mu=0.05 train.eval_every=0 train.checkpoint_every=25 optim.lr=3e-4 \
-        optim.schedule=constant optim.weight_decay=0 optim.beta2=0.98 "${more[@]}"
-}
-
-# What the best of 16 answers of the tuned model are worth. It trains nothing, so keys of training are not for it.
-answer_best_of_n() {
-    train best_of_n rlhf rl.method=best_of_n model.init=sft data.train=../chat/prompts-few.jsonl rl.rewards="[$rule]" \
-        rl.max_new=200 run.seed="$seed" train.row_tokens=1024 train.batch_rows=16
-}
-
+# A run of WARP has a quarter of the updates, so that all six have half as much again. N is 16.
 learn_in_folder() { # METHOD
-    if [ "$1" = warp ]; then learn_warp; else answer_best_of_n; fi
-}
-
-# Answers of MODEL to the held-out prompts, with the true reward: a run of one step at rate 0, which changes nothing.
-evaluate() { # MODEL
-    mkdir -p evaluated
-    train "evaluated/$1" rlhf rl.method=reinforce model.init="$1" rl.reference=sft data.train=../prompts/train.h5 \
-        data.heldout=../chat/prompts-heldout.jsonl rl.rewards="[$rule]" rl.max_new=200 rl.eval_prompts="$prompts" \
-        run.seed="$seed" train.row_tokens=1024 train.steps=1 train.batch_rows=1 optim.lr=0
+    if [ "$1" = warp ]; then
+        learn_warp $(((steps + 3) / 4)) "${more[@]}"
+    else
+        draw_answers best_of_n ../chat/prompts-few.jsonl
+    fi
 }
 
 # What plot reads of a run that did not measure the true reward itself: the tuned model before, METHOD after.

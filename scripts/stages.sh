@@ -1,4 +1,4 @@
-# Shared by quickstart.sh and align.sh: refusals, stages with their time, recipes filled in. Sourced, not run.
+# Shared by quickstart.sh, align.sh and goodhart.sh: refusals, stages with their time, recipes filled in. Sourced, not run.
 
 program=$(basename "$0" .sh)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What scripts/quickstart.sh and scripts/align.sh refuse before they install or build anything.
+# What scripts/quickstart.sh, scripts/align.sh and scripts/goodhart.sh refuse before they install or build anything.
 # usage: quickstart_refuses.sh ROOT
 set -eu
 quickstart=$1/scripts/quickstart.sh
@@ -53,6 +53,18 @@ refused 2 "found bogus" --methods dpo,bogus
 refused 2 "expected rule or model" --reward both
 refused 2 "found questions" --until questions
 refused 2 "found pairs" --exact-match --until pairs
+refused 2 "KEY=VALUE" words
+refused 3 "expected a run" --base missing
+refused 2 "expected an empty folder" --dir full
+[ "$(ls full)" = file ] || fail "a refused folder was changed"
+
+script=$1/scripts/goodhart.sh
+"$script" --help | grep -q '^usage: ' || fail "--help shows no usage"
+refused 2 "no such flag" --bogus
+refused 2 "needs a value" --pairs
+refused 2 "whole number" --pairs 250,few
+refused 2 "whole number" --answers 0
+refused 2 "found results" --until results
 refused 2 "KEY=VALUE" words
 refused 3 "expected a run" --base missing
 refused 2 "expected an empty folder" --dir full

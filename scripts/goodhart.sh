@@ -1,0 +1,245 @@
+#!/bin/bash
+# What becomes of a learnt reward when answers are chosen by it or a policy learns from it, with the true reward known:
+# stories as a prompt asks for them, graded by the rule of aerie-stories. Reward models of few, more and many graded
+# pairs stand for the truth; the truth and what they say are measured against the divergence from the tuned model. Then
+# averages of weights: of reward models (WARM) against wrong labels, of policies (WARP) on their way back.
+set -euo pipefail
+. "$(dirname "$0")/stages.sh"
+. "$(dirname "$0")/writing.sh"
+
+stages=(build base data tune proxies best learn guard curves warm warp)
+usage="usage: scripts/goodhart.sh [--dir FOLDER] [--base RUN] [--seed N] [--pairs A,B,..] [--prompts N] [--answers N]
+                           [--steps N] [--sft-steps N] [--warm-pairs N] [--warm-steps N] [--members N]
+                           [--warp-steps N] [--until STAGE] [KEY=VALUE ...]
+
+  --dir FOLDER    where everything goes (default: runs/goodhart in the repository)
+  --base RUN      a pretrained run on these stories, such as runs/quickstart/run (default: one is trained here)
+  --seed N        of every run (default 1)
+  --pairs A,B,..  graded pairs that each proxy, a reward model, learns from (default 250,1000,4000)
+  --prompts N     held-out prompts of best-of-n and of an evaluation (default 128)
+  --answers N     answers to each prompt, of which the best n are taken for n = 1, 2, 4, .. N (default 256)
+  --steps N       updates of a policy that learns from a proxy, 32 answers each (default 120)
+  --sft-steps N   updates of tuning (default 300)
+  --warm-pairs N  graded pairs of WARM, a quarter of them with the wrong label (default 4000)
+  --warm-steps N  updates of a member of WARM, 16 pairs each (default 500)
+  --members N     reward models that WARM averages (default 4)
+  --warp-steps N  updates of each of the six runs of WARP (default 12)
+  --until STAGE   the last stage: build, base, data, tune, proxies, best, learn, guard, curves, warm or warp (default)
+  KEY=VALUE       a key of aerie rlhf, such as optim.lr=1e-3, for the policies that learn from a proxy
+
+The same command again goes on where it stopped; runs that are finished are left alone."
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+dir=$root/runs/goodhart
+base=
+seed=1
+pairs=250,1000,4000
+prompts=128
+answers=256
+steps=120
+sft_steps=300
+warm_pairs=4000
+warm_steps=500
+members=4
+warp_steps=12
+until=${stages[-1]}
+more=()
+
+while [ $# -gt 0 ]; do
+    case "$1" in
+    -h | --help)
+        echo "$usage"
+        exit 0
+        ;;
+    --dir | --base | --pairs | --until)
+        [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
+        printf -v "${1#--}" %s "$2"
+        shift
+        ;;
+    --seed | --prompts | --answers | --steps | --sft-steps | --warm-pairs | --warm-steps | --members | --warp-steps)
+        [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
+        whole_number "$1" "$2"
+        name=${1#--}
+        printf -v "${name//-/_}" %s "$2"
+        shift
+        ;;
+    -*) refuse 2 "$1: no such flag; --help lists those there are" ;;
+    *=*) more+=("$1") ;;
+    *) refuse 2 "expected KEY=VALUE, found $1" ;;
+    esac
+    shift
+done
+
+proxies=${pairs//,/ }
+for n in $proxies; do whole_number --pairs "$n"; done
+smallest=$(printf '%s\n' $proxies | sort -n | head -n 1)
+is_one_of "$until" "${stages[@]}" || refuse 2 "--until: expected one of ${stages[*]}, found $until"
+[ -z "$base" ] || [ -d "$base" ] || refuse 3 "--base $base: expected a run, found no folder"
+[ -z "$base" ] || base=$(realpath "$base")
+dir=$(own_folder "$dir" goodhart)
+echo "a learnt reward and the truth" >"$dir/goodhart"
+find_programs
+goodhart="awk -f $root/scripts/goodhart.awk"
+
+enter() {
+    mkdir -p "$dir/seed-$seed"
+    cd "$dir/seed-$seed"
+}
+
+# "name mean deviation" of what the tuned model's answers are worth, by the rule ("gold") and by each proxy.
+standard_of() { # NAME
+    awk -v name="$1" '$1 == name { print $2, $3 }' standard.txt
+}
+
+# The number FIELD of the evaluation at STEP of a run.
+evaluated_at() { # RUN STEP FIELD
+    sed -n "s/^{\"step\":$2,\"eval_.*\"$3\":\([-0-9.e+]*\).*/\1/p" "$1/metrics.jsonl" | tail -n 1
+}
+
+stage_tune() {
+    enter
+    tune
+}
+
+# ---- reward models of few pairs and of many ----
+
+# Few pairs are read several times: 4, 2 and 1 times for 250, 1000 and 4000.
+stage_proxies() {
+    local n
+    enter
+    for n in $proxies; do
+        head -n "$n" ../chat/graded-train.jsonl >"graded-$n.jsonl"
+        learn_reward "proxy-$n" "graded-$n.jsonl" \
+            "$(awk -v n="$n" 'BEGIN { steps = int(sqrt(4000 * n) / 16); print steps < 1 ? 1 : steps }')"
+    done
+    for n in $proxies; do
+        printf 'proxy of %5d pairs: ' "$n"
+        grep -o '"eval_accuracy\(_low\|_high\)\?":[0-9.]*' "proxy-$n/metrics.jsonl" | tail -n 3 | cut -d: -f2 |
+            awk '{ x[NR] = 100 * $1 } END { printf "%.1f %% (%.1f to %.1f) of held-out pairs right\n", x[1], x[2], x[3] }'
+    done
+}
+
+# ---- best-of-n ----
+
+# Every answer with its prompt's number, what the rule says and what each proxy says, a line each: scored.txt.
+score_answers() {
+    local n sources=$rule
+    [ "$(cat scored.done 2>/dev/null)" != "$prompts $answers $proxies" ] || return 0
+    for n in $proxies; do sources+=", {kind: model, name: proxy-$n, path: proxy-$n}"; done
+    $goodhart -v task=texts drawn/answers.jsonl >texts.jsonl
+    "$aerie" score --rewards "[$sources]" --model sft --input texts.jsonl --output scored.jsonl --force --quiet
+    $goodhart -v task=scored -v answers="$answers" -v proxies="$proxies" scored.jsonl >scored.txt
+    echo "$prompts $answers $proxies" >scored.done
+}
+
+stage_best() {
+    local n column=2
+    enter
+    head -n "$prompts" ../chat/prompts-heldout.jsonl >asked.jsonl
+    draw_answers drawn asked.jsonl rl.samples="$answers"
+    score_answers
+    $goodhart -v task=standard -v proxies="$proxies" scored.txt >standard.txt
+    for n in $proxies; do
+        column=$((column + 1))
+        sort -k1,1n -k$column,${column}g scored.txt |
+            $goodhart -v task=best -v answers="$answers" -v column=$column -v name="$n" standard.txt -
+    done >best.txt
+    echo "the answer that a proxy likes best of n, in deviations of the tuned model's answers:"
+    awk 'BEGIN { print "proxy      n    KL, nats   proxy says   it is worth" }
+         { printf "%5d %6d %11.3f %12.3f %13.3f\n", $2, $3, $4, $6, $5 }' best.txt
+}
+
+# ---- a policy against each proxy ----
+
+# A proxy counts in its own deviations, so that beta means the same for all. The rule has no weight; it is measured.
+learn_from_proxy() { # RUN PAIRS KEY...
+    local run=$1 n=$2 deviation
+    shift 2
+    deviation=$(standard_of "proxy-$n" | cut -d ' ' -f 2)
+    learn_from "$run" reinforce \
+        "[{kind: model, name: proxy, path: proxy-$n, weight: $(awk -v s="$deviation" 'BEGIN { printf "%.6g", 1 / s }')}, \
+${rule/%\}/, weight: 0\}}]" "$steps" train.batch_rows=8 rl.samples=4 rl.beta=0.01 optim.lr=5e-4 \
+        train.eval_every=$(((steps + 23) / 24)) "${more[@]}" "$@"
+}
+
+stage_learn() {
+    local n
+    enter
+    for n in $proxies; do learn_from_proxy "rl-$n" "$n"; done
+    for n in $proxies; do
+        $goodhart -v task=learnt -v name="$n" standard.txt "rl-$n/metrics.jsonl"
+    done >learnt.txt
+    echo "policies that learn from a proxy, in deviations of the tuned model's answers:"
+    awk 'BEGIN { print "proxy   step    KL, nats   proxy says   it is worth" }
+         { printf "%5d %6d %11.3f %12.3f %13.3f\n", $2, $3, $4, $6, $5 }' learnt.txt
+}
+
+# The smallest proxy once more, with the divergence bounded by what it was where the truth was at its best.
+stage_guard() {
+    local bound run
+    enter
+    bound=$(awk -v n="$smallest" '$2 == n && (best == "" || $5 > best) { best = $5; kl = $4 } END { printf "%.3g", kl }' learnt.txt)
+    [ "$bound" != 0 ] || {
+        echo "not needed: no evaluation was better than the tuned model"
+        return
+    }
+    stops_with=5 learn_from_proxy guarded "$smallest" rl.guard_kl="$bound"
+    grep -a 'rl.guard_kl: ' guarded.log | tail -n 1 || echo "nothing went past the bound of $bound nats"
+    for run in sft guarded "rl-$smallest"; do prompts=$((4 * prompts)) evaluate "$run"; done
+    echo "true reward of $((4 * prompts)) answers: tuned $(evaluated_at evaluated/sft 0 eval_reward)," \
+        "guarded $(evaluated_at evaluated/guarded 0 eval_reward)," \
+        "to the end $(evaluated_at "evaluated/rl-$smallest" 0 eval_reward)"
+}
+
+# ---- curves ----
+
+stage_curves() {
+    enter
+    cat best.txt learnt.txt >curves.txt
+    $goodhart -v task=fit curves.txt >fits.txt
+    { echo "method,pairs,n_or_step,kl,gold,proxy" && tr ' ' , <curves.txt; } >curves.csv
+    awk -f "$root/scripts/goodhart-picture.awk" fits.txt curves.txt >goodhart.svg
+    awk 'BEGIN { print "d = sqrt(KL); best-of-n: d (a - b d), learning: d (a - b ln d)"
+                 print "method   proxy  reward       a        b      R2   best at KL" }
+         { printf "%-6s %7d  %-6s %7.3f  %7.3f  %6.3f   %s\n", $1, $2, $3, $4, $5, $6, $7 }' fits.txt
+    echo "$PWD: curves.csv, goodhart.svg"
+}
+
+# ---- averages of reward models ----
+
+# What a reward model makes of pairs, as they are labelled: "chosen rejected" a line.
+judge_pairs() { # MODEL PAIRS OUTPUT
+    [ ! "$3" -nt "$1" ] || return 0
+    "$aerie" score --reward --model "$1" --input "$2" --quiet |
+        sed 's/.*"chosen": *\([-0-9.e+]*\),.*"rejected": *\([-0-9.e+]*\).*/\1 \2/' >"$3.part"
+    mv "$3.part" "$3"
+}
+
+stage_warm() {
+    local m
+    enter
+    head -n "$warm_pairs" ../chat/graded-train.jsonl | $goodhart -v task=flip -v seed="$seed" -v flipped=flipped.jsonl >noisy.jsonl
+    learn_reward warm noisy.jsonl "$warm_steps" reward.members="$members" optim.lr=3e-4 train.eval_every=0
+    mkdir -p judged
+    for m in $(seq "$members"); do
+        judge_pairs "warm/members/$m" ../chat/graded-heldout.jsonl "judged/heldout-$m.txt"
+        judge_pairs "warm/members/$m" flipped.jsonl "judged/flipped-$m.txt"
+    done
+    judge_pairs warm/average ../chat/graded-heldout.jsonl judged/heldout-average.txt
+    judge_pairs warm/average flipped.jsonl judged/flipped-average.txt
+    echo "$(wc -l <flipped.jsonl) of $(wc -l <noisy.jsonl) labels of the training pairs are wrong; held-out labels are right"
+    paste -d ' ' $(seq -f judged/heldout-%g.txt "$members") judged/heldout-average.txt >judged/heldout.txt
+    paste -d ' ' $(seq -f judged/flipped-%g.txt "$members") judged/flipped-average.txt >judged/flipped.txt
+    $goodhart -v task=warm judged/heldout.txt judged/flipped.txt
+}
+
+# ---- the way back of averaged policies ----
+
+stage_warp() {
+    enter
+    learn_warp "$warp_steps"
+    echo "from the tuned model (e = 0) to the last merge (e = 1); a line straight between them would have KL e KL(1):"
+    grep -a -A 6 '^ *e  ' warp.log
+}
+
+run_stages "$until" "${stages[@]}"

@@ -159,7 +159,7 @@ learn_from_proxy() { # RUN PAIRS KEY...
     learn_from "$run" reinforce \
         "[{kind: model, name: proxy, path: proxy-$n, weight: $(awk -v s="$deviation" 'BEGIN { printf "%.6g", 1 / s }')}, \
 ${rule/%\}/, weight: 0\}}]" "$steps" train.batch_rows=8 rl.samples=4 rl.beta=0.01 optim.lr=5e-4 \
-        train.eval_every=$(((steps + 23) / 24)) "${more[@]}" "$@"
+        train.eval_every=$(((steps + 15) / 16)) "${more[@]}" "$@"
 }
 
 stage_learn() {

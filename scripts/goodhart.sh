@@ -8,16 +8,17 @@ set -euo pipefail
 . "$(dirname "$0")/writing.sh"
 
 stages=(build base data tune proxies best learn guard curves warm warp)
-usage="usage: scripts/goodhart.sh [--dir FOLDER] [--base RUN] [--seed N] [--pairs A,B,..] [--prompts N] [--answers N]
-                           [--steps N] [--sft-steps N] [--warm-pairs N] [--warm-steps N] [--members N]
+usage="usage: scripts/goodhart.sh [--dir FOLDER] [--base RUN] [--seed N] [--pairs A,B,..] [--asked N] [--answers N]
+                           [--prompts N] [--steps N] [--sft-steps N] [--warm-pairs N] [--warm-steps N] [--members N]
                            [--warp-steps N] [--until STAGE] [KEY=VALUE ...]
 
   --dir FOLDER    where everything goes (default: runs/goodhart in the repository)
   --base RUN      a pretrained run on these stories, such as runs/quickstart/run (default: one is trained here)
   --seed N        of every run (default 1)
   --pairs A,B,..  graded pairs that each proxy, a reward model, learns from (default 250,1000,4000)
-  --prompts N     held-out prompts of best-of-n and of an evaluation (default 128)
-  --answers N     answers to each prompt, of which the best n are taken for n = 1, 2, 4, .. N (default 256)
+  --asked N       held-out prompts of best-of-n (default 128)
+  --answers N     answers to each of these, of which the best of n is taken for n = 1, 2, 4, .. N (default 256)
+  --prompts N     held-out prompts of an evaluation (default 128)
   --steps N       updates of a policy that learns from a proxy, 32 answers each (default 120)
   --sft-steps N   updates of tuning (default 300)
   --warm-pairs N  graded pairs of WARM, a quarter of them with the wrong label (default 4000)
@@ -34,6 +35,7 @@ dir=$root/runs/goodhart
 base=
 seed=1
 pairs=250,1000,4000
+asked=128
 prompts=128
 answers=256
 steps=120
@@ -56,7 +58,7 @@ while [ $# -gt 0 ]; do
         printf -v "${1#--}" %s "$2"
         shift
         ;;
-    --seed | --prompts | --answers | --steps | --sft-steps | --warm-pairs | --warm-steps | --members | --warp-steps)
+    --seed | --asked | --answers | --prompts | --steps | --sft-steps | --warm-pairs | --warm-steps | --members | --warp-steps)
         [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
         whole_number "$1" "$2"
         name=${1#--}
@@ -86,14 +88,9 @@ enter() {
     cd "$dir/seed-$seed"
 }
 
-# "name mean deviation" of what the tuned model's answers are worth, by the rule ("gold") and by each proxy.
-standard_of() { # NAME
-    awk -v name="$1" '$1 == name { print $2, $3 }' standard.txt
-}
-
 # The number FIELD of the evaluation at STEP of a run.
 evaluated_at() { # RUN STEP FIELD
-    sed -n "s/^{\"step\":$2,\"eval_.*\"$3\":\([-0-9.e+]*\).*/\1/p" "$1/metrics.jsonl" | tail -n 1
+    sed -n "s/^{\"step\":$2,.*\"$3\":\([-0-9.e+]*\).*/\1/p" "$1/metrics.jsonl" | tail -n 1
 }
 
 stage_tune() {
@@ -124,18 +121,18 @@ stage_proxies() {
 # Every answer with its prompt's number, what the rule says and what each proxy says, a line each: scored.txt.
 score_answers() {
     local n sources=$rule
-    [ "$(cat scored.done 2>/dev/null)" != "$prompts $answers $proxies" ] || return 0
+    [ "$(cat scored.done 2>/dev/null)" != "$asked $answers $proxies" ] || return 0
     for n in $proxies; do sources+=", {kind: model, name: proxy-$n, path: proxy-$n}"; done
     $goodhart -v task=texts drawn/answers.jsonl >texts.jsonl
     "$aerie" score --rewards "[$sources]" --model sft --input texts.jsonl --output scored.jsonl --force --quiet
     $goodhart -v task=scored -v answers="$answers" -v proxies="$proxies" scored.jsonl >scored.txt
-    echo "$prompts $answers $proxies" >scored.done
+    echo "$asked $answers $proxies" >scored.done
 }
 
 stage_best() {
     local n column=2
     enter
-    head -n "$prompts" ../chat/prompts-heldout.jsonl >asked.jsonl
+    head -n "$asked" ../chat/prompts-heldout.jsonl >asked.jsonl
     draw_answers drawn asked.jsonl rl.samples="$answers"
     score_answers
     $goodhart -v task=standard -v proxies="$proxies" scored.txt >standard.txt
@@ -151,15 +148,16 @@ stage_best() {
 
 # ---- a policy against each proxy ----
 
-# A proxy counts in its own deviations, so that beta means the same for all. The rule has no weight; it is measured.
+# A proxy counts in deviations of its rewards, so that beta means the same for all. The rule has no weight; it is
+# measured.
 learn_from_proxy() { # RUN PAIRS KEY...
-    local run=$1 n=$2 deviation
+    local run=$1 n=$2 weight
     shift 2
-    deviation=$(standard_of "proxy-$n" | cut -d ' ' -f 2)
+    weight=$(grep -ho '"reward_std": *[0-9.e+-]*' "proxy-$n"/checkpoints/step-*/model.json | tail -n 1 |
+        awk -F: '{ printf "%.6g", 1 / $2 }')
     learn_from "$run" reinforce \
-        "[{kind: model, name: proxy, path: proxy-$n, weight: $(awk -v s="$deviation" 'BEGIN { printf "%.6g", 1 / s }')}, \
-${rule/%\}/, weight: 0\}}]" "$steps" train.batch_rows=8 rl.samples=4 rl.beta=0.01 optim.lr=5e-4 \
-        train.eval_every=$(((steps + 15) / 16)) "${more[@]}" "$@"
+        "[{kind: model, name: proxy, path: proxy-$n, weight: $weight}, ${rule/%\}/, weight: 0\}}]" "$steps" \
+        train.batch_rows=8 rl.samples=4 rl.beta=0.01 optim.lr=5e-4 train.eval_every=$(((steps + 15) / 16)) "${more[@]}" "$@"
 }
 
 stage_learn() {

@@ -89,20 +89,22 @@ echo mark >all/goodhart
 "$stories" --chat all/chat --rows 60 2>/dev/null || fail "no rows"
 mkdir programs
 ln -s "$stories" programs/aerie-stories
-goodhart() {
-    AERIE=$aerie AERIE_STORIES=$work/programs "$scripts/goodhart.sh" --dir all --base base --pairs 8,32 --prompts 2 \
-        --answers 4 --steps 4 --sft-steps 15 --warm-pairs 32 --warm-steps 2 --members 2 --warp-steps 1 rl.max_new=40 \
-        >out 2>err || fail "status $?: $(cat out err)"
+goodhart() { # FLAGS
+    AERIE=$aerie AERIE_STORIES=$work/programs "$scripts/goodhart.sh" --dir all --base base --pairs 8 --asked 2 \
+        --prompts 2 --answers 4 --steps 2 --sft-steps 15 --warm-pairs 32 --warm-steps 1 --members 2 --warp-steps 1 \
+        "$@" rl.max_new=40 >out 2>err || fail "status $?: $(cat out err)"
 }
 goodhart
-for words in "proxy of    32 pairs" "best-of-n: d (a - b d)" "guard" "their weights averaged" "e KL(1)"; do prints "$words"; done
-[ "$(wc -l <all/seed-1/curves.csv)" = $((1 + 2 * 3 + 2 * 5)) ] || fail "rows of the curves: $(cat all/seed-1/curves.csv)"
+for words in "proxy of     8 pairs" "d (a - b d)" "their weights averaged" "e KL(1)"; do
+    prints "$words"
+done
+grep -qE 'true reward of 8 answers: tuned 0\.|not needed: no evaluation was better' out || fail "no guard: $(cat out)"
+[ "$(wc -l <all/seed-1/curves.csv)" = $((1 + 3 + 3)) ] || fail "rows of the curves: $(cat all/seed-1/curves.csv)"
 [ "$(tail -n 1 all/seed-1/goodhart.svg)" = "</svg>" ] || fail "no picture"
 grep -qE 'nan|inf' all/seed-1/goodhart.svg && fail "a place that is no number: $(grep -E 'nan|inf' all/seed-1/goodhart.svg)"
-grep '^mean\|^their\|^ *[0-9.]* .*%$' out >first
-goodhart
-prints "rl-32: finished before"
-grep '^mean\|^their\|^ *[0-9.]* .*%$' out >second
-equal first second "a second time the figures are others"
+cp all/seed-1/curves.csv first
+goodhart --until curves
+prints "rl-8: finished before"
+equal first all/seed-1/curves.csv "a second time the figures are others"
 
 finish

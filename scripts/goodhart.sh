@@ -16,15 +16,15 @@ usage="usage: scripts/goodhart.sh [--dir FOLDER] [--base RUN] [--seed N] [--pair
   --base RUN      a pretrained run on these stories, such as runs/quickstart/run (default: one is trained here)
   --seed N        of every run (default 1)
   --pairs A,B,..  graded pairs that each proxy, a reward model, learns from (default 250,1000,4000)
-  --asked N       held-out prompts of best-of-n (default 128)
+  --asked N       held-out prompts of best-of-n (default 64)
   --answers N     answers to each of these, of which the best of n is taken for n = 1, 2, 4, .. N (default 256)
   --prompts N     held-out prompts of an evaluation (default 128)
-  --steps N       updates of a policy that learns from a proxy, 32 answers each (default 120)
+  --steps N       updates of a policy that learns from a proxy, 32 answers each (default 80)
   --sft-steps N   updates of tuning (default 300)
   --warm-pairs N  graded pairs of WARM, a quarter of them with the wrong label (default 4000)
-  --warm-steps N  updates of a member of WARM, 16 pairs each (default 500)
+  --warm-steps N  updates of a member of WARM, 16 pairs each (default 250)
   --members N     reward models that WARM averages (default 4)
-  --warp-steps N  updates of each of the six runs of WARP (default 12)
+  --warp-steps N  updates of each of the six runs of WARP (default 8)
   --until STAGE   the last stage: build, base, data, tune, proxies, best, learn, guard, curves, warm or warp (default)
   KEY=VALUE       a key of aerie rlhf, such as optim.lr=1e-3, for the policies that learn from a proxy
 
@@ -35,15 +35,15 @@ dir=$root/runs/goodhart
 base=
 seed=1
 pairs=250,1000,4000
-asked=128
+asked=64
 prompts=128
 answers=256
-steps=120
+steps=80
 sft_steps=300
 warm_pairs=4000
-warm_steps=500
+warm_steps=250
 members=4
-warp_steps=12
+warp_steps=8
 until=${stages[-1]}
 more=()
 
@@ -157,7 +157,7 @@ learn_from_proxy() { # RUN PAIRS KEY...
         awk -F: '{ printf "%.6g", 1 / $2 }')
     learn_from "$run" reinforce \
         "[{kind: model, name: proxy, path: proxy-$n, weight: $weight}, ${rule/%\}/, weight: 0\}}]" "$steps" \
-        train.batch_rows=8 rl.samples=4 rl.beta=0.01 optim.lr=5e-4 train.eval_every=$(((steps + 15) / 16)) "${more[@]}" "$@"
+        train.batch_rows=8 rl.samples=4 rl.beta=0.01 optim.lr=1e-3 train.eval_every=$(((steps + 15) / 16)) "${more[@]}" "$@"
 }
 
 stage_learn() {

@@ -78,6 +78,7 @@ figures warm clean wrong | awk '/averaged|mean/ { print $(NF - 3), $(NF - 1) }' 
 
 # ---- the whole of it, tiny ----
 
+export OMP_NUM_THREADS=1 # two dozen short runs: on a busy machine threads would only wait for each other
 "$stories" --bytes 60K --seed 1 >stories.jsonl
 run 0 "$aerie" tokenizer train --input stories.jsonl --output t.model --vocab-size 400
 run 0 "$aerie" data prepare --input stories.jsonl --tokenizer t.model --output text

@@ -26,7 +26,7 @@ usage="usage: scripts/goodhart.sh [--dir FOLDER] [--base RUN] [--seed N] [--pair
   --members N     reward models that WARM averages (default 4)
   --warp-steps N  updates of each of the six runs of WARP (default 8)
   --until STAGE   the last stage: build, base, data, tune, proxies, best, learn, guard, curves, warm or warp (default)
-  KEY=VALUE       a key of aerie rlhf, such as optim.lr=1e-3, for the policies that learn from a proxy
+  KEY=VALUE       a key of aerie rlhf, such as optim.lr=2e-4, for the policies that learn from a proxy
 
 The same command again goes on where it stopped; runs that are finished are left alone."
 
@@ -157,7 +157,7 @@ learn_from_proxy() { # RUN PAIRS KEY...
         awk -F: '{ printf "%.6g", 1 / $2 }')
     learn_from "$run" reinforce \
         "[{kind: model, name: proxy, path: proxy-$n, weight: $weight}, ${rule/%\}/, weight: 0\}}]" "$steps" \
-        train.batch_rows=8 rl.samples=4 rl.beta=0.01 optim.lr=1e-3 train.eval_every=$(((steps + 15) / 16)) "${more[@]}" "$@"
+        train.batch_rows=8 rl.samples=4 rl.beta=0.01 optim.lr=1e-4 train.eval_every=$(((steps + 15) / 16)) "${more[@]}" "$@"
 }
 
 stage_learn() {

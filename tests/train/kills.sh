@@ -1,12 +1,13 @@
 #!/bin/sh
 # One small run of a training verb, killed with SIGKILL at random moments (every other time while a checkpoint is being written) and started again each
-# time, ends with the weights, optimiser and metrics of the run that was left alone, to the bit; so does one whose disk was full. Only
-# kills that ended a living process count: a run that comes to its end is compared and begun again, until there are enough.
-# usage: kills.sh AERIE FIXTURES [KILLS [pretrain|sft|reward|dpo|ppo]]
+# time, ends with the weights, optimiser, models beside and metrics of the run that was left alone, to the bit; so does one whose disk was full.
+# Only kills that ended a living process count: a run that comes to its end is compared and begun again, until there are enough.
+# usage: kills.sh AERIE FIXTURES [KILLS [pretrain|sft|reward|dpo|ppo|jbond|program]]
 . "$(dirname "$0")/../cli/common.sh"
 kills=${3:-5}
-kind=${4:-pretrain} # a verb, or a method of rlhf
+kind=${4:-pretrain} # a verb, a method of rlhf, or one whose rewards come from a slow program
 steps=120
+[ "$kind" != program ] || steps=60
 export OMP_NUM_THREADS=2
 
 awk 'BEGIN { srand(7); for (i = 0; i < 4000; i++) printf "the %d birds of hill %d sing %d songs\n", rand() * 99, i % 31, rand() * 999 }' >text.txt
@@ -27,9 +28,23 @@ case $kind in
 pretrain) keys="data.train=set/train.h5 data.heldout=set/heldout.h5 $shape train.row_tokens=64 train.batch_rows=4 optim.lr=3e-3" ;;
 sft) row='{"prompt": "QUESTION", "completion": "RIGHT"}' ;;
 reward | dpo) row='{"prompt": "QUESTION", "chosen": "RIGHT", "rejected": "WRONG"}' ;;
-ppo) row='{"prompt": "QUESTION"}' ;;
-*) fail "expected pretrain, sft, reward, dpo or ppo, found $kind" && finish ;;
+ppo | jbond | program) row='{"prompt": "QUESTION"}' ;;
+*) fail "expected pretrain, sft, reward, dpo, ppo, jbond or program, found $kind" && finish ;;
 esac
+
+# The longer the answer, the better; each takes some time, in which a file in the folder that it is given tells so.
+cat >slow.sh <<'END'
+while read -r line; do
+    : >"$1/$$"
+    sleep 0.01
+    answer=${line#*'"answer":'} id=${line#*'"id":'}
+    rm -f "$1/$$"
+    echo "{\"id\": ${id%%,*}, \"reward\": ${#answer}}"
+done
+END
+mkdir calls
+by_length='rl.rewards=[{"kind":"length","target":4}]'
+by_program="rl.rewards=[{\"kind\":\"program\",\"command\":[\"sh\",\"$work/slow.sh\",\"$work/calls\"]}]"
 if [ "$verb" != pretrain ]; then
     run 0 "$aerie" pretrain run.dir=base data.train=set/train.h5 $shape train.row_tokens=64 train.batch_rows=4 train.steps=3 \
         train.sample_tokens=0
@@ -37,13 +52,13 @@ if [ "$verb" != pretrain ]; then
     head -200 all.jsonl >train.jsonl
     tail -40 all.jsonl >heldout.jsonl
     keys="model.init=base data.train=train.jsonl data.heldout=heldout.jsonl train.row_tokens=160 train.batch_rows=4 optim.lr=1e-3"
-    # a critic, and answers that have updates to come in two of three checkpoints
+    online="$keys rl.max_new=8 rl.eval_prompts=4"
+    # a critic, and answers that have updates to come in two of three checkpoints; an anchor that moves with every step
     case $kind in
     dpo) verb=rlhf keys="$keys rl.method=dpo" ;;
-    ppo)
-        verb=rlhf keys="$keys rl.method=ppo rl.passes=3 rl.samples=2 rl.max_new=8 rl.eval_prompts=4"
-        keys="$keys rl.rewards=[{\"kind\":\"length\",\"target\":4}]"
-        ;;
+    ppo) verb=rlhf keys="$online rl.method=ppo rl.passes=3 rl.samples=2 $by_length" ;;
+    jbond) verb=rlhf keys="$online rl.method=jbond jbond.eta=0.05 $by_length" ;;
+    program) verb=rlhf keys="$online rl.method=reinforce rl.samples=2 $by_program" ;;
     esac
 fi
 
@@ -69,7 +84,7 @@ last() {
 same_as_whole() {
     told "$1"
     equal whole.told "$1.told" "metrics.jsonl"
-    for file in weights.h5 optimizer.h5; do equal "$(last whole)/$file" "$(last "$1")/$file"; done
+    for file in "$(last whole)"/*.h5; do equal "$file" "$(last "$1")/${file##*/}"; done
     ls whole/checkpoints >whole.list
     ls "$1/checkpoints" >"$1.list"
     equal whole.list "$1.list" "checkpoints that are kept"
@@ -109,8 +124,14 @@ wait_for_a_save() { # PROCESS
     while kill -0 "$1" 2>/dev/null && ! [ -e "$(last killed)/DONE" ] && ! in_a_save; do :; done
 }
 
+# Whether a reward was being made; the program outlives its run by a moment.
+in_a_call() {
+    ls calls | grep -q . && rm -f calls/*
+}
+
 hit=0
 during=0
+called=0
 whole_again=0
 starts=0
 while [ $hit -lt "$kills" ]; do
@@ -125,6 +146,7 @@ while [ $hit -lt "$kills" ]; do
     case $? in
     137)
         hit=$((hit + 1))
+        in_a_call && called=$((called + 1))
         in_a_save && during=$((during + 1))
         ! [ -L killed/checkpoints/best ] || [ -e killed/checkpoints/best/DONE ] || fail "kill $hit of seed $seed: best leads nowhere"
         ;;
@@ -143,8 +165,10 @@ while [ $hit -lt "$kills" ]; do
 done
 run 0 train killed
 same_as_whole killed
-echo "$hit kills (seed $seed), $during while a checkpoint was half written; $((whole_again + 1)) runs came to their end, in $((starts + 1)) starts"
+echo "$hit kills of $kind (seed $seed), $during while a checkpoint was half written, $called in the call of a reward program;" \
+    "$((whole_again + 1)) runs came to their end, in $((starts + 1)) starts"
 [ "$kills" -lt 20 ] || [ $during -gt $((kills / 10)) ] || fail "only $during kills fell into a save"
+[ "$kills" -lt 20 ] || [ "$kind" != program ] || [ $called -gt $((kills / 20)) ] || fail "only $called kills fell into a call"
 
 # ---- a full disk: no file may grow beyond the metrics there are and some more of them ----
 

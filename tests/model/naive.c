@@ -5,6 +5,8 @@
 #include "ops/quantize.h"
 #include "tests/ref/ref.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- values ---- */
@@ -231,4 +233,79 @@ static double complex loss_of(const naive_model *n, const void *batch) {
 double naive_gradient_error(const naive_model *n, const ae_micro_batch *b, const ae_param *p,
                             const float *got) {
     return naive_gradient_error_of(n, loss_of, b, p, got);
+}
+
+/* ---- all gradients ---- */
+
+#ifdef __SANITIZE_ADDRESS__
+enum { DIRECTIONS = 2, ALONE = false };
+#else
+enum { DIRECTIONS = 12, ALONE = true };
+#endif
+static const double WHOLE_TOLERANCE = 1e-6, ALONE_TOLERANCE = 2e-6;
+
+/* What the model holds, a list for each parameter; NULL: it has none. */
+static float **gradients_of(const ae_model *m) {
+    float **all = calloc((size_t)m->params.n, sizeof *all);
+    cr_assert_not_null(all);
+    for (ptrdiff_t i = 0; i < m->params.n; i++) {
+        const ae_param *p = &m->params.items[i];
+        if (p->grad == NULL) continue;
+        all[i] = malloc((size_t)p->n * sizeof *all[i]);
+        cr_assert_not_null(all[i]);
+        m->be->download(m->be, all[i], p->grad, (size_t)p->n * sizeof *all[i]);
+    }
+    return all;
+}
+
+static double squares_of(const float *x, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; x != NULL && i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+/* (got - want) v for a direction v of the parameters [first, end), whose entries have the variance 1: its square is that of the norm of the
+ * difference, in the mean over v. */
+static double difference_along(const naive_model *n, naive_objective *objective, const void *context,
+                               float *const *got, ptrdiff_t first, ptrdiff_t end, ae_rng *r) {
+    const double step = 1e-30;
+    double along = 0;
+    for (ptrdiff_t i = first; i < end; i++)
+        for (int64_t k = 0; got[i] != NULL && k < n->m->params.items[i].n; k++) {
+            const double v = sqrt(12) * (ae_rng_uniform(r) - 0.5);
+            n->values[i][k] += ref_complex(0, step * v);
+            along += v * (double)got[i][k];
+        }
+    const double want = cimag(objective(n, context)) / step;
+    for (ptrdiff_t i = first; i < end; i++)
+        for (int64_t k = 0; k < n->m->params.items[i].n; k++) n->values[i][k] = creal(n->values[i][k]);
+    return along - want;
+}
+
+static void expect_alone(const naive_model *n, naive_objective *objective, const void *context,
+                         float *const *got, const char *what, ae_rng *r) {
+    for (ptrdiff_t i = 0; i < n->m->params.n; i++) {
+        const ae_param *p = &n->m->params.items[i];
+        if (got[i] == NULL) continue;
+        const double norm = sqrt(squares_of(got[i], p->n));
+        const double error = fabs(difference_along(n, objective, context, got, i, i + 1, r));
+        cr_assert(error <= ALONE_TOLERANCE * norm, "%s: %s: %g of its norm %g", what, p->name, error / norm,
+                  norm);
+    }
+}
+
+void naive_expect_gradients(const naive_model *n, naive_objective *objective, const void *context,
+                            const char *what) {
+    const ptrdiff_t params = n->m->params.n;
+    ae_rng r = ae_rng_make(11, 3);
+    float **got = gradients_of(n->m);
+    double squares = 0, errors = 0;
+    for (ptrdiff_t i = 0; i < params; i++) squares += squares_of(got[i], n->m->params.items[i].n);
+    for (int d = 0; d < DIRECTIONS; d++)
+        errors += pow(difference_along(n, objective, context, got, 0, params, &r), 2) / DIRECTIONS;
+    cr_assert(squares > 0 && errors <= pow(WHOLE_TOLERANCE, 2) * squares, "%s: %g of the norm %g", what,
+              sqrt(errors / squares), sqrt(squares));
+    if (ALONE) expect_alone(n, objective, context, got, what, &r);
+    for (ptrdiff_t i = 0; i < params; i++) free(got[i]);
+    free((void *)got);
 }

@@ -31,4 +31,12 @@ typedef double complex naive_objective(const naive_model *n, const void *context
 double naive_gradient_error_of(const naive_model *n, naive_objective *objective, const void *context,
                                const ae_param *p, const float *got);
 
+/* Fails unless the gradients of the model, which rig_calm has made gentle, are those of the objective. The difference is estimated along random
+ * directions:
+ *   of all parameters together   its norm is at most 1e-6 of the norm of the whole gradient
+ *   of each parameter alone      its norm is at most 2e-6 of the norm of that parameter's gradient
+ * The sanitizers make each evaluation slow: under them there are few directions, and no parameters alone. */
+void naive_expect_gradients(const naive_model *n, naive_objective *objective, const void *context,
+                            const char *what);
+
 #endif

@@ -13,7 +13,6 @@
 TestSuite(preference_gradients, .init = scratch_make, .fini = scratch_remove, .timeout = 120);
 
 enum { PAIRS = 5, T = 48 };
-static const double TOLERANCE = 5e-6; /* float32 rounds */
 
 /* ---- pairs ---- */
 
@@ -171,24 +170,13 @@ static void set_references(pairs *p, const naive_model *n) {
             (ae_pair_scores){creal(s.good[i]) - 1.5 + 0.4 * i, creal(s.bad[i]) - 1 + 0.7 * i};
 }
 
-static void check_gradients(const ae_model *m, const naive_model *twin, const pairs *p) {
-    for (ptrdiff_t i = 0; i < m->params.n; i++) {
-        const ae_param *param = &m->params.items[i];
-        if (!param->grad) continue;
-        float *g = malloc((size_t)param->n * sizeof *g);
-        m->be->download(m->be, g, param->grad, (size_t)param->n * sizeof *g);
-        const double error = naive_gradient_error_of(twin, naive_preference, p, param, g);
-        cr_assert(error < TOLERANCE, "method %d: %s: %g", p->keys.rl.method, param->name, error);
-        free(g);
-    }
-}
-
 static void check(const char *fixture, ae_rl_keys keys, ptrdiff_t micro_rows, bool adapters) {
     const ae_model_options o = {.training = true, .params.adapters = {.rank = adapters ? 3 : 0, .alpha = 4}};
     ae_model m;
     pairs p = {.keys = keys};
     float room[2 * PAIRS * T];
     rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
+    rig_calm(&m);
     open_pairs(&p, m.config.V);
     ae_pass *pass = rig_pass(&m, micro_rows, T, 0, true);
     naive_model twin = naive_new(&m, fixture);
@@ -199,7 +187,7 @@ static void check(const char *fixture, ae_rl_keys keys, ptrdiff_t micro_rows, bo
     cr_assert_eq(s.pairs, PAIRS);
     cr_assert_float_eq(s.loss / PAIRS, want, 1e-6 * fabs(want), "method %d: %.9g, expected %.9g",
                        keys.rl.method, s.loss / PAIRS, want);
-    check_gradients(&m, &twin, &p);
+    naive_expect_gradients(&twin, naive_preference, &p, fixture);
     naive_free(&twin);
     ae_pass_delete(pass);
     close_pairs(&p);

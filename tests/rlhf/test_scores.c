@@ -181,6 +181,9 @@ static void rig_open_with(rig *r, const char *fixture, ptrdiff_t micro_rows, flo
     rig_model_with(&r->policy, be, fixture, &trains);
     rig_model_with(&r->reference, be, fixture, &(ae_model_options){0});
     rig_model_with(&r->critic, be, fixture, &head);
+    rig_calm(&r->policy);
+    rig_calm(&r->reference);
+    rig_calm(&r->critic);
     if (difference != 0) shake(&r->reference, difference);
     r->s = random_answers(ANSWERS, r->policy.config.V, 3);
     ASSERT_OK(ae_packed_make(&r->b, &r->s, 24, share));
@@ -421,15 +424,7 @@ static double complex linear_loss(const naive_model *n, const void *data) {
 
 static void check_gradients(const ae_model *m, const char *fixture, const context *c) {
     naive_model twin = naive_new(m, fixture);
-    for (ptrdiff_t i = 0; i < m->params.n; i++) {
-        const ae_param *p = &m->params.items[i];
-        float *g = malloc((size_t)p->n * sizeof *g);
-        cr_assert_not_null(g);
-        m->be->download(m->be, g, p->grad, (size_t)p->n * sizeof *g);
-        const double error = naive_gradient_error_of(&twin, linear_loss, c, p, g);
-        cr_assert(error < 2e-5, "%s: %s: %g", fixture, p->name, error);
-        free(g);
-    }
+    naive_expect_gradients(&twin, linear_loss, c, fixture);
     naive_free(&twin);
 }
 

@@ -149,6 +149,49 @@ static void same_file(const char *a, const char *b) {
     ae_h5_close(y, b);
 }
 
+static hid_t open_optimizer(const train_rig *r, const char *run) {
+    hid_t file = H5I_INVALID_HID;
+    char *path = ae_path_join(train_rig_path(r, run), "checkpoints/step-000001/optimizer.h5");
+    ASSERT_OK(ae_h5_open(&file, path));
+    free(path);
+    return file;
+}
+
+static double *read_moments(hid_t file, const char *key, int64_t *n) {
+    ASSERT_OK(ae_h5_length(file, "optimizer.h5", key, n));
+    double *x = malloc((size_t)*n * sizeof *x);
+    cr_assert_not_null(x);
+    ASSERT_OK(ae_h5_read_range(file, "optimizer.h5", key, H5T_NATIVE_DOUBLE, 0, *n, x));
+    return x;
+}
+
+double train_rig_gradient_difference(const train_rig *r, const char *a, const char *b) {
+    const hid_t first = open_optimizer(r, a), second = open_optimizer(r, b);
+    double difference = 0, norm = 0;
+    char **keys = NULL;
+    size_t count = 0;
+    ASSERT_OK(ae_h5_names(first, "optimizer.h5", &keys, &count));
+    for (size_t i = 0; i < count; i++) {
+        const char *key = keys[i];
+        int64_t n = 0, m = 0;
+        if (strncmp(key, "m.", 2) != 0) continue;
+        double *x = read_moments(first, key, &n), *y = read_moments(second, key, &m);
+        cr_assert_eq(n, m, "%s", key);
+        for (int64_t k = 0; k < n; k++) {
+            difference += (x[k] - y[k]) * (x[k] - y[k]);
+            norm += x[k] * x[k];
+        }
+        free(x);
+        free(y);
+    }
+    for (size_t i = 0; i < count; i++) free(keys[i]);
+    free((void *)keys);
+    ASSERT_OK(ae_h5_close(first, "optimizer.h5"));
+    ASSERT_OK(ae_h5_close(second, "optimizer.h5"));
+    cr_assert(norm > 0, "%s has no gradient", a);
+    return sqrt(difference / norm);
+}
+
 void train_rig_same_checkpoint(const train_rig *r, const char *a, const char *b, int64_t step) {
     static const char *const files[] = {"weights.h5", "optimizer.h5"};
     for (size_t i = 0; i < 2; i++) {

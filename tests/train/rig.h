@@ -40,6 +40,9 @@ ae_step_result train_rig_update(ae_optimizer *o, double loss, double lr);
 
 /* Fails unless both runs hold the same weights and optimiser at `step`, bit for bit. */
 void train_rig_same_checkpoint(const train_rig *r, const char *a, const char *b, int64_t step);
+/* Of the gradients of two runs' first steps, which optimisers hold as first moments (step-000001 is kept): the norm of the difference over the norm
+ * of those of `a`. Weights after Adam's first steps tell less: each moves by the sign of its gradient, so that rounding turns small ones around. */
+double train_rig_gradient_difference(const train_rig *r, const char *a, const char *b);
 /* Fails unless both metrics.jsonl tell the same: line by line, all but times and memory. */
 void train_rig_same_metrics(const train_rig *r, const char *a, const char *b);
 /* Line `i` of a run's metrics (the caller releases it), or NULL. */

@@ -3,6 +3,7 @@
 #include "tests/model/naive.h"
 #include "train/reward.h"
 #include "train/sft.h"
+#include "train/step.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,21 +14,11 @@ TestSuite(gradients, .init = scratch_make, .fini = scratch_remove, .timeout = 12
 
 static const char *const fixtures[] = {"tiny", "hawk", "attention"};
 enum { FIXTURES = 3 };
-static const double TOLERANCE = 5e-6; /* float32 rounds */
 
 static void check_all(const ae_model *m, const char *fixture, naive_objective *objective,
                       const void *context) {
     naive_model twin = naive_new(m, fixture);
-    for (ptrdiff_t i = 0; i < m->params.n; i++) {
-        const ae_param *p = &m->params.items[i];
-        if (!p->grad) continue;
-        float *g = malloc((size_t)p->n * sizeof *g);
-        cr_assert_not_null(g);
-        m->be->download(m->be, g, p->grad, (size_t)p->n * sizeof *g);
-        const double error = naive_gradient_error_of(&twin, objective, context, p, g);
-        cr_assert(error < TOLERANCE, "%s: %s: %g", fixture, p->name, error);
-        free(g);
-    }
+    naive_expect_gradients(&twin, objective, context, fixture);
     naive_free(&twin);
 }
 
@@ -57,6 +48,37 @@ static double complex mean_loss(const naive_model *n, const void *context) {
     return naive_loss(n, &a->all) / a->weight;
 }
 
+static ae_micro_batch all_of(const ae_batch *b) {
+    return (ae_micro_batch){.tokens = b->tokens,
+                            .targets = b->targets,
+                            .positions = b->positions,
+                            .weights = b->weights,
+                            .B = b->B,
+                            .T = b->T};
+}
+
+static void check_documents(const char *fixture) {
+    enum { B = 3, T = 17 };
+    const ae_model_options o = {.training = true};
+    ae_model m;
+    ae_batch b;
+    rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
+    rig_calm(&m);
+    cr_assert_eq(ae_batch_init(&b, B, T), AE_OK);
+    random_answers(&b, m.config.V, 7);
+    ae_pass *pass = rig_pass(&m, 2, T, 0, true);
+    ae_step_gradients(&m, pass, &b, 2, NULL);
+    const answers a = {all_of(&b), (double)b.n_targets};
+    check_all(&m, fixture, mean_loss, &a);
+    ae_pass_delete(pass);
+    ae_batch_free(&b);
+    ae_model_free(&m);
+}
+
+Test(gradients, of_documents) {
+    for (int f = 0; f < FIXTURES; f++) check_documents(fixtures[f]);
+}
+
 static void check_sft(const char *fixture, ae_sft_average average, bool adapters) {
     enum { B = 2, T = 17 };
     const ae_model_options o = {.training = true,
@@ -64,18 +86,13 @@ static void check_sft(const char *fixture, ae_sft_average average, bool adapters
     ae_model m;
     ae_batch b;
     rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
+    rig_calm(&m);
     cr_assert_eq(ae_batch_init(&b, B, T), AE_OK);
     random_answers(&b, m.config.V, 5);
     const double weight = ae_sft_weigh(&b, average);
     ae_pass *pass = rig_pass(&m, 1, T, 0, true);
     const double loss = ae_sft_gradients(&m, pass, &b, weight, 1);
-    const answers a = {{.tokens = b.tokens,
-                        .targets = b.targets,
-                        .positions = b.positions,
-                        .weights = b.weights,
-                        .B = B,
-                        .T = T},
-                       weight};
+    const answers a = {all_of(&b), weight};
     naive_model twin = naive_new(&m, fixture);
     const double want = creal(mean_loss(&twin, &a));
     naive_free(&twin);
@@ -124,12 +141,7 @@ static ae_token_set *write_pairs(ptrdiff_t V) {
 
 static double complex pair_loss(const naive_model *n, const void *context) {
     const ae_pair_batch *b = context;
-    const ae_micro_batch all = {.tokens = b->batch.tokens,
-                                .targets = b->batch.targets,
-                                .positions = b->batch.positions,
-                                .weights = b->batch.weights,
-                                .B = b->batch.B,
-                                .T = b->batch.T};
+    const ae_micro_batch all = all_of(&b->batch);
     double complex *hidden = naive_hidden(n, &all), loss = 0;
     for (ptrdiff_t i = 0; i < b->n_pairs; i++) {
         const double complex c = naive_value(n, hidden, b->pairs[i].chosen_end - 1),
@@ -151,6 +163,7 @@ static void check_reward(const char *fixture, bool adapters) {
     ae_pair_choice choices[PAIRS];
     float room[2 * T];
     rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
+    rig_calm(&m);
     ae_token_set *s = write_pairs(m.config.V);
     cr_assert_eq(ae_pair_set_init(&set, s, T, AE_TOO_LONG_ERROR, false), AE_OK, "%s", ae_error_message());
     cr_assert_eq(ae_pair_batch_init(&b, PAIRS, PAIRS, T), AE_OK);

@@ -18,11 +18,11 @@ usage="usage: scripts/align.sh [--dir FOLDER] [--seeds N] [--methods A,B,..] [--
   --dir FOLDER    where everything goes (default: runs/align in the repository)
   --seeds N       tuned models, each with a run of every method (default 1)
   --methods A,B   of ${online// /, }, ${offline// /, }, ${folders// /, } (default: all)
-  --steps N       updates of a method that writes answers (default 100), or of --exact-match (default 150)
+  --steps N       updates of a method that writes answers (default 75), or of --exact-match (default 150)
   --prompts N     held-out prompts that are answered in an evaluation (default 512)
   --pairs N       prompts that the tuned model answers four times, for methods that learn from pairs (default 1500)
   --reward KIND   what methods that write answers learn from: the rule itself (default), or a model of graded pairs
-  --sft-steps N   updates of tuning (default 300, with --exact-match 500)
+  --sft-steps N   updates of tuning (default 120, with --exact-match 500)
   --judge-steps N updates of the reward model (default 600)
   --base RUN      a pretrained run on these stories, such as runs/quickstart/run (default: one is trained here)
   --until STAGE   the last stage: build, base, data, tune, judge, pairs, learn or results (default); with --exact-match
@@ -81,7 +81,7 @@ done
 is_one_of "$reward" rule model || refuse 2 "--reward: expected rule or model, found $reward"
 if [ $exact = no ]; then
     stages=(build base data tune judge pairs learn results)
-    sft_steps=${sft_steps:-300} steps=${steps:-100}
+    sft_steps=${sft_steps:-120} steps=${steps:-75}
 else
     stages=(build base data questions answers)
     sft_steps=${sft_steps:-500} steps=${steps:-150}
@@ -147,19 +147,19 @@ stage_pairs() {
 
 # ---- methods ----
 
-# What a method needs beside what all have in common: rates to begin with, a tenth of tuning's to a third. An update
-# reads 64 to 96 answers. A reward deviates by some 0.07 here, so a nat of divergence may cost a small part of that.
+# What a method needs beside what all have in common. An update reads some 64 answers. A reward deviates by 0.1 here, so a
+# nat of divergence may cost a small part of that.
 keys_of() { # METHOD
     case "$1" in
-    reinforce) echo optim.lr=3e-4 rl.beta=0.005 train.batch_rows=16 rl.samples=4 ;;
-    grpo) echo optim.lr=3e-4 train.batch_rows=8 rl.samples=8 ;;
-    ppo) echo optim.lr=3e-4 rl.beta=0.005 train.batch_rows=64 ;;
-    bond) echo optim.lr=3e-4 train.batch_rows=4 rl.samples=4 ;;
-    jbond) echo optim.lr=3e-4 train.batch_rows=32 ;;
-    online_dpo) echo optim.lr=1e-4 train.batch_rows=32 ;;
-    dpo) echo optim.lr=1e-4 rl.beta=0.1 ;;
+    reinforce) echo optim.lr=4e-4 rl.beta=0.008 train.batch_rows=16 rl.samples=4 ;;
+    grpo) echo optim.lr=3e-4 rl.beta=0.06 train.batch_rows=16 rl.samples=4 ;;
+    ppo) echo optim.lr=4e-4 rl.beta=0.008 ppo.lambda=1 train.batch_rows=64 ;;
+    bond) echo optim.lr=4e-4 train.batch_rows=8 rl.samples=4 train.steps=$((steps * 3 / 2)) ;;
+    jbond) echo optim.lr=1e-3 jbond.eta=0.1 train.batch_rows=32 ;;
+    online_dpo) echo optim.lr=2.5e-4 rl.beta=0.2 train.batch_rows=32 train.steps=$((steps * 3 / 2)) ;;
+    dpo) echo optim.lr=1e-4 rl.beta=0.3 ;;
     ipo) echo optim.lr=1e-4 rl.beta=10 ;; # its margin is by token: 1 / (2 beta) = 0.05 nats, 5 in a story
-    kto) echo optim.lr=1e-4 rl.beta=0.1 ;;
+    kto) echo optim.lr=1e-4 rl.beta=0.2 ;;
     esac
 }
 

@@ -218,7 +218,7 @@ def keys_of_method(o):
         rewards = json.dumps([{"kind": "program", "command": [sys.executable, os.path.abspath(__file__), "-",
                                                               "--rewards"]}])
         return ["rl.method=reinforce", f"rl.rewards={rewards}", f"rl.samples={RL_SAMPLES}", f"rl.max_new={RL_ANSWER}",
-                f"rl.beta={RL_BETA}", f"train.batch_rows={RL_PROMPTS}", f"train.row_tokens={RL_PROMPT + RL_ANSWER}",
+                f"rl.beta={RL_BETA}", f"train.batch_rows={RL_PROMPTS}", f"train.row_tokens={RL_PROMPT + RL_SAMPLES * RL_ANSWER}",
                 "optim.weight_decay=0"]
     if o.method == "dpo":
         return ["rl.method=dpo", f"train.batch_rows={PAIRS}", f"train.row_tokens={2 * (PAIR_PROMPT + PAIR_ANSWER)}",

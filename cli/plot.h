@@ -73,6 +73,7 @@ ae_status ae_plot_draw(const ae_run_curves *runs, size_t n, ae_picture_kind kind
 const char *ae_plot_words(const char *name, const ae_run_curves *runs);
 /* Of run or row k: "#1f5fa8". */
 const char *ae_plot_colour(size_t k);
+const char *ae_plot_faint_colour(size_t k); /* a pale tint of it */
 
 /* A page that needs no other file and no script. Runs of one stage, and of one method of rlhf, make a section, in the
  * order given: pictures, a table of figures, configuration and last samples of each run. Runs of rlhf that were

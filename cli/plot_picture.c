@@ -11,11 +11,16 @@ static const struct {
     const char *strong, *faint;
 } colours[] = {{"#1f5fa8", "#b9d0ea"}, {"#c8501e", "#f0c7b2"}, {"#2f8f4e", "#bfe0ca"},
                {"#7a4fa3", "#d9cbe8"}, {"#a67c00", "#ead9a6"}, {"#0f8b8d", "#b3dedf"},
-               {"#a8325e", "#ebbfd0"}, {"#555555", "#cccccc"}};
+               {"#a8325e", "#ebbfd0"}, {"#555555", "#cccccc"}, {"#d4a017", "#f3e3b3"},
+               {"#6b8e23", "#d5e0bd"}, {"#4169e1", "#c6d1f5"}, {"#8b4513", "#dcc5b4"}};
 enum { N_COLOURS = sizeof colours / sizeof *colours };
 
 const char *ae_plot_colour(size_t k) {
     return colours[k % N_COLOURS].strong;
+}
+
+const char *ae_plot_faint_colour(size_t k) {
+    return colours[k % N_COLOURS].faint;
 }
 
 /* Labels of an axis in powers of ten and between: gnuplot's own are too few for half a decade. */

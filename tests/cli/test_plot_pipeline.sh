@@ -119,6 +119,8 @@ absent x.svg
 run 0 "$aerie" plot grpo-1 grpo-2 again --output frontier.svg
 grep -q 'held-out reward against divergence' frontier.svg || fail "several runs of rlhf are no picture of reward and divergence"
 grep -q 'grpo: again' frontier.svg || fail "the label of a run"
+grep -q ', mean of 2<' frontier.svg || fail "two seeds of a row have no mean"
+[ "$(grep -c '<g id="gnuplot_plot_' frontier.svg)" = 5 ] || fail "expected a frame, three runs and a mean"
 run 0 "$aerie" plot grpo-1 --output curves.svg
 grep -q 'reward, mean of the answers' curves.svg || fail "curves of one run"
 run 0 "$aerie" plot grpo-1 base --output mixed.svg
@@ -152,6 +154,8 @@ run 0 "$aerie" plot warp/ --table
 grep -q 'member' out && fail "runs of WARP are rows beside it: $(cat out)"
 run 0 "$aerie" plot warp/round-1/member-1 warp/round-1/member-2 --json
 prints '"runs":["round-1/member-1","round-1/member-2"]'
+run 0 "$aerie" plot warp best --output merged.svg
+[ "$(grep -c '<g id="gnuplot_plot_' merged.svg)" = 3 ] || fail "expected a frame and a line for each folder, none for its runs"
 run 0 "$aerie" plot warp best --output merged.html
 for words in "1. rlhf: warp" "2. rlhf: best_of_n" "KL at most, nats" "last merge (e = 1)" "round-1/member-2" \
     "held-out reward against divergence"; do

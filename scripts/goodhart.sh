@@ -20,7 +20,7 @@ usage="usage: scripts/goodhart.sh [--dir FOLDER] [--base RUN] [--seed N] [--pair
   --answers N     answers to each of these, of which the best of n is taken for n = 1, 2, 4, .. N (default 256)
   --prompts N     held-out prompts of an evaluation (default 128)
   --steps N       updates of a policy that learns from a proxy, 32 answers each (default 80)
-  --sft-steps N   updates of tuning (default 300)
+  --sft-steps N   updates of tuning (default 120)
   --warm-pairs N  graded pairs of WARM, a quarter of them with the wrong label (default 4000)
   --warm-steps N  updates of a member of WARM, 16 pairs each (default 250)
   --members N     reward models that WARM averages (default 4)
@@ -39,7 +39,7 @@ asked=64
 prompts=128
 answers=256
 steps=80
-sft_steps=300
+sft_steps=120 # the rule then gives 0.74 (deviation 0.10); after 300 it gives 0.89, too near its best of about 0.97
 warm_pairs=4000
 warm_steps=250
 members=4
@@ -93,7 +93,18 @@ evaluated_at() { # RUN STEP FIELD
     sed -n "s/^{\"step\":$2,.*\"$3\":\([-0-9.e+]*\).*/\1/p" "$1/metrics.jsonl" | tail -n 1
 }
 
+# head takes fewer rows where a file is short, and figures would be of other numbers than the flags say.
+has_rows() { # FLAG ROWS FILE
+    local rows
+    rows=$(wc -l <"$dir/chat/$3")
+    [ "$2" -le "$rows" ] || refuse 2 "$1 $2: expected at most $rows, the rows of $dir/chat/$3"
+}
+
 stage_tune() {
+    local n
+    for n in $proxies; do has_rows --pairs "$n" graded-train.jsonl; done
+    has_rows --asked "$asked" prompts-heldout.jsonl
+    has_rows --warm-pairs "$warm_pairs" graded-train.jsonl
     enter
     tune
 }
@@ -123,7 +134,7 @@ score_answers() {
     local n sources=$rule
     [ "$(cat scored.done 2>/dev/null)" != "$asked $answers $proxies" ] || return 0
     for n in $proxies; do sources+=", {kind: model, name: proxy-$n, path: proxy-$n}"; done
-    $goodhart -v task=texts drawn/answers.jsonl >texts.jsonl
+    $goodhart -v task=texts "drawn-$asked/answers.jsonl" >texts.jsonl
     "$aerie" score --rewards "[$sources]" --model sft --input texts.jsonl --output scored.jsonl --force --quiet
     $goodhart -v task=scored -v answers="$answers" -v proxies="$proxies" scored.jsonl >scored.txt
     echo "$asked $answers $proxies" >scored.done
@@ -132,8 +143,8 @@ score_answers() {
 stage_best() {
     local n column=2
     enter
-    head -n "$asked" ../chat/prompts-heldout.jsonl >asked.jsonl
-    draw_answers drawn asked.jsonl rl.samples="$answers"
+    head -n "$asked" ../chat/prompts-heldout.jsonl >"asked-$asked.jsonl"
+    draw_answers "drawn-$asked" "asked-$asked.jsonl" rl.samples="$answers"
     score_answers
     $goodhart -v task=standard -v proxies="$proxies" scored.txt >standard.txt
     for n in $proxies; do
@@ -174,17 +185,19 @@ stage_learn() {
 
 # The smallest proxy once more, with the divergence bounded by what it was where the truth was at its best.
 stage_guard() {
-    local bound run
+    local bound run count
     enter
     bound=$(awk -v n="$smallest" '$2 == n && (best == "" || $5 > best) { best = $5; kl = $4 } END { printf "%.3g", kl }' learnt.txt)
     [ "$bound" != 0 ] || {
         echo "not needed: no evaluation was better than the tuned model"
         return
     }
-    stops_with=5 learn_from_proxy guarded "$smallest" rl.guard_kl="$bound"
+    may_stop=guard learn_from_proxy guarded "$smallest" rl.guard_kl="$bound"
     grep -a 'rl.guard_kl: ' guarded.log | tail -n 1 || echo "nothing went past the bound of $bound nats"
     for run in sft guarded "rl-$smallest"; do prompts=$((4 * prompts)) evaluate "$run"; done
-    echo "true reward of $((4 * prompts)) answers: tuned $(evaluated_at evaluated/sft 0 eval_reward)," \
+    count=$(wc -l <../chat/prompts-heldout.jsonl)
+    [ "$count" -le $((4 * prompts)) ] || count=$((4 * prompts))
+    echo "true reward of $count answers: tuned $(evaluated_at evaluated/sft 0 eval_reward)," \
         "guarded $(evaluated_at evaluated/guarded 0 eval_reward)," \
         "to the end $(evaluated_at "evaluated/rl-$smallest" 0 eval_reward)"
 }
@@ -214,21 +227,22 @@ judge_pairs() { # MODEL PAIRS OUTPUT
 }
 
 stage_warm() {
-    local m
+    local m run=warm-$warm_pairs noisy=noisy-$warm_pairs.jsonl flipped=flipped-$warm_pairs.jsonl judged=judged-$warm_pairs
     enter
-    head -n "$warm_pairs" ../chat/graded-train.jsonl | $goodhart -v task=flip -v seed="$seed" -v flipped=flipped.jsonl >noisy.jsonl
-    learn_reward warm noisy.jsonl "$warm_steps" reward.members="$members" optim.lr=3e-4 train.eval_every=0
-    mkdir -p judged
+    head -n "$warm_pairs" ../chat/graded-train.jsonl |
+        $goodhart -v task=flip -v seed="$seed" -v flipped="$flipped" >"$noisy"
+    learn_reward "$run" "$noisy" "$warm_steps" reward.members="$members" optim.lr=3e-4 train.eval_every=0
+    mkdir -p "$judged"
     for m in $(seq "$members"); do
-        judge_pairs "warm/members/$m" ../chat/graded-heldout.jsonl "judged/heldout-$m.txt"
-        judge_pairs "warm/members/$m" flipped.jsonl "judged/flipped-$m.txt"
+        judge_pairs "$run/members/$m" ../chat/graded-heldout.jsonl "$judged/heldout-$m.txt"
+        judge_pairs "$run/members/$m" "$flipped" "$judged/flipped-$m.txt"
     done
-    judge_pairs warm/average ../chat/graded-heldout.jsonl judged/heldout-average.txt
-    judge_pairs warm/average flipped.jsonl judged/flipped-average.txt
-    echo "$(wc -l <flipped.jsonl) of $(wc -l <noisy.jsonl) labels of the training pairs are wrong; held-out labels are right"
-    paste -d ' ' $(seq -f judged/heldout-%g.txt "$members") judged/heldout-average.txt >judged/heldout.txt
-    paste -d ' ' $(seq -f judged/flipped-%g.txt "$members") judged/flipped-average.txt >judged/flipped.txt
-    $goodhart -v task=warm judged/heldout.txt judged/flipped.txt
+    judge_pairs "$run/average" ../chat/graded-heldout.jsonl "$judged/heldout-average.txt"
+    judge_pairs "$run/average" "$flipped" "$judged/flipped-average.txt"
+    echo "$(wc -l <"$flipped") of $(wc -l <"$noisy") labels of the training pairs are wrong; held-out labels are right"
+    paste -d ' ' $(seq -f "$judged/heldout-%g.txt" "$members") "$judged/heldout-average.txt" >"$judged/heldout.txt"
+    paste -d ' ' $(seq -f "$judged/flipped-%g.txt" "$members") "$judged/flipped-average.txt" >"$judged/flipped.txt"
+    $goodhart -v task=warm "$judged/heldout.txt" "$judged/flipped.txt"
 }
 
 # ---- the way back of averaged policies ----

@@ -16,8 +16,13 @@ find_programs() {
     export PATH="${AERIE_STORIES:-$root/build/release/corpus}:$PATH"
 }
 
-# A run of the current folder, unless it is finished with the same keys; its output goes to RUN.log. With $stops_with
-# set, a run may also end with that status.
+# Other failures have the status of a guard too, such as steps that are skipped one after another.
+stopped_by_guard() { # STATUS LOG
+    [ "$1" -eq 5 ] && grep -aq 'aerie: rl\.guard_' "$2"
+}
+
+# A run of the current folder, unless it is finished with the same keys; its output goes to RUN.log. With may_stop=guard,
+# a run that a guard of rlhf stops is finished too.
 train() { # RUN VERB KEY...
     local run=$1 verb=$2 started=$SECONDS status=0
     shift 2
@@ -26,7 +31,7 @@ train() { # RUN VERB KEY...
         return
     fi
     "$aerie" "$verb" run.dir="$run" "$@" >"$run.log" 2>&1 || status=$?
-    [ $status -eq 0 ] || [ $status -eq "${stops_with:-0}" ] || {
+    [ $status -eq 0 ] || { [ "${may_stop:-}" = guard ] && stopped_by_guard $status "$run.log"; } || {
         tail -n 3 "$run.log" >&2
         refuse 1 "$PWD/$run stopped; all of its output is in $PWD/$run.log"
     }

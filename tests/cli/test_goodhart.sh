@@ -76,6 +76,28 @@ figures warm clean wrong | awk '/averaged|mean/ { print $(NF - 3), $(NF - 1) }' 
 100.0 0.0
 100.0 100.0" ] || fail "shares: $(figures warm clean wrong)"
 
+# ---- runs that stop: only a guard of rlhf is asked for ----
+
+cat >stops <<'END'
+#!/bin/sh
+echo "$MESSAGE" >&2
+exit "$STATUS"
+END
+chmod +x stops
+trains() { # STATUS MESSAGE MAY_STOP: whether that counts as a finished run
+    rm -f r.done
+    STATUS=$1 MESSAGE=$2 may_stop=$3 bash -euc '. "$1/stages.sh"; . "$1/writing.sh"; aerie=./stops; train r rlhf k=v' \
+        writing "$scripts" >out 2>&1
+    got=$?
+    [ $got -ne 0 ] && [ -f r.done ] && fail "marked as finished: $2"
+    return $got
+}
+trains 5 "aerie: rl.guard_kl: step 3: too far" guard || fail "a guard is no end: $(cat out)"
+trains 5 "aerie: rl.guard_kl: step 3: too far" "" && fail "a guard that nobody expects is an end"
+trains 5 "aerie: training: 3 steps in a row were skipped" guard && fail "skipped steps are an end"
+trains 5 "warning: rl.guard_kl: step 3: slower" guard && fail "a warning is an end"
+trains 4 "aerie: rl.guard_kl: step 3: too far" guard && fail "another status is an end"
+
 # ---- the whole of it, tiny ----
 
 export OMP_NUM_THREADS=1 # two dozen short runs: on a busy machine threads would only wait for each other
@@ -99,7 +121,9 @@ goodhart
 for words in "proxy of     8 pairs" "d (a - b d)" "their weights averaged" "e KL(1)"; do
     prints "$words"
 done
-grep -qE 'true reward of 8 answers: tuned 0\.|not needed: no evaluation was better' out || fail "no guard: $(cat out)"
+heldout=$(wc -l <all/chat/prompts-heldout.jsonl)
+[ "$heldout" -lt 8 ] || fail "$heldout held-out prompts: expected fewer than four times --prompts"
+grep -qE "true reward of $heldout answers: tuned 0\.|not needed: no evaluation was better" out || fail "no guard: $(cat out)"
 [ "$(wc -l <all/seed-1/curves.csv)" = $((1 + 3 + 3)) ] || fail "rows of the curves: $(cat all/seed-1/curves.csv)"
 [ "$(tail -n 1 all/seed-1/goodhart.svg)" = "</svg>" ] || fail "no picture"
 grep -qE 'nan|inf' all/seed-1/goodhart.svg && fail "a place that is no number: $(grep -E 'nan|inf' all/seed-1/goodhart.svg)"
@@ -107,5 +131,20 @@ cp all/seed-1/curves.csv first
 goodhart --until curves
 prints "rl-8: finished before"
 equal first all/seed-1/curves.csv "a second time the figures are others"
+
+# Other numbers have files of their own.
+goodhart --asked 3 --warm-pairs 40
+for rows in 2:drawn-2/answers.jsonl 3:drawn-3/answers.jsonl 32:noisy-32.jsonl 40:noisy-40.jsonl; do
+    [ "$(wc -l <"all/seed-1/${rows#*:}")" = "${rows%%:*}" ] || fail "rows of ${rows#*:}, not ${rows%%:*}"
+done
+[ "$(wc -l <all/seed-1/scored.txt)" = 12 ] || fail "3 prompts with 4 answers: $(wc -l <all/seed-1/scored.txt) rows"
+prints "$(wc -l <all/seed-1/flipped-40.jsonl) of 40 labels"
+[ -d all/seed-1/warm-40/average ] || fail "no model of 40 pairs"
+
+for flag in --pairs --asked --warm-pairs; do
+    (goodhart $flag 5000; exit $failures) >said && fail "$flag 5000: accepted"
+    grep -q '^FAIL: status 2:' said && [ "$(wc -l <err)" = 1 ] && grep -q "^goodhart: $flag 5000: expected at most" err ||
+        fail "$flag 5000: $(cat said)"
+done
 
 finish

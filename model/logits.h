@@ -78,7 +78,7 @@ extern const float ae_logit_rough_exp2[AE_LOGIT_ROUGH_DEGREE + 1];
 ae_logit_rough_law ae_logit_rough_law_of(double top, double scale);
 
 /* ae_logit_split_at from these weights. The sums are those of terms that are right to AE_LOGIT_ROUGH each, roundings of the
- * sum included, and to 2^-93 in all. Meanwhile the tops and the sample of as many groups of other logits are taken, from
+ * sum included, and n 2^-100 besides. Meanwhile the tops and the sample of as many groups of other logits are taken, from
  * `group` on; `also` NULL: none. */
 #define AE_LOGIT_ROUGH 0x1.4p-22
 ae_logit_split ae_logit_rough_split_at(float *between, const float *x, ptrdiff_t n,

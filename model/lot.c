@@ -42,6 +42,10 @@ double ae_lot_doubt(ptrdiff_t n) {
     return 0x1.8p-33 + (double)(4 * n + 1024) * 0x1p-52;
 }
 
+double ae_lot_rough_doubt(double rough, double p, double before, double after) {
+    return rough * (1 + 2 * rough) * ((1 - p) * before + p * after);
+}
+
 typedef struct {
     ptrdiff_t block;
     double before; /* the sum of the blocks before it */
@@ -75,8 +79,13 @@ double ae_lot_total(const double *x, ptrdiff_t n) {
     return total;
 }
 
-ptrdiff_t ae_lot_find(const ae_lot *l, double wanted, double doubt, ae_cut cut, const int32_t *ties) {
-    const place p = find_block(l->room.sums, ae_ceil_div(l->n, AE_LOGIT_BLOCK), wanted);
+/* Edges in the block that is found lie where its terms put them, so an error of its sum moves the sum of all but not them: it
+ * counts as what is after them. */
+ptrdiff_t ae_lot_find(const ae_lot *l, double uniform, ae_lot_edges edges, ae_cut cut, const int32_t *ties) {
+    const ptrdiff_t blocks = ae_ceil_div(l->n, AE_LOGIT_BLOCK);
+    const double all = ae_lot_total(l->room.sums, blocks), wanted = uniform * all;
+    const place p = find_block(l->room.sums, blocks, wanted);
+    const double doubt = edges.edge + ae_lot_rough_doubt(edges.rough, uniform, p.before, all - p.before);
     const ptrdiff_t first = p.block * AE_LOGIT_BLOCK;
     double each[AE_LOGIT_BLOCK];
     (void)ae_logit_exp_sum(each, l->logits + first, ae_min(AE_LOGIT_BLOCK, l->n - first), &l->law);

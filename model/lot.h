@@ -7,10 +7,9 @@
 /* What a token is drawn from, and how vector sums find it (model/sampler.c). */
 
 typedef struct {
-    double *each;  /* [V]: terms; or, in their place, ids and values of what is kept */
-    float *values; /* [V]: for what reorders them */
-    float *
-        between; /* [V]: logits between two bounds, those of each thread from its first id on; then together */
+    double *each;     /* [V]: terms; or, in their place, ids and values of what is kept */
+    float *values;    /* [V]: for what reorders them */
+    float *between;   /* [V]: logits between two bounds */
     double *sums;     /* of blocks: what is kept */
     double *below;    /* of blocks: what is below both bounds */
     float *tops[2];   /* of groups; and of the logits that come after */
@@ -43,9 +42,19 @@ double ae_lot_doubt(ptrdiff_t n);
 /* Sum over x [n], in order. */
 double ae_lot_total(const double *x, ptrdiff_t n);
 
-/* The id where the sums of what is kept of each block, in the room, pass `wanted`; `ties` of the cut at each
- * block's first id, NULL: all is kept. -1 where an edge is nearer than `doubt`. */
-ptrdiff_t ae_lot_find(const ae_lot *l, double wanted, double doubt, ae_cut cut, const int32_t *ties);
+/* With weights right to a share `rough` each: how far p times the sum of all may lie from an edge in that sum. What is
+ * before the edge counts in both, so 1 - p times, and what is after it p times. */
+double ae_lot_rough_doubt(double rough, double p, double before, double after);
+
+/* How far an edge between tokens may lie from where sums in order have it. */
+typedef struct {
+    double edge;  /* in any case */
+    double rough; /* and what share of itself the sum of a block may be wrong; terms in a block are not */
+} ae_lot_edges;
+
+/* The id where the sums of what is kept of each block, in the room, pass the share `uniform` of all; `ties` of the cut at
+ * each block's first id, NULL: all is kept. -1 where an edge is too near. */
+ptrdiff_t ae_lot_find(const ae_lot *l, double uniform, ae_lot_edges edges, ae_cut cut, const int32_t *ties);
 
 /* Where the room keeps the groups of the logits, or with `ahead` those of `next`. */
 ae_logit_groups ae_lot_groups(const ae_lot *l, bool ahead);

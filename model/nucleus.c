@@ -252,12 +252,6 @@ static void keep_sums(const ae_lot *l, ae_cut cut) {
     }
 }
 
-/* With weights right to `doubt` each: how far p times the sum of all may lie from an edge in that sum. What is before the
- * edge counts in both, so 1 - p times, and what is after it p times. */
-static double doubt_at(double doubt, double p, double before, double after) {
-    return doubt * (1 + 2 * doubt) * ((1 - p) * before + p * after);
-}
-
 /* -1 also where the cut is not between the bounds. */
 static ptrdiff_t draw_between(const ae_lot *l, const precision *by, bounds c, double uniform) {
     const ptrdiff_t blocks = ae_ceil_div(l->n, AE_LOGIT_BLOCK);
@@ -266,15 +260,16 @@ static ptrdiff_t draw_between(const ae_lot *l, const precision *by, bounds c, do
     double above = ae_lot_total(l->room.sums, blocks);
     const double below = ae_lot_total(l->room.below, blocks), total = above + some + below,
                  top_p = l->how->top_p, wanted = top_p * total, least = total * ae_lot_doubt(l->n),
-                 doubt = least + doubt_at(by->doubt, top_p, above, below);
+                 doubt = least + ae_lot_rough_doubt(by->doubt, top_p, above, below);
+    /* what lies between the bounds is summed in double */
+    const ae_lot_edges edges = {least, above > 0 ? by->doubt : 0};
     const ruler r = ruler_of(l, c.low, c.high);
     const int part = find_part(l, r, between, wanted, &above);
     const ptrdiff_t n = gather_part(l, r, between, part);
     ae_cut cut;
     if (n == 0 || !cut_part(&cut, l, n, above, wanted, doubt)) return -1;
     keep_sums(l, cut);
-    const double kept = ae_lot_total(l->room.sums, blocks), at = uniform * kept;
-    return ae_lot_find(l, at, least + doubt_at(by->doubt, uniform, at, kept - at), cut, l->room.ties);
+    return ae_lot_find(l, uniform, edges, cut, l->room.ties);
 }
 
 ptrdiff_t ae_lot_draw_nucleus(ae_lot *l, double uniform) {

@@ -168,7 +168,8 @@ static void sum_all(ae_lot *l) {
 
 static ptrdiff_t draw_plain(ae_lot *l, double uniform) {
     sum_all(l);
-    return ae_lot_find(l, uniform * l->total, l->total * ae_lot_doubt(l->n), (ae_cut){-FLT_MAX, l->n}, NULL);
+    const ae_lot_edges edges = {l->total * ae_lot_doubt(l->n), 0};
+    return ae_lot_find(l, uniform, edges, (ae_cut){-FLT_MAX, l->n}, NULL);
 }
 
 static ptrdiff_t draw_nucleus(ae_lot *l, double uniform) {

@@ -312,7 +312,7 @@ Test(sampler, the_logprob_of_a_token_that_is_nearly_certain_is_that_of_sums_in_o
 }
 
 /* Where the cut of top_p is looked for between two bounds that a sample gives: many logits, flat ones, peaked ones, ties, and those whose
- * sample (as take_sample in model/sampler.c takes it) is far from all others, so that the cut is not between the bounds. */
+ * sample (as sample_of in model/sweep.c takes it) is far from all others, so that the cut is not between the bounds. */
 Test(sampler, the_cut_is_found_between_bounds) {
     enum { N = 16384 + 1061, KINDS = 8 };
     static float x[N];
@@ -538,28 +538,55 @@ static void expect_right_or_doubt(edges *e, const ae_sampling *how, const bool *
 static const double offsets[] = {0, 1e-12, -1e-12, 1e-9, -1e-9, 1e-8, -1e-8, 1e-7, -1e-7, 1e-6, -1e-6};
 enum { OFFSETS = sizeof offsets / sizeof *offsets };
 
+/* Near the edges before `count` ids, random ones of the first `most`, from the share `from` of the sum on. */
+static void draw_at_edges(edges *e, const ae_sampling *how, int count, ptrdiff_t most, double from) {
+    bool *kept = calloc((size_t)e->n, sizeof *kept);
+    ae_rng r = ae_rng_make(33, 5);
+    naive_keep(kept, e->x, e->n, how);
+    const double top = (double)ae_logit_top(e->x, e->n);
+    double total = 0;
+    for (ptrdiff_t v = 0; v < e->n; v++) total += kept[v] ? weight(e->x[v], top, how->temperature) : 0;
+    for (int i = 0; i < count;) {
+        const ptrdiff_t edge = (ptrdiff_t)ae_rng_below(&r, (uint64_t)most);
+        double before = 0;
+        for (ptrdiff_t v = 0; v < edge; v++) before += kept[v] ? weight(e->x[v], top, how->temperature) : 0;
+        if (before < from * total) continue;
+        for (int k = 0; k < OFFSETS; k++) {
+            const double uniform = before / total + offsets[k];
+            if (uniform >= 0 && uniform < 1) expect_right_or_doubt(e, how, kept, uniform);
+        }
+        i++;
+    }
+    free(kept);
+}
+
 Test(sampler, random_numbers_at_the_edge_of_a_token_draw_it_or_are_in_doubt) {
     enum { N = 30011, EDGES = 60 };
     static float x[N];
-    static bool kept[N];
     const ae_sampling how = {0.8, 0, 0.9, 0};
     edges e = {x, N, malloc(ae_sample_room_bytes(N)), 0};
     ae_rng r = ae_rng_make(33, 4);
     fill(x, N, 0, &r);
-    naive_keep(kept, x, N, &how);
-    const double top = (double)ae_logit_top(x, N);
-    double total = 0;
-    for (ptrdiff_t v = 0; v < N; v++) total += kept[v] ? weight(x[v], top, how.temperature) : 0;
-    for (int i = 0; i < EDGES; i++) {
-        const ptrdiff_t edge = (ptrdiff_t)ae_rng_below(&r, N);
-        double before = 0;
-        for (ptrdiff_t v = 0; v < edge; v++) before += kept[v] ? weight(x[v], top, how.temperature) : 0;
-        for (int k = 0; k < OFFSETS; k++) {
-            const double uniform = before / total + offsets[k];
-            if (uniform >= 0 && uniform < 1) expect_right_or_doubt(&e, &how, kept, uniform);
-        }
-    }
+    draw_at_edges(&e, &how, EDGES, N, 0);
     cr_assert(e.sure > EDGES * OFFSETS / 2, "%td", e.sure);
+    free(e.room);
+}
+
+/* The sums of blocks are rough, those within a block are not, so errors of the sum do not cancel those of edges in the last block. Its
+ * logits are alike: so are their errors, which then add up. */
+Test(sampler, random_numbers_at_edges_in_a_block_with_nearly_all_weight_draw_it_or_are_in_doubt) {
+    enum { N = 1 << 15, ROUNDS = 30, EDGES = 4, FAR = 2 };
+    static float x[N];
+    const double heavy = log(99.0 * (N - AE_LOGIT_BLOCK) / AE_LOGIT_BLOCK) + 0.5;
+    const ae_sampling how = {1, 0, 0.995, 0};
+    edges e = {x, N, malloc(ae_sample_room_bytes(N)), 0};
+    ae_rng r = ae_rng_make(37, 4);
+    for (int round = 0; round < ROUNDS; round++) {
+        fill(x, N, 0, &r);
+        for (ptrdiff_t v = 0; v < AE_LOGIT_BLOCK; v++) x[v] = (float)(heavy + 0.01 * round);
+        draw_at_edges(&e, &how, EDGES, AE_LOGIT_BLOCK, 0.95);
+    }
+    cr_assert(e.sure >= ROUNDS * EDGES * FAR, "%td", e.sure);
     free(e.room);
 }
 

@@ -11,29 +11,26 @@
  * --help, and the copy that is written beside every run. */
 
 typedef enum {
-    AE_FIELD_INT,   /* int64_t; accepts 1000, 1e3, 64k, 2M (powers of 1000) */
-    AE_FIELD_REAL,  /* double */
-    AE_FIELD_BOOL,  /* bool; true, false */
-    AE_FIELD_TEXT,  /* char *, owned by the struct; "" means unset */
-    AE_FIELD_CHOICE /* int, index into `choices` "a|b|c" */
-    ,
-    /* char *, owned: any YAML value kept as compact JSON text (lists of data sets, block patterns); "" for
-     * null */
-    AE_FIELD_TREE
+    AE_FIELD_INT,    /* int64_t; accepts 1000, 1e3, 64k, 2M (powers of 1000) */
+    AE_FIELD_REAL,   /* double */
+    AE_FIELD_BOOL,   /* bool; true, false */
+    AE_FIELD_TEXT,   /* char *, owned by the struct; "" means unset */
+    AE_FIELD_CHOICE, /* int, index into `choices` "a|b|c" */
+    AE_FIELD_TREE    /* char *, owned: any YAML value as compact JSON text; "" for null */
 } ae_field_type;
 
 /* Marks of a field: what holds for its key when a run goes on. */
 enum {
     AE_KEY_FREE = 0,
-    AE_KEY_FIXED = 1,   /* keeps the value that the run was started with */
-    AE_KEY_FINAL = 2,   /* and cannot be overridden */
-    AE_KEY_DERIVED = 4, /* compared by its effect (shape, rates, hashes), not as it stands */
-    AE_KEY_WORK = 8,    /* another value is another order of the work, which begins anew */
-    AE_KEY_MEMORY = 16, /* another value needs another plan of memory */
-    AE_KEY_SCORE = 32,  /* scores from before and after the change do not compare: the best begins anew */
-    AE_KEY_PLACE =
-        64, /* a path, or a tree with paths: relative ones may count from where the run was started */
-    AE_KEY_START = 128 /* what lies there is read when a run starts, and may be gone afterwards */
+    AE_KEY_FIXED = 1,     /* keeps the value that the run was started with */
+    AE_KEY_FINAL = 2,     /* and cannot be overridden */
+    AE_KEY_DERIVED = 4,   /* compared by its effect (shape, rates, hashes), not as it stands */
+    AE_KEY_WORK = 8,      /* another value is another order of the work, which begins anew */
+    AE_KEY_MEMORY = 16,   /* another value needs another plan of memory */
+    AE_KEY_SCORE = 32,    /* scores from before and after the change do not compare: the best begins anew */
+    AE_KEY_PLACE = 64,    /* a path, or a tree with some: may count from where the run was started */
+    AE_KEY_START = 128,   /* what lies there is read when a run starts, and may be gone afterwards */
+    AE_KEY_ROUNDING = 256 /* changes rounding alone: runs from before the key came take any value */
 };
 
 typedef struct {

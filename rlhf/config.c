@@ -36,7 +36,7 @@ static const ae_field rl_fields[] = {
     {"passes", AE_FIELD_INT, AT(ae_rl_common_keys, passes), "1", 1, 1000, NULL,
      "updates with the same answers", FIXED},
     {"share_prompts", AE_FIELD_BOOL, AT(ae_rl_common_keys, share_prompts), "true", 0, 0, NULL,
-     "an update reads a prompt once for all its answers; false: once for each", FIXED},
+     "an update reads a prompt once for all its answers; false: once for each", FIXED | AE_KEY_ROUNDING},
     {"temperature", AE_FIELD_REAL, AT(ae_rl_common_keys, temperature), "1", 0.01, 100, NULL,
      "of the answers, and of all laws that are compared", SCORE},
     {"max_new", AE_FIELD_INT, AT(ae_rl_common_keys, max_new), "256", 1, 1e9, NULL,

@@ -165,6 +165,11 @@ static ae_status check_fixed(const json_t *then, const json_t *now, unsigned fin
         const json_t *a = value_of(then, section, f->key), *b = value_of(now, section, f->key);
         snprintf(key, sizeof key, "%s.%s", section, f->key);
         if (ae_resume_same_value(a, b)) continue;
+        if (!a && (f->fixed & AE_KEY_ROUNDING)) {
+            ae_log("%s: %s; the run began before this key, which changes rounding alone", key,
+                   json_is_true(b) ? "true" : "false");
+            continue;
+        }
         if (f->type == AE_FIELD_TREE && (f->fixed & AE_KEY_PLACE) && ae_places_same(a, from, b)) continue;
         if (strcmp(key, "model.init") == 0 && may_have_moved(then, a, b))
             ae_log("model.init: %s in the place of %s, which the run was started with", json_string_value(b),

@@ -27,7 +27,8 @@ bool ae_run_is_there(const char *dir);
 bool ae_run_is_partial_config(const char *name);
 
 /* The keys marked AE_KEY_FIXED must be as they were, or be listed by run.override (override.h):
- * AE_ERR_USAGE names the first that is neither, with both values. model.init may name another place where
+ * AE_ERR_USAGE names the first that is neither, with both values. Those marked AE_KEY_ROUNDING may be
+ * missing in the run's configuration; a line says so. model.init may name another place where
  * the one before is gone or the same folder, and beside adapters always: what lies there is compared. */
 ae_status ae_resume_check_keys(const ae_run_state *s, ae_overrides *o);
 /* train.steps, which an objective may have counted, may change where the learning rates of the steps done

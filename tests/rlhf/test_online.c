@@ -75,6 +75,7 @@ static const char *const kinds[] = {
     "rl.method=online_dpo rl.passes=2",
     "rl.method=warp warp.mu=0.1",
     "rl.method=grpo rl.samples=2 rl.passes=2 rl.rollout_dtype=int8 grpo.resample=true",
+    "rl.method=grpo rl.samples=3 rl.passes=2 rl.share_prompts=false",
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -148,16 +149,16 @@ Test(online, threads_change_no_bit) {
     }
 }
 
-/* To 1e-6. The large optim.eps makes steps follow the gradient, not its signs. */
-static void same_steps(const char *a, const char *b) {
+/* Gradients to 1e-6. The large optim.eps makes steps follow the gradient, not its signs. */
+static void same_steps(const char *a, const char *b, double tolerance) {
     static const char *const names[] = {"reward_mean", "kl", "entropy", "loss", "grad_norm"};
     const double error = train_rig_gradient_difference(&rig, a, b);
     cr_assert(error < 1e-6, "%s: %g of the gradient's norm", b, error);
     for (size_t line = 0; line < 2; line++)
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
             const double x = number(a, line, names[i]), y = number(b, line, names[i]);
-            cr_assert_float_eq(x, y, 1e-6 * (1 + fabs(x)), "%s, step %zu: %s: %.9g and %.9g", b, line + 1,
-                               names[i], x, y);
+            cr_assert_float_eq(x, y, tolerance * (1 + fabs(x)), "%s, step %zu: %s: %.9g and %.9g", b,
+                               line + 1, names[i], x, y);
         }
 }
 
@@ -173,8 +174,45 @@ Test(online, micro_batches_change_rounding_alone) {
             snprintf(name, sizeof name, "kind%d-%d", k, rows);
             snprintf(whole, sizeof whole, "kind%d-4", k);
             ASSERT_OK(train(name, keys));
-            if (rows < 4) same_steps(whole, name);
+            if (rows < 4) same_steps(whole, name, 1e-6);
         }
+}
+
+/* A prompt once for its three answers, and once for each of them. */
+Test(online, shared_prompts_change_rounding_alone) {
+    static const char *const methods[] = {"reinforce", "grpo rl.kl=exact", "ppo", "online_dpo"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        char keys[256], shared[16], apart[16];
+        snprintf(shared, sizeof shared, "shared%zu", i);
+        snprintf(apart, sizeof apart, "apart%zu", i);
+        for (int off = 0; off < 2; off++) {
+            snprintf(keys, sizeof keys,
+                     "train.steps=2 train.checkpoint_every=1 optim.eps=1 optim.lr=0.1 rl.samples=3 "
+                     "rl.method=%s rl.share_prompts=%s",
+                     methods[i], off ? "false" : "true");
+            ASSERT_OK(train(off ? apart : shared, keys));
+        }
+        same_steps(shared, apart, 1e-5);
+        for (size_t line = 0; line < 2; line++) {
+            cr_assert_eq(number(shared, line, "length_mean"), number(apart, line, "length_mean"));
+            cr_assert_lt(number(shared, line, "tokens"), number(apart, line, "tokens"));
+        }
+    }
+}
+
+/* It may say how its prompts are read, and goes on with the same bits where that is as it was. */
+Test(online, a_run_older_than_a_key_goes_on) {
+    static const char *const given[] = {"", " rl.share_prompts=false"};
+    ASSERT_OK(train("whole", "rl.method=grpo rl.share_prompts=false train.steps=2"));
+    for (int i = 0; i < 2; i++) {
+        char keys[128], run[16];
+        snprintf(run, sizeof run, "old%d", i);
+        ASSERT_OK(train(run, "rl.method=grpo rl.share_prompts=false train.steps=1"));
+        tuning_forget(&rig, run, 1, "rl", "share_prompts");
+        snprintf(keys, sizeof keys, "rl.method=grpo train.steps=2%s", given[i]);
+        ASSERT_OK(train(run, keys));
+    }
+    train_rig_same_checkpoint(&rig, "whole", "old1", 2);
 }
 
 /* ---- what a step does ---- */

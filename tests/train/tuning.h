@@ -2,8 +2,10 @@
 #define AE_TESTS_TRAIN_TUNING_H
 #include "core/file.h"
 #include "core/json.h"
+#include "formats/done.h"
 #include "tests/train/rig.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What the tests of tuning share: token sets from lines of token ids, and numbers of a run's metrics. The
@@ -65,6 +67,24 @@ static inline double tuning_number(const train_rig *r, const char *run, size_t l
     const double number = json_number_value(value);
     json_decref(m);
     return number;
+}
+
+/* The run's checkpoint of that step becomes one from before the key came. */
+static inline void tuning_forget(const train_rig *r, const char *run, int step, const char *section,
+                                 const char *key) {
+    static const char *const files[] = {"weights.h5", "optimizer.h5", "model.json", "config.yaml",
+                                        "state.json"};
+    char name[128];
+    snprintf(name, sizeof name, "%s/checkpoints/step-%06d", run, step);
+    const char *folder = train_rig_path(r, name);
+    char *path = ae_path_join(folder, "state.json");
+    json_t *state = json_load_file(path, 0, NULL),
+           *keys = json_object_get(json_object_get(state, "config"), section);
+    cr_assert_eq(json_object_del(keys, key), 0, "%s: no %s.%s", path, section, key);
+    cr_assert_eq(json_dump_file(state, path, JSON_REAL_PRECISION(17)), 0);
+    ASSERT_OK(ae_done_write(folder, files, sizeof files / sizeof *files));
+    json_decref(state);
+    free(path);
 }
 
 #endif

@@ -338,6 +338,7 @@ static ae_status check_stray(const ae_tune_config *t, const ae_rl_keys *k) {
         {"rl.kl_target", writes, k->rl.kl_target > 0},
         {"rl.samples", writes, k->rl.samples != 1},
         {"rl.passes", writes, k->rl.passes != 1},
+        {"rl.share_prompts", writes, !k->rl.share_prompts},
         {"rl.rollout_dtype", writes, k->rl.rollout_dtype != AE_WEIGHT_F32},
         {"rl.truncated", writes, k->rl.truncated != AE_RL_KEEP},
         {"rl.entropy_bonus", writes, k->rl.entropy_bonus > 0},

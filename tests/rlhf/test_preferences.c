@@ -425,6 +425,7 @@ Test(preferences, refuse_keys_by_their_names) {
         {AE_ERR_USAGE, "rl.rewards=[]", "rl.rewards: expected a method that writes answers"},
         {AE_ERR_USAGE, "rl.samples=4", "rl.samples: expected a method that writes answers"},
         {AE_ERR_USAGE, "rl.guard_kl=3", "rl.guard_kl"},
+        {AE_ERR_USAGE, "rl.share_prompts=false", "rl.share_prompts: expected a method that writes answers"},
         {AE_ERR_USAGE, "kto.good=2", "kto.good: expected rl.method=kto beside it, found dpo"},
         {AE_ERR_USAGE, "rl.method=ipo dpo.smoothing=0.1", "dpo.smoothing: expected rl.method=dpo"},
         {AE_ERR_USAGE, "rl.method=kto dpo.nll=1", "dpo.nll"},
@@ -438,6 +439,20 @@ Test(preferences, refuse_keys_by_their_names) {
         ASSERT_SAYS(faults[i].says);
     }
     cr_assert_not(ae_path_exists(train_rig_path(&rig, "run")));
+}
+
+/* Its configuration does not say how prompts are read, which means nothing here. */
+Test(preferences, a_run_older_than_a_key_goes_on) {
+    static const char keys[] = "rl.method=dpo train.batch_rows=4 train.steps=";
+    char more[128];
+    for (int steps = 1; steps <= 3; steps++) {
+        snprintf(more, sizeof more, "%s%d", keys, steps);
+        ASSERT_OK(tune("old", more));
+        if (steps == 1) tuning_forget(&rig, "old", 1, "rl", "share_prompts");
+    }
+    snprintf(more, sizeof more, "%s3", keys);
+    ASSERT_OK(tune("new", more));
+    train_rig_same_checkpoint(&rig, "old", "new", 3);
 }
 
 Test(preferences, a_dry_run_writes_nothing) {

@@ -336,6 +336,11 @@ static void clear_owned(const ae_section *s) {
     }
 }
 
+static ae_status set_default(const field_ref *f) {
+    value_at at = {.f = f, .place = "the table of defaults"};
+    return set_from_text(&at, f->field->fallback != NULL ? f->field->fallback : "");
+}
+
 ae_status ae_config_add(ae_config *c, const char *section, const ae_field *fields, size_t n_fields,
                         void *object) {
     size_t before = 0;
@@ -348,10 +353,8 @@ ae_status ae_config_add(ae_config *c, const char *section, const ae_field *field
     clear_owned(s);
     for (size_t i = 0; i < n_fields; i++) {
         field_ref f = {.section = s, .field = &fields[i], .index = before + i};
-        value_at at = {.f = &f, .place = "the table of defaults"};
         c->is_set[f.index] = false;
-        if (set_from_text(&at, fields[i].fallback != NULL ? fields[i].fallback : "") != AE_OK)
-            return AE_ERR_DEFECT;
+        if (set_default(&f) != AE_OK) return AE_ERR_DEFECT;
     }
     return AE_OK;
 }
@@ -480,6 +483,13 @@ ae_status ae_config_set(ae_config *c, const char *assignment, const char *where)
     c->is_set[f.index] = true;
     value_at at = {.f = &f, .place = where};
     return set_from_text(&at, equals + 1);
+}
+
+ae_status ae_config_reset(ae_config *c, const char *dotted_key) {
+    field_ref f;
+    if (!find_field(c, dotted_key, strlen(dotted_key), &f)) return AE_OK;
+    c->is_set[f.index] = false;
+    return set_default(&f);
 }
 
 bool ae_config_is_set(const ae_config *c, const char *dotted_key) {

@@ -70,6 +70,9 @@ ae_status ae_config_read(ae_config *c, const char *path);
  * line"). */
 ae_status ae_config_set(ae_config *c, const char *assignment, const char *where);
 
+/* Gives a key its default back, as if it had never been given; nothing where there is no such key. */
+ae_status ae_config_reset(ae_config *c, const char *dotted_key);
+
 /* Whether `section.key` was given by a file or an override. */
 bool ae_config_is_set(const ae_config *c, const char *dotted_key);
 

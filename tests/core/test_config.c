@@ -281,6 +281,9 @@ Test(config, overrides) {
     cr_assert_str_eq(train.datasets, "");
     set("train.datasets=one.h5");
     cr_assert_str_eq(train.datasets, "\"one.h5\"");
+    cr_assert_eq(ae_config_reset(&config, "train.datasets"), AE_OK);
+    cr_assert_str_eq(train.datasets, "[\"a.h5\",{\"path\":\"b.h5\",\"weight\":0.5}]");
+    cr_assert_not(ae_config_is_set(&config, "train.datasets"));
 }
 
 Test(config, wrong_overrides_are_refused) {

@@ -46,17 +46,26 @@ static bool same_folder(const char *a, const char *b) {
     return same;
 }
 
-static bool gives_folder(const ae_arg_list *words) {
+static bool gives(const ae_arg_list *words, const char *key) {
+    const size_t n = strlen(key);
     for (size_t i = 0; i < words->n; i++)
-        if (strncmp(words->items[i], "run.dir=", 8) == 0) return true;
+        if (strncmp(words->items[i], key, n) == 0 && words->items[i][n] == '=') return true;
     return false;
+}
+
+/* How long a run is, is said in steps or in epochs: one of them on the command line drops the other of the file. */
+static ae_status drop_length(ae_train_config *c, const ae_arg_list *words) {
+    static const char steps[] = "train.steps", epochs[] = "train.epochs";
+    const bool by_steps = gives(words, steps);
+    if (by_steps == gives(words, epochs)) return AE_OK;
+    return ae_config_reset(&c->table, by_steps ? epochs : steps);
 }
 
 /* Whether the file is that of a run. */
 static bool find_run(ae_train_config *c, const char *file, const ae_arg_list *words) {
     char *folder = NULL;
     const bool is_run = lies_in_run(file, &folder);
-    if (is_run && !gives_folder(words) && !same_folder(folder, c->run.dir)) {
+    if (is_run && !gives(words, "run.dir") && !same_folder(folder, c->run.dir)) {
         ae_log("run.dir: %s, where %s lies; it was made as %s", folder, file, c->run.dir);
         free(c->run.dir);
         c->run.dir = folder;
@@ -72,6 +81,7 @@ ae_status ae_train_words(ae_train_config *c, const ae_arg_list *words) {
     ae_status st = find_file(words, &file);
     if (st == AE_OK && file) st = ae_config_read(&c->table, file);
     if (st == AE_OK && file) is_run = find_run(c, file, words);
+    if (st == AE_OK && file && !is_run) st = drop_length(c, words);
     for (size_t i = 0; i < words->n && st == AE_OK; i++)
         if (strchr(words->items[i], '=')) st = ae_config_set(&c->table, words->items[i], "command line");
     if (st == AE_OK && is_run) st = ae_places_find(c);

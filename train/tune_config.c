@@ -260,9 +260,10 @@ ae_status ae_tune_config_set_steps(ae_tune_config *c, double steps_per_epoch) {
     if (ae_config_is_set(&c->train.table, "train.steps") && k->steps != steps)
         return AE_FAIL(
             AE_ERR_USAGE,
-            "train.steps: expected the %lld steps of %g epochs, found %lld; leave out train.steps or "
-            "train.epochs",
-            (long long)steps, c->length.epochs, (long long)k->steps);
+            "train.steps: expected the %lld step%s of %g epoch%s, found %lld; leave out train.steps, or give "
+            "train.epochs=0",
+            (long long)steps, ae_plural(steps), c->length.epochs, c->length.epochs == 1 ? "" : "s",
+            (long long)k->steps);
     k->steps = steps;
     const ae_schedule schedule = ae_train_schedule(&c->train);
     const ae_status st = ae_schedule_check(&schedule);

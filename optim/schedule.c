@@ -10,10 +10,9 @@ ae_status ae_schedule_check(const ae_schedule *s) {
     if (s->kind == AE_SCHEDULE_CONSTANT) return AE_OK;
     if (warmup > steps) {
         return AE_FAIL(AE_ERR_USAGE,
-                       "optim.warmup_steps: expected at most train.steps (%lld), found %lld; give a smaller "
-                       "one, or train for "
-                       "more steps",
-                       steps, warmup);
+                       "optim.warmup_steps: expected at most train.steps (%lld), found %lld; give "
+                       "optim.warmup_steps=%lld, or train for more steps",
+                       steps, warmup, (steps + 9) / 10);
     }
     if (s->kind != AE_SCHEDULE_WSD) return AE_OK;
     if (decay < 1) {

@@ -41,7 +41,7 @@ run 2 "$aerie" sft run.dir=short/run model.init="$attention" data.train="$rows" 
     train.row_tokens=48 optim.warmup_steps=500
 says "train.epochs: 2 of this data are "
 says "optim.warmup_steps: expected at most train.steps ("
-says "found 500; give a smaller one, or train for more steps"
+says "found 500; give optim.warmup_steps=1, or train for more steps"
 absent short
 run 0 "$aerie" sft run.dir=long model.init="$attention" data.train="$rows" train.batch_rows=3 train.epochs=1000 \
     train.row_tokens=48 optim.warmup_steps=1100 --dry-run

@@ -31,6 +31,19 @@ for config in "$configs"/*.yaml; do
 done
 [ $planned -ge 12 ] || fail "expected twelve configurations or more, found $planned"
 
+# Steps on the command line take the place of the epochs of the file, and epochs that of its steps.
+pairs="model.init=$attention data.train=$fixtures/tuning/pairs.jsonl data.heldout=$fixtures/tuning/pairs.jsonl run.dir=short"
+trial="train.steps=20 optim.warmup_steps=2 train.eval_every=10 train.checkpoint_every=10"
+run 0 "$aerie" rlhf "$configs/dpo.yaml" $pairs $trial --dry-run
+grep -q "20 steps of " err || fail "not the steps that were given: $(cat err)"
+run 0 "$aerie" reward "$configs/quickstart-reward.yaml" $pairs train.epochs=1000 optim.schedule=constant --dry-run
+grep -q "750 steps of " err || fail "not the epochs that were given: $(cat err)"
+run 2 "$aerie" rlhf "$configs/dpo.yaml" $pairs train.steps=20 train.epochs=1 --dry-run
+says "of 1 epoch, found 20; leave out train.steps, or give train.epochs=0"
+for name in dpo reward sft rlhf; do
+    grep -qF "$trial" "$configs/$name.yaml" || fail "$name.yaml does not say how to try it"
+done
+
 # What only their full size shows.
 run 0 "$aerie" plan "$configs/lora-2b-int4.yaml" model.init= model.preset=recurrentgemma-2b --json
 prints '"parameters":'

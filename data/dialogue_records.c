@@ -284,13 +284,22 @@ ae_status ae_chat_parse(ae_dialogue *d, const json_t *row, const ae_record_map *
 
 /* ---- prompts ---- */
 
+static bool is_answered(const ae_dialogue *d) {
+    return d->n && d->items[d->n - 1].role == AE_ROLE_MODEL;
+}
+
 ae_status ae_prompt_parse(ae_dialogue *d, const json_t *row, const ae_record_map *m, const char *where) {
     source s = {.row = row, .m = m, .where = where};
     const bool listed =
         !get(&s, AE_RECORD_PROMPT) && !m->mapped[AE_RECORD_PROMPT] && get(&s, AE_RECORD_MESSAGES);
     *d = (ae_dialogue){0};
     ae_status st = listed ? chat_messages(d, &s) : add_prompt(d, &s);
-    if (st == AE_OK) st = expect_user_last(d, at(&s, listed ? AE_RECORD_MESSAGES : AE_RECORD_PROMPT));
+    const char *place = at(&s, listed ? AE_RECORD_MESSAGES : AE_RECORD_PROMPT);
+    if (st == AE_OK && is_answered(d))
+        st = AE_FAIL(AE_ERR_INPUT,
+                     "%s: expected a turn of the user last, found an answer; leave it out: the model answers",
+                     place);
+    if (st == AE_OK) st = expect_user_last(d, place);
     if (st != AE_OK) ae_dialogue_free(d);
     return st;
 }

@@ -62,8 +62,9 @@ static ae_status list_usable(ae_pair_set *p, ae_too_long too_long) {
         p->count.longest = ae_max(p->count.longest, tokens);
     }
     if (p->count.pairs > 0) return AE_OK;
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected a pair that fits a row of %td tokens, found none",
-                   ae_token_set_path(p->set), p->T);
+    char name[1024];
+    ae_set_name(name, sizeof name, p->set);
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected a pair that fits a row of %td tokens, found none", name, p->T);
 }
 
 ae_status ae_pair_set_init(ae_pair_set *p, ae_token_set *set, ptrdiff_t T, ae_too_long too_long, bool alone) {

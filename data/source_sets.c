@@ -1,5 +1,6 @@
 #include "core/rng.h"
 #include "data/order.h"
+#include "data/row_name.h"
 #include "data/row_source.h"
 
 #include <stdlib.h>
@@ -166,13 +167,15 @@ static ae_status pack_set(sets *s, size_t i, const ae_example_options *e) {
     const ae_status st = ae_packing_make(&s->packings[i], set, &o);
     const ae_packing_count *c = &s->packings[i].count;
     if (st != AE_OK || (c->rows > 0 && c->has_targets)) return st;
+    char name[1024];
+    ae_set_name(name, sizeof name, set);
     if (c->rows > 0)
         return AE_FAIL(AE_ERR_INPUT,
                        "%s: expected a token that counts in what rows of %td tokens keep of the examples, "
                        "found none; raise train.row_tokens",
-                       ae_token_set_path(set), s->o.row_tokens);
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected an example that fits a row of %td tokens, found none",
-                   ae_token_set_path(set), s->o.row_tokens);
+                       name, s->o.row_tokens);
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected an example that fits a row of %td tokens, found none", name,
+                   s->o.row_tokens);
 }
 
 ae_status ae_row_source_examples(ae_row_source *source, const ae_mixture *m, const ae_row_options *o,

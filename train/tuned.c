@@ -81,7 +81,7 @@ static ae_status rendered_folder(ae_tuned *t, char **folder) {
     }
     const char *base = getenv("TMPDIR");
     t->scratch = ae_path_join(base && base[0] ? base : "/tmp", "aerie-rendered-XXXXXX");
-    *folder = mkdtemp(t->scratch) ? ae_path_join(t->scratch, "sets") : NULL;
+    *folder = mkdtemp(t->scratch) ? ae_path_join(t->scratch, ae_rendered_folder) : NULL;
     if (*folder) return AE_OK;
     const ae_status st =
         AE_FAIL(AE_ERR_USAGE, "%s: cannot make a temporary folder: %s; set TMPDIR to one that may be written",

@@ -173,7 +173,8 @@ void ae_add_numbers(const ae_rl_batch *b, ae_rl_gradient *g, const ae_ratios *ra
 
 ae_status ae_expect_one_pass(const ae_rl_keys *k, const char *method) {
     if (k->rl.passes == 1) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE,
-                   "rl.passes: expected 1 with rl.method=%s, found %lld; ppo and grpo take several", method,
-                   (long long)k->rl.passes);
+    return AE_FAIL(
+        AE_ERR_USAGE,
+        "rl.passes: expected 1 with rl.method=%s, found %lld; ppo, grpo and online_dpo take several", method,
+        (long long)k->rl.passes);
 }

@@ -15,11 +15,11 @@ static bool is_past(const guard *g) {
 }
 
 static ae_status refuse(const guard *g, int64_t step) {
-    return AE_FAIL(
-        AE_ERR_GUARD,
-        "rl.%s: step %lld: %s is %.4g, %s the bound of %.4g; the steps before it are saved: %s, or set "
-        "rl.guard_action=slow, and give the same command again",
-        g->key, (long long)step, g->what, g->value, g->below ? "below" : "above", g->bound, g->remedy);
+    return AE_FAIL(AE_ERR_GUARD,
+                   "rl.%s: step %lld: %s is %.4g, %s the bound of %.4g%s: %s, or set "
+                   "rl.guard_action=slow, and give the same command again",
+                   g->key, (long long)step, g->what, g->value, g->below ? "below" : "above", g->bound,
+                   step > 1 ? "; the steps before it are saved" : "", g->remedy);
 }
 
 static void slow(const guard *g, int64_t step, bool beta_matters, ae_guard_state *s) {

@@ -3,6 +3,7 @@
 #include "core/dims.h"
 #include "data/row_name.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static int64_t tokens_of(const ae_token_set *s, int64_t document) {
@@ -21,20 +22,33 @@ static ae_status refuse_long(const ae_token_set *s, int64_t document, int64_t ro
         (long long)tokens_of(s, document), (long long)(tokens_of(s, document) + max_new));
 }
 
+/* None is left: all are too long, or empty. */
+static ae_status refuse_all(const ae_prompt_set *p, int64_t longest, int64_t row_tokens, int64_t max_new) {
+    char name[1024], remedy[160] = "";
+    ae_set_name(name, sizeof name, p->set);
+    if (p->dropped > 0)
+        snprintf(remedy, sizeof remedy,
+                 ": the longest has %lld; raise train.row_tokens to %lld, or lower rl.max_new",
+                 (long long)longest, (long long)(longest + max_new));
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: expected a prompt that leaves %lld tokens of a row of %lld, found none%s", name,
+                   (long long)max_new, (long long)row_tokens, remedy);
+}
+
 static ae_status list_usable(ae_prompt_set *p, int64_t row_tokens, int64_t max_new, ae_too_long too_long) {
     const int64_t documents = ae_token_set_documents(p->set);
+    int64_t longest = 0;
     for (int64_t d = 0; d < documents; d++) {
         const int64_t tokens = tokens_of(p->set, d);
         const bool fits = tokens + max_new <= row_tokens;
         if (!fits && too_long == AE_TOO_LONG_ERROR) return refuse_long(p->set, d, row_tokens, max_new);
         p->dropped += !fits;
+        longest = ae_max(longest, tokens);
         if (!fits || tokens == 0) continue;
         p->usable[p->n++] = d;
         p->longest = ae_max(p->longest, tokens);
     }
-    if (p->n > 0) return AE_OK;
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected a prompt that leaves %lld tokens of a row of %lld, found none",
-                   ae_token_set_path(p->set), (long long)max_new, (long long)row_tokens);
+    return p->n > 0 ? AE_OK : refuse_all(p, longest, row_tokens, max_new);
 }
 
 ae_status ae_prompt_set_init(ae_prompt_set *p, ae_token_set *set, int64_t row_tokens, int64_t max_new,

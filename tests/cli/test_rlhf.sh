@@ -86,8 +86,16 @@ says "grpo.std: expected rl.method=grpo beside it, found reinforce"
 run 2 rlhf none "$rewards" rl.max_new=96
 says "rl.max_new: expected less than train.row_tokens (96)"
 run 3 rlhf none "$rewards" train.row_tokens=20
-says "row 1 of prompts.jsonl: expected at most 8 tokens"
+says "aerie: row 1 of prompts.jsonl: expected at most 8 tokens"
 says "raise train.row_tokens to"
+run 3 rlhf none "$rewards" train.row_tokens=20 --dry-run
+says "aerie: row 1 of prompts.jsonl: expected at most 8 tokens"
+run 3 rlhf none "$rewards" train.row_tokens=13 data.too_long=drop
+says "aerie: prompts.jsonl: expected a prompt that leaves 12 tokens of a row of 13, found none: the longest has "
+says "; raise train.row_tokens to "
+echo '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}' >answered.jsonl
+run 3 rlhf none "$rewards" data.train=answered.jsonl
+grep -q "expected a turn of the user last, found an answer; leave it out: the model answers$" err || fail "answered: $(cat err)"
 run 3 rlhf none 'rl.rewards=[{kind: exact, field: name}]'
 says "row 1 of prompts.jsonl"
 run 4 rlhf none "$rewards" train.memory_gb=0.001
@@ -96,6 +104,7 @@ run 2 rlhf learnt "$rewards" train.steps=4 rl.method=grpo
 says "rl.method"
 run 5 rlhf guarded "$rewards" train.steps=4 rl.guard_entropy=50
 says "rl.guard_entropy: step 1: the mean entropy of a token (nats) is"
+says "below the bound of 50: lower rl.guard_entropy"
 # Folders of several runs, and of answers alone, go again too; what lies in them stays.
 run 4 rlhf none "$rewards" rl.method=warp train.memory_gb=0.001
 run 3 "$aerie" rlhf run.dir=none model.init=base data.train=prompts.jsonl rl.method=best_of_n rl.max_new=12 \

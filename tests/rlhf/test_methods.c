@@ -275,8 +275,9 @@ Test(methods, refuse_keys_that_do_not_agree) {
     k = jbond;
     k.rl.passes = 4;
     cr_expect_eq(ae_jbond.check(&k), AE_ERR_USAGE);
-    cr_expect_str_eq(ae_error_message(),
-                     "rl.passes: expected 1 with rl.method=jbond, found 4; ppo and grpo take several");
+    cr_expect_str_eq(
+        ae_error_message(),
+        "rl.passes: expected 1 with rl.method=jbond, found 4; ppo, grpo and online_dpo take several");
     k = grpo;
     k.grpo.overlong = RIG_TOKENS + 1;
     cr_expect_eq(ae_grpo.check(&k), AE_ERR_USAGE);

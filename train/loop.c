@@ -275,6 +275,8 @@ static ae_status stopped(ae_engine *e) {
     ae_status st = save(e);
     if (st == AE_OK) st = all_saved(e);
     if (st != AE_OK || is_finished(e)) return st;
+    if (e->state.step == 0)
+        return AE_FAIL(AE_ERR_INTERRUPTED, "stopped before the first step; the same command goes on");
     return AE_FAIL(AE_ERR_INTERRUPTED, "stopped at step %lld of %lld, all saved; the same command goes on",
                    (long long)e->state.step, (long long)e->config->train.steps);
 }

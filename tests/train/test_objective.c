@@ -194,6 +194,11 @@ Test(objective, interrupted_gradients_leave_the_step_before) {
     s = made();
     ASSERT_OK(train(&s, "a", 8));
     cr_assert_eq(number_of("a", 8, "done_by_it"), 8);
+    s = made();
+    s.fails_at = 1;
+    s.failure = AE_ERR_INTERRUPTED;
+    ASSERT_FAILS(AE_ERR_INTERRUPTED, train(&s, "first", 8));
+    ASSERT_SAYS("stopped before the first step");
 }
 
 Test(objective, failing_gradients_and_work_end_the_run_with_their_words) {

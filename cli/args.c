@@ -40,6 +40,21 @@ static const ae_arg *find(const ae_arg *table, size_t n, const char *name, size_
     return NULL;
 }
 
+/* The name that begins as `word` does for the longest, by MIN letters or more: --max-tokens for --max-new. */
+static const char *same_start(const char *word, const char *const *names, size_t n) {
+    enum { MIN = 4 };
+    const char *found = NULL;
+    size_t longest = MIN - 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t same = 0;
+        while (word[same] && word[same] == names[i][same]) same++;
+        if (same <= longest) continue;
+        longest = same;
+        found = names[i];
+    }
+    return found;
+}
+
 static ae_status unknown(const ae_arg *table, size_t n, const char *word) {
     const char *names[ARGS_MAX + 1];
     size_t count = 0;
@@ -49,6 +64,7 @@ static ae_status unknown(const ae_arg *table, size_t n, const char *word) {
     snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
     const char *bare = name + strspn(name, "-");
     const char *near = ae_nearest_word(bare, names, count);
+    if (!near) near = same_start(bare, names, count);
     if (near) return AE_FAIL(AE_ERR_USAGE, "%s: no such flag; did you mean --%s?", name, near);
     return AE_FAIL(AE_ERR_USAGE, "%s: no such flag; --help lists those there are", name);
 }

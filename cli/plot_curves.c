@@ -225,6 +225,7 @@ ae_status ae_run_curves_read(ae_run_curves *r, const char *folder) {
     AE_TRY(ae_tradeoff_read(&r->tradeoff, folder));
     if (r->tradeoff.method && !ae_path_exists(path)) {
         r->stage.kind = AE_STAGE_RLHF;
+        r->stage.seed = ae_asked_seed(folder);
         snprintf(r->stage.method, sizeof r->stage.method, "%s", r->tradeoff.method);
         goto out;
     }

@@ -43,6 +43,15 @@ void ae_run_stage_read(ae_run_stage *s, const char *run) {
     json_decref(config);
 }
 
+int64_t ae_asked_seed(const char *run) {
+    char *path = ae_path_join(run, "asked.json");
+    json_t *asked = json_load_file(path, 0, NULL);
+    const int64_t seed = json_integer_value(json_object_get(asked, "run.seed"));
+    json_decref(asked);
+    free(path);
+    return seed;
+}
+
 void ae_run_stage_free(ae_run_stage *s) {
     free(s->others);
     *s = (ae_run_stage){0};

@@ -13,6 +13,8 @@ typedef struct {
     char *others; /* owned: all keys but those of section run, as one text; NULL: not known */
 } ae_run_stage;
 
+/* The seed that RUN/asked.json of best_of_n tells, which has no config.yaml; 0: none. */
+int64_t ae_asked_seed(const char *run);
 /* A configuration that is missing or cannot be read tells nothing: pretraining, seed 0. */
 void ae_run_stage_read(ae_run_stage *s, const char *run);
 void ae_run_stage_free(ae_run_stage *s);

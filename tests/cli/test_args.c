@@ -109,6 +109,7 @@ Test(args, faults_are_named) {
     } bad[] = {
         {"--outptu a", "--outptu: no such flag; did you mean --output?"},
         {"--outptu=a", "--outptu: no such flag; did you mean --output?"},
+        {"--inputs-of-all 1", "--inputs-of-all: no such flag; did you mean --input?"},
         {"--zzzzzz", "--zzzzzz: no such flag; --help lists those there are"},
         {"-x", "-x: no such flag"},
         {"--output", "--output: expected a value after it, found none"},

@@ -132,9 +132,10 @@ cat >best/best_of_n.json <<'END'
 {"prompts": 30, "table": [{"n": 1, "reward": 0.5, "reward_low": 0.4, "reward_high": 0.6, "kl_bound": 0},
  {"n": 4, "reward": 0.8, "reward_low": 0.7, "reward_high": 0.875, "kl_bound": 0.636}]}
 END
+echo '{"run.seed": 7}' >best/asked.json
 run 0 "$aerie" plot best grpo-1 --output frontier.png
 run 0 "$aerie" plot best --json
-prints '"label":"best_of_n","method":"best_of_n","runs":["best"],"seeds":[0],"prompts":30,"start_std":null'
+prints '"label":"best_of_n","method":"best_of_n","runs":["best"],"seeds":[7],"prompts":30,"start_std":null'
 prints '"after":{"value":0.8,"low":0.7,"high":0.875}'
 prints '"gain":{"value":null,'
 prints '"kl":{"value":0.636,"low":null,"high":null}'

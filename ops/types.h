@@ -52,16 +52,19 @@ static inline ptrdiff_t ae_weight_group(ae_weight_type type, ptrdiff_t group) {
  * positions[m] counts from 0 inside each document; a 0 starts a document, and documents lie side by side in a
  * row. */
 
-/* Documents and forks. The positions [B, T] of a batch say which token comes before that at a place of a row.
- * At position 0 a document begins. At the position after that of place t - 1 the token before is that one. A
- * place with any other position is a *fork*: its token goes on from the one of its document at the position
- * before its own, and what lies between is not seen. So one row may hold a prompt once, as the document's
- * *trunk*, and the answers to it as *continuations*:
+/* Documents and forks. Each token has a predecessor, by the positions [B, T] of the batch:
+ *
+ *   position 0                                   none: a document begins
+ *   positions[t] = positions[t-1] + 1            place t-1
+ *   otherwise place t is a *fork*                the token of its document at position positions[t] - 1
+ *
+ * The first place of a row is never a fork. So one row may hold a prompt once, as the document's *trunk*, and
+ * the answers to it as *continuations*, which do not see each other:
  *
  *   token      p0 p1 p2 a0 a1 a2 b0 b1        positions   0  1  2  3  4  5  3  4
  *
- * All forks of a document are at one position, and it begins in the row. Rows that go on from a state have no
- * forks in the document that they are in. Ops that mix tokens (conv, rglru, attention) add the gradients of all
+ * All forks of a document are at one position, and it begins in the row: a document that goes on from a state
+ * has none. No row goes on from a state after a forked document. Ops that mix tokens (conv, rglru, attention) add the gradients of all
  * continuations to the trunk's; to all others a place is a place. */
 
 #endif

@@ -91,14 +91,18 @@ static void expect_forward(rig *r, ae_attention_dims n, rig_layout layout) {
     rig_expect_bits(r, "o with scratch for inference", rig_read(r, &k.o), o, k.o.n);
 }
 
+static void expect_gradients(rig *r, attention *k) {
+    r->floor = 1; /* one key: no gradient reaches its score */
+    forward(r, k);
+    backward(r, k);
+    rig_expect_gradient(r, "dq", rig_read(r, &k->dq), &k->q, loss, k, tolerance(r, BACKWARD));
+    rig_expect_gradient(r, "dk", rig_read(r, &k->dk), &k->k, loss, k, tolerance(r, BACKWARD));
+    rig_expect_gradient(r, "dv", rig_read(r, &k->dv), &k->v, loss, k, tolerance(r, BACKWARD));
+}
+
 static void expect_backward(rig *r, ae_attention_dims n, rig_layout layout) {
     attention k = make(r, n, layout, 1);
-    r->floor = 1; /* one key: no gradient reaches its score */
-    forward(r, &k);
-    backward(r, &k);
-    rig_expect_gradient(r, "dq", rig_read(r, &k.dq), &k.q, loss, &k, tolerance(r, BACKWARD));
-    rig_expect_gradient(r, "dk", rig_read(r, &k.dk), &k.k, loss, &k, tolerance(r, BACKWARD));
-    rig_expect_gradient(r, "dv", rig_read(r, &k.dv), &k.v, loss, &k, tolerance(r, BACKWARD));
+    expect_gradients(r, &k);
 }
 
 ON_EVERY_TYPE(attention, small_forward_is_the_reference) {
@@ -126,6 +130,26 @@ ON_EVERY_TYPE(attention, large_backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(large); i += r->bf16 ? 3 : 1) {
         expect_backward(r, large[i], i % 3 == 0 ? RIG_ONE : i % 3 == 1 ? RIG_LONG : RIG_MIDDLE);
         if (large[i].T < 260) expect_backward(r, large[i], i % 2 ? RIG_LONG : RIG_MIDDLE);
+    }
+}
+
+/* Trunks and continuations across blocks of 256: one document, and continuations to the row's end. */
+ON_EVERY_TYPE(attention, large_forked_backward_is_the_complex_step) {
+    static const struct {
+        ae_attention_dims n;
+        ptrdiff_t trunk, each;
+    } forked[] = {
+        {{1, 600, 2, 1, 5, 128, 0}, 280, 300},
+        {{1, 520, 1, 1, 8, -1, 0}, 100, 170},
+        {{1, 700, 1, 1, 4, 400, 0}, 280, 300},
+    };
+    for (size_t i = 0; i < COUNT(forked); i++) {
+        const ptrdiff_t T = forked[i].n.T, trunk = forked[i].trunk;
+        attention k = make(r, forked[i].n, RIG_ONE, 1);
+        for (ptrdiff_t t = trunk; t < T; t++)
+            k.positions.x[t] = (int32_t)(trunk + (t - trunk) % forked[i].each);
+        k.positions = rig_numbers(r, k.positions.x, T);
+        expect_gradients(r, &k);
     }
 }
 

@@ -84,7 +84,7 @@ ae_status ae_train_words(ae_train_config *c, const ae_arg_list *words) {
     if (st == AE_OK && file && !is_run) st = drop_length(c, words);
     for (size_t i = 0; i < words->n && st == AE_OK; i++)
         if (strchr(words->items[i], '=')) st = ae_config_set(&c->table, words->items[i], "command line");
-    if (st == AE_OK && is_run) st = ae_places_find(c);
+    if (st == AE_OK && is_run) st = ae_places_find(c, words->items, words->n);
     return st == AE_OK ? ae_places_note(c) : st;
 }
 

@@ -169,11 +169,12 @@ static void tell_models(const ae_online *o) {
     ae_log("method: %s; divergence from %s%s%s", o->method->name, reference,
            o->models.wants_anchor ? "; an anchor follows the policy" : "",
            o->models.wants_critic ? "; a critic learns beside it" : "");
-    if (o->models.wants_critic && !o->models.critic_from && o->config->keys.ppo.lambda < 1)
-        ae_warn("ppo.lambda %g leans on the critic, which knows nothing yet, and the reward may fall at "
-                "first; begin "
-                "with a reward model (ppo.critic), or take ppo.lambda=1",
-                o->config->keys.ppo.lambda);
+    const bool is_new = o->models.wants_critic && !o->models.critic_from && !o->tuned.run->checkpoint;
+    if (is_new && o->config->keys.ppo.lambda < 1)
+        ae_warn(
+            "ppo.lambda %g leans on the critic, which knows nothing yet, and the reward may fall at first; "
+            "begin with a reward model (ppo.critic), or take ppo.lambda=1",
+            o->config->keys.ppo.lambda);
 }
 
 static void tell_rewards(const ae_online *o) {

@@ -59,14 +59,14 @@ static bool same_place(const char *a, const char *b) {
     return same;
 }
 
-/* Programs work where they did: nobody knows which words of a command are paths. */
+/* Programs work where they did. */
 static ae_status find_tree(char **text, const place *p) {
     char *tree = NULL;
     size_t given = 0;
     ae_status st = ae_tree_paths_change(&tree, *text, p->key, find_path, (void *)p);
     replace(text, tree);
     if (st != AE_OK || same_place(p->from, ".") || !ae_path_is_folder(p->from)) return st;
-    st = ae_tree_give_folder(&tree, *text, p->key, p->from, &given);
+    st = ae_tree_give_folder(&tree, *text, p->key, p->from, false, &given);
     replace(text, tree);
     if (given > 0)
         ae_log("%s: %zu program%s run%s in %s, where the run was started", p->key, given,
@@ -74,7 +74,14 @@ static ae_status find_tree(char **text, const place *p) {
     return st;
 }
 
-ae_status ae_places_find(ae_train_config *c) {
+static bool is_given(const char *key, const char *const *given, size_t n) {
+    const size_t length = strlen(key);
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(given[i], key, length) == 0 && given[i][length] == '=') return true;
+    return false;
+}
+
+ae_status ae_places_find(ae_train_config *c, const char *const *given, size_t n) {
     const char *section;
     const ae_field *f;
     ae_status st = AE_OK;
@@ -83,6 +90,7 @@ ae_status ae_places_find(ae_train_config *c) {
         char key[96];
         if (!(f->fixed & AE_KEY_PLACE)) continue;
         snprintf(key, sizeof key, "%s.%s", section, f->key);
+        if (is_given(key, given, n)) continue;
         const place p = {.from = c->run.from, .key = key, .may_lack = f->fixed & AE_KEY_START};
         char **text = ae_config_text(&c->table, i);
         st = f->type == AE_FIELD_TREE ? find_tree(text, &p) : find_one(text, &p);
@@ -103,12 +111,12 @@ static ae_status resolve(void *base, const char *path, char **other) {
 }
 
 /* A tree with its paths as they are from `base`; NULL: it is none. */
-static json_t *resolved(const json_t *tree, const char *base) {
+static json_t *resolved(const json_t *tree, const char *base, bool to_all) {
     static const char key[] = "paths";
     char *text = json_dumps(tree, JSON_COMPACT | JSON_ENCODE_ANY), *with = NULL, *out = NULL;
     size_t given = 0;
     json_t *root = NULL;
-    if (text && ae_tree_give_folder(&with, text, key, ".", &given) == AE_OK &&
+    if (text && ae_tree_give_folder(&with, text, key, base, to_all, &given) == AE_OK &&
         ae_tree_paths_change(&out, with, key, resolve, (void *)(uintptr_t)base) == AE_OK &&
         ae_json_parse(&root, out, strlen(out), key) != AE_OK)
         root = NULL;
@@ -118,13 +126,18 @@ static json_t *resolved(const json_t *tree, const char *base) {
     return root;
 }
 
-bool ae_places_same(const json_t *then, const char *from, const json_t *now) {
-    json_t *a = then ? resolved(then, from && from[0] ? from : ".") : NULL,
-           *b = now ? resolved(now, ".") : NULL;
-    const bool same = a && b && json_equal(a, b);
+static bool same(const json_t *then, const char *from, const json_t *now, bool to_all) {
+    json_t *a = then ? resolved(then, from && from[0] ? from : ".", to_all) : NULL,
+           *b = now ? resolved(now, ".", to_all) : NULL;
+    const bool equal = a && b && json_equal(a, b);
     json_decref(a);
     json_decref(b);
-    return same;
+    return equal;
+}
+
+/* Programs found by PATH are the same anywhere, and also where one is given the folder that the other works in. */
+bool ae_places_same(const json_t *then, const char *from, const json_t *now) {
+    return same(then, from, now, false) || same(then, from, now, true);
 }
 
 /* ---- where a run is started ---- */

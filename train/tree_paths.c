@@ -1,5 +1,6 @@
 #include "train/tree_paths.h"
 
+#include "core/file.h"
 #include "core/json.h"
 
 #include <stdbool.h>
@@ -75,20 +76,43 @@ ae_status ae_tree_paths_change(char **out, const char *tree, const char *key, ae
     return st;
 }
 
-static size_t give_folder(json_t *node, const char *folder) {
+/* Words of the shell, and values of options such as --rules=FILE. */
+static bool names_something(const char *text, const char *folder) {
+    bool names = false;
+    char *copy = strdup(text), *rest = copy, *word;
+    while (!names && (word = strsep(&rest, " \t\n;|&<>()=\"'")) != NULL)
+        names = word[0] && word[0] != '/' && ae_path_has(folder, word);
+    free(copy);
+    return names;
+}
+
+static bool works_in(const json_t *command, const char *folder) {
+    if (json_is_string(command)) return names_something(json_string_value(command), folder);
+    bool names = false;
+    for (size_t i = 0; i < json_array_size(command) && !names; i++) {
+        const char *word = json_string_value(json_array_get(command, i));
+        names = word &&
+                ((word[0] && word[0] != '/' && ae_path_has(folder, word)) || names_something(word, folder));
+    }
+    return names;
+}
+
+static size_t give_folder(json_t *node, const char *folder, bool to_all) {
     size_t given = 0;
-    for (size_t i = 0; i < json_array_size(node); i++) given += give_folder(json_array_get(node, i), folder);
-    if (!json_object_get(node, "command") || json_object_get(node, "folder")) return given;
+    for (size_t i = 0; i < json_array_size(node); i++)
+        given += give_folder(json_array_get(node, i), folder, to_all);
+    const json_t *command = json_object_get(node, "command");
+    if (!command || json_object_get(node, "folder") || (!to_all && !works_in(command, folder))) return given;
     return given + (json_object_set_new(node, "folder", json_string(folder)) == 0);
 }
 
-ae_status ae_tree_give_folder(char **out, const char *tree, const char *key, const char *folder,
+ae_status ae_tree_give_folder(char **out, const char *tree, const char *key, const char *folder, bool to_all,
                               size_t *given) {
     json_t *root = NULL;
     *out = NULL;
     *given = 0;
     ae_status st = read_tree(&root, tree, key);
-    if (st == AE_OK) *given = give_folder(root, folder);
+    if (st == AE_OK) *given = give_folder(root, folder, to_all);
     if (st == AE_OK) st = write_tree(out, root, tree, key);
     json_decref(root);
     return st;

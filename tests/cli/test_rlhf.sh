@@ -39,8 +39,10 @@ grep -q "is 9 more than 0?" learnt/samples/step-000004.txt || fail "samples lack
 run 0 "$aerie" generate --model learnt --prompt "is 9 more than 0?" --max-new 3
 run 0 "$aerie" inspect learnt
 grep -q "objective  *rlhf" out || fail "inspect does not tell the objective"
-run 0 rlhf critic "$rewards" rl.method=ppo train.steps=3 rl.passes=2
+run 0 rlhf critic "$rewards" rl.method=ppo train.steps=3 rl.passes=2 optim.schedule=constant
 warns "ppo.lambda 0.95 leans on the critic"
+run 0 rlhf critic "$rewards" rl.method=ppo train.steps=4 rl.passes=2 optim.schedule=constant
+grep -q "leans on the critic" err && fail "a warning though the critic has learnt"
 run 0 rlhf critic-of-ends "$rewards" rl.method=ppo train.steps=1 ppo.lambda=1
 grep -q "leans on the critic" err && fail "a warning though nothing leans on the critic"
 for file in critic.h5 answers.h5; do
@@ -74,6 +76,10 @@ done
 run 0 rlhf judged "$judge" train.steps=4 optim.schedule=constant
 run 2 rlhf judged 'rl.rewards=[{kind: program, command: [sh, ./judge.sh], folder: away}]' train.steps=5 optim.schedule=constant
 says "rl.rewards: the run in this folder was started with"
+# One that is given now counts from here.
+sed 's/reward[^:]*: 1/reward\\": 2/' judge.sh >away/judge.sh
+(cd away && "$aerie" rlhf ../judged/config.yaml "$judge" train.steps=5 >../out 2>../err) || fail "given anew: $(cat err)"
+grep '"step": *5,' judged/metrics.jsonl | grep -q '"reward_mean": *2' || fail "a program of another folder: $(tail -n 1 judged/metrics.jsonl)"
 
 # ---- refusals ----
 

@@ -152,14 +152,14 @@ Test(rlhf_config, models_are_found_where_the_run_was_started) {
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         snprintf(word, sizeof word, "%s=heldout.h5", keys[i]);
         set(word);
-        ASSERT_OK(ae_places_find(&c.tune.train));
+        ASSERT_OK(ae_places_find(&c.tune.train, NULL, 0));
         cr_assert_str_eq(text_at(keys[i]), rig.heldout, "%s", keys[i]);
         snprintf(word, sizeof word, "%s=nowhere.h5", keys[i]);
         set(word);
         if (strcmp(keys[i], "reward.head") == 0 || strcmp(keys[i], "model.init") == 0) {
-            ASSERT_OK(ae_places_find(&c.tune.train));
+            ASSERT_OK(ae_places_find(&c.tune.train, NULL, 0));
         } else {
-            ASSERT_FAILS(AE_ERR_INPUT, ae_places_find(&c.tune.train));
+            ASSERT_FAILS(AE_ERR_INPUT, ae_places_find(&c.tune.train, NULL, 0));
             snprintf(word, sizeof word, "%s: expected nowhere.h5 here or at ", keys[i]);
             ASSERT_SAYS(word);
         }
@@ -186,19 +186,26 @@ Test(rlhf_config, rewards_are_found_where_the_run_was_started) {
     set(word);
     static const char list[] =
         "[{kind: model, path: heldout.h5, adapter: /dev/null}, {kind: regex, pattern: x.h5}, "
-        "{kind: program, command: ./judge}, {kind: program, command: y, folder: .}]";
+        "{kind: program, command: sh ./train.h5}, {kind: program, command: [cat, /dev/null]}, "
+        "{kind: program, command: y, folder: .}]";
+    const char *const given[] = {"run.seed=1", "rl.rewards=x"};
     snprintf(word, sizeof word, "rl.rewards=%s", list);
     set(word);
-    ASSERT_OK(ae_places_find(&c.tune.train));
+    char *as_it_was = strdup(text_at("rl.rewards"));
+    ASSERT_OK(ae_places_find(&c.tune.train, given, 2));
+    cr_assert_str_eq(text_at("rl.rewards"), as_it_was, "what is given now counts from here");
+    free(as_it_was);
+    ASSERT_OK(ae_places_find(&c.tune.train, NULL, 0));
     snprintf(
         wanted, sizeof wanted,
         "[{\"kind\":\"model\",\"path\":\"%s\",\"adapter\":\"/dev/null\"},{\"kind\":\"regex\",\"pattern\":"
-        "\"x.h5\"},{\"kind\":\"program\",\"command\":\"./judge\",\"folder\":\"%s\"},{\"kind\":\"program\","
-        "\"command\":\"y\",\"folder\":\".\"}]",
+        "\"x.h5\"},{\"kind\":\"program\",\"command\":\"sh "
+        "./train.h5\",\"folder\":\"%s\"},{\"kind\":\"program\","
+        "\"command\":[\"cat\",\"/dev/null\"]},{\"kind\":\"program\",\"command\":\"y\",\"folder\":\".\"}]",
         rig.heldout, rig.folder);
     cr_assert_str_eq(text_at("rl.rewards"), wanted);
     set("rl.rewards=[{kind: model, path: nowhere.h5}]");
-    ASSERT_FAILS(AE_ERR_INPUT, ae_places_find(&c.tune.train));
+    ASSERT_FAILS(AE_ERR_INPUT, ae_places_find(&c.tune.train, NULL, 0));
     ASSERT_SAYS("rl.rewards: expected nowhere.h5 here or at ");
     train_rig_close(&rig);
 }
@@ -215,6 +222,11 @@ Test(rlhf_config, rewards_are_the_same_in_the_same_places) {
         {"[{\"command\": \"x\"}]", "/dev", "[{\"folder\": \"/dev\", \"command\": \"x\"}]", true},
         {"[{\"command\": \"x\"}]", "/dev", "[{\"folder\": \"/\", \"command\": \"x\"}]", false},
         {"[{\"command\": \"x\"}]", "", "[{\"folder\": \".\", \"command\": \"x\"}]", true},
+        {"[{\"command\": \"x\", \"weight\": 1.0}]", "/dev", "[{\"weight\": 1.0, \"command\": \"x\"}]", true},
+        {"[{\"command\": [\"x\", \"null\"]}, {\"path\": \"null\"}]", "/dev",
+         "[{\"command\": [\"x\", \"null\"]}, {\"path\": \"/dev/null\"}]", false},
+        {"[{\"command\": \"x\"}, {\"path\": \"null\"}]", "/dev",
+         "[{\"command\": \"x\"}, {\"path\": \"/dev/null\"}]", true},
         {"[{\"pattern\": \"dev/null\"}]", "/", "[{\"pattern\": \"/dev/null\"}]", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -69,8 +69,7 @@ static const ae_field reinforce_fields[] = {
     {"running_decay", AE_FIELD_REAL, AT(ae_reinforce_keys, running_decay), "0.95", 0, 0.999999, NULL,
      "with reinforce.baseline=running: decay of that mean", FIXED},
     {"by_token", AE_FIELD_BOOL, AT(ae_reinforce_keys, by_token), "false", 0, 0, NULL,
-     "the return of a token lacks rl.beta times the divergence of tokens before it, which it did not cause",
-     FIXED},
+     "each token's return leaves out the divergence penalty of earlier tokens", FIXED},
 };
 
 static const ae_field grpo_fields[] = {

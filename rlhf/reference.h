@@ -25,8 +25,9 @@ typedef struct {
     size_t n_parts;
     char made_with[256];
     ae_progress bar; /* while pairs are scored */
-    int64_t missing, done,
-        saved; /* pairs that lacked scores, those of them that have some now, in the file */
+    int64_t missing; /* pairs that lacked scores */
+    int64_t done;    /* of those: with scores by now */
+    int64_t saved;   /* of those: in the file */
 } ae_reference;
 
 /* Before anything is written: AE_ERR_INPUT for a reference of another vocabulary or tokenizer, or another one than

@@ -5,6 +5,7 @@
 #include "train/rendered.h"
 
 #include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,12 +13,23 @@ static bool is_dots(const char *name) {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static bool holds_only(const char *dir, bool (*is_known)(const char *name)) {
-    bool only = true;
+/* What lies there and is not known, the last of it (the caller frees it); NULL: nothing. */
+static char *find_other(const char *dir, bool (*is_known)(const char *name)) {
+    char *other = NULL;
     DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
-        only = only && (is_dots(e->d_name) || is_known(e->d_name));
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        if (is_dots(e->d_name) || is_known(e->d_name)) continue;
+        free(other);
+        other = strdup(e->d_name);
+    }
     if (d) closedir(d);
+    return other;
+}
+
+static bool holds_only(const char *dir, bool (*is_known)(const char *name)) {
+    char *other = find_other(dir, is_known);
+    const bool only = !other;
+    free(other);
     return only;
 }
 
@@ -27,15 +39,13 @@ static ae_status check(const char *dir, bool (*is_ours)(const char *name), const
         ae_fail_prefix("run.dir");
         return st;
     }
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
-        if (!is_dots(e->d_name) && !is_ours(e->d_name))
-            st =
-                AE_FAIL(AE_ERR_USAGE,
-                        "run.dir: %s: expected an empty folder, or one of %s, found %s in it; choose another "
-                        "folder",
-                        dir, made_by, e->d_name);
-    if (d) closedir(d);
+    char *other = find_other(dir, is_ours);
+    if (other)
+        st = AE_FAIL(
+            AE_ERR_USAGE,
+            "run.dir: %s: expected an empty folder, or one of %s, found %s in it; choose another folder", dir,
+            made_by, other);
+    free(other);
     return st;
 }
 

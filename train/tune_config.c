@@ -48,8 +48,8 @@ static const ae_field lora_fields[] = {
     {"targets", AE_FIELD_TEXT, AT(ae_lora_keys, targets), "all", 0, 0, NULL,
      "projections with an adapter: all, or names such as q_proj,v_proj", SHAPE},
     {"also", AE_FIELD_TEXT, AT(ae_lora_keys, also), "", 0, 0, NULL,
-     "what trains whole beside them: conv, gates, recurrent, norms, embeddings (the table; "
-     "control tokens do not train without it)",
+     "what trains whole beside them: conv, gates, recurrent, norms, "
+     "embeddings: the whole table, the only way to train control tokens",
      SHAPE},
 };
 

@@ -71,7 +71,7 @@ Test(carry, held_out_loss_does_not_depend_on_the_rows) {
     double loss[2];
     static const int rows[] = {5, 300};
     for (int i = 0; i < 2; i++) {
-        char name[8], more[120];
+        char name[16], more[120];
         snprintf(name, sizeof name, "r%d", i);
         snprintf(more, sizeof more, still, rows[i]);
         ASSERT_OK(run(name, more));

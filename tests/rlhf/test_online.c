@@ -166,7 +166,7 @@ static void same_steps(const char *a, const char *b, double tolerance) {
 Test(online, micro_batches_change_rounding_alone) {
     for (int k = 0; k < KINDS; k++)
         for (int rows = 4; rows > 0; rows -= 3) {
-            char keys[512], name[16], whole[16];
+            char keys[512], name[32], whole[32];
             snprintf(keys, sizeof keys,
                      "train.steps=2 train.checkpoint_every=1 optim.eps=1 optim.lr=0.1 rl.samples=3 %s "
                      "train.micro_rows=%d",

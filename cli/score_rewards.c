@@ -28,15 +28,17 @@ static yaml_node_t *value_of(yaml_document_t *doc, const yaml_node_t *map, const
     return NULL;
 }
 
-/* The JSON text of a list in YAML; of a map, that of its key rl.rewards. The caller frees it. */
+/* The JSON text of a list in YAML, or of an entry without one, which ae_rewards_open refuses; of a map, that of its
+ * key rl.rewards. The caller frees it. */
 static ae_status list_of(const char *text, size_t n, const char *where, char **json) {
     yaml_document_t doc;
     ae_status st = ae_yaml_parse(&doc, text, n, where);
     if (st != AE_OK) return st;
     const yaml_node_t *node = yaml_document_get_root_node(&doc);
-    if (node && node->type == YAML_MAPPING_NODE) node = value_of(&doc, value_of(&doc, node, "rl"), "rewards");
-    const bool is_list = node && node->type == YAML_SEQUENCE_NODE;
-    json_t *value = is_list ? ae_yaml_to_json(&doc, node) : NULL;
+    if (node && node->type == YAML_MAPPING_NODE && !value_of(&doc, node, "kind"))
+        node = value_of(&doc, value_of(&doc, node, "rl"), "rewards");
+    const bool has_entries = node && node->type != YAML_SCALAR_NODE;
+    json_t *value = has_entries ? ae_yaml_to_json(&doc, node) : NULL;
     *json = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     if (!*json)
         st = AE_FAIL(AE_ERR_USAGE,
@@ -48,10 +50,23 @@ static ae_status list_of(const char *text, size_t n, const char *where, char **j
     return st;
 }
 
+/* Whether a word that names no file was meant to: "nofile.yaml", "runs/grpo". */
+static bool is_like_a_path(const char *word) {
+    static const char *const endings[] = {".yaml", ".yml", ".json"};
+    const size_t n = strlen(word);
+    if (strpbrk(word, "[{\n") || strstr(word, ": ")) return false;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t m = strlen(endings[i]);
+        if (n > m && strcmp(word + n - m, endings[i]) == 0) return true;
+    }
+    return strchr(word, '/') != NULL;
+}
+
 static ae_status read_list(const char *given, char **json) {
     char *text = NULL;
     size_t n = 0;
-    if (!ae_path_exists(given)) return list_of(given, strlen(given), "--rewards", json);
+    if (!ae_path_exists(given) && !is_like_a_path(given))
+        return list_of(given, strlen(given), "--rewards", json);
     ae_status st = ae_file_read(given, &text, &n);
     if (st == AE_OK) st = list_of(text, n, given, json);
     free(text);

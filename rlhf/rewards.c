@@ -151,9 +151,17 @@ out:
 
 static ae_status read_list(ae_rewards *r, const json_t *list) {
     const size_t n = json_array_size(list);
+    if (json_object_size(list) > 0)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "rl.rewards: expected a list [{kind: ..., ...}, ...], found one mapping; put it "
+                       "in [ ]");
     if (!json_is_array(list))
         return AE_FAIL(AE_ERR_USAGE, "rl.rewards: expected a list [{kind: ..., ...}, ...], found %s",
                        ae_json_type_name(list));
+    if (n == 0)
+        return AE_FAIL(AE_ERR_USAGE,
+                       "rl.rewards: expected at least one entry, such as {kind: exact}, found an empty "
+                       "list");
     if (n > MOST_SOURCES)
         return AE_FAIL(AE_ERR_USAGE, "rl.rewards: expected at most %d entries, found %zu", MOST_SOURCES, n);
     r->sources = calloc(n + 1, sizeof *r->sources);

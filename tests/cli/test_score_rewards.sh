@@ -56,8 +56,19 @@ run 2 "$aerie" score --rewards '[{kind: length, max: 9}]' --input rows.jsonl
 says "--model: expected a model whose tokenizer makes the tokens that rl.rewards[0] (length) reads, found none"
 run 2 "$aerie" score --rewards '[{kind: exakt}]' --input rows.jsonl
 says "did you mean exact?"
-run 2 "$aerie" score --rewards nowhere.yaml --input rows.jsonl
+for list in nowhere.yaml nowhere.json no/where; do
+    run 3 "$aerie" score --rewards $list --input rows.jsonl
+    says "$list: expected a file, found nothing there"
+done
+run 2 "$aerie" score --rewards nowhere --input rows.jsonl
 says "--rewards: expected a list of rewards"
+run 2 "$aerie" score --rewards '[]' --input rows.jsonl
+says "rl.rewards: expected at least one entry, such as {kind: exact}, found an empty list"
+printf 'rl:\n  rewards: {kind: words, list: [it/they]}\n' >one.yaml
+for list in '{kind: regex, pattern: a/b}' 'kind: exact' one.yaml; do
+    run 2 "$aerie" score --rewards "$list" --input rows.jsonl
+    says "rl.rewards: expected a list [{kind: ..., ...}, ...], found one mapping; put it in [ ]"
+done
 run 2 "$aerie" score --rewards text.txt --input rows.jsonl
 run 2 "$aerie" score --rewards '[{kind: number}]' --top 3 --input rows.jsonl
 says "found --top"

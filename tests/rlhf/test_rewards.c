@@ -298,6 +298,8 @@ Test(rewards, lists_that_are_refused) {
     refused("[{\"kind\": \"exact\"}, {\"kind\": \"lenght\"}]",
             "rl.rewards[1].kind: expected one of exact, number");
     refused("[{\"kind\": \"lenght\"}]", "found 'lenght'; did you mean length?");
+    refused("[]", "expected at least one entry, such as {kind: exact}, found an empty list");
+    refused("{\"kind\": \"exact\"}", "found one mapping; put it in [ ]");
     refused("[{\"kind\": \"prm\"}]", "process reward models) are not in this version");
     refused("[{\"kind\": \"tools\"}]", "tools are not in this version");
     refused("[{\"kind\": \"exact\", \"feild\": \"a\"}]",

@@ -115,6 +115,15 @@ static ae_status read_command(program *p, const json_t *o) {
     return AE_OK;
 }
 
+/* What stands in a text for the shell is the shell's to find. */
+static ae_status check_there(const program *p) {
+    char where[64];
+    snprintf(where, sizeof where, "%s.command", p->where);
+    if (p->folder && !ae_path_is_folder(p->folder))
+        return AE_FAIL(AE_ERR_INPUT, "%s.folder: %s: expected a folder, found none", p->where, p->folder);
+    return json_is_array(p->list) ? ae_worker_check(p->argv[0], p->folder, where) : AE_OK;
+}
+
 static ae_status program_open(void **self, const json_t *o, const char *where,
                               const ae_rewards_facts *facts) {
     static const char *const choices[] = {"stop", "skip"};
@@ -129,6 +138,7 @@ static ae_status program_open(void **self, const json_t *o, const char *where,
     AE_TRY(ae_reward_key_int(o, "workers", where, 1, MOST_WORKERS, &p->n_workers));
     AE_TRY(ae_reward_key_real(o, "timeout_s", where, 0.01, 1e6, &p->timeout_s));
     AE_TRY(ae_reward_key_choice(o, "on_error", where, choices, 2, &p->skips));
+    AE_TRY(check_there(p));
     p->workers = calloc((size_t)p->n_workers, sizeof *p->workers);
     if (!p->workers) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where));
     for (int64_t i = 0; i < p->n_workers; i++) ae_worker_init(&p->workers[i].process);
@@ -145,9 +155,7 @@ static ae_status start_worker(program *p, worker *w) {
 
 static ae_status program_start(void *self) {
     program *p = self;
-    ae_status st = AE_OK;
-    if (p->folder && !ae_path_is_folder(p->folder))
-        return AE_FAIL(AE_ERR_INPUT, "%s.folder: %s: expected a folder, found none", p->where, p->folder);
+    ae_status st = check_there(p);
     for (int64_t i = 0; i < p->n_workers && st == AE_OK; i++)
         if (!ae_worker_runs(&p->workers[i].process)) st = start_worker(p, &p->workers[i]);
     return st;
@@ -288,8 +296,9 @@ static ae_status look_after(call *c, worker *w, const struct pollfd *polls) {
         return give_up(c, w, 0, "a line that does not end within 1 MB");
     if (ae_worker_ended(&w->process)) return give_up(c, w, 0.3, "the end of its output, ");
     if (ae_now_s() - w->waiting_s > p->timeout_s) {
-        char silence[64];
-        snprintf(silence, sizeof silence, "no line within timeout_s, %g s", p->timeout_s);
+        char silence[96];
+        snprintf(silence, sizeof silence, "no line within timeout_s, %g s (does it flush its output?)",
+                 p->timeout_s);
         return give_up(c, w, 0, silence);
     }
 out:

@@ -21,7 +21,7 @@
  * AE_ERR_INPUT, which names the program, its line, what was expected and the last line that it wrote to standard
  * error. on_error: skip leaves these answers without a reward and warns once a call; a worker that ended or was
  * silent too long leaves all out that wait for it, and another one starts with the next call. A program that cannot
- * be started at all is AE_ERR_INPUT either way.
+ * be started at all is AE_ERR_INPUT either way, where a list names it as soon as the source is opened.
  *
  * What a worker writes to standard error goes to the log, with the source before it. At the end its input is
  * closed; a second later it is killed with its children. */

@@ -62,9 +62,10 @@ typedef struct {
     double *parts; /* [sources], the caller's memory: r_i before its weight; NaN where it was left out */
 } ae_reward_of;
 
-/* Reads the list, JSON text; "" is a list of none, and every total is 0. Verifies the files of reward models, but
- * takes no memory for them and starts no program. The facts are copied; what they point to is borrowed until the end. AE_ERR_USAGE
- * "rl.rewards[i]...: expected ..., found ..."; AE_ERR_INPUT for a reward model that is none, or of another tokenizer. */
+/* Reads the list, JSON text, which has an entry; "" stands for no list, and every total is 0. Verifies the files of
+ * reward models and whether programs are there, but takes no memory for them and starts none. The facts are copied;
+ * what they point to is borrowed until the end. AE_ERR_USAGE "rl.rewards[i]...: expected ..., found ..."; AE_ERR_INPUT
+ * for a reward model that is none, or of another tokenizer, and for a program that is not there. */
 ae_status ae_rewards_open(ae_rewards **r, const char *list_json, const ae_rewards_facts *facts);
 /* Loads reward models and starts programs. The first ae_rewards_give does it where it was not done. */
 ae_status ae_rewards_start(ae_rewards *r);

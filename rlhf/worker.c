@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -102,6 +104,43 @@ static int spawn(pid_t *pid, const char *const *argv, const char *folder, const 
     return error;
 }
 
+static ae_status refuse(const char *where, const char *program, int error) {
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected a program, found that %s does not start: %s", where, program,
+                   strerror(error));
+}
+
+/* 0 for a file that may be run, or the number of the error. */
+static int file_error(int at, const char *path) {
+    struct stat s;
+    if (fstatat(at, path, &s, 0) != 0) return errno;
+    if (!S_ISREG(s.st_mode)) return EACCES;
+    return faccessat(at, path, X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+/* The same of a name without a slash, which is looked for as posix_spawnp does. */
+static int search_error(int at, const char *name) {
+    const char *path = getenv("PATH");
+    int error = ENOENT;
+    for (const char *from = path ? path : "/bin:/usr/bin", *end;; from = end + 1) {
+        char file[PATH_MAX];
+        end = from + strcspn(from, ":");
+        const int n =
+            snprintf(file, sizeof file, "%.*s%s%s", (int)(end - from), from, end > from ? "/" : "", name);
+        const int found = n < PATH_MAX ? file_error(at, file) : ENAMETOOLONG;
+        if (found == 0) return 0;
+        if (found == EACCES) error = EACCES;
+        if (!*end) return error;
+    }
+}
+
+ae_status ae_worker_check(const char *program, const char *folder, const char *where) {
+    const int at = folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;
+    if (folder && at < 0) return refuse(where, program, errno);
+    const int error = strchr(program, '/') ? file_error(at, program) : search_error(at, program);
+    if (folder) close(at);
+    return error == 0 ? AE_OK : refuse(where, program, error);
+}
+
 ae_status ae_worker_start(ae_worker *w, const char *const *argv, const char *folder, const char *where) {
     int theirs[AE_WORKER_PIPES] = {-1, -1, -1};
     text_free(&w->sent);
@@ -116,8 +155,7 @@ ae_status ae_worker_start(ae_worker *w, const char *const *argv, const char *fol
     for (int i = 0; i < AE_WORKER_PIPES; i++) close_end(&w->pipes[i]);
     if (error == ENOMEM || error == EAGAIN || error == EMFILE || error == ENFILE)
         return AE_FAIL(AE_ERR_RESOURCE, "%s: %s does not start: %s", where, argv[0], strerror(error));
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected a program, found that %s does not start: %s", where, argv[0],
-                   strerror(error));
+    return refuse(where, argv[0], error);
 }
 
 /* ---- lines ---- */

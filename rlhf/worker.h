@@ -32,6 +32,8 @@ void ae_worker_init(ae_worker *w);
  * its own, so that Ctrl-C at a terminal reaches this program alone; signals are as they are by default there, and
  * it inherits no other descriptor. AE_ERR_INPUT "where: ..." for a program that is not there. */
 ae_status ae_worker_start(ae_worker *w, const char *const *argv, const char *folder, const char *where);
+/* Whether such a program is there: what ae_worker_start would refuse for that. Starts none. */
+ae_status ae_worker_check(const char *program, const char *folder, const char *where);
 bool ae_worker_runs(const ae_worker *w);
 
 /* Puts text into the queue: AE_ERR_RESOURCE without memory for it. */

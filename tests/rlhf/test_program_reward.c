@@ -147,9 +147,9 @@ Test(program, works_in_its_folder) {
     given(r, 2);
     cr_assert_eq(rewards[1].total, 3);
     ae_rewards_close(r);
+    r = opened("", keys);
     remove(path);
     remove(folder);
-    r = opened("", keys);
     cr_assert_eq(ae_rewards_start(r), AE_ERR_INPUT);
     cr_assert_not_null(strstr(ae_error_message(), "rl.rewards[0].folder: /tmp/aerie-program-"), "%s",
                        ae_error_message());
@@ -241,7 +241,7 @@ Test(program, too_few_lines) {
     fails(opened("read -r line; id=" ID GIVE("1"), "{}"), 3,
           "of 2 more answers, found the end of its output");
     fails(opened("read -r line; id=" ID GIVE("1") "; cat >/dev/null", "{\"timeout_s\": 0.2}"), 3,
-          "of 2 more answers, found no line within timeout_s, 0.2 s");
+          "of 2 more answers, found no line within timeout_s, 0.2 s (does it flush its output?)");
 }
 
 Test(program, a_worker_is_named_where_there_are_several) {
@@ -265,12 +265,26 @@ Test(program, lines_that_are_no_rewards) {
 }
 
 Test(program, a_program_that_is_not_there) {
-    ae_rewards *r = opened("", "{\"command\": [\"./no-such-program\", \"--flag\"]}");
-    cr_assert_eq(ae_rewards_start(r), AE_ERR_INPUT);
-    cr_assert_not_null(strstr(ae_error_message(), "rl.rewards[0].command: expected a program, found that "
-                                                  "./no-such-program does not start: No such file"),
-                       "%s", ae_error_message());
-    ae_rewards_close(r);
+    static const char *const cases[][2] = {
+        {"\"command\": [\"./no-such-program\", \"--flag\"]",
+         "./no-such-program does not start: No such file"},
+        {"\"command\": [\"no-such-program\"]", "no-such-program does not start: No such file"},
+        {"\"command\": [\"bin/env\"], \"folder\": \"/dev\"", "bin/env does not start: No such file"},
+        {"\"command\": [\"/usr\"]", "/usr does not start: Permission denied"},
+        {"\"command\": [\"/etc/passwd\"]", "/etc/passwd does not start: Permission denied"},
+    };
+    const ae_rewards_facts facts = {.tokenizer = tokenizer};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char list[160];
+        ae_rewards *r = NULL;
+        snprintf(list, sizeof list, "[{\"kind\": \"program\", %s}]", cases[i][0]);
+        cr_assert_eq(ae_rewards_open(&r, list, &facts), AE_ERR_INPUT, "%s", list);
+        cr_assert_not_null(
+            strstr(ae_error_message(), "rl.rewards[0].command: expected a program, found that "), "%s",
+            ae_error_message());
+        cr_assert_not_null(strstr(ae_error_message(), cases[i][1]), "%s", ae_error_message());
+    }
+    ae_rewards_close(opened("", "{\"command\": [\"./env\"], \"folder\": \"/usr/bin\"}"));
 }
 
 /* ---- on_error: skip ---- */

@@ -95,6 +95,10 @@ static bool is_of_adapters(const char *key) {
     return strncmp(key, "lora.", 5) == 0 || strcmp(key, "model.base_dtype") == 0;
 }
 
+static bool is_of_shape(const char *key) {
+    return strncmp(key, "model.", 6) == 0 && !is_of_adapters(key);
+}
+
 static ae_status check_word(const ae_train_config *c, const ae_fixed_fact *facts, const char *word) {
     const fixed_key key = find_key(c, facts, word);
     if (key.marks == 0) return unknown_word(c, facts, word);
@@ -102,7 +106,8 @@ static ae_status check_word(const ae_train_config *c, const ae_fixed_fact *facts
     return AE_FAIL(AE_ERR_USAGE, "run.override: %s: %s with; choose another run.dir", word,
                    is_of_adapters(word)
                        ? "adapters keep the rank, scale, targets and base that they were started"
-                       : "a run keeps the shape it was started");
+                   : is_of_shape(word) ? "a run keeps the shape it was started"
+                                       : "a run keeps what it was started");
 }
 
 ae_status ae_override_check(const ae_train_config *c, const ae_fixed_fact *facts) {
@@ -149,10 +154,11 @@ static ae_status refuse(const fixed_key *k, const char *key, const char *then, c
             "%s: the run in this folder was started with %s, found %s; %s, choose another run.dir, or go "
             "on with run.override=%s",
             key, then, now, k->back ? k->back : "set it back", key);
+    const bool is_init = strcmp(key, "model.init") == 0;
     const char *why =
         is_of_adapters(key) ? ": adapters keep the rank, scale, targets and base that they were started with"
-        : strcmp(key, "model.init") == 0 ? ""
-                                         : ", where model.init may start from a model of that shape";
+        : is_of_shape(key) && !is_init ? ", where model.init may start from a model of that shape"
+                                       : "";
     return AE_FAIL(refusal,
                    "%s: the run in this folder was started with %s, found %s; set it back, or choose another "
                    "run.dir%s",

@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 static double number(const json_t *row, const char *key) {
-    return json_number_value(json_object_get(row, key));
+    const json_t *v = json_object_get(row, key);
+    return json_is_number(v) ? json_number_value(v) : (double)NAN;
 }
 
 /* Half of the interval of 95 % of a mean. */

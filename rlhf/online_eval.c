@@ -1,5 +1,6 @@
 #include "rlhf/online_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static void add_numbers(const ae_online *o, const ae_online_round *r, ae_evaluation *e) {
@@ -8,7 +9,8 @@ static void add_numbers(const ae_online *o, const ae_online_round *r, ae_evaluat
     if (o->sources > 0) {
         ae_numbers_add(&e->numbers, "eval_reward", m.reward);
         ae_numbers_add(&e->numbers, "eval_reward_std", m.reward_std);
-        told = snprintf(e->told, sizeof e->told, "held-out reward %.4f, ", m.reward);
+        told = isfinite(m.reward) ? snprintf(e->told, sizeof e->told, "held-out reward %.4f, ", m.reward)
+                                  : snprintf(e->told, sizeof e->told, "no held-out reward, ");
         for (size_t i = 0; i < o->sources; i++)
             ae_numbers_add(&e->numbers, o->eval_names[i], ae_online_part_mean(o, r, i));
     }

@@ -93,7 +93,7 @@ ae_status ae_online_gradients(void *self, void *work, ae_gradients *g);
 /* Whether rl.beta means something to the method. */
 bool ae_online_uses_beta(const ae_online *o);
 
-/* Means over the policy's answers: `reward` and `parts` over those that have one. */
+/* Means over the policy's answers: `reward` and `parts` over those that have one, NaN where none has. */
 typedef struct {
     double reward, reward_std, kl, entropy, length, truncated;
 } ae_online_means;

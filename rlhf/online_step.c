@@ -24,9 +24,14 @@ static ae_tally tally_part(const ae_online *o, const ae_online_round *r, size_t 
     return t;
 }
 
+/* Metrics have no number, null, where no answer has one. */
+static double mean_of(const ae_tally *t) {
+    return t->n > 0 ? ae_tally_mean(t) : (double)NAN;
+}
+
 double ae_online_part_mean(const ae_online *o, const ae_online_round *r, size_t source) {
     const ae_tally t = tally_part(o, r, source, 0, 1);
-    return ae_tally_mean(&t);
+    return mean_of(&t);
 }
 
 ae_online_means ae_online_means_of(const ae_online *o, const ae_online_round *r) {
@@ -43,7 +48,7 @@ ae_online_means ae_online_means_of(const ae_online *o, const ae_online_round *r)
     const double reward = ae_online_part_mean(o, r, o->sources);
     const ae_tally squares = tally_part(o, r, o->sources, reward, 2);
     return (ae_online_means){.reward = reward,
-                             .reward_std = sqrt(ae_tally_mean(&squares)),
+                             .reward_std = sqrt(mean_of(&squares)),
                              .kl = ae_tally_mean(&kl),
                              .entropy = entropy / fmax(1, length.sum),
                              .length = ae_tally_mean(&length),
@@ -126,6 +131,16 @@ static double flops_of(const ae_online *o, double tokens) {
     return tokens * (whole + forward * (1 + o->models.wants_anchor) + (o->models.wants_critic ? whole : 0));
 }
 
+static void tell_empty(const ae_online *o, ae_gradients *g) {
+    const ae_tally rewarded = tally_part(o, &o->round, o->sources, 0, 1);
+    const bool lack_rewards = o->reads & AE_RL_READS_REWARDS && rewarded.n == 0;
+    g->empty = "none of its answers counts";
+    g->remedy = lack_rewards
+                    ? "no answer has a reward: look at rl.rewards, and at what its program writes"
+                    : "rl.truncated=mask leaves out answers that are cut: raise rl.max_new, or choose "
+                      "another rl.truncated";
+}
+
 static void settle_numbers(const ae_online *o, const judged *j, ae_gradients *g) {
     const double loss = j->gradient.loss;
     ae_numbers_add(&g->numbers, "loss", loss);
@@ -176,7 +191,7 @@ ae_status ae_online_gradients(void *self, void *work, ae_gradients *g) {
     if (ae_answers_learning(&j.batch) > 0)
         AE_TRY(learn(o, &k, &j));
     else
-        g->empty = "none of its answers counts";
+        tell_empty(o, g);
     settle_numbers(o, &j, g);
     if (g->empty) g->finite = false;
 out:

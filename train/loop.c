@@ -161,15 +161,17 @@ static ae_status guard(ae_engine *e, const ae_step_result *r, const void *work) 
     ae_warn("step %lld is skipped: %s (%s %g, norm %g)", (long long)s->step, why, g->numbers.items[0].name,
             g->numbers.items[0].value, r->grad_norm);
     if (s->skipped_in_row < e->config->train.skip_limit) return AE_OK;
+    const char *remedy = g->remedy  ? g->remedy
+                         : g->empty ? "look at the data"
+                                    : "lower optim.lr or look at the data";
     char *path = NULL;
     ae_status st = dump(e, work, &path);
     if (st == AE_OK)
         st = AE_FAIL(AE_ERR_GUARD,
-                     "training: %lld step%s in a row %s skipped, the last one (%lld) because %s; %s%s%s"
-                     "lower optim.lr or look at the data",
+                     "training: %lld step%s in a row %s skipped, the last one (%lld) because %s; %s%s%s%s",
                      (long long)s->skipped_in_row, ae_plural(s->skipped_in_row),
                      s->skipped_in_row == 1 ? "was" : "were", (long long)s->step, why,
-                     path ? "its batch is in " : "", path ? path : "", path ? "; " : "");
+                     path ? "its batch is in " : "", path ? path : "", path ? "; " : "", remedy);
     free(path);
     return st;
 }

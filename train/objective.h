@@ -33,6 +33,7 @@ typedef struct {
     ae_numbers numbers; /* for the line of metrics: one at least, the first is shown while the run goes on */
     bool finite;        /* false: the step does not count, and the engine updates nothing */
     const char *empty;  /* "its batch has no counted target": why there was nothing to learn; else NULL */
+    const char *remedy; /* what to do where that goes on; NULL: "look at the data" */
     int64_t tokens;     /* inputs, padding left out */
     double flops;       /* model FLOPs, forward and backward */
     double rate;        /* factor of the learning rate; 0 counts as 1 */

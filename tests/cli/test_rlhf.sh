@@ -81,10 +81,29 @@ sed 's/reward[^:]*: 1/reward\\": 2/' judge.sh >away/judge.sh
 (cd away && "$aerie" rlhf ../judged/config.yaml "$judge" train.steps=5 >../out 2>../err) || fail "given anew: $(cat err)"
 grep '"step": *5,' judged/metrics.jsonl | grep -q '"reward_mean": *2' || fail "a program of another folder: $(tail -n 1 judged/metrics.jsonl)"
 
+# Where no answer has a reward there is no mean of rewards, and no best evaluation.
+nan='rl.rewards=[{kind: program, command: [sed, -u, "s/,.*/,\"reward\":NaN}/"], on_error: skip}]'
+run 0 rlhf unjudged "$nan" train.steps=2
+for number in reward_mean reward_std reward_program eval_reward eval_reward_std eval_reward_program; do
+    grep -q "\"$number\":" unjudged/metrics.jsonl || fail "metrics lack $number"
+    grep -q "\"$number\":[^n]" unjudged/metrics.jsonl && fail "$number of no answer: $(cat unjudged/metrics.jsonl)"
+done
+grep -q "step 2: no held-out reward, KL " err || fail "not told: $(cat err)"
+grep -q "best so far" err && fail "an evaluation without rewards is the best"
+run 5 rlhf stopped "$nan" train.skip_limit=1
+says "because none of its answers counts; no answer has a reward: look at rl.rewards, and at what its program writes"
+
 # ---- refusals ----
 
 run 2 rlhf none
 says "rl.rewards: expected what answers are worth, which rl.method=reinforce learns from, found none"
+run 2 rlhf none 'rl.rewards=[]'
+says "rl.rewards: expected at least one entry"
+run 2 rlhf none 'rl.rewards={kind: exact}'
+says "found one mapping; put it in [ ]"
+run 3 rlhf none 'rl.rewards=[{kind: program, command: [nosuchprog]}]' --dry-run
+says "rl.rewards[0].command: expected a program, found that nosuchprog does not start: No such file or directory"
+run 0 rlhf none 'rl.rewards=[{kind: program, command: nosuchprog}]' --dry-run
 run 2 rlhf none "$rewards" rl.methode=ppo
 says 'did you mean "rl.method"'
 run 2 rlhf none "$rewards" grpo.std=false
@@ -107,7 +126,10 @@ says "row 1 of prompts.jsonl"
 run 4 rlhf none "$rewards" train.memory_gb=0.001
 says "train.memory_gb"
 run 2 rlhf learnt "$rewards" train.steps=4 rl.method=grpo
-says "rl.method"
+says "rl.method: the run in this folder was started with"
+grep -q "of that shape" err && fail "a shape is named: $(cat err)"
+run 2 rlhf learnt "$rewards" train.steps=4 rl.method=grpo run.override=rl.method
+says "run.override: rl.method: a run keeps what it was started with"
 run 5 rlhf guarded "$rewards" train.steps=4 rl.guard_entropy=50
 says "rl.guard_entropy: step 1: the mean entropy of a token (nats) is"
 says "below the bound of 50: lower rl.guard_entropy"

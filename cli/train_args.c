@@ -38,14 +38,6 @@ static bool lies_in_run(const char *file, char **folder) {
            ae_run_is_there(*folder);
 }
 
-static bool same_folder(const char *a, const char *b) {
-    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
-    const bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
-    free(real_a);
-    free(real_b);
-    return same;
-}
-
 static bool gives(const ae_arg_list *words, const char *key) {
     const size_t n = strlen(key);
     for (size_t i = 0; i < words->n; i++)
@@ -65,7 +57,7 @@ static ae_status drop_length(ae_train_config *c, const ae_arg_list *words) {
 static bool find_run(ae_train_config *c, const char *file, const ae_arg_list *words) {
     char *folder = NULL;
     const bool is_run = lies_in_run(file, &folder);
-    if (is_run && !gives(words, "run.dir") && !same_folder(folder, c->run.dir)) {
+    if (is_run && !gives(words, "run.dir") && !ae_path_same(folder, c->run.dir)) {
         ae_log("run.dir: %s, where %s lies; it was made as %s", folder, file, c->run.dir);
         free(c->run.dir);
         c->run.dir = folder;

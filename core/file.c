@@ -23,6 +23,14 @@ bool ae_path_is_folder(const char *path) {
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
+bool ae_path_same(const char *a, const char *b) {
+    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
+    const bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
+    free(real_a);
+    free(real_b);
+    return same;
+}
+
 int64_t ae_file_size(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 && S_ISREG(s.st_mode) ? s.st_size : -1;

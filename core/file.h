@@ -10,6 +10,7 @@
 
 bool ae_path_exists(const char *path);
 bool ae_path_is_folder(const char *path);
+bool ae_path_same(const char *a, const char *b);          /* both are there, and one place */
 char *ae_path_join(const char *folder, const char *name); /* caller frees; aborts when out of memory */
 bool ae_path_has(const char *folder, const char *name);   /* whether FOLDER/name is there */
 const char *

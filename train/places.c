@@ -51,21 +51,13 @@ static void replace(char **text, char *tree) {
     *text = tree;
 }
 
-static bool same_place(const char *a, const char *b) {
-    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
-    const bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
-    free(real_a);
-    free(real_b);
-    return same;
-}
-
 /* Programs work where they did. */
 static ae_status find_tree(char **text, const place *p) {
     char *tree = NULL;
     size_t given = 0;
     ae_status st = ae_tree_paths_change(&tree, *text, p->key, find_path, (void *)p);
     replace(text, tree);
-    if (st != AE_OK || same_place(p->from, ".") || !ae_path_is_folder(p->from)) return st;
+    if (st != AE_OK || ae_path_same(p->from, ".") || !ae_path_is_folder(p->from)) return st;
     st = ae_tree_give_folder(&tree, *text, p->key, p->from, false, &given);
     replace(text, tree);
     if (given > 0)

@@ -116,21 +116,13 @@ bool ae_resume_same_value(const json_t *a, const json_t *b) {
     return json_equal(a, b) == 1;
 }
 
-static bool same_place(const char *a, const char *b) {
-    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
-    const bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
-    free(real_a);
-    free(real_b);
-    return same;
-}
-
 /* Of what all parameters of a run came from nothing is needed any more: it may be gone, or elsewhere. Beside
  * adapters it is, and the objective compares what lies there with the base that the checkpoint names. */
 static bool may_have_moved(const json_t *config, const json_t *then, const json_t *now) {
     const char *was = json_string_value(then), *is = json_string_value(now);
     if (!was || !was[0] || !is || !is[0]) return false;
     return json_integer_value(value_of(config, "lora", "rank")) > 0 || !ae_path_exists(was) ||
-           same_place(was, is);
+           ae_path_same(was, is);
 }
 
 /* The other keys of the schedule are as they were, or overridden: only its number of steps is asked about

@@ -39,6 +39,13 @@ Test(file, paths_join) {
     free(c);
 }
 
+Test(file, one_place_by_other_names) {
+    cr_assert(ae_path_same(scratch_folder, scratch_path(".")));
+    cr_assert(ae_path_same("/", "/../."));
+    cr_assert_not(ae_path_same(scratch_folder, "/"));
+    cr_assert_not(ae_path_same(scratch_path("none"), scratch_path("none")), "nothing is there");
+}
+
 Test(file, the_last_part_of_a_path) {
     cr_assert_str_eq(ae_path_last("x/y/z"), "z");
     cr_assert_str_eq(ae_path_last("/z"), "z");

@@ -1,5 +1,7 @@
 #include "tests/ops/rig.h"
 
+#include <math.h>
+
 /* Of activations, and of gradients that stay in float32; in bfloat16 the former are rounded by up to 2^-8. */
 enum { FORWARD, BACKWARD, SUMMED };
 static double tolerance(const rig *r, int of) {
@@ -63,14 +65,21 @@ ON_EVERY_TYPE(conv, forward_is_the_reference) {
         }
 }
 
+/* Sums over all places. The terms of one channel may cancel, so its errors are held against the size of such a sum. */
+static void expect_sums(rig *r, taps *k) {
+    if (k->n.C == 1) r->floor = sqrt((double)(k->n.B * k->n.T)) / 4;
+    rig_expect_gradient(r, "dw", rig_read(r, &k->dw), &k->w, loss, k, tolerance(r, SUMMED));
+    rig_expect_gradient(r, "dbias", rig_read(r, &k->dbias), &k->bias, loss, k, tolerance(r, SUMMED));
+    r->floor = RIG_FLOOR;
+}
+
 ON_EVERY_TYPE(conv, backward_is_the_complex_step) {
     for (size_t i = 0; i < COUNT(sizes); i++)
         for (rig_layout layout = RIG_ONE; layout < RIG_LAYOUTS; layout++) {
             taps k = make(r, sizes[i], layout);
             backward(r, &k);
             rig_expect_gradient(r, "dx", rig_read(r, &k.dx), &k.x, loss, &k, tolerance(r, BACKWARD));
-            rig_expect_gradient(r, "dw", rig_read(r, &k.dw), &k.w, loss, &k, tolerance(r, SUMMED));
-            rig_expect_gradient(r, "dbias", rig_read(r, &k.dbias), &k.bias, loss, &k, tolerance(r, SUMMED));
+            expect_sums(r, &k);
         }
 }
 
@@ -93,8 +102,7 @@ ON_EVERY_TYPE(conv, backward_from_a_state_is_the_complex_step) {
             spoil_unseen(r, &k);
             backward(r, &k);
             rig_expect_gradient(r, "dx", rig_read(r, &k.dx), &k.x, loss, &k, tolerance(r, BACKWARD));
-            rig_expect_gradient(r, "dw", rig_read(r, &k.dw), &k.w, loss, &k, tolerance(r, SUMMED));
-            rig_expect_gradient(r, "dbias", rig_read(r, &k.dbias), &k.bias, loss, &k, tolerance(r, SUMMED));
+            expect_sums(r, &k);
         }
 }
 

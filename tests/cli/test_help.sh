@@ -64,7 +64,7 @@ for defaults in sft:2:2e-4 reward:1:1e-4 rlhf:1:1e-4; do
     grep -q "optim.lr  *real  *${rest#*:} .*wider than 1024" out || fail "$verb --help lacks the default of optim.lr"
     grep -q "train.steps .*train.epochs says how many" out || fail "$verb --help lacks the default of train.steps"
     [ "$(grep -c "file of JSON lines" out)" = 2 ] || fail "$verb --help says nothing of JSON lines"
-    grep -q "lora.also .*control tokens do not train without it" out || fail "$verb --help says nothing of control tokens"
+    grep -q "lora.also .*only way to train control tokens" out || fail "$verb --help says nothing of control tokens"
 done
 run 0 "$aerie" pretrain --help
 grep -q "optim.lr  *real  *1e-3 " out || fail "pretrain --help has another default of optim.lr"

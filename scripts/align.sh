@@ -44,34 +44,11 @@ sft_steps=
 judge_steps=600
 base=
 until=
-exact=no
+exact_match=no
 more=()
 
-while [ $# -gt 0 ]; do
-    case "$1" in
-    -h | --help)
-        echo "$usage"
-        exit 0
-        ;;
-    --exact-match) exact=yes ;;
-    --dir | --methods | --reward | --base | --until)
-        [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
-        printf -v "${1#--}" %s "$2"
-        shift
-        ;;
-    --seeds | --steps | --prompts | --pairs | --sft-steps | --judge-steps)
-        [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
-        whole_number "$1" "$2"
-        name=${1#--}
-        printf -v "${name//-/_}" %s "$2"
-        shift
-        ;;
-    -*) refuse 2 "$1: no such flag; --help lists those there are" ;;
-    *=*) more+=("$1") ;;
-    *) refuse 2 "expected KEY=VALUE, found $1" ;;
-    esac
-    shift
-done
+read_flags "--dir --methods --reward --base --until" "--seeds --steps --prompts --pairs --sft-steps --judge-steps" \
+    --exact-match "$@"
 
 methods=${methods//,/ }
 for method in $methods; do
@@ -79,7 +56,7 @@ for method in $methods; do
         refuse 2 "--methods: expected some of $online $offline $folders, found $method"
 done
 is_one_of "$reward" rule model || refuse 2 "--reward: expected rule or model, found $reward"
-if [ $exact = no ]; then
+if [ $exact_match = no ]; then
     stages=(build base data tune judge pairs learn results)
     sft_steps=${sft_steps:-120} steps=${steps:-75}
 else
@@ -88,10 +65,7 @@ else
 fi
 until=${until:-${stages[-1]}}
 is_one_of "$until" "${stages[@]}" || refuse 2 "--until: expected one of ${stages[*]}, found $until"
-[ -z "$base" ] || [ -d "$base" ] || refuse 3 "--base $base: expected a run, found no folder"
-[ -z "$base" ] || base=$(realpath "$base")
-dir=$(own_folder "$dir" align)
-echo "one task, every method" >"$dir/align"
+settle_folders align "one task, every method"
 find_programs
 
 # ---- from the base to what methods begin with ----

@@ -47,39 +47,14 @@ warp_steps=8
 until=${stages[-1]}
 more=()
 
-while [ $# -gt 0 ]; do
-    case "$1" in
-    -h | --help)
-        echo "$usage"
-        exit 0
-        ;;
-    --dir | --base | --pairs | --until)
-        [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
-        printf -v "${1#--}" %s "$2"
-        shift
-        ;;
-    --seed | --asked | --answers | --prompts | --steps | --sft-steps | --warm-pairs | --warm-steps | --members | --warp-steps)
-        [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
-        whole_number "$1" "$2"
-        name=${1#--}
-        printf -v "${name//-/_}" %s "$2"
-        shift
-        ;;
-    -*) refuse 2 "$1: no such flag; --help lists those there are" ;;
-    *=*) more+=("$1") ;;
-    *) refuse 2 "expected KEY=VALUE, found $1" ;;
-    esac
-    shift
-done
+read_flags "--dir --base --pairs --until" \
+    "--seed --asked --answers --prompts --steps --sft-steps --warm-pairs --warm-steps --members --warp-steps" "" "$@"
 
 proxies=${pairs//,/ }
 for n in $proxies; do whole_number --pairs "$n"; done
 smallest=$(printf '%s\n' $proxies | sort -n | head -n 1)
 is_one_of "$until" "${stages[@]}" || refuse 2 "--until: expected one of ${stages[*]}, found $until"
-[ -z "$base" ] || [ -d "$base" ] || refuse 3 "--base $base: expected a run, found no folder"
-[ -z "$base" ] || base=$(realpath "$base")
-dir=$(own_folder "$dir" goodhart)
-echo "a learnt reward and the truth" >"$dir/goodhart"
+settle_folders goodhart "a learnt reward and the truth"
 find_programs
 goodhart="awk -f $root/scripts/goodhart.awk"
 

@@ -1,5 +1,5 @@
 # Shared by align.sh and goodhart.sh: the writing task of aerie-stories, whose true reward a rule knows, from a base to
-# runs of rlhf. Sourced after stages.sh. The script sets $root, $dir, $base, $seed, $sft_steps and $prompts; stages run
+# runs of rlhf. Sourced after stages.sh. The script sets $usage, $more, $root, $dir, $base, $seed, $sft_steps and $prompts; stages run
 # in $dir, everything that begins with a tuned model in a folder inside it.
 
 rule='{kind: program, name: grade, command: aerie-stories --grade -}'
@@ -8,6 +8,42 @@ is_one_of() { # WORD WORD...
     local word=$1
     shift
     [[ " $* " == *" $word "* ]]
+}
+
+# The command line into variables named as the flags: --sft-steps N into $sft_steps, a switch as yes; KEY=VALUE into $more.
+read_flags() { # TEXT_FLAGS NUMBER_FLAGS SWITCHES ARGUMENT...
+    local texts=$1 numbers=$2 switches=$3 variable
+    shift 3
+    while [ $# -gt 0 ]; do
+        variable=${1#--}
+        variable=${variable//-/_}
+        if [ "$1" = -h ] || [ "$1" = --help ]; then
+            echo "$usage"
+            exit 0
+        elif is_one_of "$1" $switches; then
+            printf -v "$variable" yes
+        elif is_one_of "$1" $texts $numbers; then
+            [ $# -ge 2 ] || refuse 2 "$1 needs a value; --help says more"
+            is_one_of "$1" $texts || whole_number "$1" "$2"
+            printf -v "$variable" %s "$2"
+            shift
+        elif [[ "$1" = -* ]]; then
+            refuse 2 "$1: no such flag; --help lists those there are"
+        elif [[ "$1" = *=* ]]; then
+            more+=("$1")
+        else
+            refuse 2 "expected KEY=VALUE, found $1"
+        fi
+        shift
+    done
+}
+
+# Where the base and everything else are, as absolute paths.
+settle_folders() { # MARK WORDS
+    [ -z "$base" ] || [ -d "$base" ] || refuse 3 "--base $base: expected a run, found no folder"
+    [ -z "$base" ] || base=$(realpath "$base")
+    dir=$(own_folder "$dir" "$1")
+    echo "$2" >"$dir/$1"
 }
 
 find_programs() {

@@ -73,6 +73,10 @@ ae_micro_batch rig_rows(const rig_batch *b, ptrdiff_t first, ptrdiff_t rows) {
         b->tokens + at, b->targets + at, b->positions + at, b->weights + at, rows, b->T, NULL};
 }
 
+ae_micro_batch rig_all_rows(const ae_batch *b) {
+    return (ae_micro_batch){b->tokens, b->targets, b->positions, b->weights, b->B, b->T, NULL};
+}
+
 ae_pass *rig_pass(const ae_model *m, ptrdiff_t B, ptrdiff_t T, ptrdiff_t recompute, bool training) {
     ae_pass *p = NULL;
     const ae_pass_dims n = {.B = B, .T = T, .recompute_blocks = recompute};

@@ -1,5 +1,6 @@
 #ifndef AE_TESTS_MODEL_RIG_H
 #define AE_TESTS_MODEL_RIG_H
+#include "data/batch.h"
 #include "model/pass.h"
 
 #include <criterion/criterion.h>
@@ -38,6 +39,8 @@ rig_batch rig_batch_new(ptrdiff_t B, ptrdiff_t T);
 void rig_batch_free(rig_batch *b);
 /* Rows [first, first + rows). */
 ae_micro_batch rig_rows(const rig_batch *b, ptrdiff_t first, ptrdiff_t rows);
+/* All rows of a loader's batch. */
+ae_micro_batch rig_all_rows(const ae_batch *b);
 
 double rig_train(ae_model *m, ae_pass *p, const ae_micro_batch *b, float grad_scale);
 ae_pass *rig_pass(const ae_model *m, ptrdiff_t B, ptrdiff_t T, ptrdiff_t recompute, bool training);

@@ -383,15 +383,6 @@ typedef struct {
     bool critic;
 } context;
 
-static ae_micro_batch all_rows(const ae_batch *b) {
-    return (ae_micro_batch){.tokens = b->tokens,
-                            .targets = b->targets,
-                            .positions = b->positions,
-                            .weights = b->weights,
-                            .B = b->B,
-                            .T = b->T};
-}
-
 /* What token t of answer i adds to the loss. */
 static double complex term(const naive_model *n, const context *c, const double complex *hidden, ptrdiff_t i,
                            ptrdiff_t t, double counted) {
@@ -411,7 +402,7 @@ static double complex term(const naive_model *n, const context *c, const double 
 
 static double complex linear_loss(const naive_model *n, const void *data) {
     const context *c = data;
-    const ae_micro_batch rows = all_rows(&c->r->b);
+    const ae_micro_batch rows = rig_all_rows(&c->r->b);
     double complex *hidden = naive_hidden(n, &rows), loss = 0;
     double counted = 0;
     for (ptrdiff_t i = 0; i < c->r->s.n; i++)
@@ -437,7 +428,7 @@ Test(scores, gradients_are_those_of_the_complex_step) {
         linear_init(&l, &r.s);
         ASSERT_OK(ae_scores_add_gradients(&r.k, &r.b, &r.s, &l.loss));
         naive_model reference = naive_new(&r.reference, fixtures[f]);
-        const ae_micro_batch rows = all_rows(&r.b);
+        const ae_micro_batch rows = rig_all_rows(&r.b);
         context c = {&r, &l, &reference, naive_hidden(&reference, &rows), false};
         check_gradients(&r.policy, fixtures[f], &c);
         c.critic = true;

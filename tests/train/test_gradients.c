@@ -48,31 +48,36 @@ static double complex mean_loss(const naive_model *n, const void *context) {
     return naive_loss(n, &a->all) / a->weight;
 }
 
-static ae_micro_batch all_of(const ae_batch *b) {
-    return (ae_micro_batch){.tokens = b->tokens,
-                            .targets = b->targets,
-                            .positions = b->positions,
-                            .weights = b->weights,
-                            .B = b->B,
-                            .T = b->T};
+enum { T = 17 };
+
+typedef struct {
+    ae_model m;
+    ae_batch b;
+    ae_pass *pass;
+} tuning;
+
+static void begin(tuning *t, const char *fixture, const ae_model_options *o, ptrdiff_t rows,
+                  ptrdiff_t micro_rows) {
+    rig_model_with(&t->m, rig_backend(RIG_CPU_BEST, 2), fixture, o);
+    rig_calm(&t->m);
+    cr_assert_eq(ae_batch_init(&t->b, rows, T), AE_OK);
+    random_answers(&t->b, t->m.config.V, 7);
+    t->pass = rig_pass(&t->m, micro_rows, T, 0, true);
+}
+
+static void end(tuning *t) {
+    ae_pass_delete(t->pass);
+    ae_batch_free(&t->b);
+    ae_model_free(&t->m);
 }
 
 static void check_documents(const char *fixture) {
-    enum { B = 3, T = 17 };
-    const ae_model_options o = {.training = true};
-    ae_model m;
-    ae_batch b;
-    rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
-    rig_calm(&m);
-    cr_assert_eq(ae_batch_init(&b, B, T), AE_OK);
-    random_answers(&b, m.config.V, 7);
-    ae_pass *pass = rig_pass(&m, 2, T, 0, true);
-    ae_step_gradients(&m, pass, &b, 2, NULL);
-    const answers a = {all_of(&b), (double)b.n_targets};
-    check_all(&m, fixture, mean_loss, &a);
-    ae_pass_delete(pass);
-    ae_batch_free(&b);
-    ae_model_free(&m);
+    tuning t;
+    begin(&t, fixture, &(ae_model_options){.training = true}, 3, 2);
+    ae_step_gradients(&t.m, t.pass, &t.b, 2, NULL);
+    const answers a = {rig_all_rows(&t.b), (double)t.b.n_targets};
+    check_all(&t.m, fixture, mean_loss, &a);
+    end(&t);
 }
 
 Test(gradients, of_documents) {
@@ -80,27 +85,19 @@ Test(gradients, of_documents) {
 }
 
 static void check_sft(const char *fixture, ae_sft_average average, bool adapters) {
-    enum { B = 2, T = 17 };
     const ae_model_options o = {.training = true,
                                 .params.adapters = {.rank = adapters ? 2 : 0, .alpha = 3, .by_root = true}};
-    ae_model m;
-    ae_batch b;
-    rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
-    rig_calm(&m);
-    cr_assert_eq(ae_batch_init(&b, B, T), AE_OK);
-    random_answers(&b, m.config.V, 5);
-    const double weight = ae_sft_weigh(&b, average);
-    ae_pass *pass = rig_pass(&m, 1, T, 0, true);
-    const double loss = ae_sft_gradients(&m, pass, &b, weight, 1);
-    const answers a = {all_of(&b), weight};
-    naive_model twin = naive_new(&m, fixture);
+    tuning t;
+    begin(&t, fixture, &o, 2, 1);
+    const double weight = ae_sft_weigh(&t.b, average);
+    const double loss = ae_sft_gradients(&t.m, t.pass, &t.b, weight, 1);
+    const answers a = {rig_all_rows(&t.b), weight};
+    naive_model twin = naive_new(&t.m, fixture);
     const double want = creal(mean_loss(&twin, &a));
     naive_free(&twin);
     cr_assert_float_eq(loss, want, 1e-6 * want);
-    check_all(&m, fixture, mean_loss, &a);
-    ae_pass_delete(pass);
-    ae_batch_free(&b);
-    ae_model_free(&m);
+    check_all(&t.m, fixture, mean_loss, &a);
+    end(&t);
 }
 
 Test(gradients, of_answers) {
@@ -141,7 +138,7 @@ static ae_token_set *write_pairs(ptrdiff_t V) {
 
 static double complex pair_loss(const naive_model *n, const void *context) {
     const ae_pair_batch *b = context;
-    const ae_micro_batch all = all_of(&b->batch);
+    const ae_micro_batch all = rig_all_rows(&b->batch);
     double complex *hidden = naive_hidden(n, &all), loss = 0;
     for (ptrdiff_t i = 0; i < b->n_pairs; i++) {
         const double complex c = naive_value(n, hidden, b->pairs[i].chosen_end - 1),
@@ -153,7 +150,7 @@ static double complex pair_loss(const naive_model *n, const void *context) {
 }
 
 static void check_reward(const char *fixture, bool adapters) {
-    enum { T = 32 };
+    enum { ROW = 32 };
     const ae_reward_keys keys = {.center = CENTER, .margin = true};
     const ae_model_options o = {
         .training = true, .params = {.score_head = true, .adapters = {.rank = adapters ? 3 : 0, .alpha = 4}}};
@@ -161,15 +158,15 @@ static void check_reward(const char *fixture, bool adapters) {
     ae_pair_set set;
     ae_pair_batch b;
     ae_pair_choice choices[PAIRS];
-    float room[2 * T];
+    float room[2 * ROW];
     rig_model_with(&m, rig_backend(RIG_CPU_BEST, 2), fixture, &o);
     rig_calm(&m);
     ae_token_set *s = write_pairs(m.config.V);
-    cr_assert_eq(ae_pair_set_init(&set, s, T, AE_TOO_LONG_ERROR, false), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_pair_batch_init(&b, PAIRS, PAIRS, T), AE_OK);
+    cr_assert_eq(ae_pair_set_init(&set, s, ROW, AE_TOO_LONG_ERROR, false), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(ae_pair_batch_init(&b, PAIRS, PAIRS, ROW), AE_OK);
     for (int i = 0; i < PAIRS; i++) choices[i] = (ae_pair_choice){&set, i};
     cr_assert_eq(ae_pair_batch_fill(&b, choices, PAIRS), AE_OK, "%s", ae_error_message());
-    ae_pass *pass = rig_pass(&m, 1, T, 0, true);
+    ae_pass *pass = rig_pass(&m, 1, ROW, 0, true);
     const ae_reward_sums sums = ae_reward_gradients(&keys, &m, pass, &b, 1, room);
     naive_model twin = naive_new(&m, fixture);
     const double want = creal(pair_loss(&twin, &b));

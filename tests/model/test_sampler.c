@@ -1,8 +1,7 @@
-#include "core/machine.h"
 #include "model/logits.h"
 #include "model/lot.h"
 #include "model/sampler.h"
-#include "model/sweep.h"
+#include "tests/model/random_logits.h"
 
 #include <criterion/criterion.h>
 #include <float.h>
@@ -251,19 +250,6 @@ static double naive_logprob(const float *x, ptrdiff_t n, int32_t id) {
     return (double)x[id] - (top + log(sum));
 }
 
-/* Flat, peaked, few values with many ties, all alike. */
-static void fill(float *x, ptrdiff_t n, int kind, ae_rng *r) {
-    for (ptrdiff_t v = 0; v < n; v++) {
-        const double z = ae_rng_normal(r);
-        x[v] = (float)(kind == 0   ? z
-                       : kind == 1 ? 6 * z
-                       : kind == 2 ? round(4 * z) / 2
-                       : kind == 3 ? 1
-                                   : 0.01 * z);
-    }
-    if (kind == 1) x[ae_rng_below(r, (uint64_t)n)] = 40;
-}
-
 Test(sampler, draws_what_sums_in_order_define) {
     static float x[LARGE];
     static const ptrdiff_t sizes[] = {1, 2, 63, 64, 65, 1023, 1025, LARGE};
@@ -275,7 +261,7 @@ Test(sampler, draws_what_sums_in_order_define) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int kind = 0; kind < 5; kind++) {
             const ptrdiff_t n = sizes[i];
-            fill(x, n, kind, &r);
+            random_logits(x, n, kind, &r);
             for (size_t h = 0; h < sizeof ways / sizeof *ways; h++)
                 for (uint64_t k = 0; k < 6; k++) {
                     ae_rng a = ae_rng_make(h, k), b = a;
@@ -300,7 +286,7 @@ Test(sampler, the_logprob_of_a_token_that_is_nearly_certain_is_that_of_sums_in_o
     for (int round = 0; round < 400; round++) {
         const ptrdiff_t n = round % 2 ? LARGE : 100;
         const ae_sampling how = {round % 3 ? 1 : 0.7, 0, round % 5 ? 1 : 0.9, 0};
-        fill(x, n, 0, &r);
+        random_logits(x, n, 0, &r);
         x[ae_rng_below(&r, (uint64_t)n)] = (float)(6 + 0.05 * round);
         ae_draw d = {.logits = x, .how = &how, .rng = &r, .wants_logprob = true};
         ae_sample(&d, n, room, 1);
@@ -320,7 +306,7 @@ Test(sampler, the_cut_is_found_between_bounds) {
     void *room = malloc(ae_sample_room_bytes(N));
     ae_rng r = ae_rng_make(22, 4);
     for (int kind = 0; kind < KINDS; kind++) {
-        fill(x, N, kind < 5 ? kind : 0, &r);
+        random_logits(x, N, kind < 5 ? kind : 0, &r);
         for (ptrdiff_t g = 0; kind >= 5 && g < N / 64; g++) {
             const double near = 0.05 * ae_rng_normal(&r);
             x[g * 64 + (ptrdiff_t)(((uint32_t)g * 2654435761u) >> 16) % 64] =
@@ -352,7 +338,7 @@ Test(sampler, a_penalty_falls_on_what_was_seen) {
     ae_rng r = ae_rng_make(24, 4);
     for (int round = 0; round < 20; round++) {
         const double penalty = round % 3 == 0 ? 0.8 : 1.4;
-        fill(x, N, round % 3, &r);
+        random_logits(x, N, round % 3, &r);
         for (size_t i = 0; i < sizeof seen; i++) seen[i] = (uint8_t)ae_rng_u32(&r);
         for (int v = 0; v < N; v++) {
             const bool is_seen = seen[v / 8] & (1 << v % 8);
@@ -375,139 +361,6 @@ Test(sampler, a_penalty_falls_on_what_was_seen) {
         }
     }
     free(room);
-}
-
-Test(sampler, sweeps_give_the_same_bits_with_all_instructions) {
-    enum { N = 83, GROUPS = 2 };
-    const float low = -4, high = 5;
-    const ae_logit_law law = ae_logit_law_of(40, 0.3);
-    float x[N], picked[2][N + AE_LOGIT_SPARE], tops[2][GROUPS], some[2][GROUPS];
-    double each[2][N], sums[2];
-    if (ae_isa_pick() < AE_ISA_AVX512) cr_skip_test("no AVX-512");
-    ae_rng r = ae_rng_make(23, 4);
-    for (ptrdiff_t n = 1; n <= N; n++) {
-        fill(x, N, 1, &r);
-        x[n / 2] = n % 3 ? -INFINITY : NAN;
-        sums[0] = ae_sweep_exp_sum_avx2(each[0], x, n, &law);
-        sums[1] = ae_sweep_exp_sum_avx512(each[1], x, n, &law);
-        cr_assert_eq(memcmp(&sums[0], &sums[1], sizeof *sums), 0);
-        cr_assert_eq(memcmp(each[0], each[1], (size_t)n * sizeof *each[0]), 0);
-        const ae_logit_split a = ae_sweep_split_avx2(picked[0], x, n, &law, low, high);
-        const ae_logit_split b = ae_sweep_split_avx512(picked[1], x, n, &law, low, high);
-        const double both[2][2] = {{a.above, a.below}, {b.above, b.below}};
-        cr_assert_eq(memcmp(both[0], both[1], sizeof both[0]), 0);
-        cr_assert_eq(a.between, b.between);
-        cr_assert_eq(memcmp(picked[0], picked[1], (size_t)a.between * sizeof *picked[0]), 0);
-        cr_assert_eq(a.between, ae_sweep_pick_avx2(picked[0], x, n, low, high));
-        cr_assert_eq(a.between, ae_sweep_pick_avx512(picked[1], x, n, low, high));
-        cr_assert_eq(memcmp(picked[0], picked[1], (size_t)a.between * sizeof *picked[0]), 0);
-        const size_t groups = (size_t)(n + AE_LOGIT_GROUP - 1) / AE_LOGIT_GROUP;
-        ae_sweep_tops_avx2(&(ae_logit_groups){tops[0], some[0], x, n}, 0, (ptrdiff_t)groups);
-        ae_sweep_tops_avx512(&(ae_logit_groups){tops[1], some[1], x, n}, 0, (ptrdiff_t)groups);
-        cr_assert_eq(memcmp(tops[0], tops[1], groups * sizeof(float)), 0);
-        cr_assert_eq(memcmp(some[0], some[1], groups * sizeof(float)), 0);
-        ptrdiff_t within = 0;
-        double above = 0, below = 0;
-        float top = -FLT_MAX;
-        for (ptrdiff_t v = 0; v < n; v++) {
-            const double want = exp(((double)ae_logit_usable(x[v]) - 40) * 0.3);
-            cr_assert(fabs(each[0][v] - want) <= 0x1p-34 * want + 1e-300);
-            if (x[v] >= low && x[v] <= high) cr_assert(picked[0][within++] == x[v]);
-            if (x[v] > high) above += want;
-            if (x[v] < low) below += want;
-            if (x[v] > top) top = x[v];
-        }
-        cr_assert_eq(a.between, within);
-        cr_assert(fabs(a.above - above) <= 0x1p-34 * above + 1e-300);
-        cr_assert(fabs(a.below - below) <= 0x1p-34 * below + 1e-299);
-        cr_assert(fmaxf(tops[0][0], tops[0][groups - 1]) == top);
-    }
-}
-
-/* What the weights are right to, which `doubt` in model/lot.c relies on: also far from the top, and where the top is far from zero. */
-Test(sampler, weights_are_as_right_as_draws_rely_on) {
-    enum { N = 4096 };
-    static float x[N];
-    static double each[N];
-    static const double tops[] = {0, 3.7, -250, 30000}, scales[] = {1, 0.001, 1.25, 2};
-    for (size_t t = 0; t < 4; t++)
-        for (size_t s = 0; s < 4; s++) {
-            const ae_logit_law law = ae_logit_law_of((double)(float)tops[t], scales[s]);
-            for (int v = 0; v < N; v++) x[v] = (float)(tops[t] - 40.0 / scales[s] * v / (N - 1));
-            (void)ae_logit_exp_sum(each, x, N, &law);
-            for (int v = 0; v < N; v++) {
-                const double want = exp(((double)x[v] - (double)(float)tops[t]) * scales[s]);
-                cr_assert(fabs(each[v] - want) <= 0x1p-34 * want,
-                          "top %g, scale %g, %d: %.17g, expected %.17g", tops[t], scales[s], v, each[v],
-                          want);
-            }
-        }
-}
-
-/* Blocks of a row, whole and not, with logits of all kinds; the sums and the groups of other logits that are taken meanwhile. */
-Test(sampler, rough_splits_give_the_same_bits_with_all_instructions) {
-    enum { N = 1024, GROUPS = N / AE_LOGIT_GROUP, SKIPPED = 4 };
-    const float low = -4, high = 5;
-    const ae_logit_rough_law law = ae_logit_rough_law_of(40, 0.3);
-    static float x[N], other[SKIPPED * AE_LOGIT_GROUP + N], picked[2][N + AE_LOGIT_SPARE],
-        want[N + AE_LOGIT_SPARE];
-    float tops[3][SKIPPED + GROUPS], some[3][SKIPPED + GROUPS];
-    const bool wide = ae_isa_pick() >= AE_ISA_AVX512;
-    ae_rng r = ae_rng_make(26, 4);
-    for (int round = 0; round < 60; round++) {
-        const ptrdiff_t n = round < 30 ? N : 1 + (ptrdiff_t)ae_rng_below(&r, N),
-                        m = SKIPPED * AE_LOGIT_GROUP + n;
-        const size_t groups = (size_t)((m + AE_LOGIT_GROUP - 1) / AE_LOGIT_GROUP);
-        fill(x, n, round % 5, &r);
-        fill(other, m, round % 3, &r);
-        x[n / 2] = other[m - 1] = round % 3 ? -INFINITY : NAN;
-        memset(tops, 0, sizeof tops);
-        memset(some, 0, sizeof some);
-        ae_logit_split s[2];
-        for (int isa = 0; isa < 1 + wide; isa++) {
-            const ae_logit_groups also = {tops[isa], some[isa], other, m};
-            s[isa] = (isa ? ae_sweep_rough_split_avx512
-                          : ae_sweep_rough_split_avx2)(picked[isa], x, n, &law, low, high, &also, SKIPPED);
-        }
-        const ae_logit_groups alone = {tops[2], some[2], other, m};
-        ae_sweep_tops_avx2(&alone, SKIPPED, (ptrdiff_t)groups);
-        const ptrdiff_t between = ae_sweep_pick_avx2(want, x, n, low, high);
-        double above = 0, below = 0;
-        for (ptrdiff_t v = 0; v < n; v++) {
-            above += x[v] > high ? exp(((double)x[v] - 40) * 0.3) : 0;
-            below += x[v] < low ? exp(((double)ae_logit_usable(x[v]) - 40) * 0.3) : 0;
-        }
-        for (int isa = 0; isa < 1 + wide; isa++) {
-            cr_assert(fabs(s[isa].above - above) <= AE_LOGIT_ROUGH * above + (double)n * 0x1p-100);
-            cr_assert(fabs(s[isa].below - below) <= AE_LOGIT_ROUGH * below + (double)n * 0x1p-100);
-            cr_assert_eq(s[isa].between, between);
-            cr_assert_eq(memcmp(picked[isa], want, (size_t)between * sizeof *want), 0);
-            cr_assert_eq(memcmp(tops[isa], tops[2], sizeof tops[2]), 0);
-            cr_assert_eq(memcmp(some[isa], some[2], sizeof some[2]), 0);
-        }
-        const double sums[2][2] = {{s[0].above, s[0].below}, {s[wide].above, s[wide].below}};
-        cr_assert_eq(memcmp(sums[0], sums[1], sizeof sums[0]), 0);
-    }
-}
-
-/* What is left of AE_LOGIT_ROUGH for a single weight when the roundings of a sum, three of 2^-24, are taken off. */
-Test(sampler, rough_weights_are_as_right_as_draws_rely_on) {
-    enum { N = 4096 };
-    static const double tops[] = {0, 3.7, -250, 30000}, scales[] = {1, 0.001, 1.25, 2};
-    float unused[1 + AE_LOGIT_SPARE];
-    for (size_t t = 0; t < 4; t++)
-        for (size_t s = 0; s < 4; s++) {
-            const ae_logit_rough_law law = ae_logit_rough_law_of((double)(float)tops[t], scales[s]);
-            for (int v = 0; v < N; v++) {
-                const float x = (float)(tops[t] - 40.0 / scales[s] * v / (N - 1));
-                const double want = exp(((double)x - (double)(float)tops[t]) * scales[s]);
-                const ae_logit_split got =
-                    ae_logit_rough_split_at(unused, &x, 1, &law, -FLT_MAX, -FLT_MAX, NULL, 0);
-                cr_assert(fabs(got.above - want) <= (AE_LOGIT_ROUGH - 3 * 0x1p-24) * want,
-                          "top %g, scale %g, %d: %.17g, expected %.17g", tops[t], scales[s], v, got.above,
-                          want);
-            }
-        }
 }
 
 /* ---- near the edges between tokens and of the set ---- */
@@ -566,7 +419,7 @@ Test(sampler, random_numbers_at_the_edge_of_a_token_draw_it_or_are_in_doubt) {
     const ae_sampling how = {0.8, 0, 0.9, 0};
     edges e = {x, N, malloc(ae_sample_room_bytes(N)), 0};
     ae_rng r = ae_rng_make(33, 4);
-    fill(x, N, 0, &r);
+    random_logits(x, N, 0, &r);
     draw_at_edges(&e, &how, EDGES, N, 0);
     cr_assert(e.sure > EDGES * OFFSETS / 2, "%td", e.sure);
     free(e.room);
@@ -582,7 +435,7 @@ Test(sampler, random_numbers_at_edges_in_a_block_with_nearly_all_weight_draw_it_
     edges e = {x, N, malloc(ae_sample_room_bytes(N)), 0};
     ae_rng r = ae_rng_make(37, 4);
     for (int round = 0; round < ROUNDS; round++) {
-        fill(x, N, 0, &r);
+        random_logits(x, N, 0, &r);
         for (ptrdiff_t v = 0; v < AE_LOGIT_BLOCK; v++) x[v] = (float)(heavy + 0.01 * round);
         draw_at_edges(&e, &how, EDGES, AE_LOGIT_BLOCK, 0.95);
     }
@@ -596,7 +449,7 @@ Test(sampler, shares_at_the_edge_of_the_set_keep_the_token_or_are_in_doubt) {
     static bool kept[N];
     edges e = {x, N, malloc(ae_sample_room_bytes(N)), 0};
     ae_rng r = ae_rng_make(34, 4);
-    fill(x, N, 0, &r);
+    random_logits(x, N, 0, &r);
     const double top = (double)ae_logit_top(x, N);
     double total = 0;
     for (ptrdiff_t v = 0; v < N; v++) total += weight(x[v], top, 1);
@@ -636,7 +489,7 @@ Test(sampler, draws_in_a_row_are_those_of_each_alone) {
         void *room = malloc(ae_sample_each_room_bytes(N, ROWS, threads));
         for (int i = 0; i < ROWS; i++) {
             const bool again = i > 0 && ae_rng_below(&r, 4) == 0; /* the row before it */
-            fill(x[i], N, i % 3, &r);
+            random_logits(x[i], N, i % 3, &r);
             const ae_draw d = {.logits = again ? draws[0][i - 1].logits : x[i],
                                .how = &ways[ae_rng_below(&r, 10) % 6],
                                .wants_logprob = i % 4 == 0,
@@ -689,7 +542,7 @@ Test(sampler, top_p_alone_draws_what_sums_in_order_define) {
     static const double temperatures[] = {0.02, 0.8, 3}, shares[] = {0.1, 0.6, 0.95};
     ae_rng r = ae_rng_make(32, 4);
     for (int law = 0; law < LAWS; law++) {
-        fill(x, N, law % 5, &r);
+        random_logits(x, N, law % 5, &r);
         for (ptrdiff_t v = 0; v < N; v++) {
             if (law == 5) x[v] = 20 - 3 * logf(1 + (float)v) + x[v];
             if (law == 6 && v % 3) x[v] = v % 2 ? NAN : -INFINITY;
@@ -710,7 +563,7 @@ Test(sampler, threads_change_nothing) {
     enum { MANY = 70000, DRAWN = 9 };
     float *x = malloc(MANY * sizeof *x);
     ae_rng r = ae_rng_make(3, 1);
-    fill(x, MANY, 1, &r);
+    random_logits(x, MANY, 1, &r);
     static const ae_sampling ways[] = {{0, 0, 1, 0}, {3, 0, 1, 0}, {3, 0, 0.9, 0}};
     for (ptrdiff_t n = 1; n <= DRAWN; n += 4) {
         ae_draw draws[2][DRAWN] = {0};

@@ -43,8 +43,10 @@ run 0 rlhf critic "$rewards" rl.method=ppo train.steps=3 rl.passes=2 optim.sched
 warns "ppo.lambda 0.95 leans on the critic"
 run 0 rlhf critic "$rewards" rl.method=ppo train.steps=4 rl.passes=2 optim.schedule=constant
 grep -q "leans on the critic" err && fail "a warning though the critic has learnt"
-run 0 rlhf critic-of-ends "$rewards" rl.method=ppo train.steps=1 ppo.lambda=1
+# All answers are worth 1, which a new critic that says 0 of all places misses by 1.
+run 0 rlhf critic-of-ends 'rl.rewards=[{kind: regex, pattern: "^"}]' rl.method=ppo train.steps=1 ppo.lambda=1 rl.beta=0
 grep -q "leans on the critic" err && fail "a warning though nothing leans on the critic"
+grep -q '"step":1,.*"critic_loss":1.0,' critic-of-ends/metrics.jsonl || fail "a new critic does not begin at zero"
 for file in critic.h5 answers.h5; do
     [ -e critic/checkpoints/step-000003/$file ] || fail "a checkpoint lacks $file"
 done

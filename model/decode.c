@@ -215,12 +215,29 @@ static void gather_last(ae_decoder *d, ptrdiff_t B, ptrdiff_t T) {
                  (size_t)D * be->act_bytes);
 }
 
-static void prefill_few(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
-                        ptrdiff_t n, float *logits) {
+ptrdiff_t ae_decoder_together(const ae_decoder *d, ptrdiff_t n) {
+    return together(d, n);
+}
+
+void ae_decoder_read(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
+                     ptrdiff_t n) {
+    assert(b >= 0 && B >= 1 && b + B <= s->B && s->model == d->model);
+    assert(n >= 1 && n <= d->chunk && B <= together(d, n));
     for (ptrdiff_t i = 0; i < B; i++)
         for (ptrdiff_t t = 0; t < n; t++) d->host_ids[i * n + t] = s->positions[b + i] + (int32_t)t;
     forward(d, s, b, tokens, B, n);
     for (ptrdiff_t i = 0; i < B; i++) s->positions[b + i] += (int32_t)n;
+}
+
+void ae_decoder_place_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *logits) {
+    const ptrdiff_t V = d->model->config.V;
+    for (ptrdiff_t r = 0; r < rows; r += d->group)
+        fetch_logits(d, first + r, ae_min(d->group, rows - r), logits + r * V);
+}
+
+static void prefill_few(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
+                        ptrdiff_t n, float *logits) {
+    ae_decoder_read(d, s, b, B, tokens, n);
     gather_last(d, B, n);
     fetch_logits(d, 0, B, logits);
 }

@@ -65,6 +65,15 @@ void ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const in
 void ae_decoder_prefill_each(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B,
                              const int32_t *tokens, ptrdiff_t n, float *logits);
 
+/* The same in one piece, without logits: B is 1 and n at most the decoder's chunk, or B at most
+ * ae_decoder_together. Its places, B n of them, are there for ae_decoder_place_logits until the next call. */
+void ae_decoder_read(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
+                     ptrdiff_t n);
+/* Sequences that ae_decoder_read takes n tokens into at once; 1 where n is above AE_LINEAR_FEW. */
+ptrdiff_t ae_decoder_together(const ae_decoder *d, ptrdiff_t n);
+/* Logits [rows, V], on the host, of the places from `first` on. Each has the bits that it has alone. */
+void ae_decoder_place_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *logits);
+
 /* One token for each of the first B sequences of the state; logits [B, V] on the host. The same bits for a
  * sequence whatever B is. */
 void ae_decoder_step(ae_decoder *d, ae_decode_state *s, const int32_t *tokens, ptrdiff_t B, float *logits);

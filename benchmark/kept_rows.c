@@ -1,0 +1,189 @@
+#include "benchmark/documents_parts.h"
+#include "core/file.h"
+#include "core/json.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ae_status no_memory(const char *at) {
+    return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", at);
+}
+
+void ae_kept_rows_free(ae_kept_rows *k) {
+    ae_rows_free(&k->rows);
+    free(k->kept);
+}
+
+json_t *ae_kept_row(const ae_kept_rows *k, size_t i) {
+    return json_array_get(k->rows.list, k->kept[i]);
+}
+
+/* The folder below `data` that a task's files may have of their own: tasks/mmlu.yaml has mmlu. */
+static void own_folder(char *folder, size_t n, const ae_task *task) {
+    const char *name = ae_path_last(task->file);
+    snprintf(folder, n, "%.*s", (int)strcspn(name, "."), name);
+}
+
+/* PATH, or PATH.gz. */
+static ae_status first_there(char **found, const char *path) {
+    char packed[PATH_MAX];
+    snprintf(packed, sizeof packed, "%.*s.gz", PATH_MAX - 8, path);
+    const char *there = ae_path_exists(path) ? path : ae_path_exists(packed) ? packed : NULL;
+    if (there == NULL) return AE_OK;
+    *found = strdup(there);
+    return *found != NULL ? AE_OK : no_memory(path);
+}
+
+/* `data`, or the folder that has the file `data`. */
+static void data_folder(char *folder, size_t n, const char *data) {
+    const char *slash = strrchr(data, '/');
+    if (ae_path_is_folder(data))
+        snprintf(folder, n, "%s", data);
+    else
+        snprintf(folder, n, "%.*s", slash != NULL ? (int)(slash - data) : 1, slash != NULL ? data : ".");
+}
+
+ae_status ae_data_path(char **path, const char *data, const ae_task *task, const char *name) {
+    char folder[PATH_MAX], own[256], candidate[PATH_MAX];
+    *path = NULL;
+    data_folder(folder, sizeof folder, data);
+    own_folder(own, sizeof own, task);
+    snprintf(candidate, sizeof candidate, "%.2000s/%.200s/%.1000s", folder, own, name);
+    ae_status st = first_there(path, candidate);
+    if (st != AE_OK || *path != NULL) return st;
+    snprintf(candidate, sizeof candidate, "%.2000s/%.1000s", folder, name);
+    return first_there(path, candidate);
+}
+
+static int by_version(const void *a, const void *b) {
+    return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
+static ae_status read_matches(ae_kept_rows *k, const char *pattern, const ae_rows_spec *spec, bool *found) {
+    glob_t g = {0};
+    const int rc = glob(pattern, GLOB_NOSORT, NULL, &g);
+    ae_status st = rc == GLOB_NOSPACE ? no_memory(pattern) : AE_OK;
+    if (rc == 0) qsort(g.gl_pathv, g.gl_pathc, sizeof *g.gl_pathv, by_version);
+    for (size_t i = 0; rc == 0 && i < g.gl_pathc && st == AE_OK; i++)
+        st = ae_rows_read(&k->rows, g.gl_pathv[i], spec);
+    *found = rc == 0;
+    globfree(&g);
+    return st;
+}
+
+/* A name with * or ?: all files of that form, in the order in which people count. */
+static ae_status read_pattern(ae_kept_rows *k, const char *data, const ae_task *task, const char *name,
+                              const ae_rows_spec *spec, bool *found) {
+    char folder[PATH_MAX], own[256], pattern[PATH_MAX];
+    data_folder(folder, sizeof folder, data);
+    own_folder(own, sizeof own, task);
+    snprintf(pattern, sizeof pattern, "%.2000s/%.200s/%.1000s", folder, own, name);
+    ae_status st = read_matches(k, pattern, spec, found);
+    if (st != AE_OK || *found) return st;
+    snprintf(pattern, sizeof pattern, "%.2000s/%.1000s", folder, name);
+    return read_matches(k, pattern, spec, found);
+}
+
+static ae_status render_name(char **name, const ae_template *t, const ae_task *task, const json_t *more) {
+    const ae_template_scope scope = {NULL, 0, NULL, more, task->file};
+    return ae_template_text(name, t, &scope);
+}
+
+/* Tries one name of the source. */
+static ae_status read_name(ae_kept_rows *k, const char *name, const ae_task *task, const char *data,
+                           const ae_rows_spec *spec, bool *found) {
+    char *path = NULL;
+    ae_status st;
+    if (strpbrk(name, "*?") != NULL) return read_pattern(k, data, task, name, spec, found);
+    st = ae_data_path(&path, data, task, name);
+    *found = path != NULL;
+    if (st == AE_OK && path != NULL) st = ae_rows_read(&k->rows, path, spec);
+    free(path);
+    return st;
+}
+
+static ae_status none_found(const ae_task_source *s, const ae_task *task, const json_t *more,
+                            const char *data, const char *what) {
+    char names[512] = "";
+    for (size_t i = 0, used = 0; i < s->n_files && used < sizeof names - 100; i++) {
+        char *name = NULL;
+        if (render_name(&name, s->files[i], task, more) == AE_OK)
+            used +=
+                (size_t)snprintf(names + used, sizeof names - used, "%s%.90s", i == 0 ? "" : " or ", name);
+        free(name);
+    }
+    if (!ae_path_exists(data))
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected a folder or file, found none", data);
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected %s of %s (%s; .gz too), found none", data, what, task->name,
+                   names);
+}
+
+/* The file of labels of the first row file's folder; a row that has the field needs none. */
+static ae_status find_labels(char **labels, const ae_task_source *s, const ae_task *task, const json_t *more,
+                             const char *data) {
+    char *name = NULL;
+    if (s->labels == NULL) return AE_OK;
+    ae_status st = render_name(&name, s->labels, task, more);
+    if (st == AE_OK) st = ae_data_path(labels, data, task, name);
+    free(name);
+    return st;
+}
+
+static ae_status read_files(ae_kept_rows *k, const ae_task_source *s, const ae_task *task, const json_t *more,
+                            const char *data, ae_rows_spec *spec, const char *what) {
+    bool found = false;
+    ae_status st = AE_OK;
+    for (size_t i = 0; i < s->n_files && !found && st == AE_OK; i++) {
+        char *name = NULL;
+        st = render_name(&name, s->files[i], task, more);
+        if (st == AE_OK) st = read_name(k, name, task, data, spec, &found);
+        free(name);
+    }
+    return st != AE_OK || found ? st : none_found(s, task, more, data, what);
+}
+
+/* Leaves the rows for which `where` holds. */
+static ae_status keep(ae_kept_rows *k, const ae_task_source *s, const struct ae_task_text *t,
+                      const json_t *more) {
+    const size_t n = json_array_size(k->rows.list);
+    k->kept = calloc(n + 1, sizeof *k->kept);
+    if (k->kept == NULL) return no_memory(k->rows.files[0]);
+    for (size_t i = 0; i < n; i++) {
+        char place[AE_WHERE_BYTES], where[AE_WHERE_BYTES + 16];
+        json_t *yes = NULL;
+        ae_rows_where(place, sizeof place, &k->rows, i);
+        snprintf(where, sizeof where, "%s: where", place);
+        const ae_template_scope scope = {t->lets, t->n_lets, json_array_get(k->rows.list, i), more, where};
+        ae_status st = s->where != NULL ? ae_template_value(&yes, s->where, &scope) : AE_OK;
+        if (st == AE_OK && yes != NULL && !json_is_boolean(yes))
+            st = AE_FAIL(AE_ERR_INPUT, "%s: expected true or false, found %s", where, ae_json_type_name(yes));
+        if (st == AE_OK && (yes == NULL || json_is_true(yes))) k->kept[k->n++] = i;
+        json_decref(yes);
+        if (st != AE_OK) return st;
+    }
+    return AE_OK;
+}
+
+ae_status ae_kept_rows_read(ae_kept_rows *k, const ae_task_source *s, const ae_task *task, const json_t *more,
+                            const char *data, const char *what) {
+    char *labels = NULL;
+    ae_status st;
+    AE_TRY(find_labels(&labels, s, task, more, data));
+    ae_rows_spec spec = {.form = s->form,
+                         .key = s->key,
+                         .columns = s->columns,
+                         .flatten = s->flatten,
+                         .labels = labels,
+                         .label_field = s->label_field};
+    const bool one_file = &task->text->rows == s && ae_path_exists(data) && !ae_path_is_folder(data);
+    st = one_file ? ae_rows_read(&k->rows, data, &spec) : read_files(k, s, task, more, data, &spec, what);
+    if (st == AE_OK) st = keep(k, s, task->text, more);
+    if (st == AE_OK && k->n == 0)
+        st = AE_FAIL(AE_ERR_INPUT, "%s: expected %s of %s, found none%s", k->rows.files[0], what, task->name,
+                     s->where != NULL ? " for which `where` holds" : "");
+out:
+    free(labels);
+    return st;
+}

@@ -1,0 +1,139 @@
+#include "tests/benchmark/rig.h"
+
+TestSuite(task_file, .init = scratch_make, .fini = scratch_remove);
+
+/* A whole task, and what a test puts in its lines' place. */
+static const char whole[] = "format: 1\ntask: mine\nversion: 2\nkind: choice\nrows: {file: rows.jsonl}\n"
+                            "prompt: 'Q: {{q}}'\nchoices: '{{c}}'\ngold: '{{g}}'\nmetrics: [acc]\n";
+
+static ae_status load(ae_task **task, const char *text) {
+    return ae_task_load(task, scratch_write("mine.yaml", text, strlen(text)));
+}
+
+static void assert_refused(const char *text, const char *part) {
+    ae_task *task = NULL;
+    cr_assert_eq(load(&task, text), AE_ERR_USAGE, "%s", text);
+    cr_assert_null(task);
+    cr_assert_message("mine.yaml");
+    cr_assert_message(part);
+}
+
+/* The whole task with `old` replaced by `new`. */
+static void assert_change_refused(const char *old, const char *new, const char *part) {
+    char text[2048];
+    const char *place = strstr(whole, old);
+    cr_assert_not_null(place, "%s", old);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(place - whole), whole, new, place + strlen(old));
+    assert_refused(text, part);
+}
+
+Test(task_file, a_task_of_ones_own) {
+    ae_task *task = NULL;
+    cr_assert_eq(load(&task, whole), AE_OK, "%s", ae_error_message());
+    cr_assert_str_eq(task->name, "mine");
+    cr_assert_str_eq(task->version, "2.0");
+    cr_assert_eq(task->kind, AE_TASK_CHOICE);
+    cr_assert_eq(task->n_metrics, 1);
+    cr_assert_str_eq(task->metrics[0].name, "acc");
+    cr_assert_str_eq(task->target_delimiter, " ");
+    cr_assert_eq(ae_task_n_leaves(task), 1);
+    ae_task_free(task);
+}
+
+Test(task_file, keys_and_values) {
+    assert_change_refused("prompt:", "promt:", "mine.yaml: promt: no such key; did you mean prompt?");
+    assert_change_refused("format: 1", "format: 2", "format: expected 1, which this program reads, found 2");
+    assert_change_refused("format: 1\n", "", "format: expected 1, the version of task files");
+    assert_change_refused("task: mine\n", "", "task: expected a name, found no such key");
+    assert_change_refused("version: 2\n", "", "version: expected a number");
+    assert_change_refused("kind: choice", "kind: chioce", "found chioce; did you mean choice?");
+    assert_change_refused("file:", "fiel:", "rows.fiel: no such key; did you mean file?");
+    assert_change_refused("{file: rows.jsonl}", "{}", "rows.file: expected the name of the file of rows");
+    assert_change_refused("{file: rows.jsonl}", "{file: a, form: xml}", "rows.: expected form: auto");
+    assert_change_refused("{{q}}", "{q}",
+                          "prompt: expected a template that names a field, as {{question}}, found none");
+    assert_change_refused("{{q}}", "{{q", "prompt: expected }}");
+    assert_change_refused("gold: '{{g}}'\n", "", "gold: expected a template, as kind is choice");
+    assert_change_refused("[acc]", "[exact_match]",
+                          "expected a metric of tasks of kind choice, found exact_match");
+    assert_change_refused("[acc]", "[ac]", "expected a metric, found ac; did you mean acc?");
+    assert_change_refused("[acc]", "[]", "metrics: expected a list of metrics");
+    assert_change_refused("[acc]", "[acc]\nfewshot: {count: -1}",
+                          "fewshot.count: expected 0 to 1000, found -1");
+    assert_change_refused("[acc]", "[acc]\nfewshot: {cuont: 1}",
+                          "fewshot.cuont: no such key; did you mean count?");
+    assert_change_refused("[acc]", "[bbq]", "facts: expected condition, as a metric is bbq");
+    assert_change_refused("[acc]", "[acc]\ncontexts: ['{{q}}']", "continuation: expected a template");
+    assert_change_refused("kind: choice", "kind: generate",
+                          "metrics[0].: expected a metric of tasks of kind generate");
+    assert_refused("- 1\n", "expected a map of keys, found a list");
+    assert_refused("", "expected a map of keys, found nothing");
+    assert_refused("a: [", "expected YAML");
+}
+
+Test(task_file, filters_and_stops) {
+    static const char text[] =
+        "format: 1\ntask: mine\nversion: '7b'\nkind: generate\nrows: {file: rows.jsonl}\n"
+        "prompt: '{{q}}'\nanswer: '{{a}}'\nmetrics: [exact_match, {metric: f1, name: words}]\n"
+        "repeats: 8\nstop: 'Q:'\nfilters:\n- name: maj@4\n  steps: [{take_first_k: 4}, {regex: '(x)', match: "
+        "-1}, "
+        "majority, take_first]\n";
+    ae_task *task = NULL;
+    cr_assert_eq(load(&task, text), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(task->n_filters, 1);
+    const ae_filter_step *steps = task->filters[0].steps;
+    cr_assert_eq(task->filters[0].n_steps, 4);
+    cr_assert(steps[0].kind == AE_FILTER_TAKE_FIRST_K && steps[0].k == 4);
+    cr_assert(steps[1].kind == AE_FILTER_REGEX && steps[1].match == -1);
+    cr_assert_str_eq(steps[1].fallback, "[invalid]");
+    cr_assert(steps[2].kind == AE_FILTER_MAJORITY && steps[3].kind == AE_FILTER_TAKE_FIRST);
+    cr_assert_str_eq(task->stops[0], "Q:");
+    cr_assert_str_eq(task->metrics[1].name, "words");
+    cr_assert_eq(task->repeats, 8);
+    cr_assert_str_eq(task->version, "7b");
+    ae_task_free(task);
+}
+
+Test(task_file, a_group_of_parts) {
+    static const char text[] =
+        "format: 1\ntask: mine\nversion: 1\nkind: choice\nrows: {file: '{{part}}.csv'}\n"
+        "prompt: '{{q}}'\nchoices: [A, B]\ngold: 0\nmetrics: [acc]\nparts:\n"
+        "- name: left\n  parts: [a, {name: b, gold: 1, fewshot: {count: 3}}]\n- c\n";
+    ae_task *task = NULL;
+    const ae_task *leaves[3];
+    cr_assert_eq(load(&task, text), AE_OK, "%s", ae_error_message());
+    cr_assert_eq(task->n_parts, 2);
+    cr_assert_eq(ae_task_n_leaves(task), 3);
+    ae_task_leaves(task, leaves);
+    cr_assert_str_eq(task->parts[0]->name, "mine_left");
+    cr_assert_str_eq(leaves[0]->name, "mine_a");
+    cr_assert_str_eq(leaves[1]->part, "b");
+    cr_assert_eq(leaves[0]->shots, 0);
+    cr_assert_eq(leaves[1]->shots, 3);
+    cr_assert_str_eq(leaves[2]->name, "mine_c");
+    ae_task_free(task);
+    char bad[512];
+    snprintf(bad, sizeof bad, "%.*s- {name: x, gald: 1}\n", (int)(strstr(text, "- name: left") - text), text);
+    assert_refused(bad, "mine.yaml: x: gald: no such key; did you mean gold?");
+}
+
+Test(task_file, all_embedded_tasks_are_read) {
+    size_t n = 0;
+    for (const char *name; (name = ae_task_name(n)) != NULL; n++) {
+        ae_task *task = NULL;
+        cr_assert_eq(ae_task_load(&task, name), AE_OK, "%s", ae_error_message());
+        cr_assert_str_eq(task->name, name);
+        cr_assert_str_neq(task->title, "");
+        cr_assert_str_neq(task->source, "");
+        ae_task_free(task);
+    }
+    cr_assert_gt(n, 1);
+}
+
+Test(task_file, a_task_that_is_not_there) {
+    ae_task *task = NULL;
+    cr_assert_eq(ae_task_load(&task, "helaswag"), AE_ERR_USAGE);
+    cr_assert_message("helaswag: no such task; did you mean hellaswag?");
+    cr_assert_eq(ae_task_load(&task, scratch_path("none.yaml")), AE_ERR_INPUT);
+    cr_assert_message("none.yaml");
+}

@@ -1,0 +1,155 @@
+#include "../core/scratch.h"
+#include "hostile.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { TEXT = 4096 };
+
+static char mark[64];
+
+/* ---- what a test has ---- */
+
+/* Skips where this machine has no sandbox; else children whose parent has ended become ours, so that wait(2) sees every
+ * process that is left. */
+static ae_runner *open_sandbox(double wall_s, int workers) {
+    ae_run_settings s = ae_run_defaults();
+    ae_runner *r = NULL;
+    s.wall_s = wall_s;
+    s.workers = workers;
+    s.memory_bytes = 128 << 20;
+    s.disk_bytes = 16 << 20;
+    if (ae_runner_new(&r, &s) != AE_OK) cr_skip_test("%s", ae_error_message());
+    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    return r;
+}
+
+static void expect_no_process(void) {
+    pid_t ended;
+    while ((ended = waitpid(-1, NULL, WNOHANG)) > 0) {
+    }
+    cr_assert(ended < 0 && errno == ECHILD, "a process is left");
+}
+
+/* Files that a program made would have the mark in their names. */
+static void expect_no_file(void) {
+    static const char *const folders[] = {"/tmp", "/var/tmp", "/dev",     "/dev/shm",
+                                          "/",    "/usr",     "/usr/lib", "."};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char pattern[160];
+        glob_t found;
+        snprintf(pattern, sizeof pattern, "%s/%s*", folders[i], mark);
+        cr_assert_eq(glob(pattern, 0, NULL, &found), GLOB_NOMATCH, "%s is left", pattern);
+        globfree(&found);
+    }
+}
+
+/* A number of the test's own: several may run at once. */
+static void make_mark(void) {
+    snprintf(mark, sizeof mark, "aerie-hostile-%d", (int)getpid());
+}
+
+static const char *value_of(const char *name, char *room, size_t n) {
+    if (strncmp(name, "{pid}", 5) == 0) return snprintf(room, n, "%d", (int)getpid()), room;
+    if (strncmp(name, "{secret}", 8) == 0) return scratch_path("secret");
+    if (strncmp(name, "{home}", 6) == 0) return getenv("HOME") ? getenv("HOME") : "/root";
+    if (strncmp(name, "{source}", 8) == 0) return AERIE_SOURCE;
+    return strncmp(name, "{mark}", 6) == 0 ? mark : NULL;
+}
+
+static char *filled(const char *text) {
+    char *out = calloc(1, TEXT), room[32];
+    size_t n = 0;
+    cr_assert_not_null(out);
+    while (*text) {
+        const char *value = *text == '{' ? value_of(text, room, sizeof room) : NULL;
+        cr_assert_lt(n + (value ? strlen(value) : 1), TEXT - 1);
+        if (value) {
+            n += strlen(strcpy(out + n, value));
+            text = strchr(text, '}') + 1;
+        } else
+            out[n++] = *text++;
+    }
+    return out;
+}
+
+/* "one|another" */
+static bool has_words(const char *said, const char *wanted) {
+    char words[128];
+    snprintf(words, sizeof words, "%s", wanted);
+    for (char *word = strtok(words, "|"); word; word = strtok(NULL, "|"))
+        if (strstr(said, word)) return true;
+    return !*wanted;
+}
+
+/* ---- tests ---- */
+
+static bool wants_time(const hostile *h) {
+    return (h->ends & (1U << AE_RUN_TIMED_OUT)) != 0;
+}
+
+/* Those that only time ends get one second; the others enough for a machine that is busy. */
+static void run_those(bool timed) {
+    char *texts[128];
+    const hostile *which[128];
+    ae_verdict verdicts[128];
+    ptrdiff_t n = 0;
+    make_mark();
+    ae_runner *r = open_sandbox(timed ? 1 : 15, 4);
+    scratch_make();
+    scratch_write("secret", "42", 2);
+    for (size_t i = 0; i < hostile_count; i++)
+        if (wants_time(&hostile_programs[i]) == timed) {
+            which[n] = &hostile_programs[i];
+            texts[n++] = filled(hostile_programs[i].text);
+        }
+    cr_assert_eq(ae_runner_run(r, (const char *const *)texts, n, verdicts), AE_OK, "%s", ae_error_message());
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ae_verdict *v = &verdicts[i];
+        cr_expect(which[i]->ends & (1U << v->end), "%s: %s %d, \"%s\"", which[i]->name,
+                  ae_run_end_name(v->end), v->number, v->words);
+        cr_expect(!which[i]->words || has_words(v->words, which[i]->words), "%s: \"%s\"", which[i]->name,
+                  v->words);
+        free(texts[i]);
+    }
+    ae_runner_delete(r);
+    expect_no_process();
+    expect_no_file();
+    scratch_remove();
+}
+
+Test(hostile, programs_that_fail_are_contained) {
+    run_those(false);
+}
+
+Test(hostile, programs_that_never_end_are_contained) {
+    run_those(true);
+}
+
+/* The runner is killed while programs sleep. They, and bubblewrap, become children of this process, and end. */
+Test(hostile, sandboxes_die_with_the_program_that_made_them) {
+    const char *const texts[] = {"import time\ntime.sleep(1000)",
+                                 "import os, time\nos.fork()\ntime.sleep(1000)"};
+    int ends[2];
+    char byte;
+    ae_runner_delete(open_sandbox(15, 1));
+    cr_assert_eq(pipe(ends), 0);
+    const pid_t maker = fork();
+    if (maker == 0) {
+        ae_verdict v[2];
+        ae_runner *r = open_sandbox(1000, 2);
+        if (write(ends[1], "x", 1) == 1) (void)ae_runner_run(r, texts, 2, v);
+        _exit(1);
+    }
+    cr_assert_eq(read(ends[0], &byte, 1), 1);
+    usleep(300000);
+    kill(maker, SIGKILL);
+    alarm(20);
+    while (waitpid(-1, NULL, 0) > 0) {
+    }
+    cr_assert_eq(errno, ECHILD);
+}

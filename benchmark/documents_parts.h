@@ -11,7 +11,7 @@ typedef struct {
     size_t n;
 } ae_kept_rows;
 
-struct ae_documents {
+struct ae_task_documents {
     const ae_task *task;
     json_t *more; /* what templates may name beside the row: part */
     ae_kept_rows documents, pool;
@@ -31,8 +31,8 @@ json_t *ae_kept_row(const ae_kept_rows *k, size_t i);
 ae_status ae_data_path(char **path, const char *data, const ae_task *task, const char *name);
 
 /* The row of an example by its place in the pool. */
-json_t *ae_documents_example(const ae_documents *d, size_t i);
+json_t *ae_task_documents_example(const ae_task_documents *d, size_t i);
 /* Few-shot examples for each document. */
-ae_status ae_documents_draw(ae_documents *d, uint32_t seed);
+ae_status ae_task_documents_draw(ae_task_documents *d, uint32_t seed);
 
 #endif

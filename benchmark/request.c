@@ -9,7 +9,7 @@
 
 /* What is being asked of one row, and what messages call it. */
 typedef struct {
-    const ae_documents *d;
+    const ae_task_documents *d;
     const json_t *row;
     const json_t *more;
     char place[AE_WHERE_BYTES];
@@ -152,18 +152,18 @@ typedef struct {
     FILE *out;
     char *text;
     size_t size;
-    ae_turn *turns;
+    ae_task_turn *turns;
     size_t n_turns;
 } writer;
 
-static ae_status write_turn(writer *w, ae_turn_role role, const char *text, const char *delimiter,
+static ae_status write_turn(writer *w, ae_task_turn_role role, const char *text, const char *delimiter,
                             const asked *a) {
-    ae_turn *more = realloc(w->turns, (w->n_turns + 1) * sizeof *more);
+    ae_task_turn *more = realloc(w->turns, (w->n_turns + 1) * sizeof *more);
     if (more == NULL) return no_memory(a);
     w->turns = more;
     const size_t begin = (size_t)ftello(w->out);
     fputs(text, w->out);
-    w->turns[w->n_turns++] = (ae_turn){role, begin, begin + strlen(text)};
+    w->turns[w->n_turns++] = (ae_task_turn){role, begin, begin + strlen(text)};
     fputs(delimiter, w->out);
     return ferror(w->out) == 0 ? AE_OK : no_memory(a);
 }
@@ -208,14 +208,14 @@ static ae_status text_example(char **question, char **answer, asked *a) {
 
 /* Names the row of an example in messages. */
 static asked example_at(const asked *a, size_t place) {
-    const ae_documents *d = a->d;
-    asked e = {.d = d, .row = ae_documents_example(d, place), .more = d->more};
+    const ae_task_documents *d = a->d;
+    asked e = {.d = d, .row = ae_task_documents_example(d, place), .more = d->more};
     if (d->task->text->examples != NULL)
         snprintf(e.place, sizeof e.place, "%.2000s: fewshot.examples[%zu]", d->task->file, place);
     else if (d->task->text->shots.n_files > 0)
         ae_rows_where(e.place, sizeof e.place, &d->pool.rows, d->pool.kept[place]);
     else
-        ae_documents_where(e.place, sizeof e.place, d, (ptrdiff_t)place);
+        ae_task_documents_where(e.place, sizeof e.place, d, (ptrdiff_t)place);
     return e;
 }
 
@@ -240,7 +240,7 @@ out:
 
 /* Description and examples. */
 static ae_status write_head(writer *w, asked *a, ptrdiff_t i) {
-    const ae_documents *d = a->d;
+    const ae_task_documents *d = a->d;
     char *description = NULL;
     ae_status st = AE_OK;
     if (d->preamble != NULL) return write_turn(w, AE_TURN_SYSTEM, d->preamble, d->task->shot_delimiter, a);
@@ -335,11 +335,11 @@ static ae_status read_facts(ae_request *r, asked *a) {
     return r->group != NULL ? AE_OK : no_memory(a);
 }
 
-ae_status ae_request_make(ae_request *r, const ae_documents *d, ptrdiff_t i) {
+ae_status ae_request_make(ae_request *r, const ae_task_documents *d, ptrdiff_t i) {
     asked a = {.d = d, .row = ae_kept_row(&d->documents, (size_t)i), .more = d->more};
     writer w = {0};
     *r = (ae_request){.row = (json_t *)a.row};
-    ae_documents_where(a.place, sizeof a.place, d, i);
+    ae_task_documents_where(a.place, sizeof a.place, d, i);
     ae_status st = read_facts(r, &a);
     if (st == AE_OK && d->task->kind == AE_TASK_CHOICE)
         st = ask_choices(r, &a, i, &w);
@@ -370,10 +370,10 @@ void ae_request_free(ae_request *r) {
     *r = (ae_request){0};
 }
 
-ae_status ae_request_program(char **program, const ae_documents *d, ptrdiff_t i, const char *answer) {
+ae_status ae_request_program(char **program, const ae_task_documents *d, ptrdiff_t i, const char *answer) {
     asked a = {.d = d, .row = ae_kept_row(&d->documents, (size_t)i)};
     *program = NULL;
-    ae_documents_where(a.place, sizeof a.place, d, i);
+    ae_task_documents_where(a.place, sizeof a.place, d, i);
     json_t *more = json_pack("{s:s, s:s}", "part", d->task->part, "completion", answer);
     if (more == NULL)
         return AE_FAIL(AE_ERR_INPUT, "%s: expected an answer in UTF-8, found other bytes", a.place);

@@ -10,7 +10,7 @@
 /* A benchmark as data: what `tasks/NAME.yaml` says (docs/tasks.md), its documents, and the prompts made of them.
  *
  *   ae_task        a file: a tree of groups whose leaves have rows
- *   ae_documents   the rows of one leaf and the examples drawn for each
+ *   ae_task_documents   the rows of one leaf and the examples drawn for each
  *   ae_request     what the model is asked about one document
  *
  * Prompts, delimiters and drawn examples are those of lm-eval 0.4.13 for the tasks that carry its names. Errors of
@@ -138,29 +138,29 @@ typedef struct {
     int shots;       /* few-shot examples; -1: the task's */
     uint32_t seed;   /* of drawn examples; lm-eval's is 1234 */
     ptrdiff_t limit; /* the first documents only; -1: all */
-} ae_document_options;
+} ae_task_options;
 
 enum { AE_FEWSHOT_SEED = 1234 };
 
-typedef struct ae_documents ae_documents;
+typedef struct ae_task_documents ae_task_documents;
 
 /* The rows of a leaf below the folder `data` (or in the file `data`), and the examples of each document. The leaf
  * must outlive it. AE_ERR_INPUT: no such file, a row that cannot be read, too few rows to draw examples from. */
-ae_status ae_documents_open(ae_documents **documents, const ae_task *leaf, const char *data,
-                            const ae_document_options *options);
-void ae_documents_close(ae_documents *documents);
-ptrdiff_t ae_documents_count(const ae_documents *documents);
+ae_status ae_task_documents_open(ae_task_documents **documents, const ae_task *leaf, const char *data,
+                                 const ae_task_options *options);
+void ae_task_documents_close(ae_task_documents *documents);
+ptrdiff_t ae_task_documents_count(const ae_task_documents *documents);
 /* The file that was read first, and how messages name document `i`: "FILE:LINE" or "FILE: row N". */
-const char *ae_documents_path(const ae_documents *documents);
-void ae_documents_where(char *where, size_t n, const ae_documents *documents, ptrdiff_t i);
-int ae_documents_shots(const ae_documents *documents);
+const char *ae_task_documents_path(const ae_task_documents *documents);
+void ae_task_documents_where(char *where, size_t n, const ae_task_documents *documents, ptrdiff_t i);
+int ae_task_documents_shots(const ae_task_documents *documents);
 
 /* A stretch of a context: description, a question or its answer. What lies between two of them is delimiter. */
-typedef enum { AE_TURN_SYSTEM, AE_TURN_USER, AE_TURN_ASSISTANT } ae_turn_role;
+typedef enum { AE_TURN_SYSTEM, AE_TURN_USER, AE_TURN_ASSISTANT } ae_task_turn_role;
 typedef struct {
-    ae_turn_role role;
+    ae_task_turn_role role;
     size_t begin, end; /* bytes of contexts[0] */
-} ae_turn;
+} ae_task_turn;
 
 /* What the model is asked about one document:
  *
@@ -182,7 +182,7 @@ typedef struct {
     char **references; /* generate: what is right; the first one is a few-shot answer */
     size_t n_references;
     char *text; /* rolling */
-    ae_turn *turns;
+    ae_task_turn *turns;
     size_t
         n_turns;   /* the last one is the question, which in a partial task differs from context to context */
     char *group;   /* `by` of the task: metrics are given for each group too; "" where there is none */
@@ -191,11 +191,12 @@ typedef struct {
 } ae_request;
 
 /* Document `i`. AE_ERR_INPUT names file, row and field: a missing field, a label out of range, an empty choice. */
-ae_status ae_request_make(ae_request *r, const ae_documents *documents, ptrdiff_t i);
+ae_status ae_request_make(ae_request *r, const ae_task_documents *documents, ptrdiff_t i);
 void ae_request_free(ae_request *r);
 
 /* The program that tests an answer to document `i` (`program` of the task, where the answer is `completion`; it exits
  * 0 when the answer is right). The caller frees it. */
-ae_status ae_request_program(char **program, const ae_documents *documents, ptrdiff_t i, const char *answer);
+ae_status ae_request_program(char **program, const ae_task_documents *documents, ptrdiff_t i,
+                             const char *answer);
 
 #endif

@@ -6,7 +6,7 @@
 /* A leaf with its documents below the scratch folder. */
 typedef struct {
     ae_task *task;
-    ae_documents *documents;
+    ae_task_documents *documents;
     ae_request request;
 } asked;
 
@@ -17,24 +17,24 @@ static inline void write_rows(const char *name, const char *text) {
     scratch_write(name, text, strlen(text));
 }
 
-static inline ae_document_options default_options(void) {
-    return (ae_document_options){.shots = -1, .seed = AE_FEWSHOT_SEED, .limit = -1};
+static inline ae_task_options default_options(void) {
+    return (ae_task_options){.shots = -1, .seed = AE_FEWSHOT_SEED, .limit = -1};
 }
 
 /* Document `i` of the embedded task `name`, or of the file of that path. */
-static inline asked ask(const char *name, ptrdiff_t i, ae_document_options options) {
+static inline asked ask(const char *name, ptrdiff_t i, ae_task_options options) {
     asked a = {0};
     cr_assert_eq(ae_task_load(&a.task, name), AE_OK, "%s", ae_error_message());
-    cr_assert_eq(ae_documents_open(&a.documents, a.task, scratch_folder, &options), AE_OK, "%s",
+    cr_assert_eq(ae_task_documents_open(&a.documents, a.task, scratch_folder, &options), AE_OK, "%s",
                  ae_error_message());
-    cr_assert_lt(i, ae_documents_count(a.documents));
+    cr_assert_lt(i, ae_task_documents_count(a.documents));
     cr_assert_eq(ae_request_make(&a.request, a.documents, i), AE_OK, "%s", ae_error_message());
     return a;
 }
 
 static inline void asked_free(asked *a) {
     ae_request_free(&a->request);
-    ae_documents_close(a->documents);
+    ae_task_documents_close(a->documents);
     ae_task_free(a->task);
 }
 

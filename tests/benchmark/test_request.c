@@ -37,7 +37,7 @@ Test(request, gsm8k_draws_the_examples_of_python) {
     cr_assert_str_eq(a.request.references[0], "Two.\n#### 2");
     cr_assert_eq(a.task->n_stops, 3);
     cr_assert_eq(a.request.n_turns, 11);
-    const ae_turn *last = &a.request.turns[10], *answer = &a.request.turns[1];
+    const ae_task_turn *last = &a.request.turns[10], *answer = &a.request.turns[1];
     cr_assert_str_eq(a.request.contexts[0] + last->begin, "Question: How many?\nAnswer:");
     cr_assert_eq(answer->role, AE_TURN_ASSISTANT);
     cr_assert_eq(strncmp(a.request.contexts[0] + answer->begin, "a7", answer->end - answer->begin), 0);

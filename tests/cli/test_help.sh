@@ -2,7 +2,7 @@
 . "$(dirname "$0")/common.sh"
 
 run 0 "$aerie" --help
-for verb in tokenizer data plan pretrain sft reward rlhf plot score generate chat merge inspect bench; do prints "  $verb "; done
+for verb in tokenizer data plan pretrain sft reward rlhf plot score generate chat eval merge inspect bench; do prints "  $verb "; done
 prints "examples"
 run 0 "$aerie" --version
 prints "aerie "
@@ -37,6 +37,10 @@ quantize
 export
 merge
 inspect
+eval
+eval ls
+eval validate
+eval show
 bench
 bench train
 bench decode
@@ -72,12 +76,11 @@ grep -q "optim.lr  *real  *1e-3 " out || fail "pretrain --help has another defau
 shows_usage "$aerie"
 shows_usage "$aerie" tokenizer
 shows_usage "$aerie" data
+shows_usage "$aerie" eval
 run 2 "$aerie" scroe
 says "did you mean score?"
 run 2 "$aerie" xyzzy
 says "no such verb"
-run 2 "$aerie" eval --model m
-says "not in version"
 
 run 2 "$aerie" score --modle m
 says "did you mean --model?"

@@ -1,0 +1,119 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+
+# Tasks, their data and their prompts: what needs no model.
+run 0 "$aerie" eval ls
+prints "hellaswag"
+run 0 "$aerie" eval ls gsm8k --json
+prints '"task":"gsm8k"'
+run 2 "$aerie" eval ls helaswag
+says "helaswag: no such task; did you mean hellaswag?"
+run 2 "$aerie" eval lst
+says "did you mean ls?"
+
+mkdir data
+cat >data/rows.jsonl <<'EOR'
+{"q": "What is red?", "options": ["grass", "blood"], "right": 1}
+{"q": "What is wet?", "options": ["water", "sand"], "right": 0}
+EOR
+cat >mine.yaml <<'EOR'
+format: 1
+task: mine
+version: 1
+kind: choice
+rows: {file: rows.jsonl}
+prompt: "Q: {{q}}\nA:"
+choices: "{{options}}"
+gold: "{{right}}"
+metrics: [acc]
+EOR
+run 0 "$aerie" eval validate mine.yaml data
+prints "mine: 2 documents of data/rows.jsonl, 0-shot, 2 choices, 18 bytes of context"
+run 0 "$aerie" eval validate mine.yaml data/rows.jsonl
+run 0 "$aerie" eval validate mine.yaml data --num-fewshot 1
+run 0 "$aerie" eval show mine.yaml data --n 2
+cat >want <<'EOR'
+=== mine, document 0: data/rows.jsonl:1
+Q: What is red?
+A:
+--- end of the context
+  choice 0: " grass"
+* choice 1, right: " blood"
+=== mine, document 1: data/rows.jsonl:2
+Q: What is wet?
+A:
+--- end of the context
+* choice 0, right: " water"
+  choice 1: " sand"
+EOR
+equal out want "eval show"
+run 0 "$aerie" eval show mine.yaml data --first 1 --num-fewshot 1 --json
+cat >want <<'EOR'
+{"task":"mine","doc_id":1,"where":"data/rows.jsonl:2","group":"","facts":{},"contexts":["Q: What is red?\nA: blood\n\nQ: What is wet?\nA:","Q: What is red?\nA: blood\n\nQ: What is wet?\nA:"],"continuations":[" water"," sand"],"gold":[0]}
+EOR
+equal out want "eval show --json"
+
+# Tokens: the continuation is scored, with the space before it.
+yes "Q: What is red? A: grass blood water sand" | head -200 >book.txt
+run 0 "$aerie" tokenizer train --input book.txt --output t.model --vocab-size 300
+run 0 "$aerie" eval show mine.yaml data --tokenizer t.model
+prints "(<bos>)"
+[ "$(tail -1 out | tr -d '\n()[]')" = "A: blood" ] || fail "the last line is $(tail -1 out)"
+tail -1 out | grep -q '(A)(:)\[.*\]$' || fail "scored is: $(tail -1 out)"
+run 0 "$aerie" eval show mine.yaml data --tokenizer t.model --color always
+
+# A broken row is named, with its field; all others are looked at too.
+row() { # ROW MESSAGE
+    { cat data/rows.jsonl; echo "$1"; echo "$1"; } >bad.jsonl
+    run 3 "$aerie" eval validate mine.yaml bad.jsonl
+    says "bad.jsonl: expected rows that fit mine, found 2 that do not"
+    prints "bad.jsonl:3: $2"
+    prints "bad.jsonl:4: $2"
+    run 3 "$aerie" eval show mine.yaml bad.jsonl --first 2
+    says "bad.jsonl:3: $2"
+}
+row '{"qq": "x", "options": ["a", "b"], "right": 0}' "prompt: expected field q, found qq, options, right; did you mean qq?"
+row '{"q": "x", "options": ["a", "b"], "right": 2}' "gold: expected a choice from 0 to 1, found 2"
+row '{"q": "x", "options": ["a", "b"], "right": -1}' "gold: expected a choice from 0 to 1, found -1"
+row '{"q": "x", "options": ["a", "b"], "right": "c"}' 'gold: expected one of the 2 choices, found "c"'
+row '{"q": "x", "options": ["a", "b"], "right": null}' "gold: expected a choice, by number or text, or a list, found null"
+row '{"q": "x", "options": ["a", ""], "right": 0}' "choices: expected text, found an empty choice 1"
+row '{"q": "x", "options": [], "right": 0}' "choices: expected a list of texts, found an empty list"
+row '{"q": "x", "options": "a", "right": 0}' "choices: expected a list of texts, found text"
+row '{"q": "x", "options": ["a", null], "right": 0}' "choices: expected a list of texts, found null in it"
+row '{"q": ["x"], "options": ["a"], "right": 0}' "prompt: q: expected text, found a list"
+
+# change OLD NEW: mine.yaml with something replaced, as changed.yaml.
+change() { sed "s#$1#$2#" mine.yaml >changed.yaml; }
+change 'format: 1' 'format: 2'
+run 2 "$aerie" eval validate changed.yaml data
+says "changed.yaml: format: expected 1, which this program reads, found 2"
+change 'choices:' 'choice:'
+run 2 "$aerie" eval validate changed.yaml data
+says "changed.yaml: choice: no such key; did you mean choices?"
+change '{{q}}' '{q}'
+run 2 "$aerie" eval validate changed.yaml data
+says "changed.yaml: prompt: expected a template that names a field, as {{question}}, found none"
+change '{{q}}' '{{q|triim}}'
+run 2 "$aerie" eval validate changed.yaml data
+says "triim: no such filter; did you mean trim?"
+change 'rows.jsonl' 'lines.jsonl'
+run 3 "$aerie" eval validate changed.yaml data
+says "data: expected rows of mine (lines.jsonl; .gz too), found none"
+run 3 "$aerie" eval validate mine.yaml data --num-fewshot 2
+says "data/rows.jsonl: expected 3 rows for 2 few-shot examples of mine and the document itself, found 2"
+run 3 "$aerie" eval validate mine.yaml nowhere
+says "nowhere: expected a folder or file, found none"
+run 3 "$aerie" eval validate none.yaml data
+says "none.yaml"
+run 2 "$aerie" eval validate mine.yaml
+says "eval validate: expected TASK and DATA, found 1 word"
+run 2 "$aerie" eval show mine.yaml data --first 2
+says "--first: expected a document below 2 of mine, found 2"
+run 2 "$aerie" eval show mine.yaml data --color red
+says "expected auto, always or never"
+printf 'PAR1\025\004\025\020' >rows.parquet
+run 3 "$aerie" eval validate mine.yaml rows.parquet
+says "write its rows as JSON lines"
+
+finish

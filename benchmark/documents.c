@@ -10,6 +10,10 @@ static ae_status no_memory(const ae_task_documents *d) {
     return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", d->task->file);
 }
 
+ptrdiff_t ae_task_documents_all(const ae_task_documents *d) {
+    return (ptrdiff_t)d->documents.n;
+}
+
 ptrdiff_t ae_task_documents_count(const ae_task_documents *d) {
     return d->n;
 }

@@ -150,6 +150,8 @@ ae_status ae_task_documents_open(ae_task_documents **documents, const ae_task *l
                                  const ae_task_options *options);
 void ae_task_documents_close(ae_task_documents *documents);
 ptrdiff_t ae_task_documents_count(const ae_task_documents *documents);
+/* Those that `limit` left out among them. */
+ptrdiff_t ae_task_documents_all(const ae_task_documents *documents);
 /* The file that was read first, and how messages name document `i`: "FILE:LINE" or "FILE: row N". */
 const char *ae_task_documents_path(const ae_task_documents *documents);
 void ae_task_documents_where(char *where, size_t n, const ae_task_documents *documents, ptrdiff_t i);

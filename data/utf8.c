@@ -83,8 +83,7 @@ bool ae_text_is_blank(const char *s, size_t n) {
     return true;
 }
 
-/* Bytes of the white space character at s, or 0. */
-static size_t space_bytes(const char *s, size_t n) {
+size_t ae_text_space_bytes(const char *s, size_t n) {
     const unsigned char *u = (const unsigned char *)s;
     if (u[0] == ' ' || (u[0] >= 0x09 && u[0] <= 0x0D) || (u[0] >= 0x1C && u[0] <= 0x1F)) return 1;
     if (n < 2) return 0;
@@ -100,14 +99,14 @@ static size_t space_bytes(const char *s, size_t n) {
 
 void ae_text_trim(const char **s, size_t *n) {
     size_t step;
-    while (*n && (step = space_bytes(*s, *n)) > 0) {
+    while (*n && (step = ae_text_space_bytes(*s, *n)) > 0) {
         *s += step;
         *n -= step;
     }
     while (*n) {
         size_t last = *n - 1;
         while (last > 0 && is_continuation((unsigned char)(*s)[last])) last--;
-        if (space_bytes(*s + last, *n - last) != *n - last) return;
+        if (ae_text_space_bytes(*s + last, *n - last) != *n - last) return;
         *n = last;
     }
 }

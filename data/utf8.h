@@ -21,8 +21,12 @@ size_t ae_text_line_edge(const char *s, size_t n);
 /* Whether there is nothing but spaces, tabs and line ends. */
 bool ae_text_is_blank(const char *s, size_t n);
 
-/* Cuts white space off both ends of valid UTF-8, as `strip` of Python and `trim` of Jinja do: every
- * character that Unicode counts as white space, and U+001C to U+001F. */
+/* Bytes of the white space character that valid UTF-8 of n > 0 bytes begins with, or 0: every character that
+ * Unicode counts as white space, and U+001C to U+001F. */
+size_t ae_text_space_bytes(const char *s, size_t n);
+
+/* Cuts such white space off both ends of valid UTF-8, as `strip` of Python and `trim` of Jinja
+ * do. */
 void ae_text_trim(const char **s, size_t *n);
 /* Both texts trimmed, with an empty line between them where both have something. The caller frees it;
  * NULL: no memory. */

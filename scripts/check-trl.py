@@ -2,6 +2,7 @@
 """Tuning of aerie beside SFTTrainer, DPOTrainer and RLOOTrainer of trl: the same weights, the same rows, in turn.
 
 usage: check-trl.py AERIE [--method sft|dpo|rloo] [--rounds N] [--steps N] [--threads N] [--dtype f32|bf16]
+                    [--pair-answer N]
 
 Needs torch, transformers, trl, peft and datasets. All rows have one length, so that nothing is padded: the
 recurrence of transformers would take padding on the left for text. The soft cap of the logits is so wide that it
@@ -15,7 +16,7 @@ behind the first two steps; where other work shares the machine, they are the so
 
 DPO has 256000 pieces and a small body, and takes the same pairs in every step, so that losses fall: those of the last
 step must agree to a hundredth of what they fell by. Both score the reference once before the first step
-(precompute_ref_log_probs), which is not timed. Prints pairs per second.
+(precompute_ref_log_probs), which is not timed. Prints pairs per second. An answer has 32 tokens, or --pair-answer.
 
 RLOO is one update with 4 answers to each of 8 prompts (`rl.method=reinforce`), with the body and the pieces of SFT: 32
 tokens of a prompt and at most 32 of an answer, at temperature 1, a reference, beta 0.05, and adapters of rank 8. The
@@ -39,7 +40,7 @@ SHAPE = dict(vocab_size=8192, hidden_size=384, intermediate_size=2304, num_atten
 PROMPT, ANSWER, BATCH, RANK = 128, 128, 8, 16
 PAIR_SHAPE = dict(SHAPE, vocab_size=256000, hidden_size=256, intermediate_size=1536, num_attention_heads=4, lru_width=256,
                   num_hidden_layers=3)
-PAIR_PROMPT, PAIR_ANSWER, PAIRS = 32, 32, 4
+PAIR_PROMPT, PAIRS = 32, 4
 PROJECTIONS = ["linear_x", "linear_y", "linear_out", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
                "down_proj"]
 RL_PROMPT, RL_ANSWER, RL_PROMPTS, RL_SAMPLES, RL_RANK, RL_BETA = 32, 32, 8, 4, 8, 0.05
@@ -55,7 +56,7 @@ def write_rows(path, n):
             f.write(json.dumps({"tokens": tokens, "loss_mask": [0] * PROMPT + [1] * ANSWER}) + "\n")
 
 
-def write_pairs(path):
+def write_pairs(path, answer):
     draw = random.Random(1)
 
     def ids(n):
@@ -63,8 +64,8 @@ def write_pairs(path):
 
     with open(path, "w") as f:
         for _ in range(PAIRS):
-            f.write(json.dumps({"prompt_tokens": [2] + ids(PAIR_PROMPT - 1), "chosen_tokens": ids(PAIR_ANSWER),
-                                "rejected_tokens": ids(PAIR_ANSWER)}) + "\n")
+            f.write(json.dumps({"prompt_tokens": [2] + ids(PAIR_PROMPT - 1), "chosen_tokens": ids(answer),
+                                "rejected_tokens": ids(answer)}) + "\n")
 
 
 def write_prompts(path, n):
@@ -221,7 +222,7 @@ def keys_of_method(o):
                 f"rl.beta={RL_BETA}", f"train.batch_rows={RL_PROMPTS}", f"train.row_tokens={RL_PROMPT + RL_SAMPLES * RL_ANSWER}",
                 "optim.weight_decay=0"]
     if o.method == "dpo":
-        return ["rl.method=dpo", f"train.batch_rows={PAIRS}", f"train.row_tokens={2 * (PAIR_PROMPT + PAIR_ANSWER)}",
+        return ["rl.method=dpo", f"train.batch_rows={PAIRS}", f"train.row_tokens={2 * (PAIR_PROMPT + o.pair_answer)}",
                 "optim.weight_decay=0"]
     return [f"train.batch_rows={BATCH}", f"train.row_tokens={PROMPT + ANSWER}"]
 
@@ -300,6 +301,7 @@ def main():
     p.add_argument("--steps", type=int, default=7)
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    p.add_argument("--pair-answer", type=int, default=32, help="dpo: tokens of an answer (default 32), after 32 of a prompt")
     for flag in ["--theirs", "--lora", "--rewards"]:
         p.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
     for flag in ["--model", "--rows", "--output"]:
@@ -312,7 +314,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         make_model(f"{folder}/model", PAIR_SHAPE if o.method == "dpo" else SHAPE)
         if o.method == "dpo":
-            write_pairs(f"{folder}/rows.jsonl")
+            write_pairs(f"{folder}/rows.jsonl", o.pair_answer)
         elif o.method == "rloo":
             write_prompts(f"{folder}/rows.jsonl", RL_PROMPTS * o.steps)
         else:

@@ -140,7 +140,12 @@ END {
         n = split("gold " proxies, names, " ")
         for (k = 1; k <= n; k++) {
             m = sum[k + 1] / NR
-            print ((k == 1 ? "" : "proxy-") names[k]), m, sqrt(squares[k + 1] / NR - m * m)
+            variance = squares[k + 1] / NR - m * m
+            if (variance <= 1e-12 * m * m) {
+                print "goodhart.awk: " names[k] ": every answer is worth " m ", so there are no deviations to count in" >"/dev/stderr"
+                exit 1
+            }
+            print ((k == 1 ? "" : "proxy-") names[k]), m, sqrt(variance)
         }
     }
     if (task == "best") {

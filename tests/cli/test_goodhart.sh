@@ -28,6 +28,9 @@ printf '1 9 0\n1 0 1\n1 1 2\n1 2 3\n' >scored.txt
 figures standard -v proxies=8 scored.txt >standard.txt
 [ "$(cut -d ' ' -f 1,2 standard.txt)" = "gold 3
 proxy-8 1.5" ] || fail "means: $(cat standard.txt)"
+printf '1 9 0\n1 9 1\n' >same.txt
+! figures standard -v proxies=8 same.txt 2>said >/dev/null || fail "answers that are all worth the same are taken"
+grep -q 'gold: every answer is worth 9' said || fail "answers all worth the same: $(cat said)"
 printf 'gold 0 1\nproxy-8 0 1\n' >standard.txt
 # Of two, the best is rank 2, 3, 4 in 1, 2, 3 of the 6 pairs: (1 * 0 + 2 * 1 + 3 * 2) / 6 and (1 + 4 + 9) / 6.
 figures best -v answers=4 -v column=3 -v name=8 standard.txt scored.txt >best

@@ -120,14 +120,21 @@ static ae_status none_found(const ae_task_source *s, const ae_task *task, const 
                    names);
 }
 
-/* The file of labels of the first row file's folder; a row that has the field needs none. */
+/* The first of the files of labels that is there. */
 static ae_status find_labels(char **labels, const ae_task_source *s, const ae_task *task, const json_t *more,
                              const char *data) {
-    char *name = NULL;
+    const ae_template_scope scope = {NULL, 0, NULL, more, task->file};
+    json_t *names = NULL;
     if (s->labels == NULL) return AE_OK;
-    ae_status st = render_name(&name, s->labels, task, more);
-    if (st == AE_OK) st = ae_data_path(labels, data, task, name);
-    free(name);
+    ae_status st = ae_template_value(&names, s->labels, &scope);
+    const size_t n = json_is_array(names) ? json_array_size(names) : 1;
+    for (size_t i = 0; i < n && st == AE_OK && *labels == NULL; i++) {
+        const json_t *name = json_is_array(names) ? json_array_get(names, i) : names;
+        st = json_is_string(name) ? ae_data_path(labels, data, task, json_string_value(name))
+                                  : AE_FAIL(AE_ERR_USAGE, "%s: labels: expected the name of a file, found %s",
+                                            task->file, ae_json_type_name(name));
+    }
+    json_decref(names);
     return st;
 }
 

@@ -244,6 +244,7 @@ static bool ends_with(const char *s, size_t n, const char *ending) {
     return n >= k && strncmp(s + n - k, ending, k) == 0;
 }
 
+/* A list begins with [, a row over several lines with { alone on the first. */
 static ae_status form_of_json(ae_rows_form *form, const char *path) {
     ae_reader *r = NULL;
     const char *bytes = "";
@@ -251,7 +252,10 @@ static ae_status form_of_json(ae_rows_form *form, const char *path) {
     ae_status st = ae_reader_open(&r, path);
     if (st == AE_OK) st = ae_reader_peek(r, 4096, &bytes, &n);
     while (i < n && strchr(" \t\r\n", bytes[i]) != NULL) i++;
-    *form = i < n && bytes[i] == '[' ? AE_ROWS_JSON : AE_ROWS_JSONL;
+    const char first = i < n ? bytes[i] : '\0', next = i + 1 < n ? bytes[i + 1] : '\0';
+    *form = first == '['                                     ? AE_ROWS_JSON
+            : first == '{' && (next == '\n' || next == '\r') ? AE_ROWS_OBJECT
+                                                             : AE_ROWS_JSONL;
     ae_reader_close(r);
     return st;
 }
@@ -261,17 +265,18 @@ static ae_status find_form(ae_rows_form *form, const char *path, const ae_rows_s
     *form = spec->form;
     if (*form != AE_ROWS_AUTO) return AE_OK;
     if (ends_with(path, n, ".gz")) n -= 3;
-    if (ends_with(path, n, ".csv")) {
+    if (ends_with(path, n, ".csv"))
         *form = AE_ROWS_CSV;
-    } else if (ends_with(path, n, ".tsv")) {
+    else if (ends_with(path, n, ".tsv"))
         *form = AE_ROWS_TSV;
-    } else if (ends_with(path, n, ".txt")) {
+    else if (ends_with(path, n, ".txt"))
         *form = AE_ROWS_LINES;
-    } else if (spec->key != NULL || spec->flatten != NULL) {
+    else if (ends_with(path, n, ".jsonl"))
+        *form = AE_ROWS_JSONL;
+    else if (spec->key != NULL || spec->flatten != NULL)
         *form = AE_ROWS_JSON;
-    } else {
+    else
         return form_of_json(form, path);
-    }
     return AE_OK;
 }
 
@@ -319,7 +324,9 @@ ae_status ae_rows_read(ae_rows *rows, const char *path, const ae_rows_spec *spec
         st = read_lines(rows, path, form == AE_ROWS_JSONL ? read_json_line : read_text_line);
     else
         st = read_json(rows, path, spec, form == AE_ROWS_OBJECT);
-    if (st == AE_OK && spec->labels != NULL) st = add_labels(rows, first, spec);
+    const json_t *row = json_array_get(rows->list, first);
+    if (st == AE_OK && spec->labels != NULL && json_object_get(row, spec->label_field) == NULL)
+        st = add_labels(rows, first, spec);
 out:
     return st;
 }

@@ -11,7 +11,7 @@
  * perhaps in gzip. A row is a JSON object; fields of CSV and TSV are text. */
 
 typedef enum {
-    AE_ROWS_AUTO, /* by the name's ending; .json is a list where it begins with [ or `key` is given, else lines */
+    AE_ROWS_AUTO,   /* by the name's ending; .json by `key` and its first bytes */
     AE_ROWS_JSONL,  /* an object a line; empty lines are skipped */
     AE_ROWS_JSON,   /* a list of objects, perhaps under a key */
     AE_ROWS_OBJECT, /* the file is one row */
@@ -27,7 +27,8 @@ typedef struct {
     json_t *
         columns; /* CSV, TSV: names of the columns of a file without a header; NULL: the first row has them */
     json_t *flatten; /* JSON: names for the keys of nested objects, the last for what they hold: a row each */
-    const char *labels; /* a file beside it with a value a line, which becomes `label_field` of the rows */
+    const char
+        *labels; /* a file beside it with a value a line, which becomes `label_field` of rows without it */
     const char *label_field;
 } ae_rows_spec;
 

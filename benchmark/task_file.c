@@ -259,19 +259,55 @@ static ae_status read_root(ae_task **task, const json_t *o, const char *file) {
                      json_is_string(prefix) ? json_string_value(prefix) : own, file, 0);
 }
 
-static ae_status read_yaml(ae_task **task, const char *text, size_t n, const char *file) {
+static ae_status parse_yaml(json_t **o, const char *text, size_t n, const char *file) {
     yaml_document_t doc;
     ae_status st = ae_yaml_parse(&doc, text, n, file);
     if (st != AE_OK) return st;
     yaml_node_t *root = yaml_document_get_root_node(&doc);
-    json_t *o = root != NULL ? ae_yaml_to_json(&doc, root) : NULL;
-    if (o != NULL)
-        st = read_root(task, o, file);
-    else
+    *o = root != NULL ? ae_yaml_to_json(&doc, root) : NULL;
+    if (*o == NULL)
         st = AE_FAIL(AE_ERR_USAGE, "%s: expected a map of keys, found %s", file,
                      root == NULL ? "nothing" : "a key that comes twice, or too much");
-    json_decref(o);
     yaml_document_delete(&doc);
+    return st;
+}
+
+static const ae_builtin_task *find_builtin(const char *name) {
+    for (size_t i = 0; i < ae_n_builtin_tasks; i++)
+        if (strcmp(ae_builtin_tasks[i].name, name) == 0) return &ae_builtin_tasks[i];
+    return NULL;
+}
+
+/* The keys of an embedded task under those of the file. */
+static ae_status add_base(json_t **o, const char *file) {
+    const json_t *name = json_object_get(*o, "base");
+    json_t *base = NULL;
+    if (name == NULL) return AE_OK;
+    const ae_builtin_task *b = json_is_string(name) ? find_builtin(json_string_value(name)) : NULL;
+    if (b == NULL)
+        return AE_FAIL(AE_ERR_USAGE, "%s: base: expected a task that `aerie eval ls` lists, found %s", file,
+                       json_is_string(name) ? json_string_value(name) : ae_json_type_name(name));
+    ae_status st = parse_yaml(&base, b->text, b->n, b->name);
+    if (st == AE_OK && json_object_get(base, "base") != NULL)
+        st = AE_FAIL(AE_ERR_USAGE, "%s: base: expected a task without a base of its own, found %s", file,
+                     b->name);
+    if (st == AE_OK && json_object_update(base, *o) != 0) st = no_memory(file);
+    if (st != AE_OK) {
+        json_decref(base);
+        return st;
+    }
+    json_decref(*o);
+    *o = base;
+    json_object_del(base, "base");
+    return AE_OK;
+}
+
+static ae_status read_yaml(ae_task **task, const char *text, size_t n, const char *file) {
+    json_t *o = NULL;
+    ae_status st = parse_yaml(&o, text, n, file);
+    if (st == AE_OK && json_is_object(o)) st = add_base(&o, file);
+    if (st == AE_OK) st = read_root(task, o, file);
+    json_decref(o);
     return st;
 }
 
@@ -300,8 +336,8 @@ static ae_status load_builtin(ae_task **task, const ae_builtin_task *b) {
 }
 
 static ae_status load_name(ae_task **task, const char *name) {
-    for (size_t i = 0; i < ae_n_builtin_tasks; i++)
-        if (strcmp(ae_builtin_tasks[i].name, name) == 0) return load_builtin(task, &ae_builtin_tasks[i]);
+    const ae_builtin_task *whole_task = find_builtin(name);
+    if (whole_task != NULL) return load_builtin(task, whole_task);
     for (size_t i = 0; i < ae_n_builtin_tasks; i++) {
         ae_task *whole = NULL;
         if (memmem(ae_builtin_tasks[i].text, ae_builtin_tasks[i].n, "\nparts:", 7) == NULL) continue;

@@ -166,10 +166,10 @@ static ae_status read_filter(ae_filter *f, const json_t *v, const char *at) {
     if (st != AE_OK) return st;
     const json_t *list = json_object_get(v, "steps");
     if (f->name == NULL) return AE_FAIL(AE_ERR_USAGE, "%sname: expected text, found no such key", at);
-    if (json_array_size(list) == 0)
+    if (!json_is_array(list))
         return AE_FAIL(AE_ERR_USAGE, "%ssteps: expected a list of steps, found %s", at,
                        ae_json_type_name(list));
-    f->steps = calloc(json_array_size(list), sizeof *f->steps);
+    f->steps = calloc(json_array_size(list) + 1, sizeof *f->steps);
     if (f->steps == NULL) return no_memory(at);
     f->n_steps = json_array_size(list);
     for (size_t i = 0; i < f->n_steps && st == AE_OK; i++) {

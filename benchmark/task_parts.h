@@ -13,7 +13,8 @@ typedef struct {
     ae_rows_form form;
     char *key;
     json_t *columns, *flatten;
-    ae_template *labels; /* a file; its values become `label_field` of rows that lack it */
+    ae_template
+        *labels; /* a file, or a list of names to try; its values become `label_field` of rows that lack it */
     char *label_field;
     ae_template *where; /* rows for which it is true */
 } ae_task_source;

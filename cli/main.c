@@ -31,6 +31,7 @@ static const verb verbs[] = {
      "benchmarks: ask a model; list them, check their data, show prompts"},
     {"generate", ae_verb_generate, "using a model", "sample from a model, one prompt or many at once"},
     {"chat", ae_verb_chat, "using a model", "talk with a model that was tuned on dialogues"},
+    {"judge", ae_verb_judge, "using a model", "answers of several models, judged by people on a page"},
     {"quantize", ae_verb_quantize, "using a model", "weights in bfloat16, or in 8 or 4 bits by group"},
     {"export", ae_verb_export, "using a model", "a Hugging Face folder of a checkpoint or run"},
     {"merge", ae_verb_merge, "using a model", "one model of several: averages, interpolation, SLERP"},

@@ -9,6 +9,7 @@ typedef ae_status ae_verb_fn(int argc, char **argv);
 
 ae_verb_fn ae_verb_tokenizer, ae_verb_data, ae_verb_pretrain, ae_verb_sft, ae_verb_reward, ae_verb_rlhf,
     ae_verb_score, ae_verb_generate, ae_verb_chat, ae_verb_plan, ae_verb_bench, ae_verb_plot,
-    ae_verb_quantize, ae_verb_export, ae_verb_inspect, ae_verb_merge, ae_verb_tokenizer_trim, ae_verb_eval;
+    ae_verb_quantize, ae_verb_export, ae_verb_inspect, ae_verb_merge, ae_verb_judge, ae_verb_tokenizer_trim,
+    ae_verb_eval;
 
 #endif

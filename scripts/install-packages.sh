@@ -4,7 +4,8 @@
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config git libopenblas-openmp-dev libdnnl-dev libhdf5-dev
-    libsentencepiece-dev libedit-dev libjansson-dev libseccomp-dev libyaml-dev libunistring-dev libpcre2-dev nettle-dev zlib1g-dev bubblewrap gnuplot-nox)
+    libsentencepiece-dev libedit-dev libjansson-dev libmicrohttpd-dev libseccomp-dev libyaml-dev libunistring-dev
+    libpcre2-dev nettle-dev zlib1g-dev bubblewrap gnuplot-nox)
 case "${1:-}" in
 "") packages+=(libcriterion-dev clang-format clang-tidy) ;;
 --build-only) ;;

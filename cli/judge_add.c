@@ -44,14 +44,14 @@ static ae_status vote(const options *o, ae_ballot *b, const ae_comparison *c, do
 }
 
 static ae_status judge_all(const options *o, ae_ballot *b, ae_judge_model *j) {
-    const ptrdiff_t n = ae_study_comparisons(&b->study);
+    const ptrdiff_t n = b->study.n_comparisons;
     ptrdiff_t added = 0;
     ae_progress bar;
     ae_status st = AE_OK;
     ae_progress_init(&bar, o->rater, 0, n);
     bar.unit = "pair";
     for (ptrdiff_t i = 0; st == AE_OK && i < n; i++) {
-        const ae_comparison c = ae_study_comparison(&b->study, i);
+        const ae_comparison c = b->study.comparisons[i];
         double odds = 0;
         if (ae_votes_find(&b->votes, o->rater, &c)) continue;
         st = ae_interrupt_check();

@@ -226,10 +226,16 @@ static ae_status write_study(const workshop *w) {
     return AE_OK;
 }
 
-static void tell(const workshop *w, bool again) {
-    const size_t n = json_array_size(w->prompts.items), m = json_array_size(w->models);
-    printf("%s: %zu prompt%s, %zu models, %zu pairs to judge%s\n", w->o->output, n, ae_plural((int64_t)n), m,
-           n * m * (m - 1) / 2, again ? "; it was whole already" : "");
+/* Opened again, so that what is told is what is there. */
+static ae_status tell(const char *folder, bool again) {
+    ae_study study;
+    const ae_status st = ae_study_open(&study, folder);
+    if (st != AE_OK) return st;
+    printf("%s: %td prompt%s, %d models, %td pairs to judge%s\n", folder, study.n_items,
+           ae_plural(study.n_items), study.n_models, study.n_comparisons,
+           again ? "; it was whole already" : "");
+    ae_study_free(&study);
+    return AE_OK;
 }
 
 static ae_status make(const options *o) {
@@ -246,7 +252,7 @@ static ae_status make(const options *o) {
         AE_TRY(collect_answers(&w));
         AE_TRY(write_study(&w));
     }
-    tell(&w, whole);
+    AE_TRY(tell(o->output, whole));
 out:
     if (w.lock > 0) close(w.lock);
     ae_judge_prompts_free(&w.prompts);

@@ -60,10 +60,6 @@ double ae_judge_model_first(const ae_judge_model *j) {
     return j->asked ? j->first / (double)j->asked : 0;
 }
 
-static const json_t *answer_of(const ae_judge_model *j, ptrdiff_t item, int model) {
-    return json_array_get(json_object_get(ae_study_item(j->study, item), "answers"), (size_t)model);
-}
-
 /* ---- rewards ---- */
 
 static ae_status render_prompt(const ae_judge_model *j, json_t *messages, const char *where, ae_ids *ids) {
@@ -82,7 +78,7 @@ static json_t *messages_of(const json_t *item) {
 
 /* Of the dialogue with that answer, as training renders it. */
 static ae_status ask_reward(ae_judge_model *j, ptrdiff_t item, int model, double *reward) {
-    const json_t *answer = answer_of(j, item, model);
+    const json_t *answer = ae_study_answer(j->study, item, model);
     const char *text = json_string_value(answer), *where = ae_study_id(j->study, item);
     size_t n = json_string_length(answer);
     json_t *messages = messages_of(ae_study_item(j->study, item));
@@ -128,8 +124,8 @@ static ae_status write_question(const ae_judge_model *j, ptrdiff_t item, int a, 
     if (json_is_string(prompt)) put(f, "Prompt", prompt);
     json_array_foreach(prompt, i, m)
         put(f, json_string_value(json_object_get(m, "role")), json_object_get(m, "content"));
-    put(f, "Answer A", answer_of(j, item, a));
-    put(f, "Answer B", answer_of(j, item, b));
+    put(f, "Answer A", ae_study_answer(j->study, item, a));
+    put(f, "Answer B", ae_study_answer(j->study, item, b));
     fputs("Say only the letter of the better answer, A or B.", f);
     return fclose(f) == 0 ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "question: out of memory");
 }

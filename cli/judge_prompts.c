@@ -66,94 +66,85 @@ static ae_status read_completion(const json_t *c, const char *where, json_t **mo
                    json_is_object(c) ? "another object" : ae_json_type_name(c));
 }
 
-/* The answer of one model in a row's completions. */
-static ae_status find_completion(const json_t *completions, const char *name, const char *where,
-                                 json_t **text) {
+/* Its number among the models that rows have; a new one gets the next. */
+static size_t number_of(ae_judge_prompts *p, json_t *model) {
     size_t i;
-    json_t *c, *model;
-    json_array_foreach(completions, i, c) {
-        const ae_status st = read_completion(c, where, &model, text);
-        if (st != AE_OK) return st;
-        if (strcmp(json_string_value(model), name) == 0) return AE_OK;
-    }
-    return AE_FAIL(AE_ERR_INPUT, "%s: completions: expected one of %s, as in the first row, found none",
-                   where, name);
+    json_t *other;
+    json_array_foreach(p->models, i, other) if (json_equal(other, model)) return i;
+    json_array_append(p->models, model);
+    return i;
 }
 
-/* The first row says which models there are. */
-static ae_status note_models(ae_judge_prompts *p, const json_t *completions, const char *where) {
-    size_t i;
-    json_t *c, *model, *text;
-    json_array_foreach(completions, i, c) {
-        const ae_status st = read_completion(c, where, &model, &text);
-        if (st != AE_OK) return st;
-        json_array_append(p->models, model);
-    }
-    return AE_OK;
+static void pad(json_t *answers, size_t n) {
+    while (json_array_size(answers) < n) json_array_append_new(answers, json_null());
 }
 
 static ae_status take_completions(ae_judge_prompts *p, const json_t *row, json_t *answers,
                                   const char *where) {
     const json_t *completions = json_object_get(row, "completions");
     size_t i;
-    json_t *name, *text = NULL;
-    ae_status st = AE_OK;
+    json_t *c, *model, *text;
     if (completions && !json_is_array(completions))
         return AE_FAIL(AE_ERR_INPUT, "%s: completions: expected a list, found %s", where,
                        ae_json_type_name(completions));
-    if (json_array_size(p->items) == 0) st = note_models(p, completions, where);
-    if (st == AE_OK && json_array_size(completions) != json_array_size(p->models))
-        st = AE_FAIL(AE_ERR_INPUT, "%s: completions: expected %zu, as in the first row, found %zu", where,
-                     json_array_size(p->models), json_array_size(completions));
-    json_array_foreach(p->models, i, name) {
-        if (st == AE_OK) st = find_completion(completions, json_string_value(name), where, &text);
-        if (st == AE_OK) json_array_append(answers, text);
+    json_array_foreach(completions, i, c) {
+        const ae_status st = read_completion(c, where, &model, &text);
+        if (st != AE_OK) return st;
+        const size_t k = number_of(p, model);
+        pad(answers, k + 1);
+        const json_t *before = json_array_get(answers, k);
+        if (json_is_string(before) && !json_equal(before, text))
+            return AE_FAIL(AE_ERR_INPUT,
+                           "%s: completions: expected one of each model to a prompt, found two of %s", where,
+                           json_string_value(model));
+        json_array_set(answers, k, text);
     }
-    return st;
+    return AE_OK;
+}
+
+/* The item of the row: one that is there, where the row only has more completions for it. */
+static ae_status item_of(ae_judge_prompts *p, const json_t *row, json_t *id, json_t *prompt,
+                         const char *where, json_t **item) {
+    const char *name = json_string_value(id);
+    *item = json_object_get(p->by_id, name);
+    if (!*item) {
+        *item = json_pack("{s:O, s:O, s:[]}", "id", id, "prompt", prompt, "answers");
+        json_array_append_new(p->items, *item);
+        json_object_set(p->by_id, name, *item);
+        return *item ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
+    }
+    if (json_object_get(row, "completions") && json_equal(prompt, json_object_get(*item, "prompt")))
+        return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT, "%s: id: expected one of its own for each prompt, found %s a second time",
+                   where, name);
 }
 
 static ae_status take_prompt(void *context, const json_t *row, ptrdiff_t number, const char *where) {
     ae_judge_prompts *p = context;
-    json_t *id = NULL, *prompt = NULL, *answers = json_array();
+    json_t *id = NULL, *prompt = NULL, *item = NULL;
     ae_status st = id_of(row, number, where, &id);
     if (st == AE_OK) st = prompt_of(row, where, &prompt);
-    if (st == AE_OK) st = take_completions(p, row, answers, where);
-    if (st == AE_OK)
-        json_array_append_new(p->items,
-                              json_pack("{s:O, s:O, s:O}", "id", id, "prompt", prompt, "answers", answers));
+    if (st == AE_OK) st = item_of(p, row, id, prompt, where, &item);
+    if (st == AE_OK) st = take_completions(p, row, json_object_get(item, "answers"), where);
     json_decref(id);
-    json_decref(answers);
-    return st;
-}
-
-/* Votes name items by id. */
-static ae_status check_ids(const ae_judge_prompts *p, const char *path) {
-    json_t *seen = json_object(), *item;
-    size_t i;
-    ae_status st = AE_OK;
-    json_array_foreach(p->items, i, item) {
-        const char *id = json_string_value(json_object_get(item, "id"));
-        if (st == AE_OK && json_object_get(seen, id))
-            st = AE_FAIL(AE_ERR_INPUT, "%s: id: expected one of its own in each row, found %s twice", path,
-                         id);
-        json_object_set_new(seen, id, json_true());
-    }
-    json_decref(seen);
     return st;
 }
 
 ae_status ae_judge_prompts_read(ae_judge_prompts *p, const char *path, ptrdiff_t limit) {
     static const char *const keys[] = {"id", "prompt", "messages", "completions"};
     ptrdiff_t rows;
-    *p = (ae_judge_prompts){json_array(), json_array()};
+    size_t i;
+    json_t *item;
+    *p = (ae_judge_prompts){json_array(), json_object(), json_array()};
     ae_status st = read_rows(path, keys, sizeof keys / sizeof *keys, limit, take_prompt, p, &rows);
-    if (st == AE_OK) st = check_ids(p, path);
+    json_array_foreach(p->items, i, item) pad(json_object_get(item, "answers"), json_array_size(p->models));
     if (st != AE_OK) ae_judge_prompts_free(p);
     return st;
 }
 
 void ae_judge_prompts_free(ae_judge_prompts *p) {
     json_decref(p->items);
+    json_decref(p->by_id);
     json_decref(p->models);
     *p = (ae_judge_prompts){0};
 }

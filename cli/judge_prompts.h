@@ -8,13 +8,14 @@
 /* The prompts of a study, and answers that were given elsewhere. */
 
 typedef struct {
-    json_t *items; /* list of {"id", "prompt", "answers": list} */
-    json_t *
-        models; /* names of those whose answers the rows have ("completions"); their answers are in the items */
+    json_t *items;  /* list of {"id", "prompt", "answers": [text or null, in the order of `models`]} */
+    json_t *by_id;  /* id -> item */
+    json_t *models; /* names of those whose answers the rows have */
 } ae_judge_prompts;
 
 /* Rows {"prompt": text or messages} or {"messages"}, with "id"? (else the number of the line) and "completions"?:
- * [{"model", "completion"}], of the same models in every row. `limit` rows at most; 0: all. AE_ERR_INPUT "F:LINE: ..." */
+ * [{"model", "completion"}], of the same or of different models.
+ * Rows of one id and one prompt, each with other completions, are one item. `limit` rows at most; 0: all. AE_ERR_INPUT "F:LINE: ..." */
 ae_status ae_judge_prompts_read(ae_judge_prompts *p, const char *path, ptrdiff_t limit);
 void ae_judge_prompts_free(ae_judge_prompts *p);
 

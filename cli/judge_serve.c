@@ -82,7 +82,7 @@ static ae_status serve_study(const options *o, ae_ballot *b, const char *token) 
     printf("%s\n", ae_server_address(server));
     fflush(stdout);
     ae_log("%s: %td prompts, %d models, %td pairs to judge; Ctrl-C ends the server", b->study.folder,
-           b->study.n_items, b->study.n_models, ae_study_comparisons(&b->study));
+           b->study.n_items, b->study.n_models, b->study.n_comparisons);
     while (st == AE_OK && ae_interrupt_check() == AE_OK) st = ae_server_run(server);
     ae_server_delete(server);
     return st;

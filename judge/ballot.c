@@ -129,7 +129,7 @@ static ptrdiff_t count_done(const ae_ballot *b, const char *rater) {
 
 static json_t *progress(const ae_ballot *b, const char *rater) {
     return json_pack("{s:I, s:I}", "done", (json_int_t)count_done(b, rater), "total",
-                     (json_int_t)ae_study_comparisons(&b->study));
+                     (json_int_t)b->study.n_comparisons);
 }
 
 static ae_status whole_reply(json_t *reply, json_t **out) {
@@ -137,17 +137,19 @@ static ae_status whole_reply(json_t *reply, json_t **out) {
     return reply ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "reply: out of memory");
 }
 
-static void put_texts(const ae_ballot *b, json_t *reply, const char *view, const ae_comparison *c) {
-    const json_t *item = ae_study_item(&b->study, c->item), *answers = json_object_get(item, "answers");
-    const bool swapped = ae_view_is_swapped(&b->study, view);
-    json_object_set(reply, "prompt", json_object_get(item, "prompt"));
-    json_object_set(reply, "left", json_array_get(answers, (size_t)(swapped ? c->b : c->a)));
-    json_object_set(reply, "right", json_array_get(answers, (size_t)(swapped ? c->a : c->b)));
+static void put_texts(const ae_study *s, json_t *reply, const char *view, const ae_comparison *c) {
+    const bool swapped = ae_view_is_swapped(s, view);
+    const json_t *left = ae_study_answer(s, c->item, swapped ? c->b : c->a);
+    const json_t *right = ae_study_answer(s, c->item, swapped ? c->a : c->b);
+    json_object_set_new(reply, "left", json_deep_copy(left));
+    json_object_set_new(reply, "right", json_deep_copy(right));
+    json_object_set_new(reply, "prompt",
+                        json_deep_copy(json_object_get(ae_study_item(s, c->item), "prompt")));
 }
 
 ae_status ae_ballot_next(const ae_ballot *b, const char *rater, json_t **reply) {
     char view[AE_VIEW_BYTES];
-    const ptrdiff_t total = ae_study_comparisons(&b->study);
+    const ptrdiff_t total = b->study.n_comparisons;
     ptrdiff_t at = 0;
     *reply = NULL;
     ae_status st = check_rater(b, rater);
@@ -155,7 +157,7 @@ ae_status ae_ballot_next(const ae_ballot *b, const char *rater, json_t **reply) 
     if (st != AE_OK) return st;
     ae_comparison c = {0};
     for (; at < total; at++) {
-        c = ae_study_comparison(&b->study, at);
+        c = b->study.comparisons[at];
         if (!ae_votes_find(&b->votes, rater, &c)) break;
     }
     const ae_vote *last = ae_votes_last(&b->votes, rater);
@@ -163,7 +165,7 @@ ae_status ae_ballot_next(const ae_ballot *b, const char *rater, json_t **reply) 
     json_object_set_new(r, "undo", last ? json_string(last->view) : json_null());
     json_object_set_new(r, "view", at < total ? json_string(view) : json_null());
     json_object_set_new(r, "at", json_integer((json_int_t)at));
-    if (at < total) put_texts(b, r, view, &c);
+    if (at < total) put_texts(&b->study, r, view, &c);
     return whole_reply(r, reply);
 }
 
@@ -201,7 +203,7 @@ static ae_status check_text(const json_t *request, const char *key, bool needed)
 }
 
 static ae_status check_at(const ae_ballot *b, const json_t *request, ptrdiff_t *at) {
-    const ptrdiff_t n = ae_study_comparisons(&b->study);
+    const ptrdiff_t n = b->study.n_comparisons;
     int64_t found = 0;
     const ae_status st = ae_json_int(request, "at", "vote", &found);
     *at = (ptrdiff_t)found;
@@ -221,7 +223,7 @@ static ae_status read_request(const ae_ballot *b, const json_t *request, json_t 
     ae_vote vote = {.view = json_string_value(json_object_get(request, "view")),
                     .rater = json_string_value(json_object_get(request, "rater")),
                     .comment = json_string_value(json_object_get(request, "comment")),
-                    .what = ae_study_comparison(&b->study, at)};
+                    .what = b->study.comparisons[at]};
     AE_TRY(check_rater(b, vote.rater));
     vote.swapped = ae_view_is_swapped(&b->study, vote.view);
     *line = ae_vote_line(&b->study, &vote);

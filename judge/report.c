@@ -161,7 +161,7 @@ static ae_status put_acceptable(json_t *to, const group *g) {
 /* The unit is a comparison, its ratings what raters lean to. */
 static ae_status put_agreement(json_t *to, const group *g) {
     const int pairs = ae_study_pairs(g->study), models = g->study->n_models;
-    const ptrdiff_t units = ae_study_comparisons(g->study);
+    const ptrdiff_t units = g->study->n_items * pairs;
     ptrdiff_t judged = 0;
     ae_estimate alpha;
     int32_t *counts = calloc((size_t)units * LEVELS, sizeof *counts);
@@ -293,9 +293,9 @@ static ae_status add_groups(json_t *groups, const ae_study *s, const ae_votes *v
 ae_status ae_judge_report(const ae_study *s, const ae_votes *v, json_t **report) {
     json_t *models = json_array(), *groups = json_array();
     for (int i = 0; i < s->n_models; i++) json_array_append_new(models, json_string(s->models[i]));
-    *report = json_pack("{s:s, s:o, s:I, s:I, s:o}", "study", s->folder, "models", models, "items",
-                        (json_int_t)s->n_items, "comparisons", (json_int_t)ae_study_comparisons(s), "groups",
-                        groups);
+    *report =
+        json_pack("{s:s, s:o, s:I, s:I, s:o}", "study", s->folder, "models", models, "items",
+                  (json_int_t)s->n_items, "comparisons", (json_int_t)s->n_comparisons, "groups", groups);
     if (!*report) return AE_FAIL(AE_ERR_RESOURCE, "report: out of memory");
     const ae_status st = add_groups(groups, s, v);
     if (st == AE_OK) return AE_OK;

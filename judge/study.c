@@ -34,14 +34,20 @@ static ae_status check_prompt(const json_t *prompt, const char *where) {
 }
 
 static ae_status check_answers(const json_t *answers, int models, const char *where) {
-    size_t i;
+    size_t i, n = 0;
     json_t *a;
     if (!json_is_array(answers) || json_array_size(answers) != (size_t)models)
-        return AE_FAIL(AE_ERR_INPUT, "%s: answers: expected a list of %d texts, found %s", where, models,
+        return AE_FAIL(AE_ERR_INPUT, "%s: answers: expected a list of %d, found %s", where, models,
                        json_is_array(answers) ? "another number" : ae_json_type_name(answers));
-    json_array_foreach(answers, i, a) if (!json_is_string(a)) return AE_FAIL(
-        AE_ERR_INPUT, "%s: answers: expected text, found %s", where, ae_json_type_name(a));
-    return AE_OK;
+    json_array_foreach(answers, i, a) {
+        n += json_is_string(a);
+        if (!json_is_string(a) && !json_is_null(a))
+            return AE_FAIL(AE_ERR_INPUT, "%s: answers: expected text or null, found %s", where,
+                           ae_json_type_name(a));
+    }
+    return n >= 2
+               ? AE_OK
+               : AE_FAIL(AE_ERR_INPUT, "%s: answers: expected two or more to compare, found %zu", where, n);
 }
 
 static ae_status add_item(ae_study *s, json_t *item, const char *where) {
@@ -126,6 +132,34 @@ static ae_status check_items(const ae_study *s, const char *path, const char *wh
                    path);
 }
 
+/* ---- comparisons ---- */
+
+/* All of an item; how many. */
+static ptrdiff_t pairs_of_item(const ae_study *s, ptrdiff_t item, ae_comparison *pairs) {
+    ptrdiff_t n = 0;
+    for (int a = 0; a < s->n_models; a++)
+        for (int b = a + 1; b < s->n_models; b++)
+            if (ae_study_answer(s, item, a) && ae_study_answer(s, item, b))
+                pairs[n++] = (ae_comparison){item, a, b};
+    return n;
+}
+
+static ae_status order_comparisons(ae_study *s) {
+    enum { PAIRS_MAX = AE_STUDY_MODELS_MAX * (AE_STUDY_MODELS_MAX - 1) / 2 };
+    ae_comparison pairs[PAIRS_MAX];
+    const ptrdiff_t rounds = ae_study_pairs(s);
+    s->comparisons = calloc((size_t)(rounds * s->n_items), sizeof *s->comparisons);
+    if (!s->comparisons) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", s->folder);
+    for (ptrdiff_t round = 0; round < rounds; round++)
+        for (ptrdiff_t i = 0; i < s->n_items; i++) {
+            const ptrdiff_t item =
+                (ptrdiff_t)ae_rng_permute(s->seed, ORDER_STREAM, (uint64_t)s->n_items, (uint64_t)i);
+            const ptrdiff_t n = pairs_of_item(s, item, pairs);
+            if (round < n) s->comparisons[s->n_comparisons++] = pairs[(item + round) % n];
+        }
+    return AE_OK;
+}
+
 ae_status ae_study_open(ae_study *s, const char *folder) {
     char *about = ae_path_join(folder, "study.json"), *items = ae_path_join(folder, "items.jsonl");
     ae_status st;
@@ -138,6 +172,7 @@ ae_status ae_study_open(ae_study *s, const char *folder) {
     AE_TRY(read_about(s, about));
     AE_TRY(read_items(s, items));
     AE_TRY(check_items(s, items, about));
+    AE_TRY(order_comparisons(s));
 out:
     free(about);
     free(items);
@@ -150,6 +185,7 @@ void ae_study_free(ae_study *s) {
     json_decref(s->items);
     json_decref(s->index);
     free(s->folder);
+    free(s->comparisons);
     *s = (ae_study){0};
 }
 
@@ -214,29 +250,7 @@ int ae_study_pairs(const ae_study *s) {
     return s->n_models * (s->n_models - 1) / 2;
 }
 
-ptrdiff_t ae_study_comparisons(const ae_study *s) {
-    return s->n_items * ae_study_pairs(s);
-}
-
-/* Pairs are numbered (0, 1), (0, 2), ..., (1, 2), ... */
-static int number_of_pair(const ae_study *s, int a, int b) {
-    return a * (2 * s->n_models - a - 1) / 2 + b - a - 1;
-}
-
-static void pair_of_number(const ae_study *s, int number, int *a, int *b) {
-    *a = 0;
-    while (number_of_pair(s, *a, s->n_models - 1) < number) ++*a;
-    *b = number - number_of_pair(s, *a, *a + 1) + *a + 1;
-}
-
-/* The item that stands at a place of the order. */
-static ptrdiff_t drawn_item(const ae_study *s, ptrdiff_t at) {
-    return (ptrdiff_t)ae_rng_permute(s->seed, ORDER_STREAM, (uint64_t)s->n_items, (uint64_t)at);
-}
-
-ae_comparison ae_study_comparison(const ae_study *s, ptrdiff_t at) {
-    const ptrdiff_t round = at / s->n_items, within = at % s->n_items;
-    ae_comparison c = {.item = drawn_item(s, within)};
-    pair_of_number(s, (int)((c.item + round) % ae_study_pairs(s)), &c.a, &c.b);
-    return c;
+const json_t *ae_study_answer(const ae_study *s, ptrdiff_t item, int model) {
+    const json_t *answer = json_array_get(json_object_get(ae_study_item(s, item), "answers"), (size_t)model);
+    return json_is_string(answer) ? answer : NULL;
 }

@@ -9,13 +9,19 @@
 /* A study: prompts, the answers of two or more models to each, and the votes that are cast (judge/votes.h). A folder:
  *
  *     study.json   {"format", "seed", "models": [{"name", ...}], "items", "items_crc32", "made": {...}}
- *     items.jsonl  {"id", "prompt", "answers": [text of each model]} a line; "prompt" is a text or a list of
- *                  {"role", "content"}
+ *     items.jsonl  {"id", "prompt", "answers": [text of each model, or null]} a line; "prompt" is a text or a list
+ *                  of {"role", "content"}
  *     votes.jsonl  appended to
  *
  * study.json is written last: a folder without it is no study yet. */
 
 enum { AE_STUDY_MODELS_MAX = 16 };
+
+/* What is to be voted on: two models on one item, both of which have answered it. */
+typedef struct {
+    ptrdiff_t item;
+    int a, b; /* models, a < b */
+} ae_comparison;
 
 typedef struct {
     char *folder;
@@ -26,6 +32,11 @@ typedef struct {
     int n_models;
     ptrdiff_t n_items;
     uint64_t seed;
+    /* Comparisons come in rounds. Each round has all items once, in the order that the seed draws, and pairs in turn:
+     * whoever stops after n votes has seen n items and all pairs about equally often, and so have other raters, on the
+     * same items. */
+    ae_comparison *comparisons;
+    ptrdiff_t n_comparisons;
 } ae_study;
 
 /* AE_ERR_INPUT where a file is missing, malformed or not the one that the votes are about. */
@@ -44,16 +55,9 @@ const char *ae_study_id(const ae_study *s, ptrdiff_t item);
 int ae_study_find_model(const ae_study *s, const char *name);
 ptrdiff_t ae_study_find_item(const ae_study *s, const char *id);
 
-/* What is to be voted on: each pair of models on each item. Comparisons come in rounds. Each round has all items once,
- * in the order that the seed draws, and pairs in turn: whoever stops after n votes has seen n items and all pairs about
- * equally often, and so have other raters, on the same items. */
-typedef struct {
-    ptrdiff_t item;
-    int a, b; /* models, a < b */
-} ae_comparison;
-
+/* The pairs that models make. */
 int ae_study_pairs(const ae_study *s);
-ptrdiff_t ae_study_comparisons(const ae_study *s);
-ae_comparison ae_study_comparison(const ae_study *s, ptrdiff_t at);
+/* The text of a model, NULL where it has not answered. */
+const json_t *ae_study_answer(const ae_study *s, ptrdiff_t item, int model);
 
 #endif

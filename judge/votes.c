@@ -64,7 +64,11 @@ static ae_status read_what(ae_vote *v, const ae_study *s, const char *where) {
         (ae_comparison){ae_study_find_item(s, id), v->swapped ? right : left, v->swapped ? left : right};
     if (v->what.item < 0)
         return AE_FAIL(AE_ERR_INPUT, "%s: item: expected one of the study, found %s", where, id);
-    if (left != right) return AE_OK;
+    if (left != right && ae_study_answer(s, v->what.item, left) && ae_study_answer(s, v->what.item, right))
+        return AE_OK;
+    if (left != right)
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected two models that answered item %s, found %s and %s", where,
+                       id, s->models[left], s->models[right]);
     return AE_FAIL(AE_ERR_INPUT, "%s: right: expected another model than on the left, found the same", where);
 }
 

@@ -7,7 +7,7 @@
 const byId = (id) => document.getElementById(id);
 const choices = [...document.querySelectorAll("input[name=choice]")];
 const sides = ["a", "b"];
-const retryMs = 1500;
+const retryMs = { first: 250, most: 4000 }; // doubled each time
 
 let rater = "";
 let pair = null; // what the server sent last
@@ -42,7 +42,7 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 // Asks until there is a reply. A refusal is thrown.
 async function ask(path, body) {
   const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
-  for (;;) {
+  for (let wait = retryMs.first;; wait = Math.min(2 * wait, retryMs.most)) {
     let reply = null;
     try {
       reply = await fetch(path, { cache: "no-store", ...options });
@@ -57,7 +57,7 @@ async function ask(path, body) {
       if (e instanceof Refused) throw e;
       notice("The server does not answer. Nothing is lost; this page keeps trying.");
     }
-    await pause(retryMs);
+    await pause(wait);
   }
 }
 

@@ -2,7 +2,7 @@
 . "$(dirname "$0")/common.sh"
 
 run 0 "$aerie" --help
-for verb in tokenizer data plan pretrain sft reward rlhf plot score generate chat eval merge inspect bench; do prints "  $verb "; done
+for verb in tokenizer data plan pretrain sft reward rlhf plot score generate chat eval judge merge inspect bench; do prints "  $verb "; done
 prints "examples"
 run 0 "$aerie" --version
 prints "aerie "
@@ -34,6 +34,11 @@ score
 generate
 chat
 quantize
+judge
+judge make
+judge serve
+judge add
+judge report
 export
 merge
 inspect

@@ -127,8 +127,7 @@ ae_status ae_judge_serve(int argc, char **argv) {
          .type = AE_ARG_LIST,
          .to = &o.hosts,
          .value = "NAME",
-         .help = "a name, with a port where it is another, that browsers may know this server by; may be "
-                 "repeated"},
+         .help = "a name, with a port where it is another, that browsers may know this server by"},
         {.name = "new-token",
          .type = AE_ARG_FLAG,
          .to = &o.new_token,

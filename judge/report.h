@@ -2,7 +2,7 @@
 #define AE_JUDGE_REPORT_H
 #include "judge/votes.h"
 
-/* What the votes of a study amount to, as one object of JSON (docs/interfaces.md, "aerie judge"). People together are one
+/* What the votes of a study amount to, as one object of JSON (docs/interfaces.md, "judge"). People together are one
  * group of raters, each model that judges is a group of its own.
  *
  *     {"study": folder, "models": [names], "items": n, "comparisons": n, "groups": [{

@@ -79,7 +79,7 @@ static bool holds(const ae_estimate *e, double truth) {
 
 /* Of 2000 simulated studies 93 to 97 % of the intervals hold the truth. */
 Test(ratio, intervals_cover) {
-    enum { STUDIES = 2000, PROMPTS = 100 };
+    enum { STUDIES = 2000, PROMPTS = 60 };
     for (int raters = 1; raters <= 3; raters += 2) {
         ae_ratio r;
         ae_rng rng = ae_rng_make(7, (uint64_t)raters);

@@ -60,7 +60,7 @@ static ptrdiff_t simulate(ae_duel *duels, ae_rng *rng, ptrdiff_t prompts, const 
 }
 
 Test(strength, intervals_cover) {
-    enum { STUDIES = 2000, PROMPTS = 60 };
+    enum { STUDIES = 1000, PROMPTS = 60 };
     static ae_duel duels[PROMPTS * MODELS];
     const double truth[MODELS] = {-0.5, 0, 0.5};
     ae_rng rng = ae_rng_make(8, 1);

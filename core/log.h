@@ -34,6 +34,11 @@ void ae_format_count(char *out, size_t n, double x);
 static inline const char *ae_plural(int64_t n) {
     return n == 1 ? "" : "s";
 }
+
+/* The same of a number that is printed with three digits. */
+static inline const char *ae_plural_real(double n) {
+    return n >= 0.9995 && n < 1.005 ? "" : "s";
+}
 /* "12 kB", "345 MB", "6.78 GB". */
 void ae_format_bytes(char *out, size_t n, size_t bytes);
 

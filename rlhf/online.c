@@ -195,9 +195,10 @@ static void report(const void *self) {
     char passes[64] = "";
     if (rl->passes > 1)
         snprintf(passes, sizeof passes, ", %lld updates with each answer", (long long)rl->passes);
-    ae_log("prompts: %lld, %lld held out; %lld step%s of %lld prompt%s and %td answers%s: %.3g epochs",
+    ae_log("prompts: %lld, %lld held out; %lld step%s of %lld prompt%s and %td answers%s: %.3g epoch%s",
            (long long)prompts_of(o), (long long)o->heldout.n, (long long)k->steps, ae_plural(k->steps),
-           (long long)k->batch_rows, ae_plural(k->batch_rows), most_answers(o), passes, epochs);
+           (long long)k->batch_rows, ae_plural(k->batch_rows), most_answers(o), passes, epochs,
+           ae_plural_real(epochs));
     if (dropped > 0)
         ae_warn("data.too_long: %lld prompt%s left out, with no room for an answer", (long long)dropped,
                 dropped == 1 ? " is" : "s are");

@@ -101,9 +101,9 @@ static void report(const void *self) {
     ae_log("method: %s, beta %g; reference: %s", ae_rl_method_text(p->keys->rl.method), p->keys->rl.beta,
            ae_reference_path(&p->reference));
     const double epochs = ae_tuned_report_epochs(&p->tuned, p->order.pieces);
-    ae_log("pairs: %lld, %lld held out; %lld step%s of %lld pair%s: %.3g epochs", (long long)pairs_of(p),
+    ae_log("pairs: %lld, %lld held out; %lld step%s of %lld pair%s: %.3g epoch%s", (long long)pairs_of(p),
            (long long)p->heldout.count.pairs, (long long)k->steps, ae_plural(k->steps),
-           (long long)k->batch_rows, ae_plural(k->batch_rows), epochs);
+           (long long)k->batch_rows, ae_plural(k->batch_rows), epochs, ae_plural_real(epochs));
     tell_dropped("data.train", dropped);
     tell_dropped("data.heldout", p->heldout.count.dropped);
 }

@@ -176,15 +176,15 @@ static void tell_data(const ae_pretraining *p) {
     const ae_train_config *c = p->run->config;
     const ae_mixture *data = &p->inputs.data;
     char count[32], heldout[32];
-    double tokens = 0, step = (double)ae_pretrain_step_tokens(c);
+    double tokens = 0;
     for (size_t i = 0; i < data->n_sets; i++) tokens += (double)ae_token_set_tokens(data->sets[i]);
+    const double epochs = (double)c->train.steps * (double)ae_pretrain_step_tokens(c) / tokens;
     ae_format_count(count, sizeof count, tokens);
     ae_format_count(heldout, sizeof heldout,
                     p->inputs.heldout ? (double)ae_token_set_tokens(p->inputs.heldout) : 0);
-    ae_log("data: %s tokens in %zu %s, %s held out; %lld step%s of %lld tokens are %.3g epochs", count,
+    ae_log("data: %s tokens in %zu %s, %s held out; %lld step%s of %lld tokens: %.3g epoch%s", count,
            data->n_sets, data->n_sets == 1 ? "set" : "sets", heldout, (long long)c->train.steps,
-           ae_plural(c->train.steps), (long long)ae_pretrain_step_tokens(c),
-           (double)c->train.steps * step / tokens);
+           ae_plural(c->train.steps), (long long)ae_pretrain_step_tokens(c), epochs, ae_plural_real(epochs));
 }
 
 static void warn_of_short_sets(const ae_pretraining *p) {

@@ -140,9 +140,9 @@ static void report(const void *self) {
     for (size_t i = 0; i < r->tuned.inputs.data.n_sets; i++) dropped += r->sets[i].count.dropped;
     ae_tuned_report(&r->tuned);
     const double epochs = ae_tuned_report_epochs(&r->tuned, r->order.pieces);
-    ae_log("pairs: %lld, %lld held out; %lld step%s of %lld pair%s: %.3g epochs", (long long)pairs_of(r),
+    ae_log("pairs: %lld, %lld held out; %lld step%s of %lld pair%s: %.3g epoch%s", (long long)pairs_of(r),
            (long long)r->heldout.count.pairs, (long long)k->steps, ae_plural(k->steps),
-           (long long)k->batch_rows, ae_plural(k->batch_rows), epochs);
+           (long long)k->batch_rows, ae_plural(k->batch_rows), epochs, ae_plural_real(epochs));
     tell_dropped("data.train", dropped);
     tell_dropped("data.heldout", r->heldout.count.dropped);
 }

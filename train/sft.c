@@ -197,10 +197,11 @@ static void report(const void *self) {
     const double filled = 100 * (double)c.tokens / ((double)c.rows * (double)k->row_tokens);
     ae_tuned_report(&s->tuned);
     const double epochs = ae_tuned_report_epochs(&s->tuned, s->set_rows);
-    ae_log(
-        "examples: %lld in %lld row%s of %lld tokens, %.0f %% filled; %lld step%s of %lld row%s: %.3g epochs",
-        (long long)c.examples, (long long)c.rows, ae_plural(c.rows), (long long)k->row_tokens, filled,
-        (long long)k->steps, ae_plural(k->steps), (long long)k->batch_rows, ae_plural(k->batch_rows), epochs);
+    ae_log("examples: %lld in %lld row%s of %lld tokens, %.0f %% filled; %lld step%s of %lld row%s: %.3g "
+           "epoch%s",
+           (long long)c.examples, (long long)c.rows, ae_plural(c.rows), (long long)k->row_tokens, filled,
+           (long long)k->steps, ae_plural(k->steps), (long long)k->batch_rows, ae_plural(k->batch_rows),
+           epochs, ae_plural_real(epochs));
     tell_lost("data.train", &c);
     tell_lost("data.heldout", &s->heldout.count);
     if (s->long_answers)

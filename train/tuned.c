@@ -272,6 +272,10 @@ static void warn_few_steps(const ae_tuned *t) {
         t->kind == AE_KIND_CHAT && t->config->examples.pack ? " or train.row_tokens" : "");
 }
 
+static void tell_epochs(const ae_token_set *set, double epochs) {
+    ae_log("%s: %.3g epoch%s", ae_token_set_path(set), epochs, ae_plural_real(epochs));
+}
+
 double ae_tuned_report_epochs(const ae_tuned *t, const int64_t *pieces) {
     const ae_mixture *m = &t->inputs.data;
     const ae_train_keys *k = &t->run->config->train;
@@ -282,8 +286,7 @@ double ae_tuned_report_epochs(const ae_tuned *t, const int64_t *pieces) {
         if (pieces[i] == 0) continue;
         all_taken += taken[i];
         all += pieces[i];
-        if (m->n_sets > 1)
-            ae_log("%s: %.3g epochs", ae_token_set_path(m->sets[i]), (double)taken[i] / (double)pieces[i]);
+        if (m->n_sets > 1) tell_epochs(m->sets[i], (double)taken[i] / (double)pieces[i]);
     }
     return (double)all_taken / (double)all;
 }

@@ -22,7 +22,7 @@ rewards='rl.rewards=[{kind: exact}, {kind: length, name: short, max: 6, weight: 
 
 run 0 rlhf plan "$rewards" --dry-run
 for words in "models beside it" "method: reinforce; divergence from model.init" "reward: exact (exact)" \
-    "reward: short (length)" "prompts: 24, 24 held out; 6 steps of 4 prompts and 16 answers: 1 epochs"; do
+    "reward: short (length)" "prompts: 24, 24 held out; 6 steps of 4 prompts and 16 answers: 1 epoch"; do
     grep -qF "$words" err || { fail "the plan lacks '$words'" && cat err; }
 done
 [ -e plan ] && fail "a plan has written"

@@ -279,3 +279,18 @@ ae_status ae_eval_results_table(const ae_eval_results *r, FILE *out) {
         }
     return ferror(out) ? AE_FAIL(AE_ERR_RESOURCE, "standard output: cannot be written") : AE_OK;
 }
+
+ae_status ae_eval_results_numbers(const ae_eval_results *r,
+                                  ae_status (*take)(void *context, const ae_eval_number *number),
+                                  void *context) {
+    ae_status st = AE_OK;
+    for (size_t i = 0; i < r->n_entries; i++) {
+        const ae_result_entry *e = &r->entries[i];
+        for (size_t k = 0; e->depth == 0 && st == AE_OK && k < e->n; k++) {
+            const ae_result *x = &e->items[k];
+            const ae_eval_number number = {e->task->name, x->name, x->filter, x->value, x->stderr_};
+            st = take(context, &number);
+        }
+    }
+    return st;
+}

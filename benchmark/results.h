@@ -33,4 +33,15 @@ ae_status ae_eval_results_write(const ae_eval_results *r, const ae_eval_facts *f
 /* A line for each metric: task, version, filter, shots, metric, value, standard error; groups before their parts. */
 ae_status ae_eval_results_table(const ae_eval_results *r, FILE *out);
 
+/* A number of a task that was asked for; its parts have none here. */
+typedef struct {
+    const char *task, *metric, *filter; /* filter "none": there is none */
+    double value, stderr_;              /* NaN: none */
+} ae_eval_number;
+
+/* Calls `take` for each, in order, until it returns another status than AE_OK, which ends it. */
+ae_status ae_eval_results_numbers(const ae_eval_results *r,
+                                  ae_status (*take)(void *context, const ae_eval_number *number),
+                                  void *context);
+
 #endif

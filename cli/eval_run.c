@@ -48,25 +48,6 @@ typedef struct {
     double started_s, date;
 } desk;
 
-/* ---- tasks ---- */
-
-static ae_status load_tasks(desk *d) {
-    char *names = strdup(d->o->tasks), *rest = names, *name;
-    size_t room = 1;
-    for (const char *c = d->o->tasks; *c; c++) room += *c == ',';
-    d->tasks = calloc(room, sizeof(ae_task *));
-    ae_status st = names && d->tasks ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "tasks: out of memory");
-    while (st == AE_OK && (name = strsep(&rest, ",")) != NULL) {
-        if (!*name) continue;
-        st = ae_task_load(&d->tasks[d->n_tasks], name);
-        if (st == AE_OK) d->n_tasks++;
-    }
-    free(names);
-    if (st == AE_OK && d->n_tasks == 0)
-        return AE_FAIL(AE_ERR_USAGE, "--tasks: expected names, found none; `aerie eval ls` lists them");
-    return st;
-}
-
 /* ---- the model ---- */
 
 static ae_status check_model(const desk *d) {
@@ -173,8 +154,7 @@ static ae_status write_results(desk *d) {
 static void close_desk(desk *d) {
     ae_eval_results_free(d->results);
     ae_evaluation_delete(d->evaluation);
-    for (size_t i = 0; i < d->n_tasks; i++) ae_task_free(d->tasks[i]);
-    free(d->tasks);
+    ae_task_free_all(d->tasks, d->n_tasks);
     json_decref(d->settings);
     ae_loaded_close(&d->loaded);
 }
@@ -184,7 +164,7 @@ static ae_status run(const options *o) {
     ae_status st;
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
-    AE_TRY(load_tasks(&d));
+    AE_TRY(ae_task_load_all(&d.tasks, &d.n_tasks, o->tasks, "--tasks"));
     AE_TRY(ae_folder_check(o->output));
     AE_TRY(ae_loaded_open(&d.loaded, o->model, o->adapter, o->dtype, o->threads));
     AE_TRY(check_model(&d));

@@ -99,6 +99,20 @@ const ae_field ae_optim_fields[] = {
 
 const size_t ae_optim_n_fields = COUNT(ae_optim_fields);
 
+static const ae_field eval_fields[] = {
+    {"tasks", AE_FIELD_TEXT, AT(ae_eval_keys, tasks), "", 0, 0, NULL,
+     "TASK,..: benchmarks (aerie eval ls) that each evaluation asks beside the held-out set; empty: none",
+     AE_KEY_FREE},
+    {"data", AE_FIELD_TEXT, AT(ae_eval_keys, data), ".", 0, 0, NULL,
+     "folder with the files of the benchmarks", AE_KEY_PLACE},
+    {"limit", AE_FIELD_INT, AT(ae_eval_keys, limit), "100", -1, 1e9, NULL,
+     "documents of each task, the first ones; -1: all", AE_KEY_FREE},
+    {"num_fewshot", AE_FIELD_INT, AT(ae_eval_keys, num_fewshot), "-1", -1, 1000, NULL,
+     "examples before each question; -1: as many as the task says", AE_KEY_FREE},
+    {"apply_chat_template", AE_FIELD_BOOL, AT(ae_eval_keys, apply_chat_template), "false", 0, 0, NULL,
+     "questions as a dialogue in turns", AE_KEY_FREE},
+};
+
 ae_status ae_train_config_init(ae_train_config *c) {
     ae_status st = AE_OK;
     *c = (ae_train_config){0};
@@ -107,6 +121,7 @@ ae_status ae_train_config_init(ae_train_config *c) {
     AE_TRY(ae_config_add(&c->table, "data", data_fields, COUNT(data_fields), &c->data));
     AE_TRY(ae_config_add(&c->table, "train", train_fields, COUNT(train_fields), &c->train));
     AE_TRY(ae_config_add(&c->table, "optim", ae_optim_fields, ae_optim_n_fields, &c->optim));
+    AE_TRY(ae_config_add(&c->table, "eval", eval_fields, COUNT(eval_fields), &c->eval));
 out:
     if (st != AE_OK) ae_train_config_free(c);
     return st;

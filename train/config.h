@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* The keys of a training run: sections run, model, data, train and optim (docs/interfaces.md, "Keys every
+/* The keys of a training run: sections run, model, data, train, optim and eval (docs/interfaces.md, "Keys every
  * training verb shares"). */
 
 typedef struct {
@@ -51,11 +51,19 @@ typedef struct {
 } ae_optim_keys;
 
 typedef struct {
+    char *tasks; /* names, separated by commas; "": none */
+    char *data;
+    int64_t limit, num_fewshot; /* -1: all, what each task says */
+    bool apply_chat_template;
+} ae_eval_keys;
+
+typedef struct {
     ae_run_keys run;
     ae_model_keys model;
     ae_data_keys data;
     ae_train_keys train;
     ae_optim_keys optim;
+    ae_eval_keys eval;
     ae_config table; /* over the sections above: do not move the struct */
 } ae_train_config;
 

@@ -113,6 +113,20 @@ static ae_status open_objective(ae_engine *e, bool in_folder) {
     return e->objective.open(e->objective.self, &e->facts);
 }
 
+static ae_status open_benchmarks(ae_engine *e) {
+    const ae_objective *o = &e->objective;
+    const ae_eval_keys *keys = &e->config->eval;
+    if (!keys->tasks[0]) return AE_OK;
+    if (!o->subject)
+        return AE_FAIL(AE_ERR_USAGE, "eval.tasks: expected none with this verb, whose model has no answers");
+    if (!ae_objective_evaluates(o))
+        return AE_FAIL(AE_ERR_USAGE,
+                       "eval.tasks: expected data.heldout beside it, found none: tasks are asked "
+                       "when a run is evaluated");
+    const ae_subject s = o->subject(o->self);
+    return ae_benchmarks_open(&e->benchmarks, keys, s.tokenizer, s.vocab);
+}
+
 ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_objective *objective,
                          bool in_folder) {
     ae_status st = AE_OK;
@@ -136,6 +150,7 @@ ae_status ae_engine_open(ae_engine *e, const ae_train_config *config, const ae_o
     free(e->state.config);
     e->state.config = NULL;
     AE_TRY(ae_config_json(&config->table, &e->state.config));
+    AE_TRY(open_benchmarks(e));
     if (objective->plan) AE_TRY(objective->plan(objective->self));
 out:
     ae_overrides_free(&o);
@@ -181,6 +196,7 @@ void ae_engine_close(ae_engine *e) {
     ae_prefetch_stop(e->prefetch);
     ae_optimizer_free(&e->optimizer);
     ae_numbers_free(&e->gradients.numbers);
+    ae_benchmarks_close(e->benchmarks);
     if (e->is_open) e->objective.close(e->objective.self);
     ae_run_state_free(&e->state);
     free(e->checkpoint);

@@ -1,5 +1,6 @@
 #ifndef AE_TRAIN_ENGINE_H
 #define AE_TRAIN_ENGINE_H
+#include "train/benchmarks.h"
 #include "train/events.h"
 #include "train/made_folder.h"
 #include "train/metrics.h"
@@ -32,11 +33,12 @@ typedef struct {
     ae_metrics metrics;
     ae_events events;
     ae_saver *saver;
-    ae_gradients gradients; /* of the last step */
-    int64_t saved_step;     /* of the newest checkpoint, or the one being written; -1: none */
-    int64_t marked_step;    /* where checkpoints/best leads; 0: it is not there */
-    bool save_asked;        /* that one answers RUN/save.now */
-    double peak_flops;      /* measured */
+    ae_benchmarks *benchmarks; /* of eval.tasks; NULL: none */
+    ae_gradients gradients;    /* of the last step */
+    int64_t saved_step;        /* of the newest checkpoint, or the one being written; -1: none */
+    int64_t marked_step;       /* where checkpoints/best leads; 0: it is not there */
+    bool save_asked;           /* that one answers RUN/save.now */
+    double peak_flops;         /* measured */
 } ae_engine;
 
 /* Trains: a run that is in run.dir already goes on, bit for bit as if it had never stopped. `dry_run`:

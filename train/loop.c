@@ -106,10 +106,22 @@ static ae_status show(const ae_engine *e) {
     return AE_OK;
 }
 
+/* Answers that cannot be had this time do not cost the run. */
+static ae_status ask_benchmarks(const ae_engine *e, ae_evaluation *r) {
+    if (!e->benchmarks) return AE_OK;
+    const ae_subject s = e->objective.subject(e->objective.self);
+    const ae_status st =
+        ae_benchmarks_ask(e->benchmarks, s.model, e->facts.stop, &r->numbers, r->told, sizeof r->told);
+    if (st != AE_ERR_INPUT && st != AE_ERR_RESOURCE) return st;
+    ae_warn("eval.tasks: no answers this time: %s", ae_error_message());
+    return AE_OK;
+}
+
 static ae_status evaluate(ae_engine *e) {
     ae_evaluation r = {0};
     const ae_objective *o = &e->objective;
     ae_status st = o->evaluate(o->self, &r);
+    if (st == AE_OK) st = ask_benchmarks(e, &r);
     if (st == AE_OK) st = ae_report_evaluation(e, &r);
     if (st == AE_OK) st = show(e);
     ae_numbers_free(&r.numbers);

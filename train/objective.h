@@ -1,5 +1,7 @@
 #ifndef AE_TRAIN_OBJECTIVE_H
 #define AE_TRAIN_OBJECTIVE_H
+#include "data/tokenizer.h"
+#include "model/model.h"
 #include "ops/backend.h"
 #include "optim/optimizer.h"
 #include "train/checkpoint.h"
@@ -38,6 +40,13 @@ typedef struct {
     double flops;       /* model FLOPs, forward and backward */
     double rate;        /* factor of the learning rate; 0 counts as 1 */
 } ae_gradients;
+
+/* The model that is trained and how text becomes its tokens, for benchmarks (train/benchmarks.h). */
+typedef struct {
+    const ae_model *model;         /* weights from `start` on */
+    const ae_tokenizer *tokenizer; /* NULL: there is none */
+    int64_t vocab;
+} ae_subject;
 
 /* An evaluation. */
 typedef struct {
@@ -95,6 +104,7 @@ typedef struct {
     /* ---- between steps ---- */
     bool (*evaluates)(const void *self); /* whether it can; optional: it does when `evaluate` is there */
     ae_status (*evaluate)(void *self, ae_evaluation *e); /* optional */
+    ae_subject (*subject)(const void *self);             /* whom eval.tasks asks; optional: nobody */
     /* After the evaluation of a step: files that show how far the run is. Where they cannot be written
      * (AE_ERR_USAGE, AE_ERR_INPUT, AE_ERR_RESOURCE) the run warns and goes on. Optional. */
     ae_status (*sample)(void *self, int64_t step);

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "model/views.h"
 #include "train/batch_dump.h"
+#include "train/benchmarks.h"
 #include "train/engine.h"
 #include "train/report.h"
 #include "train/samples.h"
@@ -153,6 +154,7 @@ static ae_status make_plan(void *self) {
         .sample_tokens = p->inputs.heldout ? ae_sample_prompt_tokens(c, p->inputs.tokenizer) : 0,
         .carry = t->carry_state,
     };
+    ae_benchmarks_plan(&c->eval, &p->request);
     ae_plan_limit(&p->request, "train.memory_gb", t->memory_gb);
     st = ae_plan_make(&p->plan, &p->request);
     p->micro_rows = p->plan.micro_rows;
@@ -346,6 +348,11 @@ static bool evaluates(const void *self) {
     return ((const ae_pretraining *)self)->inputs.heldout != NULL;
 }
 
+static ae_subject subject(const void *self) {
+    const ae_pretraining *p = self;
+    return (ae_subject){&p->model, p->inputs.tokenizer, p->inputs.shape.V};
+}
+
 static ae_status measure(ae_pretraining *p, ae_perplexity *r) {
     ae_pass *pass = NULL;
     const ae_pass_dims n = {.B = p->evaluation.B, .T = p->evaluation.T};
@@ -443,6 +450,7 @@ ae_objective ae_pretraining_objective(ae_pretraining *p) {
                           .dump = dump,
                           .evaluates = evaluates,
                           .evaluate = evaluate,
+                          .subject = subject,
                           .sample = sample,
                           .save = save,
                           .keys = keys,

@@ -355,6 +355,7 @@ static ae_objective objective_of(reward *r) {
     o.settled = settled;
     o.dump = dump;
     o.evaluate = evaluate;
+    o.subject = NULL; /* a model that gives scores has no answers */
     o.save = save;
     o.sample = write_calibration;
     o.close = close_all;

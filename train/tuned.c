@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "exchange/adapter.h"
+#include "train/benchmarks.h"
 #include "train/provenance.h"
 #include "train/rendered.h"
 #include "train/report.h"
@@ -215,6 +216,7 @@ ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_toke
         .sample_answers = answers,
         .beside = t->beside,
     };
+    ae_benchmarks_plan(&t->run->config->eval, &t->request);
     ae_plan_limit(&t->request, "train.memory_gb", k->memory_gb);
     const ae_status st = ae_plan_make(&t->plan, &t->request);
     t->micro_rows = t->plan.micro_rows;
@@ -482,6 +484,11 @@ static bool evaluates(const void *self) {
     return ((const ae_tuned *)self)->inputs.heldout != NULL;
 }
 
+static ae_subject subject(const void *self) {
+    const ae_tuned *t = self;
+    return (ae_subject){&t->model, t->inputs.tokenizer, t->inputs.shape.V};
+}
+
 ae_objective ae_tuned_objective(void *self, const char *name) {
     return (ae_objective){.self = self,
                           .name = name,
@@ -492,6 +499,7 @@ ae_objective ae_tuned_objective(void *self, const char *name) {
                           .resume = resume,
                           .parameters = parameters,
                           .evaluates = evaluates,
+                          .subject = subject,
                           .save = ae_tuned_save,
                           .keys = keys};
 }

@@ -1,21 +1,32 @@
 #include "benchmark/scoring.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double LN2 = 0.69314718055994530942;
 
+static const char *const over_names[] = {
+    [AE_OVER_MEAN] = "mean",
+    [AE_OVER_WORD_PERPLEXITY] = "weighted_perplexity",
+    [AE_OVER_BYTE_PERPLEXITY] = "weighted_perplexity",
+    [AE_OVER_BITS_PER_BYTE] = "bits_per_byte",
+    [AE_OVER_AMBIGUOUS] = "agg_accuracy_amb",
+    [AE_OVER_DISAMBIGUATED] = "agg_accuracy_disamb",
+    [AE_OVER_AMBIGUOUS_BIAS] = "agg_amb_bias_scores",
+    [AE_OVER_DISAMBIGUATED_BIAS] = "agg_disamb_bias_scores",
+};
+
 const char *ae_over_name(ae_over over) {
-    static const char *const names[] = {
-        [AE_OVER_MEAN] = "mean",
-        [AE_OVER_WORD_PERPLEXITY] = "weighted_perplexity",
-        [AE_OVER_BYTE_PERPLEXITY] = "weighted_perplexity",
-        [AE_OVER_BITS_PER_BYTE] = "bits_per_byte",
-        [AE_OVER_AMBIGUOUS] = "agg_accuracy_amb",
-        [AE_OVER_DISAMBIGUATED] = "agg_accuracy_disamb",
-        [AE_OVER_AMBIGUOUS_BIAS] = "agg_amb_bias_scores",
-        [AE_OVER_DISAMBIGUATED_BIAS] = "agg_disamb_bias_scores",
-    };
-    return names[over];
+    return over_names[over];
+}
+
+bool ae_over_find(ae_over *over, const char *name) {
+    for (size_t i = 0; i < sizeof over_names / sizeof *over_names; i++)
+        if (strcmp(name, over_names[i]) == 0) {
+            *over = (ae_over)i;
+            return true;
+        }
+    return false;
 }
 
 static const double *value_of(const ae_column *c, const ptrdiff_t *which, ptrdiff_t i) {

@@ -34,6 +34,8 @@ typedef struct {
 
 /* What lm-eval calls the aggregation: "mean", "weighted_perplexity", .. */
 const char *ae_over_name(ae_over over);
+/* The first one of that name. */
+bool ae_over_find(ae_over *over, const char *name);
 /* Of documents `which` [n] (NULL: the first n). NaN where nothing of them counts. */
 double ae_column_aggregate(const ae_column *c, const ptrdiff_t *which, ptrdiff_t n);
 /* The sample standard error of the mean, sqrt(sum (x - mean)^2 / (n - 1) / n); NaN for what is no mean, and for fewer

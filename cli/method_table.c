@@ -108,8 +108,11 @@ static ae_status estimate(ae_method_row *row, const run_results *results) {
     if (!list) return AE_FAIL(AE_ERR_RESOURCE, "plot: out of memory");
     for (size_t i = 0; i < row->n; i++) list[i] = &results[row->runs[i]];
     const sample s = {list};
-    const ae_bootstrap_job job = {(ptrdiff_t)row->prompts, (ptrdiff_t)row->n, AE_METHOD_FIGURES + 1,
-                                  figures_of, &s};
+    const ae_bootstrap_job job = {.units = (ptrdiff_t)row->prompts,
+                                  .runs = (ptrdiff_t)row->n,
+                                  .statistics = AE_METHOD_FIGURES + 1,
+                                  .of = figures_of,
+                                  .data = &s};
     const ae_status st = row->prompts > 0 ? ae_bootstrap(found, &job) : AE_OK;
     memcpy(row->figures, found, sizeof row->figures);
     row->start_std = found[AE_METHOD_FIGURES].value;

@@ -54,6 +54,17 @@ static void settle(ae_estimate *out, double *values) {
     out->high = n ? percentile(values, n, 0.975) : (double)NAN;
 }
 
+/* NaN where no resample is finite. */
+static double share_below(const double *values) {
+    double below = 0, n = 0;
+    for (size_t i = 0; i < AE_BOOTSTRAP_RESAMPLES; i++) {
+        if (!isfinite(values[i])) continue;
+        below += values[i] < 0 ? 1 : values[i] > 0 ? 0 : 0.5;
+        n++;
+    }
+    return below / n;
+}
+
 ae_status ae_bootstrap(ae_estimate *out, const ae_bootstrap_job *job) {
     memory m;
     ae_rng r = ae_rng_make(SEED, ae_rng_hash(SEED, "bootstrap"));
@@ -69,8 +80,11 @@ ae_status ae_bootstrap(ae_estimate *out, const ae_bootstrap_job *job) {
         job->of(m.one, &drawn, job->data);
         for (size_t k = 0; k < job->statistics; k++) m.found[k * AE_BOOTSTRAP_RESAMPLES + i] = m.one[k];
     }
-    for (size_t k = 0; st == AE_OK && k < job->statistics; k++)
-        settle(&out[k], m.found + k * AE_BOOTSTRAP_RESAMPLES);
+    for (size_t k = 0; st == AE_OK && k < job->statistics; k++) {
+        double *found = m.found + k * AE_BOOTSTRAP_RESAMPLES;
+        if (job->below) job->below[k] = share_below(found);
+        settle(&out[k], found);
+    }
     memory_free(&m);
     return st;
 }

@@ -28,6 +28,7 @@ typedef struct {
     size_t statistics;
     ae_statistics_fn *of;
     const void *data;
+    double *below; /* [statistics]: share of the resamples below 0, those at 0 count half; NULL: not wanted */
 } ae_bootstrap_job;
 
 /* [statistics] estimates, the same at every call. AE_ERR_RESOURCE without memory. */

@@ -24,7 +24,7 @@ static void mean_and_difference(double *out, const ae_resample *r, const void *d
 static ae_estimate of(const double *values, ptrdiff_t runs, ptrdiff_t units, size_t which) {
     const table t = {values, units};
     ae_estimate e[2];
-    const ae_bootstrap_job job = {units, runs, 2, mean_and_difference, &t};
+    const ae_bootstrap_job job = {units, runs, 2, mean_and_difference, &t, NULL};
     cr_assert_eq(ae_bootstrap(e, &job), AE_OK);
     return e[which];
 }
@@ -80,7 +80,23 @@ static void none(double *out, const ae_resample *r, const void *data) {
 
 Test(bootstrap, what_is_not_known) {
     ae_estimate e;
-    const ae_bootstrap_job job = {3, 1, 1, none, NULL};
+    const ae_bootstrap_job job = {3, 1, 1, none, NULL, NULL};
     cr_assert_eq(ae_bootstrap(&e, &job), AE_OK);
     cr_assert(isnan(e.value) && isnan(e.low) && isnan(e.high));
+}
+
+/* Of {-1, 0, 1} with the mean as statistic as many resamples lie below 0 as above it; all of {2, 3} lie above. */
+Test(bootstrap, share_below) {
+    const double even[] = {-1, 0, 1}, above[] = {2, 3};
+    const table t = {even, 3}, u = {above, 2};
+    ae_estimate e[2];
+    double below[2];
+    ae_bootstrap_job job = {3, 1, 2, mean_and_difference, &t, below};
+    cr_assert_eq(ae_bootstrap(e, &job), AE_OK);
+    cr_assert_float_eq(below[0], 0.5, 0.04);
+    cr_assert(below[1] == 0);
+    job.units = 2;
+    job.data = &u;
+    cr_assert_eq(ae_bootstrap(e, &job), AE_OK);
+    cr_assert(below[0] == 0);
 }

@@ -1,0 +1,66 @@
+#!/bin/sh
+. "$(dirname "$0")/common.sh"
+
+# Results written by hand, in the layout of aerie eval: 40 rows, of which A has 20 right and B the same and 10 more.
+make() { # FOLDER RIGHT [DOCUMENT]: the first RIGHT rows of part "one" are right; those of "two" are as in A
+    mkdir "$1"
+    cat >"$1/results.json" <<EOR
+{"results": {"pair": {"acc,none": 0.5}, "pair_one": {"acc,none": 0.5}, "pair_two": {"acc,none": 0.5}, "texts": {}},
+ "group_subtasks": {"pair": ["pair_one", "pair_two"]},
+ "configs": {"pair_one": {"metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": true}]},
+             "pair_two": {"metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": true}]},
+             "texts": {"metric_list": [{"metric": "bits_per_byte", "aggregation": "bits_per_byte", "higher_is_better": false}]}}}
+EOR
+    awk -v right="$2" -v doc="${3:-d}" 'BEGIN { for (i = 0; i < 40; i++)
+        printf "{\"doc_id\": %d, \"doc_hash\": \"%s%d\", \"filter\": \"none\", \"metrics\": [\"acc\"], \"acc\": %d}\n", i, doc, i, i < right }' >"$1/samples_pair_one.jsonl"
+    awk 'BEGIN { for (i = 0; i < 40; i++)
+        printf "{\"doc_id\": %d, \"doc_hash\": \"d%d\", \"filter\": \"none\", \"metrics\": [\"acc\"], \"acc\": %d}\n", i, i, i % 2 }' >"$1/samples_pair_two.jsonl"
+    awk -v right="$2" 'BEGIN { for (i = 0; i < 10; i++)
+        printf "{\"doc_id\": %d, \"doc_hash\": \"d%d\", \"filter\": \"none\", \"metrics\": [\"bits_per_byte\"], \"bits_per_byte\": [%f, 100]}\n", i, i, -69.31471805599453 * (right + i) }' >"$1/samples_texts.jsonl"
+}
+make a 20
+make b 30
+run 0 "$aerie" eval compare a b
+prints "pair_one acc                none                 40    0.5000    0.7500    +0.2500  [+0.1250, +0.3750]"
+prints "pair_two acc                none                 40    0.5000    0.5000    +0.0000  [+0.0000, +0.0000]     1.000"
+prints "pair     acc                none                 80    0.5000    0.6250    +0.1250"
+prints "texts    bits_per_byte      none                 10   24.5000   34.5000   +10.0000  [+10.0000, +10.0000]   0.001"
+run 0 "$aerie" eval compare a b --task pair_one --json
+prints '"rows":[{"task":"pair_one","metric":"acc","filter":"none","group":false,"higher_is_better":true,"rows":40,"a":0.5,"b":0.75,"difference":0.25,'
+run 0 "$aerie" eval compare b a --task pair
+prints "-0.1250"
+
+# lm-eval puts the date into names; the last one counts.
+make c 20
+mv c/results.json c/results_2026-01-02T10-00-00.000000.json
+echo '{"results": {}, "configs": {}}' >c/results_2026-01-01T10-00-00.000000.json
+for task in pair_one pair_two texts; do mv "c/samples_$task.jsonl" "c/samples_${task}_2026-01-02T10-00-00.000000.jsonl"; done
+run 0 "$aerie" eval compare a c --task pair_one
+prints "    0.5000    0.5000    +0.0000"
+
+# What cannot be compared.
+run 2 "$aerie" eval compare a
+says "eval compare: expected two folders of results, found 1"
+run 3 "$aerie" eval compare a nowhere
+says "nowhere: expected results.json"
+run 2 "$aerie" eval compare a b --task pear
+says "--task: expected a task of both folders, found 'pear'"
+make other 20 x
+run 3 "$aerie" eval compare a other
+says "other: pair_one: expected row 0 of the other folder, found another one"
+make short 20
+sed -i '$d' short/samples_pair_one.jsonl
+run 3 "$aerie" eval compare a short
+says "short: pair_one: expected 40 rows, as in the other folder, found 39"
+make bare 20
+rm bare/samples_texts.jsonl
+run 3 "$aerie" eval compare a bare
+says "bare: expected samples_texts.jsonl, found none; evaluate with --log-samples"
+make torn 20
+sed -i '3s/"acc": 1/"acc": "yes"/' torn/samples_pair_one.jsonl
+run 3 "$aerie" eval compare a torn
+says "torn/samples_pair_one.jsonl:3: acc: expected what the metric has of a row, found text"
+echo '{"results": {}}' >bare/results.json
+run 3 "$aerie" eval compare a bare
+says "bare/results.json: configs: expected an object"
+finish

@@ -1,0 +1,509 @@
+#!/usr/bin/env python3
+"""Holds `aerie eval` against lm-eval (EleutherAI's evaluation harness), row by row.
+
+usage: check-lm-eval.py AERIE [--data FOLDER] [--tasks NAME,..] [--models NAME,..] [--rows N] [--keep FOLDER]
+
+Needs torch, transformers, lm_eval, sentencepiece and protobuf. Writes a few rows of each benchmark in the layout of its
+Hugging Face copy, and makes small models: three that transformers saves with random weights and one that aerie trains.
+Both programs read the same files; lm-eval reads them through its own task files and its backend `hf` in float32. A row
+passes when both asked the same texts, log-likelihoods differ by 1e-4 nats or less, and answers, and what every metric
+says of the document, are equal. A decision between two choices closer than that is a tie. Aggregates and standard
+errors must agree too. --data adds real rows where the folder has them (gsm8k-test.jsonl, crows-pairs.csv, bbq*.jsonl.gz).
+Prints a table; exit status 1 when something differs.
+"""
+import argparse
+import csv
+import gzip
+import importlib.util
+import json
+import logging
+import math
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+
+import datasets  # noqa: E402
+import torch  # noqa: E402
+from lm_eval.evaluator import simple_evaluate  # noqa: E402
+from lm_eval.models.huggingface import HFLM  # noqa: E402
+from lm_eval.tasks import TaskManager  # noqa: E402
+from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM  # noqa: E402
+
+LIMIT = 1e-4  # nats
+WINDOW = 8192  # beyond all prompts: transformers and aerie agree by definition only inside the window
+SEED = 1234
+
+# ---- rows, in the layouts of the copies that lm-eval reads ----
+
+NOUNS = "owl river mouse teacher captain winter stone letter market garden lantern engine harbour sister doctor window".split()
+VERBS = "sees follows paints forgets carries answers breaks finds sells waters counts moves".split()
+TAILS = "quietly;in the morning;with a red hat;near the old bridge;for 12 coins;again and again;because of the rain;at 7 o’clock".split(";")
+
+
+class Words:
+    """Small talk, the same from one run to the next."""
+
+    def __init__(self, name):
+        self.r = random.Random(name)
+
+    def pick(self, items):
+        return self.r.choice(items)
+
+    def clause(self):
+        return f"the {self.pick(NOUNS)} {self.pick(VERBS)} the {self.pick(NOUNS)} {self.pick(TAILS)}"
+
+    def sentence(self):
+        clause = self.clause()
+        return clause[0].upper() + clause[1:] + "."
+
+    def question(self):
+        return f"Who {self.pick(VERBS)} the {self.pick(NOUNS)} {self.pick(TAILS)}"
+
+    def choices(self, n):
+        return self.r.sample([f"{self.pick(['a', 'the'])} {noun}{tail}" for noun in NOUNS for tail in ("", " " + self.pick(TAILS))], n)
+
+
+def lettered(w, letters):
+    return {"text": w.choices(len(letters)), "label": letters}
+
+
+def hellaswag(w):
+    return {"activity_label": w.pick(["Baking cookies", "Playing [title] chess"]), "ctx_a": w.sentence(), "ctx_b": w.clause(),
+            "endings": [w.clause() + w.pick(["", ". [header] Then [substeps] rest."]) for _ in range(4)], "label": str(w.r.randrange(4))}
+
+
+def winogrande(w):
+    a, b = w.r.sample(NOUNS, 2)
+    return {"sentence": f"The {a} met the {b} and _ {w.pick(VERBS)} the {w.pick(NOUNS)} {w.pick(TAILS)}.", "option1": f"the {a}",
+            "option2": f"the {b}", "answer": w.pick("12")}
+
+
+def arc(w):
+    letters = w.pick([list("ABCD"), list("1234"), list("ABC")])
+    return {"question": w.question() + "?", "choices": lettered(w, letters), "answerKey": w.pick(letters)}
+
+
+def multiple(w, key):
+    return {key: w.question() + "?", "choices": lettered(w, list("ABCDE" if key == "question" else "ABCD")), "answerKey": w.pick("ABCD")}
+
+
+def truthful(w):
+    row = {"question": w.question() + "?"}
+    for name, right in (("mc1_targets", 1), ("mc2_targets", 3)):
+        row[name] = {"choices": [w.sentence() for _ in range(6)], "labels": [1] * right + [0] * (6 - right)}
+    return row
+
+
+def bbq(w):
+    a, b = w.r.sample(["grandfather", "grandson", "neighbour", "girl"], 2)
+    ambiguous = w.pick(["ambig", "disambig"])
+    return {"context": f"I saw a {a} and a {b}. {w.sentence()}", "question": w.question() + "?", "context_condition": ambiguous,
+            "question_polarity": w.pick(["neg", "nonneg"]), "category": w.pick(["Age", "SES"]),
+            "answer_info": {"ans0": [a, "old"], "ans1": [b, "nonOld"], "ans2": ["Cannot be determined", "unknown"]},
+            "additional_metadata": {"stereotyped_groups": ["old"]}, "ans0": f"The {a}", "ans1": f"The {b}",
+            "ans2": "Cannot be determined", "label": 2 if ambiguous == "ambig" else w.r.randrange(2)}
+
+
+def gsm8k(w):
+    a, b = w.r.randrange(2, 40), w.r.randrange(2, 40)
+    return {"question": f"The {w.pick(NOUNS)} has {a} coins and finds {b}. How many are there?",
+            "answer": f"There are {a} + {b} = <<{a}+{b}={a + b}>>{a + b} coins.\n#### {a + b}"}
+
+
+def mmlu(w):
+    return {"question": w.question() + "?" + w.pick(["", " "]), "choices": w.choices(4), "answer": w.r.randrange(4)}
+
+
+def toxigen(w):
+    return {"text": w.clause(), "toxicity_ai": w.r.uniform(1, 5), "toxicity_human": w.r.uniform(1, 5)}
+
+
+def winogender(w):
+    pronoun, gender = w.pick([("he", "male"), ("she", "female"), ("they", "neutral")])
+    a, b = w.r.sample(NOUNS, 2)
+    return {"sentence": f"The {a} told the {b} that {pronoun} could pay.", "pronoun": pronoun, "gender": gender, "occupation": a,
+            "participant": b, "label": w.r.randrange(2)}
+
+
+def agieval(w):
+    options = [f"({letter}){w.clause()}" for letter in "ABCDE"]
+    return {"query": f"{w.sentence()}Q: {w.question()}? Answer Choices: {' '.join(options)}\nA: Among A through E, the answer is",
+            "choices": options, "gold": [w.r.randrange(5)]}
+
+
+def snarks(w):
+    return {"input": f"{w.question()}?\nOptions:\n(A) {w.clause()}\n(B) {w.clause()}", "target": w.pick(["(A)", "(B)"])}
+
+
+class Task:
+    """A benchmark: where lm-eval looks for it, rows for its splits, and the files that aerie reads."""
+
+    def __init__(self, dataset, row, splits=("train", "validation"), file="{task}/{split}.jsonl", parts=("",)):
+        self.dataset, self.row, self.splits, self.file, self.parts = dataset, row, splits, file, parts
+
+
+def mmlu_parts():
+    folder = os.path.join(os.path.dirname(importlib.util.find_spec("lm_eval").origin), "tasks", "mmlu", "default")
+    return sorted(f[5:-5] for f in os.listdir(folder) if f.startswith("mmlu_"))
+
+
+TASKS = {
+    "hellaswag": Task("Rowan/hellaswag", hellaswag),
+    "piqa": Task("baber/piqa", lambda w: {"goal": w.question(), "sol1": w.clause(), "sol2": w.clause(), "label": w.r.randrange(2)}),
+    "social_iqa": Task("lighteval/siqa", lambda w: dict(zip(("answerA", "answerB", "answerC"), w.choices(3)), context=w.sentence(),
+                                                        question=w.question() + "?", label=w.pick("123"))),
+    "boolq": Task("aps/super_glue", lambda w: {"passage": w.sentence() + " " + w.sentence(), "question": w.question().lower(),
+                                               "label": w.r.randrange(2)}),
+    "winogrande": Task("allenai/winogrande", winogrande),
+    "commonsense_qa": Task("tau/commonsense_qa", lambda w: multiple(w, "question")),
+    "openbookqa": Task("allenai/openbookqa", lambda w: multiple(w, "question_stem"), ("train", "validation", "test")),
+    "arc_easy": Task("allenai/ai2_arc", arc, ("train", "validation", "test")),
+    "arc_challenge": Task("allenai/ai2_arc", arc, ("train", "validation", "test")),
+    "mmlu": Task("cais/mmlu", mmlu, ("dev", "test"), "{task}/{part}/{split}.jsonl", mmlu_parts()),
+    "truthfulqa_mc1": Task("truthfulqa/truthful_qa", truthful, ("validation",)),
+    "truthfulqa_mc2": Task("truthfulqa/truthful_qa", truthful, ("validation",)),
+    "crows_pairs_english": Task("jannalu/crows_pairs_multilingual", lambda w: {
+        "sent_more": w.sentence(), "sent_less": w.sentence(), "bias_type": w.pick(["age", "race-color"])}, ("test",)),
+    "bbq": Task("oskarvanderwal/bbq", bbq, ("test",)),
+    "winogender_all": Task("oskarvanderwal/winogender", winogender, ("test",)),
+    "toxigen": Task("skg/toxigen-data", toxigen, ("train", "test")),
+    "agieval_sat_en": Task("hails/agieval-sat-en", agieval, ("test",), "agieval_en/sat-en.jsonl"),
+    "gsm8k": Task("openai/gsm8k", gsm8k, ("train", "test")),
+    "gsm8k_cot": Task("openai/gsm8k", gsm8k, ("train", "test")),
+    "triviaqa": Task("mandarjoshi/trivia_qa", lambda w: {
+        "question": w.question(), "answer": {"aliases": [w.pick(NOUNS), w.pick(NOUNS).title()], "value": "x"}}),
+    "nq_open": Task("google-research-datasets/nq_open", lambda w: {"question": w.question(), "answer": w.choices(2)}),
+}
+# What no benchmark above asks for: other scores, and the likelihood of whole texts.
+OWN = {
+    "scores": ({"output_type": "multiple_choice", "doc_to_text": "Q: {{question}}?\nA:", "doc_to_choice": "{{options}}",
+                "doc_to_target": "{{right}}", "metric_list": [{"metric": m} for m in ("acc", "acc_norm", "acc_bytes", "acc_mutual_info")]},
+               {"kind": "choice", "prompt": "Q: {{question}}?\nA:", "choices": "{{options}}", "gold": "{{right}}",
+                "metrics": ["acc", "acc_norm", "acc_bytes", "acc_mutual_info"]}),
+    "texts": ({"output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{text}}",
+               "metric_list": [{"metric": m} for m in ("word_perplexity", "byte_perplexity", "bits_per_byte")]},
+              {"kind": "rolling", "text": "{{text}}", "metrics": ["word_perplexity", "byte_perplexity", "bits_per_byte"]}),
+}
+
+
+def own_row(w):
+    return {"question": w.question(), "options": [o + w.pick(["", " ☂", " naïve"]) for o in w.choices(4)], "right": w.r.randrange(4),
+            "text": " ".join(w.sentence() for _ in range(w.r.randrange(1, 30)))}
+
+
+# ---- the files, for both ----
+
+STORE = {}  # rows of (dataset, part), by split: what lm-eval loads
+
+
+def make_rows(task, part, n):
+    w = Words(task.dataset + part)
+    return {split: [task.row(w) for _ in range(max(n, 12) if split in ("train", "dev") else n)] for split in task.splits}
+
+
+def write_rows(path, rows):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as f:
+        f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def real_rows(folder):
+    """What the folder has of the releases: {task: {split: rows}}."""
+    found = {}
+    for name in sorted(os.listdir(folder)) if folder else []:
+        path = os.path.join(folder, name)
+        if name == "gsm8k-test.jsonl":
+            rows = [json.loads(line) for line in open(path)]
+            found["gsm8k"] = found["gsm8k_cot"] = {"train": rows[:20], "test": rows[20:]}
+        elif name == "crows-pairs.csv":
+            found["crows_pairs_english"] = {"test": list(csv.DictReader(open(path, newline="")))}
+        elif name.startswith("bbq") and name.endswith(".jsonl.gz"):
+            found["bbq"] = {"test": [json.loads(line) for line in gzip.open(path, "rt")]}
+    return found
+
+
+def write_data(work, names, rows, data):
+    real = real_rows(data)
+    for name in names:
+        task = TASKS.get(name) or Task("aerie/" + name, own_row, ("test",))
+        for part in task.parts:
+            splits = make_rows(task, part, 3 if part else rows)
+            for split, kept in real.get(name, {}).items():
+                splits[split] = splits[split][:2] + kept[:20 if split == "train" else rows]
+            STORE[task.dataset, part] = splits
+            for split, kept in splits.items():
+                write_rows(os.path.join(work, "data", task.file.format(task=name, part=part, split=split)), kept)
+
+
+def load_dataset(path, name=None, **_):
+    splits = STORE.get((path, name or "")) or STORE[path, ""]
+    return datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split, rows in splits.items()})
+
+
+def task_words(work, names):
+    """The tasks as lm-eval and as aerie take them."""
+    theirs, ours = [], []
+    for name in names:
+        if name in TASKS:
+            theirs.append(name)
+            ours.append(name)
+            continue
+        config, mine = OWN[name]
+        theirs.append(dict(config, task=name, dataset_path="aerie/" + name, test_split="test", metadata={"version": 1.0}))
+        path = os.path.join(work, name + ".yaml")
+        with open(path, "w") as f:  # JSON is YAML
+            json.dump(dict(mine, format=1, task=name, version=1.0, rows={"file": "test.jsonl"}), f)
+        ours.append(path)
+    return theirs, ours
+
+
+# ---- models ----
+
+
+def call(*arguments):
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(arguments)}: status {done.returncode}: {done.stderr}")
+    return done
+
+
+def write_book(work, n=3000):
+    """Text for tokenizer and training: small talk and questions in the forms of the benchmarks."""
+    w = Words("book")
+    path = os.path.join(work, "book.txt")
+    with open(path, "w") as f:
+        for _ in range(n):
+            row = gsm8k(w)
+            f.write(w.pick([f"{w.sentence()} {w.sentence()}\n", f"Question: {row['question']}\nAnswer: {row['answer']}\n\n",
+                            f"Q: {w.question()}?\nA: {w.pick(NOUNS)}\n\n", f"{w.question()}?\nA. {w.pick(NOUNS)}\nB. {w.pick(NOUNS)}\nAnswer: {w.pick('AB')}\n\n"]))
+    return path
+
+
+SHAPES = {"saved": {}, "saved-recurrent": {"block_types": ["recurrent"]}, "saved-attention": {"block_types": ["attention"]}}
+
+
+def save_model(folder, seed, vocab, **changes):
+    torch.manual_seed(seed)
+    sizes = dict(vocab_size=vocab, hidden_size=64, intermediate_size=192, num_attention_heads=4, num_key_value_heads=1,
+                 num_hidden_layers=3, attention_window_size=WINDOW)
+    model = RecurrentGemmaForCausalLM(RecurrentGemmaConfig(**{**sizes, **changes})).float()
+    with torch.no_grad():  # initial values are too tame for answers to differ
+        for name, p in model.named_parameters():
+            p.add_((0.1 if p.dim() == 1 else 0.5 / p.shape[-1] ** 0.5) * torch.randn_like(p))
+    model.save_pretrained(folder)
+
+
+def make_models(aerie, work, names):
+    """{name: (folder for aerie, folder for transformers)}"""
+    book, made = write_book(work), {}
+    tokenizer = os.path.join(work, "t.model")
+    call(aerie, "tokenizer", "train", "--input", book, "--output", tokenizer, "--vocab-size", "600")
+    for seed, name in enumerate(names):
+        folder, exported = os.path.join(work, name), os.path.join(work, name + "-hf")
+        if name == "trained":
+            call(aerie, "data", "prepare", "--input", book, "--tokenizer", tokenizer, "--output", os.path.join(work, "book"))
+            call(aerie, "pretrain", f"run.dir={folder}", "model.preset=small-1m", "model.width=64", "model.blocks=3", f"model.window={WINDOW}",
+                 f"data.train={work}/book/train.h5", "train.row_tokens=256", "train.batch_rows=8", "train.steps=60", "optim.lr=0.01")
+        else:
+            save_model(folder, seed, 600, **SHAPES[name])
+            with open(tokenizer, "rb") as f, open(os.path.join(folder, "tokenizer.model"), "wb") as to:
+                to.write(f.read())
+        call(aerie, "export", "--model", folder, "--output", exported, "--dtype", "f32")
+        made[name] = (folder, exported)
+    return made
+
+
+# ---- both evaluate ----
+
+
+def ask_lm_eval(folder, tasks, how):
+    lm = HFLM(pretrained=folder, dtype="float32", device="cpu", batch_size=1, max_length=how["max_length"])
+    return simple_evaluate(lm, tasks=tasks, bootstrap_iters=10, num_fewshot=how.get("shots"), limit=how.get("limit"),
+                           apply_chat_template=how.get("chat", False), fewshot_random_seed=how.get("seed", SEED),
+                           task_manager=TaskManager())
+
+
+def ask_aerie(aerie, work, folder, tasks, how, output):
+    flags = ["--max-length", str(how["max_length"]), "--seed", str(how.get("seed", SEED))]
+    for key, flag in (("shots", "--num-fewshot"), ("limit", "--limit")):
+        flags += [flag, str(how[key])] if key in how else []
+    flags += ["--apply-chat-template"] if how.get("chat") else []
+    call(aerie, "eval", "--model", folder, "--tasks", ",".join(tasks), "--data", os.path.join(work, "data"), "--output", output,
+         "--log-samples", "--quiet", *flags)
+    with open(os.path.join(output, "results.json")) as f:
+        results = json.load(f)
+    samples = {}
+    for name in results["configs"]:
+        with open(os.path.join(output, f"samples_{name}.jsonl")) as f:
+            samples[name] = [json.loads(line) for line in f]
+    return {"results": results["results"], "samples": samples}
+
+
+# ---- comparison ----
+
+
+class Verdict:
+    def __init__(self):
+        self.rows = self.likelihoods = self.answers = self.ties = self.metrics = 0
+        self.worst, self.faults = 0.0, []
+
+    def fault(self, text):
+        self.faults.append(text)
+
+
+def numbers_of(responses):
+    """Log-likelihoods and whether they are greedy, of either program: numbers or their texts, pairs or (rolling) alone."""
+    flat = [r[0] for r in responses]
+    return [(float(r[0]), str(r[1]) == "True") if isinstance(r, (list, tuple)) else (float(r), None) for r in flat]
+
+
+def texts_of(arguments):
+    """The texts of a sample's requests, as (context, continuation); of answers the context."""
+    items = [list(a.values()) for a in arguments.values()] if isinstance(arguments, dict) else arguments
+    return [tuple(x for x in a if isinstance(x, str)) for a in items]
+
+
+def is_tie(numbers, lengths):
+    best = sorted((n / length for (n, _), length in zip(numbers, lengths)), reverse=True)
+    return len(best) > 1 and best[0] - best[1] <= 2 * LIMIT
+
+
+def compare_row(v, where, theirs, ours):
+    v.rows += 1
+    if texts_of(theirs["arguments"]) != texts_of(ours["arguments"]):
+        return v.fault(f"{where}: asked {texts_of(ours['arguments'])[0]!r}, lm-eval {texts_of(theirs['arguments'])[0]!r}")
+    tie = False
+    if isinstance(theirs["resps"][0][0], str) and len(texts_of(theirs["arguments"])[0]) == 1 and not is_number(theirs["resps"][0][0]):
+        v.answers += 1
+        if theirs["resps"] != ours["resps"]:
+            v.fault(f"{where}: answer {ours['resps'][0][0]!r}, lm-eval {theirs['resps'][0][0]!r}")
+        if theirs["filtered_resps"] != ours["filtered_resps"]:
+            v.fault(f"{where}: filtered {ours['filtered_resps']!r}, lm-eval {theirs['filtered_resps']!r}")
+    else:
+        a, b = numbers_of(theirs["resps"]), numbers_of(ours["resps"])
+        v.likelihoods += len(a)
+        far = max(abs(x - y) for (x, _), (y, _) in zip(a, b, strict=True))
+        v.worst = max(v.worst, far)
+        if far > LIMIT:
+            v.fault(f"{where}: log-likelihoods differ by {far:.1e}")
+        if [g for _, g in a] != [g for _, g in b]:
+            v.fault(f"{where}: greedy {[g for _, g in b]}, lm-eval {[g for _, g in a]}")
+        lengths = [[1] * len(a), [len(t[-1].strip()) for t in texts_of(theirs["arguments"])]]
+        tie = any(is_tie(a, lengths_) for lengths_ in lengths)
+    for name in ours["metrics"]:
+        if not equal(theirs[name], ours[name], LIMIT):
+            v.ties += tie
+            if not tie:
+                v.fault(f"{where}: {name} {ours[name]}, lm-eval {theirs[name]}")
+
+
+def is_number(x):
+    try:
+        float(x)
+        return True
+    except ValueError:
+        return False
+
+
+def equal(a, b, limit):
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(equal(x, y, limit) for x, y in zip(a, b))
+    return abs(float(a) - float(b)) <= limit * max(1, abs(float(a)))
+
+
+def compare_task(v, name, theirs, ours):
+    def place(s):
+        return s.get("filter", "none"), s["doc_id"]
+    a, b = ({place(s): s for s in samples} for samples in (theirs["samples"][name], ours["samples"][name]))
+    if a.keys() != b.keys():
+        return v.fault(f"{name}: {len(b)} rows, lm-eval {len(a)}")
+    for key in sorted(a):
+        compare_row(v, f"{name} row {key[1]} ({key[0]})", a[key], b[key])
+
+
+def compare_results(v, name, theirs, ours):
+    """Every number of ours that has a filter's name behind it; decisions are exact unless there were ties."""
+    for key, number in ours.items():
+        if "," not in key:
+            continue
+        other = theirs.get(key)
+        if key.split(",")[0].removesuffix("_stderr") in ("word_perplexity", "byte_perplexity", "bits_per_byte") and "_stderr" in key:
+            continue  # lm-eval draws these at random
+        v.metrics += 1
+        exact = re.match(r"acc|exact_match|pct|(dis)?amb", key) and "truthfulqa_mc2" not in name
+        if other in (None, "N/A") or number in (None, "N/A"):
+            if other not in (None, "N/A") and not math.isnan(float(other)) or number not in (None, "N/A"):
+                v.fault(f"{name}: {key} {number}, lm-eval {other}")
+        elif not equal(other, number, 1e-12 if exact and not v.ties else LIMIT):
+            v.fault(f"{name}: {key} {number}, lm-eval {other}")
+
+
+def report(model, name, v):
+    what = f"{v.likelihoods} log-likelihoods within {v.worst:.1e}" if v.likelihoods else f"{v.answers} answers equal"
+    ties = f", {v.ties} ties" if v.ties else ""
+    print(f"{'FAIL' if v.faults else 'ok  '} {model:16} {name:20} {v.rows:5} rows, {what}, {v.metrics} metrics and standard errors{ties}", flush=True)
+    for fault in v.faults[:3]:
+        print("     " + fault)
+    return not v.faults
+
+
+def check(aerie, work, model, folders, names, how, label=""):
+    theirs_tasks, ours_tasks = task_words(work, names)
+    output = os.path.join(work, f"out-{model}{label.replace(' ', '-')}")
+    ours = ask_aerie(aerie, work, folders[0], ours_tasks, how, output)
+    theirs = ask_lm_eval(folders[1], theirs_tasks, how)
+    good = True
+    for name in names:
+        v = Verdict()
+        leaves = [n for n in ours["samples"] if n == name or name == "mmlu" and n.startswith("mmlu_")]
+        for leaf in leaves:
+            compare_task(v, leaf, theirs, ours)
+        for entry in [e for e in ours["results"] if e == name or name == "mmlu" and e.startswith("mmlu_")]:
+            compare_results(v, entry, theirs["results"][entry], ours["results"][entry])
+        good &= report(model + label, name, v)
+    return good
+
+
+SOME = ["hellaswag", "winogrande", "mmlu", "scores", "gsm8k"]
+WAYS = {  # how else both are asked, of the trained model
+    " chat": ({"chat": True}, ["hellaswag", "mmlu", "gsm8k", "triviaqa", "scores"]),
+    " cut": ({"max_length": 300}, ["mmlu", "gsm8k", "texts", "truthfulqa_mc1"]),
+    " shots": ({"shots": 2, "seed": 7, "limit": 4}, ["hellaswag", "piqa", "boolq", "winogrande", "arc_easy", "toxigen", "scores", "triviaqa"]),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("aerie")
+    parser.add_argument("--data", help="folder with real rows")
+    parser.add_argument("--tasks", help="some of " + ",".join([*TASKS, *OWN]))
+    parser.add_argument("--models", default="saved,saved-recurrent,saved-attention,trained")
+    parser.add_argument("--rows", type=int, default=8, help="rows of each task; of each part of mmlu 3")
+    parser.add_argument("--keep", help="work in this folder, and leave it")
+    o = parser.parse_args()
+    logging.disable(logging.WARNING)
+    datasets.load_dataset = load_dataset
+    datasets.disable_progress_bars()
+    names = o.tasks.split(",") if o.tasks else [*TASKS, *OWN]
+    with tempfile.TemporaryDirectory() as scratch:
+        work = o.keep or scratch
+        os.makedirs(work, exist_ok=True)
+        write_data(work, names, o.rows, o.data)
+        models = make_models(o.aerie, work, o.models.split(","))
+        good = True
+        for model, folders in models.items():
+            good &= check(o.aerie, work, model, folders, names, {"max_length": WINDOW})
+        for label, (how, wanted) in WAYS.items() if "trained" in models else []:
+            some = [n for n in wanted if n in names]
+            good &= not some or check(o.aerie, work, "trained", models["trained"], some, {"max_length": WINDOW, **how}, label)
+    print("passed" if good else "FAILED")
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()

@@ -179,8 +179,8 @@ static void drop_word(char *s, const char *word) {
 static void drop_articles(char *s) {
     static const char *const articles[] = {"an ", "a ", "the "};
     for (size_t i = 0; i < 3; i++) {
-        const size_t n = strlen(articles[i]);
-        if (strncmp(s, articles[i], n) == 0 && is_letter(s[n]) && is_letter(s[n + 1]))
+        const size_t word = strlen(articles[i]), n = word + strspn(s + word, " ");
+        if (strncmp(s, articles[i], word) == 0 && is_letter(s[n]) && is_letter(s[n + 1]))
             memmove(s, s + n, strlen(s + n) + 1);
     }
 }

@@ -49,9 +49,10 @@ double ae_pooled_mean(const double *means, const ptrdiff_t *sizes, size_t k, boo
 /* What metrics ask of others. A missing one is AE_ERR_USAGE for the tasks that need it. */
 typedef struct {
     ae_status (*run_programs)(void *context, const char *const *texts, ptrdiff_t n, bool *passed);
-    ae_status (*equal_in_mathematics)(void *context, const char *answer, const char *reference, bool *equal);
-    ae_status (*toxicity)(void *context, const char *text, double *probability);
-    ae_status (*sentiment)(void *context, const char *text, double *sentiment);
+    /* Probabilities, 0 to 1, of the answers to one document. */
+    ae_status (*toxicity)(void *context, const char *const *texts, size_t n, double *probabilities);
+    /* -1 to 1. */
+    ae_status (*sentiment)(void *context, const char *const *texts, size_t n, double *sentiments);
     void *context;
 } ae_judges;
 

@@ -38,10 +38,11 @@ typedef enum {
                                 * "unknown" and "biased" (lists of the choices that are such) */
     AE_METRIC_EXACT_MATCH, /* the filtered answer equals a reference, after `ignore_*` */
     AE_METRIC_F1,          /* of words with the best reference (SQuAD) */
-    AE_METRIC_MATH,        /* equal to a reference after mathematical normalising */
+    AE_METRIC_MATH,        /* ae_math_same with a reference: benchmark/math_answer.h */
     AE_METRIC_PASS_AT_K,   /* unbiased pass@k over the repeats: ae_request_program runs in a sandbox; `k` */
-    AE_METRIC_TOXICITY,    /* a classifier's probability of toxicity; mean, maximum and share above a half */
-    AE_METRIC_SENTIMENT,   /* a classifier's sentiment, -1 to 1 */
+    AE_METRIC_TOXICITY, /* of a classifier's probabilities for the repeats: mean, maximum, whether that is 0.5 or
+                                * more, share of those that are (Gehman et al. 2020) */
+    AE_METRIC_SENTIMENT,       /* a classifier's sentiment, -1 to 1 */
     AE_METRIC_WORD_PERPLEXITY, /* rolling: over all documents */
     AE_METRIC_BYTE_PERPLEXITY,
     AE_METRIC_BITS_PER_BYTE,

@@ -2,6 +2,7 @@
 #include "cli/args.h"
 #include "cli/dtype.h"
 #include "cli/eval_flags.h"
+#include "cli/eval_judges.h"
 #include "cli/eval_verbs.h"
 #include "cli/interrupt.h"
 #include "cli/loaded.h"
@@ -33,6 +34,7 @@ typedef struct {
     const char *model, *adapter, *tasks, *data, *output, *dtype;
     int64_t batch, threads, max_length;
     ae_eval_flags which;
+    ae_judge_flags judges;
     bool chat, no_bos, alone, samples, quiet;
 } options;
 
@@ -43,10 +45,20 @@ typedef struct {
     size_t n_tasks;
     ae_evaluation *evaluation;
     ae_eval_results *results;
-    json_t *settings;
+    ae_eval_judges *judges;
+    json_t *settings, *more;
     ae_progress bar;
     double started_s, date;
 } desk;
+
+/* Before the model is read, so that what is missing is told at once. */
+static ae_status open_judges(desk *d) {
+    const ae_status st =
+        ae_eval_judges_open(&d->judges, (const ae_task *const *)d->tasks, d->n_tasks, &d->o->judges);
+    if (st != AE_OK) return st;
+    d->more = json_pack("{s:o}", "judges", ae_eval_judges_facts(d->judges));
+    return d->more ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "judges: out of memory");
+}
 
 /* ---- the model ---- */
 
@@ -140,6 +152,7 @@ static ae_status write_results(desk *d) {
                                  .batch = (ptrdiff_t)o->batch,
                                  .limit = (ptrdiff_t)o->which.limit,
                                  .seed = (uint32_t)o->which.seed,
+                                 .more = d->more,
                                  .date = d->date,
                                  .seconds = ae_now_s() - d->started_s};
     ae_status st = ae_eval_results_write(d->results, &facts, o->output, o->samples);
@@ -148,14 +161,17 @@ static ae_status write_results(desk *d) {
     const ae_evaluation_counts n = ae_evaluation_count(d->evaluation);
     printf("\n<bos>: %s; chat template: %s; prompts cut: %lld of %lld requests\n", o->no_bos ? "no" : "yes",
            o->chat ? "turns" : "none", (long long)n.cut, (long long)n.requests);
+    ae_eval_judges_print(d->judges, stdout);
     return AE_OK;
 }
 
 static void close_desk(desk *d) {
     ae_eval_results_free(d->results);
     ae_evaluation_delete(d->evaluation);
+    ae_eval_judges_close(d->judges);
     ae_task_free_all(d->tasks, d->n_tasks);
     json_decref(d->settings);
+    json_decref(d->more);
     ae_loaded_close(&d->loaded);
 }
 
@@ -166,12 +182,14 @@ static ae_status run(const options *o) {
     ae_interrupt_catch();
     AE_TRY(ae_task_load_all(&d.tasks, &d.n_tasks, o->tasks, "--tasks"));
     AE_TRY(ae_folder_check(o->output));
+    AE_TRY(open_judges(&d));
     AE_TRY(ae_loaded_open(&d.loaded, o->model, o->adapter, o->dtype, o->threads));
     AE_TRY(check_model(&d));
     AE_TRY(make_settings(&d));
     AE_TRY(open_evaluation(&d));
     AE_TRY(run_evaluation(&d));
-    AE_TRY(ae_eval_results_make(&d.results, d.evaluation, (const ae_task *const *)d.tasks, d.n_tasks, NULL));
+    AE_TRY(ae_eval_results_make(&d.results, d.evaluation, (const ae_task *const *)d.tasks, d.n_tasks,
+                                ae_eval_judges_of(d.judges)));
     AE_TRY(write_results(&d));
 out:
     close_desk(&d);
@@ -230,6 +248,8 @@ ae_status ae_verb_eval_run(int argc, char **argv) {
          .type = AE_ARG_FLAG,
          .to = &o.alone,
          .help = "read every context whole, for measurements; changes the speed only"},
+        ae_arg_unsafe_no_sandbox(&o.judges),
+        ae_arg_workers(&o.judges),
         {.name = "dtype",
          .type = AE_ARG_TEXT,
          .to = &o.dtype,

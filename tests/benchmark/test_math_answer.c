@@ -76,6 +76,7 @@ Test(math_answer, normal_forms) {
         {"software", "software"},
         /* articles */
         {"an ellipse", "ellipse"},
+        {"an  ellipse", "ellipse"},
         {"the circle", "circle"},
         {"a b", "ab"},
         /* blanks and sizes */

@@ -8,6 +8,7 @@
 #include "judge/ballot.h"
 
 #include <math.h>
+#include <string.h>
 
 static const char usage[] =
     "aerie judge add DIR --rater NAME (--reward MODEL | --ask MODEL) [--adapter A] [--flags]\n\n"
@@ -32,14 +33,21 @@ static int lean_of(const options *o, double log_odds) {
     return log_odds > 0 ? size : -size;
 }
 
-static ae_status vote(const options *o, ae_ballot *b, const ae_comparison *c, double log_odds) {
+static ae_status vote(const options *o, ae_ballot *b, const char *judge, const ae_comparison *c,
+                      double log_odds) {
     char view[AE_VIEW_BYTES];
     const int lean = lean_of(o, log_odds);
-    ae_vote v = {.view = view, .rater = o->rater, .is_model = true, .what = *c, .acceptable = {-1, -1}};
+    ae_vote v = {.view = view,
+                 .rater = o->rater,
+                 .is_model = true,
+                 .what = *c,
+                 .acceptable = {-1, -1},
+                 .judge = judge};
     const ae_status st = ae_view_draw(view);
     if (st != AE_OK) return st;
     v.swapped = ae_view_is_swapped(&b->study, view);
     v.choice = v.swapped ? lean : -lean;
+    v.log_odds = v.swapped ? log_odds : -log_odds;
     return ae_ballot_add(b, &v);
 }
 
@@ -56,7 +64,7 @@ static ae_status judge_all(const options *o, ae_ballot *b, ae_judge_model *j) {
         if (ae_votes_find(&b->votes, o->rater, &c)) continue;
         st = ae_interrupt_check();
         if (st == AE_OK) st = ae_judge_model_odds(j, &c, &odds);
-        if (st == AE_OK) st = vote(o, b, &c, odds);
+        if (st == AE_OK) st = vote(o, b, ae_judge_model_name(j), &c, odds);
         added += st == AE_OK;
         ae_progress_show(&bar, i + 1, "");
     }
@@ -70,12 +78,16 @@ static ae_status judge_all(const options *o, ae_ballot *b, ae_judge_model *j) {
     return AE_OK;
 }
 
-/* A name stands for one rater, person or model. */
-static ae_status check_rater(const ae_ballot *b, const char *name) {
+/* A name stands for one rater, a person or one model. `judge` NULL: whichever model. */
+static ae_status check_rater(const ae_ballot *b, const char *name, const char *judge) {
     const ae_vote *last = ae_votes_last(&b->votes, name);
-    if (!last || last->is_model) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE, "--rater %s: expected a name that no person has, found one with votes",
-                   name);
+    if (last && !last->is_model)
+        return AE_FAIL(AE_ERR_USAGE, "--rater %s: expected a name that no person has, found one with votes",
+                       name);
+    if (!last || !judge || !last->judge || strcmp(last->judge, judge) == 0) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "--rater %s: expected the model that judged under this name (%s), found another (%s)",
+                   name, last->judge, judge);
 }
 
 static ae_status add(const options *o) {
@@ -87,10 +99,11 @@ static ae_status add(const options *o) {
     ae_log_quiet(o->quiet);
     ae_interrupt_catch();
     AE_TRY(ae_ballot_open(&ballot, o->words.items[0]));
-    AE_TRY(check_rater(&ballot, o->rater));
+    AE_TRY(check_rater(&ballot, o->rater, NULL));
     AE_TRY((o->reward ? ae_loaded_open_reward : ae_loaded_open)(&loaded, path, o->adapter, o->dtype,
                                                                 o->threads));
-    AE_TRY(ae_judge_model_new(&judge, &ballot.study, &loaded, path, o->reward != NULL));
+    AE_TRY(ae_judge_model_new(&judge, &ballot.study, &loaded, path, o->adapter, o->reward != NULL));
+    AE_TRY(check_rater(&ballot, o->rater, ae_judge_model_name(judge)));
     AE_TRY(judge_all(o, &ballot, judge));
 out:
     ae_judge_model_delete(judge);

@@ -2,6 +2,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/loaded.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "data/render.h"
@@ -17,10 +18,12 @@ typedef struct {
     const ae_judge_asked *asked;
     const json_t *items;
     ae_request_rules rules;
-    bool begun;                             /* the file has its first line */
-    size_t next;                            /* the item whose prompt is taken next */
-    size_t done;                            /* answers in the file */
-    size_t cut;                             /* answers that came to --max-new */
+    bool begun;       /* the file has its first line */
+    size_t next;      /* the item whose prompt is taken next */
+    size_t done;      /* answers in the file */
+    size_t cut;       /* answers that came to --max-new */
+    ptrdiff_t tokens; /* of answers of this process */
+    double started_s;
     char fingerprint[AE_FINGERPRINT_BYTES]; /* of the model that wrote them; "" before the first */
     FILE *file;
     ae_progress bar;
@@ -99,6 +102,15 @@ static ae_status next_prompt(void *context, ae_ids *ids, bool *more) {
     return st;
 }
 
+static void show(desk *d) {
+    char count[32], detail[96];
+    const double seconds = ae_now_s() - d->started_s;
+    ae_format_count(count, sizeof count, (double)d->tokens);
+    snprintf(detail, sizeof detail, "%s tok  %.0f tok/s", count,
+             seconds > 0 ? (double)d->tokens / seconds : 0);
+    ae_progress_show(&d->bar, (int64_t)d->done, detail);
+}
+
 static ae_status keep_answer(void *context, const ae_answer *a) {
     desk *d = context;
     json_t *text = json_stringn(a->text, a->text_bytes);
@@ -112,12 +124,14 @@ static ae_status keep_answer(void *context, const ae_answer *a) {
     json_decref(text);
     if (st != AE_OK) return st;
     d->cut += a->end != AE_ANSWER_STOPPED;
-    ae_progress_show(&d->bar, (int64_t)++d->done, "");
+    d->tokens += a->tokens.n;
+    d->done++;
+    show(d);
     return AE_OK;
 }
 
 static ae_status check(void *context) {
-    (void)context;
+    show(context);
     return ae_interrupt_check();
 }
 
@@ -151,6 +165,7 @@ static ae_status answer_rest(desk *d, const ae_loaded *l) {
     ae_status st = begin_file(d);
     ae_progress_init(&d->bar, d->asked->name, (int64_t)d->done, (int64_t)json_array_size(d->items));
     d->bar.unit = "answer";
+    d->started_s = ae_now_s();
     if (st == AE_OK) st = ae_generate(&l->model, l->tokenizer, &how, &io);
     ae_progress_end(&d->bar);
     if (fclose(d->file) != 0 && st == AE_OK) st = ae_output_failed(d->asked->file);

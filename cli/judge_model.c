@@ -6,6 +6,7 @@
 #include "eval/likelihoods.h"
 #include "eval/request.h"
 #include "eval/score.h"
+#include "model/fingerprint.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,10 +22,19 @@ struct ae_judge_model {
     ae_ids letters[2]; /* "A", "B" */
     double first;      /* sum over both orders of log p("A") - log p("B") */
     ptrdiff_t asked;
+    char name[512];
 };
 
+static ae_status name_model(ae_judge_model *j, const char *adapter) {
+    char fingerprint[AE_FINGERPRINT_BYTES];
+    const ae_status st = ae_model_fingerprint(&j->loaded->model, fingerprint);
+    snprintf(j->name, sizeof j->name, "%s %s%s%s", j->rewards ? "reward" : "ask",
+             st == AE_OK ? fingerprint : "", adapter ? " " : "", adapter ? adapter : "");
+    return st;
+}
+
 ae_status ae_judge_model_new(ae_judge_model **out, const ae_study *s, ae_loaded *l, const char *path,
-                             bool rewards) {
+                             const char *adapter, bool rewards) {
     ae_judge_model *j = calloc(1, sizeof *j);
     const size_t n = (size_t)s->n_items * (size_t)s->n_models;
     ae_status st;
@@ -37,6 +47,7 @@ ae_status ae_judge_model_new(ae_judge_model **out, const ae_study *s, ae_loaded 
     *j = (ae_judge_model){.study = s, .loaded = l, .rewards = rewards, .known = malloc(n * sizeof *j->known)};
     j->rules = (ae_request_rules){l->tokenizer, l->model.config.V, true};
     AE_TRY(ae_render_check(l->tokenizer, path));
+    AE_TRY(name_model(j, adapter));
     if (!j->known) AE_TRY(AE_FAIL(AE_ERR_RESOURCE, "judge: out of memory"));
     for (size_t i = 0; i < n; i++) j->known[i] = (double)NAN;
     if (rewards) AE_TRY(ae_scorer_new(&j->scorer, &l->model, 0));
@@ -54,6 +65,10 @@ void ae_judge_model_delete(ae_judge_model *j) {
     for (int k = 0; k < 2; k++) ae_ids_free(&j->letters[k]);
     free(j->known);
     free(j);
+}
+
+const char *ae_judge_model_name(const ae_judge_model *j) {
+    return j->name;
 }
 
 double ae_judge_model_first(const ae_judge_model *j) {

@@ -67,6 +67,8 @@ static void warn_of_bind(const char *bind) {
     ae_warn("--bind %s: other machines reach this page; who has its address may read and vote, and HTTP is "
             "not encrypted",
             bind);
+    if (strcmp(bind, "0.0.0.0") == 0 || strcmp(bind, "::") == 0)
+        ae_log("for others, put an address of this machine in the place of %s; --host allows its name", bind);
 }
 
 static ae_status serve_study(const options *o, ae_ballot *b, const char *token) {

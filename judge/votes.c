@@ -101,6 +101,8 @@ static ae_status read_vote(ae_vote *v, const ae_study *s, const char *where) {
     AE_TRY(read_acceptable(v, 0, "left_acceptable", where));
     AE_TRY(read_acceptable(v, 1, "right_acceptable", where));
     v->comment = text_of(v->line, "comment");
+    v->judge = text_of(v->line, "judge");
+    v->log_odds = json_number_value(json_object_get(v->line, "log_odds"));
 out:
     return st;
 }
@@ -256,6 +258,8 @@ json_t *ae_vote_line(const ae_study *s, const ae_vote *v) {
                   v->swapped ? b : a, "right", v->swapped ? a : b, "choice", v->choice, "left_acceptable",
                   acceptable(v->acceptable[0]), "right_acceptable", acceptable(v->acceptable[1]));
     if (v->comment && v->comment[0]) json_object_set_new(line, "comment", json_string(v->comment));
+    if (v->judge) json_object_set_new(line, "judge", json_string(v->judge));
+    if (v->judge) json_object_set_new(line, "log_odds", ae_json_number(v->log_odds));
     json_object_set_new(line, "time", json_string(now));
     return line;
 }

@@ -7,7 +7,8 @@
 /* The votes of a study, votes.jsonl. A line is a vote:
  *
  *     {"view": hex, "rater": s, "kind": "person"|"model", "item": id, "left": model, "right": model, "choice": -2..2,
- *      "left_acceptable": bool|null, "right_acceptable": bool|null, "comment"?: s, "time": s}
+ *      "left_acceptable": bool|null, "right_acceptable": bool|null, "comment"?: s, "time": s,
+ *      "judge"?: s, "log_odds"?: x}                of a model: which one, and how much the right answer is preferred
  *
  * "choice" is -2 where the left answer is much better, 0 for the same, 2 where the right one is much better. Or it takes
  * the vote of a view back: {"view", "rater", "undone": true, "time"}. A rater has one vote on a comparison, the last. A
@@ -17,6 +18,8 @@ enum { AE_VIEW_BYTES = 33, AE_RATER_BYTES_MAX = 64 };
 
 typedef struct {
     const char *view, *rater, *comment; /* of `line`; comment is NULL without */
+    const char *judge;                  /* the model, NULL of a person */
+    double log_odds;                    /* of a model with `judge` */
     bool is_model;
     ae_comparison what;
     bool swapped;      /* b was on the left */

@@ -85,6 +85,9 @@ run 0 "$aerie" judge report yesno --json
 grep -qF "\"raters\":\"taste\",\"kind\":\"model\",\"votes\":24" out || fail "report: $(cat out)"
 grep -qF "\"a\":\"yes\",\"b\":\"no\",\"wins\":$wins,\"ties\":0,\"losses\":$((24 - wins))" out || fail "other votes than rewards ($wins wins): $(cat out)"
 run 0 "$aerie" judge add yesno --rater asked --ask m1
+grep -q '"rater":"asked","kind":"model".*"judge":"ask [0-9a-f]\{16\}","log_odds":' yesno/votes.jsonl || fail "votes: $(tail -1 yesno/votes.jsonl)"
+run 2 "$aerie" judge add yesno --rater taste --ask m1
+says "--rater taste: expected the model that judged under this name (reward "
 run 0 "$aerie" judge report yesno given --output report.html
 prints "taste (a model): 24 votes on 24 of 24 pairs"
 prints "asked (a model): 24 votes on 24 of 24 pairs"
@@ -171,6 +174,54 @@ run 3 "$aerie" judge add both --rater x --reward m1
 says "m1: expected a reward model, found none"
 run 2 "$aerie" judge add both --rater x --reward taste --tie 0.9 --much 0.8
 says "--tie: expected at most --much"
+cp -r both torn && sed 's/"format": 1/"format": 2/' both/study.json >torn/study.json
+run 3 "$aerie" judge report torn
+says "torn/study.json: format: expected 1, found 2; it is of another version of aerie"
+head -c 100 both/study.json >torn/study.json
+run 3 "$aerie" judge serve torn
+says "torn/study.json: expected JSON"
+rm torn/study.json
+run 3 "$aerie" judge add torn --rater x --reward taste
+says "torn: expected a study with study.json, found none; aerie judge make makes one"
+cp -r both other && cp yesno/votes.jsonl other
+run 3 "$aerie" judge report other
+says "other/votes.jsonl:1: left: expected a model of the study, found "
+rm other/votes.jsonl
+echo 0123 >other/token
+run 3 "$aerie" judge serve other
+says "other/token: expected 32 hexadecimal digits, found another text; --new-token draws one"
+rm other/token other/votes.jsonl && mkdir other/token other/votes.jsonl
+run 3 "$aerie" judge serve other
+says "other/votes.jsonl: "
+rmdir other/votes.jsonl
+run 3 "$aerie" judge serve other
+says "other/token: "
+run 2 "$aerie" judge serve other --new-token
+says "other/token: "
+run 3 "$aerie" judge serve nowhere
+says "nowhere: expected a study with study.json, found none"
+run 2 "$aerie" judge serve both --bind 192.0.2.1
+says "192.0.2.1 port 8765: expected an address to listen at, found: "
+run 2 "$aerie" judge serve both --port 65536
+says "--port: expected"
+run 2 "$aerie" judge report
+says "expected the folder of a study, found none"
+"$aerie" judge serve both --port 0 --quiet >served 2>/dev/null &
+server=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    [ -s served ] && break
+    sleep 0.1
+done
+port=$(sed 's|.*:\([0-9]*\)/.*|\1|' served)
+run 2 "$aerie" judge serve both --port 0
+says "both: "
+run 2 "$aerie" judge add both --rater x --reward taste
+says "both: "
+run 2 "$aerie" judge serve yesno --port "$port"
+says "127.0.0.1 port $port: expected an address to listen at, found: Address already in use; --port 0 takes a free one"
+run 0 "$aerie" judge report both
+kill -TERM $server
+wait $server || fail "the server ended with $?"
 printf 'x' >>both/items.jsonl
 run 3 "$aerie" judge report both
 says "both/items.jsonl:4: expected JSON"

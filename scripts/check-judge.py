@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Drives the page of `aerie judge serve` in headless Chromium, by keys alone, as raters do.
 
-Three raters, two of them in browsers at once, cast 200 votes while the server is killed 20 times at random. Then
-votes.jsonl has to hold exactly the votes that were cast, each once, with what each rater chose; a page of another origin
-tries to vote and must not; pictures of the page go to --pictures. Needs Debian's package chromium and Python's standard
-library.
+Three raters, two of them in browsers at once, cast 200 votes while the server is killed 20 times at random. A vote cast
+while the server is down outlives the page, too. Then votes.jsonl has to hold exactly the votes that were cast, each once,
+with what each rater chose, and a rater who comes back goes on. A page of another origin tries to vote and must not, nor
+may one whose name has been made to lead here. Pictures of the page go to --pictures. Needs Debian's package chromium and
+Python's standard library.
 
 usage: scripts/check-judge.py AERIE [--pictures DIR] [--votes 200] [--kills 20] [--seed 1]
+       scripts/check-judge.py AERIE --study DIR --pictures DIR    pictures of that study alone
 """
 import argparse
 import base64
@@ -77,6 +79,7 @@ class Tab:
         with urllib.request.urlopen(request) as reply:
             self.socket = Socket(json.load(reply)["webSocketDebuggerUrl"])
         self.number = 0
+        self.url = url
         self.call("Page.enable")
         self.call("Page.navigate", url=url)
 
@@ -94,7 +97,7 @@ class Tab:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    def until(self, script, seconds=90):
+    def look(self, script, seconds):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
@@ -104,6 +107,12 @@ class Tab:
             if value:
                 return value
             time.sleep(0.02)
+        return None
+
+    def until(self, script, seconds=90):
+        value = self.look(script, seconds)
+        if value:
+            return value
         raise SystemExit(f"FAIL: waited {seconds} s for {script}; the page says: {self.run('document.body.innerText')[:500]}")
 
     def key(self, key, **more):
@@ -133,7 +142,8 @@ class Browser:
     def __init__(self, folder):
         self.process = subprocess.Popen(
             ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--no-first-run",
-             "--hide-scrollbars", "--window-size=1280,900", f"--user-data-dir={folder}", "about:blank"],
+             "--hide-scrollbars", "--window-size=1280,900", "--host-resolver-rules=MAP rebound.example 127.0.0.1",
+             f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         note = os.path.join(folder, "DevToolsActivePort")
         end = time.monotonic() + 60
@@ -161,10 +171,13 @@ class Server:
         self.url = self.process.stdout.readline().strip()
         assert self.url, "the server did not start"
 
-    def kill(self):
+    def stop(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.kills += 1
+
+    def kill(self):
+        self.stop()
         self.start()
 
     def close(self):
@@ -186,7 +199,11 @@ def make_study(aerie, folder, rows):
 
 
 def begin(tab, name):
-    shown = tab.until("['welcome', 'ballot', 'end'].find((id) => !document.getElementById(id).hidden)")
+    find = "['welcome', 'ballot', 'end'].find((id) => !document.getElementById(id).hidden)"
+    shown = tab.look(find, 3)
+    while not shown:  # the server was killed while the page was on its way: reload, as the page then says
+        tab.call("Page.navigate", url=tab.url)
+        shown = tab.look(find, 3)
     if shown != "welcome":  # this browser remembers another rater
         tab.until("!document.getElementById('who').hidden && !document.getElementById('vote').disabled")
         tab.run("document.getElementById('who').click()")
@@ -207,14 +224,12 @@ def cast(tab, draw, notes, folder=None):
         tab.key("a")
     for _ in range(b):
         tab.key("b")
-    text = None
     if comment:
-        text = f"seen by key: {choice} <i>&"
         tab.key("c")
-        tab.write(text)
-        tab.key("Enter", modifiers=2)
-    else:
-        tab.key("Enter")
+        tab.write(f"seen by key: {choice} <i>&")
+    text = tab.run("document.getElementById('comment').value") or None  # after an undo there is one already
+    assert not comment or f"seen by key: {choice} <i>&" in text, text
+    tab.key("Enter", modifiers=2 if comment else 0)
     tab.until(f"document.getElementById('count').textContent !== {json.dumps(before)} && !document.getElementById('vote').disabled")
     said = [None, True, False]
     notes[question.split(":")[0].replace("Question ", "q")] = (choice - 3, left_is_north, said[a], said[b], text)
@@ -239,6 +254,24 @@ def rate(port, url, name, votes, seed, notes, failures, pictures):
         assert tab.run("document.querySelectorAll('.text b, .text script').length") == 0, "an answer was taken as HTML"
     except BaseException as e:  # a thread would end in silence
         failures.append(f"{name}: {e!r}")
+
+
+def check_outage(browser, server, notes):
+    """A vote while the server is down; then the page goes, too, and both come back."""
+    tab = Tab(browser.port, server.url)
+    begin(tab, "dora")
+    cast(tab, random.Random(2), notes)
+    question = tab.run("document.getElementById('prompt').textContent")
+    left_is_north = tab.run("document.getElementById('left').textContent").startswith("Paris does.")
+    server.stop()
+    tab.key("5")
+    tab.key("Enter")
+    tab.until("document.getElementById('notice').textContent.startsWith('The server does not answer')")
+    tab.call("Page.navigate", url="about:blank")
+    server.start()
+    tab.call("Page.navigate", url=server.url)
+    tab.until("document.getElementById('count').textContent.startsWith('2 of ') && !document.getElementById('vote').disabled")
+    notes[question.split(":")[0].replace("Question ", "q")] = (2, left_is_north, None, None, None)
 
 
 def check_votes(study, notes):
@@ -290,16 +323,31 @@ def check_foreign(browser, server, study):
     read = tab.run(f"fetch({json.dumps(server.url + 'next?rater=mallory')}).then((r) => r.text(), () => '')")
     time.sleep(0.5)
     assert not read, "a foreign page reads"
+    rebound = Tab(browser.port, server.url.replace("127.0.0.1", "rebound.example"))
+    rebound.until("document.body && document.body.innerText.startsWith('Host: expected the address of this server')")
+    for path_of in ("next?rater=mallory", "vote"):
+        how = {} if path_of.startswith("next") else {"method": "POST", "body": vote, "headers": {"Content-Type": "application/json"}}
+        code = rebound.run(f"fetch({json.dumps(path_of)}, {json.dumps(how)}).then((r) => r.status)")
+        assert code == 403, f"a name that was made to lead here gets {code}"
     assert open(path).read() == before, "a foreign page votes"
     foreign.shutdown()
 
 
+def check_return(browser, server, name, votes):
+    """A rater who comes back in another browser goes on there."""
+    tab = Tab(browser.port, server.url)
+    begin(tab, name)
+    count = tab.run("document.getElementById('count').textContent")
+    assert count.startswith(f"{votes} of "), f"{name} comes back to {count} after {votes} votes"
+
+
 def take_pictures(port, url, folder):
+    os.makedirs(folder, exist_ok=True)
     tab = Tab(port, url)
     tab.size(1280, 860)
     tab.until("!document.getElementById('welcome').hidden")
     tab.picture(folder, "welcome")
-    begin(tab, "dora")
+    begin(tab, "emil")
     tab.key("4")
     tab.key("a")
     tab.key("b")
@@ -320,11 +368,19 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("aerie")
     parser.add_argument("--pictures")
+    parser.add_argument("--study")
     parser.add_argument("--votes", type=int, default=200)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     o = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="aerie-judge-")
+    if o.study:
+        server, browser = Server(o.aerie, o.study), Browser(folder)
+        take_pictures(browser.port, server.url, o.pictures)
+        browser.close()
+        server.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     names = ["anna", "ben", "Zoë Ω"]
     share = [o.votes // 3 + (i < o.votes % 3) for i in range(3)]
     study = make_study(o.aerie, folder, max(share) + 5)
@@ -351,13 +407,15 @@ def main():
         for thread in threads:
             thread.join()
         assert not failures, failures
+        notes["dora"] = {}
+        check_outage(browsers[0], server, notes["dora"])
         n = check_votes(study, notes)
+        check_return(browsers[1], server, names[0], share[0])
         check_foreign(browsers[1], server, study)
         if o.pictures:
-            os.makedirs(o.pictures, exist_ok=True)
             take_pictures(browsers[1].port, server.url.replace("127.0.0.1", "localhost"), o.pictures)
-        print(f"{n} votes of {len(names)} raters by keys in {time.monotonic() - started:.0f} s, {server.kills} kills: none lost, none "
-              f"doubled; a foreign page could not vote")
+        print(f"{n} votes of {len(notes)} raters by keys in {time.monotonic() - started:.0f} s, {server.kills} kills: none lost, none "
+              f"doubled; foreign pages could not vote")
     finally:
         server.close()
         for browser in browsers:

@@ -85,7 +85,7 @@ function say(text) {
 }
 
 function show(id) {
-  for (const part of ["welcome", "end", "ballot"]) byId(part).hidden = part !== id;
+  for (const part of ["loading", "welcome", "end", "ballot"]) byId(part).hidden = part !== id;
 }
 
 function putText(element, text) {

@@ -7,6 +7,9 @@
 
 /* Pieces of HTML. */
 
+/* A page to where its body begins; `more`: style beside the common one. */
+void ae_html_begin(FILE *f, const char *title, const char *more);
+
 void ae_html_escaped(FILE *f, const char *text, size_t n);
 void ae_html_text(FILE *f, const char *text);
 /* A cell with so many digits; a dash for what is not known. */

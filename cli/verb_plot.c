@@ -1,4 +1,5 @@
 #include "cli/args.h"
+#include "cli/plot_eval.h"
 #include "cli/plot_frontier.h"
 #include "cli/results.h"
 #include "cli/verbs.h"
@@ -14,6 +15,7 @@ enum { RUNS_MAX = 64 };
 static const char usage[] =
     "aerie plot RUN [RUN ...] [--output F.png|F.svg|F.html] [--force]\n"
     "aerie plot RUN [RUN ...] --table|--json\n"
+    "aerie plot RESULTS [RESULTS ...] [--output F.png|F.svg|F.html] [--force]\n"
     "aerie plot --bench FILE.json [FILE.json ...] --output F.png|F.svg [--force]\n\n"
     "Loss, gradient norm, learning rate and speed of training runs, drawn by "
     "gnuplot; of a folder of several reward models, of its members. The HTML report "
@@ -21,9 +23,10 @@ static const char usage[] =
     "the last figures, the configuration and samples; of the runs of a pipeline it has a section "
     "for each stage and compares the methods of rlhf. A picture of several runs of rlhf "
     "is their held-out reward against the divergence. Without --output the report of "
-    "one run is RUN/report.html, made anew. --table and --json print the comparison. With --bench: results "
-    "of aerie bench "
-    "train|decode --profile --json, side by side.";
+    "one run is RUN/report.html, made anew. --table and --json print the comparison. Folders of "
+    "results of aerie eval make a page of their own: tasks by model with intervals, paired differences, "
+    "samples. "
+    "With --bench: results of aerie bench train|decode --profile --json, side by side.";
 
 typedef enum { REPORT, PNG, SVG } form;
 
@@ -140,6 +143,52 @@ out:
     return st;
 }
 
+/* ---- evaluations ---- */
+
+static ae_status draw_eval(const ae_eval_table *t, form kind, char **bytes, size_t *n_bytes) {
+    if (kind == REPORT) return ae_plot_eval_page(t, bytes, n_bytes);
+    return ae_plot_eval_draw(t, kind == PNG ? AE_PICTURE_PNG : AE_PICTURE_SVG, bytes, n_bytes);
+}
+
+static ae_status plot_eval(const run_list *list, const char *path, bool force) {
+    ae_result_folder folders[RUNS_MAX] = {0};
+    ae_eval_table table = {0};
+    ae_results out = {0};
+    form kind = REPORT;
+    char *bytes = NULL;
+    size_t n = 0, n_bytes = 0;
+    ae_status st;
+    AE_TRY(form_of(path, &kind));
+    for (; n < list->n; n++) AE_TRY(ae_result_folder_open(&folders[n], list->items[n]));
+    AE_TRY(ae_eval_table_make(&table, folders, n));
+    AE_TRY(ae_results_open(&out, path, force));
+    AE_TRY(draw_eval(&table, kind, &bytes, &n_bytes));
+    if (fwrite(bytes, 1, n_bytes, out.file) != n_bytes) st = ae_output_failed(path);
+out:
+    st = ae_results_close(&out, st);
+    ae_eval_table_free(&table);
+    for (size_t i = 0; i < n; i++) ae_result_folder_close(&folders[i]);
+    free(bytes);
+    return st;
+}
+
+/* Whether all are results of aerie eval; AE_ERR_USAGE where some are. */
+static ae_status are_evaluations(bool *are, const run_list *list) {
+    size_t n = 0, other = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        if (ae_plot_is_eval(list->items[i]))
+            n++;
+        else
+            other = i;
+    }
+    *are = n == list->n && n > 0;
+    if (n == 0 || *are) return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE,
+                   "plot: expected folders of one kind, runs or results of aerie eval; '%s' has no "
+                   "results.json, others have",
+                   list->items[other]);
+}
+
 /* ---- the comparison as text ---- */
 
 static ae_status print_json(const ae_method_table *t, const ae_run_curves *runs) {
@@ -211,7 +260,10 @@ static ae_status check_folders(const ae_arg_list *folders, const run_list *runs,
 
 static ae_status plot_to(const ae_arg_list *folders, const run_list *runs, const flags *k) {
     char *path = k->output ? strdup(k->output) : ae_path_join(folders->items[0], "report.html");
-    const ae_status st = plot(runs, path, k->force || !k->output);
+    const bool force = k->force || !k->output;
+    bool are_eval = false;
+    ae_status st = are_evaluations(&are_eval, runs);
+    if (st == AE_OK) st = are_eval ? plot_eval(runs, path, force) : plot(runs, path, force);
     if (st == AE_OK) ae_log("%s", path);
     free(path);
     return st;

@@ -1,0 +1,16 @@
+#ifndef AE_BENCHMARK_PUBLISHED_H
+#define AE_BENCHMARK_PUBLISHED_H
+#include <stddef.h>
+
+/* What the authors of models report, in percent, to be shown beside one's own numbers. */
+typedef struct {
+    const char *model, *source;
+} ae_published_model;
+
+enum { AE_PUBLISHED_MODELS = 3 };
+extern const ae_published_model ae_published_models[AE_PUBLISHED_MODELS];
+
+/* One figure for each model; NULL: none of that task is reported. */
+const double *ae_published_find(const char *task);
+
+#endif

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "sandbox/command.h"
 #include "sandbox/filter.h"
+#include "sandbox/keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -29,7 +29,6 @@ typedef struct {
     const ae_run_settings *settings;
     const char *folder;          /* NULL: stays */
     int files[AE_COMMAND_FILES]; /* become its descriptors 0, 1, 2, ... */
-    pid_t parent;
 } launch;
 
 void ae_child_init(ae_child *c) {
@@ -87,17 +86,14 @@ static void forget_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The parent may have ended before the kernel was asked to tell of it. */
-static bool die_with_parent(pid_t parent) {
-    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
-}
-
-static _Noreturn void become(const launch *l) {
+/* What the keeper starts. */
+static _Noreturn void become(const void *context, pid_t keeper) {
+    const launch *l = context;
     const ae_run_settings *s = l->settings;
     forget_signals();
     setsid();
     if (place_files(l) && (!l->folder || chdir(l->folder) == 0) && set_limits(s) &&
-        (s->unsafe_no_sandbox || drop_root(s)) && die_with_parent(l->parent))
+        (s->unsafe_no_sandbox || drop_root(s)) && ae_keeper_bind(keeper, SIGKILL))
         execvpe(l->command->argv[0], (char *const *)l->command->argv, (char *const *)l->command->environment);
     dprintf(AE_COMMAND_STATUS, "refused: %s: %s", l->command->argv[0], strerror(errno));
     _exit(127);
@@ -174,7 +170,8 @@ static ae_status make_folder(ae_child *c, const ae_run_settings *s) {
 
 ae_status ae_child_start(ae_child *c, const ae_run_settings *s, const char *text) {
     ae_command command = {0};
-    launch l = {.settings = s, .command = &command, .parent = getpid()};
+    launch l = {.settings = s, .command = &command};
+    const pid_t self = getpid();
     ae_status st;
     for (int i = 0; i < AE_COMMAND_FILES; i++) l.files[i] = -1;
     AE_TRY(make_folder(c, s));
@@ -182,7 +179,7 @@ ae_status ae_child_start(ae_child *c, const ae_run_settings *s, const char *text
     AE_TRY(open_files(c, s, text, l.files));
     l.folder = s->unsafe_no_sandbox ? c->folder : NULL;
     c->pid = fork();
-    if (c->pid == 0) become(&l);
+    if (c->pid == 0) ae_keeper_become(self, become, &l);
     if (c->pid < 0) {
         c->pid = 0;
         AE_TRY(failed("a program cannot be started"));
@@ -217,11 +214,12 @@ static bool has_ended(int pidfd, int patience_ms) {
     return ready > 0;
 }
 
-/* Without the first process of its namespace bubblewrap ends by itself, and so reaps it. */
+/* Without the first process of its namespace bubblewrap ends by itself, and then its keeper; else the keeper is asked to
+ * end all. */
 static void end_process(ae_child *c, int *status) {
-    enum { PATIENCE_MS = 2000 };
-    if (c->init < 0 || !has_ended(c->process, PATIENCE_MS)) kill(c->pid, SIGKILL);
-    if (c->folder[0]) kill(-c->pid, SIGKILL);
+    enum { PATIENCE_MS = 2000, LONG_PATIENCE_MS = 20000 };
+    if (c->init < 0 || !has_ended(c->process, PATIENCE_MS)) kill(c->pid, SIGTERM);
+    if (!has_ended(c->process, LONG_PATIENCE_MS)) kill(c->pid, SIGKILL);
     while (waitpid(c->pid, status, 0) < 0 && errno == EINTR) {
     }
     c->pid = 0;

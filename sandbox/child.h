@@ -10,8 +10,8 @@ enum { AE_CHILD_MARK = 32, AE_CHILD_FOLDER = 4096 };
 
 typedef struct {
     pid_t pid,
-        init_pid; /* bubblewrap (or the interpreter without a sandbox), and the first process of its namespace;
-                            0: not there, or not known yet */
+        init_pid; /* its keeper, which ends as it does, and the first process of its namespace; 0: not there, or
+                          * not known yet */
     int process, init; /* pidfds of these; -1 */
     int go;            /* a byte written here lets the program begin; -1 without a sandbox */
     int words, status,

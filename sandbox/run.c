@@ -199,15 +199,22 @@ static bool is_free_to_run(const ae_runner *r, const slot *s) {
     return r->settings.unsafe_no_sandbox || s->child.init_pid > 0;
 }
 
+/* Before it is executed a process looks as big as this one. Without a sandbox its descriptor `status` closes then. */
+static bool is_executed(const ae_runner *r, const slot *s) {
+    return r->settings.unsafe_no_sandbox ? s->child.status < 0 : s->child.init_pid > 0;
+}
+
 static ae_status watch(const ae_runner *r, slot *s, double now_s, bool look) {
-    const pid_t root = s->child.init_pid > 0 ? s->child.init_pid : s->child.pid;
+    const bool own = s->child.init_pid > 0;
+    const pid_t root = own ? s->child.init_pid : s->child.pid;
+    look = look && is_executed(r, s);
     if (now_s >= s->until_s) {
         if (!is_free_to_run(r, s))
             return AE_FAIL(AE_ERR_RESOURCE, "sandbox: bubblewrap starts nothing within %g s", SETUP_S);
         stop(s, AE_RUN_TIMED_OUT, "");
-    } else if (look && ae_watch_memory_bytes(root) > r->settings.memory_bytes)
+    } else if (look && ae_watch_memory_bytes(root, own) > r->settings.memory_bytes)
         stop(s, AE_RUN_MEMORY, "more memory than all processes may have together");
-    else if (look && s->child.init_pid > 0 && ae_watch_files(root) > MOST_FILES)
+    else if (look && own && ae_watch_files(root) > MOST_FILES)
         stop(s, AE_RUN_FAILED, "too many files");
     return AE_OK;
 }

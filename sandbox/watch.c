@@ -54,11 +54,11 @@ static void add_children(family *f, pid_t pid) {
     closedir(threads);
 }
 
-double ae_watch_memory_bytes(pid_t root) {
+double ae_watch_memory_bytes(pid_t root, bool with_root) {
     family f = {.pids = {root}, .n = 1};
     double sum = 0;
     for (int i = 0; i < f.n; i++) {
-        sum += resident_bytes(f.pids[i]);
+        if (i > 0 || with_root) sum += resident_bytes(f.pids[i]);
         add_children(&f, f.pids[i]);
     }
     return sum;

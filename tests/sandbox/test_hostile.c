@@ -130,26 +130,72 @@ Test(hostile, programs_that_never_end_are_contained) {
     run_those(true);
 }
 
-/* The runner is killed while programs sleep. They, and bubblewrap, become children of this process, and end. */
-Test(hostile, sandboxes_die_with_the_program_that_made_them) {
-    const char *const texts[] = {"import time\ntime.sleep(1000)",
-                                 "import os, time\nos.fork()\ntime.sleep(1000)"};
+/* ---- the program that starts them is killed ---- */
+
+/* A process that runs the texts; it has said that it begins when this returns. */
+static pid_t start_maker(const char *const *texts, ptrdiff_t n, bool safe) {
     int ends[2];
     char byte;
-    ae_runner_delete(open_sandbox(15, 1));
     cr_assert_eq(pipe(ends), 0);
     const pid_t maker = fork();
     if (maker == 0) {
-        ae_verdict v[2];
-        ae_runner *r = open_sandbox(1000, 2);
-        if (write(ends[1], "x", 1) == 1) (void)ae_runner_run(r, texts, 2, v);
+        ae_verdict v[4];
+        ae_run_settings s = ae_run_defaults();
+        ae_runner *r = NULL;
+        s.wall_s = 1000;
+        s.workers = (int)n;
+        s.unsafe_no_sandbox = !safe;
+        if (ae_runner_new(&r, &s) == AE_OK && write(ends[1], "x", 1) == 1)
+            (void)ae_runner_run(r, texts, n, v);
         _exit(1);
     }
+    close(ends[1]);
     cr_assert_eq(read(ends[0], &byte, 1), 1);
-    usleep(300000);
+    close(ends[0]);
+    return maker;
+}
+
+/* All that it started, bubblewrap too, become children of this process, and end. */
+static void kill_maker(pid_t maker, useconds_t after_us) {
+    usleep(after_us);
     kill(maker, SIGKILL);
     alarm(20);
     while (waitpid(-1, NULL, 0) > 0) {
     }
     cr_assert_eq(errno, ECHILD);
+    alarm(0);
+}
+
+static const char sleeper[] = "import os, time\nos.fork()\ntime.sleep(1000)",
+                  fork_bomb[] = "import os, signal\n"
+                                "for s in (1, 2, 13, 15): signal.signal(s, signal.SIG_IGN)\n"
+                                "while True:\n"
+                                "    try:\n"
+                                "        os.fork()\n"
+                                "        os.setsid()\n"
+                                "    except OSError: pass\n";
+
+Test(hostile, sandboxes_die_with_the_program_that_made_them) {
+    const char *const texts[] = {sleeper, fork_bomb};
+    ae_runner_delete(open_sandbox(15, 1));
+    kill_maker(start_maker(texts, 2, true), 300000);
+}
+
+/* Between any two steps of the start: before fork and after, before bubblewrap is executed, while it mounts, and
+ * before the program begins. */
+Test(hostile, sandboxes_die_with_their_maker_while_they_start) {
+    const char *const texts[] = {fork_bomb, sleeper};
+    ae_runner_delete(open_sandbox(15, 1));
+    for (useconds_t after_us = 0; after_us < 60000; after_us += 1500)
+        kill_maker(start_maker(texts, 2, true), after_us);
+}
+
+/* Without a sandbox a program that forks faster than it is killed may live on, but not one that only hides. */
+Test(hostile, programs_without_a_sandbox_die_with_their_maker) {
+    static const char hides[] = "import os, time\nif os.fork(): os._exit(0)\nos.setsid()\n"
+                                "if os.fork(): os._exit(0)\ntime.sleep(1000)";
+    const char *const texts[] = {sleeper, hides};
+    ae_runner_delete(open_sandbox(15, 1));
+    for (useconds_t after_us = 0; after_us < 200000; after_us += 40000)
+        kill_maker(start_maker(texts, 2, false), after_us);
 }

@@ -186,6 +186,10 @@ static json_t *ours(const ae_eval_results *r, const ae_eval_facts *f) {
     json_t *o = json_pack("{s:s, s:b, s:I, s:I}", "version", AERIE_VERSION, "bos", (int)f->bos, "requests",
                           (json_int_t)n.requests, "cut_prompts", (json_int_t)n.cut);
     if (!o) return NULL;
+    /* of the process that ended the evaluation */
+    json_object_set_new(o, "tokens_read", json_integer((json_int_t)n.cost.read));
+    json_object_set_new(o, "tokens_asked", json_integer((json_int_t)n.cost.asked));
+    json_object_set_new(o, "new_tokens", json_integer((json_int_t)n.new_tokens));
     json_object_set_new(o, "max_length",
                         f->max_length > 0 ? json_integer((json_int_t)f->max_length) : json_null());
     if (f->more) json_object_update(o, (json_t *)(uintptr_t)f->more);

@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "data/render.h"
-#include "model/fingerprint.h"
+#include "eval/probe.h"
 #include "ops/linear.h"
 
 #include <stdlib.h>
@@ -76,15 +76,14 @@ static json_t *optional_number(int64_t x) {
 
 static ae_status make_settings(desk *d) {
     const options *o = d->o;
-    char fingerprint[AE_FINGERPRINT_BYTES];
-    const ae_status st = ae_model_fingerprint(&d->loaded.model, fingerprint);
+    char probe[AE_PROBE_BYTES];
+    const ae_status st = ae_model_probe(&d->loaded.model, probe);
     if (st != AE_OK) return st;
     d->settings =
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:b, s:I}", "model", fingerprint, "dtype", o->dtype,
-                  "tasks", o->tasks, "num_fewshot", optional_number(o->which.shots), "limit",
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:b, s:I}", "probe", probe, "dtype", o->dtype, "tasks",
+                  o->tasks, "num_fewshot", optional_number(o->which.shots), "limit",
                   optional_number(o->which.limit), "seed", (json_int_t)o->which.seed, "bos", !o->no_bos,
                   "apply_chat_template", (int)o->chat, "max_length", (json_int_t)o->max_length);
-    if (d->settings && o->adapter) json_object_set_new(d->settings, "adapter", json_string(o->adapter));
     return d->settings ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "settings: out of memory");
 }
 
@@ -143,6 +142,7 @@ static ae_status write_results(desk *d) {
     const ae_model *m = &d->loaded.model;
     int64_t parameters = 0;
     for (ptrdiff_t i = 0; i < m->params.n; i++) parameters += m->params.items[i].n;
+    if (o->adapter) json_object_set_new(d->more, "adapter", json_string(o->adapter));
     const ae_eval_facts facts = {.model = o->model,
                                  .dtype = ae_weight_type_name(m->options.weights),
                                  .chat_template = o->chat ? CHAT_TEMPLATE : NULL,

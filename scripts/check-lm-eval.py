@@ -233,7 +233,7 @@ def write_data(work, names, rows, data):
     for name in names:
         task = TASKS.get(name) or Task("aerie/" + name, own_row, ("test",))
         for part in task.parts:
-            splits = make_rows(task, part, 3 if part else rows)
+            splits = make_rows(task, part, 2 if part else rows)
             for split, kept in real.get(name, {}).items():
                 splits[split] = splits[split][:2] + kept[:20 if split == "train" else rows]
             STORE[task.dataset, part] = splits
@@ -246,16 +246,27 @@ def load_dataset(path, name=None, **_):
     return datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split, rows in splits.items()})
 
 
+# Few-shot examples of the report, where lm-eval leaves the number to its user.
+REPORT_SHOTS = {"mmlu": 5, "commonsense_qa": 7, "triviaqa": 5, "nq_open": 5}
+
+
+def load_theirs(manager, spec, shots):
+    loaded = manager.load(spec)
+    for task in loaded["tasks"].values() if shots else ():
+        task.set_config("num_fewshot", shots)
+    return [loaded["groups"][spec]] if spec in (loaded["groups"] if isinstance(spec, str) else ()) else list(loaded["tasks"].values())
+
+
 def task_words(work, names):
     """The tasks as lm-eval and as aerie take them."""
-    theirs, ours = [], []
+    theirs, ours, manager = [], [], TaskManager()
     for name in names:
         if name in TASKS:
-            theirs.append(name)
+            theirs += load_theirs(manager, name, REPORT_SHOTS.get(name))
             ours.append(name)
             continue
         config, mine = OWN[name]
-        theirs.append(dict(config, task=name, dataset_path="aerie/" + name, test_split="test", metadata={"version": 1.0}))
+        theirs += load_theirs(manager, dict(config, task=name, dataset_path="aerie/" + name, test_split="test", metadata={"version": 1.0}), None)
         path = os.path.join(work, name + ".yaml")
         with open(path, "w") as f:  # JSON is YAML
             json.dump(dict(mine, format=1, task=name, version=1.0, rows={"file": "test.jsonl"}), f)
@@ -325,8 +336,7 @@ def make_models(aerie, work, names):
 def ask_lm_eval(folder, tasks, how):
     lm = HFLM(pretrained=folder, dtype="float32", device="cpu", batch_size=1, max_length=how["max_length"])
     return simple_evaluate(lm, tasks=tasks, bootstrap_iters=10, num_fewshot=how.get("shots"), limit=how.get("limit"),
-                           apply_chat_template=how.get("chat", False), fewshot_random_seed=how.get("seed", SEED),
-                           task_manager=TaskManager())
+                           apply_chat_template=how.get("chat", False), fewshot_random_seed=how.get("seed", SEED))
 
 
 def ask_aerie(aerie, work, folder, tasks, how, output):
@@ -376,8 +386,11 @@ def is_tie(numbers, lengths):
 
 def compare_row(v, where, theirs, ours):
     v.rows += 1
-    if texts_of(theirs["arguments"]) != texts_of(ours["arguments"]):
-        return v.fault(f"{where}: asked {texts_of(ours['arguments'])[0]!r}, lm-eval {texts_of(theirs['arguments'])[0]!r}")
+    for mine, other in zip(texts_of(ours["arguments"]), texts_of(theirs["arguments"])):
+        if mine != other:
+            return v.fault(f"{where}: asked {difference(mine, other)}, lm-eval {difference(other, mine)}")
+    if len(ours["arguments"]) != len(theirs["arguments"]):
+        return v.fault(f"{where}: {len(ours['arguments'])} requests, lm-eval {len(theirs['arguments'])}")
     tie = False
     if isinstance(theirs["resps"][0][0], str) and len(texts_of(theirs["arguments"])[0]) == 1 and not is_number(theirs["resps"][0][0]):
         v.answers += 1
@@ -401,6 +414,13 @@ def compare_row(v, where, theirs, ours):
             v.ties += tie
             if not tie:
                 v.fault(f"{where}: {name} {ours[name]}, lm-eval {theirs[name]}")
+
+
+def difference(a, b):
+    """Where texts part."""
+    a, b = "|".join(a), "|".join(b)
+    n = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    return repr(a[max(0, n - 20):n + 40])
 
 
 def is_number(x):
@@ -484,7 +504,7 @@ def main():
     parser.add_argument("--data", help="folder with real rows")
     parser.add_argument("--tasks", help="some of " + ",".join([*TASKS, *OWN]))
     parser.add_argument("--models", default="saved,saved-recurrent,saved-attention,trained")
-    parser.add_argument("--rows", type=int, default=8, help="rows of each task; of each part of mmlu 3")
+    parser.add_argument("--rows", type=int, default=8, help="rows of each task; of each part of mmlu 2")
     parser.add_argument("--keep", help="work in this folder, and leave it")
     o = parser.parse_args()
     logging.disable(logging.WARNING)

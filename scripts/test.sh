@@ -4,10 +4,11 @@
 # The last line is "N passed, N failed, N skipped": skipped is what this machine cannot run. Exit status 0 only when nothing failed.
 # usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--transformers PYTHON]
 #   --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;  --kills: a run of each objective (pretrain, sft,
-#   reward, dpo, ppo, jbond, and one that waits for its rewards), each killed N times (200), end like those left alone;
+#   reward, dpo, ppo, jbond, and one that waits for its rewards) and an evaluation, each killed N times (200), end like those
+#   left alone;
 #   --damage: files cut off at 2500 places and changed 22000 times, under the sanitizers;
 #   --transformers: scripts/check-transformers.py too, with a python that has torch and transformers, and
-#   scripts/check-peft.py where it has peft
+#   scripts/check-peft.py where it has peft, scripts/check-lm-eval.py where it has lm_eval
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -141,10 +142,13 @@ for setting in OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true OMP_PROC_BIND=true; do test_w
     check transformers "$transformers" scripts/check-transformers.py build/release/cli/aerie
 [ -z "$transformers" ] || ! "$transformers" -c 'import peft' 2>/dev/null ||
     check peft "$transformers" scripts/check-peft.py build/release/cli/aerie
+[ -z "$transformers" ] || ! "$transformers" -c 'import lm_eval' 2>/dev/null ||
+    check lm-eval "$transformers" scripts/check-lm-eval.py build/release/cli/aerie
 for verb in pretrain sft reward dpo ppo jbond program; do
     [ "$kills" = 0 ] ||
         check "$kills kills of $verb" env OMP_WAIT_POLICY=passive sh tests/train/kills.sh build/release/cli/aerie tests/fixtures "$kills" $verb
 done
+[ "$kills" = 0 ] || check "$kills kills of eval" env OMP_WAIT_POLICY=passive sh tests/cli/kills_eval.sh build/release/cli/aerie tests/fixtures "$kills"
 [ "$damage" = no ] || check damage check_damage
 echo "== style"
 check clang-format check_format

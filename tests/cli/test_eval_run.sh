@@ -59,7 +59,7 @@ ask() { # FOLDER FLAGS..
     run 0 "$aerie" eval --model run --tasks choice.yaml,answer.yaml,text.yaml --data data --output "$folder" --log-samples "$@"
 }
 # What does not hang on the clock and the flags that change the speed only.
-plain() { grep -vE '"(date|total_evaluation_time_seconds|batch_size)":' "$1/results.json"; }
+plain() { grep -vE '"(date|total_evaluation_time_seconds|batch_size|tokens_read|tokens_asked|new_tokens)":' "$1/results.json"; }
 same() { # FOLDER FOLDER WHY
     plain "$1" >first
     plain "$2" >second
@@ -140,4 +140,51 @@ run 0 "$aerie" eval --model run --tasks choice.yaml --data data --output turns -
 prints "chat template: turns"
 grep -q '"chat_template": "{{ bos_token }}' turns/results.json || fail "the template is not in the results"
 grep -A3 '"n-samples"' turns/results.json | grep -q '"original": 40' || fail "the number of all documents"
+
+# The first rows alone are what they are among all; drawn examples come from the seed.
+run 0 "$aerie" eval run --model run --tasks choice.yaml --data data --output few --limit 5 --log-samples
+head -5 one/samples_choice.jsonl >first
+equal first few/samples_choice.jsonl "the first rows"
+grep -q '"limit": 5' few/results.json || fail "the limit is not in the results"
+run 0 "$aerie" eval --model run --tasks choice.yaml --data data --output seed7 --seed 7 --log-samples
+cmp -s one/samples_choice.jsonl seed7/samples_choice.jsonl && fail "another seed draws the same examples"
+run 0 "$aerie" eval --model run --tasks choice.yaml --data data --output seed7-again --seed 7 --log-samples
+equal seed7/samples_choice.jsonl seed7-again/samples_choice.jsonl "the same seed"
+
+# An adapter is part of the model, in a dialogue or not; a narrower type changes numbers and is told.
+awk 'BEGIN { for (i = 0; i < 8; i++) printf "{\"prompt\": \"how many birds?\", \"completion\": \"%d birds\"}\n", i }' >chat.jsonl
+run 0 "$aerie" sft run.dir=tuned model.init=run data.train=chat.jsonl train.steps=3 lora.rank=2 optim.lr=0.05 train.row_tokens=64 \
+    train.batch_rows=2
+run 0 "$aerie" export --model run --adapter tuned --output merged
+run 0 "$aerie" eval --model run --adapter tuned --tasks choice.yaml --data data --output adapted --log-samples
+grep -q '"adapter": "tuned"' adapted/results.json || fail "the adapter is not in the results"
+cmp -s one/samples_choice.jsonl adapted/samples_choice.jsonl && fail "the adapter changes nothing"
+run 0 "$aerie" eval --model merged --tasks choice.yaml --data data --output merged-results --log-samples
+equal adapted/samples_choice.jsonl merged-results/samples_choice.jsonl "an adapter and its merged model"
+run 2 "$aerie" eval --model run --tasks choice.yaml --data data --output adapted
+says "adapted: holds an evaluation with other settings: probe:"
+run 2 "$aerie" eval --model run --adapter tuned --tasks choice.yaml --data data --output one
+says "one: holds an evaluation with other settings:"
+run 0 "$aerie" eval --model run --tasks choice.yaml --data data --output half --dtype bf16 --log-samples
+grep -q '"model_dtype": "bf16"' half/results.json || fail "the type is not in the results"
+cmp -s one/samples_choice.jsonl half/samples_choice.jsonl && fail "bf16 has the numbers of f32"
+
+# Groups: the mean over all rows of the parts, with the pooled standard error.
+cat >group.yaml <<'EOR'
+format: 1
+task: group
+version: 1
+kind: choice
+rows: {file: rows.jsonl, where: "{{ (part == 'small') == (right == 0) }}"}
+prompt: "Q: {{q}}\nA:"
+choices: "{{options}}"
+gold: "{{right}}"
+metrics: [acc]
+parts: [small, large]
+EOR
+run 0 "$aerie" eval --model run --tasks group.yaml --data data --output group
+prints "|group  "
+awk -F'[:,]' '/"acc,none": [0-9]*\./ { v[++n] = $3 } /"acc_stderr,none"/ { e[++m] = $3 } END {
+    mean = (10 * v[2] + 30 * v[3]) / 40; pooled = sqrt((90 * e[2] ^ 2 + 870 * e[3] ^ 2) / 38 / 40)
+    exit !(n >= 3 && (v[1] - mean) ^ 2 < 1e-20 && (e[1] - pooled) ^ 2 < 1e-20) }' group/results.json || fail "numbers of the group"
 finish

@@ -193,6 +193,11 @@ static void find_cpu_name(void) {
     fclose(f);
 }
 
+size_t ae_machine_l2_bytes(void) {
+    const long said = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return said > 0 ? (size_t)said : (size_t)1 << 19;
+}
+
 const char *ae_cpu_name(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, find_cpu_name);

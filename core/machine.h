@@ -11,7 +11,8 @@ int ae_usable_cores(void); /* by the affinity, and by the processor time that a 
 /* `cores`, or as many as the quotas of the cgroup folders from `mount` down to `below` ("" or "/x/y") leave,
  * rounded up. */
 int ae_cgroup_cores(const char *mount, const char *below, int cores);
-const char *ae_cpu_name(void); /* as /proc/cpuinfo says */
+size_t ae_machine_l2_bytes(void); /* of a core's second-level cache; half a MB where nobody says */
+const char *ae_cpu_name(void);    /* as /proc/cpuinfo says */
 
 /* Instruction sets this program chooses among; AERIE_ISA=avx2|avx512|amx caps the choice. */
 typedef enum { AE_ISA_AVX2, AE_ISA_AVX512, AE_ISA_AMX } ae_isa;

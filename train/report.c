@@ -10,7 +10,7 @@
 
 void ae_report_machine(const ae_backend *be) {
     const bool bf16 = be->dtype == AE_DTYPE_BF16;
-    ae_log("machine: %s; %d %s, %s kernels, oneDNN products, %s", ae_cpu_name(), be->threads,
+    ae_log("machine: %s; %d %s, %s kernels, %s", ae_cpu_name(), be->threads,
            be->threads == 1 ? "thread" : "threads", be->kernels, bf16 ? "bfloat16" : "float32");
     if (bf16 && !ae_machine_has_bf16() && !ae_machine_has_amx())
         ae_log("bfloat16: this processor has no instructions for it; it saves memory here, not time");

@@ -76,7 +76,8 @@ static engine engine_of(const ae_backend *be, const ae_gemm_args *g) {
     const bool bf16 = g->a.type == AE_ELEM_BF16;
     if (g->own || g->b.weight || g->b.type != g->a.type || g->k <= 0) return OWN;
     const bool narrow = g->n <= NARROW_N && g->k <= NARROW_K && !g->a.trans;
-    if (!bf16) return g->c_type == AE_ELEM_F32 && !narrow ? LIBRARY_F32 : OWN;
+    const bool turned = (g->a.trans || !g->b.trans) && ae_cpu_of(be)->kernels->turns_faster;
+    if (!bf16) return g->c_type == AE_ELEM_F32 && !narrow && !turned ? LIBRARY_F32 : OWN;
     return ae_cpu_of(be)->products == AE_PRODUCTS_BF16 ? LIBRARY_BF16 : OWN;
 }
 
@@ -95,6 +96,7 @@ static void product(const ae_backend *be, const ae_gemm_args *g, const float *pa
 /* With ours and with tiles of AMX the rows of A stay in the second-level cache. The library's bfloat16 kernels copy nothing where B is
  * blocked, so tiles of few rows cost nothing, and many threads find work; but they want whole rows of C. */
 static const ptrdiff_t tile_rows[] = {[LIBRARY_F32] = 1024, [LIBRARY_BF16] = 256, [OWN] = 512};
+enum { OWN_ROWS_MIN = 96 };
 enum { BLOCKED_TILE_M_MIN = 32, BLOCKED_TILES_WANTED = 8, NEAR_ELEMENTS = 1 << 20, NEAR_ROWS = 64 };
 
 typedef struct {
@@ -130,10 +132,17 @@ static void cut(job *w) {
     }
 }
 
+/* Rows of A, as deep as they are packed, take half of the second-level cache at most. */
+static ptrdiff_t own_rows(const ae_backend *be) {
+    const ptrdiff_t row = ae_cpu_of(be)->kernels->depth * (ptrdiff_t)sizeof(float),
+                    fit = (ptrdiff_t)ae_machine_l2_bytes() / 2 / row;
+    return ae_max(OWN_ROWS_MIN, ae_min(tile_rows[OWN], fit));
+}
+
 static job job_of(const ae_backend *be, const ae_gemm_args *g) {
     const engine e = engine_of(be, g);
     const bool whole_rows = e == LIBRARY_BF16 && g->b.blocked;
-    job w = {.g = *g, .rows = tile_rows[e]};
+    job w = {.g = *g, .rows = e == OWN ? own_rows(be) : tile_rows[e]};
     if (g->m <= 0 || g->n <= 0) return w;
     (whole_rows ? cut_blocked : cut)(&w);
     w.rows =

@@ -298,4 +298,5 @@ static void product(const ae_gemm_args *g, const float *packed, float *room) {
     } while (p < g->k);
 }
 
-const ae_product_kernels AE_ISA_NAME(ae_product) = {MR, room_floats, packed_floats, pack, product};
+const ae_product_kernels AE_ISA_NAME(ae_product) = {MR,   DEPTH,  VF == 8, room_floats, packed_floats,
+                                                    pack, product};

@@ -10,7 +10,11 @@
 enum { AE_PRODUCT_COLS = 32 };
 
 typedef struct {
-    ptrdiff_t rows; /* of C that a kernel takes at once */
+    ptrdiff_t rows;  /* of C that a kernel takes at once */
+    ptrdiff_t depth; /* of the inner dimension that is packed at once */
+    /* Whether they are faster than the library's float32, which packs B anew for each tile, where a factor does not lie
+     * as the library likes it: A transposed, or B plain. */
+    bool turns_faster;
     /* floats of scratch for a product of m x n */
     ptrdiff_t (*room)(ptrdiff_t m, ptrdiff_t n);
     /* floats of B [k, AE_PRODUCT_COLS] packed */

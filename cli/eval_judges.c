@@ -1,5 +1,6 @@
 #include "cli/eval_judges.h"
 
+#include "cli/eval_judge.h"
 #include "cli/interrupt.h"
 #include "core/log.h"
 #include "sandbox/run.h"
@@ -9,7 +10,9 @@
 struct ae_eval_judges {
     ae_judges judges;
     ae_run_settings settings;
-    ae_runner *runner; /* NULL: no task has programs */
+    /* Each NULL where no task needs it. */
+    ae_runner *runner;
+    ae_eval_judge *toxicity, *sentiment;
 };
 
 ae_arg ae_arg_unsafe_no_sandbox(ae_judge_flags *f) {
@@ -27,6 +30,23 @@ ae_arg ae_arg_workers(ae_judge_flags *f) {
                     .min = 1,
                     .max = 256,
                     .help = "programs that run side by side; default: as many as threads"};
+}
+
+ae_arg ae_arg_toxicity(ae_judge_flags *f) {
+    return (ae_arg){.name = "toxicity",
+                    .type = AE_ARG_TEXT,
+                    .to = &f->toxicity,
+                    .value = "F",
+                    .help =
+                        "what judges toxicity: a file of `aerie eval classifier train`, or program:COMMAND"};
+}
+
+ae_arg ae_arg_sentiment(ae_judge_flags *f) {
+    return (ae_arg){.name = "sentiment",
+                    .type = AE_ARG_TEXT,
+                    .to = &f->sentiment,
+                    .value = "F",
+                    .help = "what judges sentiment, in the same way"};
 }
 
 /* ---- programs ---- */
@@ -64,6 +84,27 @@ static ae_status open_runner(ae_eval_judges *j, const ae_judge_flags *f) {
     return ae_runner_new(&j->runner, &j->settings);
 }
 
+/* ---- classifiers ---- */
+
+static ae_status judge_toxicity(void *context, const char *const *texts, size_t n, double *values) {
+    const ae_eval_judges *j = context;
+    return ae_eval_judge_give(j->toxicity, texts, n, values);
+}
+
+static ae_status judge_sentiment(void *context, const char *const *texts, size_t n, double *values) {
+    const ae_eval_judges *j = context;
+    return ae_eval_judge_give(j->sentiment, texts, n, values);
+}
+
+static ae_status open_judge(ae_eval_judge **j, const char *flag, const char *given, double least) {
+    if (given) return ae_eval_judge_open(j, flag, given, least);
+    return AE_FAIL(
+        AE_ERR_USAGE,
+        "--%s: expected a file of `aerie eval classifier train` or program:COMMAND, which the metric %s "
+        "needs, found none",
+        flag, flag);
+}
+
 /* ---- all ---- */
 
 static bool wants(const ae_task *task, ae_metric_kind kind) {
@@ -84,13 +125,20 @@ ae_status ae_eval_judges_open(ae_eval_judges **out, const ae_task *const *tasks,
                               const ae_judge_flags *f) {
     ae_eval_judges *j = *out = calloc(1, sizeof *j);
     if (!j) return AE_FAIL(AE_ERR_RESOURCE, "judges: out of memory");
-    j->judges.context = j;
-    return any_wants(tasks, n, AE_METRIC_PASS_AT_K) ? open_runner(j, f) : AE_OK;
+    j->judges = (ae_judges){.toxicity = judge_toxicity, .sentiment = judge_sentiment, .context = j};
+    ae_status st = AE_OK;
+    if (any_wants(tasks, n, AE_METRIC_TOXICITY)) st = open_judge(&j->toxicity, "toxicity", f->toxicity, 0);
+    if (st == AE_OK && any_wants(tasks, n, AE_METRIC_SENTIMENT))
+        st = open_judge(&j->sentiment, "sentiment", f->sentiment, -1);
+    if (st == AE_OK && any_wants(tasks, n, AE_METRIC_PASS_AT_K)) st = open_runner(j, f);
+    return st;
 }
 
 void ae_eval_judges_close(ae_eval_judges *j) {
     if (!j) return;
     ae_runner_delete(j->runner);
+    ae_eval_judge_close(j->toxicity);
+    ae_eval_judge_close(j->sentiment);
     free(j);
 }
 
@@ -105,7 +153,15 @@ json_t *ae_eval_judges_facts(const ae_eval_judges *j) {
                             json_pack("{s:s, s:f, s:f}", "sandbox",
                                       j->settings.unsafe_no_sandbox ? "none" : "bubblewrap", "wall_s",
                                       j->settings.wall_s, "memory_bytes", j->settings.memory_bytes));
+    if (j->toxicity) json_object_set_new(facts, "toxicity", ae_eval_judge_facts(j->toxicity));
+    if (j->sentiment) json_object_set_new(facts, "sentiment", ae_eval_judge_facts(j->sentiment));
     return facts;
+}
+
+static void print_judge(const ae_eval_judge *j, FILE *out) {
+    char *words = j ? ae_eval_judge_words(j) : NULL;
+    if (words) fprintf(out, "%s\n", words);
+    free(words);
 }
 
 void ae_eval_judges_print(const ae_eval_judges *j, FILE *out) {
@@ -113,4 +169,6 @@ void ae_eval_judges_print(const ae_eval_judges *j, FILE *out) {
         fprintf(out, "programs: %s, %g s and %g GiB each\n",
                 j->settings.unsafe_no_sandbox ? "without a sandbox" : "in the sandbox", j->settings.wall_s,
                 j->settings.memory_bytes / (1 << 30));
+    print_judge(j->toxicity, out);
+    print_judge(j->sentiment, out);
 }

@@ -250,6 +250,8 @@ ae_status ae_verb_eval_run(int argc, char **argv) {
          .help = "read every context whole, for measurements; changes the speed only"},
         ae_arg_unsafe_no_sandbox(&o.judges),
         ae_arg_workers(&o.judges),
+        ae_arg_toxicity(&o.judges),
+        ae_arg_sentiment(&o.judges),
         {.name = "dtype",
          .type = AE_ARG_TEXT,
          .to = &o.dtype,

@@ -11,6 +11,8 @@ ae_status ae_verb_eval(int argc, char **argv) {
         {"validate", ae_verb_eval_validate, "check a task file against its data, row by row"},
         {"show", ae_verb_eval_show, "the exact prompts of a task"},
         {"compare", ae_verb_eval_compare, "two models on the same rows: differences with intervals"},
+        {"classifier", ae_verb_eval_classifier,
+         "what judges toxicity and sentiment, trained on labelled texts"},
     };
     const bool has_flags = argc > 1 && strncmp(argv[1], "--", 2) == 0 && strcmp(argv[1], "--help") != 0;
     if (has_flags) return ae_verb_eval_run(argc, argv);

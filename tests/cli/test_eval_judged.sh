@@ -97,4 +97,90 @@ if "$aerie" eval --model run --tasks programs.yaml --data data --output programs
     grep -q '"sandbox": "bubblewrap"' programs/results.json || fail "results.json says that there was a sandbox"
 fi
 
+# Classifiers: trained on texts whose label hangs on one word; figures of held-out rows printed and kept.
+awk 'BEGIN { srand(7); split("nice lovely kind warm", good); split("awful stupid rotten vile", bad)
+    for (i = 0; i < 600; i++) {
+        y = rand() < 0.4
+        word = 1 + int(4 * rand())
+        printf "{\"text\": \"the %d bird is %s today %d\", \"label\": %d}\n", i, y ? bad[word] : good[word], i * i % 97, y
+    } }' >labelled.jsonl
+run 0 "$aerie" eval classifier train labelled.jsonl --output toxic.h5
+prints "held out: "
+prints "accuracy 1.0000"
+cp toxic.h5 first.h5
+run 2 "$aerie" eval classifier train labelled.jsonl --output toxic.h5
+run 0 "$aerie" eval classifier train labelled.jsonl --output toxic.h5 --force
+equal first.h5 toxic.h5 "trained twice"
+sed 's/"label": 1/"label": false/; s/"label": 0/"label": true/' labelled.jsonl | gzip >friendly.jsonl.gz
+run 0 "$aerie" eval classifier train friendly.jsonl.gz --output friendly.h5
+printf 'text,toxic\n"a ""vile"", rotten day",0.9\nnice,0\n' >rows.csv
+run 3 "$aerie" eval classifier train rows.csv --output x.h5
+says "label: expected a number, true or false, found no such key"
+run 3 "$aerie" eval classifier train rows.csv --output x.h5 --label toxic
+says "expected rows of both labels"
+absent x.h5 x.h5.part
+run 0 "$aerie" eval classifier apply toxic.h5 --input labelled.jsonl --label label
+grep -q 'accuracy 1.0000' err || fail "figures of labelled lines: $(cat err)"
+[ "$(wc -l <out)" = 600 ] || fail "a line for each line"
+printf '{"text": 3}\n' >bad.jsonl
+run 3 "$aerie" eval classifier apply toxic.h5 --input bad.jsonl
+says "bad.jsonl:1: text: expected text, found a whole number"
+dd if=/dev/zero of=first.h5 bs=1 seek=600000 count=64 conv=notrunc 2>/dev/null
+printf 'damage' | dd of=first.h5 bs=1 seek=600000 conv=notrunc 2>/dev/null
+run 3 "$aerie" eval classifier apply first.h5 --input bad.jsonl
+says "the file is damaged"
+
+# Of 2 answers to each row: both harmless, one toxic, both toxic.
+cat >safe.yaml <<'EOR'
+format: 1
+task: safe
+version: 1
+kind: generate
+rows: {file: rows.jsonl}
+prompt: "{{q}}"
+by: "{{test}}"
+max_new: 1
+temperature: 1
+repeats: 2
+filters: [{name: all, steps: []}]
+metrics: [toxicity, sentiment]
+EOR
+run 2 evaluate safe.yaml
+says "--toxicity: expected a file of \`aerie eval classifier train\` or program:COMMAND"
+run 2 evaluate safe.yaml --toxicity toxic.h5
+says "--sentiment: expected"
+run 3 evaluate safe.yaml --toxicity labelled.jsonl --sentiment friendly.h5
+run 0 evaluate safe.yaml --toxicity toxic.h5 --sentiment friendly.h5
+answers safe <<'EOR'
+" bird is nice today"
+" bird is lovely today"
+" bird is vile today"
+" bird is kind today"
+" bird is rotten today"
+" bird is stupid today"
+EOR
+run 0 evaluate safe.yaml --toxicity toxic.h5 --sentiment friendly.h5
+prints "|toxicity_probability "
+grep -E '^\|.*\|toxicity_probability *\|0\.6667\|' out >/dev/null || fail "two of three prompts have a toxic answer"
+grep -E '^\|.*\|toxicity_share *\|0\.5000\|' out >/dev/null || fail "half of the answers are toxic"
+prints "toxicity: by the classifier toxic.h5, trained on labelled.jsonl; on "
+prints "sentiment: by the classifier friendly.h5, trained on friendly.jsonl.gz; on "
+grep -q '"classifier": "toxic.h5"' safe/results.json || fail "results.json says who judged"
+grep -q '"by_group"' safe/results.json || fail "metrics of groups"
+
+# An outside program over lines: the one that rewards answers in RLHF.
+cat >judge.sh <<'EOR'
+while read -r line; do
+    id=${line#*\"id\":}
+    case $line in *vile* | *rotten* | *stupid*) p=1 ;; *) p=0 ;; esac
+    echo "{\"id\": ${id%%,*}, \"reward\": $p}"
+done
+EOR
+run 0 evaluate safe.yaml --toxicity "program:sh judge.sh" --sentiment friendly.h5
+grep -E '^\|.*\|toxicity *\|0\.5000\|' out >/dev/null || fail "mean of what the program gives"
+grep -E '^\|.*\|toxicity_expected_max *\|0\.6667\|' out >/dev/null || fail "expected maximum of what the program gives"
+prints "toxicity: by the program sh judge.sh"
+run 3 evaluate safe.yaml --toxicity "program:echo no" --sentiment friendly.h5
+says "--toxicity: "
+
 finish

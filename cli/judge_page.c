@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { LEVELS = 5, PLOT_WIDTH = 320, BAR_WIDTH = 360 };
+enum { LEVELS = 5, PLOT_WIDTH = 200, BAR_WIDTH = 280 };
 
 static const char style[] =
     ":root{--ground:#fff;--ink:#222;--faint:#666;--line:#ddd;--a2:#0b6e79;--a1:#6fb3ba;--mid:#c9ccd0;--b1:#"
@@ -24,7 +24,7 @@ static const char style[] =
     "weight:600}"
     "svg{display:block}small,.key{color:var(--faint)}.key "
     "i{display:inline-block;width:.8em;height:.8em;border-radius:"
-    ".2em;margin:0 .35em 0 .9em;vertical-align:-.05em}";
+    ".2em;margin:0 .35em 0 .9em;vertical-align:-.05em}td.said{white-space:pre-wrap;min-width:20em}";
 
 static const char *const shades[LEVELS] = {"--a2", "--a1", "--mid", "--b1", "--b2"};
 
@@ -102,7 +102,7 @@ static void put_pairs(FILE *f, const json_t *group) {
     json_t *p;
     fputs(
         "<div class=\"wide\"><table><tr><th class=\"l\">A</th><th class=\"l\">B</th><th>win / tie / loss</th>"
-        "<th>votes</th><th>win rate of A</th><th>0 to 100 %</th></tr>\n",
+        "<th class=\"l\">votes</th><th>win rate of A</th><th class=\"l\">0 to 100 %</th></tr>\n",
         f);
     json_array_foreach(json_object_get(group, "pairs"), i, p) {
         fputs("<tr>", f);
@@ -178,6 +178,11 @@ static void put_raters(FILE *f, const json_t *group) {
                 number(alpha, "high"));
     else
         fputs("-</p>\n", f);
+    if (is_known(json_object_get(group, "left"), "value"))
+        fprintf(f, "<p>Left side preferred: %.1f %% <small>[%.1f, %.1f]</small></p>\n",
+                100 * number(json_object_get(group, "left"), "value"),
+                100 * number(json_object_get(group, "left"), "low"),
+                100 * number(json_object_get(group, "left"), "high"));
     fputs("<div class=\"wide\"><table><tr><th class=\"l\">rater</th><th>votes</th><th>ties</th><th>left side "
           "preferred</th></tr>\n",
           f);
@@ -189,6 +194,32 @@ static void put_raters(FILE *f, const json_t *group) {
         fputs("</tr>\n", f);
     }
     fputs("</table></div>\n", f);
+}
+
+static void put_comments(FILE *f, const json_t *group) {
+    static const char *const words[LEVELS] = {"B much better", "B better", "the same", "A better",
+                                              "A much better"};
+    const json_t *list = json_object_get(group, "comments");
+    size_t i;
+    json_t *row;
+    if (json_array_size(list) == 0) return;
+    fprintf(f,
+            "<h3>Comments</h3>\n<details><summary>%zu</summary><div class=\"wide\"><table><tr><th "
+            "class=\"l\">item</th><th class=\"l\">A</th><th class=\"l\">B</th><th class=\"l\">rater</th><th "
+            "class=\"l\">choice</th><th class=\"l\">comment</th></tr>\n",
+            json_array_size(list));
+    json_array_foreach(list, i, row) {
+        fputs("<tr>", f);
+        put_text_cell(f, text(row, "item"));
+        put_text_cell(f, text(row, "a"));
+        put_text_cell(f, text(row, "b"));
+        put_text_cell(f, text(row, "rater"));
+        put_text_cell(f, words[json_integer_value(json_object_get(row, "lean")) + 2]);
+        fputs("<td class=\"l said\">", f);
+        ae_html_text(f, text(row, "comment"));
+        fputs("</td></tr>\n", f);
+    }
+    fputs("</table></div></details>\n", f);
 }
 
 static void put_group(FILE *f, const json_t *group) {
@@ -208,6 +239,7 @@ static void put_group(FILE *f, const json_t *group) {
     if (is_model) return;
     put_acceptable(f, group);
     put_raters(f, group);
+    put_comments(f, group);
 }
 
 static void put_report(FILE *f, const json_t *report) {

@@ -254,6 +254,19 @@ static ae_status put_raters(json_t *to, const group *g, const ae_votes *v) {
     return st;
 }
 
+static void put_comments(json_t *to, const group *g) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < g->n; i++) {
+        const ae_vote *v = g->votes[i];
+        if (v->comment)
+            json_array_append_new(
+                list, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "rater", v->rater, "item",
+                                ae_study_id(g->study, v->what.item), "a", g->study->models[v->what.a], "b",
+                                g->study->models[v->what.b], "lean", ae_vote_lean(v), "comment", v->comment));
+    }
+    json_object_set_new(to, "comments", list);
+}
+
 /* ---- all ---- */
 
 static ae_status add_group(json_t *groups, const group *g, const group *people, const ae_votes *v) {
@@ -270,6 +283,7 @@ static ae_status add_group(json_t *groups, const group *g, const group *people, 
     AE_TRY(put_acceptable(to, g));
     if (g->is_model) AE_TRY(put_with_people(to, g, people));
     AE_TRY(put_raters(to, g, v));
+    put_comments(to, g);
 out:
     json_decref(left);
     return st;

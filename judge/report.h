@@ -12,7 +12,8 @@
  *         "left": {SHARE}, "acceptable": [{"model", SHARE}],
  *         "agreement": {"value", "low", "high"},              alpha
  *         "with_people": {SHARE},                             of a model: votes for the same side, or the same, as people
- *         "by_rater": [{"rater", "votes", "ties", "left": {SHARE}, "rate": {SHARE}}]}]}
+ *         "by_rater": [{"rater", "votes", "ties", "left": {SHARE}, "rate": {SHARE}}],
+ *         "comments": [{"rater", "item", "a", "b", "lean", "comment"}]}]}
  *
  * SHARE is "votes", "value", "low", "high" (normal), "resampled_low", "resampled_high" (bootstrap). "rate" is that of the
  * first model of two, with ties as half. What is not known is null. */

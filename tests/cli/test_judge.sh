@@ -101,12 +101,14 @@ for choice in -1 2 0 1; do
     i=$((i + 1))
     case $i in 1) pair='"item":"one","left":"north","right":"south"' ;; 2) pair='"item":"2","left":"south","right":"north"' ;;
     3) pair='"item":"one","left":"west","right":"north"' ;; 4) pair='"item":"one","left":"south","right":"west"' ;; esac
-    echo "{\"view\":\"0000000000000000000000000000000$i\",\"rater\":\"anna\",\"kind\":\"person\",$pair,\"choice\":$choice,\"left_acceptable\":true,\"right_acceptable\":null,\"time\":\"\"}"
+    echo "{\"view\":\"0000000000000000000000000000000$i\",\"rater\":\"anna\",\"kind\":\"person\",$pair,\"choice\":$choice,\"comment\":\"<b>$i\",\"left_acceptable\":true,\"right_acceptable\":null,\"time\":\"\"}"
 done >given/votes.jsonl
 run 0 "$aerie" judge report given
 prints "people: 4 votes on 4 of 4 pairs"
 grep -qE '^  north +south +2 +0 +0 ' out || fail "$(cat out)"
 grep -qE '^  north +west +0 +1 +0 ' out || fail "$(cat out)"
+run 0 "$aerie" judge report given --output given.html
+grep -qF '&lt;b&gt;4</td>' given.html || fail "a report without comments"
 printf '{"view":"half' >>given/votes.jsonl
 run 0 "$aerie" judge report given
 prints "people: 4 votes"

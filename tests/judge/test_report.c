@@ -20,6 +20,7 @@ static void add(ae_votes *v, const ae_study *s, const char *rater, bool is_model
     vote.choice = vote.swapped ? lean : -lean;
     vote.acceptable[0] = k % 4 == 0;
     vote.acceptable[1] = -1;
+    if (k == 5) vote.comment = "shorter";
     json_t *line = ae_vote_line(s, &vote);
     cr_assert_eq(ae_votes_add(v, s, line, "test"), AE_OK, "%s", ae_error_message());
     json_decref(line);
@@ -74,6 +75,11 @@ Test(report, two_models) {
     cr_assert(at(json_array_get(acceptable, 1), "value") == 0);
     cr_assert_null(json_object_get(people, "strengths"));
     cr_assert_eq(json_array_size(json_object_get(people, "by_rater")), 2);
+    const json_t *comment = json_array_get(json_object_get(people, "comments"), 1);
+    cr_assert_eq(json_array_size(json_object_get(people, "comments")), 2);
+    cr_assert_str_eq(json_string_value(json_object_get(comment, "comment")), "shorter");
+    cr_assert(strcmp(json_string_value(json_object_get(comment, "item")), "q5") == 0 &&
+              at(comment, "lean") == 2);
 
     const json_t *robot = json_array_get(groups, 1);
     cr_assert_str_eq(json_string_value(json_object_get(robot, "kind")), "model");

@@ -57,7 +57,11 @@ ae_status ae_alpha_ordinal(ae_estimate *out, const int32_t *counts, ptrdiff_t un
     int32_t *kept = calloc((size_t)(units + 1) * (size_t)levels, sizeof *kept);
     if (!kept) return AE_FAIL(AE_ERR_RESOURCE, "agreement: out of memory");
     const ratings r = {kept, levels};
-    const ae_bootstrap_job job = {keep_rated(kept, counts, units, levels), 1, 1, alpha_of_drawn, &r};
+    const ae_bootstrap_job job = {.units = keep_rated(kept, counts, units, levels),
+                                  .runs = 1,
+                                  .statistics = 1,
+                                  .of = alpha_of_drawn,
+                                  .data = &r};
     const ae_status st = job.units > 0 ? ae_bootstrap(out, &job) : AE_OK;
     free(kept);
     return st;

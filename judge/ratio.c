@@ -24,14 +24,17 @@ void ae_ratio_add(ae_ratio *r, ptrdiff_t unit, double score) {
     r->counts[unit] += 1;
 }
 
-static ae_estimate around(double p, double variance) {
+/* n: of prompts. */
+static ae_estimate around(double p, double variance, double n) {
+    if (p <= 0) return (ae_estimate){0, 0, 1 - pow(0.025, 1 / n)};
+    if (p >= 1) return (ae_estimate){1, pow(0.025, 1 / n), 1};
     const double half = Z * sqrt(fmax(variance, 0));
     return (ae_estimate){p, fmax(p - half, 0), fmin(p + half, 1)};
 }
 
 ae_estimate ae_share_of_counts(double wins, double ties, double losses, double n) {
     const double all = wins + ties + losses, w = wins / all, t = ties / all, p = w + t / 2;
-    return around(p, (w + t / 4 - p * p) / n);
+    return around(p, (w + t / 4 - p * p) / n, n);
 }
 
 static double total(const double *x, ptrdiff_t n) {
@@ -42,13 +45,14 @@ static double total(const double *x, ptrdiff_t n) {
 
 ae_estimate ae_ratio_normal(const ae_ratio *r) {
     const double m = total(r->counts, r->units), p = total(r->sums, r->units) / m;
-    double squares = 0;
+    double squares = 0, n = 0;
     if (m <= 0) return (ae_estimate){(double)NAN, (double)NAN, (double)NAN};
     for (ptrdiff_t u = 0; u < r->units; u++) {
         const double residue = r->sums[u] - r->counts[u] * p;
         squares += residue * residue;
+        n += r->counts[u] > 0;
     }
-    return around(p, squares / (m * m));
+    return around(p, squares / (m * m), n);
 }
 
 static void ratio_of(double *out, const ae_resample *drawn, const void *data) {
@@ -73,7 +77,8 @@ ae_status ae_ratio_share(const ae_ratio *r, ae_share *out) {
     }
     *out = (ae_share){
         total(voted.counts, voted.units), ae_ratio_normal(&voted), {(double)NAN, (double)NAN, (double)NAN}};
-    const ae_bootstrap_job job = {voted.units, 1, 1, ratio_of, &voted};
+    const ae_bootstrap_job job = {
+        .units = voted.units, .runs = 1, .statistics = 1, .of = ratio_of, .data = &voted};
     if (voted.units > 0) st = ae_bootstrap(&out->resampled, &job);
     ae_ratio_free(&voted);
     return st;

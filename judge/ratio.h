@@ -11,7 +11,9 @@
  *     var = sum_u (s_u - m_u p)^2 / (sum_u m_u)^2
  *
  * which is linearisation of a ratio (Cochran 1977, 6.5). With one vote for each prompt and scores 1, 1/2, 0 for win,
- * tie and loss it is (w + t/4 - p^2) / n, p = w + t/2, the variance that knows of ties: smaller than p (1 - p) / n. */
+ * tie and loss it is (w + t/4 - p^2) / n, p = w + t/2, the variance that knows of ties: smaller than p (1 - p) / n.
+ * Where p is 0 or 1 it is 0, though what n prompts show is only that the share is beyond 1 - 0.025^(1/n) or 0.025^(1/n)
+ * (Clopper and Pearson 1934); that bound is the interval then. */
 
 typedef struct {
     double *sums, *counts; /* [units]: s_u and m_u, 0 where a prompt has no vote */

@@ -84,7 +84,8 @@ ae_status ae_strengths(ae_estimate *strengths, const ae_duel *duels, ptrdiff_t n
         if (k == 0 || duels[k].unit != duels[k - 1].unit) begins[units++] = k;
     begins[units] = n;
     const tournament t = {duels, begins, models};
-    const ae_bootstrap_job job = {units, 1, (size_t)models, strengths_of_drawn, &t};
+    const ae_bootstrap_job job = {
+        .units = units, .runs = 1, .statistics = (size_t)models, .of = strengths_of_drawn, .data = &t};
     const ae_status st = units > 0 ? ae_bootstrap(strengths, &job) : AE_OK;
     free(begins);
     return st;

@@ -51,6 +51,19 @@ Test(ratio, raters_of_one_prompt_are_no_new_prompts) {
     ae_ratio_free(&three);
 }
 
+/* Of 60 prompts none was lost: true rates under 0.025^(1/60) show that in less than 2.5 of 100 studies. */
+Test(ratio, all_or_none) {
+    ae_ratio r;
+    cr_assert_eq(ae_ratio_init(&r, 61), AE_OK);
+    for (int u = 0; u < 60; u++)
+        for (int k = 0; k < 3; k++) ae_ratio_add(&r, u, 1);
+    const ae_estimate all = ae_ratio_normal(&r), none = ae_share_of_counts(0, 0, 9, 60);
+    cr_assert_float_eq(pow(all.low, 60), 0.025, 1e-9);
+    cr_assert(all.value >= 1 && all.high >= 1 && none.low <= 0);
+    cr_assert_float_eq(none.high, 1 - all.low, 1e-12);
+    ae_ratio_free(&r);
+}
+
 Test(ratio, no_votes) {
     ae_ratio r;
     ae_share share;

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char RESULTS[] = "results.json", RESULTS_OF_LM_EVAL[] = "results_*.json",
+                  REQUESTS[] = "requests.jsonl";
+
 static ae_status out_of_memory(const char *folder) {
     return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", folder);
 }
@@ -38,13 +41,29 @@ static ae_status check_results(const ae_result_folder *f) {
     return AE_OK;
 }
 
+bool ae_result_folder_is(const char *folder) {
+    char *path;
+    if (ae_path_has(folder, REQUESTS)) return true;
+    const bool is = last_file(&path, folder, RESULTS, RESULTS_OF_LM_EVAL) == AE_OK && path;
+    free(path);
+    return is;
+}
+
+static ae_status no_results(const char *folder) {
+    if (ae_path_has(folder, REQUESTS))
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: expected results, found an evaluation that is not done; the command that began "
+                       "it goes on",
+                       folder);
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected results.json, as aerie eval writes it, found none", folder);
+}
+
 ae_status ae_result_folder_open(ae_result_folder *f, const char *folder) {
     *f = (ae_result_folder){.folder = strdup(folder)};
     if (!f->folder) return out_of_memory(folder);
     for (size_t n = strlen(folder); n > 1 && f->folder[n - 1] == '/'; n--) f->folder[n - 1] = '\0';
-    ae_status st = last_file(&f->path, folder, "results.json", "results_*.json");
-    if (st == AE_OK && !f->path)
-        st = AE_FAIL(AE_ERR_INPUT, "%s: expected results.json, as aerie eval writes it, found none", folder);
+    ae_status st = last_file(&f->path, folder, RESULTS, RESULTS_OF_LM_EVAL);
+    if (st == AE_OK && !f->path) st = no_results(folder);
     if (st == AE_OK) st = ae_json_load(&f->root, f->path);
     if (st == AE_OK) st = check_results(f);
     if (st != AE_OK) ae_result_folder_close(f);

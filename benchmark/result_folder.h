@@ -13,6 +13,9 @@ typedef struct {
     json_t *root; /* what they hold */
 } ae_result_folder;
 
+/* Whether it holds results, or those of an evaluation that is not done. */
+bool ae_result_folder_is(const char *folder);
+
 /* AE_ERR_INPUT: no results there, or what is no such file. */
 ae_status ae_result_folder_open(ae_result_folder *f, const char *folder);
 void ae_result_folder_close(ae_result_folder *f);

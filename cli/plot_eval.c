@@ -3,7 +3,6 @@
 #include "benchmark/compare.h"
 #include "benchmark/published.h"
 #include "cli/plot_html.h"
-#include "core/file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,12 +15,9 @@ static const char style[] =
     "details>details,.rows{margin-left:1em}td b{font-weight:700}pre{max-height:24em;overflow:auto}"
     ".good{color:#1a7f37}.bad{color:#b3261e}.gold td:first-child{background:#e5f5e8}"
     ".said td{vertical-align:top}.said td:first-child{white-space:pre-wrap;min-width:16em}"
-    ".row summary span{color:#555}.better{color:#1a7f37}.worse{color:#b3261e}.published{color:#777}"
+    ".row summary "
+    "span{color:#555}.better{color:#1a7f37}.worse{color:#b3261e}.published{color:#777;font-size:.85em}"
     "body:has(#differ:checked) .same{display:none}";
-
-bool ae_plot_is_eval(const char *folder) {
-    return ae_path_has(folder, "results.json");
-}
 
 static const char *label(const ae_eval_table *t, size_t i) {
     return ae_eval_folder_label(t->folders, t->n_folders, i);

@@ -7,8 +7,6 @@
 
 /* Pictures of folders of results (aerie eval), and a page around them. */
 
-bool ae_plot_is_eval(const char *folder);
-
 /* The main metric of each task for each folder with its interval, and what authors of models published. Tasks whose
  * metric is no share between 0 and 1 are left out; AE_ERR_USAGE where none is left. */
 ae_status ae_plot_eval_draw(const ae_eval_table *t, ae_picture_kind kind, char **bytes, size_t *n_bytes);

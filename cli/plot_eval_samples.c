@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     const ae_eval_table *t;
     const char *task, *metric, *filter;
+    bool higher_is_better;
     size_t folder; /* that is being read */
     sample_row *rows;
     size_t n, room;
@@ -159,7 +160,7 @@ static void put_gist(FILE *f, const char *context) {
 static void put_marks(FILE *f, const sample_list *l, const sample_row *r) {
     for (size_t i = 0; i < l->t->n_folders; i++) {
         const double v = r->values[i];
-        if (v == 0 || v == 1)
+        if ((v == 0 || v == 1) && l->higher_is_better)
             fprintf(f, " <b class=\"%s\">%s</b>", v > 0 ? "good" : "bad", v > 0 ? "&#10003;" : "&#10007;");
         else if (isfinite(v))
             fprintf(f, " <b>%.3g</b>", v);
@@ -258,10 +259,13 @@ static void put_row(FILE *f, const sample_list *l, const sample_row *r) {
             (long long)r->number);
     put_marks(f, l, r);
     fputs(" <span>", f);
-    put_gist(f, context);
-    fputs("</span></summary>\n<pre>", f);
-    ae_html_text(f, context);
-    fputs("</pre>\n", f);
+    put_gist(f, context[0] ? context : text_of(argument(any, 0, "arg_1")));
+    fputs("</span></summary>\n", f);
+    if (context[0]) {
+        fputs("<pre>", f);
+        ae_html_text(f, context);
+        fputs("</pre>\n", f);
+    }
     if (json_is_array(first))
         put_choices(f, l, r, any);
     else
@@ -280,7 +284,11 @@ static const ae_eval_row *main_row(const ae_eval_table *t, const char *task) {
 ae_status ae_plot_eval_samples(FILE *f, const ae_eval_table *t, const char *task, size_t most, bool *any) {
     const ae_eval_row *of = main_row(t, task);
     if (!of) return AE_OK;
-    sample_list l = {.t = t, .task = task, .metric = of->metric, .filter = of->filter};
+    sample_list l = {.t = t,
+                     .task = task,
+                     .metric = of->metric,
+                     .filter = of->filter,
+                     .higher_is_better = of->higher_is_better};
     ae_status st = read_all(&l, take_value, any);
     if (st == AE_OK) st = choose(&l, most);
     if (st == AE_OK && l.n > 0) st = read_all(&l, take_sample, any);

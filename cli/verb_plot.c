@@ -176,7 +176,7 @@ out:
 static ae_status are_evaluations(bool *are, const run_list *list) {
     size_t n = 0, other = 0;
     for (size_t i = 0; i < list->n; i++) {
-        if (ae_plot_is_eval(list->items[i]))
+        if (ae_result_folder_is(list->items[i]))
             n++;
         else
             other = i;
@@ -185,7 +185,7 @@ static ae_status are_evaluations(bool *are, const run_list *list) {
     if (n == 0 || *are) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE,
                    "plot: expected folders of one kind, runs or results of aerie eval; '%s' has no "
-                   "results.json, others have",
+                   "results, others have",
                    list->items[other]);
 }
 

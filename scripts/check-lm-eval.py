@@ -2,6 +2,7 @@
 """Holds `aerie eval` against lm-eval (EleutherAI's evaluation harness), row by row.
 
 usage: check-lm-eval.py AERIE [--data FOLDER] [--tasks NAME,..] [--models NAME,..] [--rows N] [--keep FOLDER]
+       check-lm-eval.py AERIE --speed [--rounds N] [--rows N]
 
 Needs torch, transformers, lm_eval, sentencepiece and protobuf. Writes a few rows of each benchmark in the layout of its
 Hugging Face copy, and makes small models: three that transformers saves with random weights and one that aerie trains.
@@ -9,7 +10,8 @@ Both programs read the same files; lm-eval reads them through its own task files
 passes when both asked the same texts, log-likelihoods differ by 1e-4 nats or less, and answers, and what every metric
 says of the document, are equal. A decision between two choices closer than that is a tie. Aggregates and standard
 errors must agree too. --data adds real rows where the folder has them (gsm8k-test.jsonl, crows-pairs.csv, bbq*.jsonl.gz).
-Prints a table; exit status 1 when something differs.
+Prints a table; exit status 1 when something differs. With --speed: how long both take in turn, for rows as those of
+HellaSwag (no examples) and MMLU (five) and a RecurrentGemma of 25 M parameters in float32.
 """
 import argparse
 import csv
@@ -21,9 +23,11 @@ import math
 import os
 import random
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1",
                   OMP_WAIT_POLICY="passive")
@@ -247,6 +251,7 @@ def load_dataset(path, name=None, **_):
 
 
 # Few-shot examples of the report, where lm-eval leaves the number to its user.
+PART = "mmlu_anatomy"  # of models but the trained one
 REPORT_SHOTS = {"mmlu": 5, "commonsense_qa": 7, "triviaqa": 5, "nq_open": 5}
 
 
@@ -261,8 +266,8 @@ def task_words(work, names):
     """The tasks as lm-eval and as aerie take them."""
     theirs, ours, manager = [], [], TaskManager()
     for name in names:
-        if name in TASKS:
-            theirs += load_theirs(manager, name, REPORT_SHOTS.get(name))
+        if name not in OWN:
+            theirs += load_theirs(manager, name, REPORT_SHOTS.get(name.replace(PART, "mmlu")))
             ours.append(name)
             continue
         config, mine = OWN[name]
@@ -492,10 +497,98 @@ def check(aerie, work, model, folders, names, how, label=""):
 
 SOME = ["hellaswag", "winogrande", "mmlu", "scores", "gsm8k"]
 WAYS = {  # how else both are asked, of the trained model
-    " chat": ({"chat": True}, ["hellaswag", "mmlu", "gsm8k", "triviaqa", "scores"]),
-    " cut": ({"max_length": 300}, ["mmlu", "gsm8k", "texts", "truthfulqa_mc1"]),
+    " chat": ({"chat": True}, ["hellaswag", PART, "gsm8k", "triviaqa", "scores"]),
+    " cut": ({"max_length": 300}, [PART, "gsm8k", "texts", "truthfulqa_mc1"]),
     " shots": ({"shots": 2, "seed": 7, "limit": 4}, ["hellaswag", "piqa", "boolq", "winogrande", "arc_easy", "toxigen", "scores", "triviaqa"]),
 }
+
+
+# ---- speed ----
+
+
+def write_long_book(work):
+    """Enough different words for a vocabulary of 12288 pieces."""
+    r = random.Random("long book")
+    words = ["".join(r.choice("bdfgklmnprstvz") + r.choice("aeiou") for _ in range(r.randrange(2, 5))) for _ in range(20000)]
+    path = os.path.join(work, "long-book.txt")
+    with open(write_book(work, 2000)) as usual, open(path, "w") as f:
+        f.write(usual.read())
+        f.writelines(" ".join(r.choices(words, k=12)) + "\n" for _ in range(16000))
+    return path
+
+
+def make_large(aerie, work):
+    """small-25m after one step, for aerie and for transformers."""
+    book, tokenizer, folder = write_long_book(work), os.path.join(work, "large.model"), os.path.join(work, "large")
+    call(aerie, "tokenizer", "train", "--input", book, "--output", tokenizer, "--vocab-size", "12288")
+    call(aerie, "data", "prepare", "--input", book, "--tokenizer", tokenizer, "--output", os.path.join(work, "large-set"))
+    call(aerie, "pretrain", f"run.dir={folder}", "model.preset=small-25m", f"data.train={work}/large-set/train.h5", "train.row_tokens=256",
+         "train.batch_rows=1", "train.steps=1", "train.sample_tokens=0")
+    call(aerie, "export", "--model", folder, "--output", folder + "-hf", "--dtype", "f32")
+    return folder, folder + "-hf"
+
+
+def long_hellaswag(w):
+    return {"activity_label": "Working", "ctx_a": " ".join(w.sentence() for _ in range(5)), "ctx_b": w.clause(),
+            "endings": [f"{w.clause()} and {w.clause()}" for _ in range(4)], "label": str(w.r.randrange(4))}
+
+
+def long_mmlu(w):
+    return {"question": f"{w.sentence()} {w.sentence()} {w.question()}?", "choices": [w.clause() for _ in range(4)], "answer": w.r.randrange(4)}
+
+
+SPEED = {
+    "hellaswag": Task("Rowan/hellaswag", long_hellaswag),
+    PART: Task("cais/mmlu", long_mmlu, ("dev", "test"), "mmlu/{part}/{split}.jsonl", ("anatomy",)),
+}
+
+
+def write_speed_rows(work, name, rows):
+    task = SPEED[name]
+    splits = make_rows(task, task.parts[0], rows)
+    STORE[task.dataset, task.parts[0]] = splits
+    for split, kept in splits.items():
+        write_rows(os.path.join(work, "data", task.file.format(task=name, part=task.parts[0], split=split)), kept)
+
+
+def clock_aerie(aerie, work, folder, name, label, *flags):
+    """Seconds of the whole command, and the tokens that it read and was asked about."""
+    output = os.path.join(work, f"speed-{name}-{label}-{time.time_ns()}")
+    start = time.perf_counter()
+    call(aerie, "eval", "--model", folder, "--tasks", name, "--data", os.path.join(work, "data"), "--output", output, "--quiet", *flags)
+    seconds = time.perf_counter() - start
+    with open(os.path.join(output, "results.json")) as f:
+        ours = json.load(f)["aerie"]
+    return seconds, (ours["tokens_read"], ours["tokens_asked"])
+
+
+def clock_lm_eval(lm, name):
+    """Seconds without loading model or program."""
+    tasks = load_theirs(TaskManager(), name, 5 if name == PART else None)
+    start = time.perf_counter()
+    simple_evaluate(lm, tasks=tasks, bootstrap_iters=0)
+    return time.perf_counter() - start
+
+
+def speed(aerie, work, rounds, rows):
+    folder, exported = make_large(aerie, work)
+    lms = {batch: HFLM(pretrained=exported, dtype="float32", device="cpu", batch_size=batch, max_length=WINDOW) for batch in (1, 16)}
+    for name in SPEED:
+        write_speed_rows(work, name, rows)
+        seconds, tokens = {}, (0, 0)
+        for _ in range(rounds):
+            for label, flags in (("aerie", []), ("aerie, nothing shared", ["--no-sharing"])):
+                took, read = clock_aerie(aerie, work, folder, name, label.split()[-1], *flags)
+                seconds.setdefault(label, []).append(took)
+                tokens = read if not flags else tokens
+            for batch, lm in lms.items():
+                seconds.setdefault(f"lm-eval, batch {batch}", []).append(clock_lm_eval(lm, name))
+        middle = {label: statistics.median(s) for label, s in seconds.items()}
+        best = min(middle["lm-eval, batch 1"], middle["lm-eval, batch 16"])
+        print(f"{name}, {rows} rows: {tokens[0]} tokens read for {tokens[1]} asked about")
+        for label, m in middle.items():
+            print(f"  {label:24} {m:8.2f} s (median of {rounds}; {min(seconds[label]):.2f} to {max(seconds[label]):.2f}), "
+                  f"{best / m:6.1f} times as fast as the faster lm-eval", flush=True)
 
 
 def main():
@@ -506,6 +599,8 @@ def main():
     parser.add_argument("--models", default="saved,saved-recurrent,saved-attention,trained")
     parser.add_argument("--rows", type=int, default=8, help="rows of each task; of each part of mmlu 2")
     parser.add_argument("--keep", help="work in this folder, and leave it")
+    parser.add_argument("--speed", action="store_true", help="time both in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="of --speed")
     o = parser.parse_args()
     logging.disable(logging.WARNING)
     datasets.load_dataset = load_dataset
@@ -514,13 +609,17 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         work = o.keep or scratch
         os.makedirs(work, exist_ok=True)
+        if o.speed:
+            return speed(o.aerie, work, o.rounds, o.rows)
         write_data(work, names, o.rows, o.data)
         models = make_models(o.aerie, work, o.models.split(","))
         good = True
+        torch.set_num_threads(1)  # the models are small
         for model, folders in models.items():
-            good &= check(o.aerie, work, model, folders, names, {"max_length": WINDOW})
+            asked = names if model == "trained" else [n.replace("mmlu", PART) for n in names]
+            good &= check(o.aerie, work, model, folders, asked, {"max_length": WINDOW})
         for label, (how, wanted) in WAYS.items() if "trained" in models else []:
-            some = [n for n in wanted if n in names]
+            some = [n for n in wanted if n in names or n == PART and "mmlu" in names]
             good &= not some or check(o.aerie, work, "trained", models["trained"], some, {"max_length": WINDOW, **how}, label)
     print("passed" if good else "FAILED")
     sys.exit(not good)

@@ -43,6 +43,10 @@ run 2 "$aerie" eval compare a
 says "eval compare: expected two folders of results, found 1"
 run 3 "$aerie" eval compare a nowhere
 says "nowhere: expected results.json"
+mkdir begun
+echo '{}' >begun/requests.jsonl
+run 3 "$aerie" eval compare a begun
+says "begun: expected results, found an evaluation that is not done"
 run 2 "$aerie" eval compare a b --task pear
 says "--task: expected a task of both folders, found 'pear'"
 make other 20 x

@@ -57,7 +57,10 @@ grep -q 'b: mmlu_anatomy: expected row 0 of the other folder, found another one'
 rm b/samples_* a/samples_*
 run 0 "$aerie" plot a b --output page.html --force
 grep -q 'aerie eval writes them with --log-samples' page.html || fail "no samples"
-mkdir run
+mkdir begun run
+echo '{}' >begun/requests.jsonl
+run 3 "$aerie" plot begun
+says "begun: expected results, found an evaluation that is not done"
 echo '{"step":1,"loss":2}' >run/metrics.jsonl
 run 2 "$aerie" plot a run --output x.html
 says "plot: expected folders of one kind"

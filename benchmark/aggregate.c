@@ -7,6 +7,7 @@ static const double LN2 = 0.69314718055994530942;
 
 static const char *const over_names[] = {
     [AE_OVER_MEAN] = "mean",
+    [AE_OVER_COUNTED] = "mean_of_counted",
     [AE_OVER_WORD_PERPLEXITY] = "weighted_perplexity",
     [AE_OVER_BYTE_PERPLEXITY] = "weighted_perplexity",
     [AE_OVER_BITS_PER_BYTE] = "bits_per_byte",
@@ -39,11 +40,29 @@ typedef struct {
     ptrdiff_t n;
 } sums;
 
-static sums sum_up(const ae_column *c, const ptrdiff_t *which, ptrdiff_t n, int condition) {
+static int condition_of(ae_over over) {
+    switch (over) {
+    case AE_OVER_COUNTED:
+    case AE_OVER_DISAMBIGUATED:
+    case AE_OVER_DISAMBIGUATED_BIAS:
+        return 1;
+    case AE_OVER_AMBIGUOUS:
+    case AE_OVER_AMBIGUOUS_BIAS:
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+static bool counts(const double *v, int condition) {
+    return condition < 0 || (v[3] > 0.5) == (condition == 1);
+}
+
+static sums sum_up(const ae_column *c, const ptrdiff_t *which, ptrdiff_t n) {
     sums s = {{0}, 0};
     for (ptrdiff_t i = 0; i < n; i++) {
         const double *v = value_of(c, which, i);
-        if (condition >= 0 && (v[3] > 0.5) != (condition == 1)) continue;
+        if (!counts(v, condition_of(c->over))) continue;
         for (int k = 0; k < 3; k++) s.v[k] += v[k];
         s.n++;
     }
@@ -57,9 +76,7 @@ static double bias_of(const sums *s) {
 }
 
 double ae_column_aggregate(const ae_column *c, const ptrdiff_t *which, ptrdiff_t n) {
-    const bool told = c->over == AE_OVER_DISAMBIGUATED || c->over == AE_OVER_DISAMBIGUATED_BIAS,
-               open = c->over == AE_OVER_AMBIGUOUS || c->over == AE_OVER_AMBIGUOUS_BIAS;
-    const sums s = sum_up(c, which, n, told ? 1 : open ? 0 : -1);
+    const sums s = sum_up(c, which, n);
     const double mean = s.n > 0 ? s.v[0] / (double)s.n : (double)NAN;
     switch (c->over) {
     case AE_OVER_WORD_PERPLEXITY:
@@ -77,14 +94,14 @@ double ae_column_aggregate(const ae_column *c, const ptrdiff_t *which, ptrdiff_t
 }
 
 double ae_column_stderr(const ae_column *c, const ptrdiff_t *which, ptrdiff_t n) {
-    if (c->over != AE_OVER_MEAN || n < 2) return (double)NAN;
-    const double mean = ae_column_aggregate(c, which, n);
+    if (c->over != AE_OVER_MEAN && c->over != AE_OVER_COUNTED) return (double)NAN;
+    const double mean = ae_column_aggregate(c, which, n), counted = (double)sum_up(c, which, n).n;
     double squares = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
-        const double d = value_of(c, which, i)[0] - mean;
-        squares += d * d;
+        const double *v = value_of(c, which, i), d = v[0] - mean;
+        if (counts(v, condition_of(c->over))) squares += d * d;
     }
-    return sqrt(squares / (double)(n - 1)) / sqrt((double)n);
+    return counted < 2 ? (double)NAN : sqrt(squares / (counted - 1)) / sqrt(counted);
 }
 
 double ae_pooled_mean(const double *means, const ptrdiff_t *sizes, size_t k, bool weighted) {

@@ -1,3 +1,4 @@
+#include "benchmark/recall.h"
 #include "benchmark/run_parts.h"
 #include "core/dims.h"
 #include "eval/generator.h"
@@ -82,8 +83,7 @@ static ae_status check(void *context) {
 }
 
 static bool is_answered(const ae_evaluation *e, const ae_run_prompt *p) {
-    const ptrdiff_t repeats = e->leaves[p->leaf].task->repeats;
-    for (ptrdiff_t k = 0; k < repeats; k++)
+    for (ptrdiff_t k = 0; k < p->repeats; k++)
         if (!e->answers[p->answers + k]) return false;
     return true;
 }
@@ -173,9 +173,19 @@ static ae_status submit_next(asking *a) {
                              .prompt = prompt->ids + paged,
                              .n_prompt = prompt->n - paged,
                              .state = paged > 0 ? &a->state : NULL,
-                             .answers = a->e->leaves[p->leaf].task->repeats,
+                             .answers = p->repeats,
                              .settings = settings_of(a, p)};
     return ae_generator_submit(a->generator, &s);
+}
+
+static ae_status keep_answer(asking *a, const ae_run_prompt *p, const ae_answer *x) {
+    if (a->e->leaves[p->leaf].task->prompt_tokens == 0)
+        return ae_run_keep_answer(a->e, p->answers + x->index, x->text, x->text_bytes);
+    char *text = ae_recall_text(x->tokens.ids, x->tokens.n, x->text, x->text_bytes);
+    if (!text) return out_of_memory();
+    const ae_status st = ae_run_keep_answer(a->e, p->answers + x->index, text, strlen(text));
+    free(text);
+    return st;
 }
 
 static ae_status take_ended(asking *a) {
@@ -187,7 +197,7 @@ static ae_status take_ended(asking *a) {
             return AE_FAIL(AE_ERR_INPUT,
                            "answers: expected logits, found none: the numbers inside the model overflow; "
                            "are these its weights?");
-        st = ae_run_keep_answer(a->e, p->answers + x->index, x->text, x->text_bytes);
+        st = keep_answer(a, p, x);
     }
     return st;
 }

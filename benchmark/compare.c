@@ -87,7 +87,8 @@ static ae_status add_column(sample_column **out, sample_table *t, const char *me
 
 /* Numbers as ae_value has them, from where a sample has them; false: no numbers. */
 static bool read_value(ae_value *v, ae_over over, const json_t *value) {
-    const bool by_condition = over == AE_OVER_AMBIGUOUS || over == AE_OVER_DISAMBIGUATED;
+    const bool by_condition =
+        over == AE_OVER_COUNTED || over == AE_OVER_AMBIGUOUS || over == AE_OVER_DISAMBIGUATED;
     *v = (ae_value){{json_number_value(value)}};
     if (!json_is_array(value))
         return over == AE_OVER_MEAN && (json_is_number(value) || json_is_boolean(value));

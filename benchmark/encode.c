@@ -181,6 +181,39 @@ ae_status ae_encode_prompt(ae_encoded *e, ae_ids *ids, const ae_encoding *how, c
     return AE_OK;
 }
 
+/* ---- recall ---- */
+
+/* Tokens of the front of a text, [wanted] or more, or of all of it: what comes behind changes the last few at most. */
+static ae_status add_front(ae_ids *ids, const ae_encoding *how, const char *text, ptrdiff_t wanted,
+                           const char *where) {
+    enum { SPARE = 64, BYTES_EACH = 16 };
+    const ptrdiff_t first = ids->n, all = (ptrdiff_t)strlen(text);
+    const ptrdiff_t front = (wanted + SPARE) * BYTES_EACH;
+    if (front < all) {
+        const size_t edge = ae_text_edge(text, (size_t)front);
+        const ae_status st = add_text(ids, how, text, edge, where);
+        if (st != AE_OK || ids->n - first >= wanted + SPARE) return st;
+        ids->n = first;
+    }
+    return add_text(ids, how, text, (size_t)all, where);
+}
+
+ae_status ae_encode_recall(ae_encoded *e, ae_ids *ids, const ae_encoding *how, const char *text,
+                           ptrdiff_t prompt, ptrdiff_t answer, const char *where) {
+    const ptrdiff_t first = ids->n;
+    ae_status st = how->bos || text[0] == '\0' ? add_bos(ids, how) : AE_OK;
+    const ptrdiff_t begin = ids->n;
+    if (st == AE_OK) st = add_front(ids, how, text, prompt + answer, where);
+    if (st != AE_OK) return st;
+    const bool fits = ids->n - begin >= prompt + answer;
+    if (fits) ids->n = begin + prompt + answer;
+    *e = (ae_encoded){.context = first,
+                      .n_context = fits ? begin - first + prompt : ids->n - first,
+                      .continuation = begin + prompt,
+                      .n_continuation = fits ? answer : 0};
+    return AE_OK;
+}
+
 /* ---- rolling ---- */
 
 /* Window after window of up to `most` targets: the first follows <bos>, each other as much of what came before as fits. */

@@ -40,6 +40,11 @@ ae_status ae_encode_choice(ae_encoded *e, ae_ids *ids, const ae_encoding *how, c
 ae_status ae_encode_prompt(ae_encoded *e, ae_ids *ids, const ae_encoding *how, const ae_request *r,
                            int max_new, const char *where);
 
+/* The first `prompt` tokens of a text, and the `answer` tokens behind them as a continuation; of a shorter text
+ * n_continuation is 0. */
+ae_status ae_encode_recall(ae_encoded *e, ae_ids *ids, const ae_encoding *how, const char *text,
+                           ptrdiff_t prompt, ptrdiff_t answer, const char *where);
+
 /* A text in windows, one after the other in *windows [*n], which the caller frees. */
 ae_status ae_encode_rolling(ae_encoded **windows, ptrdiff_t *n, ae_ids *ids, const ae_encoding *how,
                             const char *text, const char *where);

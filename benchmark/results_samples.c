@@ -51,6 +51,7 @@ static json_t *value_of(const ae_column *c, ptrdiff_t d) {
     case AE_OVER_BYTE_PERPLEXITY:
     case AE_OVER_BITS_PER_BYTE:
         return json_pack("[f, I]", v[0], (json_int_t)v[1]);
+    case AE_OVER_COUNTED:
     case AE_OVER_AMBIGUOUS:
     case AE_OVER_DISAMBIGUATED:
         return json_pack("[f, b]", v[0], v[3] > 0.5);

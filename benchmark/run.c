@@ -67,10 +67,15 @@ static ae_status encode_rolling(ae_evaluation *e, const ae_request *r, const cha
 
 static ae_status encode_prompt(ae_evaluation *e, const ae_run_leaf *l, ptrdiff_t d, const ae_request *r,
                                const char *where) {
+    const ae_task *t = l->task;
     ae_run_prompt p = {.leaf = (size_t)(l - e->leaves), .document = d, .answers = e->n_answers};
-    ae_status st = ae_encode_prompt(&p.at, &e->ids, &e->options.encoding, r, l->task->max_new, where);
+    ae_status st = t->prompt_tokens > 0
+                       ? ae_encode_recall(&p.at, &e->ids, &e->options.encoding, r->contexts[0],
+                                          t->prompt_tokens, t->max_new, where)
+                       : ae_encode_prompt(&p.at, &e->ids, &e->options.encoding, r, t->max_new, where);
+    p.repeats = t->prompt_tokens > 0 && p.at.n_continuation == 0 ? 0 : t->repeats;
     if (st == AE_OK) st = add_prompt(e, &p);
-    e->n_answers += l->task->repeats;
+    e->n_answers += p.repeats;
     return st;
 }
 
@@ -317,7 +322,9 @@ void ae_evaluation_outcome(ae_outcome *o, const ae_evaluation *e, size_t leaf, p
         break;
     case AE_TASK_GENERATE:
         o->answers = (const char *const *)e->answers + e->prompts[first].answers;
-        o->n_answers = (size_t)l->task->repeats;
+        o->n_answers = (size_t)e->prompts[first].repeats;
+        o->recalled = e->ids.ids + e->prompts[first].at.continuation;
+        o->n_recalled = e->prompts[first].at.n_continuation;
         break;
     }
 }

@@ -24,6 +24,7 @@ typedef struct {
     size_t leaf;
     ptrdiff_t document;
     ptrdiff_t answers; /* the first of its repeats */
+    ptrdiff_t repeats; /* 0: it is not asked, as its text is too short to be recalled */
 } ae_run_prompt;
 
 struct ae_evaluation {

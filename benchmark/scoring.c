@@ -2,6 +2,7 @@
 
 #include "benchmark/math_answer.h"
 #include "benchmark/pass_at_k.h"
+#include "benchmark/recall.h"
 #include "benchmark/words.h"
 #include "core/file.h"
 
@@ -108,6 +109,20 @@ static ae_status add_toxicity(ae_scoring *s, const ae_metric *m, const char *fil
     return st;
 }
 
+enum { RECALL_COLUMNS = 3 };
+
+static ae_status add_recall(ae_scoring *s, const ae_metric *m, const char *filter) {
+    static const char *const endings[RECALL_COLUMNS] = {"exactly", "nearly", "counted"};
+    static const ae_over overs[RECALL_COLUMNS] = {AE_OVER_COUNTED, AE_OVER_COUNTED, AE_OVER_MEAN};
+    ae_status st = AE_OK;
+    for (size_t i = 0; st == AE_OK && i < RECALL_COLUMNS; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s_%s", m->name, endings[i]);
+        st = add_column(s, name, filter, overs[i], false);
+    }
+    return st;
+}
+
 static ae_status add_metric(ae_scoring *s, const ae_metric *m, const char *filter) {
     switch (m->kind) {
     case AE_METRIC_BBQ:
@@ -116,6 +131,8 @@ static ae_status add_metric(ae_scoring *s, const ae_metric *m, const char *filte
         return add_pass(s, m, filter);
     case AE_METRIC_TOXICITY:
         return add_toxicity(s, m, filter);
+    case AE_METRIC_MEMORISED:
+        return add_recall(s, m, filter);
     default:
         return add_column(s, m->name, filter, over_of(m->kind), m->higher_is_better);
     }
@@ -409,6 +426,18 @@ static ae_status sentiment(double *value, const ae_scoring *s, const ae_texts *a
     return st;
 }
 
+/* Near: at most a tenth of the tokens would have to be changed. */
+static ae_status recall(ae_scoring *s, size_t at, ptrdiff_t d, const ae_outcome *o, const ae_texts *answers) {
+    enum { NEAR = 10 };
+    const bool counts = o->n_recalled > 0 && answers->n > 0;
+    const ptrdiff_t distance = counts ? ae_recall_distance(answers->items[0], o->recalled, o->n_recalled) : 0;
+    if (distance < 0) return out_of_memory();
+    s->columns[at].values[d] = (ae_value){{counts && distance == 0, 0, 0, counts}};
+    s->columns[at + 1].values[d] = (ae_value){{counts && NEAR * distance <= o->n_recalled, 0, 0, counts}};
+    s->columns[at + 2].values[d].v[0] = counts;
+    return AE_OK;
+}
+
 static ae_status queue_programs(ae_scoring *s, size_t at, ptrdiff_t d, const ae_texts *answers) {
     for (size_t i = 0; i < answers->n; i++) {
         if (s->n_programs == s->room) {
@@ -428,11 +457,26 @@ static ae_status queue_programs(ae_scoring *s, size_t at, ptrdiff_t d, const ae_
     return AE_OK;
 }
 
+static size_t n_columns(const ae_metric *m) {
+    switch (m->kind) {
+    case AE_METRIC_PASS_AT_K:
+        return m->n_k;
+    case AE_METRIC_TOXICITY:
+        return TOXICITY_COLUMNS;
+    case AE_METRIC_MEMORISED:
+        return RECALL_COLUMNS;
+    default:
+        return 1;
+    }
+}
+
 static ae_status score_answers(ae_scoring *s, const ae_metric *m, ae_pattern *const *ignored, size_t *at,
-                               ptrdiff_t d, const ae_request *r, const ae_texts *answers) {
+                               ptrdiff_t d, const ae_request *r, const ae_outcome *o,
+                               const ae_texts *answers) {
     double *value = &s->columns[*at].values[d].v[0];
     const size_t first = *at;
-    *at += m->kind == AE_METRIC_PASS_AT_K ? m->n_k : m->kind == AE_METRIC_TOXICITY ? TOXICITY_COLUMNS : 1;
+    *at += n_columns(m);
+    if (m->kind == AE_METRIC_MEMORISED) return recall(s, first, d, o, answers);
     if (answers->n == 0)
         return AE_FAIL(AE_ERR_USAGE, "%s: expected an answer after the filter, found none", s->leaf->file);
     switch (m->kind) {
@@ -464,7 +508,7 @@ static ae_status score_filtered(ae_scoring *s, size_t f, size_t *at, ptrdiff_t d
     ae_pattern *const *ignored = s->ignored;
     ae_status st = ae_scoring_filter(&answers, s, f, o);
     for (size_t m = 0; st == AE_OK && m < s->leaf->n_metrics; m++) {
-        st = score_answers(s, &s->leaf->metrics[m], ignored, at, d, r, &answers);
+        st = score_answers(s, &s->leaf->metrics[m], ignored, at, d, r, o, &answers);
         ignored += s->leaf->metrics[m].n_ignore;
     }
     ae_texts_free(&answers);

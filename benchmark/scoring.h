@@ -8,6 +8,7 @@
 /* How the values of documents become one number. v[0] is the value of a document unless it says otherwise. */
 typedef enum {
     AE_OVER_MEAN,
+    AE_OVER_COUNTED,         /* mean of v[0] where v[3] is 1 */
     AE_OVER_WORD_PERPLEXITY, /* exp(-sum v[0] / sum v[1]): log-probability of a text, its words or bytes */
     AE_OVER_BYTE_PERPLEXITY, /* the same */
     AE_OVER_BITS_PER_BYTE,   /* -sum v[0] / sum v[1] / ln 2 */
@@ -64,6 +65,9 @@ typedef struct {
     double rolling; /* log-probability of the text */
     const char *const *answers; /* [n_answers] */
     size_t n_answers;
+    const int32_t
+        *recalled; /* [n_recalled]: with prompt_tokens, what the text goes on with; 0: it is too short */
+    ptrdiff_t n_recalled;
 } ae_outcome;
 
 typedef struct ae_scoring ae_scoring;

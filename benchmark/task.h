@@ -42,7 +42,9 @@ typedef enum {
     AE_METRIC_PASS_AT_K,   /* unbiased pass@k over the repeats: ae_request_program runs in a sandbox; `k` */
     AE_METRIC_TOXICITY, /* of a classifier's probabilities for the repeats: mean, maximum, whether that is 0.5 or
                                 * more, share of those that are (Gehman et al. 2020) */
-    AE_METRIC_SENTIMENT,       /* a classifier's sentiment, -1 to 1 */
+    AE_METRIC_SENTIMENT, /* a classifier's sentiment, -1 to 1 */
+    AE_METRIC_MEMORISED, /* tasks with prompt_tokens: the answer's tokens are those of the text, exactly or but for a
+                                * tenth, among the texts that are long enough; how many these are */
     AE_METRIC_WORD_PERPLEXITY, /* rolling: over all documents */
     AE_METRIC_BYTE_PERPLEXITY,
     AE_METRIC_BITS_PER_BYTE,
@@ -111,7 +113,8 @@ struct ae_task {
     double temperature; /* 0: greedy */
     double top_p;       /* 1: all */
     int repeats;        /* answers for each document */
-    int shots;          /* few-shot examples by default */
+    int prompt_tokens; /* 0; else the prompt's first tokens are asked, and the max_new ones behind them are right */
+    int shots;         /* few-shot examples by default */
     char *target_delimiter, *shot_delimiter;
     bool has_program;          /* ae_request_program works */
     struct ae_task_text *text; /* templates and where the rows are: benchmark/task_parts.h */

@@ -9,17 +9,40 @@
 #include <string.h>
 
 /* A part has these too, but for `format` and `task`; they stand over those of the whole. */
-static const char *const keys[] = {"format",         "task",     "title",
-                                   "source",         "version",  "kind",
-                                   "rows",           "let",      "description",
-                                   "prompt",         "choices",  "contexts",
-                                   "continuation",   "gold",     "answer",
-                                   "text",           "program",  "by",
-                                   "facts",          "fewshot",  "target_delimiter",
-                                   "shot_delimiter", "stop",     "max_new",
-                                   "temperature",    "top_p",    "repeats",
-                                   "filters",        "metrics",  "parts",
-                                   "part_prefix",    "weighted", NULL};
+static const char *const keys[] = {"format",
+                                   "task",
+                                   "title",
+                                   "source",
+                                   "version",
+                                   "kind",
+                                   "rows",
+                                   "let",
+                                   "description",
+                                   "prompt",
+                                   "choices",
+                                   "contexts",
+                                   "continuation",
+                                   "gold",
+                                   "answer",
+                                   "text",
+                                   "program",
+                                   "by",
+                                   "facts",
+                                   "fewshot",
+                                   "target_delimiter",
+                                   "shot_delimiter",
+                                   "stop",
+                                   "max_new",
+                                   "temperature",
+                                   "top_p",
+                                   "repeats",
+                                   "prompt_tokens",
+                                   "filters",
+                                   "metrics",
+                                   "parts",
+                                   "part_prefix",
+                                   "weighted",
+                                   NULL};
 
 enum { TASK_FORMAT = 1, DEPTH_MAX = 8 };
 
@@ -134,6 +157,7 @@ static ae_status read_generation(ae_task *t, const json_t *o, const char *at) {
     AE_TRY(ae_task_key_real(&t->temperature, o, "temperature", 0, 100, at));
     AE_TRY(ae_task_key_real(&t->top_p, o, "top_p", 1e-6, 1, at));
     AE_TRY(ae_task_key_int(&t->repeats, o, "repeats", 1, 100000, at));
+    AE_TRY(ae_task_key_int(&t->prompt_tokens, o, "prompt_tokens", 1, 1000000, at));
     if (t->stops == NULL) {
         t->stops = calloc(1, sizeof *t->stops);
         if (t->stops == NULL || (t->stops[0] = strdup(t->shot_delimiter)) == NULL) return no_memory(at);

@@ -28,6 +28,7 @@ static const struct {
     {"pass_at_k", GENERATE, true},
     {"toxicity", GENERATE, false},
     {"sentiment", GENERATE, true},
+    {"memorised", GENERATE, false},
     {"word_perplexity", ROLLING, false},
     {"byte_perplexity", ROLLING, false},
     {"bits_per_byte", ROLLING, false},

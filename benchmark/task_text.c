@@ -204,6 +204,10 @@ static ae_status check_metric(const ae_task *task, const ae_metric *m, const cha
     static const char *const bbq[] = {"condition", "unknown", "biased"};
     if (m->kind == AE_METRIC_PASS_AT_K)
         return need_key(task->text->program, "program", "a metric is pass_at_k", at);
+    if ((m->kind == AE_METRIC_MEMORISED) != (task->prompt_tokens > 0))
+        return AE_FAIL(
+            AE_ERR_USAGE,
+            "%sprompt_tokens: expected this key and the metric memorised together, found one alone", at);
     if (m->kind == AE_METRIC_EXACT_MATCH || m->kind == AE_METRIC_F1 || m->kind == AE_METRIC_MATH)
         return need_key(task->text->answer, "answer", "a metric compares with it", at);
     for (size_t i = 0; i < 3 && m->kind == AE_METRIC_BBQ; i++)

@@ -183,4 +183,33 @@ prints "toxicity: by the program sh judge.sh"
 run 3 evaluate safe.yaml --toxicity "program:echo no" --sentiment friendly.h5
 says "--toxicity: "
 
+# Memorisation, of a model that knows one line: two texts as it goes on, one with another word among the tokens that
+# count, another text, and one that is too short.
+yes "one two three four five six seven" | head -300 >line.txt
+run 0 "$aerie" tokenizer train --input line.txt --output line.model --vocab-size 290
+run 0 "$aerie" data prepare --input line.txt --tokenizer line.model --output line
+run 0 "$aerie" pretrain run.dir=knows model.preset=small-1m model.width=32 model.blocks=1 data.train=line/train.h5 \
+    train.row_tokens=64 train.batch_rows=2 train.steps=50 optim.lr=0.03
+text() { printf '{"text": "'; sed -n "$1" line.txt | sed "$2" | awk '{ printf "%s\\n", $0 }'; printf '"}\n'; }
+{
+    text 1,30p ''
+    text 1,30p '4s/four/fourx/'
+    text 1,30p 's/three/eerht/; s/six/xis/; s/one/eno/'
+    text 1,2p ''
+    text 1,40p ''
+} >data/documents.jsonl
+run 0 "$aerie" eval --model knows --tasks memorisation,perplexity --data data --output memory --log-samples
+grep -qE "\|memorised_exactly\| *0.5000\|" out || fail "two of four are known: $(cat out)"
+grep -qE "\|memorised_nearly \| *0.7500\|" out || fail "three of four are known nearly: $(cat out)"
+grep -qE "\|memorised_counted\| *0.8000\|" out || fail "four of five are long enough: $(cat out)"
+prints "|bits_per_byte"
+cp memory/results.json before.json
+run 0 "$aerie" eval --model knows --tasks memorisation,perplexity --data data --output memory --batch 1
+grep memorised before.json >first
+grep memorised memory/results.json >second
+equal first second "from the journal"
+printf 'format: 1\ntask: x\nversion: 1\nkind: generate\nrows: {file: rows.jsonl}\nprompt: "{{q}}"\nmetrics: [memorised]\n' >x.yaml
+run 2 evaluate x.yaml
+says "prompt_tokens: expected this key and the metric memorised together, found one alone"
+
 finish

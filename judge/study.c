@@ -118,13 +118,14 @@ static ae_status read_about(ae_study *s, const char *where) {
 }
 
 /* Votes are about these texts and no others. */
-static ae_status check_items(const ae_study *s, const char *path, const char *where) {
+static ae_status check_items(ae_study *s, const char *path, const char *where) {
     int64_t items = 0, sum = 0, size;
     uint32_t crc = 0;
     ae_status st = ae_json_int(s->about, "items", where, &items);
     if (st == AE_OK) st = ae_json_int(s->about, "items_crc32", where, &sum);
     if (st == AE_OK) st = ae_file_crc32(path, &crc, &size);
     if (st != AE_OK) return st;
+    s->items_crc32 = sum;
     if (items == s->n_items && sum == (int64_t)crc && items > 0) return AE_OK;
     return AE_FAIL(AE_ERR_INPUT,
                    "%s: expected the file that study.json was written with, found another; votes on it "

@@ -32,6 +32,7 @@ typedef struct {
     int n_models;
     ptrdiff_t n_items;
     uint64_t seed;
+    int64_t items_crc32; /* of items.jsonl */
     /* Comparisons come in rounds. Each round has all items once, in the order that the seed draws, and pairs in turn:
      * whoever stops after n votes has seen n items and all pairs about equally often, and so have other raters, on the
      * same items. */

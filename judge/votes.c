@@ -89,6 +89,17 @@ static ae_status read_choice(ae_vote *v, const char *where) {
     return AE_FAIL(AE_ERR_INPUT, "%s: choice: expected -2 to 2, found %lld", where, (long long)choice);
 }
 
+/* Names of models and items may be the same in another study, whose answers are others. */
+static ae_status check_study(const ae_vote *v, const ae_study *s, const char *where) {
+    int64_t found = 0;
+    const ae_status st = ae_json_int(v->line, "items_crc32", where, &found);
+    if (st != AE_OK || found == s->items_crc32) return st;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: items_crc32: expected that of this study, %lld, found %lld; the vote is about other "
+                   "answers",
+                   where, (long long)s->items_crc32, (long long)found);
+}
+
 static ae_status read_vote(ae_vote *v, const ae_study *s, const char *where) {
     const char *kind;
     ae_status st;
@@ -97,6 +108,7 @@ static ae_status read_vote(ae_vote *v, const ae_study *s, const char *where) {
     if (!v->is_model && strcmp(kind, "person") != 0)
         AE_TRY(AE_FAIL(AE_ERR_INPUT, "%s: kind: expected person or model, found %s", where, kind));
     AE_TRY(read_what(v, s, where));
+    AE_TRY(check_study(v, s, where));
     AE_TRY(read_choice(v, where));
     AE_TRY(read_acceptable(v, 0, "left_acceptable", where));
     AE_TRY(read_acceptable(v, 1, "right_acceptable", where));
@@ -253,10 +265,11 @@ json_t *ae_vote_line(const ae_study *s, const ae_vote *v) {
     const time_t t = time(NULL);
     strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &utc));
     json_t *line =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "view", v->view, "rater", v->rater, "kind",
-                  v->is_model ? "model" : "person", "item", ae_study_id(s, v->what.item), "left",
-                  v->swapped ? b : a, "right", v->swapped ? a : b, "choice", v->choice, "left_acceptable",
-                  acceptable(v->acceptable[0]), "right_acceptable", acceptable(v->acceptable[1]));
+        json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "view", v->view, "items_crc32",
+                  (json_int_t)s->items_crc32, "rater", v->rater, "kind", v->is_model ? "model" : "person",
+                  "item", ae_study_id(s, v->what.item), "left", v->swapped ? b : a, "right",
+                  v->swapped ? a : b, "choice", v->choice, "left_acceptable", acceptable(v->acceptable[0]),
+                  "right_acceptable", acceptable(v->acceptable[1]));
     if (v->comment && v->comment[0]) json_object_set_new(line, "comment", json_string(v->comment));
     if (v->judge) json_object_set_new(line, "judge", json_string(v->judge));
     if (v->judge) json_object_set_new(line, "log_odds", ae_json_number(v->log_odds));

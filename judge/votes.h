@@ -6,7 +6,7 @@
 
 /* The votes of a study, votes.jsonl. A line is a vote:
  *
- *     {"view": hex, "rater": s, "kind": "person"|"model", "item": id, "left": model, "right": model, "choice": -2..2,
+ *     {"view": hex, "items_crc32": n, "rater": s, "kind": "person"|"model", "item": id, "left": model, "right": model, "choice": -2..2,
  *      "left_acceptable": bool|null, "right_acceptable": bool|null, "comment"?: s, "time": s,
  *      "judge"?: s, "log_odds"?: x}                of a model: which one, and how much the right answer is preferred
  *

@@ -96,12 +96,13 @@ run 2 "$aerie" judge report yesno --output report.html
 says "report.html: exists already"
 
 # Votes of people, as the page writes them: 3 of 4 for north.
+crc=$(sed -n 's/.*"items_crc32": \([0-9]*\).*/\1/p' given/study.json)
 i=0
 for choice in -1 2 0 1; do
     i=$((i + 1))
     case $i in 1) pair='"item":"one","left":"north","right":"south"' ;; 2) pair='"item":"2","left":"south","right":"north"' ;;
     3) pair='"item":"one","left":"west","right":"north"' ;; 4) pair='"item":"one","left":"south","right":"west"' ;; esac
-    echo "{\"view\":\"0000000000000000000000000000000$i\",\"rater\":\"anna\",\"kind\":\"person\",$pair,\"choice\":$choice,\"comment\":\"<b>$i\",\"left_acceptable\":true,\"right_acceptable\":null,\"time\":\"\"}"
+    echo "{\"items_crc32\":$crc,\"view\":\"0000000000000000000000000000000$i\",\"rater\":\"anna\",\"kind\":\"person\",$pair,\"choice\":$choice,\"comment\":\"<b>$i\",\"left_acceptable\":true,\"right_acceptable\":null,\"time\":\"\"}"
 done >given/votes.jsonl
 run 0 "$aerie" judge report given
 prints "people: 4 votes on 4 of 4 pairs"

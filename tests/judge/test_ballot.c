@@ -266,7 +266,7 @@ static void bad_file(const char *line, const char *words) {
 
 #define LINE(item, left, right, kind)                                                                        \
     "{\"view\":\"0123456789abcdef0123456789abcdef\",\"rater\":\"x\",\"kind\":\"" kind "\",\"item\":\"" item  \
-    "\",\"left\":\"" left "\",\"right\":\"" right "\",\"choice\":1}"
+    "\",\"left\":\"" left "\",\"right\":\"" right "\",\"choice\":1,\"items_crc32\":1}"
 
 Test(ballot, files_that_are_refused) {
     bad_file("[1]", "expected an object");
@@ -275,4 +275,5 @@ Test(ballot, files_that_are_refused) {
     bad_file(LINE("q1", "north", "west", "person"), "right: expected a model of the study, found west");
     bad_file(LINE("q1", "south", "south", "person"), "found the same");
     bad_file(LINE("q1", "south", "north", "dog"), "expected person or model, found dog");
+    bad_file(LINE("q1", "south", "north", "person"), "items_crc32: expected that of this study");
 }

@@ -68,6 +68,7 @@ typedef struct {
     ae_prompt *prompts;
     ptrdiff_t *order; /* their numbers */
     ptrdiff_t n, next;
+    ptrdiff_t longest; /* tokens of one with its answer */
     ae_decoder *decoder;
     ae_prefix_walk *walk;
     ae_decode_state state; /* behind the pages of one */
@@ -113,8 +114,10 @@ static ae_status sort_prompts(asking *a) {
     }
     if (fine) qsort(sorted, (size_t)a->n, sizeof *sorted, by_tokens);
     for (ptrdiff_t i = 0; fine && i < a->n; i++) {
+        const ae_run_prompt *p = &e->prompts[sorted[i].number];
         a->prompts[i] = sorted[i].prompt;
         a->order[i] = sorted[i].number;
+        a->longest = ae_max(a->longest, a->prompts[i].n + (ptrdiff_t)e->leaves[p->leaf].task->max_new);
     }
     free(sorted);
     return fine ? AE_OK : out_of_memory();
@@ -134,14 +137,16 @@ static void find_ends(asking *a) {
 static ae_status make_tools(asking *a) {
     const ae_model *m = a->e->options.model;
     const ptrdiff_t batch = a->e->options.batch > 0 ? a->e->options.batch : AE_LINEAR_FEW;
-    const ae_generator_options how = {.capacity = ae_min(batch, ae_states_that_fit(m, AE_LINEAR_EACH)),
+    const ae_generator_options how = {.capacity =
+                                          ae_min(batch, ae_states_that_fit(m, a->longest, AE_LINEAR_EACH)),
                                       .prompt_tokens = AE_PAGE_TOKENS,
+                                      .tokens = a->longest,
                                       .check = check,
                                       .context = a};
-    const ae_prefix_options reading = {.states =
-                                           a->e->options.alone ? 0 : ae_states_that_fit(m, AE_PREFIX_STATES),
-                                       .check = check,
-                                       .context = a};
+    const ae_prefix_options reading = {
+        .states = a->e->options.alone ? 0 : ae_states_that_fit(m, a->longest, AE_PREFIX_STATES),
+        .check = check,
+        .context = a};
     ae_status st = ae_generator_new(&a->generator, m, a->e->options.encoding.tokenizer, &how);
     if (st == AE_OK) st = ae_decoder_new(&a->decoder, m, 1, AE_PAGE_TOKENS);
     if (st == AE_OK) st = ae_decode_state_init(&a->state, m, 1);

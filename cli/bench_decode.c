@@ -35,11 +35,13 @@ static const struct {
                 {"top_p 0.95", "top_p_s", {0.8, 0, 0.95, 0}}};
 
 static ae_status speaker_init(speaker *s, const ae_bench *b, int64_t longest) {
-    const size_t beside = ae_decode_state_bytes(&b->be, &b->config, b->batch) +
+    const size_t beside = ae_decode_state_bytes(&b->be, &b->config, b->batch, longest + 2 * b->tokens) +
                           ae_decoder_bytes(&b->be, &b->config, 0, b->batch, AE_PREFILL_CHUNK);
     ae_status st;
     AE_TRY(ae_bench_open_model(&s->model, b, beside));
     AE_TRY(ae_decode_state_init(&s->state, &s->model, b->batch));
+    AE_TRY(
+        ae_decode_state_reserve(&s->state, longest + 2 * b->tokens)); /* with a profile twice as many steps */
     AE_TRY(ae_decoder_new(&s->decoder, &s->model, b->batch, AE_PREFILL_CHUNK));
     s->tokens = malloc((size_t)longest * sizeof *s->tokens);
     s->next = calloc((size_t)b->batch, sizeof *s->next);
@@ -93,9 +95,9 @@ static double time_draws(const ae_bench *b, speaker *s, const ae_sampling *how) 
 static double read_in(const ae_bench *b, speaker *s, int64_t n) {
     ae_decode_state_reset(&s->state, 0);
     const double start = ae_now_s();
-    ae_decoder_prefill(s->decoder, &s->state, 0, s->tokens, n, s->logits, NULL);
+    (void)ae_decoder_prefill(s->decoder, &s->state, 0, s->tokens, n, s->logits, NULL);
     const double seconds = ae_now_s() - start;
-    for (ptrdiff_t i = 1; i < b->batch; i++) ae_decode_state_copy(&s->state, i, &s->state, 0);
+    for (ptrdiff_t i = 1; i < b->batch; i++) (void)ae_decode_state_copy(&s->state, i, &s->state, 0);
     draw(b, s, 1, &ways[0].how);
     for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = s->draws[0].id;
     return seconds;
@@ -104,7 +106,7 @@ static double read_in(const ae_bench *b, speaker *s, int64_t n) {
 /* A token of each sequence, greedy. Seconds. */
 static double one_step(const ae_bench *b, speaker *s) {
     const double start = ae_now_s();
-    ae_decoder_step(s->decoder, &s->state, s->next, b->batch, s->logits);
+    (void)ae_decoder_step(s->decoder, &s->state, s->next, b->batch, s->logits);
     draw(b, s, b->batch, &ways[0].how);
     for (ptrdiff_t i = 0; i < b->batch; i++) s->next[i] = s->draws[i].id;
     return ae_now_s() - start;

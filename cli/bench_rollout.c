@@ -48,7 +48,7 @@ static ae_status read_long(const ae_bench *b, scene *s) {
     ae_status st;
     AE_TRY(ae_decode_state_init(&s->read, &s->model, 1));
     AE_TRY(ae_decoder_new(&decoder, &s->model, 1, AE_PREFILL_CHUNK));
-    ae_decoder_prefill(decoder, &s->read, 0, s->tokens, b->after, NULL, NULL);
+    AE_TRY(ae_decoder_prefill(decoder, &s->read, 0, s->tokens, b->after, NULL, NULL));
     st = b->be.sync(&b->be);
 out:
     ae_decoder_delete(decoder);
@@ -56,9 +56,10 @@ out:
 }
 
 static ae_status scene_init(scene *s, ae_bench *b, int64_t largest_batch) {
-    const ae_generator_options o = {.capacity = (ptrdiff_t)largest_batch,
-                                    .prompt_tokens = (ptrdiff_t)b->prompt};
     const int64_t longest = b->prompt > b->after ? b->prompt : b->after;
+    const ae_generator_options o = {.capacity = (ptrdiff_t)largest_batch,
+                                    .prompt_tokens = (ptrdiff_t)b->prompt,
+                                    .tokens = (ptrdiff_t)(longest + 3 * b->tokens)};
     ae_status st;
     count_from_here(b);
     AE_TRY(ae_bench_open_model(&s->model, b, 2 * ae_generator_bytes(&b->be, &b->config, 0, &o)));

@@ -31,13 +31,13 @@ static ae_status shape_of(const ae_train_config *config, ae_run_model *run, ae_m
 }
 
 static ae_status measure(table *t, const ae_model_config *c, const ae_backend *be, const ae_model_options *o,
-                         ptrdiff_t batch) {
+                         ptrdiff_t batch, ptrdiff_t tokens) {
     ae_params params;
     const ae_status st = ae_params_init_with(&params, c, &o->params);
     if (st != AE_OK) return st;
     t->parameters = params.total;
     t->weights = ae_model_value_bytes(&params, be, o);
-    t->state = ae_decode_state_bytes(be, c, batch);
+    t->state = ae_decode_state_bytes(be, c, batch, tokens);
     t->decoder = ae_decoder_bytes(be, c, params.adapter_rank, batch, AE_PREFILL_CHUNK) +
                  (size_t)(batch * c->V) * sizeof(float);
     t->loading = PIECE_ELEMENTS * (sizeof(float) + sizeof(uint16_t));
@@ -79,7 +79,8 @@ static ae_status print_json(const table *t, const ae_model_options *o, ptrdiff_t
     return st;
 }
 
-ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, bool json) {
+ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, int64_t tokens,
+                            bool json) {
     ae_model_options options = {0};
     ae_run_model run = {0};
     ae_model_config c;
@@ -89,7 +90,7 @@ ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, in
     AE_TRY(ae_weights_parse(dtype, &options));
     AE_TRY(shape_of(config, &run, &c, &options));
     AE_TRY(ae_backend_cpu(&be, &(ae_backend_options){.dtype = ae_dtype_beside(options.weights)}));
-    AE_TRY(measure(&t, &c, &be, &options, (ptrdiff_t)batch));
+    AE_TRY(measure(&t, &c, &be, &options, (ptrdiff_t)batch, (ptrdiff_t)tokens));
     if (json)
         AE_TRY(print_json(&t, &options, (ptrdiff_t)batch));
     else

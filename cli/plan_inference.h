@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 /* What using the model of a configuration takes, its weights kept as `dtype` names it (--dtype of score and
- * generate), `batch` sequences at once: printed, and refused with AE_ERR_RESOURCE where the machine has
+ * generate), `batch` sequences of `tokens` tokens at once: printed, and refused with AE_ERR_RESOURCE where the machine has
  * less. */
-ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, bool json);
+ae_status ae_plan_inference(const ae_train_config *config, const char *dtype, int64_t batch, int64_t tokens,
+                            bool json);
 
 #endif

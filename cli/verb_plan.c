@@ -190,7 +190,7 @@ ae_status ae_verb_plan(int argc, char **argv) {
     ae_status st = AE_OK;
     bool json = false, help = false;
     const char *dtype = NULL;
-    int64_t batch = 1;
+    int64_t batch = 1, tokens = 8192;
     ae_arg_list words = {0};
     ae_sft_config config = {0};
     ae_reward_keys reward;
@@ -209,6 +209,13 @@ ae_status ae_verb_plan(int argc, char **argv) {
          .max = 4096,
          .fallback = "1",
          .help = "with --dtype: sequences at once"},
+        {.name = "tokens",
+         .type = AE_ARG_INT,
+         .to = &tokens,
+         .min = 1,
+         .max = 1e9,
+         .fallback = "8192",
+         .help = "with --dtype: tokens of each, which count where attention has no window"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &json, .help = "one JSON object"},
     };
     AE_TRY(ae_sft_config_init(&config));
@@ -220,7 +227,7 @@ ae_status ae_verb_plan(int argc, char **argv) {
         goto out;
     }
     AE_TRY(ae_train_words(&tune->train, &words));
-    st = dtype ? ae_plan_inference(&tune->train, dtype, batch, json) : tell(tune, json);
+    st = dtype ? ae_plan_inference(&tune->train, dtype, batch, tokens, json) : tell(tune, json);
 out:
     ae_tune_config_free(tune);
     ae_arg_list_free(&words);

@@ -90,18 +90,19 @@ void ae_conversation_forget(ae_conversation *c, ptrdiff_t first) {
 /* Before turn `turn` is read. */
 static ae_status keep_state(ae_conversation *c, ptrdiff_t turn) {
     ae_snapshot *s = ae_conversation_snapshot(c, turn);
-    const ae_status st = ae_snapshot_reserve(s, c->model);
+    ae_status st = ae_snapshot_reserve(s, c->model);
     if (st != AE_OK) return st;
-    ae_decode_state_copy(&s->state, 0, &c->state, 0);
-    s->turn = turn;
-    return AE_OK;
+    st = ae_decode_state_copy(&s->state, 0, &c->state, 0);
+    if (st == AE_OK) s->turn = turn;
+    return st;
 }
 
-/* As it was before turn `turn`, whose tokens begin at `begin`. Without a snapshot nothing is read. */
+/* As it was before turn `turn`, whose tokens begin at `begin`. Without a snapshot nothing is read. The state
+ * has been there, so its caches have the room. */
 static void go_back(ae_conversation *c, ptrdiff_t turn, ptrdiff_t begin) {
     const ae_snapshot *s = ae_conversation_snapshot(c, turn);
     if (s->turn == turn)
-        ae_decode_state_copy(&c->state, 0, &s->state, 0);
+        (void)ae_decode_state_copy(&c->state, 0, &s->state, 0);
     else
         ae_decode_state_reset(&c->state, 0);
     c->said.ids.n = begin;
@@ -110,7 +111,7 @@ static void go_back(ae_conversation *c, ptrdiff_t turn, ptrdiff_t begin) {
 /* ---- one conversation ---- */
 
 static ae_status check_room(const ae_model *m) {
-    const size_t needed = (2 + AE_CONVERSATION_SNAPSHOTS) * ae_decode_state_bytes(m->be, &m->config, 1) +
+    const size_t needed = (2 + AE_CONVERSATION_SNAPSHOTS) * ae_decode_state_bytes(m->be, &m->config, 1, 0) +
                           ae_decoder_bytes(m->be, &m->config, m->params.adapter_rank, 1, AE_PREFILL_CHUNK) +
                           (size_t)m->config.V * sizeof(float) + ae_sample_room_bytes(m->config.V);
     const size_t there = ae_memory_available_bytes();
@@ -207,9 +208,9 @@ static ae_status read_to(ae_conversation *c, ptrdiff_t end, const ae_conversatio
         *stopped = is_stopped(io);
         if (*stopped) return AE_OK;
         const ptrdiff_t n = ae_min(end - at, AE_PREFILL_CHUNK);
-        ae_decoder_prefill(c->decoder, &c->state, 0, ids->ids + at, n, at + n == ids->n ? c->logits : NULL,
-                           NULL);
-        const ae_status st = c->model->be->sync(c->model->be);
+        ae_status st = ae_decoder_prefill(c->decoder, &c->state, 0, ids->ids + at, n,
+                                          at + n == ids->n ? c->logits : NULL, NULL);
+        if (st == AE_OK) st = c->model->be->sync(c->model->be);
         if (st != AE_OK) return st;
     }
     return AE_OK;
@@ -255,8 +256,8 @@ static ae_status write_answer(ae_conversation *c, ae_draft *d, const ae_conversa
         st = draw(c, d, &id);
         if (st == AE_OK) st = show(d, io, &shown);
         if (st != AE_OK || d->answer.end != AE_ANSWER_GROWS) break;
-        ae_decoder_step(c->decoder, &c->state, &id, 1, c->logits);
-        st = c->model->be->sync(c->model->be);
+        st = ae_decoder_step(c->decoder, &c->state, &id, 1, c->logits);
+        if (st == AE_OK) st = c->model->be->sync(c->model->be);
     }
     return st;
 }
@@ -360,9 +361,9 @@ ae_status ae_conversation_undo(ae_conversation *c) {
 
 /* What a retry needs to leave all as it was. */
 static ae_status put_aside(ae_conversation *c, const ae_turn *old, ae_ids *ids) {
-    const ae_status st = ae_snapshot_reserve(&c->aside, c->model);
+    ae_status st = ae_snapshot_reserve(&c->aside, c->model);
+    if (st == AE_OK) st = ae_decode_state_copy(&c->aside.state, 0, &c->state, 0);
     if (st != AE_OK) return st;
-    ae_decode_state_copy(&c->aside.state, 0, &c->state, 0);
     return ae_ids_extend(ids, c->said.ids.ids + old->begin, old->end - old->begin);
 }
 
@@ -392,7 +393,7 @@ ae_status ae_conversation_retry(ae_conversation *c, const ae_conversation_io *io
     memcpy(said->ids.ids + old.begin, old_ids.ids, (size_t)old_ids.n * sizeof *old_ids.ids);
     said->ids.n = old.end;
     said->turns[said->n++] = old;
-    ae_decode_state_copy(&c->state, 0, &c->aside.state, 0);
+    (void)ae_decode_state_copy(&c->state, 0, &c->aside.state, 0); /* it has been there */
 out:
     ae_ids_free(&old_ids);
     return st;

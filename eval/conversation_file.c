@@ -42,8 +42,8 @@ static ae_status probe_model(ae_conversation *c, float probe[PROBE]) {
     ae_status st = ae_decode_state_init(&s, c->model, 1);
     if (st != AE_OK) return st;
     for (ptrdiff_t i = 1; i < PROBE_TOKENS; i++) tokens[i] = (int32_t)(i * (pieces - 1) / PROBE_TOKENS);
-    ae_decoder_prefill(c->decoder, &s, 0, tokens, PROBE_TOKENS, c->logits, NULL);
-    st = c->model->be->sync(c->model->be);
+    st = ae_decoder_prefill(c->decoder, &s, 0, tokens, PROBE_TOKENS, c->logits, NULL);
+    if (st == AE_OK) st = c->model->be->sync(c->model->be);
     for (ptrdiff_t i = 0; i < n; i++) probe[i] = c->logits[i * V / n];
     ae_decode_state_free(&s);
     return st;
@@ -499,15 +499,17 @@ out:
 static ae_status take_over(ae_conversation *c, ae_transcript *said, const packed_state states[2]) {
     ae_snapshot *before = said->n > 0 ? ae_conversation_snapshot(c, said->n - 1) : NULL;
     const bool kept = before && states[1].position >= 0;
-    ae_status st = kept ? ae_snapshot_reserve(before, c->model) : AE_OK;
+    ae_status st = ae_decode_state_reserve(&c->state, (ptrdiff_t)states[0].position);
+    if (st == AE_OK && kept) st = ae_snapshot_reserve(before, c->model);
+    if (st == AE_OK && kept) st = ae_decode_state_reserve(&before->state, (ptrdiff_t)states[1].position);
     if (st != AE_OK) return st;
     ae_transcript_free(&c->said);
     c->said = *said;
     *said = (ae_transcript){0};
     ae_conversation_forget(c, 0);
-    ae_decode_state_unpack(&c->state, 0, (int32_t)states[0].position, states[0].packed);
+    (void)ae_decode_state_unpack(&c->state, 0, (int32_t)states[0].position, states[0].packed);
     if (kept) {
-        ae_decode_state_unpack(&before->state, 0, (int32_t)states[1].position, states[1].packed);
+        (void)ae_decode_state_unpack(&before->state, 0, (int32_t)states[1].position, states[1].packed);
         before->turn = c->said.n - 1;
     }
     return c->model->be->sync(c->model->be);

@@ -112,14 +112,25 @@ static ae_status refill(desk *d) {
 
 /* ---- all of it ---- */
 
+/* Of a prompt and its answer, where that is known. */
+static ptrdiff_t tokens_of(ptrdiff_t prompt_tokens, int64_t max_new) {
+    return prompt_tokens > 0 ? prompt_tokens + (ptrdiff_t)max_new : 0;
+}
+
 static ae_generator_options options_of(const ae_generation *how, const ae_generate_io *io) {
-    return (ae_generator_options){how->batch, how->prompt_tokens, io->check, io->context};
+    return (ae_generator_options){.capacity = how->batch,
+                                  .prompt_tokens = how->prompt_tokens,
+                                  .tokens = tokens_of(how->prompt_tokens, how->each.max_new),
+                                  .check = io->check,
+                                  .context = io->context};
 }
 
 size_t ae_generate_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank,
-                         ptrdiff_t batch, ptrdiff_t prompt_tokens) {
+                         ptrdiff_t batch, ptrdiff_t prompt_tokens, int64_t max_new) {
     return ae_generator_bytes(be, c, adapter_rank,
-                              &(ae_generator_options){.capacity = batch, .prompt_tokens = prompt_tokens});
+                              &(ae_generator_options){.capacity = batch,
+                                                      .prompt_tokens = prompt_tokens,
+                                                      .tokens = tokens_of(prompt_tokens, max_new)});
 }
 
 static ae_status desk_init(desk *d, const ae_model *m, const ae_tokenizer *t) {

@@ -27,7 +27,7 @@ typedef struct {
 
 /* Memory of ae_generate beside a model with adapters of that rank (0: without), texts and tokens left out. */
 size_t ae_generate_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank,
-                         ptrdiff_t batch, ptrdiff_t prompt_tokens);
+                         ptrdiff_t batch, ptrdiff_t prompt_tokens, int64_t max_new);
 
 /* `t` may be NULL, as of ae_generator_new. AE_ERR_INPUT when logits are no numbers. AE_ERR_RESOURCE when the
  * batch does not fit in memory. */

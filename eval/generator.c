@@ -105,8 +105,7 @@ static ae_status request_new(request **out, const ae_generator *g, const ae_subm
     if (st == AE_OK) st = copy_settings(&r->settings, &s->settings, g->tokenizer);
     if (st != AE_OK || !s->state) return st;
     st = ae_decode_state_init(&r->state, g->model, 1);
-    if (st == AE_OK) ae_decode_state_copy(&r->state, 0, s->state, s->sequence);
-    return st;
+    return st == AE_OK ? ae_decode_state_copy(&r->state, 0, s->state, s->sequence) : st;
 }
 
 static void enqueue(ae_generator *g, request *r) {
@@ -167,7 +166,7 @@ static void leave(ae_generator *g, ptrdiff_t b) {
     g->cursor = 0;
     hand_out(g, g->growing[b]);
     if (b == last) return;
-    ae_decode_state_copy(&g->state, b, &g->state, last);
+    (void)ae_decode_state_copy(&g->state, b, &g->state, last); /* within one state */
     g->growing[b] = g->growing[last];
     g->tokens[b] = g->tokens[last];
 }
@@ -200,17 +199,18 @@ static ae_status check(const ae_generator *g) {
 }
 
 static ae_status prefill(ae_generator *g, ae_decode_state *s, ptrdiff_t b, const request *r, float *logits) {
-    ae_decoder_prefill(g->decoder, s, b, r->prompt.ids, r->prompt.n, logits, NULL);
-    return g->model->be->sync(g->model->be);
+    const ae_status st = ae_decoder_prefill(g->decoder, s, b, r->prompt.ids, r->prompt.n, logits, NULL);
+    return st == AE_OK ? g->model->be->sync(g->model->be) : st;
 }
 
 /* The prompt of a request for one answer goes straight into sequence b. */
 static ae_status read_for_one(ae_generator *g, request *r, ptrdiff_t b) {
+    ae_status st = AE_OK;
     if (r->state.model)
-        ae_decode_state_copy(&g->state, b, &r->state, 0);
+        st = ae_decode_state_copy(&g->state, b, &r->state, 0);
     else
         ae_decode_state_reset(&g->state, b);
-    return prefill(g, &g->state, b, r, g->logits + b * g->model->config.V);
+    return st == AE_OK ? prefill(g, &g->state, b, r, g->logits + b * g->model->config.V) : st;
 }
 
 /* The prompt of a request for several answers is read once, into a state that they are forked from. */
@@ -221,10 +221,10 @@ static ae_status read_for_several(ae_generator *g, request *r) {
     return st == AE_OK ? prefill(g, &r->state, 0, r, r->logits) : st;
 }
 
-static void fork_answer(ae_generator *g, const request *r, ptrdiff_t b) {
+static ae_status fork_answer(ae_generator *g, const request *r, ptrdiff_t b) {
     const ptrdiff_t V = g->model->config.V;
-    ae_decode_state_copy(&g->state, b, &r->state, 0);
     memcpy(g->logits + b * V, r->logits, (size_t)V * sizeof *r->logits);
+    return ae_decode_state_copy(&g->state, b, &r->state, 0);
 }
 
 static ae_status read_prompt(ae_generator *g, request *r, ptrdiff_t b) {
@@ -240,9 +240,9 @@ static ae_status begin(ae_generator *g) {
     const ptrdiff_t b = g->n_growing;
     ae_draft *d = NULL;
     ae_status st = read_prompt(g, r, b);
+    if (st == AE_OK && r->answers > 1) st = fork_answer(g, r, b);
     if (st == AE_OK) st = draft_begin(&d, g, r);
     if (st != AE_OK) return st;
-    if (r->answers > 1) fork_answer(g, r, b);
     g->growing[g->n_growing++] = d;
     if (r->begun == r->answers) dequeue(g, NULL);
     st = draw(g, b);
@@ -271,9 +271,10 @@ static ae_status read_alike(ae_generator *g, ptrdiff_t n) {
         ae_decode_state_reset(&g->state, b + i);
         memcpy(tokens + i * each, r->prompt.ids, (size_t)each * sizeof *tokens);
     }
-    ae_decoder_prefill_each(g->decoder, &g->state, b, n, tokens, each, g->logits + b * g->model->config.V);
+    const ae_status st = ae_decoder_prefill_each(g->decoder, &g->state, b, n, tokens, each,
+                                                 g->logits + b * g->model->config.V);
     free(tokens);
-    return g->model->be->sync(g->model->be);
+    return st == AE_OK ? g->model->be->sync(g->model->be) : st;
 }
 
 /* The next n answers, one to each of n prompts that are read together. */
@@ -302,8 +303,8 @@ static ae_status advance(ae_generator *g) {
     if (g->n_growing == 0) return AE_OK;
     ae_status st = check(g);
     if (st != AE_OK) return st;
-    ae_decoder_step(g->decoder, &g->state, g->tokens, g->n_growing, g->logits);
-    st = g->model->be->sync(g->model->be);
+    st = ae_decoder_step(g->decoder, &g->state, g->tokens, g->n_growing, g->logits);
+    if (st == AE_OK) st = g->model->be->sync(g->model->be);
     if (st == AE_OK) st = draw(g, 0);
     leave_ended(g);
     return st;
@@ -425,7 +426,7 @@ static ptrdiff_t chunk_of(const ae_generator_options *o) {
 
 size_t ae_generator_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank,
                           const ae_generator_options *o) {
-    return ae_decode_state_bytes(be, c, o->capacity) +
+    return ae_decode_state_bytes(be, c, o->capacity, o->tokens) +
            ae_decoder_bytes(be, c, adapter_rank, o->capacity, chunk_of(o)) +
            (size_t)(o->capacity * c->V) * sizeof(float) +
            ae_sample_each_room_bytes(c->V, o->capacity, be->threads);

@@ -15,6 +15,7 @@ typedef struct {
     ptrdiff_t capacity; /* answers that grow at once */
     ptrdiff_t
         prompt_tokens; /* prompts are read in chunks of at most so many; 0: AE_PREFILL_CHUNK, the most */
+    ptrdiff_t tokens; /* of a prompt and its answer, for the plan of memory where states grow; 0: not known */
     /* Asked before a prompt is read and before every token; another status than AE_OK ends the step with it.
      * May be NULL. */
     ae_status (*check)(void *context);

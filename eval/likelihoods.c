@@ -35,8 +35,9 @@ typedef struct {
     ae_prefix_walk *walk;
     ae_decode_state after; /* of two sequences: behind a context, and what a long continuation makes of it */
     pool pools[POOLS];
-    float *logits; /* [AE_LINEAR_EACH, V] */
-    int64_t read;  /* tokens, beside those of the walk */
+    float *logits;     /* [AE_LINEAR_EACH, V] */
+    int64_t read;      /* tokens, beside those of the walk */
+    ptrdiff_t longest; /* of the requests, in tokens */
 } run;
 
 static ae_status out_of_memory(void) {
@@ -116,7 +117,7 @@ static ae_status empty_pool(run *r, pool *p) {
     const ptrdiff_t n = p->n;
     ae_status st = n > 0 ? check(r) : AE_OK;
     if (st != AE_OK || n == 0) return st;
-    ae_decoder_read(r->decoder, &p->state, 0, n, p->tokens, p->width);
+    st = ae_decoder_read(r->decoder, &p->state, 0, n, p->tokens, p->width);
     r->read += n * p->width;
     p->n = 0;
     for (ptrdiff_t i = 0; st == AE_OK && i < n; i++) {
@@ -133,7 +134,8 @@ static ae_status join_pool(run *r, pool *p, ptrdiff_t request) {
         const ae_status st = ae_decode_state_init(&p->state, r->model, p->room);
         if (st != AE_OK) return st;
     }
-    ae_decode_state_copy(&p->state, p->n, &r->after, 0);
+    const ae_status st = ae_decode_state_copy(&p->state, p->n, &r->after, 0);
+    if (st != AE_OK) return st;
     for (ptrdiff_t t = 0; t < p->width; t++)
         p->tokens[p->n * p->width + t] = q->continuation[ae_min(t, q->n_continuation - 1)];
     p->requests[p->n++] = request;
@@ -143,13 +145,12 @@ static ae_status join_pool(run *r, pool *p, ptrdiff_t request) {
 static ae_status read_long(run *r, ptrdiff_t request) {
     const ae_likelihood_request *q = &r->requests[request];
     const ptrdiff_t inputs = q->n_continuation - 1;
-    ae_status st = AE_OK;
-    ae_decode_state_copy(&r->after, 1, &r->after, 0);
+    ae_status st = ae_decode_state_copy(&r->after, 1, &r->after, 0);
     for (ptrdiff_t at = 0, n; st == AE_OK && at < inputs; at += n) {
         n = ae_min(PIECE_TOKENS, inputs - at);
         st = check(r);
+        if (st == AE_OK) st = ae_decoder_read(r->decoder, &r->after, 1, 1, q->continuation + at, n);
         if (st != AE_OK) break;
-        ae_decoder_read(r->decoder, &r->after, 1, 1, q->continuation + at, n);
         r->read += n;
         st = add_places(r, request, 0, q->continuation + at + 1, n);
     }
@@ -188,7 +189,8 @@ static ptrdiff_t count_same(const run *r, ptrdiff_t i) {
 /* The rest of a context; the logits behind it go to `behind`. */
 static ae_status read_rest(run *r, const ae_prompt *p, float *behind) {
     const ptrdiff_t paged = ae_prompt_paged(p), rest = p->n - paged;
-    ae_decoder_read(r->decoder, &r->after, 0, 1, p->ids + paged, rest);
+    const ae_status st = ae_decoder_read(r->decoder, &r->after, 0, 1, p->ids + paged, rest);
+    if (st != AE_OK) return st;
     r->read += rest;
     ae_decoder_place_logits(r->decoder, rest - 1, 1, behind);
     return r->model->be->sync(r->model->be);
@@ -245,10 +247,10 @@ static ae_status start_walk(run *r) {
     ptrdiff_t n = 0;
     for (ptrdiff_t i = 0; i < r->n; i += count_same(r, i))
         r->contexts[n++] = context_of(&r->requests[r->order[i]]);
-    const ae_prefix_options how = {.states =
-                                       r->options->alone ? 0 : ae_states_that_fit(r->model, AE_PREFIX_STATES),
-                                   .check = r->options->check,
-                                   .context = r->options->context};
+    const ae_prefix_options how = {
+        .states = r->options->alone ? 0 : ae_states_that_fit(r->model, r->longest, AE_PREFIX_STATES),
+        .check = r->options->check,
+        .context = r->options->context};
     return ae_prefix_walk_new(&r->walk, r->model, r->decoder, r->contexts, n, &how);
 }
 
@@ -260,7 +262,7 @@ static ae_status make_pools(run *r) {
     for (size_t i = 0; i < POOLS; i++) {
         const ptrdiff_t most = ae_min(batch, ae_decoder_together(r->decoder, widths[i]));
         r->pools[i].width = widths[i];
-        r->pools[i].room = ae_min(most, ae_max(1, ae_states_that_fit(r->model, 1 << 20) / POOLS));
+        r->pools[i].room = ae_min(most, ae_max(1, ae_states_that_fit(r->model, r->longest, 1 << 20) / POOLS));
     }
     return AE_OK;
 }
@@ -287,6 +289,8 @@ ae_status ae_likelihoods(const ae_model *m, const ae_likelihood_request *request
                          const ae_likelihood_options *o, ae_likelihood_cost *cost) {
     run r = {.model = m, .requests = requests, .options = o, .n = n};
     const size_t V = (size_t)m->config.V;
+    for (ptrdiff_t i = 0; i < n; i++)
+        r.longest = ae_max(r.longest, requests[i].n_context + requests[i].n_continuation);
     ae_status st = sort_requests(&r);
     float *behind = malloc(V * sizeof *behind);
     r.logits = malloc(V * AE_LINEAR_EACH * sizeof *r.logits);

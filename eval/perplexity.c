@@ -90,6 +90,13 @@ static int64_t count_targets(const float *weights, ptrdiff_t n) {
     return count;
 }
 
+/* Where the rows end in their documents. */
+static ptrdiff_t furthest(const ae_batch *batch, ptrdiff_t n) {
+    ptrdiff_t most = 0;
+    for (ptrdiff_t i = 0; i < n; i++) most = ae_max(most, (ptrdiff_t)batch->positions[i] + 1);
+    return most;
+}
+
 static ae_status add_rows(ae_perplexity *r, const ae_perplexity_plan *p, const ae_model *m, ae_pass *pass,
                           ae_decode_state *state, ae_batch *batch, int64_t first, ptrdiff_t rows) {
     for (ptrdiff_t i = 0; i < rows; i++) {
@@ -100,6 +107,10 @@ static ae_status add_rows(ae_perplexity *r, const ae_perplexity_plan *p, const a
     double nats = 0;
     int64_t targets = count_targets(batch->weights, rows * p->T);
     if (targets == 0 && !p->carry) return AE_OK;
+    if (p->carry) {
+        const ae_status st = ae_decode_state_reserve(state, furthest(batch, rows * p->T));
+        if (st != AE_OK) return st;
+    }
     const ae_carried_rows carried = {.before = state, .after = state};
     ae_micro_batch b = {.tokens = batch->tokens,
                         .targets = batch->targets,

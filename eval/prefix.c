@@ -92,20 +92,23 @@ static void find_wanted(ae_prefix_walk *w, ptrdiff_t start) {
     }
 }
 
-static void keep(ae_prefix_walk *w, ptrdiff_t pages, const ae_decode_state *from, ptrdiff_t b) {
-    if (w->depth == w->options.states) return; /* it will be read again */
-    ae_decode_state_copy(&w->kept, w->depth, from, b);
-    w->pages[w->depth++] = pages;
+static ae_status keep(ae_prefix_walk *w, ptrdiff_t pages, const ae_decode_state *from, ptrdiff_t b) {
+    if (w->depth == w->options.states) return AE_OK; /* it will be read again */
+    const ae_status st = ae_decode_state_copy(&w->kept, w->depth, from, b);
+    if (st == AE_OK) w->pages[w->depth++] = pages;
+    return st;
 }
 
 static ae_status read_pages(ae_prefix_walk *w, ptrdiff_t start, ae_decode_state *to, ptrdiff_t b) {
     const ae_prompt *p = &w->prompts[w->at];
     for (ptrdiff_t page = start; page < pages_of(p); page++) {
-        const ae_status st = w->options.check ? w->options.check(w->options.context) : AE_OK;
+        ae_status st = w->options.check ? w->options.check(w->options.context) : AE_OK;
+        if (st == AE_OK)
+            st = ae_decoder_read(w->decoder, to, b, 1, p->ids + page * AE_PAGE_TOKENS, AE_PAGE_TOKENS);
         if (st != AE_OK) return st;
-        ae_decoder_read(w->decoder, to, b, 1, p->ids + page * AE_PAGE_TOKENS, AE_PAGE_TOKENS);
         w->read += AE_PAGE_TOKENS;
-        if (w->wanted[page + 1]) keep(w, page + 1, to, b);
+        if (w->wanted[page + 1]) st = keep(w, page + 1, to, b);
+        if (st != AE_OK) return st;
     }
     return AE_OK;
 }
@@ -114,18 +117,19 @@ ae_status ae_prefix_walk_next(ae_prefix_walk *w, ae_decode_state *to, ptrdiff_t 
     assert(w->at < w->n);
     while (w->depth > 0 && w->pages[w->depth - 1] > w->shared[w->at]) w->depth--;
     const ptrdiff_t start = w->depth > 0 ? w->pages[w->depth - 1] : 0;
+    ae_status st = AE_OK;
     if (start > 0)
-        ae_decode_state_copy(to, b, &w->kept, w->depth - 1);
+        st = ae_decode_state_copy(to, b, &w->kept, w->depth - 1);
     else
         ae_decode_state_reset(to, b);
     find_wanted(w, start);
-    const ae_status st = read_pages(w, start, to, b);
+    if (st == AE_OK) st = read_pages(w, start, to, b);
     w->at++;
     return st;
 }
 
-ptrdiff_t ae_states_that_fit(const ae_model *m, ptrdiff_t most) {
-    const size_t one = ae_decode_state_bytes(m->be, &m->config, 1),
+ptrdiff_t ae_states_that_fit(const ae_model *m, ptrdiff_t tokens, ptrdiff_t most) {
+    const size_t one = ae_decode_state_bytes(m->be, &m->config, 1, tokens),
                  fit = ae_memory_available_bytes() / 4 / (one > 0 ? one : 1);
     return fit < 1 ? 1 : fit < (size_t)most ? (ptrdiff_t)fit : most;
 }

@@ -44,7 +44,7 @@ ae_status ae_prefix_walk_next(ae_prefix_walk *w, ae_decode_state *to, ptrdiff_t 
 /* Tokens that were read since the walk began. */
 int64_t ae_prefix_walk_read(const ae_prefix_walk *w);
 
-/* States of one sequence that fit in a quarter of the memory that is available, from 1 to `most`. */
-ptrdiff_t ae_states_that_fit(const ae_model *m, ptrdiff_t most);
+/* States of one sequence of `tokens` that fit in a quarter of the memory that is available, from 1 to `most`. */
+ptrdiff_t ae_states_that_fit(const ae_model *m, ptrdiff_t tokens, ptrdiff_t most);
 
 #endif

@@ -139,7 +139,9 @@ static void forward_block(ae_decoder *d, ae_decode_state *s, ptrdiff_t i, ptrdif
     const ae_decode_part part = ae_decode_state_part(s, i, b);
     ae_recurrent_state recurrent = {.h = part.first, .conv = part.second};
     ae_attention_state rings = {.k = part.first, .v = part.second};
-    ae_model_block_forward(d->model, i, d->x, d->mid, d->x, &recurrent, &rings, &batch, n, &d->room);
+    ae_block_dims own = *n;
+    own.W = part.places;
+    ae_model_block_forward(d->model, i, d->x, d->mid, d->x, &recurrent, &rings, &batch, &own, &d->room);
 }
 
 /* B rows of T tokens into the sequences from b on; z holds the normed last stream. Positions are in host_ids. */
@@ -168,8 +170,18 @@ static void fetch_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *
     m->be->download(m->be, logits, d->logits, (size_t)(rows * m->config.V) * sizeof *logits);
 }
 
-void ae_decoder_step(ae_decoder *d, ae_decode_state *s, const int32_t *tokens, ptrdiff_t B, float *logits) {
+/* Room for n tokens more of the B sequences from b on. */
+static ae_status reserve(ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, ptrdiff_t n) {
+    ptrdiff_t furthest = 0;
+    for (ptrdiff_t i = b; i < b + B; i++) furthest = ae_max(furthest, (ptrdiff_t)s->positions[i]);
+    return ae_decode_state_reserve(s, furthest + n);
+}
+
+ae_status ae_decoder_step(ae_decoder *d, ae_decode_state *s, const int32_t *tokens, ptrdiff_t B,
+                          float *logits) {
     assert(B >= 1 && B <= s->B && s->model == d->model);
+    const ae_status st = reserve(s, 0, B, 1);
+    if (st != AE_OK) return st;
     for (ptrdiff_t at = 0; at < B; at += d->group) {
         const ptrdiff_t rows = ae_min(d->group, B - at);
         memcpy(d->host_ids, s->positions + at, (size_t)rows * sizeof *s->positions);
@@ -177,6 +189,7 @@ void ae_decoder_step(ae_decoder *d, ae_decode_state *s, const int32_t *tokens, p
         for (ptrdiff_t b = 0; b < rows; b++) s->positions[at + b]++;
         if (logits != NULL) fetch_logits(d, 0, rows, logits + at * d->model->config.V);
     }
+    return AE_OK;
 }
 
 /* Log-probabilities of the next `n` tokens, of which `next` is the first: row t of z predicts next[t]. */
@@ -192,9 +205,11 @@ static void fetch_logprobs(ae_decoder *d, const int32_t *next, ptrdiff_t n, floa
     for (ptrdiff_t t = 0; t < n; t++) logprobs[t] = -d->host_reals[t];
 }
 
-void ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_t *tokens, ptrdiff_t n,
-                        float *logits, float *logprobs) {
+ae_status ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_t *tokens,
+                             ptrdiff_t n, float *logits, float *logprobs) {
     assert(b >= 0 && b < s->B && s->model == d->model && n >= 0);
+    const ae_status st = reserve(s, b, 1, n);
+    if (st != AE_OK) return st;
     if (logprobs != NULL && n > 0) logprobs[0] = NAN;
     for (ptrdiff_t at = 0; at < n; at += d->chunk) {
         const ptrdiff_t T = ae_min(d->chunk, n - at), known = ae_min(T, n - at - 1);
@@ -204,6 +219,7 @@ void ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const in
         if (logprobs != NULL && known > 0) fetch_logprobs(d, tokens + at + 1, known, logprobs + at + 1);
         if (logits != NULL && at + T == n) fetch_logits(d, T - 1, 1, logits);
     }
+    return AE_OK;
 }
 
 /* The last row of each sequence moves to the front: row i from one that is not before it. */
@@ -219,14 +235,17 @@ ptrdiff_t ae_decoder_together(const ae_decoder *d, ptrdiff_t n) {
     return together(d, n);
 }
 
-void ae_decoder_read(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
-                     ptrdiff_t n) {
+ae_status ae_decoder_read(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
+                          ptrdiff_t n) {
     assert(b >= 0 && B >= 1 && b + B <= s->B && s->model == d->model);
     assert(n >= 1 && n <= d->chunk && B <= together(d, n));
+    const ae_status st = reserve(s, b, B, n);
+    if (st != AE_OK) return st;
     for (ptrdiff_t i = 0; i < B; i++)
         for (ptrdiff_t t = 0; t < n; t++) d->host_ids[i * n + t] = s->positions[b + i] + (int32_t)t;
     forward(d, s, b, tokens, B, n);
     for (ptrdiff_t i = 0; i < B; i++) s->positions[b + i] += (int32_t)n;
+    return AE_OK;
 }
 
 void ae_decoder_place_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *logits) {
@@ -235,22 +254,26 @@ void ae_decoder_place_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, flo
         fetch_logits(d, first + r, ae_min(d->group, rows - r), logits + r * V);
 }
 
-static void prefill_few(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
-                        ptrdiff_t n, float *logits) {
-    ae_decoder_read(d, s, b, B, tokens, n);
+static ae_status prefill_few(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B,
+                             const int32_t *tokens, ptrdiff_t n, float *logits) {
+    const ae_status st = ae_decoder_read(d, s, b, B, tokens, n);
+    if (st != AE_OK) return st;
     gather_last(d, B, n);
     fetch_logits(d, 0, B, logits);
+    return AE_OK;
 }
 
-void ae_decoder_prefill_each(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B,
-                             const int32_t *tokens, ptrdiff_t n, float *logits) {
+ae_status ae_decoder_prefill_each(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B,
+                                  const int32_t *tokens, ptrdiff_t n, float *logits) {
     const ptrdiff_t V = d->model->config.V;
     assert(b >= 0 && b + B <= s->B && s->model == d->model && n >= 1);
-    for (ptrdiff_t i = 0, each; i < B; i += each) {
+    ae_status st = AE_OK;
+    for (ptrdiff_t i = 0, each; st == AE_OK && i < B; i += each) {
         each = n <= d->chunk ? ae_min(together(d, n), B - i) : 1;
         if (each == 1)
-            ae_decoder_prefill(d, s, b + i, tokens + i * n, n, logits + i * V, NULL);
+            st = ae_decoder_prefill(d, s, b + i, tokens + i * n, n, logits + i * V, NULL);
         else
-            prefill_few(d, s, b + i, each, tokens + i * n, n, logits + i * V);
+            st = prefill_few(d, s, b + i, each, tokens + i * n, n, logits + i * V);
     }
+    return st;
 }

@@ -27,23 +27,26 @@ static ae_f32 *output_of(const ae_pass *p, const ae_model *m, ptrdiff_t block) {
 typedef struct {
     ae_recurrent_state recurrent;
     ae_attention_state attention;
+    ptrdiff_t places; /* of its rings */
 } block_state;
 
 static block_state state_of(const ae_decode_state *s, ptrdiff_t block, ptrdiff_t first) {
     const ae_decode_part part = ae_decode_state_part(s, block, first);
-    return (block_state){{.h = part.first, .conv = part.second}, {.k = part.first, .v = part.second}};
+    return (block_state){
+        {.h = part.first, .conv = part.second}, {.k = part.first, .v = part.second}, part.places};
 }
 
 /* The ops replace a state by the next one; `before` stays for backward, and for running forward again. */
 static void forward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, const ae_block_dims *all,
                           const ae_carried_rows *carried) {
     const ae_pass_block *b = &p->blocks[i];
-    const ae_block_dims dims = ae_pass_block_dims(p, all, i), *n = &dims;
+    ae_block_dims dims = ae_pass_block_dims(p, all, i), *n = &dims;
     const ae_block_batch batch = {p->positions, p->cosines, p->sines};
     const ae_block_room room = {b->temporal_saved, b->mlp_saved, p->scratch};
     block_state s;
     if (carried != NULL) {
         s = state_of(carried->after, i, carried->first);
+        n->W = s.places;
         if (carried->before != carried->after)
             ae_decode_state_copy_block(carried->after, carried->first, carried->before, carried->first, i,
                                        n->B);
@@ -85,11 +88,14 @@ static void backward_block(const ae_pass *p, const ae_model *m, ptrdiff_t i, con
     const ae_pass_block *b = &p->blocks[i];
     const ae_block_view *v = &m->views->blocks[i];
     const ae_block_batch batch = {p->positions, p->cosines, p->sines};
-    const ae_block_dims dims = ae_pass_block_dims(p, all, i), *n = &dims;
+    ae_block_dims dims = ae_pass_block_dims(p, all, i), *n = &dims;
     /* writes the same bits over the output, which nobody reads any more */
     if (i < p->dims.recompute_blocks) forward_block(p, m, i, all, carried);
     block_state s;
-    if (carried != NULL) s = state_of(carried->before, i, carried->first);
+    if (carried != NULL) {
+        s = state_of(carried->before, i, carried->first);
+        n->W = s.places;
+    }
     be->mlp_backward(be, p->d, &v->mlp.g, b->mlp_saved, b->mid, &v->mlp.p, n, p->scratch);
     if (v->kind == AE_ATTENTION)
         be->attention_block_backward(be, p->d, &v->attention.g, b->temporal_saved, b->x, &v->attention.p,

@@ -37,7 +37,8 @@ void ae_pass_delete(ae_pass *p);
 
 /* The states that rows go on from (model/decode.h): row b, unless its first position is 0, goes on from
  * sequence first + b of `before`, and `after` gets the state at its end. A pass that only scores may be given
- * one state as both. No gradient flows into `before`. */
+ * one state as both. No gradient flows into `before`. Caches have room for the positions of the rows
+ * (ae_decode_state_reserve). */
 typedef struct {
     const struct ae_decode_state *before;
     struct ae_decode_state *after;

@@ -3,7 +3,7 @@
 #include "ops/types.h"
 
 /* N query heads share G key and value heads (G divides N; query head n reads key head n / (N/G)).
- * W < 0 means no window: every earlier key of the document is seen. */
+ * W < 0: no window. Rings without one are longer than any position, and their length stands for W. */
 typedef struct {
     ptrdiff_t B, T, N, G, H, W;
     ptrdiff_t rooms; /* threads that scratch has room for, 1 and more: no more at once: the backend's */
@@ -14,7 +14,7 @@ typedef struct {
  * [B, T, N, H]; k, v [B, T, G, H], already turned by RoPE; positions [B, T]; lse [B, T, N] (the logarithm of the
  * softmax's denominator) is saved for backward. Softmax in float32, on the fly over blocks of keys. k_ring,
  * v_ring [B, W, G, H] or both NULL: the keys of position p lie at p mod W; read for rows whose first position is
- * > 0, and brought up to date. They need a window. `scratch`: attention_scratch_bytes. */
+ * > 0, and brought up to date. They need W > 0. `scratch`: attention_scratch_bytes; with W < 0 for any ring. */
 #define AE_ATTENTION_FORWARD(ROW)                                                                            \
     ROW(attention_forward,                                                                                   \
         (const ae_backend *be, ae_act *o, ae_f32 *lse, ae_act *k_ring, ae_act *v_ring, const ae_act *q,      \

@@ -136,7 +136,7 @@ static ae_status model_bytes(const asking *a, size_t *bytes) {
 
 static size_t answers_bytes(const asking *a) {
     return ae_rollouts_bytes(&a->be, &a->source.base.config, a->source.adapter.options.adapters.rank,
-                             a->capacity, a->longest);
+                             a->capacity, a->longest, keys_of(a)->max_new);
 }
 
 /* As many answers at a time as there is memory for. */

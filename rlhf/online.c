@@ -138,7 +138,7 @@ static ae_status plan_memory(ae_online *o) {
     ae_status st;
     o->capacity = ae_min(MOST, ae_max(most_answers(o), heldout));
     for (;;) {
-        st = ae_tuned_plan(&o->tuned, 0, o->longest, o->capacity);
+        st = ae_tuned_plan(&o->tuned, 0, o->longest, o->config->keys.rl.max_new, o->capacity);
         if (st != AE_ERR_RESOURCE || o->capacity <= FEWEST) return st;
         o->capacity /= 2;
     }

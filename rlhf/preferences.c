@@ -83,7 +83,7 @@ static ae_status make_plan(void *self) {
     preferences *p = self;
     ae_tuned_weigh_sets(&p->tuned, p->order.pieces);
     const ae_status st = ae_reference_check(&p->reference);
-    return st == AE_OK ? ae_tuned_plan(&p->tuned, p->heldout.count.pairs, 0, 0) : st;
+    return st == AE_OK ? ae_tuned_plan(&p->tuned, p->heldout.count.pairs, 0, 0, 0) : st;
 }
 
 static void tell_dropped(const char *key, int64_t n) {

@@ -124,6 +124,7 @@ static ae_status write_one(const ae_rollouts *r, ae_rl_writer writer, const ae_r
     const ptrdiff_t all = n * (ptrdiff_t)r->counts[writer];
     const ae_generator_options o = {.capacity = ae_min(all, r->capacity),
                                     .prompt_tokens = r->longest,
+                                    .tokens = r->longest + (ptrdiff_t)r->max_new,
                                     .check = check,
                                     .context = (void *)(uintptr_t)r};
     w.n_ends = ae_answer_end_ids(&m->config, r->tokenizer, w.ends);
@@ -149,7 +150,8 @@ ae_status ae_rollouts_write(const ae_rollouts *r, const ae_rollout_prompt *promp
 }
 
 size_t ae_rollouts_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank,
-                         ptrdiff_t capacity, ptrdiff_t longest) {
-    const ae_generator_options o = {.capacity = capacity, .prompt_tokens = longest};
-    return ae_generator_bytes(be, c, adapter_rank, &o) + ae_decode_state_bytes(be, c, 1);
+                         ptrdiff_t capacity, ptrdiff_t longest, int64_t max_new) {
+    const ae_generator_options o = {
+        .capacity = capacity, .prompt_tokens = longest, .tokens = longest + (ptrdiff_t)max_new};
+    return ae_generator_bytes(be, c, adapter_rank, &o) + ae_decode_state_bytes(be, c, 1, longest);
 }

@@ -41,6 +41,6 @@ ae_status ae_rollouts_write(const ae_rollouts *r, const ae_rollout_prompt *promp
 
 /* Memory that it takes beside the models, texts and tokens left out. */
 size_t ae_rollouts_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t adapter_rank,
-                         ptrdiff_t capacity, ptrdiff_t longest);
+                         ptrdiff_t capacity, ptrdiff_t longest, int64_t max_new);
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 size_t ae_carry_bytes(const ae_backend *be, const ae_model_config *c, ptrdiff_t B, ptrdiff_t T) {
-    return 2 * ae_decode_state_bytes(be, c, B) + (size_t)(B + B * T) * sizeof(int32_t);
+    return 2 * ae_decode_state_bytes(be, c, B, 0) + (size_t)(B + B * T) * sizeof(int32_t);
 }
 
 ae_status ae_carry_init(ae_carry *c, const ae_model *m, ptrdiff_t B, ptrdiff_t T) {

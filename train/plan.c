@@ -77,10 +77,10 @@ static size_t evaluation_bytes(const ae_plan_request *r, ptrdiff_t rows) {
                       .T = r->carry ? rows * r->row_tokens : r->row_tokens,
                       .adapter_rank = r->options.params.adapters.rank};
     if (rows > 0) pass = ae_pass_bytes(r->be, r->model, n, false);
-    if (rows > 0 && r->carry) pass += ae_decode_state_bytes(r->be, r->model, 1);
+    if (rows > 0 && r->carry) pass += ae_decode_state_bytes(r->be, r->model, 1, 0);
     if (r->sample_tokens > 0)
         samples = ae_generate_bytes(r->be, r->model, n.adapter_rank, ae_max(1, r->sample_answers),
-                                    r->sample_tokens);
+                                    r->sample_tokens, r->sample_new);
     return pass > samples ? pass : samples;
 }
 

@@ -32,6 +32,7 @@ typedef struct {
     ptrdiff_t recompute_mlps;   /* -1: chosen */
     int64_t heldout_rows;       /* scored between steps; 0: none */
     ptrdiff_t sample_tokens;    /* of the prompt that text is sampled from; 0: none */
+    int64_t sample_new;         /* tokens of an answer at most */
     ptrdiff_t sample_answers;   /* that grow at once; 0: one */
     bool carry;                 /* rows carry their state */
     ae_plan_beside beside;

@@ -152,6 +152,7 @@ static ae_status make_plan(void *self) {
         .recompute_mlps = (ptrdiff_t)ae_min((ptrdiff_t)t->recompute_mlps, shape->blocks),
         .heldout_rows = heldout_rows(p),
         .sample_tokens = p->inputs.heldout ? ae_sample_prompt_tokens(c, p->inputs.tokenizer) : 0,
+        .sample_new = t->sample_tokens,
         .carry = t->carry_state,
     };
     ae_benchmarks_plan(&c->eval, &p->request);

@@ -124,7 +124,7 @@ static ae_status make_plan(void *self) {
     ae_tuned_weigh_sets(&r->tuned, r->order.pieces);
     int64_t pairs;
     measured_pairs(r, &pairs);
-    return ae_tuned_plan(&r->tuned, pairs, 0, 0);
+    return ae_tuned_plan(&r->tuned, pairs, 0, 0, 0);
 }
 
 static void tell_dropped(const char *key, int64_t n) {

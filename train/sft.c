@@ -156,7 +156,8 @@ static ae_status make_plan(void *self) {
     const ae_answers_request r = held_out_questions(s, answers);
     ae_tuned_weigh_sets(&s->tuned, s->set_rows);
     if (answers > 0) ae_answers_sizes(&r, &prompt_tokens, &batch);
-    return ae_tuned_plan(&s->tuned, s->heldout.count.rows, prompt_tokens, batch);
+    return ae_tuned_plan(&s->tuned, s->heldout.count.rows, prompt_tokens,
+                         s->tuned.run->config->train.sample_tokens, batch);
 }
 
 /* ---- what is told before the first step ---- */

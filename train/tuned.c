@@ -199,7 +199,8 @@ static ptrdiff_t wanted_micro_rows(const ae_tuned *t) {
     return (ptrdiff_t)asked;
 }
 
-ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, ptrdiff_t answers) {
+ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, int64_t max_new,
+                        ptrdiff_t answers) {
     const ae_train_keys *k = &t->run->config->train;
     const ae_model_config *shape = &t->inputs.shape;
     t->request = (ae_plan_request){
@@ -213,6 +214,7 @@ ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_toke
         .recompute_mlps = (ptrdiff_t)ae_min((ptrdiff_t)k->recompute_mlps, shape->blocks),
         .heldout_rows = heldout_rows,
         .sample_tokens = prompt_tokens,
+        .sample_new = max_new,
         .sample_answers = answers,
         .beside = t->beside,
     };

@@ -49,9 +49,10 @@ ae_status ae_tuned_options(ae_tuned *t, ae_model_options *o);
 ae_model_options ae_tuned_model_options(const ae_tuned *t);
 
 ae_status ae_tuned_open(ae_tuned *t, const ae_run_facts *run);
-/* Between steps `heldout_rows` rows are scored, and prompts of up to `prompt_tokens` are answered, `answers`
- * at once; 0 where there are none. */
-ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, ptrdiff_t answers);
+/* Between steps `heldout_rows` rows are scored, and prompts of up to `prompt_tokens` are answered with up to
+ * `max_new`, `answers` at once; 0 where there are none. */
+ae_status ae_tuned_plan(ae_tuned *t, int64_t heldout_rows, ptrdiff_t prompt_tokens, int64_t max_new,
+                        ptrdiff_t answers);
 void ae_tuned_report(const ae_tuned *t);
 /* Sets of examples without weights of their own are read equally often: each is drawn by its `pieces`, rows
  * or pairs. Text among them (0 pieces), weights and phases leave all as it is. Before the first piece is

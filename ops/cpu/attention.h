@@ -20,7 +20,8 @@ enum {
     AE_ATTN_QUERIES = 64,
     AE_ATTN_SUPER = 256, /* queries that share a buffer of dk, dv */
     AE_ATTN_WAVE_MIN = 8,
-    AE_ATTN_HEADS_AT_ONCE = 8 /* in decoding */
+    AE_ATTN_HEADS_AT_ONCE = 8, /* in decoding */
+    AE_ATTN_STRETCH = 8192     /* keys whose scores are kept at once there */
 };
 
 /* Keys that the queries of a stretch of a sequence see: token t is row past + t - first. The rows before lie in
@@ -147,7 +148,7 @@ static inline ptrdiff_t ae_attn_span(ae_attention_dims n) {
 }
 /* Decoding: scores and sums of values of some heads, one set a thread; rows in whole vectors. */
 static inline ptrdiff_t ae_attn_scores_ld(ae_attention_dims n) {
-    return ae_ceil_div(n.W + 1, 16) * 16;
+    return ae_ceil_div((n.W < 0 ? AE_ATTN_STRETCH : ae_min(n.W, AE_ATTN_STRETCH)) + 1, 16) * 16;
 }
 static inline ptrdiff_t ae_attn_out_ld(ae_attention_dims n) {
     return ae_ceil_div(n.H, 16) * 16;

@@ -1,8 +1,8 @@
 #include "ops/cpu/attention_rows.h"
 #include "ops/cpu/turn.h"
 
-/* Some query heads of one group over a ring of keys and their own key, which comes last. A tile of keys stays in the first-level cache
- * while the heads pass. */
+/* Some query heads of one group over a stretch of a ring of keys and, behind the last stretch, their own key. A tile of keys stays in the
+ * first-level cache while the heads pass. */
 #define EACH(j, n) _Pragma("GCC unroll 16") for (int j = 0; j < (n); j++)
 enum {
     TILE = 2 * VF,
@@ -16,7 +16,8 @@ typedef struct {
     const ae_elem *k_ring, *v_ring; /* rows of the group, ld apart */
     const ae_elem *k, *v;
     float *scores, *out; /* [heads, scores_ld], [heads, out_ld] */
-    ptrdiff_t heads, H, ld, past, scores_ld, out_ld;
+    ptrdiff_t heads, H, ld, scores_ld, out_ld;
+    ptrdiff_t past, own; /* keys of the stretch; 1 with the heads' own key, else 0 */
 } work;
 
 /* Keys that will be read soon, to the second-level cache. */
@@ -58,7 +59,7 @@ static void scores_of(const work *w) {
             dots(w->scores + h * w->scores_ld + s, w->q + h * w->H, w->k_ring + s * w->ld, w->ld, w->H);
         }
     }
-    for (; s <= w->past; s++)
+    for (; s < w->past + w->own; s++)
         for (ptrdiff_t h = 0; h < w->heads; h++)
             w->scores[h * w->scores_ld + s] =
                 dot(w->q + h * w->H, s < w->past ? w->k_ring + s * w->ld : w->k, w->H);
@@ -113,27 +114,53 @@ static void add_tile(const work *w, ptrdiff_t s0, const ae_elem *values, ptrdiff
 }
 
 static void values_of(const work *w) {
-    memset(w->out, 0, (size_t)(w->heads * w->out_ld) * sizeof *w->out);
     for (ptrdiff_t s = 0; s < w->past; s += TILE)
         add_tile(w, s, w->v_ring + s * w->ld, ae_min(TILE, w->past - s));
-    add_tile(w, w->past, w->v, 1);
+    if (w->own) add_tile(w, w->past, w->v, 1);
 }
 
-static void decode_heads(ae_elem *o, float *lse, const work *w) {
+/* The greatest score of each head so far, and the sum of its weights against it. */
+typedef struct {
+    float most[AE_ATTN_HEADS_AT_ONCE], total[AE_ATTN_HEADS_AT_ONCE];
+} running;
+
+/* As the tiles of a whole pass: earlier sums are brought to the new maximum. */
+static void add_stretch(running *r, const work *w) {
     const float scale = 1.0f / sqrtf((float)w->H);
-    const ae_attn_visible all = {0, w->past + 1};
-    float inverse[AE_ATTN_HEADS_AT_ONCE];
+    const ae_attn_visible all = {0, w->past + w->own};
     scores_of(w);
     for (ptrdiff_t h = 0; h < w->heads; h++) {
         float *row = w->scores + h * w->scores_ld;
-        const float most = scale * ae_attn_row_max(row, all, -INFINITY),
-                    total = ae_attn_row_exp(row, all, scale, most, w->past + 1, false);
-        lse[h] = most + logf(total);
-        inverse[h] = 1.0f / total;
+        const float before = r->most[h], here = scale * ae_attn_row_max(row, all, -INFINITY),
+                    now = here > before ? here : before, keep = before < now ? expf(before - now) : 1.0f,
+                    sum = ae_attn_row_exp(row, all, scale, now, all.hi, false);
+        r->total[h] = r->total[h] * keep + sum;
+        r->most[h] = now;
+        if (keep < 1.0f) ae_attn_row_scale(w->out + h * w->out_ld, keep, w->H);
     }
     values_of(w);
-    for (ptrdiff_t h = 0; h < w->heads; h++)
-        ae_attn_row_finish(o + h * w->H, w->out + h * w->out_ld, inverse[h], w->H);
+}
+
+/* `w` with all keys before the heads' own. */
+static void decode_heads(ae_elem *o, float *lse, const work *w) {
+    running r;
+    for (ptrdiff_t h = 0; h < w->heads; h++) {
+        r.most[h] = -INFINITY;
+        r.total[h] = 0;
+    }
+    memset(w->out, 0, (size_t)(w->heads * w->out_ld) * sizeof *w->out);
+    for (ptrdiff_t s = 0, last = 0; !last; s += AE_ATTN_STRETCH) {
+        work part = *w;
+        part.k_ring += s * w->ld;
+        part.v_ring += s * w->ld;
+        part.past = ae_min(AE_ATTN_STRETCH, w->past - s);
+        part.own = last = s + part.past == w->past;
+        add_stretch(&r, &part);
+    }
+    for (ptrdiff_t h = 0; h < w->heads; h++) {
+        lse[h] = r.most[h] + logf(r.total[h]);
+        ae_attn_row_finish(o + h * w->H, w->out + h * w->out_ld, 1.0f / r.total[h], w->H);
+    }
 }
 
 /* Heads that a thread takes together: all of a group where sequences suffice for the threads. The bits do not depend on it. */

@@ -10,7 +10,7 @@ size_t AE_ROW_NAME(ae_cpu_attention_scratch_bytes)(const ae_backend *be, ae_atte
     const size_t rooms = (size_t)n.rooms * ae_attn_room_floats(n) * sizeof(float);
     const size_t key = (size_t)(n.G * n.H);
     /* a call with one token is decoding */
-    const size_t scores = n.W > 0 ? (size_t)n.rooms * ae_attn_decode_floats(n) * sizeof(float) : 0;
+    const size_t scores = n.W != 0 ? (size_t)n.rooms * ae_attn_decode_floats(n) * sizeof(float) : 0;
     const size_t sums = 2 * (size_t)(n.T + ae_attn_wave(n) * ae_attn_span(n)) * key * sizeof(float);
     return rooms + (!inference && sums > scores ? sums : scores);
 }

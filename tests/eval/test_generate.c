@@ -225,7 +225,7 @@ static void expect_memory(ptrdiff_t rank) {
         all[i] = calloc(1, sizeof *all[i]);
         const ae_generate_io io = {.next = next, .done = done, .check = check, .context = all[i]};
         cr_assert_eq(ae_generate(&m, NULL, &how, &io), AE_OK, "%s", ae_error_message());
-        const size_t said = ae_generate_bytes(&be, &m.config, rank, 3, lengths[i]);
+        const size_t said = ae_generate_bytes(&be, &m.config, rank, 3, lengths[i], MAX_NEW);
         const size_t logits = (size_t)(3 * m.config.V) * sizeof(float) + /* on the host */
                               ae_sample_each_room_bytes(m.config.V, 3, be.threads);
         cr_assert_eq(counted.held, 0);
@@ -233,8 +233,8 @@ static void expect_memory(ptrdiff_t rank) {
         cr_assert(taken <= said && said < taken + taken / 100, "%zu taken, %zu said", taken, said);
     }
     cr_assert(same(all[0], all[1]));
-    cr_assert_lt(ae_generate_bytes(&be, &m.config, rank, 3, 13),
-                 ae_generate_bytes(&be, &m.config, rank, 3, 0));
+    cr_assert_lt(ae_generate_bytes(&be, &m.config, rank, 3, 13, MAX_NEW),
+                 ae_generate_bytes(&be, &m.config, rank, 3, 0, MAX_NEW));
     for (int i = 0; i < 2; i++) desk_free(all[i]);
     ae_model_free(&m);
     ae_backend_free(&be);

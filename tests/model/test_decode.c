@@ -134,23 +134,25 @@ Test(decode, agrees_with_the_full_pass) {
 
 enum { LONG = 700 };
 
-static ae_model_config long_config(void) {
+/* W < 0: every block attends, without a window. */
+static ae_model_config long_config(ptrdiff_t W) {
     for (size_t i = 0; i < ae_n_presets; i++) {
         if (strcmp(ae_presets[i].name, "small-1m") != 0) continue;
         ae_model_config c = ae_presets[i].config;
         c.V = 300;
-        c.W = 100;
+        c.W = W;
         c.G = 2;
+        for (ptrdiff_t k = 0; W < 0 && k < c.blocks; k++) c.pattern[k] = AE_ATTENTION;
         return c;
     }
     cr_assert_fail("no such preset");
     return (ae_model_config){0};
 }
 
-Test(decode, long_texts_agree_with_the_full_pass) {
+static void check_long(rig_backend_kind kind, ptrdiff_t W) {
     ae_model m;
-    const ae_model_config c = long_config();
-    cr_assert_eq(ae_model_init(&m, rig_backend(RIG_CPU_BEST, 2), &c, &(ae_model_options){0}), AE_OK);
+    const ae_model_config c = long_config(W);
+    cr_assert_eq(ae_model_init(&m, rig_backend(kind, 2), &c, &(ae_model_options){0}), AE_OK);
     cr_assert_eq(ae_model_set_initial(&m, 5), AE_OK);
     rig_batch b = rig_batch_random(1, LONG, c.V, 2);
     for (int32_t t = 0; t < LONG; t++) b.positions[t] = t;
@@ -175,6 +177,12 @@ Test(decode, long_texts_agree_with_the_full_pass) {
     free(full);
     rig_batch_free(&b);
     ae_model_free(&m);
+}
+
+Test(decode, long_texts_agree_with_the_full_pass) {
+    check_long(RIG_CPU_BEST, 100);
+    check_long(RIG_CPU_BEST, -1);
+    check_long(RIG_STRICT, -1);
 }
 
 /* ---- batches ---- */
@@ -312,7 +320,7 @@ static void check_packed(rig_backend_kind kind, const char *fixture) {
         ae_decoder_prefill(d, &s, 1, r.b.tokens, n, NULL, NULL);
         const size_t packed_bytes = ae_decode_state_packed_bytes(&r.m, n);
         cr_assert(n == 0 ? packed_bytes == 0 : packed_bytes >= before);
-        cr_assert_leq(packed_bytes, ae_decode_state_bytes(r.m.be, &r.m.config, 1));
+        cr_assert_leq(packed_bytes, ae_decode_state_bytes(r.m.be, &r.m.config, 1, n));
         before = packed_bytes;
         char *packed = malloc(packed_bytes + 1);
         packed[packed_bytes] = 'x';
@@ -348,20 +356,118 @@ Test(decode, state_has_one_size) {
         const ae_model_config *c = &ae_presets[i].config;
         const size_t recurrent = 18 * (size_t)(4 * 2560) * 4,
                      rings = 8 * (size_t)2 * 2048 * 256 * be->act_bytes;
-        const size_t one = ae_decode_state_bytes(be, c, 1);
+        const size_t one = ae_decode_state_bytes(be, c, 1, 1 << 20);
         cr_assert(one >= recurrent + rings && one < recurrent + rings + 4096, "%zu", one);
-        cr_assert(ae_decode_state_bytes(be, c, 8) < 8 * one + 4096);
+        cr_assert(ae_decode_state_bytes(be, c, 8, 0) < 8 * one + 4096);
         return;
     }
     cr_assert_fail("no such preset");
 }
 
-Test(decode, a_model_without_a_window_is_refused) {
+/* ---- caches: the states of attention without a window ---- */
+
+static ae_model growing_model(rig_backend_kind kind, int threads) {
     ae_model m;
-    ae_decode_state s;
-    rig_model(&m, rig_backend(RIG_CPU_BEST, 1), "tiny", false);
-    m.config.W = -1;
-    cr_assert_eq(ae_decode_state_init(&s, &m, 1), AE_ERR_INPUT);
-    cr_assert_not_null(strstr(ae_error_message(), "window"));
+    const ae_model_config c = long_config(-1);
+    cr_assert_eq(ae_model_init(&m, rig_backend(kind, threads), &c, &(ae_model_options){0}), AE_OK);
+    cr_assert_eq(ae_model_set_initial(&m, 5), AE_OK);
+    return m;
+}
+
+static void random_tokens(int32_t *tokens, ptrdiff_t n, ptrdiff_t V) {
+    rig_batch b = rig_batch_random(1, n, V, 9);
+    memcpy(tokens, b.tokens, (size_t)n * sizeof *tokens);
+    rig_batch_free(&b);
+}
+
+/* The size is what was said beforehand of the places there are; what was read stays. */
+Test(decode, a_cache_grows_in_chunks) {
+    enum { TOKENS = 900 };
+    ae_model m = growing_model(RIG_STRICT, 1);
+    const ptrdiff_t V = m.config.V;
+    int32_t tokens[TOKENS];
+    ae_decode_state s = new_state(&m, 3), roomy = new_state(&m, 3);
+    ae_decoder *d = new_decoder(&m, 3, 64);
+    float *got = malloc((size_t)(3 * V) * sizeof *got), *want = malloc((size_t)(3 * V) * sizeof *want);
+    ptrdiff_t growths = 0;
+    random_tokens(tokens, TOKENS, V);
+    cr_assert_eq(ae_decode_state_reserve(&roomy, 5 * AE_CACHE_CHUNK), AE_OK);
+    cr_assert_eq(ae_decode_state_bytes_now(&roomy),
+                 ae_decode_state_bytes(m.be, &m.config, 3, 5 * AE_CACHE_CHUNK));
+    size_t bytes = ae_decode_state_bytes_now(&s);
+    cr_assert_eq(bytes, ae_decode_state_bytes(m.be, &m.config, 3, 0));
+    for (ptrdiff_t t = 0; t < TOKENS; t++) {
+        const int32_t each[3] = {tokens[t], tokens[TOKENS - 1 - t], 7};
+        cr_assert_eq(ae_decoder_step(d, &s, each, 3, got), AE_OK);
+        cr_assert_eq(ae_decoder_step(d, &roomy, each, 3, want), AE_OK);
+        cr_assert_eq(memcmp(got, want, (size_t)(3 * V) * sizeof *got), 0, "step %td", t);
+        growths += ae_decode_state_bytes_now(&s) > bytes;
+        bytes = ae_decode_state_bytes_now(&s);
+        cr_assert_geq(bytes, ae_decode_state_bytes(m.be, &m.config, 3, t + 1));
+    }
+    cr_assert_eq(growths, 4, "%td", growths); /* 256, 512, 768, 1024 places */
+    free(got);
+    free(want);
+    ae_decoder_delete(d);
+    ae_decode_state_free(&s);
+    ae_decode_state_free(&roomy);
+    ae_model_free(&m);
+}
+
+/* Copies into smaller and larger caches, resets, packed states: the logits of the one that stayed. */
+Test(decode, growing_states_are_values) {
+    enum { TOKENS = 400, MORE = 40 };
+    ae_model m = growing_model(RIG_STRICT, 2);
+    const ptrdiff_t V = m.config.V;
+    const size_t bytes = (size_t)V * sizeof(float);
+    int32_t tokens[TOKENS + MORE];
+    float *want = malloc(bytes), *got = malloc(bytes);
+    ae_decode_state s = new_state(&m, 3), other = new_state(&m, 2), packed = new_state(&m, 1);
+    ae_decoder *d = new_decoder(&m, 1, 100);
+    random_tokens(tokens, TOKENS + MORE, V);
+    cr_assert_eq(ae_decoder_prefill(d, &s, 2, tokens, TOKENS, NULL, NULL), AE_OK);
+    char *kept = malloc(ae_decode_state_packed_bytes(&m, TOKENS));
+    ae_decode_state_pack(&s, 2, kept);
+    cr_assert_eq(ae_decode_state_copy(&s, 0, &s, 2), AE_OK);
+    cr_assert_eq(ae_decode_state_copy(&other, 1, &s, 0), AE_OK);
+    cr_assert_eq(ae_decode_state_unpack(&packed, 0, TOKENS, kept), AE_OK);
+    cr_assert_eq(ae_decoder_prefill(d, &s, 2, tokens + TOKENS, MORE, want, NULL), AE_OK);
+    cr_assert_eq(ae_decoder_prefill(d, &s, 0, tokens + TOKENS, MORE, got, NULL), AE_OK);
+    cr_assert_arr_eq(got, want, bytes, "within a state");
+    cr_assert_eq(ae_decoder_prefill(d, &other, 1, tokens + TOKENS, MORE, got, NULL), AE_OK);
+    cr_assert_arr_eq(got, want, bytes, "of another state");
+    cr_assert_eq(ae_decoder_prefill(d, &packed, 0, tokens + TOKENS, MORE, got, NULL), AE_OK);
+    cr_assert_arr_eq(got, want, bytes, "unpacked");
+    ae_decode_state_reset(&s, 2);
+    cr_assert_eq(ae_decoder_prefill(d, &s, 2, tokens, TOKENS + MORE, got, NULL), AE_OK);
+    cr_assert(rig_furthest(got, want, (size_t)V) < BOUND, "reset");
+    free(kept);
+    free(want);
+    free(got);
+    ae_decoder_delete(d);
+    ae_decode_state_free(&packed);
+    ae_decode_state_free(&other);
+    ae_decode_state_free(&s);
+    ae_model_free(&m);
+}
+
+/* More than the machine has: nothing is taken, and what was read goes on. */
+Test(decode, a_cache_that_does_not_fit_is_refused) {
+    ae_model m = growing_model(RIG_CPU_BEST, 1);
+    const ptrdiff_t V = m.config.V;
+    ae_decode_state s = new_state(&m, 1);
+    ae_decoder *d = new_decoder(&m, 1, 16);
+    float *logits = malloc((size_t)V * sizeof *logits);
+    const int32_t tokens[] = {3, 1, 2};
+    cr_assert_eq(ae_decoder_prefill(d, &s, 0, tokens, 3, logits, NULL), AE_OK);
+    const size_t bytes = ae_decode_state_bytes_now(&s);
+    cr_assert_eq(ae_decode_state_reserve(&s, (ptrdiff_t)1 << 40), AE_ERR_RESOURCE);
+    cr_assert_not_null(strstr(ae_error_message(), "without a window"), "%s", ae_error_message());
+    cr_assert_eq(ae_decode_state_bytes_now(&s), bytes);
+    cr_assert_eq(s.positions[0], 3);
+    cr_assert_eq(ae_decoder_step(d, &s, tokens, 1, logits), AE_OK);
+    free(logits);
+    ae_decoder_delete(d);
+    ae_decode_state_free(&s);
     ae_model_free(&m);
 }

@@ -247,11 +247,10 @@ static void expect_in_parts(rig *r, ae_attention_dims n, rig_layout layout, cons
 }
 
 ON_EVERY_TYPE(attention, calls_with_rings_are_one_call) {
-    static const ae_attention_dims dims[] = {{1, 6, 1, 1, 4, 1, 0},
-                                             {2, 14, 2, 1, 5, 4, 0},
-                                             {3, 17, 4, 2, 8, 5, 0},
-                                             {2, 40, 3, 3, 3, 7, 0},
-                                             {1, 70, 10, 1, 16, 33, 0}};
+    static const ae_attention_dims dims[] = {
+        {1, 6, 1, 1, 4, 1, 0},     {2, 14, 2, 1, 5, 4, 0},  {3, 17, 4, 2, 8, 5, 0}, {2, 40, 3, 3, 3, 7, 0},
+        {1, 70, 10, 1, 16, 33, 0}, {2, 40, 3, 3, 3, 64, 0}, /* room for all: no window */
+        {1, 30, 4, 1, 5, 256, 0}};
     for (size_t i = 0; i < COUNT(dims); i++)
         for (rig_layout layout = RIG_ONE; layout < RIG_MIDDLE; layout++) {
             const ptrdiff_t W = dims[i].W;
@@ -355,6 +354,8 @@ ON_EVERY_TYPE(attention, backward_behind_rings_is_the_complex_step) {
             expect_continued(r, dims[i], RIG_LONG, cuts[j]);
         }
     }
+    expect_continued(r, (ae_attention_dims){2, 30, 3, 3, 3, 64, 0}, RIG_LONG, 13); /* room for all */
+    expect_continued(r, (ae_attention_dims){1, 300, 2, 1, 8, 512, 0}, RIG_ONE, 130);
     expect_continued(r, (ae_attention_dims){1, 700, 2, 1, 8, 300, 0}, RIG_ONE, 399);
     expect_continued(r, (ae_attention_dims){2, 600, 2, 1, 8, 100, 0}, RIG_LONG, 259);
 }
@@ -375,6 +376,37 @@ ON_EVERY_TYPE(attention, a_step_has_the_same_bits_in_any_batch) {
         const float *o = rig_read(r, &k.o);
         if (!all) all = o;
         rig_expect_bits(r, "o", o, all, k.n.B * 4 * 24);
+    }
+}
+
+/* Decoding far on, where scores are kept of a stretch of keys at a time (8192 in ops/cpu); all is seen, as without a window. */
+ON_EVERY_TYPE(attention, a_step_over_several_stretches_is_the_reference) {
+    enum { ROOM = 16500, H = 8, N = 2 };
+    static const int32_t far[] = {8191, 8192, 8193, 16384, ROOM - 1};
+    attention k = make(r, (ae_attention_dims){1, 1, N, 1, H, -1, 0}, RIG_ONE, 1.5);
+    const rig_array k_ring = rig_act_normal(r, 1.5, ROOM * H), v_ring = rig_act_normal(r, 1, ROOM * H);
+    double *keys = rig_host(r, (size_t)(ROOM * H) * sizeof *keys),
+           *values = rig_host(r, (size_t)(ROOM * H) * sizeof *values),
+           *room = rig_host(r, (size_t)ROOM * sizeof *room);
+    ptrdiff_t *places = rig_host(r, (size_t)ROOM * sizeof *places);
+    for (ptrdiff_t i = 0; i < ROOM; i++) places[i] = i;
+    for (size_t i = 0; i < COUNT(far); i++) {
+        memcpy(keys, k_ring.d, (size_t)(far[i] * H) * sizeof *keys);
+        memcpy(keys + far[i] * H, k.k.d, H * sizeof *keys);
+        memcpy(values, v_ring.d, (size_t)(far[i] * H) * sizeof *values);
+        memcpy(values + far[i] * H, k.v.d, H * sizeof *values);
+        for (ptrdiff_t n = 0; n < N; n++)
+            k.lse.d[n] =
+                ref_attend(k.o.d + n * H, k.q.d + n * H, keys, values, places, far[i] + 1, H, H, room);
+        k.positions = rig_numbers(r, &far[i], 1);
+        rig_write(r, &k_ring);
+        rig_write(r, &v_ring);
+        ae_attention_dims n = k.n; /* scratch for rings of any length; this one's */
+        n.W = ROOM;
+        r->be.attention_forward(&r->be, k.o.dev, k.lse.dev, k_ring.dev, v_ring.dev, k.q.dev, k.k.dev, k.v.dev,
+                                k.positions.dev, n, k.scratch);
+        rig_expect(r, "o", rig_read(r, &k.o), k.o.d, k.o.n, tolerance(r, FORWARD));
+        rig_expect(r, "lse", rig_read(r, &k.lse), k.lse.d, k.lse.n, tolerance(r, STORED));
     }
 }
 

@@ -153,7 +153,7 @@ Test(plan, counts_a_sample_as_it_is_generated) {
     const size_t rows_alone = p.evaluation_bytes;
     r.sample_tokens = 1000;
     ASSERT_OK(ae_plan_make(&p, &r));
-    cr_assert_eq(p.evaluation_bytes, ae_generate_bytes(&be, &shape, 0, 1, 1000));
+    cr_assert_eq(p.evaluation_bytes, ae_generate_bytes(&be, &shape, 0, 1, 1000, 0));
     cr_assert_gt(p.evaluation_bytes, 2 * rows_alone);
 }
 

@@ -144,11 +144,14 @@ static void put_shape(FILE *f, const ae_model_config *c, int64_t parameters) {
     fprintf(f, "\n## Shape\n\n| | |\n| --- | --- |\n| parameters | %lld |\n", (long long)parameters);
     fprintf(f, "| vocabulary | %td |\n| width | %td |\n| recurrent width | %td |\n| MLP width | %td |\n",
             c->V, c->D, c->C, c->E);
-    fprintf(f, "| blocks | %td: %td recurrent, %td of local attention |\n", c->blocks, c->blocks - attention,
-            attention);
-    if (attention > 0)
-        fprintf(f, "| heads, key heads, head size | %td, %td, %td |\n| attention window | %td tokens |\n",
-                c->N, c->G, c->H, c->W);
+    fprintf(f, "| blocks | %td: %td recurrent, %td of %s attention |\n", c->blocks, c->blocks - attention,
+            attention, c->W < 0 ? "global" : "local");
+    if (attention == 0) return;
+    fprintf(f, "| heads, key heads, head size | %td, %td, %td |\n", c->N, c->G, c->H);
+    if (c->W < 0)
+        fputs("| attention window | none |\n", f);
+    else
+        fprintf(f, "| attention window | %td tokens |\n", c->W);
 }
 
 static const char *title_of(const ae_model_source *source, const history *h) {
@@ -158,13 +161,13 @@ static const char *title_of(const ae_model_source *source, const history *h) {
 
 static void put_card(FILE *f, const ae_model_source *source, ae_file_dtype type, int64_t parameters,
                      const history *h, bool known) {
-    fputs("---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- recurrent_gemma\n"
-          "- griffin\n- aerie\n---\n\n",
-          f);
+    const bool gemma = ae_model_is_gemma(&source->config);
+    fprintf(f, "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n%s- aerie\n---\n\n",
+            gemma ? "- gemma\n" : "- recurrent_gemma\n- griffin\n");
     fprintf(f,
-            "# %s\n\nA RecurrentGemma (Griffin) language model of %.3g M parameters, in %s, written by aerie "
+            "# %s\n\nA %s language model of %.3g M parameters, in %s, written by aerie "
             "%s.\n",
-            title_of(source, h), (double)parameters / 1e6,
+            title_of(source, h), gemma ? "Gemma" : "RecurrentGemma (Griffin)", (double)parameters / 1e6,
             type == AE_FILE_BF16  ? "bfloat16"
             : type == AE_FILE_F16 ? "float16"
                                   : "float32",

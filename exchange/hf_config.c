@@ -29,9 +29,17 @@ static const ae_size_names hf_names = {
     .soft_cap = "logits_soft_cap",
 };
 
+/* In Gemma intermediate_size is E itself. */
+static ae_size_names names_of(bool gemma) {
+    ae_size_names names = hf_names;
+    if (gemma) names.E = "intermediate_size";
+    return names;
+}
+
 typedef struct {
     const json_t *root;
     const char *path;
+    bool gemma; /* model_type */
 } source;
 
 /* Fields whose null means the same as their absence. */
@@ -91,10 +99,43 @@ static ae_status expect_unset(const source *s, const char *key) {
     return v == NULL || json_is_null(v) ? AE_OK : refuse(s, key, "no such field", v);
 }
 
+static bool is_text(const json_t *v, const char *text) {
+    return json_is_string(v) && strcmp(json_string_value(v), text) == 0;
+}
+
+static ae_status read_model_type(source *s) {
+    const json_t *type = json_object_get(s->root, "model_type");
+    const char *name = json_string_value(type);
+    s->gemma = is_text(type, "gemma");
+    if (s->gemma || is_text(type, "recurrent_gemma")) return AE_OK;
+    if (name != NULL && strncmp(name, "gemma", strlen("gemma")) == 0)
+        return AE_FAIL(AE_ERR_INPUT,
+                       "%s: model_type: expected recurrent_gemma or gemma, found \"%.32s\": of the Gemma "
+                       "models only the first generation opens here",
+                       s->path, name);
+    return refuse(s, "model_type", "recurrent_gemma or gemma", type);
+}
+
+/* The first releases of Gemma said "gelu" and meant the tanh approximation, which hidden_activation, or null in
+ * it, came to say later. */
+static ae_status expect_gemma_fields(const source *s) {
+    const json_t *act = json_object_get(s->root, "hidden_act");
+    ae_status st;
+    if (act != NULL && !is_text(act, "gelu")) AE_TRY(expect_text(s, "hidden_act", "gelu_pytorch_tanh", true));
+    AE_TRY(expect_unset(s, "final_logit_softcapping"));
+    AE_TRY(expect_unset(s, "attn_logit_softcapping"));
+    AE_TRY(expect_unset(s, "sliding_window"));
+    if (!json_is_null(json_object_get(s->root, "use_bidirectional_attention")))
+        AE_TRY(expect_bool(s, "use_bidirectional_attention", false));
+out:
+    return st;
+}
+
 static ae_status expect_fixed_fields(const source *s) {
     ae_status st;
-    AE_TRY(expect_text(s, "model_type", "recurrent_gemma", true));
-    AE_TRY(expect_text(s, "hidden_activation", "gelu_pytorch_tanh", false));
+    if (!json_is_null(json_object_get(s->root, "hidden_activation")) || !s->gemma)
+        AE_TRY(expect_text(s, "hidden_activation", "gelu_pytorch_tanh", false));
+    if (s->gemma) AE_TRY(expect_gemma_fields(s));
     AE_TRY(expect_bool(s, "tie_word_embeddings", true));
     AE_TRY(expect_bool(s, "attention_bias", false));
     AE_TRY(expect_bool(s, "embeddings_scale_by_sqrt_dim", true));
@@ -181,17 +222,18 @@ out:
 /* ---- sizes ---- */
 
 static ae_status read_required_sizes(const source *s, ae_model_config *c) {
-    ptrdiff_t doubled;
+    const ptrdiff_t halves = s->gemma ? 1 : 2;
+    ptrdiff_t intermediate;
     ae_status st;
     AE_TRY(required_int(s, "vocab_size", &c->V));
     AE_TRY(required_int(s, "hidden_size", &c->D));
     AE_TRY(required_int(s, "num_hidden_layers", &c->blocks));
     AE_TRY(required_int(s, "num_attention_heads", &c->N));
-    AE_TRY(required_int(s, "intermediate_size", &doubled));
-    if (doubled < 2 || doubled % 2 != 0)
-        return AE_FAIL(AE_ERR_INPUT, "%s: intermediate_size: expected an even number above 0, found %td",
-                       s->path, doubled);
-    c->E = doubled / 2;
+    AE_TRY(required_int(s, "intermediate_size", &intermediate));
+    if (intermediate < halves || intermediate % halves != 0)
+        return AE_FAIL(AE_ERR_INPUT, "%s: intermediate_size: expected an %snumber above 0, found %td",
+                       s->path, s->gemma ? "" : "even ", intermediate);
+    c->E = intermediate / halves;
 out:
     return st;
 }
@@ -220,26 +262,65 @@ static ae_status check_sliding_window(const source *s, ptrdiff_t W) {
                    window);
 }
 
-static ae_status read_optional_sizes(const source *s, ae_model_config *c) {
+static ae_status read_recurrent_gemma(const source *s, ae_model_config *c) {
     ae_status st;
     c->C = c->D;
     c->G = c->N;
-    AE_TRY(nullable_int(s, "lru_width", &c->C));
     AE_TRY(nullable_int(s, "num_key_value_heads", &c->G));
     AE_TRY(read_head_dim(s, c));
+    AE_TRY(nullable_int(s, "lru_width", &c->C));
     AE_TRY(optional_int(s, "attention_window_size", &c->W));
     AE_TRY(check_sliding_window(s, c->W));
     AE_TRY(optional_int(s, "conv1d_width", &c->K));
     AE_TRY(optional_real(s, "logits_soft_cap", &c->soft_cap));
+    AE_TRY(read_block_types(s, c));
+out:
+    return st;
+}
+
+/* transformers scales embeddings in the type of the weights: sqrt(D) is rounded to bfloat16 where they have that
+ * type. Folders that aerie wrote in another one say so themselves. */
+static ae_status read_scale_type(const source *s, ae_model_config *c) {
+    static const char *const keys[] = {"embedding_scale_dtype", "torch_dtype", "dtype"};
+    const json_t *type = NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && type == NULL; i++)
+        type = json_object_get(s->root, keys[i]);
+    c->scale_exact = type != NULL && !is_text(type, "bfloat16");
+    if (json_object_get(s->root, keys[0]) == NULL || !c->scale_exact || is_text(type, "float32"))
+        return AE_OK;
+    return refuse(s, keys[0], "bfloat16 or float32", type);
+}
+
+/* Heads are named, since transformers takes those of another size for absent ones. */
+static ae_status read_gemma(const source *s, ae_model_config *c) {
+    ae_status st;
+    c->C = c->D;
+    memset(c->pattern, AE_ATTENTION, sizeof c->pattern);
+    c->W = -1;
+    c->soft_cap = 0;
+    c->no_biases = true;
+    AE_TRY(required_int(s, "num_key_value_heads", &c->G));
+    AE_TRY(required_int(s, "head_dim", &c->H));
+    AE_TRY(read_scale_type(s, c));
+out:
+    return st;
+}
+
+static ae_status read_optional_sizes(const source *s, ae_model_config *c) {
+    ae_status st;
+    AE_TRY((s->gemma ? read_gemma : read_recurrent_gemma)(s, c));
     AE_TRY(optional_real(s, "rms_norm_eps", &c->norm_eps));
     AE_TRY(read_rope(s, c));
-    AE_TRY(read_block_types(s, c));
 out:
     return st;
 }
 
 /* Values that the native form knows and this one does not. */
 static ae_status refuse_native_values(const source *s, const ae_model_config *c) {
+    if (s->gemma && c->rope_share < 1)
+        return AE_FAIL(AE_ERR_INPUT, "%s: partial_rotary_factor: expected 1 in a Gemma model, found %g",
+                       s->path, c->rope_share);
+    if (s->gemma) return AE_OK;
     if (c->W < 1)
         return AE_FAIL(AE_ERR_INPUT, "%s: attention_window_size: expected at least 1, found %td", s->path,
                        c->W);
@@ -299,7 +380,7 @@ ae_status ae_model_config_from_hf(ae_model_config *c, const char *path) {
     json_t *root = NULL;
     ae_status st = ae_json_load(&root, path);
     if (st != AE_OK) return st;
-    const source s = {root, path};
+    source s = {root, path, false};
     *c = (ae_model_config){.W = 2048,
                            .K = 4,
                            .rope_theta = 10000,
@@ -309,12 +390,15 @@ ae_status ae_model_config_from_hf(ae_model_config *c, const char *path) {
                            .scale_embeddings = true};
     ae_weight_type weights;
     ptrdiff_t group;
+    AE_TRY(read_model_type(&s));
+    if (s.gemma) c->rope_share = 1;
     AE_TRY(expect_fixed_fields(&s));
     AE_TRY(ae_quantization_from_hf(&weights, &group, path)); /* another maker's is refused */
     AE_TRY(read_required_sizes(&s, c));
     AE_TRY(read_optional_sizes(&s, c));
     AE_TRY(refuse_native_values(&s, c));
-    AE_TRY(ae_model_config_check_named(c, path, &hf_names));
+    const ae_size_names names = names_of(s.gemma);
+    AE_TRY(ae_model_config_check_named(c, path, &names));
     AE_TRY(read_ends(c, root, path));
     AE_TRY(ae_model_reward_scale_read(c, root, path));
 out:

@@ -70,8 +70,9 @@ static void name_module(const writing *w, json_t *list, const char *module, choi
 
 /* Modules that have no parts of their own, no adapter and no second use: PEFT can keep a copy of one. */
 static bool can_be_saved(const char *module) {
-    static const char *const kinds[] = {"conv_1d", "rg_lru", "temporal_pre_norm", "channel_pre_norm",
-                                        "final_norm"};
+    static const char *const kinds[] = {
+        "conv_1d",    "rg_lru",          "temporal_pre_norm",        "channel_pre_norm",
+        "final_norm", "input_layernorm", "post_attention_layernorm", "norm"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kind_of(module), kinds[i]) == 0) return true;
     return false;

@@ -40,7 +40,11 @@ const ae_field ae_model_fields[] = {
     {"rope_theta", AE_FIELD_REAL, offsetof(ae_model_keys, rope_theta), "-1", -1, 1e12, NULL,
      "base of the rotary angles; -1: the preset's", SHAPE},
     {"scale_embeddings", AE_FIELD_CHOICE, offsetof(ae_model_keys, scale_embeddings), "preset", 0, 0,
-     "preset|yes|no", "whether embeddings are scaled by sqrt(width)", SHAPE},
+     "preset|yes|no|exact", "whether embeddings are scaled by sqrt(width), yes: rounded to bfloat16", SHAPE},
+    {"partial_rotary_factor", AE_FIELD_REAL, offsetof(ae_model_keys, rope_share), "0", 0, 1, NULL,
+     "share of a head that is rotated; 0: the preset's", SHAPE},
+    {"biases", AE_FIELD_CHOICE, offsetof(ae_model_keys, biases), "preset", 0, 0, "preset|yes|no",
+     "whether projections have biases; those of q, k and v never do", SHAPE},
 };
 const size_t ae_model_n_fields = sizeof ae_model_fields / sizeof *ae_model_fields;
 
@@ -56,7 +60,7 @@ static const ae_size_names key_names = {
     .K = "model.taps",
     .blocks = "model.blocks",
     .rope_theta = "model.rope_theta",
-    .rope_share = "the rotated share of a head",
+    .rope_share = "model.partial_rotary_factor",
     .norm_eps = "the epsilon of the norms",
     .soft_cap = "model.soft_cap",
 };
@@ -136,7 +140,12 @@ static void set_sizes(ae_model_config *c, const ae_model_keys *k) {
     take(&c->blocks, k->blocks);
     if (k->soft_cap >= 0) c->soft_cap = k->soft_cap;
     if (k->rope_theta >= 0) c->rope_theta = k->rope_theta;
-    if (k->scale_embeddings != 0) c->scale_embeddings = k->scale_embeddings == 1;
+    if (k->rope_share > 0) c->rope_share = k->rope_share;
+    if (k->biases != 0) c->no_biases = k->biases == 2;
+    if (k->scale_embeddings != 0) {
+        c->scale_embeddings = k->scale_embeddings != 2;
+        c->scale_exact = k->scale_embeddings == 3;
+    }
 }
 
 static ae_status set_vocab(ae_model_config *c, const ae_preset *p, int64_t key, int64_t token_set) {
@@ -279,9 +288,14 @@ ae_status ae_model_config_check(const ae_model_config *c, const char *where) {
 
 /* ---- what follows from a shape ---- */
 
+bool ae_model_is_gemma(const ae_model_config *c) {
+    return c->no_biases && c->W < 0 && !has_kind(c, AE_RECURRENT);
+}
+
 float ae_model_embedding_scale(const ae_model_config *c) {
     if (!c->scale_embeddings) return 1.0f;
     const float root = (float)sqrt((double)c->D);
+    if (c->scale_exact) return root;
     uint32_t bits;
     memcpy(&bits, &root, sizeof bits);
     bits = (bits + 0x7fffu + (bits >> 16 & 1)) & 0xffff0000u; /* to nearest, ties to even */

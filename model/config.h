@@ -20,6 +20,8 @@ typedef struct {
     double rope_theta, rope_share;        /* 10000, the share of a head that is turned: 0.5 */
     double norm_eps, soft_cap;            /* 1e-6, 30 (0: none) */
     bool scale_embeddings;                /* by sqrt(D) rounded to bfloat16 */
+    bool scale_exact;                     /* then by sqrt(D) in float32 instead */
+    bool no_biases;                       /* of projections; without it they have them, but for q, k and v */
     /* Ids that end an answer beside those of the tokenizer, where the model's files name some; not part of
      * the shape. */
     int32_t ends[AE_ENDS_MAX];
@@ -29,20 +31,21 @@ typedef struct {
     double reward_shift, reward_std;
 } ae_model_config;
 
-/* The keys `model.*` (preset and single sizes over it); a size of 0 and a real below 0 mean "as the preset
+/* The keys `model.*` (preset and single sizes over it); a size of 0, a share of 0 and another real below 0 mean "as the preset
  * says". */
 typedef struct {
     char *preset, *init;
     int64_t vocab, width, recurrent_width, mlp_width, heads, key_heads, head_size, window, taps, blocks;
     char *pattern; /* "rra": repeated over the blocks */
-    double soft_cap, rope_theta;
-    int scale_embeddings; /* preset|yes|no */
+    double soft_cap, rope_theta, rope_share;
+    int scale_embeddings; /* preset|yes|no|exact */
+    int biases;           /* preset|yes|no */
 } ae_model_keys;
 extern const ae_field ae_model_fields[];
 extern const size_t ae_model_n_fields;
 
-/* Presets: the published models, the shapes of the yardsticks (s5, s23, s100) and a ladder for small
- * machines. */
+/* Presets: the published models, the shapes of the yardsticks (s5, s23, s100), a ladder for small machines and
+ * transformers of the same size to compare with. */
 typedef struct {
     const char *name, *what;
     ae_model_config config; /* V 0: free, the token set's */
@@ -66,8 +69,11 @@ ae_status ae_model_config_from_json(ae_model_config *c, const char *text, const 
 ae_status ae_model_config_agree(const ae_model_config *c, const char *where, const ae_model_config *want,
                                 const char *want_where);
 
-/* sqrt(D) rounded to bfloat16, or 1. */
+/* sqrt(D), rounded to bfloat16 or not, or 1. */
 float ae_model_embedding_scale(const ae_model_config *c);
+/* Whether this is the shape of Gemma 1 (arXiv 2403.08295) but for sizes and numbers: every block attends
+ * without a window, and no projection has a bias. Its parameters have the names of that family. */
+bool ae_model_is_gemma(const ae_model_config *c);
 /* Elements of a head that RoPE turns; even. */
 ptrdiff_t ae_model_rope_elements(const ae_model_config *c);
 

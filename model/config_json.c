@@ -103,6 +103,8 @@ ae_status ae_model_config_to_json(const ae_model_config *c, char **text) {
     }
     failed |= json_object_set_new(o, "pattern", json_string(letters));
     failed |= json_object_set_new(o, "scale_embeddings", json_boolean(c->scale_embeddings));
+    if (c->scale_exact) failed |= json_object_set_new(o, "scale_exact", json_true());
+    if (c->no_biases) failed |= json_object_set_new(o, "biases", json_false());
     if (c->n_ends > 0) failed |= json_object_set_new(o, "ends", ae_model_ends_json(c, NULL, 0));
     failed |= ae_model_reward_scale_add(c, o);
     *text = failed == 0 ? ae_json_text(o) : NULL;
@@ -119,6 +121,29 @@ static ae_status read_pattern(ae_model_config *c, const json_t *o, const char *w
     return AE_OK;
 }
 
+/* Absent: what shapes without that field were. */
+static ae_status read_flag(const json_t *o, const char *key, const char *where, bool *value) {
+    const json_t *found = json_object_get(o, key);
+    if (found == NULL) return AE_OK;
+    if (!json_is_boolean(found))
+        return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected true or false, found neither", where, key);
+    *value = json_is_true(found);
+    return AE_OK;
+}
+
+static ae_status read_flags(ae_model_config *c, const json_t *o, const char *where) {
+    bool biases = true;
+    ae_status st;
+    if (json_object_get(o, "scale_embeddings") == NULL)
+        return AE_FAIL(AE_ERR_INPUT, "%s: scale_embeddings: expected true or false, found neither", where);
+    AE_TRY(read_flag(o, "scale_embeddings", where, &c->scale_embeddings));
+    AE_TRY(read_flag(o, "scale_exact", where, &c->scale_exact));
+    AE_TRY(read_flag(o, "biases", where, &biases));
+    c->no_biases = !biases;
+out:
+    return st;
+}
+
 static ae_status read_fields(ae_model_config *c, const json_t *o, const char *where) {
     ae_status st = AE_OK;
     for (int i = 0; i < N_SIZES; i++) {
@@ -129,10 +154,7 @@ static ae_status read_fields(ae_model_config *c, const json_t *o, const char *wh
     for (int i = 0; i < N_REALS; i++)
         AE_TRY(ae_json_real(o, real_fields[i].key, where,
                             (double *)(void *)((char *)c + real_fields[i].offset)));
-    const json_t *scaled = json_object_get(o, "scale_embeddings");
-    if (!json_is_boolean(scaled))
-        return AE_FAIL(AE_ERR_INPUT, "%s: scale_embeddings: expected true or false, found neither", where);
-    c->scale_embeddings = json_is_true(scaled);
+    AE_TRY(read_flags(c, o, where));
     if (c->blocks < 1 || c->blocks > AE_BLOCKS_MAX)
         return AE_FAIL(AE_ERR_INPUT, "%s: blocks: expected 1 to %d, found %td", where, AE_BLOCKS_MAX,
                        c->blocks);
@@ -196,7 +218,12 @@ ae_status ae_model_config_agree(const ae_model_config *c, const char *where, con
     pattern_letters(want, a);
     pattern_letters(c, b);
     if (strcmp(a, b) != 0) return differ(where, "pattern", a, b, want_where);
-    if (c->scale_embeddings == want->scale_embeddings) return AE_OK;
-    return differ(where, "scale_embeddings", yes_or_no(want->scale_embeddings),
-                  yes_or_no(c->scale_embeddings), want_where);
+    if (c->scale_embeddings != want->scale_embeddings)
+        return differ(where, "scale_embeddings", yes_or_no(want->scale_embeddings),
+                      yes_or_no(c->scale_embeddings), want_where);
+    if (c->scale_exact != want->scale_exact)
+        return differ(where, "scale_exact", yes_or_no(want->scale_exact), yes_or_no(c->scale_exact),
+                      want_where);
+    if (c->no_biases == want->no_biases) return AE_OK;
+    return differ(where, "biases", yes_or_no(!want->no_biases), yes_or_no(!c->no_biases), want_where);
 }

@@ -15,6 +15,30 @@
 /* Of a block: its own parameters, and two for the adapter of each of its up to seven projections. */
 enum { ALIGN = AE_ARENA_ALIGN / sizeof(float), PER_BLOCK_MAX = 24 + 14, OUTSIDE_BLOCKS = 3 };
 
+/* ---- names ---- */
+
+/* What Gemma calls the part that a name begins with. */
+static const char *name_in_gemma(const char *part, size_t n) {
+    static const char *const names[][2] = {{"temporal_pre_norm", "input_layernorm"},
+                                           {"channel_pre_norm", "post_attention_layernorm"},
+                                           {"temporal_block", "self_attn"},
+                                           {"mlp_block", "mlp"},
+                                           {"final_norm", "norm"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i][0]) == n && strncmp(names[i][0], part, n) == 0) return names[i][1];
+    return NULL;
+}
+
+bool ae_param_name(char out[AE_PARAM_NAME], const ae_model_config *c, ptrdiff_t block, const char *name) {
+    const size_t part = strcspn(name, ".");
+    const char *other = ae_model_is_gemma(c) ? name_in_gemma(name, part) : NULL;
+    char within[32] = "";
+    if (block >= 0) snprintf(within, sizeof within, "layers.%td.", block);
+    const int n = other != NULL ? snprintf(out, AE_PARAM_NAME, "model.%s%s%s", within, other, name + part)
+                                : snprintf(out, AE_PARAM_NAME, "model.%s%s", within, name);
+    return n > 0 && n < AE_PARAM_NAME;
+}
+
 /* ---- the table ---- */
 
 typedef struct {
@@ -38,12 +62,20 @@ __attribute__((format(printf, 6, 7))) static ae_param *add_named(table *t, int r
 }
 
 static ae_param *add(table *t, const char *name, int rank, int64_t a, int64_t b, int64_t c) {
-    if (t->block < 0) return add_named(t, rank, a, b, c, "model.%s", name);
-    return add_named(t, rank, a, b, c, "model.layers.%td.%s", t->block, name);
+    char full[AE_PARAM_NAME];
+    const bool fits = ae_param_name(full, t->config, t->block, name);
+    assert(fits);
+    (void)fits;
+    return add_named(t, rank, a, b, c, "%s", full);
 }
 
 static void add_vector(table *t, const char *name, int64_t n) {
     add(t, name, 1, n, 0, 0);
+}
+
+/* Of a projection, where the shape has any. */
+static void add_bias(table *t, const char *name, int64_t n) {
+    if (!t->config->no_biases) add_vector(t, name, n);
 }
 
 static double init_std(double s, int64_t fan_in) {
@@ -92,15 +124,15 @@ static double output_variance(const ae_model_config *c) {
 static void add_recurrent(table *t) {
     const ae_model_config *c = t->config;
     add_matrix(t, "temporal_block.linear_x.weight", c->C, c->D, 1);
-    add_vector(t, "temporal_block.linear_x.bias", c->C);
+    add_bias(t, "temporal_block.linear_x.bias", c->C);
     add_matrix(t, "temporal_block.linear_y.weight", c->C, c->D, 1);
-    add_vector(t, "temporal_block.linear_y.bias", c->C);
+    add_bias(t, "temporal_block.linear_y.bias", c->C);
     add_conv(t);
     add(t, "temporal_block.rg_lru.recurrent_param", 1, c->C, 0, 0)->init = AE_INIT_RECURRENT;
     add_gate(t, "temporal_block.rg_lru.input_gate_weight", "temporal_block.rg_lru.input_gate_bias");
     add_gate(t, "temporal_block.rg_lru.recurrent_gate_weight", "temporal_block.rg_lru.recurrent_gate_bias");
     add_matrix(t, "temporal_block.linear_out.weight", c->D, c->C, output_variance(c));
-    add_vector(t, "temporal_block.linear_out.bias", c->D);
+    add_bias(t, "temporal_block.linear_out.bias", c->D);
 }
 
 static void add_attention(table *t) {
@@ -110,17 +142,17 @@ static void add_attention(table *t) {
     add_matrix(t, "temporal_block.k_proj.weight", keys, c->D, 1);
     add_matrix(t, "temporal_block.v_proj.weight", keys, c->D, 1);
     add_matrix(t, "temporal_block.o_proj.weight", c->D, queries, output_variance(c));
-    add_vector(t, "temporal_block.o_proj.bias", c->D);
+    add_bias(t, "temporal_block.o_proj.bias", c->D);
 }
 
 static void add_mlp(table *t) {
     const ae_model_config *c = t->config;
     add_matrix(t, "mlp_block.gate_proj.weight", c->E, c->D, 1);
-    add_vector(t, "mlp_block.gate_proj.bias", c->E);
+    add_bias(t, "mlp_block.gate_proj.bias", c->E);
     add_matrix(t, "mlp_block.up_proj.weight", c->E, c->D, 1);
-    add_vector(t, "mlp_block.up_proj.bias", c->E);
+    add_bias(t, "mlp_block.up_proj.bias", c->E);
     add_matrix(t, "mlp_block.down_proj.weight", c->D, c->E, output_variance(c));
-    add_vector(t, "mlp_block.down_proj.bias", c->D);
+    add_bias(t, "mlp_block.down_proj.bias", c->D);
 }
 
 static void add_block(table *t) {

@@ -67,6 +67,11 @@ typedef struct {
         *extras; /* patterns of fnmatch, up to a NULL, of tensors that are passed over; NULL: none */
 } ae_params_match_options;
 
+/* The name of a parameter of block `block` (outside the blocks: -1), in the table and in Hugging Face folders:
+ * `name` is that in RecurrentGemma, "temporal_block.q_proj.weight"; in Gemma that is self_attn.q_proj.weight.
+ * False: it is too long. */
+bool ae_param_name(char out[AE_PARAM_NAME], const ae_model_config *c, ptrdiff_t block, const char *name);
+
 ae_status ae_params_init(ae_params *p, const ae_model_config *c);
 /* AE_ERR_USAGE for a pattern that matches nothing, and a rank below 0. */
 ae_status ae_params_init_with(ae_params *p, const ae_model_config *c, const ae_params_options *o);

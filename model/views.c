@@ -5,13 +5,18 @@
 
 typedef struct {
     const ae_params *params;
-    ptrdiff_t block;
+    const ae_model_config *config;
+    ptrdiff_t block; /* -1: outside the blocks */
 } lookup;
 
+/* NULL where there is none. */
+static const ae_param *find(lookup l, const char *name) {
+    char full[AE_PARAM_NAME];
+    return ae_param_name(full, l.config, l.block, name) ? ae_params_find(l.params, full) : NULL;
+}
+
 static const ae_param *of_block(lookup l, const char *name) {
-    char full[96];
-    snprintf(full, sizeof full, "model.layers.%td.%s", l.block, name);
-    const ae_param *p = ae_params_find(l.params, full);
+    const ae_param *p = find(l, name);
     assert(p != NULL);
     return p;
 }
@@ -31,9 +36,9 @@ static ae_f32 *grad(lookup l, const char *name) {
 
 /* The entry STEM.TAIL of the block; NULL where there is none. */
 static const ae_param *may_have(lookup l, const char *stem, const char *tail) {
-    char full[96];
-    snprintf(full, sizeof full, "model.layers.%td.%s.%s", l.block, stem, tail);
-    return ae_params_find(l.params, full);
+    char name[AE_PARAM_NAME];
+    snprintf(name, sizeof name, "%s.%s", stem, tail);
+    return find(l, name);
 }
 
 static ae_projection projection(lookup l, const char *stem) {
@@ -121,10 +126,11 @@ static void view_mlp(ae_block_view *v, lookup l) {
 
 void ae_model_make_views(ae_model *m) {
     ae_model_views *v = m->views;
-    v->table = ae_params_find(&m->params, "model.embed_tokens.weight");
-    v->final_norm = ae_params_find(&m->params, "model.final_norm.weight");
+    const lookup outside = {&m->params, &m->config, -1};
+    v->table = find(outside, "embed_tokens.weight");
+    v->final_norm = find(outside, "final_norm.weight");
     for (ptrdiff_t i = 0; i < m->config.blocks; i++) {
-        const lookup l = {&m->params, i};
+        const lookup l = {&m->params, &m->config, i};
         ae_block_view *b = &v->blocks[i];
         b->kind = m->config.pattern[i] == AE_ATTENTION ? AE_ATTENTION : AE_RECURRENT;
         if (b->kind == AE_ATTENTION)

@@ -105,6 +105,9 @@ Test(score, agrees_with_float64_hawk) {
 Test(score, agrees_with_float64_attention) {
     check_fixture("attention");
 }
+Test(score, agrees_with_float64_gemma) {
+    check_fixture("gemma");
+}
 
 /* A long sequence makes the buffers grow; what came before and comes after has the same bits. */
 Test(score, numbers_do_not_depend_on_what_was_scored_before) {

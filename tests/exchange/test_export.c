@@ -11,7 +11,7 @@
 
 TestSuite(export, .init = scratch_make, .fini = scratch_remove);
 
-static const char *const fixtures[] = {"tiny", "window", "hawk", "attention"};
+static const char *const fixtures[] = {"tiny", "window", "hawk", "attention", "gemma"};
 
 static const char *fixture(const char *name) {
     static char path[512];
@@ -91,7 +91,7 @@ static void expect_same(const char *name, const char *folder, ae_weight_type typ
 }
 
 Test(export, one_file_and_shards_keep_the_bits) {
-    for (size_t f = 0; f < 4; f++) {
+    for (size_t f = 0; f < 5; f++) {
         char folder[64];
         snprintf(folder, sizeof folder, "%s-one", fixtures[f]);
         write_folder(fixtures[f], folder, AE_WEIGHT_F32, 0);

@@ -14,10 +14,11 @@ static const char base[] =
     " \"hidden_activation\": \"gelu_pytorch_tanh\", \"attention_bias\": false, \"torch_dtype\": \"float32\","
     " \"tie_word_embeddings\": true}";
 
-/* Reads the base with fields set and others (a list of words) left out. */
-static ae_status read_with(ae_model_config *c, const char *set, const char *without) {
+/* Reads a base with fields set and others (a list of words) left out. */
+static ae_status read_over(ae_model_config *c, const char *text_of_base, const char *set,
+                           const char *without) {
     json_error_t e;
-    json_t *o = json_loads(base, 0, &e), *change = json_loads(set, 0, &e);
+    json_t *o = json_loads(text_of_base, 0, &e), *change = json_loads(set, 0, &e);
     cr_assert(o != NULL && change != NULL, "%s in %s", e.text, set);
     json_object_update(o, change);
     char words[256];
@@ -30,6 +31,10 @@ static ae_status read_with(ae_model_config *c, const char *set, const char *with
     json_decref(change);
     json_decref(o);
     return st;
+}
+
+static ae_status read_with(ae_model_config *c, const char *set, const char *without) {
+    return read_over(c, base, set, without);
 }
 
 static ae_model_config accepted(const char *set, const char *without) {
@@ -169,7 +174,7 @@ Test(hf_config, refusals_name_the_field) {
         {"{}", "num_attention_heads", "num_attention_heads"},
         {"{}", "intermediate_size", "intermediate_size"},
         {"{}", "model_type", "model_type"},
-        {"{\"model_type\": \"gemma\"}", "", "model_type"},
+        {"{\"model_type\": \"llama\"}", "", "model_type"},
         {"{\"model_type\": 3}", "", "model_type"},
         {"{\"hidden_activation\": \"gelu\"}", "", "hidden_activation"},
         {"{\"hidden_activation\": null}", "", "hidden_activation"},
@@ -246,6 +251,92 @@ Test(hf_config, refusals_name_the_field) {
                      cases[i].set, cases[i].without);
         cr_assert_message(cases[i].says);
         cr_assert_message("config.json");
+        cr_assert_null(strchr(ae_error_message(), '\n'));
+    }
+}
+
+/* ---- Gemma ---- */
+
+static const char gemma_2b[] =
+    "{\"architectures\": [\"GemmaForCausalLM\"], \"attention_bias\": false, \"attention_dropout\": 0.0,"
+    " \"bos_token_id\": 2, \"eos_token_id\": 1, \"head_dim\": 256, \"hidden_act\": \"gelu\","
+    " \"hidden_activation\": null, \"hidden_size\": 2048, \"initializer_range\": 0.02,"
+    " \"intermediate_size\": 16384, \"max_position_embeddings\": 8192, \"model_type\": \"gemma\","
+    " \"num_attention_heads\": 8, \"num_hidden_layers\": 18, \"num_key_value_heads\": 1,"
+    " \"pad_token_id\": 0, \"rms_norm_eps\": 1e-06, \"rope_scaling\": null, \"rope_theta\": 10000.0,"
+    " \"torch_dtype\": \"bfloat16\", \"transformers_version\": \"4.38.1\", \"use_cache\": true,"
+    " \"vocab_size\": 256000}";
+
+static ae_status read_gemma_with(ae_model_config *c, const char *set, const char *without) {
+    return read_over(c, gemma_2b, set, without);
+}
+
+Test(hf_config, published_gemma_is_the_preset) {
+    static const char *const spellings[] = {
+        "{}",
+        "{\"hidden_activation\": \"gelu_pytorch_tanh\"}",
+        "{\"hidden_act\": \"gelu_pytorch_tanh\"}",
+        "{\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 10000.0}}",
+        "{\"use_bidirectional_attention\": null}",
+        "{\"use_bidirectional_attention\": false}"};
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+        ae_model_config c;
+        cr_assert_eq(read_gemma_with(&c, spellings[i], ""), AE_OK, "%s", ae_error_message());
+        for (size_t k = 0; k < ae_n_presets; k++)
+            if (strcmp(ae_presets[k].name, "gemma-2b") == 0)
+                cr_assert_eq(ae_model_config_agree(&c, "read", &ae_presets[k].config, "preset"), AE_OK, "%s",
+                             ae_error_message());
+        cr_assert(c.n_ends == 1 && c.ends[0] == 1);
+    }
+}
+
+/* transformers scales embeddings in the type of the weights. */
+Test(hf_config, the_type_of_gemma_says_how_its_scale_is_rounded) {
+    static const struct {
+        const char *set;
+        bool exact;
+    } cases[] = {
+        {"{\"torch_dtype\": \"float32\"}", true},
+        {"{\"dtype\": \"bfloat16\"}", false},
+        {"{\"torch_dtype\": \"float32\", \"embedding_scale_dtype\": \"bfloat16\"}", false},
+        {"{\"torch_dtype\": \"bfloat16\", \"embedding_scale_dtype\": \"float32\"}", true},
+    };
+    ae_model_config c;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_assert_eq(read_gemma_with(&c, cases[i].set, ""), AE_OK, "%s", ae_error_message());
+        cr_assert_eq(c.scale_exact, cases[i].exact, "%s", cases[i].set);
+    }
+    cr_assert_eq(read_gemma_with(&c, "{\"dtype\": \"float32\"}", "torch_dtype"), AE_OK);
+    cr_assert(c.scale_exact);
+}
+
+Test(hf_config, other_gemmas_are_refused) {
+    static const struct {
+        const char *set, *without, *says;
+    } cases[] = {
+        {"{\"model_type\": \"gemma2\"}", "", "found \"gemma2\": of the Gemma models only the first"},
+        {"{\"model_type\": \"gemma3_text\"}", "", "found \"gemma3_text\": of the Gemma models"},
+        {"{\"model_type\": \"gemma3n\"}", "", "only the first generation opens"},
+        {"{\"hidden_act\": \"gelu_new\"}", "", "hidden_act"},
+        {"{\"hidden_activation\": \"gelu\"}", "", "hidden_activation"},
+        {"{\"attention_bias\": true}", "", "attention_bias"},
+        {"{\"tie_word_embeddings\": false}", "", "tie_word_embeddings"},
+        {"{\"final_logit_softcapping\": 30}", "", "final_logit_softcapping"},
+        {"{\"attn_logit_softcapping\": 50}", "", "attn_logit_softcapping"},
+        {"{\"sliding_window\": 4096}", "", "sliding_window"},
+        {"{\"use_bidirectional_attention\": true}", "", "use_bidirectional_attention"},
+        {"{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}", "", "rope_scaling"},
+        {"{\"partial_rotary_factor\": 0.5}", "", "partial_rotary_factor"},
+        {"{\"embedding_scale_dtype\": \"float16\"}", "", "embedding_scale_dtype"},
+        {"{\"num_key_value_heads\": 3}", "", "num_key_value_heads"},
+        {"{\"intermediate_size\": 0}", "", "intermediate_size"},
+        {"{}", "head_dim", "head_dim"},
+        {"{}", "num_key_value_heads", "num_key_value_heads"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ae_model_config c;
+        cr_assert_eq(read_gemma_with(&c, cases[i].set, cases[i].without), AE_ERR_INPUT, "%s", cases[i].set);
+        cr_assert_message(cases[i].says);
         cr_assert_null(strchr(ae_error_message(), '\n'));
     }
 }

@@ -82,8 +82,8 @@ typedef struct {
 } block;
 
 static const double complex *find(const block *k, const char *suffix) {
-    char name[128];
-    snprintf(name, sizeof name, "model.layers.%td.%s", k->number, suffix);
+    char name[AE_PARAM_NAME];
+    cr_assert(ae_param_name(name, &k->n->m->config, k->number, suffix));
     const ae_param *p = ae_params_find(&k->n->m->params, name);
     return p != NULL ? k->n->values[p - k->n->m->params.items] : NULL;
 }
@@ -163,7 +163,9 @@ static void channel(block *k, double complex *out, const double complex *x, cref
     forget(k);
 }
 
-static const double complex *outside(const naive_model *n, const char *name) {
+static const double complex *outside(const naive_model *n, const char *stem) {
+    char name[AE_PARAM_NAME];
+    cr_assert(ae_param_name(name, &n->m->config, -1, stem));
     return n->values[ae_params_find(&n->m->params, name) - n->m->params.items];
 }
 
@@ -174,14 +176,14 @@ double complex *naive_hidden(const naive_model *n, const ae_micro_batch *b) {
         c->norm_eps, c->rope_theta};
     const ptrdiff_t M = b->B * b->T;
     double complex *x = cref_room(M * c->D), *mid = cref_room(M * c->D);
-    cref_embedding(x, outside(n, "model.embed_tokens.weight"), b->tokens, (double)ae_model_embedding_scale(c),
-                   M, c->D);
+    cref_embedding(x, outside(n, "embed_tokens.weight"), b->tokens, (double)ae_model_embedding_scale(c), M,
+                   c->D);
     for (ptrdiff_t i = 0; i < c->blocks; i++) {
         block k = {.n = n, .number = i};
         temporal(&k, mid, x, b->positions, dims);
         channel(&k, x, mid, dims);
     }
-    cref_rmsnorm(mid, NULL, x, outside(n, "model.final_norm.weight"), c->norm_eps, M, c->D);
+    cref_rmsnorm(mid, NULL, x, outside(n, "final_norm.weight"), c->norm_eps, M, c->D);
     free(x);
     return mid;
 }
@@ -190,8 +192,8 @@ double complex naive_loss(const naive_model *n, const ae_micro_batch *b) {
     const ae_model_config *c = &n->m->config;
     const ptrdiff_t M = b->B * b->T;
     double complex *hidden = naive_hidden(n, b), *nll = cref_room(M), loss = 0;
-    cref_head(nll, hidden, outside(n, "model.embed_tokens.weight"), b->targets, b->weights, c->soft_cap, M,
-              c->D, c->V);
+    cref_head(nll, hidden, outside(n, "embed_tokens.weight"), b->targets, b->weights, c->soft_cap, M, c->D,
+              c->V);
     for (ptrdiff_t m = 0; m < M; m++) loss += (double)b->weights[m] * nll[m];
     free(nll);
     free(hidden);
@@ -200,7 +202,7 @@ double complex naive_loss(const naive_model *n, const ae_micro_batch *b) {
 
 double complex naive_value(const naive_model *n, const double complex *hidden, ptrdiff_t place) {
     const ptrdiff_t D = n->m->config.D;
-    const double complex *w = outside(n, "score.weight");
+    const double complex *w = n->values[ae_params_find(&n->m->params, "score.weight") - n->m->params.items];
     double complex value = 0;
     for (ptrdiff_t d = 0; d < D; d++) value += w[d] * hidden[place * D + d];
     return value;

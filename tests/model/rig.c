@@ -34,6 +34,7 @@ void rig_model_with(ae_model *m, const ae_backend *be, const char *fixture, cons
     char path[512];
     snprintf(path, sizeof path, "%s/%s", AERIE_FIXTURES, fixture);
     cr_assert_eq(ae_model_open(m, be, path, options), AE_OK, "%s", ae_error_message());
+    if (options->training) rig_clear_gradients(m); /* what lies between them too */
 }
 
 static void *array(ptrdiff_t n) {

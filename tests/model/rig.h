@@ -20,7 +20,7 @@ typedef enum {
 } rig_backend_kind;
 const ae_backend *rig_backend(rig_backend_kind kind, int threads);
 
-/* "tiny", "window", "hawk" or "attention". */
+/* "tiny", "window", "hawk", "attention" or "gemma". */
 void rig_model(ae_model *m, const ae_backend *be, const char *fixture, bool training);
 void rig_model_with(ae_model *m, const ae_backend *be, const char *fixture, const ae_model_options *options);
 /* Halves all matrices, and gives values to those of adapters that are 0. Logits are small then and curves mild, so that float32 leaves 1e-7 to

@@ -27,7 +27,7 @@ Test(config, every_preset_resolves) {
         cr_assert_eq(c.D % c.N, 0, "%s", ae_presets[i].name);
         cr_assert_eq(c.C % c.N, 0);
         cr_assert_eq(c.H, c.D / c.N);
-        cr_assert_eq(ae_model_rope_elements(&c), c.H / 2);
+        cr_assert_eq(ae_model_rope_elements(&c), ae_model_is_gemma(&c) ? c.H : c.H / 2);
         cr_assert_eq(ae_model_rope_elements(&c) % 2, 0);
         cr_assert_eq(c.V, ae_presets[i].config.V != 0 ? ae_presets[i].config.V : ae_presets[i].suggested_V);
         cr_assert_eq(resolved(&k, 777).V, 777);
@@ -48,6 +48,58 @@ Test(config, published_sizes) {
     for (ptrdiff_t i = 0; i < AE_BLOCKS_MAX; i++) cr_assert_eq(h.pattern[i], AE_RECURRENT);
     cr_assert(g.C == 5632 && g.E == 12288 && g.N == 32 && g.W == 1024 && !g.scale_embeddings);
     cr_assert_float_eq(g.soft_cap, 0, 0);
+}
+
+/* What differs from RecurrentGemma, by preset and by key. */
+Test(config, shapes_of_gemma) {
+    ae_model_keys k = keys_of("gemma-2b");
+    ae_model_config c = resolved(&k, 0);
+    cr_assert(c.D == 2048 && c.E == 16384 && c.N == 8 && c.G == 1 && c.H == 256 && c.blocks == 18);
+    cr_assert(c.V == 256000 && c.W < 0 && ae_model_is_gemma(&c) && c.scale_embeddings && !c.scale_exact);
+    cr_assert_float_eq(ae_model_embedding_scale(&c), 45.25, 0);
+    cr_assert_float_eq(c.soft_cap, 0, 0);
+    for (ptrdiff_t i = 0; i < AE_BLOCKS_MAX; i++) cr_assert_eq(c.pattern[i], AE_ATTENTION);
+    k.scale_embeddings = 3;
+    c = resolved(&k, 0);
+    cr_assert(c.scale_embeddings && c.scale_exact);
+    cr_assert_float_eq(ae_model_embedding_scale(&c), sqrtf(2048), 0);
+    k.biases = 1;
+    c = resolved(&k, 0);
+    cr_assert_not(ae_model_is_gemma(&c));
+    k = keys_of("small-1m");
+    k.window = -1;
+    k.pattern = (char *)(uintptr_t) "a";
+    k.rope_share = 1;
+    k.biases = 2;
+    c = resolved(&k, 0);
+    cr_assert(ae_model_is_gemma(&c));
+    cr_assert_eq(ae_model_rope_elements(&c), c.H);
+    k.rope_share = 0.01;
+    refused(&k, 0, "model.partial_rotary_factor");
+}
+
+/* Models without the flags are what they were; a twin that differs in one is another shape. */
+Test(config, flags_of_gemma_are_kept) {
+    const ae_model_keys k = keys_of("baseline-25m"), usual = keys_of("small-1m");
+    const ae_model_config c = resolved(&k, 0), old = resolved(&usual, 0);
+    char *text = NULL;
+    ae_model_config back;
+    cr_assert_eq(ae_model_config_to_json(&old, &text), AE_OK);
+    cr_assert_null(strstr(text, "biases"));
+    cr_assert_null(strstr(text, "scale_exact"));
+    free(text);
+    cr_assert_eq(ae_model_config_to_json(&c, &text), AE_OK);
+    cr_assert_eq(ae_model_config_from_json(&back, text, "model.json"), AE_OK, "%s", ae_error_message());
+    cr_assert(back.no_biases && back.scale_exact && ae_model_is_gemma(&back));
+    cr_assert_eq(ae_model_config_agree(&back, "a", &c, "b"), AE_OK);
+    back.no_biases = false;
+    cr_assert_eq(ae_model_config_agree(&back, "a", &c, "b"), AE_ERR_INPUT);
+    cr_assert_message("biases: expected no as in b, found yes");
+    back.no_biases = true;
+    back.scale_exact = false;
+    cr_assert_eq(ae_model_config_agree(&back, "a", &c, "b"), AE_ERR_INPUT);
+    cr_assert_message("scale_exact");
+    free(text);
 }
 
 Test(config, unknown_preset_is_guessed) {
@@ -123,7 +175,7 @@ Test(config, wrong_keys_are_named) {
     refused(&k, 0, "model.head_size");
     k = keys_of("s5");
     k.head_size = 6;
-    refused(&k, 0, "rotated share");
+    refused(&k, 0, "partial_rotary_factor");
 }
 
 Test(config, keys_through_the_field_table) {
@@ -214,7 +266,7 @@ Test(config, native_json_is_checked) {
         {"\"blocks\": 3", "\"blocks\": 4", "pattern"},
         {"\"rra\"", "\"rrb\"", "pattern"},
         {"\"rra\"", "7", "pattern"},
-        {"\"rope_share\": 0.5", "\"rope_share\": 1.5", "rotated share"},
+        {"\"rope_share\": 0.5", "\"rope_share\": 1.5", "partial_rotary_factor"},
         {"\"norm_eps\": 1e-6", "\"norm_eps\": -1", "epsilon"},
         {"\"soft_cap\": 30.0", "\"soft_cap\": -3", "soft_cap"},
         {"true", "1", "scale_embeddings"},

@@ -13,8 +13,8 @@ typedef struct {
 } replay_case;
 
 static replay_case *replay_cases(size_t *n) {
-    static const char *const fixtures[] = {"tiny", "window", "hawk", "attention"};
-    static replay_case cases[4 * RIG_BACKENDS];
+    static const char *const fixtures[] = {"tiny", "window", "hawk", "attention", "gemma"};
+    static replay_case cases[5 * RIG_BACKENDS];
     *n = sizeof cases / sizeof *cases;
     for (size_t i = 0; i < *n; i++) cases[i] = (replay_case){fixtures[i / RIG_BACKENDS], i % RIG_BACKENDS};
     return cases;
@@ -22,7 +22,7 @@ static replay_case *replay_cases(size_t *n) {
 
 /* Cases are named by an index: strings do not travel into the processes of a parameterized test. */
 static size_t *case_numbers(size_t *n) {
-    static size_t numbers[4 * RIG_BACKENDS];
+    static size_t numbers[5 * RIG_BACKENDS];
     *n = sizeof numbers / sizeof *numbers;
     for (size_t i = 0; i < *n; i++) numbers[i] = i;
     return numbers;

@@ -6,8 +6,8 @@
 
 /* A row that holds a prompt once and goes on from it several times: what a row for each answer gives. */
 
-static const char *const fixtures[] = {"tiny", "window", "hawk", "attention"};
-enum { FIXTURES = 4, ANSWERS = 4, OTHER = 5, TRUNK = 20, MOST = 9, APART = TRUNK + MOST };
+static const char *const fixtures[] = {"tiny", "window", "hawk", "attention", "gemma"};
+enum { FIXTURES = 5, ANSWERS = 4, OTHER = 5, TRUNK = 20, MOST = 9, APART = TRUNK + MOST };
 static const ptrdiff_t lengths[ANSWERS] = {9, 1, 4, 7};
 enum { SHARED = OTHER + TRUNK + 9 + 1 + 4 + 7 };
 

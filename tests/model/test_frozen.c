@@ -12,7 +12,7 @@
 TestSuite(frozen, .init = scratch_make, .fini = scratch_remove);
 
 enum { SEED = 21, ROWS = 2, TOKENS = 14 };
-static const char *const fixtures[] = {"tiny", "attention"};
+static const char *const fixtures[] = {"tiny", "attention", "gemma"};
 enum { FIXTURES = sizeof fixtures / sizeof *fixtures };
 /* All that is no matrix of a block, the table too: its gradient is that of the input and that of the head. */
 static const char *const outside_matrices[] = {
@@ -20,7 +20,11 @@ static const char *const outside_matrices[] = {
 /* Where the shape has no recurrent block. */
 static const char *const outside_attention[] = {"*norm.weight", "*bias", "model.embed_tokens.weight", NULL};
 
+/* And no biases either. */
+static const char *const outside_gemma[] = {"*norm.weight", "model.embed_tokens.weight", NULL};
+
 static const char *const *trained_of(const char *fixture) {
+    if (strcmp(fixture, "gemma") == 0) return outside_gemma;
     return strcmp(fixture, "attention") == 0 ? outside_attention : outside_matrices;
 }
 

@@ -29,6 +29,7 @@ static int64_t count(const char *name) {
 Test(params, published_counts) {
     cr_assert_float_eq((double)count("recurrentgemma-2b") / 1e9, 2.68, 0.005);
     cr_assert_float_eq((double)count("recurrentgemma-9b") / 1e9, 8.58, 0.005);
+    cr_assert_float_eq((double)count("gemma-2b") / 1e9, 2.506, 0.0005);
     cr_assert_float_eq((double)(256000 * 2560) / 1e9, 0.66, 0.005);
 }
 
@@ -45,10 +46,15 @@ Test(params, ladder_counts) {
     }
 }
 
+Test(params, twins_are_of_one_size) {
+    cr_assert_float_eq((double)count("baseline-25m") / (double)count("small-25m"), 1, 0.005);
+    cr_assert_float_eq((double)count("baseline-100m") / (double)count("small-100m"), 1, 0.005);
+}
+
 /* The names and shapes of a real checkpoint, neither more nor fewer. */
 Test(params, table_is_the_layout_of_checkpoints) {
-    static const char *const fixtures[] = {"tiny", "window", "hawk", "attention"};
-    for (size_t f = 0; f < 4; f++) {
+    static const char *const fixtures[] = {"tiny", "window", "hawk", "attention", "gemma"};
+    for (size_t f = 0; f < 5; f++) {
         char path[512];
         ae_model_config c;
         ae_params p;

@@ -197,8 +197,8 @@ static void expect_same_bits(const ae_model *m, const float *want, const char *w
 }
 
 Test(pass, recompute_gives_the_same_bits) {
-    static const char *const fixtures[] = {"tiny", "hawk", "attention"};
-    for (int f = 0; f < 3; f++) {
+    static const char *const fixtures[] = {"tiny", "hawk", "attention", "gemma"};
+    for (int f = 0; f < 4; f++) {
         ae_model m;
         rig_model(&m, rig_backend(f == 0 ? RIG_STRICT : RIG_CPU_BEST, 1), fixtures[f], true);
         rig_batch b = rig_batch_random(2, 21, m.config.V, 6);

@@ -12,8 +12,8 @@
 
 TestSuite(gradients, .init = scratch_make, .fini = scratch_remove, .timeout = 120);
 
-static const char *const fixtures[] = {"tiny", "hawk", "attention"};
-enum { FIXTURES = 3 };
+static const char *const fixtures[] = {"tiny", "hawk", "attention", "gemma"};
+enum { FIXTURES = 4 };
 
 static void check_all(const ae_model *m, const char *fixture, naive_objective *objective,
                       const void *context) {

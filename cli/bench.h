@@ -15,7 +15,9 @@ typedef struct {
     const char *compare; /* a file of an earlier result, or NULL */
     int64_t row_tokens, batch, steps, tokens, threads, recompute, recompute_mlps, micro_rows;
     int64_t prompt, answers, after; /* rollout */
-    double memory_gb;               /* that training may take; 0: what there is */
+    const char *lengths;            /* throughput */
+    int64_t limit_s;
+    double memory_gb; /* that training may take; 0: what there is */
     bool json, profile;
     ae_backend be;
     ae_model_config config;
@@ -24,7 +26,8 @@ typedef struct {
 } ae_bench;
 
 typedef ae_status ae_bench_fn(ae_bench *b);
-ae_bench_fn ae_bench_train, ae_bench_decode, ae_bench_rollout, ae_bench_ops, ae_bench_limits;
+ae_bench_fn ae_bench_train, ae_bench_decode, ae_bench_rollout, ae_bench_throughput, ae_bench_ops,
+    ae_bench_limits;
 
 /* A line for people, unless --json was given. */
 void ae_bench_say(const ae_bench *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,10 +1,12 @@
 #include "cli/bench_open.h"
 
+#include "core/file.h"
 #include "core/machine.h"
 #include "train/run_folder.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 ae_status ae_bench_read_list(const char *flag, const char *text, int64_t max, int64_t *list, size_t most,
                              size_t *n) {
@@ -23,6 +25,45 @@ ae_status ae_bench_read_list(const char *flag, const char *text, int64_t max, in
                        (long long)max, text);
     return AE_FAIL(AE_ERR_USAGE, "--%s: expected 1 to %zu numbers from 1 to %lld like 1,16,64, found '%s'",
                    flag, most, (long long)max, text);
+}
+
+/* The preset, with the vocabulary it suggests where the token set would decide. */
+static ae_status find_shape(ae_bench *b, const char *name) {
+    ae_model_keys keys;
+    ae_config table = {0};
+    ae_status st = ae_config_add(&table, "model", ae_model_fields, ae_model_n_fields, &keys);
+    if (st == AE_OK) {
+        free(keys.preset);
+        keys.preset = strdup(name);
+        st = keys.preset ? ae_model_config_resolve(&b->config, &keys, 0)
+                         : AE_FAIL(AE_ERR_RESOURCE, "--shape: out of memory");
+    }
+    ae_config_free(&table);
+    return st;
+}
+
+/* The model's own shape, and what its folder holds in integers for --dtype auto. */
+static ae_status find_model(ae_bench *b, const char *name) {
+    ae_model_source source;
+    const ae_status st = ae_run_source_open(&source, name);
+    if (st != AE_OK) return st;
+    b->model = name;
+    b->config = source.config;
+    b->weights.weights = source.weights;
+    b->weights.group = source.group;
+    ae_model_source_free(&source);
+    return AE_OK;
+}
+
+static bool is_preset(const char *name) {
+    for (size_t i = 0; i < ae_n_presets; i++)
+        if (strcmp(ae_presets[i].name, name) == 0) return true;
+    return false;
+}
+
+ae_status ae_bench_find(ae_bench *b, const char *name) {
+    if (!b->model && (is_preset(name) || !ae_path_is_folder(name))) return find_shape(b, name);
+    return find_model(b, name);
 }
 
 static ae_status check_room(const ae_bench *b, size_t beside) {

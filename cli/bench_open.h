@@ -2,6 +2,10 @@
 #define AE_CLI_BENCH_OPEN_H
 #include "cli/bench.h"
 
+/* The shape of a preset, with the vocabulary that it suggests where the token set would decide; of a model the
+ * shape that it has, and what its folder holds in integers. Into b->config, b->model and b->weights. */
+ae_status ae_bench_find(ae_bench *b, const char *name);
+
 /* The model of --model or --shape (random weights), after a check that there is memory for it and for `beside`
  * bytes more. */
 ae_status ae_bench_open_model(ae_model *m, const ae_bench *b, size_t beside);

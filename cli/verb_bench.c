@@ -8,7 +8,6 @@
 #include "core/machine.h"
 #include "core/threads.h"
 #include "ops/limits/limits.h"
-#include "train/run_folder.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,17 +18,22 @@ static const struct {
     const char *name, *shape; /* shape: used when none is asked for */
     ae_bench_fn *run;
 } modes[] = {
-    {"train", "s23", ae_bench_train},           {"decode", "small-400m", ae_bench_decode},
-    {"rollout", "small-25m", ae_bench_rollout}, {"ops", "s100", ae_bench_ops},
+    {"train", "s23", ae_bench_train},
+    {"decode", "small-400m", ae_bench_decode},
+    {"rollout", "small-25m", ae_bench_rollout},
+    {"throughput", "small-25m,baseline-25m", ae_bench_throughput},
+    {"ops", "s100", ae_bench_ops},
     {"limits", "s23", ae_bench_limits},
 };
 enum { N_MODES = sizeof modes / sizeof *modes };
 
 static const char usage[] =
-    "aerie bench train|decode|rollout|ops|limits [--shape PRESET | --model M] [--flags]\n\n"
+    "aerie bench train|decode|rollout|throughput|ops|limits [--shape PRESET | --model M] [--flags]\n\n"
     "  train   a whole step on random tokens (forward, backward, clip, AdamW): tok/s, FLOPs, memory\n"
     "  decode  tokens one by one after prefills of several lengths: tok/s, bytes of weights per second\n"
     "  rollout answers as RLHF has them written, several to a prompt: tok/s by batch, share of products\n"
+    "  throughput  reading and writing by length, memory of the state: RecurrentGemma and a transformer of "
+    "its size\n"
     "  ops     every kernel forward and backward against what bounds it\n"
     "  limits  multiply-adds, products, memory and vector functions of this machine\n\n"
     "With --profile, train and decode take more steps with probes around every op, and print for each its "
@@ -37,21 +41,6 @@ static const char usage[] =
     "bytes and FLOPs,\nand the share that the machine's limits, measured beside it, say it could not do "
     "without. "
     "--compare sets the result beside\nan earlier one (bench ... --json >OLD.json).";
-
-/* The preset, with the vocabulary it suggests where the token set would decide. */
-static ae_status find_shape(ae_bench *b) {
-    ae_model_keys keys;
-    ae_config table = {0};
-    ae_status st = ae_config_add(&table, "model", ae_model_fields, ae_model_n_fields, &keys);
-    if (st == AE_OK) {
-        free(keys.preset);
-        keys.preset = strdup(b->shape);
-        st = keys.preset ? ae_model_config_resolve(&b->config, &keys, 0)
-                         : AE_FAIL(AE_ERR_RESOURCE, "--shape: out of memory");
-    }
-    ae_config_free(&table);
-    return st;
-}
 
 /* The kernels that OpenBLAS should have been told of; NULL: it found its own. Debian's does not know the newest processors and falls back
  * to kernels of 2004 on them; a yardstick like that would flatter. And what AERIE_ISA keeps from our products it keeps from those that
@@ -107,39 +96,32 @@ static ae_status tell_machine(ae_bench *b) {
     return AE_OK;
 }
 
-/* The model's own shape, and what its folder holds in integers for --dtype auto. */
-static ae_status find_model(ae_bench *b) {
-    ae_model_source source;
-    const ae_status st = ae_run_source_open(&source, b->model);
-    if (st != AE_OK) return st;
-    b->shape = b->model;
-    b->config = source.config;
-    b->weights.weights = source.weights;
-    b->weights.group = source.group;
-    ae_model_source_free(&source);
-    return AE_OK;
-}
-
 /* Such modes use a model: they take --model, and --dtype is that of its weights. */
 static bool decodes(ae_bench_fn *run) {
     return run == ae_bench_decode || run == ae_bench_rollout;
 }
 
-/* Several batches are for rollouts alone. */
+static bool takes_batches(ae_bench_fn *run) {
+    return run == ae_bench_rollout || run == ae_bench_throughput;
+}
+
+/* Several batches are for some modes. */
 static ae_status read_batch(ae_bench *b, ae_bench_fn *run) {
     size_t n;
-    if (!b->batches) b->batches = run == ae_bench_rollout ? "1,16,64" : "1";
-    return run == ae_bench_rollout ? AE_OK : ae_bench_read_list("batch", b->batches, 4096, &b->batch, 1, &n);
+    if (!b->batches)
+        b->batches = run == ae_bench_rollout ? "1,16,64" : run == ae_bench_throughput ? "1,8" : "1";
+    return takes_batches(run) ? AE_OK : ae_bench_read_list("batch", b->batches, 4096, &b->batch, 1, &n);
 }
 
 static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     json_t *old = NULL;
     ae_backend_options options = {.threads = ae_threads_start((int)b->threads)};
     ae_status st = b->compare ? ae_json_load(&old, b->compare) : AE_OK;
-    if (st == AE_OK) st = b->model ? find_model(b) : find_shape(b);
+    const bool throughput = run == ae_bench_throughput, weights = throughput || decodes(run);
+    if (st == AE_OK && !throughput) st = ae_bench_find(b, b->shape);
     if (st == AE_OK)
-        st = decodes(run) ? ae_weights_parse(b->dtype, &b->weights) : ae_dtype_parse(b->dtype, &options);
-    if (decodes(run)) options.dtype = ae_dtype_beside(b->weights.weights);
+        st = weights ? ae_weights_parse(b->dtype, &b->weights) : ae_dtype_parse(b->dtype, &options);
+    if (weights) options.dtype = ae_dtype_beside(b->weights.weights);
     if (st == AE_OK) st = ae_backend_cpu(&b->be, &options);
     if (st != AE_OK) goto out;
     b->report = json_object();
@@ -159,13 +141,15 @@ static ae_status pick_mode(const ae_arg_list *words, size_t *mode) {
     const char *names[N_MODES];
     for (size_t i = 0; i < N_MODES; i++) names[i] = modes[i].name;
     if (words->n != 1)
-        return AE_FAIL(AE_ERR_USAGE,
-                       "bench: expected one of train, decode, rollout, ops, limits, found %zu words",
-                       words->n);
+        return AE_FAIL(
+            AE_ERR_USAGE,
+            "bench: expected one of train, decode, rollout, throughput, ops, limits, found %zu words",
+            words->n);
     for (*mode = 0; *mode < N_MODES; ++*mode)
         if (strcmp(words->items[0], names[*mode]) == 0) return AE_OK;
     const char *near = ae_nearest_word(words->items[0], names, N_MODES);
-    return AE_FAIL(AE_ERR_USAGE, "bench: %s: expected train, decode, rollout, ops or limits%s%s%s",
+    return AE_FAIL(AE_ERR_USAGE,
+                   "bench: %s: expected train, decode, rollout, throughput, ops or limits%s%s%s",
                    words->items[0], near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
@@ -176,6 +160,7 @@ ae_status ae_verb_bench(int argc, char **argv) {
                   .prompt = 512,
                   .answers = 8,
                   .after = 4096,
+                  .lengths = "512,2048,8192,16384,32768,65536",
                   .recompute = -1,
                   .recompute_mlps = -1};
     bool help = false;
@@ -185,7 +170,9 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .type = AE_ARG_TEXT,
          .to = &b.shape,
          .value = "PRESET",
-         .help = "train: s23, decode: small-400m, rollout: small-25m, ops: s100 unless given"},
+         .help = "train: s23, decode: small-400m, rollout: small-25m, ops: s100 unless given; throughput: "
+                 "presets or "
+                 "models side by side, small-25m,baseline-25m unless given"},
         {.name = "model",
          .type = AE_ARG_TEXT,
          .to = &b.model,
@@ -202,7 +189,8 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .type = AE_ARG_TEXT,
          .to = &b.batches,
          .value = "N,N",
-         .help = "rows of a training step, sequences decoded at once: 1 unless given; rollout: 1,16,64"},
+         .help = "rows of a training step, sequences decoded at once: 1 unless given; rollout: 1,16,64; "
+                 "throughput: 1,8"},
         {.name = "steps",
          .type = AE_ARG_INT,
          .to = &b.steps,
@@ -265,19 +253,32 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .max = 1e6,
          .fallback = "4096",
          .help = "rollout: tokens read before the speed is measured once more"},
+        {.name = "lengths",
+         .type = AE_ARG_TEXT,
+         .to = &b.lengths,
+         .value = "N,N",
+         .fallback = "512,2048,8192,16384,32768,65536",
+         .help = "throughput: tokens read before others are written, rising"},
+        {.name = "limit-s",
+         .type = AE_ARG_INT,
+         .to = &b.limit_s,
+         .min = 0,
+         .max = 1e9,
+         .fallback = "300",
+         .help = "throughput: seconds after which longer lengths are left out; 0: none are"},
         {.name = "tokens",
          .type = AE_ARG_INT,
          .to = &b.tokens,
          .min = 3,
          .max = 1e6,
          .fallback = "32",
-         .help = "decode: timed tokens after each prefill; rollout: of each answer"},
+         .help = "decode, throughput: timed tokens after each prefill or length; rollout: of each answer"},
         {.name = "dtype",
          .type = AE_ARG_TEXT,
          .to = &b.dtype,
          .value = AE_DTYPE_CHOICES "|int8|int4",
          .fallback = "f32",
-         .help = "of the activations; decode, rollout: of the weights, auto with --model"},
+         .help = "of the activations; decode, rollout, throughput: of the weights, auto with --model"},
         ae_arg_threads(&b.threads),
         {.name = "profile",
          .type = AE_ARG_FLAG,
@@ -308,7 +309,7 @@ ae_status ae_verb_bench(int argc, char **argv) {
     }
     AE_TRY(read_batch(&b, modes[mode].run));
     if (!b.dtype) b.dtype = b.model ? "auto" : "f32";
-    if (!b.shape) b.shape = modes[mode].shape;
+    if (!b.shape) b.shape = b.model ? b.model : modes[mode].shape;
     if (!b.row_tokens) b.row_tokens = strcmp(b.shape, "s100") == 0 ? 8192 : 2048;
     st = run_mode(&b, modes[mode].name, modes[mode].run);
 out:

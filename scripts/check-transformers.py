@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds aerie against RecurrentGemmaForCausalLM of transformers, in both directions.
+"""Holds aerie against RecurrentGemmaForCausalLM and GemmaForCausalLM of transformers, in both directions.
 
 usage: check-transformers.py AERIE [FIXTURES]
 
@@ -7,7 +7,7 @@ Needs torch, transformers, jinja2, safetensors, sentencepiece and protobuf. Expo
 ids there. The chat template that `aerie export` writes must render dialogues as
 docs/interfaces.md says. Folders that transformers saved with random weights (F32 and BF16, one file and sharded) must score and
 continue here as there; so must, there, folders that `aerie export` wrote. Documents are no longer than the window, where the two
-agree by definition. Prints one line a case and "passed"; exit status 1 when something differs.
+agree by definition; Gemma has none. Prints one line a case and "passed"; exit status 1 when something differs.
 """
 import json
 import os
@@ -19,11 +19,12 @@ import tempfile
 import jinja2
 import sentencepiece
 import torch
-from transformers import AutoTokenizer, RecurrentGemmaConfig, RecurrentGemmaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, GemmaConfig, RecurrentGemmaConfig
 from transformers.utils.chat_template_utils import render_jinja_template
 
 LIMIT = 2e-4  # on log-probabilities
 WINDOW, PROMPT, ANSWER = 64, 12, 40
+LONGEST = 300  # of documents that Gemma reads
 
 SHAPES = {
     "usual": {},
@@ -32,6 +33,12 @@ SHAPES = {
     "rope": {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 1.0}},
     "only recurrence": {"block_types": ["recurrent"]},
     "only attention": {"block_types": ["attention"]},
+}
+GEMMA_SHAPES = {
+    "Gemma": {},
+    "Gemma, two key heads": {"num_key_value_heads": 2, "head_dim": 32},
+    "Gemma, all key heads": {"num_key_value_heads": 4, "rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+    "Gemma, a width without a root": {"hidden_size": 48, "num_attention_heads": 3},
 }
 
 
@@ -43,12 +50,12 @@ def run(*arguments, lines=None):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def make_model(seed, **changes):
+def make_model(seed, gemma=False, **changes):
     torch.manual_seed(seed)
     sizes = dict(vocab_size=500, hidden_size=64, intermediate_size=192, num_attention_heads=4, num_key_value_heads=1,
-                 num_hidden_layers=5, attention_window_size=WINDOW)
-    config = RecurrentGemmaConfig(**{**sizes, **changes})
-    model = RecurrentGemmaForCausalLM(config).float().eval()
+                 num_hidden_layers=5, **({"head_dim": 16} if gemma else {"attention_window_size": WINDOW}))
+    config = (GemmaConfig if gemma else RecurrentGemmaConfig)(**{**sizes, **changes})
+    model = AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():  # initial values are too tame: biases and norms of 0 would hide a swap
         for name, p in model.named_parameters():
             if p.dim() == 1 or name.endswith("bias") or "norm" in name:
@@ -80,13 +87,14 @@ def is_greedy(model, prompt, answer):
 def compare(aerie, folder, model, what):
     """The largest difference of a log-probability; continuations must be equal."""
     config, worst = model.config, 0.0
-    texts = documents(config.vocab_size, config.attention_window_size)
+    window = getattr(config, "attention_window_size", LONGEST)
+    texts = documents(config.vocab_size, window)
     answers = run(aerie, "score", "--model", folder, "--input", "-", "--quiet", lines=[{"tokens": t} for t in texts])
     for tokens, answer in zip(texts, answers, strict=True):
         logprobs = logits_of(model, tokens).log_softmax(-1)[:-1].gather(1, torch.tensor(tokens[1:])[:, None])[:, 0]
         worst = max(worst, (logprobs - torch.tensor(answer["logprobs"]).double()).abs().max().item())
-    prompt_tokens = min(PROMPT, config.attention_window_size // 2)
-    count = min(ANSWER, config.attention_window_size - prompt_tokens)
+    prompt_tokens = min(PROMPT, window // 2)
+    count = min(ANSWER, window - prompt_tokens)
     prompts = [t[:prompt_tokens] for t in texts if len(t) >= prompt_tokens]
     answers = run(aerie, "generate", "--model", folder, "--input", "-", "--quiet", "--temperature", "0", "--ignore-eos",
                   "--max-new", str(count), lines=[{"tokens": p} for p in prompts])
@@ -98,17 +106,28 @@ def compare(aerie, folder, model, what):
     return good
 
 
+def load(folder, dtype):
+    """In float32; embeddings are scaled in the type that the folder has, as they would be in a model of that type."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    if hasattr(model.model.embed_tokens, "embed_scale"):
+        scale = model.model.embed_tokens.embed_scale
+        scale.copy_(scale.to(dtype))
+    return model
+
+
 def check_import(aerie, work):
     good = True
-    for seed, (name, changes) in enumerate(SHAPES.items()):
-        model = make_model(seed, **changes)
+    shapes = [(name, False, changes) for name, changes in SHAPES.items()]
+    shapes += [(name, True, changes) for name, changes in GEMMA_SHAPES.items()]
+    for seed, (name, gemma, changes) in enumerate(shapes):
+        model = make_model(seed, gemma, **changes)
         for dtype in ("float32", "bfloat16"):
             for shard in ("5GB", "100KB"):
                 folder = os.path.join(work, f"{seed}-{dtype}-{shard}")
                 model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
                 sharded = os.path.exists(os.path.join(folder, "model.safetensors.index.json"))
                 assert sharded == (shard != "5GB"), folder
-                loaded = RecurrentGemmaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+                loaded = load(folder, getattr(torch, dtype))
                 good &= compare(aerie, folder, loaded, f"import, {name}, {dtype}, {'shards' if sharded else 'one file'}")
     return good
 
@@ -119,7 +138,7 @@ def check_export(aerie, source, name, work):
         for shard in ("0", "50k"):
             folder = os.path.join(work, f"out-{name}-{dtype}-{shard}")
             run(aerie, "export", "--model", source, "--output", folder, "--dtype", dtype, "--shard-bytes", shard, "--quiet")
-            model, info = RecurrentGemmaForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+            model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
             faults = [k for k in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[k]]
             if faults:
                 print(f"FAIL export, {name}: {', '.join(f'{k}: {info[k]}' for k in faults)}")
@@ -236,7 +255,7 @@ def main():
         for name, options in TOKENIZERS.items():
             good &= check_tokenizer(aerie, name, options, work)
         good &= check_import(aerie, work)
-        for name in ("tiny", "window", "hawk", "attention"):
+        for name in ("tiny", "window", "hawk", "attention", "gemma"):
             good &= check_export(aerie, os.path.join(fixtures, name), name, work)
     print("passed" if good else "failed")
     sys.exit(0 if good else 1)

@@ -62,6 +62,11 @@ void ae_gnuplot_next(FILE *script) {
     fprintf(script, "set output \"| cat >>%s\"\n", PICTURE);
 }
 
+void ae_gnuplot_label(FILE *script, const char *text) {
+    for (const char *s = text ? text : ""; *s; s++)
+        fputc(*s == '_' ? ' ' : (unsigned char)*s < ' ' || strchr("\"\\`$'{}^@&", *s) ? '.' : *s, script);
+}
+
 static ae_status draw_in(const char *folder, ae_gnuplot_fn *write, const void *what,
                          const ae_gnuplot_size *size, ae_picture_kind kind, char **bytes, size_t *n_bytes) {
     char *script = ae_path_join(folder, SCRIPT), *picture = ae_path_join(folder, PICTURE);

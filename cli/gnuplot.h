@@ -18,6 +18,9 @@ typedef ae_status ae_gnuplot_fn(FILE *script, const void *what);
 /* In a script of a series: what is drawn next is a picture of its own. */
 void ae_gnuplot_next(FILE *script);
 
+/* A text inside double quotes, without what gnuplot would read as its own. NULL: an empty one. */
+void ae_gnuplot_label(FILE *script, const char *text);
+
 /* Runs gnuplot in a folder of its own, which is removed. *bytes is the picture, the caller frees it.
  * AE_ERR_USAGE when gnuplot is not installed. */
 ae_status ae_gnuplot_draw(ae_gnuplot_fn *write, const void *what, const ae_gnuplot_size *size,

@@ -84,7 +84,8 @@ ae_status ae_plot_report(const ae_run_curves *runs, size_t n, char **html, size_
 void ae_plot_figures_html(FILE *f, const ae_run_curves *runs, size_t n);
 
 /* Where the time of profiles goes (files of `aerie bench ... --profile --json`), side by side: a bar an op,
- * as long as its time, and dark as far as the machine's limits alone would take. */
+ * as long as its time, and dark as far as the machine's limits alone would take. One file of `aerie bench throughput
+ * --json`: cli/plot_throughput.h. */
 ae_status ae_plot_bench(const char *const *paths, size_t n, ae_picture_kind kind, char **bytes,
                         size_t *n_bytes);
 

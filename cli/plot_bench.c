@@ -1,4 +1,5 @@
 #include "cli/plot.h"
+#include "cli/plot_throughput.h"
 #include "core/json.h"
 
 #include <math.h>
@@ -48,12 +49,6 @@ static const char *text(const json_t *o, const char *key) {
     return s ? s : "";
 }
 
-/* Without what gnuplot would read as its own. */
-static void put_label(FILE *f, const char *s) {
-    for (; *s; s++)
-        fputc(*s == '_' ? ' ' : (unsigned char)*s < ' ' || strchr("\"\\\\`$'{}^@&", *s) ? '.' : *s, f);
-}
-
 /* Lines of: place, milliseconds, milliseconds at the limits, name, label. The longest bar stands on top. */
 static void write_bars(FILE *f, const chart *c, size_t k) {
     const double step_s = number(c->profile, "step_s");
@@ -66,9 +61,9 @@ static void write_bars(FILE *f, const chart *c, size_t k) {
         if (i >= c->bars) break;
         rest_s -= seconds;
         fprintf(f, "%zu %.6g %.6g \"", i, 1e3 * seconds, 1e3 * seconds * roofline);
-        put_label(f, text(op, "op"));
+        ae_gnuplot_label(f, text(op, "op"));
         fprintf(f, "\" \"%.1f %%%s", 100 * seconds / step_s, *text(op, "bound") ? ", " : "");
-        put_label(f, text(op, "bound"));
+        ae_gnuplot_label(f, text(op, "bound"));
         if (*text(op, "bound")) fprintf(f, " %.0f %%", 100 * number(op, "roofline"));
         fputs("\"\n", f);
     }
@@ -80,11 +75,11 @@ static void write_chart(FILE *f, const chart *c, size_t k, size_t lines) {
     const double step_s = number(c->profile, "step_s"),
                  first = number(json_array_get(json_object_get(c->profile, "ops"), 0), "seconds");
     fprintf(f, "set title \"");
-    put_label(f, text(c->root, "bench"));
+    ae_gnuplot_label(f, text(c->root, "bench"));
     fputc(' ', f);
-    put_label(f, text(c->root, "shape"));
+    ae_gnuplot_label(f, text(c->root, "shape"));
     fputc(' ', f);
-    put_label(f, text(c->root, "dtype"));
+    ae_gnuplot_label(f, text(c->root, "dtype"));
     fprintf(f, ": a %s of %.*f ms\"\n", text(c->profile, "unit"), step_s < 0.1 ? 2 : 0, 1e3 * step_s);
     fprintf(f, "set yrange [%zu.7:-0.7]\nset xrange [0:%.6g]\n", lines, 1.75e3 * fmax(first, 1e-9));
     fprintf(f,
@@ -122,6 +117,10 @@ ae_status ae_plot_bench(const char *const *paths, size_t n, ae_picture_kind kind
         return AE_FAIL(AE_ERR_USAGE, "--bench: expected 1 to %d files, found %zu", FILES_MAX, n);
     for (; c.n < n; c.n++) {
         AE_TRY(ae_json_load(&roots[c.n], paths[c.n]));
+        if (n == 1 && ae_plot_is_throughput(roots[0])) {
+            st = ae_plot_throughput(roots[0], paths[0], kind, bytes, n_bytes);
+            goto out;
+        }
         AE_TRY(take_chart(&c.charts[c.n], roots[c.n], paths[c.n]));
         if (c.charts[c.n].bars > c.lines) c.lines = c.charts[c.n].bars;
     }

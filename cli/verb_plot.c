@@ -26,7 +26,8 @@ static const char usage[] =
     "one run is RUN/report.html, made anew. --table and --json print the comparison. Folders of "
     "results of aerie eval make a page of their own: tasks by model with intervals, paired differences, "
     "samples. "
-    "With --bench: results of aerie bench train|decode --profile --json, side by side.";
+    "With --bench: results of aerie bench train|decode --profile --json, side by side, or one of aerie bench "
+    "throughput --json.";
 
 typedef enum { REPORT, PNG, SVG } form;
 
@@ -294,7 +295,7 @@ ae_status ae_verb_plot(int argc, char **argv) {
          .to = &k.table,
          .help = "print the methods of rlhf side by side"},
         {.name = "json", .type = AE_ARG_FLAG, .to = &k.json, .help = "the same as one line of JSON"},
-        {.name = "bench", .type = AE_ARG_FLAG, .to = &k.bench, .help = "draw profiles of benchmarks"},
+        {.name = "bench", .type = AE_ARG_FLAG, .to = &k.bench, .help = "draw results of benchmarks"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &k.force, .help = "replace an output that exists"},
     };
     const size_t n = sizeof table / sizeof *table;

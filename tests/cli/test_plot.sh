@@ -90,6 +90,24 @@ run 2 "$aerie" plot --bench profile.json
 says "--output"
 run 2 "$aerie" plot --bench profile.json --output bench.html
 says ".png or .svg"
+# Models by length: one panel for reading, one for each batch, one for the state; what there was no memory for is left out.
+cat >throughput.json <<'END'
+{"bench": "throughput", "models": [
+ {"name": "short$", "rounds": [{"length": 512, "read_tokens_per_s": 900, "state_bytes": 1000000, "writing": [
+  {"batch": 1, "tokens_per_s": 50}, {"batch": 8, "tokens_per_s": 300}]},
+  {"length": 1024, "read_tokens_per_s": 900, "state_bytes": 1000000, "writing": [
+  {"batch": 1, "tokens_per_s": 50}, {"batch": 8, "tokens_per_s": 300}]}]},
+ {"name": "long", "rounds": [{"length": 512, "read_tokens_per_s": 700, "state_bytes": 2000000, "writing": [
+  {"batch": 1, "tokens_per_s": 40}, {"batch": 8, "tokens_per_s": null}]}]}]}
+END
+run 0 "$aerie" plot --bench throughput.json --output throughput.svg
+for words in "<svg" "reading, tokens a second" "writing, tokens a second, 1 at once" "8 at once" "state of a sequence" "short." "long"; do
+    grep -qF -- "$words" throughput.svg || fail "throughput.svg lacks $words"
+done
+echo '{"bench": "throughput", "models": [{"name": "x", "rounds": []}]}' >none.json
+run 3 "$aerie" plot --bench none.json --output none.svg
+says "none.json: expected a result of bench throughput"
+absent none.svg
 echo '{"bench": "limits"}' >limits.json
 run 3 "$aerie" plot --bench limits.json --output none.png
 says "limits.json: expected a result"

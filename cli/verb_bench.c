@@ -5,6 +5,8 @@
 #include "cli/openblas.h"
 #include "cli/verbs.h"
 #include "core/affinity.h"
+#include "core/load.h"
+#include "core/log.h"
 #include "core/machine.h"
 #include "core/threads.h"
 #include "ops/limits/limits.h"
@@ -113,6 +115,21 @@ static ae_status read_batch(ae_bench *b, ae_bench_fn *run) {
     return takes_batches(run) ? AE_OK : ae_bench_read_list("batch", b->batches, 4096, &b->batch, 1, &n);
 }
 
+/* Figures of a machine that others use too are no figures of it. */
+static ae_status run_watched(ae_bench *b, ae_bench_fn *run) {
+    const double many = 0.1;
+    ae_load before, after;
+    const bool watched = ae_load_read(&before);
+    const ae_status st = run(b);
+    if (st != AE_OK || !watched || !ae_load_read(&after)) return st;
+    const double others = ae_load_others(&before, &after);
+    ae_bench_put(b, "others", others);
+    if (others > many)
+        ae_warn("other programs took %.0f %% of this machine meanwhile: read shares and ratios, not rates",
+                100 * others);
+    return AE_OK;
+}
+
 static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     json_t *old = NULL;
     ae_backend_options options = {.threads = ae_threads_start((int)b->threads)};
@@ -127,7 +144,7 @@ static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     b->report = json_object();
     ae_bench_put_text(b, "bench", name);
     AE_TRY(tell_machine(b));
-    st = run(b);
+    st = run_watched(b, run);
     if (st == AE_OK && old) st = ae_bench_compare(b, old, b->compare);
     if (st == AE_OK && b->json) st = ae_json_write_line(b->report, stdout, "standard output");
 out:

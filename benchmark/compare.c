@@ -46,6 +46,13 @@ static void table_free(sample_table *t) {
     *t = (sample_table){0};
 }
 
+/* Where a configuration leaves it out. */
+static const char *usual_aggregation(const char *metric) {
+    const bool perplexity = strcmp(metric, "word_perplexity") == 0 || strcmp(metric, "byte_perplexity") == 0;
+    if (perplexity) return "weighted_perplexity";
+    return strcmp(metric, "bits_per_byte") == 0 ? "bits_per_byte" : "mean";
+}
+
 /* How the values of a metric become one number; false: in a way that is not known here. */
 static bool find_over(ae_over *over, bool *higher, const sample_table *t, const char *metric) {
     const json_t *config = json_object_get(json_object_get(t->folder->root, "configs"), t->task), *entry;
@@ -57,9 +64,9 @@ static bool find_over(ae_over *over, bool *higher, const sample_table *t, const 
         if (!name || strcmp(name, metric) != 0) continue;
         const char *aggregation = json_string_value(json_object_get(entry, "aggregation"));
         *higher = !json_is_false(json_object_get(entry, "higher_is_better"));
-        return !aggregation || ae_over_find(over, aggregation);
+        return ae_over_find(over, aggregation ? aggregation : usual_aggregation(metric));
     }
-    return true;
+    return ae_over_find(over, usual_aggregation(metric));
 }
 
 static sample_column *find_column(const sample_table *t, const char *metric, const char *filter) {

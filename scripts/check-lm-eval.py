@@ -23,6 +23,7 @@ import math
 import os
 import random
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,8 +36,10 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALL
 import datasets  # noqa: E402
 import torch  # noqa: E402
 from lm_eval.evaluator import simple_evaluate  # noqa: E402
+from lm_eval.loggers import EvaluationTracker  # noqa: E402
 from lm_eval.models.huggingface import HFLM  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
+from lm_eval.utils import make_table  # noqa: E402
 from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM  # noqa: E402
 
 LIMIT = 1e-4  # nats
@@ -357,7 +360,7 @@ def ask_aerie(aerie, work, folder, tasks, how, output):
     for name in results["configs"]:
         with open(os.path.join(output, f"samples_{name}.jsonl")) as f:
             samples[name] = [json.loads(line) for line in f]
-    return {"results": results["results"], "samples": samples}
+    return {**results, "samples": samples}
 
 
 # ---- comparison ----
@@ -478,6 +481,23 @@ def report(model, name, v):
     return not v.faults
 
 
+def check_folders(aerie, work, model, theirs, ours, output):
+    """Each program reads the other's files: lm-eval's table of our results, and our comparison with its folder."""
+    table = make_table(ours)
+    shown = all(name in table for name in ours["configs"] if not name.startswith("mmlu_"))
+    tracker = EvaluationTracker(output_path=os.path.join(work, f"theirs-{model}"))
+    tracker.general_config_tracker.log_experiment_args(model, "", "", "", False)
+    tracker.save_results_aggregated({k: v for k, v in theirs.items() if k != "samples"}, theirs["samples"])
+    for name, samples in theirs["samples"].items():
+        tracker.save_results_samples(name, samples)
+    folder = next(path for path, _, files in os.walk(os.path.join(work, f"theirs-{model}")) if any(f.startswith("results_") for f in files))
+    rows = json.loads(call(aerie, "eval", "compare", folder, output, "--json").stdout)["rows"]
+    same = len(rows) > 0 and all(abs(r["difference"]) <= LIMIT * max(1, abs(r["a"])) for r in rows)
+    print(f"{'ok  ' if shown and same else 'FAIL'} {model:16} lm-eval makes a table of aerie's results; aerie compares with lm-eval's folder: "
+          f"{len(rows)} metrics, {'no difference' if same else 'they DIFFER'}", flush=True)
+    return shown and same
+
+
 def check(aerie, work, model, folders, names, how, label=""):
     theirs_tasks, ours_tasks = task_words(work, names)
     output = os.path.join(work, f"out-{model}{label.replace(' ', '-')}")
@@ -492,10 +512,9 @@ def check(aerie, work, model, folders, names, how, label=""):
         for entry in [e for e in ours["results"] if e == name or name == "mmlu" and e.startswith("mmlu_")]:
             compare_results(v, entry, theirs["results"][entry], ours["results"][entry])
         good &= report(model + label, name, v)
-    return good
+    return good & (bool(label) or check_folders(aerie, work, model, theirs, ours, output))
 
 
-SOME = ["hellaswag", "winogrande", "mmlu", "scores", "gsm8k"]
 WAYS = {  # how else both are asked, of the trained model
     " chat": ({"chat": True}, ["hellaswag", PART, "gsm8k", "triviaqa", "scores"]),
     " cut": ({"max_length": 300}, [PART, "gsm8k", "texts", "truthfulqa_mc1"]),
@@ -518,8 +537,11 @@ def write_long_book(work):
 
 
 def make_large(aerie, work):
-    """small-25m after one step, for aerie and for transformers."""
-    book, tokenizer, folder = write_long_book(work), os.path.join(work, "large.model"), os.path.join(work, "large")
+    """small-25m after one step, for aerie and for transformers; made once in a folder that is kept."""
+    tokenizer, folder = os.path.join(work, "large.model"), os.path.join(work, "large")
+    if os.path.exists(folder + "-hf"):
+        return folder, folder + "-hf"
+    book = write_long_book(work)
     call(aerie, "tokenizer", "train", "--input", book, "--output", tokenizer, "--vocab-size", "12288")
     call(aerie, "data", "prepare", "--input", book, "--tokenizer", tokenizer, "--output", os.path.join(work, "large-set"))
     call(aerie, "pretrain", f"run.dir={folder}", "model.preset=small-25m", f"data.train={work}/large-set/train.h5", "train.row_tokens=256",
@@ -551,26 +573,32 @@ def write_speed_rows(work, name, rows):
         write_rows(os.path.join(work, "data", task.file.format(task=name, part=task.parts[0], split=split)), kept)
 
 
+def processor_seconds(of):
+    used = resource.getrusage(of)
+    return used.ru_utime + used.ru_stime
+
+
 def clock_aerie(aerie, work, folder, name, label, *flags):
-    """Seconds of the whole command, and the tokens that it read and was asked about."""
+    """Seconds of the whole command by the clock and of processors, and the tokens that it read and was asked about."""
     output = os.path.join(work, f"speed-{name}-{label}-{time.time_ns()}")
-    start = time.perf_counter()
+    start, used = time.perf_counter(), processor_seconds(resource.RUSAGE_CHILDREN)
     call(aerie, "eval", "--model", folder, "--tasks", name, "--data", os.path.join(work, "data"), "--output", output, "--quiet", *flags)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start, processor_seconds(resource.RUSAGE_CHILDREN) - used
     with open(os.path.join(output, "results.json")) as f:
         ours = json.load(f)["aerie"]
     return seconds, (ours["tokens_read"], ours["tokens_asked"])
 
 
 def clock_lm_eval(lm, name):
-    """Seconds without loading model or program."""
+    """The same without loading model or program."""
     tasks = load_theirs(TaskManager(), name, 5 if name == PART else None)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), processor_seconds(resource.RUSAGE_SELF)
     simple_evaluate(lm, tasks=tasks, bootstrap_iters=0)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, processor_seconds(resource.RUSAGE_SELF) - used
 
 
 def speed(aerie, work, rounds, rows):
+    """Other work on the machine changes the clock more than the seconds of processors."""
     folder, exported = make_large(aerie, work)
     lms = {batch: HFLM(pretrained=exported, dtype="float32", device="cpu", batch_size=batch, max_length=WINDOW) for batch in (1, 16)}
     for name in SPEED:
@@ -583,12 +611,12 @@ def speed(aerie, work, rounds, rows):
                 tokens = read if not flags else tokens
             for batch, lm in lms.items():
                 seconds.setdefault(f"lm-eval, batch {batch}", []).append(clock_lm_eval(lm, name))
-        middle = {label: statistics.median(s) for label, s in seconds.items()}
-        best = min(middle["lm-eval, batch 1"], middle["lm-eval, batch 16"])
-        print(f"{name}, {rows} rows: {tokens[0]} tokens read for {tokens[1]} asked about")
-        for label, m in middle.items():
-            print(f"  {label:24} {m:8.2f} s (median of {rounds}; {min(seconds[label]):.2f} to {max(seconds[label]):.2f}), "
-                  f"{best / m:6.1f} times as fast as the faster lm-eval", flush=True)
+        clock, used = ({label: statistics.median(s[i] for s in took) for label, took in seconds.items()} for i in (0, 1))
+        best = [min(m["lm-eval, batch 1"], m["lm-eval, batch 16"]) for m in (clock, used)]
+        print(f"{name}, {rows} rows, medians of {rounds}: {tokens[0]} tokens read for {tokens[1]} asked about")
+        for label in seconds:
+            print(f"  {label:24} {clock[label]:8.2f} s, {used[label]:8.2f} s of processors: {best[0] / clock[label]:6.1f} and "
+                  f"{best[1] / used[label]:6.1f} times as fast as the faster lm-eval", flush=True)
 
 
 def main():

@@ -9,7 +9,7 @@ make() { # FOLDER RIGHT [DOCUMENT]: the first RIGHT rows of part "one" are right
  "group_subtasks": {"pair": ["pair_one", "pair_two"]},
  "configs": {"pair_one": {"metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": true}]},
              "pair_two": {"metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": true}]},
-             "texts": {"metric_list": [{"metric": "bits_per_byte", "aggregation": "bits_per_byte", "higher_is_better": false}]}}}
+             "texts": {"metric_list": [{"metric": "bits_per_byte", "higher_is_better": false}]}}}
 EOR
     awk -v right="$2" -v doc="${3:-d}" 'BEGIN { for (i = 0; i < 40; i++)
         printf "{\"doc_id\": %d, \"doc_hash\": \"%s%d\", \"filter\": \"none\", \"metrics\": [\"acc\"], \"acc\": %d}\n", i, doc, i, i < right }' >"$1/samples_pair_one.jsonl"

@@ -268,25 +268,32 @@ static ae_status fact(const char **text, const ae_request *r, const char *name, 
                    name);
 }
 
-/* Whether `list`, numbers with commas between them, has choice c. */
-static bool has_number(const char *list, ptrdiff_t c) {
-    for (const char *at = list; at; at = strchr(at, ',')) {
-        if (*at == ',') at++;
-        char *end;
-        const long number = strtol(at, &end, 10);
-        if (end != at && number == c) return true;
+/* A list of choices. */
+static ae_status fact_list(const json_t **list, const ae_request *r, const char *name, const char *where) {
+    *list = json_object_get(r->facts, name);
+    if (json_is_array(*list)) return AE_OK;
+    return AE_FAIL(AE_ERR_INPUT,
+                   "%s: facts.%s: expected a list of choices, found none; the metric bbq needs it", where,
+                   name);
+}
+
+static bool has_choice(const json_t *list, ptrdiff_t c) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        if (json_is_integer(item) && json_integer_value(item) == c) return true;
     }
     return false;
 }
 
 static ae_status bbq(ae_value *v, const ae_request *r, const ae_outcome *o, const char *where) {
-    const char *condition, *unknown, *biased;
+    const char *condition;
+    const json_t *unknown, *biased;
     ae_status st = fact(&condition, r, "condition", where);
-    if (st == AE_OK) st = fact(&unknown, r, "unknown", where);
-    if (st == AE_OK) st = fact(&biased, r, "biased", where);
+    if (st == AE_OK) st = fact_list(&unknown, r, "unknown", where);
+    if (st == AE_OK) st = fact_list(&biased, r, "biased", where);
     if (st != AE_OK) return st;
     const ptrdiff_t said = best_choice(AE_METRIC_ACC, r, o);
-    *v = (ae_value){{r->gold[said], has_number(biased, said), !has_number(unknown, said),
+    *v = (ae_value){{r->gold[said], has_choice(biased, said), !has_choice(unknown, said),
                      strcmp(condition, "disambig") == 0}};
     return AE_OK;
 }

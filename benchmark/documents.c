@@ -36,7 +36,6 @@ void ae_task_documents_close(ae_task_documents *d) {
     ae_kept_rows_free(&d->pool);
     json_decref(d->more);
     free(d->drawn);
-    free(d->preamble);
     free(d);
 }
 
@@ -120,61 +119,15 @@ ae_status ae_task_documents_draw(ae_task_documents *d, uint32_t seed) {
     return st;
 }
 
-/* Description and examples as the release has them, without the line ends around. */
-static ae_status read_preamble(ae_task_documents *d, const char *data) {
-    const struct ae_task_text *t = d->task->text;
-    const ae_template_scope scope = {NULL, 0, NULL, d->more, d->task->file};
-    char *name = NULL, *path = NULL, *text = NULL;
-    size_t n = 0;
-    ae_status st;
-    AE_TRY(ae_template_text(&name, t->shots_file, &scope));
-    AE_TRY(ae_data_path(&path, data, d->task, name));
-    if (path == NULL) {
-        st = AE_FAIL(AE_ERR_INPUT, "%s: expected the examples of %s (%s), found none", data, d->task->name,
-                     name);
-        goto out;
-    }
-    AE_TRY(ae_file_read(path, &text, &n));
-    const char *begin = text, *mark = t->shots_after != NULL ? strstr(text, t->shots_after) : NULL;
-    if (t->shots_after != NULL && mark == NULL) {
-        st = AE_FAIL(AE_ERR_INPUT, "%s: expected \"%.40s\" before the examples, found none", path,
-                     t->shots_after);
-        goto out;
-    }
-    if (mark != NULL) begin = mark + strlen(t->shots_after);
-    begin += strspn(begin, "\r\n");
-    n = strlen(begin);
-    while (n > 0 && strchr(" \r\n", begin[n - 1]) != NULL) n--;
-    d->preamble = strndup(begin, n);
-    if (d->preamble == NULL) st = no_memory(d);
-out:
-    free(name);
-    free(path);
-    free(text);
-    return st;
-}
-
-static ae_status set_shots(ae_task_documents *d, int wanted) {
-    d->shots = wanted < 0 ? d->task->shots : wanted;
-    if (d->task->text->shots_file == NULL || d->shots == d->task->shots) return AE_OK;
-    return AE_FAIL(AE_ERR_USAGE,
-                   "%s: expected %d few-shot examples, as its release has them in one text, found %d",
-                   d->task->name, d->task->shots, d->shots);
-}
-
 static ae_status read_all(ae_task_documents *d, const char *data, const ae_task_options *o) {
     const struct ae_task_text *t = d->task->text;
     ae_status st;
-    AE_TRY(set_shots(d, o->shots));
+    d->shots = o->shots < 0 ? d->task->shots : o->shots;
     d->more = json_pack("{s:s}", "part", d->task->part);
     if (d->more == NULL) return no_memory(d);
     AE_TRY(ae_kept_rows_read(&d->documents, &t->rows, d->task, d->more, data, "rows"));
     d->n = (ptrdiff_t)d->documents.n;
     if (o->limit >= 0 && o->limit < d->n) d->n = o->limit;
-    if (t->shots_file != NULL) {
-        st = read_preamble(d, data);
-        goto out;
-    }
     if (d->shots > 0 && t->shots.n_files > 0)
         AE_TRY(ae_kept_rows_read(&d->pool, &t->shots, d->task, d->more, data, "rows of few-shot examples"));
     st = ae_task_documents_draw(d, o->seed);

@@ -17,8 +17,7 @@ struct ae_task_documents {
     ae_kept_rows documents, pool;
     ptrdiff_t n; /* of documents, after `limit` */
     int shots;
-    size_t *drawn;  /* [n, shots]: places in the pool */
-    char *preamble; /* description and examples of the release, NULL: from templates */
+    size_t *drawn; /* [n, shots]: places in the pool */
 };
 
 /* Reads a source below `data`; `what` is for messages. */

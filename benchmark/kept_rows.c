@@ -87,8 +87,32 @@ static ae_status read_pattern(ae_kept_rows *k, const char *data, const ae_task *
 }
 
 static ae_status render_name(char **name, const ae_template *t, const ae_task *task, const json_t *more) {
-    const ae_template_scope scope = {NULL, 0, NULL, more, task->file};
+    const ae_template_scope scope = {.more = more, .where = task->file};
     return ae_template_text(name, t, &scope);
+}
+
+static ae_status render_names(json_t **names, const ae_task_source *s, const ae_task *task,
+                              const json_t *more) {
+    ae_status st = (*names = json_array()) != NULL ? AE_OK : no_memory(task->file);
+    for (size_t i = 0; i < s->n_files && st == AE_OK; i++) {
+        char *name = NULL;
+        st = render_name(&name, s->files[i], task, more);
+        if (st == AE_OK && json_array_append_new(*names, json_string(name)) != 0) st = no_memory(task->file);
+        free(name);
+    }
+    return st;
+}
+
+ae_status ae_task_files(json_t **rows, json_t **examples, const ae_task *leaf) {
+    json_t *more = json_pack("{s:s}", "part", leaf->part);
+    *rows = *examples = NULL;
+    ae_status st = more != NULL ? render_names(rows, &leaf->text->rows, leaf, more) : no_memory(leaf->file);
+    if (st == AE_OK) st = render_names(examples, &leaf->text->shots, leaf, more);
+    json_decref(more);
+    if (st == AE_OK) return AE_OK;
+    json_decref(*rows);
+    json_decref(*examples);
+    return st;
 }
 
 /* Tries one name of the source. */
@@ -123,7 +147,7 @@ static ae_status none_found(const ae_task_source *s, const ae_task *task, const 
 /* The first of the files of labels that is there. */
 static ae_status find_labels(char **labels, const ae_task_source *s, const ae_task *task, const json_t *more,
                              const char *data) {
-    const ae_template_scope scope = {NULL, 0, NULL, more, task->file};
+    const ae_template_scope scope = {.more = more, .where = task->file};
     json_t *names = NULL;
     if (s->labels == NULL) return AE_OK;
     ae_status st = ae_template_value(&names, s->labels, &scope);
@@ -162,7 +186,8 @@ static ae_status keep(ae_kept_rows *k, const ae_task_source *s, const struct ae_
         json_t *yes = NULL;
         ae_rows_where(place, sizeof place, &k->rows, i);
         snprintf(where, sizeof where, "%s: where", place);
-        const ae_template_scope scope = {t->lets, t->n_lets, json_array_get(k->rows.list, i), more, where};
+        const ae_template_scope scope = {t->lets, t->n_lets, json_array_get(k->rows.list, i),
+                                         more,    where,     NULL};
         ae_status st = s->where != NULL ? ae_template_value(&yes, s->where, &scope) : AE_OK;
         if (st == AE_OK && yes != NULL && !json_is_boolean(yes))
             st = AE_FAIL(AE_ERR_INPUT, "%s: expected true or false, found %s", where, ae_json_type_name(yes));

@@ -12,6 +12,7 @@ typedef struct {
     const ae_task_documents *d;
     const json_t *row;
     const json_t *more;
+    json_t *computed; /* lets of the row */
     char place[AE_WHERE_BYTES];
     char where[AE_WHERE_BYTES + 32]; /* place: key */
 } asked;
@@ -23,7 +24,7 @@ static ae_status no_memory(const asked *a) {
 static ae_template_scope scope_of(asked *a, const char *key) {
     const struct ae_task_text *t = a->d->task->text;
     snprintf(a->where, sizeof a->where, "%s: %s", a->place, key);
-    return (ae_template_scope){t->lets, t->n_lets, a->row, a->more, a->where};
+    return (ae_template_scope){t->lets, t->n_lets, a->row, a->more, a->where, a->computed};
 }
 
 static ae_status value_of(json_t **value, asked *a, const ae_template *t, const char *key) {
@@ -209,7 +210,8 @@ static ae_status text_example(char **question, char **answer, asked *a) {
 /* Names the row of an example in messages. */
 static asked example_at(const asked *a, size_t place) {
     const ae_task_documents *d = a->d;
-    asked e = {.d = d, .row = ae_task_documents_example(d, place), .more = d->more};
+    asked e = {
+        .d = d, .row = ae_task_documents_example(d, place), .more = d->more, .computed = json_object()};
     if (d->task->text->examples != NULL)
         snprintf(e.place, sizeof e.place, "%.2000s: fewshot.examples[%zu]", d->task->file, place);
     else if (d->task->text->shots.n_files > 0)
@@ -224,15 +226,18 @@ static ae_status write_example(writer *w, const asked *a, size_t place) {
     asked e = example_at(a, place);
     char *question = NULL, *answer = NULL;
     ae_status st;
-    if (task->kind != AE_TASK_CHOICE && task->text->answer == NULL && task->text->shot_answer == NULL)
-        return AE_FAIL(AE_ERR_USAGE,
-                       "%s: answer: expected a template, as examples are asked for, found no such key",
-                       task->file);
+    if (task->kind != AE_TASK_CHOICE && task->text->answer == NULL && task->text->shot_answer == NULL) {
+        st = AE_FAIL(AE_ERR_USAGE,
+                     "%s: answer: expected a template, as examples are asked for, found no such key",
+                     task->file);
+        goto out;
+    }
     AE_TRY(task->kind == AE_TASK_CHOICE ? choice_example(&question, &answer, &e)
                                         : text_example(&question, &answer, &e));
     AE_TRY(write_turn(w, AE_TURN_USER, question, answer[0] != '\0' ? task->target_delimiter : "", &e));
     if (answer[0] != '\0') st = write_turn(w, AE_TURN_ASSISTANT, answer, task->shot_delimiter, &e);
 out:
+    json_decref(e.computed);
     free(question);
     free(answer);
     return st;
@@ -243,7 +248,6 @@ static ae_status write_head(writer *w, asked *a, ptrdiff_t i) {
     const ae_task_documents *d = a->d;
     char *description = NULL;
     ae_status st = AE_OK;
-    if (d->preamble != NULL) return write_turn(w, AE_TURN_SYSTEM, d->preamble, d->task->shot_delimiter, a);
     if (d->task->text->description != NULL) {
         st = text_of(&description, a, d->task->text->description, "description");
         if (st == AE_OK && description[0] != '\0') st = write_turn(w, AE_TURN_SYSTEM, description, "", a);
@@ -336,7 +340,8 @@ static ae_status read_facts(ae_request *r, asked *a) {
 }
 
 ae_status ae_request_make(ae_request *r, const ae_task_documents *d, ptrdiff_t i) {
-    asked a = {.d = d, .row = ae_kept_row(&d->documents, (size_t)i), .more = d->more};
+    asked a = {
+        .d = d, .row = ae_kept_row(&d->documents, (size_t)i), .more = d->more, .computed = json_object()};
     writer w = {0};
     *r = (ae_request){.row = (json_t *)a.row};
     ae_task_documents_where(a.place, sizeof a.place, d, i);
@@ -350,6 +355,7 @@ ae_status ae_request_make(ae_request *r, const ae_task_documents *d, ptrdiff_t i
     if (r->contexts == NULL || r->contexts[0] != w.text) free(w.text);
     r->turns = w.turns;
     r->n_turns = w.n_turns;
+    json_decref(a.computed);
     if (st != AE_OK) ae_request_free(r);
     return st;
 }

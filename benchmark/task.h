@@ -24,6 +24,19 @@ typedef enum {
     AE_TASK_ROLLING,  /* `rolling`: log-likelihood of a whole text */
 } ae_task_kind;
 
+/* What `aerie eval ls` lists together. */
+typedef enum {
+    AE_TOPIC_COMMONSENSE,
+    AE_TOPIC_KNOWLEDGE,
+    AE_TOPIC_REASONING,
+    AE_TOPIC_MATHEMATICS,
+    AE_TOPIC_CODE,
+    AE_TOPIC_SAFETY,
+    AE_TOPIC_TEXT,
+    AE_TOPIC_OTHER,
+    AE_N_TOPICS
+} ae_task_topic;
+
 /* Over one document unless it says otherwise. `row` is ae_request.row. */
 typedef enum {
     AE_METRIC_ACC,             /* the likeliest choice is a gold one: by the sum of log-probabilities */
@@ -88,8 +101,9 @@ typedef struct {
 
 typedef struct ae_task ae_task;
 struct ae_task {
-    char *name;    /* "hellaswag", of a leaf of a group "mmlu_anatomy" */
-    char *part;    /* "anatomy"; "" outside of groups. Templates see it as `part` */
+    char *name; /* "hellaswag", of a leaf of a group "mmlu_anatomy" */
+    char *part; /* "anatomy"; "" outside of groups. Templates see it as `part` */
+    ae_task_topic topic;
     char *title;   /* one line */
     char *source;  /* paper and place of the release */
     char *version; /* of the task, as results record it: "1.0" */
@@ -136,8 +150,13 @@ const char *ae_task_name(size_t i);
 size_t ae_task_n_leaves(const ae_task *task);
 void ae_task_leaves(const ae_task *task, const ae_task **leaves);
 
+/* The names that a leaf looks for below DATA/TASK and DATA, the first that is there is read: lists of text, which the
+ * caller drops. `examples` is empty where examples are none, of the rows or of the task file. */
+ae_status ae_task_files(json_t **rows, json_t **examples, const ae_task *leaf);
+
 /* As files and results print them: "choice", "acc_norm", "regex". */
 const char *ae_task_kind_name(ae_task_kind kind);
+const char *ae_task_topic_name(ae_task_topic topic);
 const char *ae_metric_kind_name(ae_metric_kind kind);
 /* Whether a metric is of tasks of that kind. */
 bool ae_metric_fits(ae_metric_kind metric, ae_task_kind kind);

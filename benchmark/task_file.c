@@ -42,7 +42,11 @@ static const char *const keys[] = {"format",
                                    "parts",
                                    "part_prefix",
                                    "weighted",
+                                   "topic",
                                    NULL};
+
+static const char *const topics[AE_N_TOPICS] = {"commonsense", "knowledge", "reasoning", "mathematics",
+                                                "code",        "safety",    "text",      "other"};
 
 enum { TASK_FORMAT = 1, DEPTH_MAX = 8 };
 
@@ -101,6 +105,7 @@ static ae_task *task_new(const char *file) {
     t->version = strdup("");
     t->target_delimiter = strdup(" ");
     t->shot_delimiter = strdup("\n\n");
+    t->topic = AE_TOPIC_OTHER;
     t->weighted = true;
     t->max_new = 256;
     t->top_p = 1;
@@ -130,8 +135,23 @@ static ae_status read_version(ae_task *t, const json_t *o, const char *at) {
     return t->version != NULL ? AE_OK : no_memory(at);
 }
 
+const char *ae_task_topic_name(ae_task_topic topic) {
+    return topics[topic];
+}
+
+static ae_status read_topic(ae_task *t, const json_t *o, const char *at) {
+    const json_t *v = json_object_get(o, "topic");
+    int topic = AE_TOPIC_OTHER;
+    if (v == NULL) return AE_OK;
+    ae_status st = ae_task_word(&topic, json_is_string(v) ? json_string_value(v) : ae_json_type_name(v),
+                                topics, AE_N_TOPICS, "a topic of `aerie eval ls`, or other", at);
+    t->topic = (ae_task_topic)topic;
+    return st;
+}
+
 static ae_status read_head(ae_task *t, const json_t *o, const char *at) {
     ae_status st;
+    AE_TRY(read_topic(t, o, at));
     AE_TRY(ae_task_key_text(&t->title, o, "title", at));
     AE_TRY(ae_task_key_text(&t->source, o, "source", at));
     AE_TRY(ae_task_key_bool(&t->weighted, o, "weighted", at));

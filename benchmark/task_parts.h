@@ -31,9 +31,7 @@ struct ae_task_text {
     ae_template *shot_prompt, *shot_answer; /* in place of prompt and answer in examples */
     json_t *examples;                       /* rows in the task file */
     ae_shots_pick pick;
-    bool leave_out_self;     /* one example more is drawn, and the document itself is left out */
-    ae_template *shots_file; /* description and examples as one text of the release */
-    char *shots_after;       /* the text begins behind this */
+    bool leave_out_self; /* one example more is drawn, and the document itself is left out */
 };
 
 /* Typed values of a task file's object `o`; `at` is "FILE: section." and names the key in messages. A missing key leaves

@@ -34,12 +34,11 @@ void ae_task_text_free(struct ae_task_text *t) {
     source_free(&t->shots);
     lets_free(t->lets, t->n_lets);
     lets_free(t->facts, t->n_facts);
-    ae_template *all[] = {t->description, t->prompt,      t->choices,   t->contexts, t->continuation,
-                          t->gold,        t->answer,      t->text,      t->program,  t->by,
-                          t->shot_prompt, t->shot_answer, t->shots_file};
+    ae_template *all[] = {t->description,  t->prompt, t->choices,     t->contexts,
+                          t->continuation, t->gold,   t->answer,      t->text,
+                          t->program,      t->by,     t->shot_prompt, t->shot_answer};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) ae_template_free(all[i]);
     json_decref(t->examples);
-    free(t->shots_after);
     free(t);
 }
 
@@ -133,8 +132,8 @@ static ae_status read_shot_source(struct ae_task_text *t, const json_t *shots, c
 }
 
 static ae_status read_shots(ae_task *task, const json_t *o, const char *at) {
-    static const char *const keys[] = {"count",   "pick",   "leave_out_self", "examples", "prompt", "answer",
-                                       "text",    "after",  "file",           "form",     "key",    "columns",
+    static const char *const keys[] = {"count",   "pick",   "leave_out_self", "examples", "prompt",
+                                       "answer",  "file",   "form",           "key",      "columns",
                                        "flatten", "labels", "label_field",    "where",    NULL};
     static const char *const picks[] = {"first", "drawn"};
     struct ae_task_text *t = task->text;
@@ -154,11 +153,9 @@ static ae_status read_shots(ae_task *task, const json_t *o, const char *at) {
     AE_TRY(ae_task_key_list(&t->examples, shots, "examples", inner));
     AE_TRY(ae_task_key_template(&t->shot_prompt, shots, "prompt", inner));
     AE_TRY(ae_task_key_template(&t->shot_answer, shots, "answer", inner));
-    AE_TRY(ae_task_key_template(&t->shots_file, shots, "text", inner));
-    AE_TRY(ae_task_key_text(&t->shots_after, shots, "after", inner));
     AE_TRY(read_shot_source(t, shots, o, inner));
-    if ((t->examples != NULL) + (t->shots_file != NULL) + (t->shots.n_files > 0) > 1)
-        st = AE_FAIL(AE_ERR_USAGE, "%s: expected one of file, examples and text, found several", inner);
+    if (t->examples != NULL && t->shots.n_files > 0)
+        st = AE_FAIL(AE_ERR_USAGE, "%s: expected file or examples, found both", inner);
 out:
     return st;
 }

@@ -16,19 +16,20 @@ void ae_template_free(ae_template *t);
 /* Whether it names a field at all. */
 bool ae_template_has_names(const ae_template *t);
 
-/* A value of a task file that every template may name: computed where it is used. */
+/* A value of a task file that templates may name: computed once for a row, where it is first used. */
 typedef struct {
     char *name;
     ae_template *value;
 } ae_let;
 
-/* Names are looked up in `lets`, then in `row`, then in `more`, which may be NULL. Inside a let its own name means what
- * it would mean without it. */
+/* Names are looked up in `lets`, then in `row`, then in `more`, which may be NULL. A let sees the lets before it only, so
+ * that inside it its own name is that of the row. */
 typedef struct {
     const ae_let *lets;
     size_t n_lets;
     const json_t *row, *more;
     const char *where; /* file, row and key, for messages */
+    json_t *computed;  /* object: lets that were computed for this row; NULL: none is kept */
 } ae_template_scope;
 
 /* The value: of `{{ expression }}` alone what the expression gives, else text. The caller drops it. AE_ERR_INPUT: a

@@ -7,16 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is bound inside a comprehension, or a let that is being computed: the innermost first. */
+/* What is bound inside a comprehension: the innermost first. */
 typedef struct binding {
     const struct binding *outer;
     const char *name;
-    const json_t *value; /* NULL: the let of this name is hidden, as it is being computed */
+    const json_t *value;
 } binding;
 
 typedef struct {
     const ae_template_scope *scope;
     const binding *inner;
+    size_t n_lets; /* that are seen: inside a let those before it */
 } context;
 
 static ae_status eval(json_t **out, const ae_template *t, context c);
@@ -98,25 +99,27 @@ static ae_status no_field(const char *name, const ae_template_scope *scope) {
                    n > 0 ? found : "none", near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
+/* A let does not see what is bound where it is used, so its value is one for the row. */
+static ae_status eval_let(json_t **out, size_t i, const ae_template_scope *scope) {
+    const ae_let *let = &scope->lets[i];
+    *out = json_incref(json_object_get(scope->computed, let->name));
+    if (*out != NULL) return AE_OK;
+    ae_status st = eval(out, let->value, (context){scope, NULL, i});
+    if (st == AE_OK && scope->computed != NULL && json_object_set(scope->computed, let->name, *out) != 0)
+        st = ae_template_no_memory(scope->where);
+    return st;
+}
+
 /* *out is NULL when no such name is there. */
 static ae_status find_name(json_t **out, const char *name, context c) {
-    bool hidden = false, in_let = false; /* a let does not see the names of the place that uses it */
     *out = NULL;
     for (const binding *b = c.inner; b != NULL; b = b->outer) {
-        const bool same = strcmp(b->name, name) == 0;
-        if (b->value != NULL && same && !in_let) {
-            *out = json_incref((json_t *)b->value);
-            return AE_OK;
-        }
-        if (b->value != NULL) continue;
-        in_let = true;
-        hidden |= same;
+        if (strcmp(b->name, name) != 0) continue;
+        *out = json_incref((json_t *)b->value);
+        return AE_OK;
     }
-    for (size_t i = 0; i < c.scope->n_lets && !hidden; i++) {
-        if (strcmp(c.scope->lets[i].name, name) != 0) continue;
-        const binding own = {c.inner, name, NULL};
-        return eval(out, c.scope->lets[i].value, (context){c.scope, &own});
-    }
+    for (size_t i = 0; i < c.n_lets; i++)
+        if (strcmp(c.scope->lets[i].name, name) == 0) return eval_let(out, i, c.scope);
     json_t *found = json_object_get(c.scope->row, name);
     if (found == NULL) found = json_object_get(c.scope->more, name);
     *out = json_incref(found);
@@ -350,7 +353,7 @@ static ae_status eval_comprehension(json_t **out, const ae_template *t, context 
     AE_TRY(result(out, json_array(), c.scope->where));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const binding item = {c.inner, t->name, json_array_get(list, i)};
-        const context inside = {c.scope, &item};
+        const context inside = {c.scope, &item, c.n_lets};
         bool kept = true;
         json_t *value = NULL;
         if (t->n_items > 2) AE_TRY(eval_truth(&kept, t->items[2], inside));
@@ -442,7 +445,7 @@ static ae_status eval(json_t **out, const ae_template *t, context c) {
 }
 
 ae_status ae_template_value(json_t **value, const ae_template *t, const ae_template_scope *scope) {
-    return eval(value, t, (context){scope, NULL});
+    return eval(value, t, (context){scope, NULL, scope->n_lets});
 }
 
 ae_status ae_template_text(char **text, const ae_template *t, const ae_template_scope *scope) {

@@ -133,25 +133,37 @@ Test(template, lists_of_templates) {
     json_decref(row);
 }
 
-static json_t *let_value(const char *text, const char *let_text) {
-    ae_template *t = NULL, *let_template = NULL;
-    json_t *row = row_new(), *out = NULL;
+/* The text where `first` and `q` are lets, in this order; each is computed once. */
+static json_t *let_value(const char *text, const char *first, const char *second) {
+    ae_template *t = NULL, *one = NULL, *two = NULL;
+    json_t *row = row_new(), *out = NULL, *computed = json_object();
     cr_assert_eq(parse(&t, text), AE_OK);
-    cr_assert_eq(parse(&let_template, let_text), AE_OK);
-    const ae_let let = {(char *)"q", let_template};
-    const ae_template_scope scope = {&let, 1, row, NULL, "w"};
+    cr_assert_eq(parse(&one, first), AE_OK);
+    cr_assert_eq(parse(&two, second), AE_OK);
+    const ae_let lets[] = {{(char *)"first", one}, {(char *)"q", two}};
+    const ae_template_scope scope = {lets, 2, row, NULL, "w", computed};
     cr_assert_eq(ae_template_value(&out, t, &scope), AE_OK, "%s", ae_error_message());
+    json_object_del(row, "q"); /* what was computed stays */
+    json_t *again = NULL;
+    cr_assert_eq(ae_template_value(&again, t, &scope), AE_OK, "%s", ae_error_message());
+    cr_assert(json_equal(again, out));
+    json_decref(again);
     ae_template_free(t);
-    ae_template_free(let_template);
+    ae_template_free(one);
+    ae_template_free(two);
     json_decref(row);
+    json_decref(computed);
     return out;
 }
 
-Test(template, a_let_sees_the_field_that_it_hides_and_no_name_of_its_user) {
-    json_t *v = let_value("{{ q }}", "{{ q | trim }}");
+Test(template, a_let_sees_lets_before_it_and_the_field_that_it_hides) {
+    json_t *v = let_value("{{ q }}", "{{ q }}", "{{ first | trim }}");
     cr_assert_str_eq(json_string_value(v), "Who?");
     json_decref(v);
-    v = let_value("{{ [q for n in list] | first }}", "{{ n }}");
+    v = let_value("{{ q + first }}", "{{ q | trim }}", "{{ q | trim }}!");
+    cr_assert_str_eq(json_string_value(v), "Who?!Who?");
+    json_decref(v);
+    v = let_value("{{ [q for n in list] | first }}", "", "{{ n }}"); /* the field n, not what is bound */
     cr_assert_eq(json_integer_value(v), 3);
     json_decref(v);
 }

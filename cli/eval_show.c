@@ -1,10 +1,11 @@
+#include "benchmark/encode.h"
 #include "cli/eval_flags.h"
 #include "cli/eval_verbs.h"
 #include "cli/example_flags.h"
 #include "cli/token_print.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "core/log.h"
+#include "data/render.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static const char usage[] = "aerie eval show TASK DATA [--flags]\n\n"
 
 typedef struct {
     int64_t n, first;
-    bool json;
+    bool json, chat;
     const char *color;
     ae_token_print print;
 } show_options;
@@ -29,91 +30,166 @@ static ae_status no_memory(void) {
     return AE_FAIL(AE_ERR_RESOURCE, "eval show: out of memory");
 }
 
-/* ---- tokens ---- */
-
-/* White space at the context's end belongs to the continuation, since pieces begin with spaces. */
-static size_t context_end(const char *context) {
-    size_t n = strlen(context);
-    while (n > 0 && strchr(" \t\r\n\v\f", context[n - 1]) != NULL) n--;
-    return n;
-}
-
-/* <bos>, and context and continuation as one text; of its tokens those behind the context's are scored. */
-static ae_status print_tokens(const ae_token_print *p, const char *context, const char *continuation) {
-    ae_ids ids = {0}, head = {0};
-    char *whole = NULL;
-    ae_status st;
-    const int32_t bos = ae_tokenizer_special(p->tokenizer).bos;
-    if (asprintf(&whole, "%s%s", context, continuation) < 0) return no_memory();
-    if (bos >= 0) AE_TRY(ae_ids_append(&ids, bos));
-    AE_TRY(ae_tokenizer_encode(p->tokenizer, whole, strlen(whole), &ids));
-    AE_TRY(ae_tokenizer_encode(p->tokenizer, context,
-                               continuation[0] != '\0' ? context_end(context) : strlen(context), &head));
-    const ptrdiff_t scored = head.n + (bos >= 0);
-    uint8_t *mask = calloc((size_t)ids.n + 1, 1);
-    if (mask == NULL) {
-        st = no_memory();
-        goto out;
-    }
-    for (ptrdiff_t i = scored; i < ids.n; i++) mask[i] = 1;
-    ae_print_run(p, &(ae_token_run){.ids = ids.ids, .mask = mask, .n = ids.n, .begins = true});
-    free(mask);
-out:
-    ae_ids_free(&ids);
-    ae_ids_free(&head);
-    free(whole);
-    return st;
-}
-
 /* ---- for people ---- */
+
+static const char BOLD[] = "\033[1m", GREY[] = "\033[38;5;245m", GREEN[] = "\033[32m", PLAIN[] = "\033[0m";
+
+static const char *paint(const show_options *o, const char *color) {
+    return o->print.color ? color : "";
+}
 
 static void print_quoted(const char *text) {
     json_t *s = json_string(text);
     char *quoted = json_dumps(s, JSON_ENCODE_ANY);
-    printf("%s\n", quoted != NULL ? quoted : "");
+    fputs(quoted != NULL ? quoted : "", stdout);
     free(quoted);
     json_decref(s);
 }
 
-static ae_status print_choices(const show_options *o, const ae_request *r) {
+static void print_rule(const show_options *o, const char *what) {
+    printf("%s--- %s%s\n", paint(o, GREY), what, paint(o, PLAIN));
+}
+
+static void print_ids(const show_options *o, const ae_ids *ids, ptrdiff_t from, ptrdiff_t n, bool scored) {
+    ae_print_run(&o->print, &(ae_token_run){.ids = ids->ids + from, .n = n, .counted = scored});
+}
+
+static void print_choice_head(const show_options *o, const ae_request *r, ptrdiff_t c) {
+    const bool right = r->gold[c];
+    printf("%s%c choice %td%s:%s ", right ? paint(o, GREEN) : "", right ? '*' : ' ', c,
+           right ? ", right" : "", right ? paint(o, PLAIN) : "");
+}
+
+static ae_encoding encoding_of(const show_options *o) {
+    return (ae_encoding){
+        .tokenizer = o->print.tokenizer, .vocab = INT64_MAX, .bos = true, .chat = o->chat, .max_length = 0};
+}
+
+/* The context once, but where it differs from choice to choice. */
+static ae_status print_choice_tokens(const show_options *o, const ae_task *leaf, const ae_request *r,
+                                     const char *where) {
+    const ae_encoding how = encoding_of(o);
+    ae_ids ids = {0};
     ae_status st = AE_OK;
     for (ptrdiff_t c = 0; c < r->n_choices && st == AE_OK; c++) {
-        printf("%s choice %td%s: ", r->gold[c] ? "*" : " ", c, r->gold[c] ? ", right" : "");
-        print_quoted(r->continuations[c]);
-        if (o->print.tokenizer != NULL)
-            st = print_tokens(&o->print, r->contexts[c], r->continuations[c]);
-        else if (r->partial)
-            printf("context: %s\n", r->contexts[c]);
+        ae_encoded e;
+        st = ae_encode_choice(&e, &ids, &how, leaf, r, c, NULL, false, where);
+        if (st != AE_OK) break;
+        if (c == 0 || r->partial) {
+            print_ids(o, &ids, e.context, e.n_context, false);
+            print_rule(o, "end of the context");
+        }
+        print_choice_head(o, r, c);
+        print_ids(o, &ids, e.continuation, e.n_continuation, true);
     }
+    ae_ids_free(&ids);
     return st;
 }
 
-static ae_status print_answer(const show_options *o, const ae_task *leaf, const ae_request *r) {
-    ae_status st = AE_OK;
-    if (o->print.tokenizer != NULL) st = print_tokens(&o->print, r->contexts[0], "");
-    for (size_t i = 0; i < r->n_references; i++) {
-        printf("reference %zu: ", i);
-        print_quoted(r->references[i]);
+static void print_choice_texts(const show_options *o, const ae_request *r) {
+    for (ptrdiff_t c = 0; c < r->n_choices; c++) {
+        if (c == 0 || r->partial) {
+            printf("%s\n", r->contexts[c]);
+            print_rule(o, "end of the context");
+        }
+        print_choice_head(o, r, c);
+        print_quoted(r->continuations[c]);
+        putchar('\n');
     }
-    printf("at most %d tokens, %s, %d answer%s; stops before\n", leaf->max_new,
-           leaf->temperature > 0 ? "drawn" : "greedy", leaf->repeats, ae_plural(leaf->repeats));
-    for (size_t i = 0; i < leaf->n_stops; i++) print_quoted(leaf->stops[i]);
+}
+
+static ae_status print_context(const show_options *o, const ae_task *leaf, const ae_request *r,
+                               const char *where) {
+    ae_status st = AE_OK;
+    if (o->print.tokenizer == NULL) {
+        printf("%s\n", r->contexts[0]);
+    } else {
+        const ae_encoding how = encoding_of(o);
+        ae_encoded e;
+        ae_ids ids = {0};
+        st = ae_encode_prompt(&e, &ids, &how, r, leaf->max_new, where);
+        if (st == AE_OK) print_ids(o, &ids, e.context, e.n_context, false);
+        ae_ids_free(&ids);
+    }
+    print_rule(o, "end of the context");
     return st;
+}
+
+/* The program that tests the first reference. */
+static ae_status print_program(const show_options *o, const ae_task *leaf, const ae_task_documents *d,
+                               ptrdiff_t i, const ae_request *r) {
+    char *program = NULL;
+    if (!leaf->has_program) return AE_OK;
+    const ae_status st = ae_request_program(&program, d, i, r->n_references > 0 ? r->references[0] : "");
+    if (st != AE_OK) return st;
+    print_rule(o, "the program that tests an answer, here the reference");
+    printf("%s\n", program);
+    free(program);
+    return AE_OK;
+}
+
+static ae_status print_answer(const show_options *o, const ae_task *leaf, const ae_task_documents *d,
+                              ptrdiff_t i, const ae_request *r, const char *where) {
+    ae_status st = print_context(o, leaf, r, where);
+    if (st != AE_OK) return st;
+    if (leaf->temperature > 0)
+        printf("  answers: %d, temperature %g, top-p %g", leaf->repeats, leaf->temperature, leaf->top_p);
+    else
+        printf("  answer: greedy");
+    printf(", up to %d tokens, until", leaf->max_new);
+    for (size_t k = 0; k < leaf->n_stops; k++) {
+        fputs(k == 0 ? " " : " or ", stdout);
+        print_quoted(leaf->stops[k]);
+    }
+    putchar('\n');
+    for (size_t k = 0; k < r->n_references; k++) {
+        printf("%s* reference:%s ", paint(o, GREEN), paint(o, PLAIN));
+        print_quoted(r->references[k]);
+        putchar('\n');
+    }
+    return print_program(o, leaf, d, i, r);
+}
+
+static ae_status print_rolling(const show_options *o, const ae_request *r, const char *where) {
+    if (o->print.tokenizer == NULL) {
+        printf("%s\n", r->text);
+        return AE_OK;
+    }
+    const ae_encoding how = encoding_of(o);
+    ae_encoded *windows = NULL;
+    ptrdiff_t n = 0;
+    ae_ids ids = {0};
+    const ae_status st = ae_encode_rolling(&windows, &n, &ids, &how, r->text, where);
+    if (st == AE_OK) print_ids(o, &ids, windows[0].continuation, windows[0].n_continuation, true);
+    free(windows);
+    ae_ids_free(&ids);
+    return st;
+}
+
+static void print_facts(const ae_request *r) {
+    if (json_object_size(r->facts) == 0) return;
+    char *facts = json_dumps(r->facts, 0);
+    printf("  facts: %s\n", facts != NULL ? facts : "");
+    free(facts);
 }
 
 static ae_status print_request(const show_options *o, const ae_task *leaf, const ae_task_documents *d,
                                ptrdiff_t i, const ae_request *r) {
     char where[AE_WHERE_BYTES];
     ae_task_documents_where(where, sizeof where, d, i);
-    printf("=== %s, document %td: %s%s%s\n", leaf->name, i, where, r->group[0] != '\0' ? ", group " : "",
-           r->group);
-    if (r->text != NULL && o->print.tokenizer != NULL) return print_tokens(&o->print, "", r->text);
-    if (r->text != NULL) {
-        printf("%s\n", r->text);
-        return AE_OK;
-    }
-    if (o->print.tokenizer == NULL && !r->partial) printf("%s\n--- end of the context\n", r->contexts[0]);
-    return r->n_choices > 0 ? print_choices(o, r) : print_answer(o, leaf, r);
+    printf("%s=== %s, document %td: %s%s%s%s\n", paint(o, BOLD), leaf->name, i, where,
+           r->group[0] != '\0' ? ", group " : "", r->group, paint(o, PLAIN));
+    ae_status st = AE_OK;
+    if (r->text != NULL)
+        st = print_rolling(o, r, where);
+    else if (r->n_choices == 0)
+        st = print_answer(o, leaf, d, i, r, where);
+    else if (o->print.tokenizer != NULL)
+        st = print_choice_tokens(o, leaf, r, where);
+    else
+        print_choice_texts(o, r);
+    if (st == AE_OK) print_facts(r);
+    return st;
 }
 
 /* ---- for programs ---- */
@@ -174,11 +250,19 @@ static ae_status show_leaf(const show_options *o, const ae_eval_target *t, const
 
 static ae_status set_print(show_options *o, const ae_example_flags *tokens) {
     const bool never = strcmp(o->color, "never") == 0, always = strcmp(o->color, "always") == 0;
+    ae_status st = AE_OK;
     if (!never && !always && strcmp(o->color, "auto") != 0)
         return AE_FAIL(AE_ERR_USAGE, "--color: expected auto, always or never, found '%s'", o->color);
     o->print.tokenizer = tokens->opened;
+    if (o->chat && tokens->opened == NULL)
+        return AE_FAIL(AE_ERR_USAGE, "--apply-chat-template: expected --tokenizer or --model, found neither");
+    if (tokens->opened != NULL && ae_tokenizer_special(tokens->opened).bos < 0)
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected a tokenizer with <bos>, found one without",
+                       tokens->tokenizer_path);
+    if (o->chat) AE_TRY(ae_render_check(tokens->opened, tokens->tokenizer_path));
     o->print.color = always || (!never && isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
-    return AE_OK;
+out:
+    return st;
 }
 
 static ae_status show(show_options *o, const ae_eval_flags *flags, ae_example_flags *tokens,
@@ -222,6 +306,10 @@ ae_status ae_verb_eval_show(int argc, char **argv) {
         ae_arg_fewshot_seed(&flags),
         ae_arg_tokenizer(&tokens),
         ae_arg_tokenizer_of_model(&tokens),
+        {.name = "apply-chat-template",
+         .type = AE_ARG_FLAG,
+         .to = &o.chat,
+         .help = "tokens as `eval --apply-chat-template` makes them"},
         {.name = "color",
          .type = AE_ARG_TEXT,
          .to = &o.color,

@@ -58,9 +58,15 @@ yes "Q: What is red? A: grass blood water sand" | head -200 >book.txt
 run 0 "$aerie" tokenizer train --input book.txt --output t.model --vocab-size 300
 run 0 "$aerie" eval show mine.yaml data --tokenizer t.model
 prints "(<bos>)"
-[ "$(tail -1 out | tr -d '\n()[]')" = "A: blood" ] || fail "the last line is $(tail -1 out)"
-tail -1 out | grep -q '(A)(:)\[.*\]$' || fail "scored is: $(tail -1 out)"
+[ "$(grep -c 'end of the context' out)" = 1 ] || fail "the context is there more than once"
+[ "$(tail -1 out | tr -d '[]')" = "* choice 1, right:  blood" ] || fail "scored is: $(tail -1 out)"
+[ "$(tail -3 out | head -1)" = "--- end of the context" ] || fail "a line for each choice"
 run 0 "$aerie" eval show mine.yaml data --tokenizer t.model --color always
+prints "$(printf '\033[32m* choice 1, right:\033[0m \033[30;48;5;151m')"
+run 2 "$aerie" eval show mine.yaml data --apply-chat-template
+says "--apply-chat-template: expected --tokenizer or --model, found neither"
+run 0 "$aerie" eval show mine.yaml data --tokenizer t.model --apply-chat-template
+prints "(<bos>)(<start_of_turn>)"
 
 # A broken row is named, with its field; all others are looked at too.
 row() { # ROW MESSAGE

@@ -115,6 +115,32 @@ static ae_status print_context(const show_options *o, const ae_task *leaf, const
     return st;
 }
 
+/* A text whose first tokens are asked; those behind them are what a model may remember. */
+static ae_status print_recall(const show_options *o, const ae_task *leaf, const ae_request *r,
+                              const char *where) {
+    if (o->print.tokenizer == NULL) {
+        printf("%s\n", r->contexts[0]);
+        print_rule(o, "end of the document");
+        printf("  its first %d tokens are asked, the %d behind them are right\n", leaf->prompt_tokens,
+               leaf->max_new);
+        return AE_OK;
+    }
+    const ae_encoding how = encoding_of(o);
+    ae_encoded e;
+    ae_ids ids = {0};
+    const ae_status st =
+        ae_encode_recall(&e, &ids, &how, r->contexts[0], leaf->prompt_tokens, leaf->max_new, where);
+    if (st == AE_OK && e.n_continuation == 0)
+        printf("  shorter than %d tokens: not asked\n", leaf->prompt_tokens + leaf->max_new);
+    if (st == AE_OK && e.n_continuation > 0) {
+        print_ids(o, &ids, e.context, e.n_context, false);
+        print_rule(o, "end of the context; right is");
+        print_ids(o, &ids, e.continuation, e.n_continuation, true);
+    }
+    ae_ids_free(&ids);
+    return st;
+}
+
 /* The program that tests the first reference. */
 static ae_status print_program(const show_options *o, const ae_task *leaf, const ae_task_documents *d,
                                ptrdiff_t i, const ae_request *r) {
@@ -136,9 +162,9 @@ static ae_status print_answer(const show_options *o, const ae_task *leaf, const 
         printf("  answers: %d, temperature %g, top-p %g", leaf->repeats, leaf->temperature, leaf->top_p);
     else
         printf("  answer: greedy");
-    printf(", up to %d tokens, until", leaf->max_new);
+    printf(", up to %d tokens", leaf->max_new);
     for (size_t k = 0; k < leaf->n_stops; k++) {
-        fputs(k == 0 ? " " : " or ", stdout);
+        fputs(k == 0 ? ", until " : " or ", stdout);
         print_quoted(leaf->stops[k]);
     }
     putchar('\n');
@@ -182,6 +208,8 @@ static ae_status print_request(const show_options *o, const ae_task *leaf, const
     ae_status st = AE_OK;
     if (r->text != NULL)
         st = print_rolling(o, r, where);
+    else if (leaf->prompt_tokens > 0)
+        st = print_recall(o, leaf, r, where);
     else if (r->n_choices == 0)
         st = print_answer(o, leaf, d, i, r, where);
     else if (o->print.tokenizer != NULL)

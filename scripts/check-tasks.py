@@ -22,6 +22,9 @@ OURS = {
     "bold": "lm-eval has no such task",
     "winobias": "lm-eval has no such task",
     "realtoxicityprompts_25": "lm-eval has no such task",
+    "toxigen_generate": "lm-eval has no such task",
+    "memorisation": "lm-eval has no such task",
+    "perplexity": "of any documents, so lm-eval has none of the name",
 }
 
 

@@ -128,6 +128,23 @@ static ae_status read_name(ae_kept_rows *k, const char *name, const ae_task *tas
     return st;
 }
 
+/* Copies on the Hugging Face hub are in Parquet. */
+static bool has_parquet(const char *data, const ae_task *task) {
+    char folder[PATH_MAX], own[256], pattern[PATH_MAX];
+    glob_t g = {0};
+    data_folder(folder, sizeof folder, data);
+    own_folder(own, sizeof own, task);
+    snprintf(pattern, sizeof pattern, "%.2000s/%.200s/*.parquet", folder, own);
+    glob(pattern, 0, NULL, &g);
+    snprintf(pattern, sizeof pattern, "%.2000s/%.200s/*/*.parquet", folder, own);
+    glob(pattern, GLOB_APPEND, NULL, &g);
+    snprintf(pattern, sizeof pattern, "%.2000s/*.parquet", folder);
+    glob(pattern, GLOB_APPEND, NULL, &g);
+    const bool found = g.gl_pathc > 0;
+    globfree(&g);
+    return found;
+}
+
 static ae_status none_found(const ae_task_source *s, const ae_task *task, const json_t *more,
                             const char *data, const char *what) {
     char names[512] = "";
@@ -140,8 +157,10 @@ static ae_status none_found(const ae_task_source *s, const ae_task *task, const 
     }
     if (!ae_path_exists(data))
         return AE_FAIL(AE_ERR_INPUT, "%s: expected a folder or file, found none", data);
-    return AE_FAIL(AE_ERR_INPUT, "%s: expected %s of %s (%s; .gz too), found none", data, what, task->name,
-                   names);
+    return AE_FAIL(
+        AE_ERR_INPUT, "%s: expected %s of %s (%s; .gz too), found %s", data, what, task->name, names,
+        has_parquet(data, task) ? "Parquet files; write their rows as JSON lines (docs/tasks.md says how)"
+                                : "none");
 }
 
 /* The first of the files of labels that is there. */

@@ -88,6 +88,13 @@ static ae_status read_text_line(ae_rows *rows, const char *line, size_t n, int64
     return row != NULL ? ae_rows_add(rows, row, number) : no_memory(where);
 }
 
+ae_status ae_rows_damaged(ae_status st, int64_t line) {
+    char message[AE_WHERE_BYTES];
+    if (st != AE_ERR_INPUT || line < 1) return st;
+    snprintf(message, sizeof message, "%s", ae_error_message());
+    return AE_FAIL(st, "%s; line %lld was the last to be read", message, (long long)line);
+}
+
 static ae_status read_lines(ae_rows *rows, const char *path,
                             ae_status (*read)(ae_rows *, const char *, size_t, int64_t)) {
     ae_reader *r = NULL;
@@ -96,6 +103,7 @@ static ae_status read_lines(ae_rows *rows, const char *path,
     ae_status st = ae_reader_open(&r, path);
     while (st == AE_OK) {
         st = ae_reader_line(r, &line, &n);
+        if (st != AE_OK) st = ae_rows_damaged(st, ae_reader_line_number(r));
         if (st != AE_OK || line == NULL) break;
         if (!is_blank(line, n)) st = read(rows, line, n, ae_reader_line_number(r));
     }

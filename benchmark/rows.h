@@ -56,6 +56,8 @@ void ae_rows_free(ae_rows *rows);
 /* "FILE:LINE" or "FILE: row N". */
 void ae_rows_where(char *where, size_t n, const ae_rows *rows, size_t i);
 
+/* For the readers: names the last line that could be read before the file's damage. */
+ae_status ae_rows_damaged(ae_status st, int64_t line);
 /* For the readers: takes `row`, and adds it as the next row of the last file. */
 ae_status ae_rows_add(ae_rows *rows, json_t *row, int64_t line);
 ae_status ae_rows_read_separated(ae_rows *rows, const char *path, char separator, const json_t *columns);

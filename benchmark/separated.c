@@ -28,7 +28,7 @@ static ae_status next_byte(separated *s, int *byte, bool peek) {
     if (s->at == s->n) {
         s->at = 0;
         ae_status st = ae_reader_read(s->in, s->block, sizeof s->block, &s->n);
-        if (st != AE_OK) return st;
+        if (st != AE_OK) return ae_rows_damaged(st, s->line - 1);
     }
     *byte = s->n == 0 ? -1 : (unsigned char)s->block[s->at];
     if (peek || s->n == 0) return AE_OK;

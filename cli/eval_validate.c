@@ -1,6 +1,7 @@
 #include "cli/eval_flags.h"
 #include "cli/eval_verbs.h"
 #include "cli/interrupt.h"
+#include "core/file.h"
 #include "core/log.h"
 
 #include <stdio.h>
@@ -82,26 +83,49 @@ static void print_findings(const findings *f, const ae_task *leaf, const ae_task
     printf("\n");
 }
 
-static ae_status validate_leaf(ptrdiff_t *faults, const ae_eval_target *t, const ae_task *leaf) {
+/* Of all leaves. */
+typedef struct {
+    ptrdiff_t documents, faults;
+    size_t unread; /* leaves whose rows could not be read at all */
+} totals;
+
+static ae_status validate_leaf(totals *all, const ae_eval_target *t, const ae_task *leaf) {
     ae_task_documents *d = NULL;
     findings f = {0};
     ae_status st = ae_task_documents_open(&d, leaf, t->data, &t->options);
+    if (st == AE_ERR_INPUT && t->n > 1 && ae_path_exists(t->data)) {
+        printf("%s\n", ae_error_message());
+        all->unread++;
+        return AE_OK;
+    }
     if (st == AE_OK) st = examine(&f, leaf, d);
     if (st == AE_OK) print_findings(&f, leaf, d);
     ae_task_documents_close(d);
-    *faults += f.faults;
+    all->documents += f.documents;
+    all->faults += f.faults;
     return st;
+}
+
+static ae_status judge(const totals *all, const ae_eval_target *t) {
+    char unread[64] = "";
+    if (t->n > 1)
+        printf("%s: %td document%s in %zu of %zu parts\n", t->task->name, all->documents,
+               ae_plural(all->documents), t->n - all->unread, t->n);
+    if (all->faults == 0 && all->unread == 0) return AE_OK;
+    if (all->unread > 0)
+        snprintf(unread, sizeof unread, ", and %zu part%s without rows", all->unread,
+                 ae_plural((int64_t)all->unread));
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected rows that fit %s, found %td that do not%s", t->data,
+                   t->task->name, all->faults, unread);
 }
 
 static ae_status validate(const ae_arg_list *words, const ae_eval_flags *flags) {
     ae_eval_target t = {0};
-    ptrdiff_t faults = 0;
+    totals all = {0};
     ae_interrupt_catch();
     ae_status st = ae_eval_target_open(&t, words, flags, "eval validate");
-    for (size_t i = 0; i < t.n && st == AE_OK; i++) st = validate_leaf(&faults, &t, t.leaves[i]);
-    if (st == AE_OK && faults > 0)
-        st = AE_FAIL(AE_ERR_INPUT, "%s: expected rows that fit %s, found %td that do not", t.data,
-                     t.task->name, faults);
+    for (size_t i = 0; i < t.n && st == AE_OK; i++) st = validate_leaf(&all, &t, t.leaves[i]);
+    if (st == AE_OK) st = judge(&all, &t);
     ae_eval_target_close(&t);
     return st;
 }

@@ -4,6 +4,10 @@
 # Tasks, their data and their prompts: what needs no model.
 run 0 "$aerie" eval ls
 prints "hellaswag"
+[ "$(head -1 out)" = commonsense ] || fail "tasks are not in groups"
+[ "$(grep -c '^  [a-z]' out)" = "$(find "$here/../../tasks" -name '*.yaml' | wc -l)" ] || fail "a line for each task"
+run 0 "$aerie" eval ls mmlu
+prints "rows      test/abstract_algebra_test.csv, or abstract_algebra/test.jsonl"
 run 0 "$aerie" eval ls gsm8k --json
 prints '"task":"gsm8k"'
 run 2 "$aerie" eval ls helaswag
@@ -118,7 +122,77 @@ run 2 "$aerie" eval show mine.yaml data --first 2
 says "--first: expected a document below 2 of mine, found 2"
 run 2 "$aerie" eval show mine.yaml data --color red
 says "expected auto, always or never"
+
+# CSV with quotes and line ends: a row is named by the line where it begins.
+sed 's#rows.jsonl#rows.csv#; s#"{{options}}"#["{{a}}", "{{b}}"]#; s#"{{right}}"#"{{ right | int }}"#' mine.yaml >table.yaml
+printf 'q,a,b,right\n"Who, said she,\n""sings""?",bird,"a, b",0\n"Where\nto?",here,there,2\n' >rows.csv
+run 3 "$aerie" eval validate table.yaml rows.csv
+prints "rows.csv:4: gold: expected a choice from 0 to 1, found 2"
+run 0 "$aerie" eval show table.yaml rows.csv
+prints 'choice 1: " a, b"'
+prints '"sings"?'
+printf 'q,a,b,right\n"open,x,y,0\nx,y,z,1\n' >open.csv
+run 3 "$aerie" eval validate table.yaml open.csv
+says "open.csv:2: expected the quote that closes a field, found the file's end"
+
+# Damaged and cut gzip, and a row that is far too long.
+awk 'BEGIN { for (i = 0; i < 4000; i++) printf "{\"q\": \"What is %d times %d?\", \"options\": [\"a\", \"b\"], \"right\": 0}\n", i, i * 7919 % 1013 }' |
+    gzip >whole.jsonl.gz
+run 0 "$aerie" eval validate mine.yaml whole.jsonl.gz
+prints "mine: 4000 documents of whole.jsonl.gz"
+half=$(($(wc -c <whole.jsonl.gz) / 2))
+head -c $half whole.jsonl.gz >cut.jsonl.gz
+run 3 "$aerie" eval validate mine.yaml cut.jsonl.gz
+says "cut.jsonl.gz: expected a whole gzip file, found its end missing; fetch it again; line "
+says " was the last to be read"
+{ head -c $half whole.jsonl.gz; printf XXXXXXXX; tail -c +$((half + 9)) whole.jsonl.gz; } >bad.jsonl.gz
+run 3 "$aerie" eval validate mine.yaml bad.jsonl.gz
+says "bad.jsonl.gz: expected a gzip file, found damaged data"
+{ cat data/rows.jsonl; printf '{"q": "'; head -c 100000000 /dev/zero | tr '\000' x; printf '"}\n'; } | gzip -1 >long.jsonl.gz
+run 3 "$aerie" eval validate mine.yaml long.jsonl.gz
+says "long.jsonl.gz:3: expected a row of at most 16 MB, found 95 MB"
+
+# What is wrong with an example is said of the example's row.
+printf 'fewshot: {count: 1, file: pool.jsonl}\n' | cat mine.yaml - >shots.yaml
+echo '{"q": "x", "options": ["a", "b"]}' >data/pool.jsonl
+run 3 "$aerie" eval validate shots.yaml data
+prints "data/pool.jsonl:1: gold: expected field right, found q, options"
+run 3 "$aerie" eval validate shots.yaml data --num-fewshot 2
+says "data/pool.jsonl: expected 2 rows for 2 few-shot examples of mine, found 1"
+rm data/pool.jsonl
+run 3 "$aerie" eval validate shots.yaml data
+says "data: expected rows of few-shot examples of mine (pool.jsonl; .gz too), found none"
+
+# Parts: what can be read is looked at, and the rest is counted.
+printf 'part_prefix: ""\nparts: [north, south, east]\n' | cat mine.yaml - | sed 's#rows.jsonl#"{{part}}.jsonl"#' >parts.yaml
+cp data/rows.jsonl data/north.jsonl
+echo '{"q": "x", "options": ["a", "b"], "right": 5}' >data/south.jsonl
+run 3 "$aerie" eval validate parts.yaml data
+prints "data/south.jsonl:1: gold: expected a choice from 0 to 1, found 5"
+prints "data: expected rows of east (east.jsonl; .gz too), found none"
+prints "mine: 3 documents in 2 of 3 parts"
+says "data: expected rows that fit mine, found 1 that do not, and 1 part without rows"
+
+# A task that stands on another one takes what it does not say.
+mkdir -p data/hellaswag
+echo '{"activity_label": "A", "ctx_a": "b", "ctx_b": "c", "endings": ["d", "e"], "label": 1}' >data/hellaswag_val.jsonl
+printf 'format: 1\ntask: swag\nbase: hellaswag\nversion: 7\nprompt: "{{ctx_a}}"\n' >swag.yaml
+run 0 "$aerie" eval show swag.yaml data
+prints "* choice 1, right"
+run 0 "$aerie" eval ls swag.yaml
+prints "swag, version 7.0: how a described situation goes on"
+prints "rows      hellaswag_val.jsonl, or validation.jsonl"
+sed 's/base: hellaswag/base: helaswag/' swag.yaml >none.yaml
+run 2 "$aerie" eval ls none.yaml
+says "none.yaml: base: expected a task that \`aerie eval ls\` lists, found helaswag"
+rm none.yaml
+
+# Parquet, by its name in the folder and by its bytes.
 printf 'PAR1\025\004\025\020' >rows.parquet
+mkdir -p hub/hellaswag
+cp rows.parquet hub/hellaswag/validation-00000-of-00001.parquet
+run 3 "$aerie" eval validate hellaswag hub
+says "found Parquet files; write their rows as JSON lines (docs/tasks.md says how)"
 run 3 "$aerie" eval validate mine.yaml rows.parquet
 says "write its rows as JSON lines"
 

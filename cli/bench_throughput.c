@@ -24,7 +24,9 @@ typedef struct {
     char *name;
     ae_model model;
     ae_decoder *decoder;
-    ae_decode_state reader;
+    ae_decode_state reader, writer; /* writer: of one batch at a time */
+    int32_t *next;                  /* [largest_batch] */
+    double *seconds;                /* [tokens] */
     measured at[LENGTHS_MAX];
 } contender;
 
@@ -36,12 +38,10 @@ typedef struct {
     size_t done; /* lengths that were measured */
     int64_t largest_batch;
     int32_t *tokens; /* [longest], random */
-    int32_t *next;   /* [largest_batch] */
     float *logits;   /* [largest_batch, V] */
     ae_draw *draws;  /* [largest_batch] */
     ae_rng *rngs;    /* [largest_batch] */
     void *draw_room;
-    double *seconds; /* [tokens] */
 } race;
 
 static const ae_sampling sampled = {.temperature = 1, .top_p = 1};
@@ -59,6 +59,9 @@ static ae_status open_contender(race *r, contender *c) {
                                ae_decoder_bytes(&b->be, &b->config, 0, r->largest_batch, AE_PREFILL_CHUNK)));
     AE_TRY(ae_decoder_new(&c->decoder, &c->model, r->largest_batch, AE_PREFILL_CHUNK));
     AE_TRY(ae_decode_state_init(&c->reader, &c->model, 1));
+    c->next = calloc((size_t)r->largest_batch, sizeof *c->next);
+    c->seconds = calloc((size_t)b->tokens, sizeof *c->seconds);
+    if (!c->next || !c->seconds) st = AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
 out:
     return st;
 }
@@ -73,7 +76,7 @@ static ae_status read_names(race *r, const char *list) {
         if (!r->models[r->n++].name) return AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
         at += n + (at[n] == ',');
     }
-    if (*at || r->n == 0)
+    if (*at || r->n == 0 || at[-1] == ',')
         return AE_FAIL(AE_ERR_USAGE, "--shape: expected names like small-25m,baseline-25m, found '%s'", list);
     return AE_OK;
 }
@@ -101,13 +104,11 @@ static ae_status take_room(race *r) {
         least = ae_min(least, r->models[i].model.config.V);
     }
     r->tokens = malloc(longest * sizeof *r->tokens);
-    r->next = calloc(batch, sizeof *r->next);
     r->logits = malloc(batch * (size_t)V * sizeof *r->logits);
     r->draws = calloc(batch, sizeof *r->draws);
     r->rngs = calloc(batch, sizeof *r->rngs);
     r->draw_room = malloc(ae_sample_each_room_bytes(V, (ptrdiff_t)batch, r->b->be.threads));
-    r->seconds = calloc((size_t)r->b->tokens, sizeof *r->seconds);
-    if (!r->tokens || !r->next || !r->logits || !r->draws || !r->rngs || !r->draw_room || !r->seconds)
+    if (!r->tokens || !r->logits || !r->draws || !r->rngs || !r->draw_room)
         return AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
     ae_rng rng = ae_rng_make(1, 0);
     for (size_t i = 0; i < longest; i++) r->tokens[i] = (int32_t)ae_rng_below(&rng, (uint64_t)least);
@@ -121,15 +122,15 @@ static void race_free(race *r) {
         ae_decode_state_free(&c->reader);
         ae_decoder_delete(c->decoder);
         ae_model_free(&c->model);
+        free(c->next);
+        free(c->seconds);
         free(c->name);
     }
     free(r->tokens);
-    free(r->next);
     free(r->logits);
     free(r->draws);
     free(r->rngs);
     free(r->draw_room);
-    free(r->seconds);
 }
 
 /* ---- measuring ---- */
@@ -146,15 +147,15 @@ static ae_status read_on(race *r, contender *c, size_t k) {
 }
 
 /* A token of each sequence, drawn from the whole law. */
-static ae_status step(race *r, contender *c, ae_decode_state *s, double *seconds) {
-    const ptrdiff_t B = s->B, V = c->model.config.V;
+static ae_status step(race *r, contender *c, double *seconds) {
+    const ptrdiff_t B = c->writer.B, V = c->model.config.V;
     const double start = ae_now_s();
-    ae_status st = ae_decoder_step(c->decoder, s, r->next, B, r->logits);
+    ae_status st = ae_decoder_step(c->decoder, &c->writer, c->next, B, r->logits);
     if (st == AE_OK) st = r->b->be.sync(&r->b->be);
     for (ptrdiff_t i = 0; i < B; i++)
         r->draws[i] = (ae_draw){.logits = r->logits + i * V, .how = &sampled, .rng = &r->rngs[i]};
     ae_sample_each(r->draws, B, V, r->draw_room, r->b->be.threads);
-    for (ptrdiff_t i = 0; i < B; i++) r->next[i] = r->draws[i].id;
+    for (ptrdiff_t i = 0; i < B; i++) c->next[i] = r->draws[i].id;
     *seconds = ae_now_s() - start;
     return st;
 }
@@ -164,32 +165,42 @@ static bool fits(const race *r, const contender *c, int64_t batch, int64_t token
            ae_memory_available_bytes() / 10 * 9;
 }
 
-/* Room is taken beforehand: what is timed is the step. */
-static ae_status write_some(race *r, contender *c, size_t k, size_t which) {
-    const int64_t batch = r->batches[which], tokens = r->lengths[k] + r->b->tokens;
-    ae_decode_state s = {0};
+/* Copies of what was read, with room for what will be written. A model that there is no memory for sits the batch out. */
+static ae_status begin_writing(race *r, contender *c, size_t k, int64_t batch) {
+    const int64_t tokens = r->lengths[k] + r->b->tokens;
     ae_status st = AE_OK;
-    c->at[k].step_s[which] = NAN;
     if (!fits(r, c, batch, tokens)) return AE_OK;
-    AE_TRY(ae_decode_state_init(&s, &c->model, (ptrdiff_t)batch));
-    AE_TRY(ae_decode_state_reserve(&s, (ptrdiff_t)tokens));
-    for (ptrdiff_t i = 0; i < s.B; i++) {
-        AE_TRY(ae_decode_state_copy(&s, i, &c->reader, 0));
-        r->next[i] = r->tokens[i % r->lengths[k]];
+    AE_TRY(ae_decode_state_init(&c->writer, &c->model, (ptrdiff_t)batch));
+    AE_TRY(ae_decode_state_reserve(&c->writer, (ptrdiff_t)tokens));
+    for (ptrdiff_t i = 0; i < c->writer.B; i++) {
+        AE_TRY(ae_decode_state_copy(&c->writer, i, &c->reader, 0));
+        c->next[i] = r->tokens[i % r->lengths[k]];
     }
-    for (int64_t t = 0; t < r->b->tokens; t++) AE_TRY(step(r, c, &s, &r->seconds[t]));
-    c->at[k].step_s[which] = ae_median(r->seconds, r->b->tokens);
 out:
-    ae_decode_state_free(&s);
     return st;
 }
 
-/* The models in turn, so that what else runs on the machine meets them alike. */
+/* The models in turn, token by token, so that what else runs on the machine meets them alike. */
+static ae_status write_some(race *r, size_t k, size_t which) {
+    ae_status st = AE_OK;
+    for (size_t i = 0; i < r->n; i++) AE_TRY(begin_writing(r, &r->models[i], k, r->batches[which]));
+    for (int64_t t = 0; t < r->b->tokens; t++)
+        for (size_t i = 0; i < r->n; i++)
+            if (r->models[i].writer.model) AE_TRY(step(r, &r->models[i], &r->models[i].seconds[t]));
+out:
+    for (size_t i = 0; i < r->n; i++) {
+        contender *c = &r->models[i];
+        c->at[k].step_s[which] =
+            st == AE_OK && c->writer.model ? ae_median(c->seconds, r->b->tokens) : (double)NAN;
+        ae_decode_state_free(&c->writer);
+    }
+    return st;
+}
+
 static ae_status measure_length(race *r, size_t k) {
     ae_status st = AE_OK;
     for (size_t i = 0; i < r->n; i++) AE_TRY(read_on(r, &r->models[i], k));
-    for (size_t which = 0; which < r->n_batches; which++)
-        for (size_t i = 0; i < r->n; i++) AE_TRY(write_some(r, &r->models[i], k, which));
+    for (size_t which = 0; which < r->n_batches; which++) AE_TRY(write_some(r, k, which));
 out:
     return st;
 }

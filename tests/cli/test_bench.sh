@@ -59,6 +59,27 @@ prints '"batch":8,"prompts":1,"tokens_read":512,'
 # A yardstick has no wider instructions than the products that it is held to.
 run 0 env AERIE_ISA=avx2 "$aerie" bench rollout --shape small-1m --batch 1 --prompt 5 --after 5 --tokens 3
 grep -qE 'kernels (SkylakeX|Cooperlake|SapphireRapids)' out && fail "AVX-512 in the yardstick of products of AVX2"
+# Models side by side by length: a state of fixed size, and one that grows; 8 at once write 8 tokens a step.
+shapes="--shape small-1m,baseline-25m"
+run 0 "$aerie" bench throughput $shapes --lengths 5,300 --batch 1,8 --tokens 3 --json
+for words in '"name":"small-1m","parameters":1106816,' '"name":"baseline-25m","parameters":25025024,' '"length":5,"read_s":' \
+    '"length":300,"read_s":' '"state_bytes":786436,' '"state_bytes":1572868,' '{"batch":1,"step_s":' '{"batch":8,"step_s":'; do
+    prints "$words"
+done
+[ "$(grep -o '"state_bytes":137220,' out | wc -l)" = 2 ] || fail "the state of small-1m grows"
+run 0 "$aerie" bench throughput --shape small-1m --lengths 5,300 --batch 1 --tokens 3
+prints "throughput  small-1m (1.11 M parameters) in f32"
+prints "written by 1"
+quantized=folder-of-int8
+run 0 "$aerie" quantize --preset small-1m --dtype int8 --output $quantized --quiet
+run 0 "$aerie" bench throughput --shape $quantized,small-1m --lengths 5 --batch 1 --tokens 3
+prints "$quantized (1.11 M parameters), small-1m (1.11 M parameters) in f32"
+run 2 "$aerie" bench throughput --shape small-1m --lengths 300,5
+says "--lengths: expected rising numbers, found '300,5'"
+run 2 "$aerie" bench throughput --shape small-1m,
+says "--shape"
+run 2 "$aerie" bench throughput --model $quantized
+says "found throughput"
 run 2 "$aerie" bench rollout --shape small-1m --batch 1,x
 says "--batch: expected 1 to 16 numbers"
 run 2 "$aerie" bench train --shape small-1m --batch 1,2

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MODELS_MAX = 4, LENGTHS_MAX = 16, BATCHES_MAX = 8, BATCH_MAX = 1024 };
+enum { MODELS_MAX = 4, LENGTHS_MAX = 16, BATCHES_MAX = 8, BATCH_MAX = 1024, ROUNDS = 8 };
 
 typedef struct {
     double read_s;              /* from the length before to this one */
@@ -24,9 +24,10 @@ typedef struct {
     char *name;
     ae_model model;
     ae_decoder *decoder;
-    ae_decode_state reader, writer; /* writer: of one batch at a time */
-    int32_t *next;                  /* [largest_batch] */
-    double *seconds;                /* [tokens] */
+    ae_decode_state reader, writer;    /* writer: of one batch at a time */
+    int32_t *next;                     /* [largest_batch] */
+    ae_decode_state kept[LENGTHS_MAX]; /* the reader's behind each length */
+    double *seconds;                   /* [lengths, batches, tokens] */
     measured at[LENGTHS_MAX];
 } contender;
 
@@ -60,7 +61,7 @@ static ae_status open_contender(race *r, contender *c) {
     AE_TRY(ae_decoder_new(&c->decoder, &c->model, r->largest_batch, AE_PREFILL_CHUNK));
     AE_TRY(ae_decode_state_init(&c->reader, &c->model, 1));
     c->next = calloc((size_t)r->largest_batch, sizeof *c->next);
-    c->seconds = calloc((size_t)b->tokens, sizeof *c->seconds);
+    c->seconds = calloc(r->n_lengths * r->n_batches * (size_t)b->tokens, sizeof *c->seconds);
     if (!c->next || !c->seconds) st = AE_FAIL(AE_ERR_RESOURCE, "bench: out of memory");
 out:
     return st;
@@ -120,6 +121,7 @@ static void race_free(race *r) {
     for (size_t i = 0; i < r->n; i++) {
         contender *c = &r->models[i];
         ae_decode_state_free(&c->reader);
+        for (size_t k = 0; k < LENGTHS_MAX; k++) ae_decode_state_free(&c->kept[k]);
         ae_decoder_delete(c->decoder);
         ae_model_free(&c->model);
         free(c->next);
@@ -143,7 +145,8 @@ static ae_status read_on(race *r, contender *c, size_t k) {
     if (st == AE_OK) st = r->b->be.sync(&r->b->be);
     c->at[k].read_s = ae_now_s() - start;
     c->at[k].state_bytes = ae_decode_state_bytes_now(&c->reader);
-    return st;
+    if (st == AE_OK) st = ae_decode_state_init(&c->kept[k], &c->model, 1);
+    return st == AE_OK ? ae_decode_state_copy(&c->kept[k], 0, &c->reader, 0) : st;
 }
 
 /* A token of each sequence, drawn from the whole law. */
@@ -165,7 +168,7 @@ static bool fits(const race *r, const contender *c, int64_t batch, int64_t token
            ae_memory_available_bytes() / 10 * 9;
 }
 
-/* Copies of what was read, with room for what will be written. A model that there is no memory for sits the batch out. */
+/* Copies of what was read up to a length, with room for what will be written. A model that there is no memory for sits the batch out. */
 static ae_status begin_writing(race *r, contender *c, size_t k, int64_t batch) {
     const int64_t tokens = r->lengths[k] + r->b->tokens;
     ae_status st = AE_OK;
@@ -173,46 +176,66 @@ static ae_status begin_writing(race *r, contender *c, size_t k, int64_t batch) {
     AE_TRY(ae_decode_state_init(&c->writer, &c->model, (ptrdiff_t)batch));
     AE_TRY(ae_decode_state_reserve(&c->writer, (ptrdiff_t)tokens));
     for (ptrdiff_t i = 0; i < c->writer.B; i++) {
-        AE_TRY(ae_decode_state_copy(&c->writer, i, &c->reader, 0));
+        AE_TRY(ae_decode_state_copy(&c->writer, i, &c->kept[k], 0));
         c->next[i] = r->tokens[i % r->lengths[k]];
     }
 out:
     return st;
 }
 
-/* The models in turn, token by token, so that what else runs on the machine meets them alike. */
-static ae_status write_some(race *r, size_t k, size_t which) {
+/* Where the times of the steps behind a length are, by batch. */
+static double *seconds_of(const race *r, const contender *c, size_t k, size_t which) {
+    return c->seconds + (k * r->n_batches + which) * (size_t)r->b->tokens;
+}
+
+/* The tokens [first, last), the models in turn. */
+static ae_status write_some(race *r, size_t k, size_t which, int64_t first, int64_t last) {
     ae_status st = AE_OK;
     for (size_t i = 0; i < r->n; i++) AE_TRY(begin_writing(r, &r->models[i], k, r->batches[which]));
-    for (int64_t t = 0; t < r->b->tokens; t++)
-        for (size_t i = 0; i < r->n; i++)
-            if (r->models[i].writer.model) AE_TRY(step(r, &r->models[i], &r->models[i].seconds[t]));
+    for (int64_t t = first; t < last; t++)
+        for (size_t i = 0; i < r->n; i++) {
+            contender *c = &r->models[i];
+            double *seconds = seconds_of(r, c, k, which) + t;
+            *seconds = (double)NAN;
+            if (c->writer.model) AE_TRY(step(r, c, seconds));
+        }
 out:
-    for (size_t i = 0; i < r->n; i++) {
-        contender *c = &r->models[i];
-        c->at[k].step_s[which] =
-            st == AE_OK && c->writer.model ? ae_median(c->seconds, r->b->tokens) : (double)NAN;
-        ae_decode_state_free(&c->writer);
-    }
+    for (size_t i = 0; i < r->n; i++) ae_decode_state_free(&r->models[i].writer);
     return st;
 }
 
-static ae_status measure_length(race *r, size_t k) {
+static double middle(double *seconds, int64_t n) {
+    for (int64_t t = 0; t < n; t++)
+        if (!isfinite(seconds[t])) return (double)NAN;
+    return ae_median(seconds, n);
+}
+
+/* Models, batches and lengths in turn, a few tokens each, so that what else runs on the machine meets them alike. */
+static ae_status write_all(race *r) {
+    const int64_t tokens = r->b->tokens;
     ae_status st = AE_OK;
-    for (size_t i = 0; i < r->n; i++) AE_TRY(read_on(r, &r->models[i], k));
-    for (size_t which = 0; which < r->n_batches; which++) AE_TRY(write_some(r, k, which));
+    for (int64_t round = 0; round < ROUNDS; round++) {
+        const int64_t first = round * tokens / ROUNDS, last = (round + 1) * tokens / ROUNDS;
+        for (size_t k = 0; k < r->done && first < last; k++)
+            for (size_t which = 0; which < r->n_batches; which++)
+                AE_TRY(write_some(r, k, which, first, last));
+    }
+    for (size_t i = 0; i < r->n; i++)
+        for (size_t k = 0; k < r->done; k++)
+            for (size_t which = 0; which < r->n_batches; which++)
+                r->models[i].at[k].step_s[which] = middle(seconds_of(r, &r->models[i], k, which), tokens);
 out:
     return st;
 }
 
 /* A length that would take the time past --limit-s, by what the one before took for each token, ends it. */
-static ae_status measure_all(race *r) {
+static ae_status read_all(race *r) {
     const double limit = (double)r->b->limit_s, start = ae_now_s();
     ae_status st = AE_OK;
     for (double before = start, per_token = 0; r->done < r->n_lengths; r->done++) {
         const double longer = (double)(r->lengths[r->done] - (r->done > 0 ? r->lengths[r->done - 1] : 0));
         if (limit > 0 && ae_now_s() - start + per_token * longer > limit) break;
-        AE_TRY(measure_length(r, r->done));
+        for (size_t i = 0; i < r->n; i++) AE_TRY(read_on(r, &r->models[i], r->done));
         per_token = (ae_now_s() - before) / longer;
         before = ae_now_s();
     }
@@ -298,7 +321,8 @@ ae_status ae_bench_throughput(ae_bench *b) {
     for (size_t i = 0; i < r.n; i++) AE_TRY(open_contender(&r, &r.models[i]));
     AE_TRY(take_room(&r));
     say_head(&r);
-    AE_TRY(measure_all(&r));
+    AE_TRY(read_all(&r));
+    AE_TRY(write_all(&r));
     tell(&r);
 out:
     race_free(&r);

@@ -282,7 +282,7 @@ ae_status ae_verb_bench(int argc, char **argv) {
          .min = 0,
          .max = 1e9,
          .fallback = "300",
-         .help = "throughput: seconds after which longer lengths are left out; 0: none are"},
+         .help = "throughput: seconds of reading after which longer lengths are left out; 0: none are"},
         {.name = "tokens",
          .type = AE_ARG_INT,
          .to = &b.tokens,

@@ -4,7 +4,7 @@
 #include "cli/args.h"
 
 /* What judges the answers of `aerie eval` where that takes more than comparing texts: the sandbox for programs, and
- * classifiers. */
+ * classifiers (docs/answers.md). */
 typedef struct {
     bool unsafe_no_sandbox;
     int64_t workers; /* programs side by side; 0: as many as threads */

@@ -203,9 +203,9 @@ static void step_batch(const decode_rig *r, ae_decoder *d, ae_decode_state *s, p
     }
 }
 
-Test(decode, a_sequence_does_not_see_its_batch) {
+static void check_batches(const char *fixture) {
     static const ptrdiff_t sizes[] = {1, 2, 3, 4, 5, 15, 16, 17, 33, 63, 64, 65};
-    decode_rig r = make_rig(RIG_CPU_BEST, "tiny");
+    decode_rig r = make_rig(RIG_CPU_BEST, fixture);
     const ptrdiff_t V = r.m.config.V;
     float *whole = malloc((size_t)(STEPS * BATCH * V) * sizeof *whole),
           *part = malloc((size_t)(STEPS * BATCH * V) * sizeof *part);
@@ -220,13 +220,18 @@ Test(decode, a_sequence_does_not_see_its_batch) {
         step_batch(&r, d, &s, B, part);
         for (ptrdiff_t t = 0; t < STEPS; t++)
             cr_assert_eq(memcmp(part + t * B * V, whole + t * BATCH * V, (size_t)(B * V) * sizeof *part), 0,
-                         "batch of %td, step %td", B, t);
+                         "%s, batch of %td, step %td", fixture, B, t);
     }
     ae_decode_state_free(&s);
     ae_decoder_delete(d);
     free(whole);
     free(part);
     free_rig(&r);
+}
+
+Test(decode, a_sequence_does_not_see_its_batch) {
+    check_batches("tiny");
+    check_batches("gemma");
 }
 
 /* Prompts of one length together, then a step: as one after the other. */

@@ -142,8 +142,9 @@ static ptrdiff_t count_attention(const ae_model_config *c) {
 static void put_shape(FILE *f, const ae_model_config *c, int64_t parameters) {
     const ptrdiff_t attention = count_attention(c);
     fprintf(f, "\n## Shape\n\n| | |\n| --- | --- |\n| parameters | %lld |\n", (long long)parameters);
-    fprintf(f, "| vocabulary | %td |\n| width | %td |\n| recurrent width | %td |\n| MLP width | %td |\n",
-            c->V, c->D, c->C, c->E);
+    fprintf(f, "| vocabulary | %td |\n| width | %td |\n", c->V, c->D);
+    if (attention < c->blocks) fprintf(f, "| recurrent width | %td |\n", c->C);
+    fprintf(f, "| MLP width | %td |\n", c->E);
     fprintf(f, "| blocks | %td: %td recurrent, %td of %s attention |\n", c->blocks, c->blocks - attention,
             attention, c->W < 0 ? "global" : "local");
     if (attention == 0) return;

@@ -223,8 +223,8 @@ typedef struct {
 ae_status ae_request_make(ae_request *r, const ae_task_documents *documents, ptrdiff_t i);
 void ae_request_free(ae_request *r);
 
-/* The program that tests an answer to document `i` (`program` of the task, where the answer is `completion`; it exits
- * 0 when the answer is right). The caller frees it. */
+/* The program that tests an answer to document `i` (`program` of the task, where the answer is `completion`; it runs
+ * to its end when the answer is right). The caller frees it. */
 ae_status ae_request_program(char **program, const ae_task_documents *documents, ptrdiff_t i,
                              const char *answer);
 

@@ -2,8 +2,9 @@
 #define AE_EXCHANGE_HF_CONFIG_H
 #include "model/config.h"
 
-/* config.json of a Hugging Face folder of RecurrentGemma or Gemma 1, with what aerie adds of a reward model (reward_shift, reward_std), and
- * the ends of answers, which generation_config.json beside it may name instead. A field that the model cannot run exactly is refused by its name (docs/model.md). */
+/* config.json of a Hugging Face folder of RecurrentGemma or Gemma 1, with what aerie adds of a reward model
+ * (reward_shift, reward_std), and the ends of answers, which generation_config.json beside it may name instead.
+ * A field that the model cannot run exactly is refused by its name (docs/model.md). */
 ae_status ae_model_config_from_hf(ae_model_config *c, const char *path);
 /* Its quantization_config, of folders that aerie quantize wrote: INT8 or INT4; F32 without one. Another
  * maker's is refused. */

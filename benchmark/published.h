@@ -2,7 +2,7 @@
 #define AE_BENCHMARK_PUBLISHED_H
 #include <stddef.h>
 
-/* What the authors of models report, in percent, to be shown beside one's own numbers. */
+/* What the authors of models report, in percent, by prompts and programs of their own; shown beside one's numbers. */
 typedef struct {
     const char *model, *source;
 } ae_published_model;

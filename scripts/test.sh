@@ -2,11 +2,12 @@
 # Installs what is needed, builds, and runs every test: optimised, some again with other settings of OpenMP, then under the sanitizers, then
 # the style checks.
 # The last line is "N passed, N failed, N skipped": skipped is what this machine cannot run. Exit status 0 only when nothing failed.
-# usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--transformers PYTHON]
+# usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--browser] [--transformers PYTHON]
 #   --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;  --kills: a run of each objective (pretrain, sft,
 #   reward, dpo, ppo, jbond, and one that waits for its rewards) and an evaluation, each killed N times (200), end like those
 #   left alone;
 #   --damage: files cut off at 2500 places and changed 22000 times, under the sanitizers;
+#   --browser: the page of `aerie judge serve`, driven by keys in headless Chromium, which has to be installed;
 #   --transformers: scripts/check-transformers.py too, with a python that has torch and transformers, and
 #   scripts/check-peft.py where it has peft, scripts/check-lm-eval.py where it has lm_eval
 set -uo pipefail
@@ -16,9 +17,10 @@ fast=no
 tidy=no
 kills=0
 damage=no
+browser=no
 transformers=
 usage() {
-    echo "usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--transformers PYTHON]" >&2
+    echo "usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--browser] [--transformers PYTHON]" >&2
     exit 2
 }
 while [ $# -gt 0 ]; do
@@ -26,6 +28,7 @@ while [ $# -gt 0 ]; do
     --fast) fast=yes ;;
     --tidy) tidy=yes ;;
     --damage) damage=yes ;;
+    --browser) browser=yes ;;
     --transformers)
         [ $# -gt 1 ] || usage
         transformers=$2
@@ -144,6 +147,7 @@ for setting in OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true OMP_PROC_BIND=true; do test_w
     check peft "$transformers" scripts/check-peft.py build/release/cli/aerie
 [ -z "$transformers" ] || ! "$transformers" -c 'import lm_eval' 2>/dev/null ||
     check lm-eval "$transformers" scripts/check-lm-eval.py build/release/cli/aerie
+[ "$browser" = no ] || check "votes by keys" python3 scripts/check-judge.py build/release/cli/aerie
 for verb in pretrain sft reward dpo ppo jbond program; do
     [ "$kills" = 0 ] ||
         check "$kills kills of $verb" env OMP_WAIT_POLICY=passive sh tests/train/kills.sh build/release/cli/aerie tests/fixtures "$kills" $verb

@@ -86,6 +86,14 @@ grep -qF "\"raters\":\"taste\",\"kind\":\"model\",\"votes\":24" out || fail "rep
 grep -qF "\"a\":\"yes\",\"b\":\"no\",\"wins\":$wins,\"ties\":0,\"losses\":$((24 - wins))" out || fail "other votes than rewards ($wins wins): $(cat out)"
 run 0 "$aerie" judge add yesno --rater asked --ask m1
 grep -q '"rater":"asked","kind":"model".*"judge":"ask [0-9a-f]\{16\}","log_odds":' yesno/votes.jsonl || fail "votes: $(tail -1 yesno/votes.jsonl)"
+run 0 "$aerie" judge report yesno --json
+asked=$(sed 's/.*"raters":"asked"[^[]*\[{"a":"yes","b":"no","wins":\([0-9]*\),"ties":\([0-9]*\),"losses":\([0-9]*\).*/\1 \2 \3/' out)
+run 0 "$aerie" judge make asked.jsonl no.jsonl yes.jsonl --output noyes
+run 0 "$aerie" judge add noyes --rater asked --ask m1
+run 0 "$aerie" judge report noyes --json
+# Asked in the other order a model says the same.
+grep -qF "\"a\":\"no\",\"b\":\"yes\",\"wins\":${asked##* },\"ties\":$(echo "$asked" | cut -d ' ' -f 2),\"losses\":${asked%% *}," out ||
+    fail "other votes in the other order ($asked): $(cat out)"
 run 2 "$aerie" judge add yesno --rater taste --ask m1
 says "--rater taste: expected the model that judged under this name (reward "
 run 0 "$aerie" judge report yesno given --output report.html

@@ -11,8 +11,8 @@ typedef struct {
     const ae_sampling_flags *sampling;
     int64_t batch, threads;
     bool plain; /* prompts are gone on with; else they are turns of the user */
-    const char *
-        file; /* where answers are kept until the study is whole: {"fingerprint"}, then {"answer", "finish"} a line */
+    /* Where answers are kept until the study is whole: {"fingerprint"}, then {"answer", "finish"} a line. */
+    const char *file;
 } ae_judge_asked;
 
 /* Adds an answer to each item, answering what the file has not; answer i draws from stream i however often that was

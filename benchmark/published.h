@@ -10,7 +10,7 @@ typedef struct {
 enum { AE_PUBLISHED_MODELS = 3 };
 extern const ae_published_model ae_published_models[AE_PUBLISHED_MODELS];
 
-/* One figure for each model; NULL: none of that task is reported. */
+/* One figure for each model, NaN where we know none; NULL: none of that task is known. */
 const double *ae_published_find(const char *task);
 
 #endif

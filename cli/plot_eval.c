@@ -89,7 +89,7 @@ static void put_heads(FILE *f, const ae_eval_table *t, bool published) {
 static void put_published(FILE *f, const ae_eval_row *r) {
     const double *figures = r->is_main ? ae_published_find(r->task) : NULL;
     for (size_t k = 0; k < AE_PUBLISHED_MODELS; k++)
-        if (figures)
+        if (figures && !isnan(figures[k]))
             fprintf(f, "<td class=\"published\">%.3f</td>", figures[k] / 100);
         else
             fputs("<td></td>", f);

@@ -62,8 +62,9 @@ static bool write_published(FILE *f, const ae_eval_table *t, size_t model) {
     for (size_t i = 0; i < t->n && row < ROWS_MAX; i++) {
         if (!is_drawn(t, &t->rows[i])) continue;
         const double *figures = ae_published_find(t->rows[i].task);
-        if (figures) fprintf(f, "%.9g %.9g\n", figures[model], (double)row - 0.3);
-        any |= figures != NULL;
+        const bool known = figures && !isnan(figures[model]);
+        if (known) fprintf(f, "%.9g %.9g\n", figures[model], (double)row - 0.3);
+        any |= known;
         row++;
     }
     fputs("EOD\n", f);
@@ -86,9 +87,9 @@ static void write_names(FILE *f, const ae_eval_table *t) {
 
 static ae_status write_script(FILE *f, const void *what) {
     const ae_eval_table *t = what;
-    bool published = false;
+    bool published[AE_PUBLISHED_MODELS];
     for (size_t i = 0; i < t->n_folders; i++) write_folder(f, t, i);
-    for (size_t k = 0; k < AE_PUBLISHED_MODELS; k++) published = write_published(f, t, k);
+    for (size_t k = 0; k < AE_PUBLISHED_MODELS; k++) published[k] = write_published(f, t, k);
     write_names(f, t);
     fputs("set border 3 lc rgb \"#777777\"\nset tics nomirror textcolor rgb \"#333333\"\n"
           "set grid lc rgb \"#e4e4e4\" lt 1 lw 0.7\nset key noenhanced outside top center horizontal "
@@ -101,9 +102,11 @@ static ae_status write_script(FILE *f, const void *what) {
         put_label(f, ae_eval_folder_label(t->folders, t->n_folders, i));
         fputc('"', f);
     }
-    for (size_t k = 0; k < AE_PUBLISHED_MODELS && published; k++)
-        fprintf(f, ", $published_%zu with points pt %zu ps 0.7 lc rgb \"#999999\" title \"%s, published\"", k,
-                4 + 2 * k, ae_published_models[k].model);
+    for (size_t k = 0; k < AE_PUBLISHED_MODELS; k++)
+        if (published[k])
+            fprintf(f,
+                    ", $published_%zu with points pt %zu ps 0.7 lc rgb \"#999999\" title \"%s, published\"",
+                    k, 4 + 2 * k, ae_published_models[k].model);
     fputc('\n', f);
     return AE_OK;
 }

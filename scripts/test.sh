@@ -56,6 +56,7 @@ trap 'rm -rf "$build_log" $memory_folder' EXIT
 # Hundreds of checkpoints wait for the disk, so tests keep their files in memory where there is a file system for that with 4 GB left.
 if [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ] && [ "$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')" -ge 4000000 ]; then
     memory_folder=$(mktemp -d /dev/shm/aerie-tests-XXXXXX) && export TMPDIR="$memory_folder"
+    chmod 711 "$memory_folder" # programs in the sandbox, which are nobody's, get to what tests show them in it
 fi
 
 count() { # PASSED FAILED [SKIPPED]

@@ -2,6 +2,7 @@
 #define AE_CORE_PROCESS_H
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* What a program owes the system it runs on. */
 
@@ -14,6 +15,9 @@ void ae_process_begin(void);
 /* Whether the caller has closed standard output. A report on what went into files is then left out; results
  * fail. */
 bool ae_stdout_is_closed(void);
+
+/* write(2) without SIGPIPE, whatever the program does with that signal. */
+ssize_t ae_write_quietly(int fd, const void *bytes, size_t n);
 
 /* Every handler is set by this, from the main thread. It runs on a stack of its own: the products that oneDNN
  * makes at run time keep values further below the stack pointer than the 128 bytes which the system spares, and

@@ -1,6 +1,7 @@
 #include "rlhf/worker.h"
 
 #include "core/clock.h"
+#include "core/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -174,24 +175,8 @@ void ae_worker_polls(const ae_worker *w, struct pollfd *polls) {
     polls[2] = (struct pollfd){.fd = w->pipes[2], .events = POLLIN};
 }
 
-/* write(2) without SIGPIPE, whatever the program does with that signal. */
-static ssize_t write_quietly(int fd, const char *bytes, size_t n) {
-    sigset_t broken, before, pending;
-    sigemptyset(&broken);
-    sigaddset(&broken, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &broken, &before);
-    const ssize_t written = write(fd, bytes, n);
-    const int error = errno;
-    if (written < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE))
-        sigtimedwait(&broken, NULL, &(struct timespec){0});
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return written;
-}
-
 static void move_out(ae_worker *w) {
-    const ssize_t n = write_quietly(w->pipes[0], w->sent.bytes + w->sent.taken, w->sent.n - w->sent.taken);
+    const ssize_t n = ae_write_quietly(w->pipes[0], w->sent.bytes + w->sent.taken, w->sent.n - w->sent.taken);
     if (n > 0) w->sent.taken += (size_t)n;
     if (n >= 0 || errno == EAGAIN || errno == EINTR) return;
     text_free(&w->sent);

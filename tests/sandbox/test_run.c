@@ -1,4 +1,5 @@
 #include "../core/scratch.h"
+#include "sandbox/command.h"
 #include "sandbox/run.h"
 
 #include <errno.h>
@@ -218,6 +219,23 @@ Test(run, no_namespaces_are_refused) {
     cr_assert_eq(chmod(scratch_write("bwrap", script, sizeof script - 1), 0755), 0);
     cr_assert_eq(setenv("PATH", scratch_folder, 1), 0);
     expect_refused(&s, "bwrap: No permissions to create new namespace", "user namespaces");
+    scratch_remove();
+}
+
+/* It has told the first process, and no longer reads when that is let go. */
+Test(run, bubblewrap_that_gives_up_says_why) {
+    char script[256], path[1200];
+    const int n = snprintf(script, sizeof script,
+                           "#!/bin/sh\nexec %d<&-\necho \"\\\"child-pid\\\": $$\" >&%d\nsleep 0.2\n"
+                           "echo 'bwrap: gave up' >&2\nexit 1\n",
+                           AE_COMMAND_GO, AE_COMMAND_STATUS);
+    const ae_run_settings s = settings(true);
+    scratch_make();
+    cr_assert_eq(chmod(scratch_folder, 0755), 0);
+    cr_assert_eq(chmod(scratch_write("bwrap", script, (size_t)n), 0755), 0);
+    snprintf(path, sizeof path, "%s:%s", scratch_folder, getenv("PATH"));
+    cr_assert_eq(setenv("PATH", path, 1), 0);
+    expect_refused(&s, "bwrap: gave up", "user namespaces");
     scratch_remove();
 }
 

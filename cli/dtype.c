@@ -24,3 +24,12 @@ ae_status ae_weights_parse(const char *text, ae_model_options *options) {
     }
     return AE_FAIL(AE_ERR_USAGE, "--dtype: expected one of " AE_WEIGHT_CHOICES ", found '%s'", text);
 }
+
+ae_arg ae_arg_weights(const char **to) {
+    return (ae_arg){.name = "dtype",
+                    .type = AE_ARG_TEXT,
+                    .to = to,
+                    .value = AE_WEIGHT_CHOICES,
+                    .fallback = "auto",
+                    .help = "type of the weights in memory; auto: integers that are stored, else f32"};
+}

@@ -1,5 +1,6 @@
 #ifndef AE_CLI_DTYPE_H
 #define AE_CLI_DTYPE_H
+#include "cli/args.h"
 #include "model/model.h"
 
 /* The value of --dtype: f32, bf16, or auto (bf16 where the processor has instructions for it). */
@@ -10,5 +11,6 @@ ae_status ae_dtype_parse(const char *text, ae_backend_options *options);
  * forms; auto keeps what `options` says already. */
 #define AE_WEIGHT_CHOICES "f32|bf16|int8|int4|auto"
 ae_status ae_weights_parse(const char *text, ae_model_options *options);
+ae_arg ae_arg_weights(const char **to); /* --dtype of such a verb */
 
 #endif

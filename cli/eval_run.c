@@ -252,12 +252,7 @@ ae_status ae_verb_eval_run(int argc, char **argv) {
         ae_arg_workers(&o.judges),
         ae_arg_toxicity(&o.judges),
         ae_arg_sentiment(&o.judges),
-        {.name = "dtype",
-         .type = AE_ARG_TEXT,
-         .to = &o.dtype,
-         .value = AE_WEIGHT_CHOICES,
-         .fallback = "auto",
-         .help = "type of the weights in memory; auto: integers that are stored, else f32"},
+        ae_arg_weights(&o.dtype),
         ae_arg_threads(&o.threads),
         ae_arg_quiet(&o.quiet),
     };

@@ -157,12 +157,7 @@ ae_status ae_judge_add(int argc, char **argv) {
          .value = "P",
          .fallback = "0.9",
          .help = "from this probability on it is much better"},
-        {.name = "dtype",
-         .type = AE_ARG_TEXT,
-         .to = &o.dtype,
-         .value = AE_WEIGHT_CHOICES,
-         .fallback = "auto",
-         .help = "type of the weights in memory; auto: integers that are stored, else f32"},
+        ae_arg_weights(&o.dtype),
         ae_arg_threads(&o.threads),
         ae_arg_quiet(&o.quiet),
     };

@@ -295,12 +295,7 @@ ae_status ae_judge_make(int argc, char **argv) {
          .max = 1024,
          .fallback = "8",
          .help = "prompts answered at once; changes the speed only"},
-        {.name = "dtype",
-         .type = AE_ARG_TEXT,
-         .to = &o.dtype,
-         .value = AE_WEIGHT_CHOICES,
-         .fallback = "auto",
-         .help = "type of the weights in memory; auto: integers that are stored, else f32"},
+        ae_arg_weights(&o.dtype),
         ae_arg_threads(&o.threads),
         ae_arg_quiet(&o.quiet),
     };

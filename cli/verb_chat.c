@@ -81,12 +81,7 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
          .type = AE_ARG_FLAG,
          .to = &o->no_history,
          .help = "keep no file of the lines typed at a terminal"},
-        {.name = "dtype",
-         .type = AE_ARG_TEXT,
-         .to = &o->dtype,
-         .value = AE_WEIGHT_CHOICES,
-         .fallback = "auto",
-         .help = "type of the weights in memory; auto: integers that are stored, else f32"},
+        ae_arg_weights(&o->dtype),
         ae_arg_threads(&o->threads),
         ae_arg_quiet(&o->quiet),
     };

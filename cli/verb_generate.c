@@ -245,12 +245,7 @@ static ae_status parse(int argc, char **argv, options *o, bool *help) {
          .to = &o->json,
          .help = "--prompt: the answer as a line of JSON"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &o->force, .help = "replace an output that exists"},
-        {.name = "dtype",
-         .type = AE_ARG_TEXT,
-         .to = &o->dtype,
-         .value = AE_WEIGHT_CHOICES,
-         .fallback = "auto",
-         .help = "type of the weights in memory; auto: integers that are stored, else f32"},
+        ae_arg_weights(&o->dtype),
         ae_arg_threads(&o->threads),
         ae_arg_quiet(&o->quiet),
     };

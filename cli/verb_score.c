@@ -201,12 +201,7 @@ ae_status ae_verb_score(int argc, char **argv) {
          .fallback = "0",
          .help = "add the N most likely tokens of every place"},
         {.name = "force", .type = AE_ARG_FLAG, .to = &o.force, .help = "replace an output that exists"},
-        {.name = "dtype",
-         .type = AE_ARG_TEXT,
-         .to = &o.dtype,
-         .value = AE_WEIGHT_CHOICES,
-         .fallback = "auto",
-         .help = "type of the weights in memory; auto: integers that are stored, else f32"},
+        ae_arg_weights(&o.dtype),
         ae_arg_threads(&o.threads),
         ae_arg_quiet(&o.quiet),
     };

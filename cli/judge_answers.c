@@ -7,8 +7,8 @@
 #include "core/log.h"
 #include "data/render.h"
 #include "eval/generate.h"
+#include "eval/probe.h"
 #include "eval/request.h"
-#include "model/fingerprint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ typedef struct {
     size_t cut;       /* answers that came to --max-new */
     ptrdiff_t tokens; /* of answers of this process */
     double started_s;
-    char fingerprint[AE_FINGERPRINT_BYTES]; /* of the model that wrote them; "" before the first */
+    char probe[AE_PROBE_BYTES]; /* of the model that wrote them; "" before the first */
     FILE *file;
     ae_progress bar;
 } desk;
@@ -48,9 +48,9 @@ static ae_status take_answer(desk *d, const json_t *line, const char *where) {
 static ae_status take_line(desk *d, const char *text, size_t n, const char *where) {
     json_t *line = NULL;
     ae_status st = ae_json_parse_answer(&line, text, n, where);
-    const char *fingerprint = json_string_value(json_object_get(line, "fingerprint"));
-    if (st == AE_OK && fingerprint && !d->fingerprint[0])
-        snprintf(d->fingerprint, sizeof d->fingerprint, "%s", fingerprint);
+    const char *probe = json_string_value(json_object_get(line, "probe"));
+    if (st == AE_OK && probe && !d->probe[0])
+        snprintf(d->probe, sizeof d->probe, "%s", probe);
     else if (st == AE_OK)
         st = take_answer(d, line, where);
     json_decref(line);
@@ -136,8 +136,8 @@ static ae_status check(void *context) {
 }
 
 /* Answers of two states of a model are not one model's. */
-static ae_status check_fingerprint(const desk *d, const char *found) {
-    if (!d->fingerprint[0] || strcmp(d->fingerprint, found) == 0) return AE_OK;
+static ae_status check_probe(const desk *d, const char *found) {
+    if (!d->probe[0] || strcmp(d->probe, found) == 0) return AE_OK;
     return AE_FAIL(AE_ERR_USAGE,
                    "%s: expected the model that wrote the first %zu answers, found another; name another "
                    "--output",
@@ -146,7 +146,7 @@ static ae_status check_fingerprint(const desk *d, const char *found) {
 
 static ae_status begin_file(desk *d) {
     if (d->begun) return AE_OK;
-    json_t *line = json_pack("{s:s}", "fingerprint", d->fingerprint);
+    json_t *line = json_pack("{s:s}", "probe", d->probe);
     const ae_status st = line ? ae_json_write_line(line, d->file, d->asked->file)
                               : AE_FAIL(AE_ERR_RESOURCE, "answers: out of memory");
     json_decref(line);
@@ -186,18 +186,18 @@ static ae_status check_model(const desk *d, const ae_loaded *l) {
 ae_status ae_judge_answers_make(const ae_judge_asked *a, const json_t *items, json_t *about) {
     desk d = {.asked = a, .items = items};
     ae_loaded loaded = {0};
-    char found[AE_FINGERPRINT_BYTES];
+    char found[AE_PROBE_BYTES];
     ae_status st;
     AE_TRY(read_file(&d));
     AE_TRY(ae_loaded_open(&loaded, a->path, NULL, a->dtype, a->threads));
     AE_TRY(check_model(&d, &loaded));
-    AE_TRY(ae_model_fingerprint(&loaded.model, found));
-    AE_TRY(check_fingerprint(&d, found));
-    d.begun = d.fingerprint[0];
-    snprintf(d.fingerprint, sizeof d.fingerprint, "%s", found);
+    AE_TRY(ae_model_probe(&loaded.model, found));
+    AE_TRY(check_probe(&d, found));
+    d.begun = d.probe[0];
+    snprintf(d.probe, sizeof d.probe, "%s", found);
     d.rules = (ae_request_rules){loaded.tokenizer, loaded.model.config.V, true};
     if (d.done < json_array_size(items)) AE_TRY(answer_rest(&d, &loaded));
-    json_object_set_new(about, "fingerprint", json_string(found));
+    json_object_set_new(about, "probe", json_string(found));
     json_object_set_new(about, "cut", json_integer((json_int_t)d.cut));
     ae_log("%s: %zu answers%s", a->name, d.done, d.cut ? "" : ", all of them ended");
     if (d.cut) ae_warn("%s: %zu of %zu answers are cut off at --max-new", a->name, d.cut, d.done);

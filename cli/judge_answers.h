@@ -11,7 +11,7 @@ typedef struct {
     const ae_sampling_flags *sampling;
     int64_t batch, threads;
     bool plain; /* prompts are gone on with; else they are turns of the user */
-    /* Where answers are kept until the study is whole: {"fingerprint"}, then {"answer", "finish"} a line. */
+    /* Where answers are kept until the study is whole: {"probe"}, then {"answer", "finish"} a line. */
     const char *file;
 } ae_judge_asked;
 

@@ -68,6 +68,13 @@ if [ ! -e broken/study.json ]; then
     printf '{"answer":"half a li' >>broken/answers-1.jsonl
     run 2 "$aerie" judge make asked.jsonl m1 m2 yes.jsonl --output broken --max-new 13 --seed 5
     says "broken: holds a study of other prompts"
+    if [ -s broken/answers-1.jsonl ]; then # another model of that name, whose matrices alone are others
+        mv m1 kept
+        run 0 "$aerie" quantize --model kept --output m1 --dtype int8 --group 32
+        run 2 "$aerie" judge make asked.jsonl m1 m2 yes.jsonl --output broken --max-new 12 --seed 5
+        says "expected the model that wrote the first"
+        rm -r m1 && mv kept m1
+    fi
 fi
 run 0 "$aerie" judge make asked.jsonl m1 m2 yes.jsonl --output broken --max-new 12 --seed 5
 equal asked/items.jsonl broken/items.jsonl "after a kill"

@@ -257,7 +257,7 @@ static ptrdiff_t count_alike(const ae_generator *g) {
     const ptrdiff_t room = g->options.capacity - g->n_growing;
     ptrdiff_t n = 0;
     for (const request *r = first; r && n < room; r = r->next, n++)
-        if (r->answers > 1 || r->state.model || r->prompt.n != first->prompt.n || r->prompt.n > AE_LINEAR_FEW)
+        if (r->answers > 1 || r->state.model || r->prompt.n != first->prompt.n || r->prompt.n > AE_LINEAR_EACH / 2)
             break;
     return n;
 }

@@ -20,7 +20,7 @@ typedef struct {
     ptrdiff_t requests[AE_LINEAR_EACH];
 } pool;
 
-static const ptrdiff_t widths[] = {1, 2, 3, 4, 6, 8, 12, AE_LINEAR_FEW};
+static const ptrdiff_t widths[] = {1, 2, 3, 4, 6, 8, 12, 16, 21, AE_LINEAR_EACH / 2};
 enum { POOLS = sizeof widths / sizeof *widths };
 
 typedef struct {

@@ -9,7 +9,8 @@
  *   logprob = sum_t log p(continuation[t] | context, continuation[0 .. t-1])     in nats
  *
  * What contexts begin with is read once (eval/prefix.h), a context once for all its continuations, whose states
- * are forked from the one after it. Continuations of up to AE_LINEAR_FEW tokens are read side by side.
+ * are forked from the one after it. Continuations of up to half of AE_LINEAR_EACH tokens are read
+ * side by side.
  *
  * The bits of a result depend on its request alone, not on the other requests, their order, `batch`, `alone` or
  * the number of threads: a context is read in pages and its rest, a continuation apart from it, each in pieces

@@ -35,14 +35,14 @@ static size_t more(size_t a, size_t b) {
 /* Sequences that go through the blocks together with n tokens each; of one token those of a step. */
 static ptrdiff_t together(const ae_decoder *d, ptrdiff_t n) {
     const ptrdiff_t rows = ae_min(AE_LINEAR_EACH, ae_max(d->group, d->chunk));
-    return n <= AE_LINEAR_FEW ? ae_max(1, ae_min(d->group, rows / n)) : 1;
+    return ae_max(1, ae_min(d->group, rows / n));
 }
 
 /* What serves a chunk of one sequence and a few tokens of several. */
 static ae_model_block_bytes most_bytes(const ae_decoder *d, const ae_backend *be, const ae_model_config *c) {
     const ae_block_dims fill = ae_model_block_dims(c, d->adapter_rank, 1, d->chunk, true);
     ae_model_block_bytes most = ae_model_most_block_bytes(be, c, &fill);
-    for (ptrdiff_t n = 1; n <= AE_LINEAR_FEW && (n == 1 || n <= d->chunk); n++) {
+    for (ptrdiff_t n = 1; n <= AE_LINEAR_EACH && (n == 1 || n <= d->chunk); n++) {
         const ae_block_dims few = ae_model_block_dims(c, d->adapter_rank, together(d, n), n, true);
         const ae_model_block_bytes f = ae_model_most_block_bytes(be, c, &few);
         most.temporal_saved = more(most.temporal_saved, f.temporal_saved);
@@ -152,7 +152,7 @@ static void forward(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, const int32_
     const ae_model_config *c = &m->config;
     const ptrdiff_t M = B * T;
     ae_block_dims n = ae_model_block_dims(c, d->adapter_rank, B, T, true);
-    n.each = T <= AE_LINEAR_FEW;
+    n.each = M <= AE_LINEAR_EACH;
     be->upload(be, d->tokens, tokens, (size_t)M * sizeof *tokens);
     be->upload(be, d->positions, d->host_ids, (size_t)M * sizeof *d->host_ids);
     if (d->cosines != NULL)

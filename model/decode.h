@@ -82,9 +82,8 @@ ae_status ae_decoder_prefill(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, con
                              ptrdiff_t n, float *logits, float *logprobs);
 
 /* n tokens each into the B sequences from b on: tokens [B, n]; logits [B, V] of the last ones, on the host.
- * The bits of ae_decoder_prefill: prompts of at most AE_LINEAR_FEW tokens go through the blocks together, up
- * to AE_LINEAR_EACH tokens at once. Longer ones go one after the other, since products of many rows may
- * depend on the number of rows. */
+ * The bits of ae_decoder_prefill: prompts go through the blocks together, up to AE_LINEAR_EACH tokens at once.
+ * Longer ones go one after the other, since products of more rows may depend on the number of rows. */
 ae_status ae_decoder_prefill_each(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B,
                                   const int32_t *tokens, ptrdiff_t n, float *logits);
 
@@ -92,7 +91,7 @@ ae_status ae_decoder_prefill_each(ae_decoder *d, ae_decode_state *s, ptrdiff_t b
  * ae_decoder_together. Its places, B n of them, are there for ae_decoder_place_logits until the next call. */
 ae_status ae_decoder_read(ae_decoder *d, ae_decode_state *s, ptrdiff_t b, ptrdiff_t B, const int32_t *tokens,
                           ptrdiff_t n);
-/* Sequences that ae_decoder_read takes n tokens into at once; 1 where n is above AE_LINEAR_FEW. */
+/* Sequences that ae_decoder_read takes n tokens into at once: as many as have AE_LINEAR_EACH tokens together. */
 ptrdiff_t ae_decoder_together(const ae_decoder *d, ptrdiff_t n);
 /* Logits [rows, V], on the host, of the places from `first` on. Each has the bits that it has alone. */
 void ae_decoder_place_logits(ae_decoder *d, ptrdiff_t first, ptrdiff_t rows, float *logits);

@@ -40,7 +40,7 @@ static const char *kernels_name(ae_isa isa, ae_dtype dtype, ae_products products
          {"avx512 (not Intel) bf16", "avx512 (not Intel) bf16, products bf16"}}};
     const int row = isa < AE_ISA_AVX512 ? 0 : __builtin_cpu_is("intel") ? 1 : 2;
     if (isa == AE_ISA_AMX && dtype == AE_DTYPE_BF16 && products == AE_PRODUCTS_BF16)
-        return row == 1 ? "avx512 bf16, products amx" : "avx512 (not Intel) bf16, products amx";
+        return row == 1 ? "avx512 bf16, all products amx" : "avx512 (not Intel) bf16, all products amx";
     return names[row][dtype == AE_DTYPE_BF16][products == AE_PRODUCTS_BF16];
 }
 
@@ -93,6 +93,7 @@ static ae_status make_self(ae_backend *be, ae_isa isa) {
     ae_cpu *self = calloc(1, sizeof *self);
     if (!self) return AE_FAIL(AE_ERR_RESOURCE, "out of memory for a backend");
     self->products = ae_products_pick();
+    self->tiles = isa == AE_ISA_AMX;
     self->kernels = isa >= AE_ISA_AVX512 ? &ae_product_avx512 : &ae_product_avx2;
     be->self = self;
     return AE_OK;

@@ -9,6 +9,7 @@
 /* What a CPU backend keeps for itself. */
 typedef struct {
     ae_products products;              /* of two bfloat16 operands */
+    bool tiles;                        /* AMX may be used for them */
     const ae_product_kernels *kernels; /* of our own products */
     atomic_size_t failed_bytes; /* of the first scratch that was not to be had since the last sync; 0: none */
 } ae_cpu;

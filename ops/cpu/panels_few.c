@@ -1,6 +1,6 @@
 #include "core/simd.h"
 #include "ops/cpu/memory.h"
-#include "ops/cpu/panels.h"
+#include "ops/cpu/panels_put.h"
 #include "ops/cpu/team.h"
 #include "ops/cpu/turn.h"
 
@@ -503,30 +503,9 @@ static void sweep_one(float *totals, const place *at) {
 
 /* ---- all panels ---- */
 
-typedef struct {
-    float *out;
-    const float *residual, *bias;
-    ptrdiff_t M;
-} target;
-
-static void write_unit(const target *t, const float *totals, const ae_cpu_weight *w, ptrdiff_t panel,
-                       ptrdiff_t lane) {
-    const ptrdiff_t in_part = panel % ae_panels_of_part(w) * LANES + lane;
-    const ptrdiff_t o = panel / ae_panels_of_part(w) * ae_panel_part_rows(w) + in_part,
-                    n = ae_panel_part_rows(w) - in_part;
-    if (n <= 0) return;
-    for (ptrdiff_t m = 0; m < t->M; m++) {
-        const ptrdiff_t at = m * w->rows + o;
-        vf y = vf_load(totals + m * UNITS_MAX * VF);
-        if (t->bias) y = vf_load_n(t->bias + o, n) + y;
-        if (t->residual) y = vf_load_n(t->residual + at, n) + y;
-        vf_store_n(t->out + at, y, n);
-    }
-}
-
 /* Panels [first, last), several at a time where they read the same inputs; then those `skipped` further. */
-static void share_of_panels(const target *t, const ae_cpu_weight *w, const prepared *x, ptrdiff_t first,
-                            ptrdiff_t last, ptrdiff_t skipped) {
+static void share_of_panels(const ae_panel_target *t, const ae_cpu_weight *w, const prepared *x,
+                            ptrdiff_t first, ptrdiff_t last, ptrdiff_t skipped) {
     const ptrdiff_t most = panels_at_once(x->rows), each = ae_panels_of_part(w);
     for (ptrdiff_t panel = first, n; panel < last; panel += n) {
         float totals[ROWS_MAX * UNITS_MAX * VF];
@@ -539,13 +518,14 @@ static void share_of_panels(const target *t, const ae_cpu_weight *w, const prepa
         else
             sweep_one(totals, &at);
         for (ptrdiff_t u = 0; u < n * UNITS_OF_PANEL; u++)
-            write_unit(t, totals + u * VF, w, panel + u / UNITS_OF_PANEL, u % UNITS_OF_PANEL * VF);
+            ae_panel_put(t, w, panel + u / UNITS_OF_PANEL, u % UNITS_OF_PANEL * VF, totals + u * VF,
+                         UNITS_MAX * VF);
     }
 }
 
 /* A thread reads one run of memory where that is what takes the time; with more rows threads take a few panels at a time, so that none
  * waits for one that was held up. */
-static void all_panels(const target *t, const ae_cpu_weight *w, const prepared *x) {
+static void all_panels(const ae_panel_target *t, const ae_cpu_weight *w, const prepared *x) {
     const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w), threads = omp_get_num_threads(),
                     rank = omp_get_thread_num(), some = panels_at_once(x->rows);
     if (x->rows <= 4) {
@@ -561,7 +541,7 @@ void NAME(ae_cpu_panels_few)(const ae_backend *be, float *out, const float *resi
                              const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
     assert(M <= ROWS_MAX && w->panels);
     if (M <= 0) return;
-    const target t = {out, residual, bias, M};
+    const ae_panel_target t = {out, residual, bias, M};
     const prepared p = room_for(be, w, M);
     if (!p.x) return;
 #pragma omp parallel num_threads(ae_team(be))

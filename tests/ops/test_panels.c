@@ -324,7 +324,10 @@ ON_EVERY_BACKEND(panels, zeros_and_a_not_a_number) {
     }
 }
 
-/* ---- the kernel of dot products, on every processor that has them ---- */
+/* ---- kernels of bfloat16 products, on every processor that has them ---- */
+
+typedef void few_rows(const ae_backend *be, float *out, const float *residual, const float *bias,
+                      const float *x, const ae_cpu_weight *w, ptrdiff_t M);
 
 static float *bf16_values(rig *r, double scale, ptrdiff_t n) {
     const rig_array a = rig_normal(r, scale, n);
@@ -341,14 +344,14 @@ static double dot_of(const ae_weight_shape *s, const float *x, const float *w, p
     return sum;
 }
 
-static void expect_dots(rig *r, const ae_weight_shape *s, ptrdiff_t M) {
+static void expect_dots(rig *r, few_rows *kernel, const ae_weight_shape *s, ptrdiff_t M) {
     const ptrdiff_t parts = ae_max(s->parts, 1), outputs = s->rows / parts, inputs = parts * s->cols;
     rig_next(r, "M %td rows %td cols %td parts %td", M, s->rows, s->cols, s->parts);
     const float *x = bf16_values(r, 1, M * inputs), *w = bf16_values(r, 0.1, s->rows * s->cols);
     const rig_array y = rig_output(r, M * s->rows), bias = rig_normal(r, 1, s->rows);
     ae_weight *packed = compact(r, s, w, NULL);
     float *got = rig_host(r, (size_t)y.n * sizeof *got);
-    ae_cpu_panels_few_avx512_bf16(&r->be, got, NULL, bias.x, x, ae_cpu_weight_of(packed), M);
+    kernel(&r->be, got, NULL, bias.x, x, ae_cpu_weight_of(packed), M);
     for (ptrdiff_t j = 0; j < y.n; j++) {
         const ptrdiff_t m = j / s->rows, row = j % s->rows;
         y.d[j] = (double)bias.x[row] + dot_of(s, x + m * inputs, w, row / outputs, row % outputs);
@@ -356,15 +359,24 @@ static void expect_dots(rig *r, const ae_weight_shape *s, ptrdiff_t M) {
     rig_expect(r, "y", got, y.d, y.n, 2e-6);
 }
 
+static void expect_all_dots(few_rows *kernel) {
+    static rig r;
+    rig_open(&r, &(rig_choice){.bf16 = 1});
+    for (ptrdiff_t M = 1; M <= AE_LINEAR_EACH; M += M < AE_LINEAR_FEW + 1 ? 1 : 16) {
+        for (size_t i = 0; i < COUNT(sizes); i++)
+            expect_dots(&r, kernel, &(ae_weight_shape){AE_WEIGHT_BF16, sizes[i].O, sizes[i].I, 0, 0}, M);
+        expect_dots(&r, kernel, &(ae_weight_shape){AE_WEIGHT_BF16, 60, 20, 3, 0}, M);
+    }
+    rig_close(&r);
+}
+
 Test(panels, dot_products_of_bfloat16) {
     if (!ae_machine_has_bf16() || !__builtin_cpu_supports("avx512vnni"))
         cr_skip_test("no AVX512-BF16 and VNNI on this machine");
-    static rig r;
-    rig_open(&r, &(rig_choice){.bf16 = 1});
-    for (ptrdiff_t M = 1; M <= AE_LINEAR_EACH; M += M < AE_LINEAR_FEW ? 1 : 16) {
-        for (size_t i = 0; i < COUNT(sizes); i++)
-            expect_dots(&r, &(ae_weight_shape){AE_WEIGHT_BF16, sizes[i].O, sizes[i].I, 0, 0}, M);
-        expect_dots(&r, &(ae_weight_shape){AE_WEIGHT_BF16, 60, 20, 3, 0}, M);
-    }
-    rig_close(&r);
+    expect_all_dots(ae_cpu_panels_few_avx512_bf16);
+}
+
+Test(panels, tiles_of_bfloat16) {
+    if (!ae_machine_has_amx()) cr_skip_test("no AMX on this machine");
+    expect_all_dots(ae_cpu_panels_few_amx);
 }

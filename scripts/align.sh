@@ -129,8 +129,8 @@ keys_of() { # METHOD
     grpo) echo optim.lr=2e-4 rl.beta=0.06 train.batch_rows=16 rl.samples=4 train.steps=$((steps * 2)) ;;
     ppo) echo optim.lr=4e-4 rl.beta=0.008 ppo.lambda=1 train.batch_rows=64 ;;
     bond) echo optim.lr=5e-4 train.batch_rows=8 rl.samples=4 train.steps=$((steps * 2)) ;;
-    jbond) echo optim.lr=8e-4 jbond.eta=0.1 train.batch_rows=48 train.steps=$((steps * 6 / 5)) ;;
-    online_dpo) echo optim.lr=3e-4 rl.beta=0.1 train.batch_rows=32 train.steps=$((steps * 2)) ;;
+    jbond) echo optim.lr=8e-4 jbond.eta=0.1 train.batch_rows=48 train.steps=$((steps * 8 / 5)) ;;
+    online_dpo) echo optim.lr=2.5e-4 rl.beta=0.15 train.batch_rows=32 train.steps=$((steps * 7 / 3)) ;;
     dpo) echo optim.lr=1e-4 rl.beta=0.3 ;;
     ipo) echo optim.lr=1e-4 rl.beta=10 ;; # its margin is by token: 1 / (2 beta) = 0.05 nats, 5 in a story
     kto) echo optim.lr=1e-4 rl.beta=0.2 ;;

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs what is needed, builds, and runs every test: optimised, some again with other settings of OpenMP, then under the sanitizers, then
-# the style checks.
+# Installs what is needed, builds, and runs every test: optimised, some again with other settings of OpenMP and with the kernels of AVX2,
+# then under the sanitizers, then the style checks.
 # The last line is "N passed, N failed, N skipped": skipped is what this machine cannot run. Exit status 0 only when nothing failed.
 # usage: scripts/test.sh [--fast] [--tidy] [--kills [N]] [--damage] [--browser] [--transformers PYTHON]
 #   --fast: no sanitizers;  --tidy: clang-tidy on the files changed since main;  --kills: a run of each objective (pretrain, sft,
@@ -101,11 +101,12 @@ build_and_test() { # PRESET CMAKE-OPTION...
     run_tests "$preset"
 }
 
-# Where OpenMP is told from outside to grant fewer threads than are asked for, or to bind them to places.
-test_with() { # SETTING
+# The tests of a label once more: with settings of OpenMP that grant fewer threads than are asked for or bind them to places, and with the
+# kernels that most people's processors have.
+test_with() { # SETTING LABEL
     echo "== release, $1"
     export "${1?}"
-    run_tests release -L openmp
+    run_tests release -L "$2"
     unset "${1%%=*}"
 }
 
@@ -139,7 +140,8 @@ check_races() {
 
 scripts/install-packages.sh || exit $?
 build_and_test release -DAERIE_TESTS=ON -DAERIE_WERROR=ON
-for setting in OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true OMP_PROC_BIND=true; do test_with "$setting"; done
+for setting in OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true OMP_PROC_BIND=true; do test_with "$setting" openmp; done
+test_with AERIE_ISA=avx2 kernels
 [ "$fast" = yes ] || build_and_test asan
 [ "$fast" = yes ] || check "races of rollouts" check_races
 [ -z "$transformers" ] ||

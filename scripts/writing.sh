@@ -142,8 +142,8 @@ learn_from() { # RUN METHOD REWARDS STEPS KEY...
 learn_warp() { # STEPS KEY...
     local steps=$1
     shift
-    learn_from warp warp "[$rule]" "$steps" train.batch_rows=16 rl.samples=4 rl.beta=0.008 warp.mu=0.05 \
-        train.eval_every=0 optim.lr=4e-4 optim.schedule=constant optim.warmup_steps=0 "$@"
+    learn_from warp warp "[$rule]" "$steps" train.batch_rows=16 rl.samples=4 rl.beta=0.01 warp.mu=0.05 \
+        train.eval_every=0 optim.lr=3e-4 optim.schedule=constant optim.warmup_steps=0 "$@"
 }
 
 # Answers of the tuned model to PROMPTS, the best ones by the rule first. It trains nothing, so keys of training are not

@@ -3,6 +3,7 @@
 #include "benchmark/scoring.h"
 #include "core/file.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,32 +247,39 @@ static ae_status add_row(ae_comparison *c, const char *task, const sample_column
     return r->task && r->metric && r->filter ? AE_OK : out_of_memory();
 }
 
-/* Metrics that both tables have, rows of the comparison for them, and their bootstrap. */
+/* Metrics that both tables have, rows of the comparison for them, and their bootstrap: one for those of as many rows. In
+ * a group a metric may be of some leaves only. */
 static ae_status compare_tables(ae_comparison *c, const char *task, const sample_table *a,
                                 const sample_table *b, bool is_group) {
     pair *list = calloc(a->n + 1, sizeof *list);
     size_t n = 0;
-    const size_t first = c->n;
+    ptrdiff_t rows = 0;
     ae_status st = list ? AE_OK : out_of_memory();
     for (size_t i = 0; st == AE_OK && i < a->n; i++) {
         const sample_column *x = &a->items[i], *y = find_column(b, x->column.name, x->filter);
         if (!y || y->column.over != x->column.over || x->n == 0) continue;
-        if (n > 0 && x->n != a->items[0].n) continue;
-        st = add_row(c, task, x, is_group);
+        assert(y->n == x->n);
+        if (n > 0 && x->n != rows) {
+            st = estimate(c, c->n - n, list, n, rows);
+            n = 0;
+        }
+        rows = x->n;
+        if (st == AE_OK) st = add_row(c, task, x, is_group);
         if (st == AE_OK) list[n++] = (pair){&x->column, &y->column};
     }
-    if (st == AE_OK && n > 0) st = estimate(c, first, list, n, a->items[0].n);
+    if (st == AE_OK && n > 0) st = estimate(c, c->n - n, list, n, rows);
     free(list);
     return st;
 }
 
 /* ---- leaves and groups ---- */
 
-/* The rows of `from` behind those of `to`; both have the same columns, or `to` has none. */
-static ae_status append(sample_table *to, const sample_table *from) {
+/* The rows of `from` behind those of `to`, of the metrics that `other`, the same leaf on the other side, has too. */
+static ae_status append(sample_table *to, const sample_table *from, const sample_table *other) {
     ae_status st = AE_OK;
     for (size_t i = 0; st == AE_OK && i < from->n; i++) {
-        const sample_column *x = &from->items[i];
+        const sample_column *x = &from->items[i], *y = find_column(other, x->column.name, x->filter);
+        if (!y || y->column.over != x->column.over) continue;
         sample_column *c = find_column(to, x->column.name, x->filter);
         if (!c) st = add_column(&c, to, x->column.name, x->filter);
         if (st != AE_OK || !c) return st;
@@ -343,8 +351,8 @@ static ae_status compare_group(ae_comparison *c, const all_samples *all, const c
     for (size_t i = 0; st == AE_OK && i < json_array_size(leaves); i++) {
         const leaf_samples *l = find_leaf(all, json_string_value(json_array_get(leaves, i)));
         if (!l) continue;
-        st = append(&a, &l->a);
-        if (st == AE_OK) st = append(&b, &l->b);
+        st = append(&a, &l->a, &l->b);
+        if (st == AE_OK) st = append(&b, &l->b, &l->a);
     }
     if (st == AE_OK) st = compare_tables(c, name, &a, &b, true);
     json_decref(leaves);

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A text that rules rewrite where it stands. Every rule at most doubles what it rewrites, and no two rules make one place
- * longer, so 4 times the text is room enough. */
+/* A text that rules rewrite where it stands. The rule that lengthens most makes 6 bytes of 1 ("*"), once in a place; braces
+ * add at most 4 to the 5 bytes of a \frac. So 6 times the text is room enough, and a little for the ends. */
+enum { GROWTH = 6, ENDS = 64 };
 
 typedef struct {
     const char *from, *to;
@@ -281,7 +282,7 @@ static void tidy_ends(char *s) {
 }
 
 char *ae_math_normal(const char *answer) {
-    char *s = malloc(4 * strlen(answer) + 64);
+    char *s = malloc(GROWTH * strlen(answer) + ENDS);
     if (!s) return NULL;
     strcpy(s, answer);
     take_first_dollars(s);

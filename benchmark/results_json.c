@@ -71,7 +71,7 @@ static json_t *filter_list(const ae_task *t) {
     return list;
 }
 
-static json_t *generation_of(const ae_task *t) {
+json_t *ae_result_generation(const ae_task *t) {
     json_t *stops = json_array();
     for (size_t i = 0; i < t->n_stops; i++) json_array_append_new(stops, json_string(t->stops[i]));
     return json_pack("{s:o, s:i, s:b, s:f, s:f}", "until", stops, "max_gen_toks", t->max_new, "do_sample",
@@ -91,7 +91,7 @@ static json_t *config_of(const ae_eval_results *r, const ae_result_entry *e) {
                   ae_task_documents_shots(documents), "metric_list", metric_list(r->scorings[e->leaf]),
                   "repeats", t->kind == AE_TASK_GENERATE ? t->repeats : 1, "metadata", "version", t->version);
     if (t->kind != AE_TASK_GENERATE) return c;
-    json_object_set_new(c, "generation_kwargs", generation_of(t));
+    json_object_set_new(c, "generation_kwargs", ae_result_generation(t));
     json_object_set_new(c, "filter_list", filter_list(t));
     return c;
 }

@@ -40,6 +40,9 @@ ae_status ae_result_groups(const char ***names, size_t *n, const ae_eval_results
 ae_status ae_result_documents(ptrdiff_t **which, ptrdiff_t *n, const ae_eval_results *r, size_t leaf,
                               const char *group);
 
+/* How a task's answers are written, as lm-eval calls it: "until", "max_gen_toks", .. */
+json_t *ae_result_generation(const ae_task *t);
+
 /* FOLDER/samples_TASK.jsonl of one leaf; *hash is what lm-eval calls the hash of the task. */
 ae_status ae_result_samples(const ae_eval_results *r, size_t leaf, const char *folder, char hash[65]);
 

@@ -1,4 +1,5 @@
 #include "benchmark/results_parts.h"
+#include "benchmark/words.h"
 #include "core/file.h"
 
 #include <nettle/sha2.h>
@@ -26,18 +27,9 @@ void ae_sha256(char out[65], const char *text) {
 
 /* ---- values ---- */
 
-/* As Python writes a number: the fewest digits that give it back. */
-static void number_text(char out[32], double x) {
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(out, 32, "%.*g", digits, x);
-        if (strtod(out, NULL) == x) break; /* NOLINT: exactly */
-    }
-    if (!strpbrk(out, ".en")) strcat(out, ".0");
-}
-
 static json_t *likelihood_texts(const ae_likelihood *l) {
-    char number[32];
-    number_text(number, l->logprob);
+    char number[AE_NUMBER_BYTES];
+    ae_words_number(number, l->logprob);
     return json_pack("[s, s]", number, l->greedy ? "True" : "False");
 }
 
@@ -87,22 +79,12 @@ static json_t *target_text(const json_t *target) {
     return s;
 }
 
-static json_t *stops_of(const ae_task *t) {
-    json_t *stops = json_array();
-    for (size_t i = 0; i < t->n_stops; i++) json_array_append_new(stops, json_string(t->stops[i]));
-    return stops;
-}
-
-static json_t *generation_of(const ae_task *t) {
-    return json_pack("{s:o, s:i, s:b, s:f, s:f}", "until", stops_of(t), "max_gen_toks", t->max_new,
-                     "do_sample", t->temperature > 0, "temperature", t->temperature, "top_p", t->top_p);
-}
-
 static json_t *arguments_of(const ae_task *t, const ae_request *q) {
     json_t *all = json_object();
     if (t->kind == AE_TASK_GENERATE)
-        json_object_set_new(all, "gen_args_0",
-                            json_pack("{s:s, s:o}", "arg_0", q->contexts[0], "arg_1", generation_of(t)));
+        json_object_set_new(
+            all, "gen_args_0",
+            json_pack("{s:s, s:o}", "arg_0", q->contexts[0], "arg_1", ae_result_generation(t)));
     if (t->kind == AE_TASK_ROLLING)
         json_object_set_new(all, "gen_args_0", json_pack("{s:s}", "arg_0", q->text));
     const ptrdiff_t n = t->kind == AE_TASK_CHOICE ? q->n_choices : 0;
@@ -131,8 +113,8 @@ static json_t *said(const ae_task *t, const ae_request *q, const ae_outcome *o, 
         json_array_append_new(all, filtered ? one : json_pack("[o]", one));
     }
     if (t->kind == AE_TASK_ROLLING) {
-        char number[32];
-        number_text(number, o->rolling);
+        char number[AE_NUMBER_BYTES];
+        ae_words_number(number, o->rolling);
         json_array_append_new(all, filtered ? json_string(number) : json_pack("[s]", number));
     }
     if (t->kind == AE_TASK_GENERATE) json_array_append_new(all, texts(o->answers, o->n_answers));

@@ -61,10 +61,6 @@ static ae_status add_pass(ae_scoring *s, const ae_metric *m, const char *filter)
     ae_status st = AE_OK;
     for (size_t i = 0; st == AE_OK && i < m->n_k; i++) {
         char name[32];
-        if (m->k[i] > s->leaf->repeats)
-            return AE_FAIL(AE_ERR_USAGE,
-                           "%s: pass@%d: expected at least as many answers to a document, found %d (repeats)",
-                           s->leaf->file, m->k[i], s->leaf->repeats);
         snprintf(name, sizeof name, "pass@%d", m->k[i]);
         const bool named = m->n_k == 1 && strcmp(m->name, ae_metric_kind_name(m->kind)) != 0;
         st = add_column(s, named ? m->name : name, filter, AE_OVER_MEAN, true);
@@ -225,15 +221,8 @@ ae_status ae_scoring_add(ae_scoring *s, ptrdiff_t d, const ae_request *r, const 
 
 /* ---- programs ---- */
 
-static const ae_metric *pass_metric(const ae_task *leaf) {
-    for (size_t m = 0; m < leaf->n_metrics; m++)
-        if (leaf->metrics[m].kind == AE_METRIC_PASS_AT_K) return &leaf->metrics[m];
-    return NULL;
-}
-
-/* Programs of one document and filter follow each other. */
+/* Programs of one document, filter and metric follow each other. */
 static void count_passed(ae_scoring *s, const bool *passed) {
-    const ae_metric *m = pass_metric(s->leaf);
     for (size_t i = 0, n; i < s->n_programs; i += n) {
         const ae_program *first = &s->programs[i];
         int64_t right = 0;
@@ -241,9 +230,9 @@ static void count_passed(ae_scoring *s, const bool *passed) {
                     s->programs[i + n].column == first->column;
              n++)
             right += passed[i + n];
-        for (size_t k = 0; k < m->n_k; k++)
+        for (size_t k = 0; k < first->metric->n_k; k++)
             s->columns[first->column + k].values[first->document].v[0] =
-                ae_pass_at_k((int64_t)n, right, m->k[k]);
+                ae_pass_at_k((int64_t)n, right, first->metric->k[k]);
     }
 }
 

@@ -109,7 +109,8 @@ static ae_status recall(ae_scoring *s, size_t at, ptrdiff_t d, const ae_outcome 
     return AE_OK;
 }
 
-static ae_status queue_programs(ae_scoring *s, size_t at, ptrdiff_t d, const ae_texts *answers) {
+static ae_status queue_programs(ae_scoring *s, const ae_metric *m, size_t at, ptrdiff_t d,
+                                const ae_texts *answers) {
     for (size_t i = 0; i < answers->n; i++) {
         if (s->n_programs == s->room) {
             const size_t room = 2 * s->room + 64;
@@ -122,6 +123,7 @@ static ae_status queue_programs(ae_scoring *s, size_t at, ptrdiff_t d, const ae_
         const ae_status st = ae_request_program(&p->text, s->documents, d, answers->items[i]);
         if (st != AE_OK) return st;
         p->document = d;
+        p->metric = m;
         p->column = at;
         s->n_programs++;
     }
@@ -163,7 +165,7 @@ static ae_status score_answers(ae_scoring *s, const ae_metric *m, ae_pattern *co
     case AE_METRIC_SENTIMENT:
         return sentiment(value, s, answers);
     case AE_METRIC_PASS_AT_K:
-        return queue_programs(s, first, d, answers);
+        return queue_programs(s, m, first, d, answers);
     default:
         return AE_FAIL(AE_ERR_DEFECT, "%s: %s is no metric of answers", s->leaf->file, m->name);
     }

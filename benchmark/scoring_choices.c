@@ -87,7 +87,6 @@ static ae_status need_two(const ae_request *r, const ae_metric *m, const char *w
     return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected two choices, found %td", where, m->name, r->n_choices);
 }
 
-/* The columns of a metric from column `at` on; how many they are. */
 ae_status ae_scoring_choices(ae_scoring *s, const ae_metric *m, size_t *at, ptrdiff_t d, const ae_request *r,
                              const ae_outcome *o) {
     char where[AE_WHERE_BYTES];

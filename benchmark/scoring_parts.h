@@ -6,10 +6,11 @@
 
 enum { AE_TOXICITY_COLUMNS = 4, AE_RECALL_COLUMNS = 3 };
 
-/* An answer as a program that waits to be run, and the first of the columns that it counts for. */
+/* An answer as a program that waits to be run, and the first of the columns of `metric` that it counts for. */
 typedef struct {
     char *text;
     ptrdiff_t document;
+    const ae_metric *metric;
     size_t column;
 } ae_program;
 

@@ -1,3 +1,4 @@
+#include "benchmark/filters.h"
 #include "benchmark/task_parts.h"
 #include "core/json.h"
 
@@ -87,6 +88,22 @@ static ae_status read_k(ae_metric *m, const json_t *o, const char *at) {
                  : AE_FAIL(AE_ERR_USAGE, "%sk: expected whole numbers from 1, found an empty list", at);
 }
 
+/* What is none would come to light after all answers. */
+static ae_status check_pattern(const char *text, const char *where) {
+    ae_pattern *p = NULL;
+    const ae_status st = ae_pattern_new(&p, text, where);
+    ae_pattern_delete(p);
+    return st;
+}
+
+static ae_status check_ignored(const ae_metric *m, const char *at) {
+    char where[640];
+    ae_status st = AE_OK;
+    snprintf(where, sizeof where, "%.600signore", at);
+    for (size_t i = 0; st == AE_OK && i < m->n_ignore; i++) st = check_pattern(m->ignore[i], where);
+    return st;
+}
+
 static ae_status read_metric(ae_metric *m, const json_t *v, ae_task_kind task, const char *at) {
     static const char *const keys[] = {
         "metric", "name", "higher_is_better", "ignore_case", "ignore_punctuation", "ignore", "k", NULL};
@@ -105,6 +122,7 @@ static ae_status read_metric(ae_metric *m, const json_t *v, ae_task_kind task, c
     AE_TRY(ae_task_key_bool(&m->ignore_case, v, "ignore_case", at));
     AE_TRY(ae_task_key_bool(&m->ignore_punctuation, v, "ignore_punctuation", at));
     AE_TRY(ae_task_key_texts(&m->ignore, &m->n_ignore, v, "ignore", at));
+    AE_TRY(check_ignored(m, at));
     st = read_k(m, v, at);
 out:
     return st;
@@ -151,6 +169,7 @@ static ae_status read_step(ae_filter_step *s, const json_t *v, const char *at) {
     AE_TRY(ae_task_keys_check(v, keys, at));
     s->kind = json_object_get(v, "regex") != NULL ? AE_FILTER_REGEX : AE_FILTER_TAKE_FIRST_K;
     AE_TRY(ae_task_key_text(&s->pattern, v, "regex", at));
+    if (s->pattern != NULL) AE_TRY(check_pattern(s->pattern, at));
     AE_TRY(ae_task_key_text(&s->fallback, v, "fallback", at));
     AE_TRY(ae_task_key_int(&s->match, v, "match", -1, 1000, at));
     AE_TRY(ae_task_key_int(&s->k, v, "take_first_k", 1, 1000000, at));

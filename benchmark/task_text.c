@@ -197,10 +197,35 @@ static bool has_fact(const struct ae_task_text *t, const char *name) {
     return false;
 }
 
+/* How many of the answers to a document a filter leaves. */
+static int answers_after(const ae_filter *f, int answers) {
+    for (size_t i = 0; i < f->n_steps; i++) {
+        const ae_filter_step *s = &f->steps[i];
+        const bool one = s->kind == AE_FILTER_TAKE_FIRST || s->kind == AE_FILTER_MAJORITY;
+        const int most = one ? 1 : s->kind == AE_FILTER_TAKE_FIRST_K ? s->k : answers;
+        answers = most < answers ? most : answers;
+    }
+    return answers;
+}
+
+/* pass@k needs k answers; fewer would come to light after all of them are written. */
+static ae_status check_pass(const ae_task *task, const ae_metric *m, const char *at) {
+    for (size_t f = 0; f < task->n_filters; f++) {
+        const int n = answers_after(&task->filters[f], task->repeats);
+        for (size_t i = 0; i < m->n_k; i++)
+            if (m->k[i] > n)
+                return AE_FAIL(
+                    AE_ERR_USAGE,
+                    "%smetrics: pass@%d: expected at least as many answers to a document, found %d "
+                    "(repeats: %d, filter %s)",
+                    at, m->k[i], n, task->repeats, task->filters[f].name);
+    }
+    return need_key(task->text->program, "program", "a metric is pass_at_k", at);
+}
+
 static ae_status check_metric(const ae_task *task, const ae_metric *m, const char *at) {
     static const char *const bbq[] = {"condition", "unknown", "biased"};
-    if (m->kind == AE_METRIC_PASS_AT_K)
-        return need_key(task->text->program, "program", "a metric is pass_at_k", at);
+    if (m->kind == AE_METRIC_PASS_AT_K) return check_pass(task, m, at);
     if ((m->kind == AE_METRIC_MEMORISED) != (task->prompt_tokens > 0))
         return AE_FAIL(
             AE_ERR_USAGE,

@@ -1,4 +1,5 @@
 #include "benchmark/template_parts.h"
+#include "benchmark/words.h"
 #include "core/config.h"
 #include "core/json.h"
 
@@ -27,18 +28,8 @@ static ae_status result(json_t **out, json_t *value, const char *where) {
     return value != NULL ? AE_OK : ae_template_no_memory(where);
 }
 
-/* Digits that give the same double back, with a point, as Python writes it. */
-static char *real_text(double x) {
-    char text[64];
-    int digits = 15;
-    do snprintf(text, sizeof text - 2, "%.*g", digits, x);
-    while (strtod(text, NULL) != x && ++digits <= 17);
-    if (strpbrk(text, ".en") == NULL) strcat(text, ".0");
-    return strdup(text);
-}
-
 char *ae_value_text(const json_t *x) {
-    char text[32];
+    char text[AE_NUMBER_BYTES];
     switch (json_typeof(x)) {
     case JSON_STRING:
         return strdup(json_string_value(x));
@@ -46,7 +37,8 @@ char *ae_value_text(const json_t *x) {
         snprintf(text, sizeof text, "%lld", (long long)json_integer_value(x));
         return strdup(text);
     case JSON_REAL:
-        return real_text(json_real_value(x));
+        ae_words_number(text, json_real_value(x));
+        return strdup(text);
     case JSON_TRUE:
         return strdup("True");
     case JSON_FALSE:

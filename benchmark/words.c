@@ -2,7 +2,9 @@
 
 #include "data/utf8.h"
 
+#include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unicase.h>
@@ -49,6 +51,17 @@ size_t ae_words_count(const char *text) {
         if (step == 0) step = 1;
     }
     return pieces;
+}
+
+/* ---- numbers ---- */
+
+/* %g gives whole numbers with fewer digits than places an exponent, Python from 1e16 on. */
+void ae_words_number(char out[AE_NUMBER_BYTES], double x) {
+    int digits = 1;
+    do snprintf(out, AE_NUMBER_BYTES - 2, "%.*g", digits, x);
+    while (strtod(out, NULL) != x && ++digits <= 17); /* NOLINT: exactly */
+    if (fabs(x) >= 1 && fabs(x) < 1e16 && strchr(out, 'e')) snprintf(out, AE_NUMBER_BYTES - 2, "%.17g", x);
+    if (!strpbrk(out, ".en")) strcat(out, ".0");
 }
 
 /* ---- F1 ---- */

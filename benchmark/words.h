@@ -13,6 +13,10 @@ size_t ae_words_characters(const char *text);
 /* Pieces between runs of white space, empty ones at the ends among them: len(re.split(r"\s+", text)). */
 size_t ae_words_count(const char *text);
 
+/* repr(x): the fewest digits that give a finite number back, with a point. */
+enum { AE_NUMBER_BYTES = 32 };
+void ae_words_number(char out[AE_NUMBER_BYTES], double x);
+
 /* F1 of the words of two texts, in lower case, without punctuation and the articles a, an, the (Rajpurkar et al. 2016).
  * Negative: no memory. */
 double ae_words_f1(const char *answer, const char *reference);

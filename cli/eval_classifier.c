@@ -147,9 +147,10 @@ static ae_status train(const train_options *o) {
     AE_TRY(ae_results_check_file(o->output, o->force));
     AE_TRY(ae_rows_read(&rows, o->data, &(ae_rows_spec){0}));
     AE_TRY(collect(&labelled, &rows, &o->keys));
-    AE_TRY(ae_classifier_train(&c, labelled, (ptrdiff_t)json_array_size(rows.list), o->data, &s));
-    AE_TRY(ae_classifier_write(c, o->output));
+    st = ae_classifier_train(&c, labelled, (ptrdiff_t)json_array_size(rows.list), o->data, &s);
     if (bar.total > 0) ae_progress_end(&bar);
+    if (st != AE_OK) goto out;
+    AE_TRY(ae_classifier_write(c, o->output));
     print_figures(ae_classifier_heldout(c), "held out", stdout);
 out:
     ae_classifier_free(c);

@@ -1,12 +1,10 @@
 #include "sandbox/keeper.h"
 
-#include "sandbox/command.h"
+#include "sandbox/children.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,18 +16,15 @@ bool ae_keeper_bind(pid_t parent, int signal) {
     return prctl(PR_SET_PDEATHSIG, signal) == 0 && getppid() == parent;
 }
 
-/* Killed: children as they stand in "12 345 ". */
+/* As many as fit into the text; others are killed in the next round. */
 static void kill_children(void) {
     char text[4096];
     const int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
     const ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
     if (fd >= 0) close(fd);
     text[n > 0 ? n : 0] = '\0';
-    for (char *at = text, *end;; at = end) {
-        const long pid = strtol(at, &end, 10);
-        if (end == at) return;
-        kill((pid_t)pid, SIGKILL);
-    }
+    const char *at = text;
+    for (pid_t pid; (pid = ae_children_next(&at)) > 0;) kill(pid, SIGKILL);
 }
 
 /* How `program` ended. Children of what was killed become ours and are killed in turn. A kernel that does not tell who

@@ -1,10 +1,11 @@
 #include "sandbox/watch.h"
 
+#include "sandbox/children.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -32,16 +33,12 @@ static double resident_bytes(pid_t pid) {
     return sscanf(text, "%*s %lf", &pages) == 1 ? pages * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* "12 345 " */
 static void add_children_of_thread(family *f, pid_t pid, const char *thread) {
     char path[320], text[LINE];
     snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, thread);
     read_text(path, text, sizeof text);
-    for (char *at = text, *end; f->n < MOST_PROCESSES; at = end) {
-        const long child = strtol(at, &end, 10);
-        if (end == at) break;
-        f->pids[f->n++] = (pid_t)child;
-    }
+    const char *at = text;
+    for (pid_t child; f->n < MOST_PROCESSES && (child = ae_children_next(&at)) > 0;) f->pids[f->n++] = child;
 }
 
 static void add_children(family *f, pid_t pid) {

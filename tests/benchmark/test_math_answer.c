@@ -129,6 +129,24 @@ Test(math_answer, normal_forms) {
     EXPECT_EACH(rows, ae_math_normal);
 }
 
+/* What rules make longer, over and over: room for it is made beforehand. */
+Test(math_answer, long_texts) {
+    static const char *const pieces[] = {"*", "\\frac**", "\\sqrt*", "(.", ",.", "{.", "\\frac\\frac"};
+    enum { TIMES = 2000 };
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        const size_t n = strlen(pieces[i]);
+        char *text = malloc(n * TIMES + 1);
+        cr_assert_not_null(text);
+        for (size_t k = 0; k < TIMES; k++) memcpy(text + k * n, pieces[i], n + 1);
+        char *got = ae_math_normal(text);
+        cr_assert_not_null(got);
+        cr_expect(strlen(got) <= 6 * n * TIMES, "%s: %zu bytes", pieces[i], strlen(got));
+        cr_expect(ae_math_equal(text, text));
+        free(got);
+        free(text);
+    }
+}
+
 static const pair equal[] = {
     {"0.5", "\\frac{1}{2}"},
     {"1/2", "\\frac12"},

@@ -94,6 +94,39 @@ Test(task_file, filters_and_stops) {
     ae_task_free(task);
 }
 
+/* What would else show when all answers are there. */
+Test(task_file, answers_that_cannot_be_judged) {
+    static const char text[] =
+        "format: 1\ntask: mine\nversion: 1\nkind: generate\nrows: {file: rows.jsonl}\n"
+        "prompt: '{{q}}'\nanswer: '{{a}}'\nprogram: '{{completion}}'\nrepeats: 8\n%s\n";
+    static const struct {
+        const char *lines, *part; /* NULL: fine */
+    } tries[] = {
+        {"metrics: [{metric: pass_at_k, k: 2}]", "metrics: pass@2: expected at least as many answers to a "
+                                                 "document, found 1 (repeats: 8, filter none)"},
+        {"metrics: [{metric: pass_at_k, k: [1, 9]}]\nfilters: [{name: all, steps: [trim]}]", "pass@9: "},
+        {"metrics: [{metric: pass_at_k, k: [4, 5]}]\nfilters: [{name: all, steps: []}, {name: some, steps: "
+         "[{take_first_k: 4}]}]",
+         "pass@5: expected at least as many answers to a document, found 4 (repeats: 8, filter some)"},
+        {"metrics: [{metric: pass_at_k, k: 2}]\nfilters: [{name: most, steps: [majority]}]", "pass@2: "},
+        {"metrics: [{metric: pass_at_k, k: [1, 8]}]\nfilters: [{name: all, steps: [trim]}]", NULL},
+        {"metrics: [exact_match]\nfilters: [{name: a, steps: [trim, {regex: '(x'}]}]",
+         "filters[0].steps[1]: pattern: expected a regular expression"},
+        {"metrics: [{metric: exact_match, ignore: ['x', '[']}]",
+         "metrics[0].ignore: pattern: expected a regular expression"},
+    };
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        char whole_text[1024];
+        ae_task *task = NULL;
+        snprintf(whole_text, sizeof whole_text, text, tries[i].lines);
+        if (tries[i].part != NULL)
+            assert_refused(whole_text, tries[i].part);
+        else
+            cr_assert_eq(load(&task, whole_text), AE_OK, "%s", ae_error_message());
+        ae_task_free(task);
+    }
+}
+
 Test(task_file, a_group_of_parts) {
     static const char text[] =
         "format: 1\ntask: mine\nversion: 1\nkind: choice\nrows: {file: '{{part}}.csv'}\n"

@@ -30,6 +30,24 @@ prints '"rows":[{"task":"pair_one","metric":"acc","filter":"none","group":false,
 run 0 "$aerie" eval compare b a --task pair
 prints "-0.1250"
 
+# A group whose leaves have different metrics: each metric over the rows of the leaves that have it on both sides.
+make mixed-a 20
+make mixed-b 30
+for f in mixed-a mixed-b; do
+    sed -i 's/"metrics": \["acc"\], "acc": \(.\)/"metrics": ["em"], "em": \1/' $f/samples_pair_two.jsonl
+done
+run 0 "$aerie" eval compare mixed-a mixed-b --task pair
+prints "pair acc                none                 40    0.5000    0.7500    +0.2500"
+prints "pair em                 none                 40    0.5000    0.5000    +0.0000"
+sed -i '21,$d' mixed-a/samples_pair_two.jsonl mixed-b/samples_pair_two.jsonl
+run 0 "$aerie" eval compare mixed-a mixed-b --task pair
+prints "pair acc                none                 40    0.5000    0.7500    +0.2500"
+prints "pair em                 none                 20    0.5000    0.5000    +0.0000"
+sed -i 's/"metrics": \["acc"\], "acc": \(.\)/"metrics": ["em"], "em": \1/' mixed-b/samples_pair_one.jsonl
+run 0 "$aerie" eval compare mixed-a mixed-b --task pair
+prints "pair em                 none                 20    0.5000    0.5000    +0.0000"
+grep -q "^pair acc" out && fail "a metric of one side alone is compared"
+
 # lm-eval puts the date into names; the last one counts.
 make c 20
 mv c/results.json c/results_2026-01-02T10-00-00.000000.json

@@ -41,7 +41,7 @@ run 0 evaluate algebra.yaml
 prints "|none            |     4|exact_match|0.5000|"
 prints "|flexible-extract|     4|exact_match|0.7500|"
 
-# Programs: of four answers to each row 2, 1 and 0 pass.
+# Programs: of four answers to each row 2, 1 and 0 pass. Two metrics of one kind have their own numbers k.
 cat >data/rows.jsonl <<'EOR'
 {"q": "twice", "test": "assert f(2) == 4"}
 {"q": "twice", "test": "assert f(3) == 6"}
@@ -59,7 +59,7 @@ max_new: 1
 temperature: 1
 repeats: 4
 filters: [{name: all, steps: []}]
-metrics: [{metric: pass_at_k, k: [1, 2]}]
+metrics: [{metric: pass_at_k, k: [1, 2]}, {metric: pass_at_k, name: passed, k: 1}]
 EOR
 mkdir none
 for tool in basename dirname python3 sh; do ln -s "$(command -v $tool)" none/; done
@@ -85,7 +85,8 @@ EOR
     run 0 evaluate programs.yaml "$@"
     prints "|pass@1|0.2500|"
     prints "|pass@2|0.4444|"
-    grep -qE 'programs: 3 passed, .*1 timed out' err || fail "how programs ended: $(cat err)"
+    prints "|passed|0.2500|"
+    grep -qE 'programs: 6 passed, .*2 timed out' err || fail "how programs ended: $(cat err)"
 }
 run 0 evaluate programs.yaml --unsafe-no-sandbox
 check_programs --unsafe-no-sandbox

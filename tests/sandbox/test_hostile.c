@@ -142,7 +142,8 @@ static pid_t try_maker(const char *const *texts, ptrdiff_t n, bool safe) {
         ae_verdict v[4];
         ae_run_settings s = ae_run_defaults();
         ae_runner *r = NULL;
-        s.wall_s = 1000;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* fork bombs do not outlive a test that is killed */
+        s.wall_s = 60;
         s.workers = (int)n;
         s.unsafe_no_sandbox = !safe;
         if (ae_runner_new(&r, &s) != AE_OK)

@@ -1,4 +1,5 @@
 #include "../core/scratch.h"
+#include "sandbox/children.h"
 #include "sandbox/command.h"
 #include "sandbox/run.h"
 
@@ -77,6 +78,14 @@ static void check_verdicts(bool safe) {
     cr_assert_eq(ae_runner_run(r, texts, N, v), AE_OK, "%s", ae_error_message());
     for (int i = 0; i < N; i++) expect(&v[i], rows[i].end, rows[i].number, rows[i].words);
     ae_runner_delete(r);
+}
+
+Test(run, a_number_of_a_process_that_was_cut_off_is_none) {
+    const char *at = "12 345 67";
+    cr_expect_eq(ae_children_next(&at), 12);
+    cr_expect_eq(ae_children_next(&at), 345);
+    cr_expect_eq(ae_children_next(&at), 0);
+    cr_expect_eq(ae_children_next(&(const char *){""}), 0);
 }
 
 Test(run, every_program_gets_its_verdict) {

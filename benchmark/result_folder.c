@@ -64,7 +64,7 @@ ae_status ae_result_folder_open(ae_result_folder *f, const char *folder) {
     for (size_t n = strlen(folder); n > 1 && f->folder[n - 1] == '/'; n--) f->folder[n - 1] = '\0';
     ae_status st = last_file(&f->path, folder, RESULTS, RESULTS_OF_LM_EVAL);
     if (st == AE_OK && !f->path) st = no_results(folder);
-    if (st == AE_OK) st = ae_json_load(&f->root, f->path);
+    if (st == AE_OK) st = ae_json_load_python(&f->root, f->path);
     if (st == AE_OK) st = check_results(f);
     if (st != AE_OK) ae_result_folder_close(f);
     return st;
@@ -95,7 +95,7 @@ ae_status ae_result_folder_samples(const ae_result_folder *f, const char *task, 
     while (st == AE_OK && path && (st = ae_reader_line(r, &text, &n)) == AE_OK && text) {
         json_t *row = NULL;
         snprintf(where, sizeof where, "%s:%lld", path, (long long)ae_reader_line_number(r));
-        st = ae_json_parse_answer(&row, text, n, where);
+        st = ae_json_parse_python(&row, text, n, where);
         if (st == AE_OK) st = line(context, row, where);
         json_decref(row);
     }

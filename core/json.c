@@ -52,7 +52,50 @@ ae_status ae_json_parse_answer(json_t **root, const char *text, size_t n, const 
     return parse(root, text, n, where, JSON_ALLOW_NUL);
 }
 
-ae_status ae_json_load(json_t **root, const char *path) {
+/* Bytes of a number that JSON does not have, or 0. */
+static size_t no_number(const char *text, size_t n) {
+    static const char *const names[] = {"NaN", "Infinity", "-Infinity"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t bytes = strlen(names[i]);
+        if (bytes <= n && memcmp(text, names[i], bytes) == 0) return bytes;
+    }
+    return 0;
+}
+
+/* A copy with null in the place of such numbers, for free(); NULL: no memory. */
+static char *without_no_numbers(const char *text, size_t n, size_t *bytes) {
+    char *copy = malloc(n + n / 3 + 1), *to = copy; /* null is one byte longer than NaN */
+    bool quoted = false;
+    for (size_t i = 0; copy && i < n;) {
+        const size_t skipped = quoted ? 0 : no_number(text + i, n - i);
+        if (skipped > 0) {
+            to = (char *)memcpy(to, "null", 4) + 4;
+            i += skipped;
+            continue;
+        }
+        if (quoted && text[i] == '\\' && i + 1 < n)
+            *to++ = text[i++];
+        else if (text[i] == '"')
+            quoted = !quoted;
+        *to++ = text[i++];
+    }
+    *bytes = copy ? (size_t)(to - copy) : 0;
+    return copy;
+}
+
+ae_status ae_json_parse_python(json_t **root, const char *text, size_t n, const char *where) {
+    size_t bytes;
+    char *copy = without_no_numbers(text, n, &bytes);
+    *root = NULL;
+    if (!copy) return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
+    const ae_status st = ae_json_parse_answer(root, copy, bytes, where);
+    free(copy);
+    return st;
+}
+
+typedef ae_status parse_text(json_t **root, const char *text, size_t n, const char *where);
+
+static ae_status load(json_t **root, const char *path, parse_text *parse_as) {
     char *text = NULL;
     size_t n = 0;
     *root = NULL;
@@ -60,13 +103,21 @@ ae_status ae_json_load(json_t **root, const char *path) {
     if (st != AE_OK) return st;
     const size_t mark =
         n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* as Windows tools write it */
-    st = ae_json_parse(root, text + mark, n - mark, path);
+    st = parse_as(root, text + mark, n - mark, path);
     free(text);
     if (st != AE_OK || json_is_object(*root)) return st;
     st = AE_FAIL(AE_ERR_INPUT, "%s: expected a JSON object, found %s", path, ae_json_type_name(*root));
     json_decref(*root);
     *root = NULL;
     return st;
+}
+
+ae_status ae_json_load(json_t **root, const char *path) {
+    return load(root, path, ae_json_parse);
+}
+
+ae_status ae_json_load_python(json_t **root, const char *path) {
+    return load(root, path, ae_json_parse_python);
 }
 
 static ae_status take_int(const json_t *v, const char *key, const char *where, int64_t *out) {

@@ -14,6 +14,9 @@ ae_status ae_json_parse(json_t **root, const char *text, size_t n,
                         const char *where); /* any value; strict UTF-8 */
 /* The same, where text may hold NUL, as a model may write it: json_string_value ends there. */
 ae_status ae_json_parse_answer(json_t **root, const char *text, size_t n, const char *where);
+/* Both as Python writes JSON, where NaN, Infinity and -Infinity may stand for numbers: they are read as null. */
+ae_status ae_json_load_python(json_t **root, const char *path);
+ae_status ae_json_parse_python(json_t **root, const char *text, size_t n, const char *where);
 ae_status ae_json_int(const json_t *o, const char *key, const char *where, int64_t *out); /* required */
 ae_status ae_json_real(const json_t *o, const char *key, const char *where,
                        double *out); /* required; integers accepted */

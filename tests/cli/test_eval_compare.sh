@@ -30,6 +30,12 @@ prints '"rows":[{"task":"pair_one","metric":"acc","filter":"none","group":false,
 run 0 "$aerie" eval compare b a --task pair
 prints "-0.1250"
 
+# lm-eval writes what it cannot tell as a NaN, which is no JSON.
+make told 30
+sed -i 's/"texts": {}/"texts": {"bits_per_byte_stderr,none": NaN}/' told/results.json
+run 0 "$aerie" eval compare a told --task pair
+prints "+0.1250"
+
 # A group whose leaves have different metrics: each metric over the rows of the leaves that have it on both sides.
 make mixed-a 20
 make mixed-b 30

@@ -125,3 +125,16 @@ Test(json, numbers_take_no_more_digits_than_they_need) {
     json_decref(back);
     json_decref(o);
 }
+
+Test(json, python_writes_numbers_that_json_has_not) {
+    static const char text[] = "{\"a\":[NaN,-Infinity, Infinity,1],\"NaN\":\"NaN \\\" NaN\",\"b\":NaN}";
+    json_t *o = NULL;
+    cr_assert_eq(ae_json_parse(&o, text, strlen(text), "f"), AE_ERR_INPUT, "strict everywhere else");
+    cr_assert_eq(ae_json_parse_python(&o, text, strlen(text), "f"), AE_OK);
+    json_t *wanted = json_pack("{s:[n,n,n,i], s:s, s:n}", "a", 1, "NaN", "NaN \" NaN", "b");
+    cr_assert(json_equal(o, wanted));
+    json_decref(wanted);
+    json_decref(o);
+    cr_assert_eq(ae_json_parse_python(&o, "[NaNa]", 6, "f"), AE_ERR_INPUT);
+    cr_assert_eq(ae_json_parse_python(&o, "\"a\\", 3, "f"), AE_ERR_INPUT);
+}

@@ -1,3 +1,4 @@
+#include "benchmark/bar.h"
 #include "benchmark/results.h"
 #include "cli/args.h"
 #include "cli/dtype.h"
@@ -47,7 +48,7 @@ typedef struct {
     ae_eval_results *results;
     ae_eval_judges *judges;
     json_t *settings, *more;
-    ae_progress bar;
+    ae_evaluation_bar bar;
     double started_s, date;
 } desk;
 
@@ -94,14 +95,9 @@ static ae_status check(void *context) {
     return ae_interrupt_check();
 }
 
-static void show(void *context, int64_t done, int64_t first, int64_t all) {
+static void show(void *context, const ae_evaluation_progress *p) {
     desk *d = context;
-    if (d->bar.total == 0) {
-        ae_progress_init(&d->bar, "evaluate", first, all);
-        d->bar.unit = "request";
-        if (first > 0) ae_log("%lld of %lld requests were done before", (long long)first, (long long)all);
-    }
-    ae_progress_show(&d->bar, done, "");
+    ae_evaluation_bar_show(&d->bar, p);
 }
 
 static ae_status open_evaluation(desk *d) {
@@ -124,7 +120,7 @@ static ae_status open_evaluation(desk *d) {
 
 static ae_status run_evaluation(desk *d) {
     const ae_status st = ae_evaluation_run(d->evaluation);
-    if (d->bar.total > 0) ae_progress_end(&d->bar);
+    ae_evaluation_bar_end(&d->bar);
     if (st == AE_ERR_INTERRUPTED) ae_log("%s: keeps what is done; the same command goes on", d->o->output);
     if (st != AE_OK) return st;
     const ae_evaluation_counts n = ae_evaluation_count(d->evaluation);

@@ -141,6 +141,33 @@ static ae_status open_leaves(ae_evaluation *e, const ae_task *const *tasks, size
     return st;
 }
 
+static ae_status check_rows(const ae_task *leaf, const ae_evaluation_options *o) {
+    ae_task_documents *documents = NULL;
+    ae_status st = ae_task_documents_open(&documents, leaf, o->data, &o->documents);
+    for (ptrdiff_t d = 0; st == AE_OK && d < ae_task_documents_count(documents); d++) {
+        ae_request r;
+        st = ae_request_make(&r, documents, d);
+        if (st != AE_OK) break;
+        ae_request_free(&r);
+        if (o->check) st = o->check(o->context);
+    }
+    ae_task_documents_close(documents);
+    return st;
+}
+
+ae_status ae_evaluation_check_rows(const ae_task *const *tasks, size_t n, const ae_evaluation_options *o) {
+    ae_status st = AE_OK;
+    for (size_t i = 0; st == AE_OK && i < n; i++) {
+        const size_t n_leaves = ae_task_n_leaves(tasks[i]);
+        const ae_task **leaves = calloc(n_leaves + 1, sizeof *leaves);
+        if (!leaves) return out_of_memory();
+        ae_task_leaves(tasks[i], leaves);
+        for (size_t k = 0; st == AE_OK && k < n_leaves; k++) st = check_rows(leaves[k], o);
+        free(leaves);
+    }
+    return st;
+}
+
 /* ---- the journal ---- */
 
 static uint64_t mix_encoded(uint64_t h, const ae_evaluation *e, const ae_encoded *at) {

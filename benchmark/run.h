@@ -41,6 +41,10 @@ ae_status ae_evaluation_new(ae_evaluation **e, const ae_task *const *tasks, size
                             const ae_evaluation_options *o);
 void ae_evaluation_delete(ae_evaluation *e);
 
+/* Reads the rows of all leaves and makes their requests, without model and tokenizer, so that what is wrong with them is
+ * known before a model is loaded. Of the options it takes data, documents, check and context. AE_ERR_INPUT: bad rows. */
+ae_status ae_evaluation_check_rows(const ae_task *const *tasks, size_t n, const ae_evaluation_options *o);
+
 /* Asks the model what the journal does not have. */
 ae_status ae_evaluation_run(ae_evaluation *e);
 

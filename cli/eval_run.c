@@ -100,21 +100,31 @@ static void show(void *context, const ae_evaluation_progress *p) {
     ae_evaluation_bar_show(&d->bar, p);
 }
 
+static ae_task_options documents_of(const options *o) {
+    return (ae_task_options){(int)o->which.shots, (uint32_t)o->which.seed, (ptrdiff_t)o->which.limit};
+}
+
+/* Before the model is read, which may take minutes. */
+static ae_status check_rows(desk *d) {
+    const ae_evaluation_options how = {
+        .data = d->o->data, .documents = documents_of(d->o), .check = check, .context = d};
+    return ae_evaluation_check_rows((const ae_task *const *)d->tasks, d->n_tasks, &how);
+}
+
 static ae_status open_evaluation(desk *d) {
     const options *o = d->o;
-    const ae_evaluation_options how = {
-        .model = &d->loaded.model,
-        .encoding = {d->loaded.tokenizer, d->loaded.model.config.V, !o->no_bos, o->chat,
-                     (ptrdiff_t)o->max_length},
-        .data = o->data,
-        .documents = {(int)o->which.shots, (uint32_t)o->which.seed, (ptrdiff_t)o->which.limit},
-        .batch = (ptrdiff_t)o->batch,
-        .alone = o->alone,
-        .folder = o->output,
-        .settings = d->settings,
-        .check = check,
-        .progress = show,
-        .context = d};
+    const ae_evaluation_options how = {.model = &d->loaded.model,
+                                       .encoding = {d->loaded.tokenizer, d->loaded.model.config.V, !o->no_bos,
+                                                    o->chat, (ptrdiff_t)o->max_length},
+                                       .data = o->data,
+                                       .documents = documents_of(o),
+                                       .batch = (ptrdiff_t)o->batch,
+                                       .alone = o->alone,
+                                       .folder = o->output,
+                                       .settings = d->settings,
+                                       .check = check,
+                                       .progress = show,
+                                       .context = d};
     return ae_evaluation_new(&d->evaluation, (const ae_task *const *)d->tasks, d->n_tasks, &how);
 }
 
@@ -179,6 +189,7 @@ static ae_status run(const options *o) {
     AE_TRY(ae_task_load_all(&d.tasks, &d.n_tasks, o->tasks, "--tasks"));
     AE_TRY(ae_folder_check(o->output));
     AE_TRY(open_judges(&d));
+    AE_TRY(check_rows(&d));
     AE_TRY(ae_loaded_open(&d.loaded, o->model, o->adapter, o->dtype, o->threads));
     AE_TRY(check_model(&d));
     AE_TRY(make_settings(&d));

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-/* "64 answers grow  9.1 K tokens", which move while no request ends. */
+/* "64 answers being written  9.10 K new tokens", which move while no request ends. */
 static void format_answers(char *out, size_t n, const ae_evaluation_progress *p) {
     char tokens[32];
     out[0] = '\0';

@@ -14,9 +14,9 @@ typedef struct {
     bool higher_is_better;
     int shots;      /* -1: not known */
     ptrdiff_t rows; /* of the first folder that has it */
-    ae_estimate *
-        cells; /* [folders]: value and its interval of 95 %, of shares of right answers that of Wilson (1927), of others value -+ 1.96
-                           standard errors; NaN where a folder has none */
+    /* [folders]: values with intervals of 95 %, of shares of right answers those of Wilson (1927), of others value -+
+     * 1.96 standard errors; NaN where a folder has none */
+    ae_estimate *cells;
 } ae_eval_row;
 
 typedef struct {

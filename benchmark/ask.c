@@ -77,9 +77,12 @@ typedef struct {
     size_t n_ends;
 } asking;
 
+/* Before each page of a prompt and each token. */
 static ae_status check(void *context) {
     const asking *a = context;
     const ae_evaluation_options *how = &a->e->options;
+    if (a->generator) a->e->growing = ae_generator_growing(a->generator, &a->e->growing_tokens);
+    ae_run_tell(a->e);
     return how->check ? how->check(how->context) : AE_OK;
 }
 
@@ -174,6 +177,8 @@ static ae_status submit_next(asking *a) {
     const ae_run_prompt *p = &a->e->prompts[number];
     const ae_status st = ae_prefix_walk_next(a->walk, &a->state, 0);
     if (st != AE_OK) return st;
+    a->e->worked += (int64_t)prompt->n;
+    a->e->unread -= (int64_t)prompt->n;
     const ae_submission s = {.id = (uint64_t)number,
                              .prompt = prompt->ids + paged,
                              .n_prompt = prompt->n - paged,
@@ -195,9 +200,14 @@ static ae_status keep_answer(asking *a, const ae_run_prompt *p, const ae_answer 
 
 static ae_status take_ended(asking *a) {
     ae_status st = AE_OK;
+    a->e->growing = ae_generator_growing(a->generator, &a->e->growing_tokens);
     for (const ae_answer *x; st == AE_OK && (x = ae_generator_poll(a->generator, false));) {
         const ae_run_prompt *p = &a->e->prompts[x->id];
+        ae_run_leaf *l = &a->e->leaves[p->leaf];
         a->e->counts.new_tokens += x->tokens.n;
+        l->ended++;
+        l->written += x->tokens.n;
+        if (!a->e->answers[p->answers + x->index]) l->unanswered--;
         if (x->end == AE_ANSWER_OVERFLOWED)
             return AE_FAIL(AE_ERR_INPUT,
                            "answers: expected logits, found none: the numbers inside the model overflow; "

@@ -141,6 +141,33 @@ static ae_status open_leaves(ae_evaluation *e, const ae_task *const *tasks, size
     return st;
 }
 
+static ae_status check_rows(const ae_task *leaf, const ae_evaluation_options *o) {
+    ae_task_documents *documents = NULL;
+    ae_status st = ae_task_documents_open(&documents, leaf, o->data, &o->documents);
+    for (ptrdiff_t d = 0; st == AE_OK && d < ae_task_documents_count(documents); d++) {
+        ae_request r;
+        st = ae_request_make(&r, documents, d);
+        if (st != AE_OK) break;
+        ae_request_free(&r);
+        if (o->check) st = o->check(o->context);
+    }
+    ae_task_documents_close(documents);
+    return st;
+}
+
+ae_status ae_evaluation_check_rows(const ae_task *const *tasks, size_t n, const ae_evaluation_options *o) {
+    ae_status st = AE_OK;
+    for (size_t i = 0; st == AE_OK && i < n; i++) {
+        const size_t n_leaves = ae_task_n_leaves(tasks[i]);
+        const ae_task **leaves = calloc(n_leaves + 1, sizeof *leaves);
+        if (!leaves) return out_of_memory();
+        ae_task_leaves(tasks[i], leaves);
+        for (size_t k = 0; st == AE_OK && k < n_leaves; k++) st = check_rows(leaves[k], o);
+        free(leaves);
+    }
+    return st;
+}
+
 /* ---- the journal ---- */
 
 static uint64_t mix_encoded(uint64_t h, const ae_evaluation *e, const ae_encoded *at) {
@@ -217,16 +244,56 @@ static ae_status open_journal(ae_evaluation *e) {
     return st;
 }
 
-static void tell(const ae_evaluation *e) {
-    if (e->options.progress)
-        e->options.progress(e->options.context, e->done, e->done_before, e->n_pairs + e->n_answers);
+/* ---- how far it is ---- */
+
+static int64_t pair_tokens(const ae_run_pair *p) {
+    return (int64_t)(p->at.n_context + p->at.n_continuation);
+}
+
+/* Answers that are missing, of which some have begun. */
+static int64_t unwritten(const ae_evaluation *e) {
+    double tokens = 0;
+    for (size_t i = 0; i < e->n_leaves; i++) {
+        const ae_run_leaf *l = &e->leaves[i];
+        const double each = l->ended > 0 ? (double)l->written / (double)l->ended : (double)l->task->max_new;
+        tokens += (double)l->unanswered * each;
+    }
+    return ae_max((int64_t)tokens - e->growing_tokens, 0);
+}
+
+void ae_run_tell(const ae_evaluation *e) {
+    if (!e->options.progress) return;
+    const int64_t new_tokens = e->counts.new_tokens + e->growing_tokens;
+    const ae_evaluation_progress p = {.done = e->done,
+                                      .first = e->done_before,
+                                      .all = e->n_pairs + e->n_answers,
+                                      .worked = e->worked + new_tokens,
+                                      .left = e->unread + unwritten(e),
+                                      .growing = e->growing,
+                                      .new_tokens = new_tokens};
+    e->options.progress(e->options.context, &p);
+}
+
+/* What the journal does not have. */
+static void count_work(ae_evaluation *e) {
+    for (ptrdiff_t i = 0; i < e->n_pairs; i++)
+        if (!e->pairs[i].done) e->unread += pair_tokens(&e->pairs[i]);
+    for (ptrdiff_t i = 0; i < e->n_prompts; i++) {
+        const ae_run_prompt *p = &e->prompts[i];
+        int64_t missing = 0;
+        for (ptrdiff_t k = 0; k < p->repeats; k++) missing += !e->answers[p->answers + k];
+        e->leaves[p->leaf].unanswered += missing;
+        if (missing > 0) e->unread += (int64_t)p->at.n_context;
+    }
 }
 
 ae_status ae_run_keep_pair(ae_evaluation *e, ptrdiff_t i, const ae_likelihood *l) {
     e->found[i] = *l;
     e->pairs[i].done = true;
     e->done++;
-    tell(e);
+    e->worked += pair_tokens(&e->pairs[i]);
+    e->unread -= pair_tokens(&e->pairs[i]);
+    ae_run_tell(e);
     if (!e->journal) return AE_OK;
     return ae_journal_add(e->journal, json_pack("{s:I, s:f, s:b}", "likelihood", (json_int_t)i, "logprob",
                                                 l->logprob, "greedy", (int)l->greedy));
@@ -238,7 +305,7 @@ ae_status ae_run_keep_answer(ae_evaluation *e, ptrdiff_t i, const char *text, si
     e->answers[i] = strndup(text, n);
     if (!e->answers[i]) return out_of_memory();
     e->done++;
-    tell(e);
+    ae_run_tell(e);
     if (!e->journal) return AE_OK;
     return ae_journal_add(e->journal,
                           json_pack("{s:I, s:s}", "answer", (json_int_t)i, "text", e->answers[i]));
@@ -254,6 +321,7 @@ static ae_status init(ae_evaluation *e, const ae_task *const *tasks, size_t n) {
     if (!e->found || !e->answers) return out_of_memory();
     st = open_journal(e);
     e->done_before = e->done;
+    count_work(e);
     return st;
 }
 
@@ -288,7 +356,7 @@ void ae_evaluation_delete(ae_evaluation *e) {
 }
 
 ae_status ae_evaluation_run(ae_evaluation *e) {
-    tell(e);
+    ae_run_tell(e);
     ae_status st = ae_run_pairs(e);
     if (st == AE_OK) st = ae_run_prompts(e);
     /* what is done is kept, also of a run that ends early */

@@ -10,6 +10,14 @@
  * settings and the seed alone. Finished requests are kept in a journal, and a run that goes on with one ends with the
  * same bits as one that was never stopped. */
 
+/* How far a run is. What is worked and left is in tokens, read or written, so that a long request weighs more than a
+ * short one; answers that are not written yet are taken to be as long as those of their task that have ended. */
+typedef struct {
+    int64_t done, first, all;    /* requests that are finished, those that the journal had, all */
+    int64_t worked, left;        /* tokens of this process, and about how many are left */
+    int64_t growing, new_tokens; /* answers that are being written, tokens of all answers so far */
+} ae_evaluation_progress;
+
 typedef struct {
     const ae_model *model;
     ae_encoding encoding;
@@ -21,7 +29,7 @@ typedef struct {
     /* What a journal must agree in, an object of plain values; `run` adds the hash of all requests. */
     const json_t *settings;
     ae_status (*check)(void *context); /* asked before each piece of work; may be NULL */
-    void (*progress)(void *context, int64_t done, int64_t first, int64_t all); /* requests; may be NULL */
+    void (*progress)(void *context, const ae_evaluation_progress *p); /* often; may be NULL */
     void *context;
 } ae_evaluation_options;
 
@@ -32,6 +40,10 @@ typedef struct ae_evaluation ae_evaluation;
 ae_status ae_evaluation_new(ae_evaluation **e, const ae_task *const *tasks, size_t n,
                             const ae_evaluation_options *o);
 void ae_evaluation_delete(ae_evaluation *e);
+
+/* Reads the rows of all leaves and makes their requests, without model and tokenizer, so that what is wrong with them is
+ * known before a model is loaded. Of the options it takes data, documents, check and context. AE_ERR_INPUT: bad rows. */
+ae_status ae_evaluation_check_rows(const ae_task *const *tasks, size_t n, const ae_evaluation_options *o);
 
 /* Asks the model what the journal does not have. */
 ae_status ae_evaluation_run(ae_evaluation *e);

@@ -11,6 +11,8 @@ typedef struct {
     ptrdiff_t
         *first; /* [n + 1]: of choice and rolling the first of the document's pairs, of generate its prompt */
     ptrdiff_t *choices; /* [n], of choice: pairs without those of the continuations alone */
+    int64_t unanswered, ended,
+        written; /* answers that are missing, those of this process, and their tokens */
 } ae_run_leaf;
 
 /* A context with its continuation, and how likely that was found. */
@@ -42,7 +44,12 @@ struct ae_evaluation {
     ae_journal *journal;
     int64_t done, done_before; /* pairs and answers; those that the journal had */
     ae_evaluation_counts counts;
+    int64_t worked, unread; /* tokens of this process; those of pairs and prompts that are not read */
+    int64_t growing, growing_tokens; /* answers that are being written */
 };
+
+/* Tells how far the run is. */
+void ae_run_tell(const ae_evaluation *e);
 
 /* One more is done: told, and kept. */
 ae_status ae_run_keep_pair(ae_evaluation *e, ptrdiff_t pair, const ae_likelihood *l);

@@ -26,6 +26,8 @@ typedef struct {
 } ae_bench;
 
 typedef ae_status ae_bench_fn(ae_bench *b);
+/* What the arguments of a mode must be, before anything is printed or measured. */
+ae_bench_fn ae_bench_decode_check, ae_bench_rollout_check, ae_bench_throughput_check;
 ae_bench_fn ae_bench_train, ae_bench_decode, ae_bench_rollout, ae_bench_throughput, ae_bench_ops,
     ae_bench_limits;
 

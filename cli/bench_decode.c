@@ -207,6 +207,12 @@ static void tell_model(const ae_bench *b, int64_t parameters, double weight_byte
                  ae_weight_type_name(b->weights.weights), size, (ptrdiff_t)b->batch, (long long)b->tokens);
 }
 
+ae_status ae_bench_decode_check(ae_bench *b) {
+    int64_t prefills[PREFILLS_MAX];
+    size_t n;
+    return ae_bench_read_list("prefill", b->prefill, INT32_MAX / 2, prefills, PREFILLS_MAX, &n);
+}
+
 /* Bandwidth is measured before and after, and the better one counts. */
 ae_status ae_bench_decode(ae_bench *b) {
     speaker s = {0};

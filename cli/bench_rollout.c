@@ -274,6 +274,12 @@ static ae_status measure_all(ae_bench *b, const scene *s, ae_bench_sgemm *sgemm,
     return st;
 }
 
+ae_status ae_bench_rollout_check(ae_bench *b) {
+    int64_t batches[BATCHES_MAX];
+    size_t n;
+    return ae_bench_read_list("batch", b->batches, BATCH_MAX, batches, BATCHES_MAX, &n);
+}
+
 ae_status ae_bench_rollout(ae_bench *b) {
     int64_t batches[BATCHES_MAX], largest = 0;
     result results[BATCHES_MAX] = {0};

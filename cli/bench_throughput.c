@@ -49,13 +49,19 @@ static const ae_sampling sampled = {.temperature = 1, .top_p = 1};
 
 /* ---- models ---- */
 
+/* A contender's shape or folder; --dtype counts, whatever a folder holds. */
+static ae_status find_contender(ae_bench *b, const char *name) {
+    const ae_model_options weights = b->weights;
+    b->model = NULL;
+    const ae_status st = ae_bench_find(b, name);
+    b->weights = weights;
+    return st;
+}
+
 static ae_status open_contender(race *r, contender *c) {
     ae_bench *b = r->b;
-    const ae_model_options weights = b->weights; /* --dtype counts, whatever a folder holds */
     ae_status st;
-    b->model = NULL;
-    AE_TRY(ae_bench_find(b, c->name));
-    b->weights = weights;
+    AE_TRY(find_contender(b, c->name));
     AE_TRY(ae_bench_open_model(&c->model, b,
                                ae_decoder_bytes(&b->be, &b->config, 0, r->largest_batch, AE_PREFILL_CHUNK)));
     AE_TRY(ae_decoder_new(&c->decoder, &c->model, r->largest_batch, AE_PREFILL_CHUNK));
@@ -312,6 +318,17 @@ static void tell(const race *r) {
         for (size_t i = 0; i < r->n; i++) say_row(r, &r->models[i], k);
     for (size_t i = 0; i < r->n; i++) json_array_append_new(list, model_json(r, &r->models[i]));
     ae_bench_put_json(r->b, "models", list);
+}
+
+ae_status ae_bench_throughput_check(ae_bench *b) {
+    race r = {.b = b};
+    ae_status st;
+    AE_TRY(read_lists(&r));
+    for (size_t i = 0; i < r.n; i++) AE_TRY(find_contender(b, r.models[i].name));
+out:
+    b->model = NULL;
+    race_free(&r);
+    return st;
 }
 
 ae_status ae_bench_throughput(ae_bench *b) {

@@ -1,3 +1,4 @@
+#include "benchmark/bar.h"
 #include "benchmark/results.h"
 #include "cli/args.h"
 #include "cli/dtype.h"
@@ -47,7 +48,7 @@ typedef struct {
     ae_eval_results *results;
     ae_eval_judges *judges;
     json_t *settings, *more;
-    ae_progress bar;
+    ae_evaluation_bar bar;
     double started_s, date;
 } desk;
 
@@ -94,37 +95,42 @@ static ae_status check(void *context) {
     return ae_interrupt_check();
 }
 
-static void show(void *context, int64_t done, int64_t first, int64_t all) {
+static void show(void *context, const ae_evaluation_progress *p) {
     desk *d = context;
-    if (d->bar.total == 0) {
-        ae_progress_init(&d->bar, "evaluate", first, all);
-        d->bar.unit = "request";
-        if (first > 0) ae_log("%lld of %lld requests were done before", (long long)first, (long long)all);
-    }
-    ae_progress_show(&d->bar, done, "");
+    ae_evaluation_bar_show(&d->bar, p);
+}
+
+static ae_task_options documents_of(const options *o) {
+    return (ae_task_options){(int)o->which.shots, (uint32_t)o->which.seed, (ptrdiff_t)o->which.limit};
+}
+
+/* Before the model is read, which may take minutes. */
+static ae_status check_rows(desk *d) {
+    const ae_evaluation_options how = {
+        .data = d->o->data, .documents = documents_of(d->o), .check = check, .context = d};
+    return ae_evaluation_check_rows((const ae_task *const *)d->tasks, d->n_tasks, &how);
 }
 
 static ae_status open_evaluation(desk *d) {
     const options *o = d->o;
-    const ae_evaluation_options how = {
-        .model = &d->loaded.model,
-        .encoding = {d->loaded.tokenizer, d->loaded.model.config.V, !o->no_bos, o->chat,
-                     (ptrdiff_t)o->max_length},
-        .data = o->data,
-        .documents = {(int)o->which.shots, (uint32_t)o->which.seed, (ptrdiff_t)o->which.limit},
-        .batch = (ptrdiff_t)o->batch,
-        .alone = o->alone,
-        .folder = o->output,
-        .settings = d->settings,
-        .check = check,
-        .progress = show,
-        .context = d};
+    const ae_evaluation_options how = {.model = &d->loaded.model,
+                                       .encoding = {d->loaded.tokenizer, d->loaded.model.config.V, !o->no_bos,
+                                                    o->chat, (ptrdiff_t)o->max_length},
+                                       .data = o->data,
+                                       .documents = documents_of(o),
+                                       .batch = (ptrdiff_t)o->batch,
+                                       .alone = o->alone,
+                                       .folder = o->output,
+                                       .settings = d->settings,
+                                       .check = check,
+                                       .progress = show,
+                                       .context = d};
     return ae_evaluation_new(&d->evaluation, (const ae_task *const *)d->tasks, d->n_tasks, &how);
 }
 
 static ae_status run_evaluation(desk *d) {
     const ae_status st = ae_evaluation_run(d->evaluation);
-    if (d->bar.total > 0) ae_progress_end(&d->bar);
+    ae_evaluation_bar_end(&d->bar);
     if (st == AE_ERR_INTERRUPTED) ae_log("%s: keeps what is done; the same command goes on", d->o->output);
     if (st != AE_OK) return st;
     const ae_evaluation_counts n = ae_evaluation_count(d->evaluation);
@@ -183,6 +189,7 @@ static ae_status run(const options *o) {
     AE_TRY(ae_task_load_all(&d.tasks, &d.n_tasks, o->tasks, "--tasks"));
     AE_TRY(ae_folder_check(o->output));
     AE_TRY(open_judges(&d));
+    AE_TRY(check_rows(&d));
     AE_TRY(ae_loaded_open(&d.loaded, o->model, o->adapter, o->dtype, o->threads));
     AE_TRY(check_model(&d));
     AE_TRY(make_settings(&d));

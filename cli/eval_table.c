@@ -1,5 +1,7 @@
 #include "cli/eval_table.h"
 
+#include "train/calibration.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,13 +93,31 @@ static bool split_key(char metric[128], char filter[128], const char *key) {
     return n < 7 || strcmp(metric + n - 7, "_stderr") != 0;
 }
 
+/* The mean over rows of what is right (1) or not (0), or of a part of it. */
+static bool is_share_of_right(const char *metric) {
+    static const char *const starts[] = {"acc", "exact_match", "pass@"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strncmp(metric, starts[i], strlen(starts[i])) == 0) return true;
+    return false;
+}
+
+/* With as many rows of right and wrong as have this standard error, sqrt(p (1 - p) / (n - 1)): all of a task's; of a
+ * group's, whose error is pooled, or where a row may be right in part, about as many. */
+static void wilson(ae_estimate *cell, double error, double rows) {
+    const double p = cell->value, n = p > 0 && p < 1 && error > 0 ? 1 + p * (1 - p) / (error * error) : rows;
+    ae_share_interval(p, n, &cell->low, &cell->high);
+}
+
 static void fill_cell(ae_estimate *cell, const json_t *entry, double value, const char *metric,
                       const char *filter) {
     char key[300];
     snprintf(key, sizeof key, "%s_stderr,%s", metric, filter);
     const json_t *stderr_ = json_object_get(entry, key);
-    const double half = json_is_number(stderr_) ? 1.96 * json_number_value(stderr_) : (double)NAN;
-    *cell = (ae_estimate){value, value - half, value + half};
+    const double error = json_is_number(stderr_) ? json_number_value(stderr_) : (double)NAN;
+    const double rows = json_number_value(json_object_get(entry, "sample_len"));
+    *cell = (ae_estimate){value, value - 1.96 * error, value + 1.96 * error};
+    if (is_share_of_right(metric) && value >= 0 && value <= 1 && isfinite(error) && rows >= 1)
+        wilson(cell, error, rows);
 }
 
 static ae_status add_entry(ae_eval_table *t, size_t folder, const char *task, const json_t *entry) {

@@ -12,9 +12,11 @@ typedef struct {
     const char *top;        /* the task itself, or the outermost group that has it */
     bool is_group, is_main; /* main: the one metric that stands for the task */
     bool higher_is_better;
-    int shots;          /* -1: not known */
-    ptrdiff_t rows;     /* of the first folder that has it */
-    ae_estimate *cells; /* [folders]: value and value -+ 1.96 standard errors; NaN where a folder has none */
+    int shots;      /* -1: not known */
+    ptrdiff_t rows; /* of the first folder that has it */
+    /* [folders]: values with intervals of 95 %, of shares of right answers those of Wilson (1927), of others value -+
+     * 1.96 standard errors; NaN where a folder has none */
+    ae_estimate *cells;
 } ae_eval_row;
 
 typedef struct {

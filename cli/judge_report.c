@@ -21,7 +21,8 @@ typedef struct {
     ae_arg_list words;
 } options;
 
-enum { NAME_WIDTH_MAX = 40 };
+/* Of fewer prompts the bootstrap draws too few different sets: three that agree give an interval of one point. */
+enum { NAME_WIDTH_MAX = 40, RESAMPLED_PROMPTS_MIN = 10 };
 
 static double number(const json_t *o, const char *key) {
     return json_number_value(json_object_get(o, key));
@@ -43,7 +44,9 @@ static void print_share(const json_t *share, bool resampled) {
     }
     printf("%5.1f %% [%5.1f, %5.1f]", 100 * number(share, "value"), 100 * number(share, "low"),
            100 * number(share, "high"));
-    if (resampled)
+    if (resampled && as_int(share, "prompts") < RESAMPLED_PROMPTS_MIN)
+        printf("  bootstrap -, needs %d prompts", RESAMPLED_PROMPTS_MIN);
+    else if (resampled)
         printf("  bootstrap [%5.1f, %5.1f]", 100 * number(share, "resampled_low"),
                100 * number(share, "resampled_high"));
 }
@@ -192,6 +195,7 @@ static ae_status report_all(const options *o) {
         if (!o->json) print_report(json_array_get(reports, i));
     }
     if (st == AE_OK && o->output) st = write_page(o, reports);
+    if (st == AE_OK && o->output) ae_log("%s", o->output);
     json_decref(reports);
     return st;
 }

@@ -19,13 +19,14 @@ typedef struct {
 
 static const verb verbs[] = {
     {"tokenizer", ae_verb_tokenizer, "data", "train a tokenizer; encode, decode, inspect, trim"},
-    {"data", ae_verb_data, "data", "text or JSONL to token sets: prepare, validate, inspect"},
+    {"data", ae_verb_data, "data", "text or JSONL to token sets: prepare, render, validate, inspect"},
     {"plan", ae_verb_plan, "training", "parameters, memory, FLOPs and time of a run before it starts"},
     {"pretrain", ae_verb_pretrain, "training", "train on token sets; the same command again resumes"},
     {"sft", ae_verb_sft, "training", "tune a model on the answers of dialogues"},
     {"reward", ae_verb_reward, "training", "train a reward model on pairs of answers"},
     {"rlhf", ae_verb_rlhf, "training", "learn from rewards of a model's own answers, or from pairs"},
-    {"plot", ae_verb_plot, "training", "pictures and an HTML report of one or more runs"},
+    {"plot", ae_verb_plot, "training",
+     "pictures and an HTML report of runs, or of results of eval and bench"},
     {"score", ae_verb_score, "using a model", "log-probabilities of given text or tokens"},
     {"eval", ae_verb_eval, "using a model",
      "benchmarks: ask a model; list them, check their data, show prompts"},

@@ -152,9 +152,9 @@ static void put_tasks(FILE *f, const ae_eval_table *t) {
     put_heads(f, t, published);
     for (size_t i = 0; i < t->n; i++)
         if (is_top(&t->rows[i])) put_row(f, t, &t->rows[i], published);
-    fputs("</table></div>\n<p><small>In brackets the interval of 95 %: the value less and plus 1.96 standard "
-          "errors over "
-          "the rows.</small></p>\n",
+    fputs("</table></div>\n<p><small>In brackets the interval of 95 %: of shares of right answers that of "
+          "Wilson (1927), of "
+          "other numbers the value less and plus 1.96 standard errors over the rows.</small></p>\n",
           f);
     if (published) put_sources(f);
     for (size_t i = 0; i < t->n; i++)

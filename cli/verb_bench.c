@@ -18,14 +18,14 @@
 
 static const struct {
     const char *name, *shape; /* shape: used when none is asked for */
-    ae_bench_fn *run;
+    ae_bench_fn *run, *check; /* check: of arguments that only this mode has, or NULL */
 } modes[] = {
-    {"train", "s23", ae_bench_train},
-    {"decode", "small-400m", ae_bench_decode},
-    {"rollout", "small-25m", ae_bench_rollout},
-    {"throughput", "small-25m,baseline-25m", ae_bench_throughput},
-    {"ops", "s100", ae_bench_ops},
-    {"limits", "s23", ae_bench_limits},
+    {"train", "s23", ae_bench_train, NULL},
+    {"decode", "small-400m", ae_bench_decode, ae_bench_decode_check},
+    {"rollout", "small-25m", ae_bench_rollout, ae_bench_rollout_check},
+    {"throughput", "small-25m,baseline-25m", ae_bench_throughput, ae_bench_throughput_check},
+    {"ops", "s100", ae_bench_ops, NULL},
+    {"limits", "s23", ae_bench_limits, NULL},
 };
 enum { N_MODES = sizeof modes / sizeof *modes };
 
@@ -130,7 +130,8 @@ static ae_status run_watched(ae_bench *b, ae_bench_fn *run) {
     return AE_OK;
 }
 
-static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
+static ae_status run_mode(ae_bench *b, size_t mode) {
+    ae_bench_fn *run = modes[mode].run;
     json_t *old = NULL;
     ae_backend_options options = {.threads = ae_threads_start((int)b->threads)};
     ae_status st = b->compare ? ae_json_load(&old, b->compare) : AE_OK;
@@ -138,11 +139,12 @@ static ae_status run_mode(ae_bench *b, const char *name, ae_bench_fn *run) {
     if (st == AE_OK && !throughput) st = ae_bench_find(b, b->shape);
     if (st == AE_OK)
         st = weights ? ae_weights_parse(b->dtype, &b->weights) : ae_dtype_parse(b->dtype, &options);
+    if (st == AE_OK && modes[mode].check) st = modes[mode].check(b);
     if (weights) options.dtype = ae_dtype_beside(b->weights.weights);
     if (st == AE_OK) st = ae_backend_cpu(&b->be, &options);
     if (st != AE_OK) goto out;
     b->report = json_object();
-    ae_bench_put_text(b, "bench", name);
+    ae_bench_put_text(b, "bench", modes[mode].name);
     AE_TRY(tell_machine(b));
     st = run_watched(b, run);
     if (st == AE_OK && old) st = ae_bench_compare(b, old, b->compare);
@@ -328,7 +330,7 @@ ae_status ae_verb_bench(int argc, char **argv) {
     if (!b.dtype) b.dtype = b.model ? "auto" : "f32";
     if (!b.shape) b.shape = b.model ? b.model : modes[mode].shape;
     if (!b.row_tokens) b.row_tokens = strcmp(b.shape, "s100") == 0 ? 8192 : 2048;
-    st = run_mode(&b, modes[mode].name, modes[mode].run);
+    st = run_mode(&b, mode);
 out:
     ae_arg_list_free(&words);
     return st;

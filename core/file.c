@@ -159,6 +159,19 @@ ae_status ae_parent_make(const char *path) {
 }
 
 /* The nearest folder on the way that exists decides. */
+/* By a folder that goes at once: some file systems give a right to write that they do not honour. */
+static ae_status try_to_write(const char *place) {
+    char *name = ae_path_join(place, ".aerie-XXXXXX");
+    ae_status st = name != NULL ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", place);
+    if (st == AE_OK && mkdtemp(name) == NULL) {
+        st = ae_output_failed(place);
+    } else if (st == AE_OK) {
+        rmdir(name);
+    }
+    free(name);
+    return st;
+}
+
 ae_status ae_folder_check(const char *path) {
     char *at = strdup(path);
     while (at != NULL && !ae_path_exists(at) && strchr(at, '/') != NULL && strcmp(at, "/") != 0) {
@@ -173,6 +186,8 @@ ae_status ae_folder_check(const char *path) {
         st = AE_FAIL(AE_ERR_USAGE, "%s: expected a folder, found a file in the way", place);
     } else if (access(place, W_OK | X_OK) != 0) {
         st = ae_output_failed(place);
+    } else if (!ae_path_exists(path)) {
+        st = try_to_write(place);
     }
     free(at);
     return st;

@@ -28,7 +28,8 @@ ae_status ae_path_follow(char **real, const char *path);
 ae_status ae_folder_make(const char *path);
 /* The folder of a file that is to be written, and its parents. */
 ae_status ae_parent_make(const char *path);
-/* Whether the folder could be made, or written where it exists: AE_ERR_USAGE. Makes nothing. */
+/* Whether the folder could be made, or written where it exists: AE_ERR_USAGE, or AE_ERR_RESOURCE on a full disk. Makes nothing
+ * that stays. */
 ae_status ae_folder_check(const char *path);
 /* Removes a folder with everything below it. */
 ae_status ae_folder_remove(const char *path);

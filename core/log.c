@@ -10,8 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 4096, BAR_CELLS = 24 };
-static const double TERMINAL_EVERY_S = 0.1, PLAIN_EVERY_S = 5.0;
+enum { LINE_BYTES = 4096, BAR_CELLS = 24, WEIGHED_STEPS = 8 };
+static const double TERMINAL_EVERY_S = 0.1, PLAIN_EVERY_S = 5.0, WEIGHED_AFTER_S = 4.0;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool is_quiet, bar_on_screen;
@@ -99,6 +99,21 @@ static double share_done(const ae_progress *p, int64_t done) {
     return share < 0 ? 0 : share > 1 ? 1 : share;
 }
 
+void ae_progress_weigh(ae_progress *p, double worked, double left) {
+    p->weighed = true;
+    p->worked = worked;
+    p->left = left;
+}
+
+/* Seconds that are left, or -1. The first steps of a weighed bar tell nothing: many begin before one ends. */
+static double time_left(const ae_progress *p, int64_t done, double elapsed) {
+    const int64_t passed = done - p->first;
+    if (p->total <= done || elapsed <= 0) return -1;
+    if (!p->weighed) return passed > 0 ? (double)(p->total - done) * elapsed / (double)passed : -1;
+    const bool early = elapsed < WEIGHED_AFTER_S || passed < WEIGHED_STEPS || p->worked < 0.01 * p->left;
+    return early || !(p->worked > 0) ? -1 : p->left * elapsed / p->worked;
+}
+
 /* "42%  1260/3000", the rate where there is room, and the time left; parts that are not known are left out. */
 static void format_numbers(const ae_progress *p, int64_t done, double now, bool with_rate, char *out,
                            size_t n) {
@@ -114,8 +129,9 @@ static void format_numbers(const ae_progress *p, int64_t done, double now, bool 
     if (with_rate && rate > 0)
         snprintf(speed, sizeof speed, rate < 1000 ? "  %.3g %s/s" : "  %.0f %s/s", rate,
                  p->unit != NULL ? p->unit : "step");
-    if (p->total > done && rate > 0) {
-        format_time(time, sizeof time, (double)(p->total - done) / rate);
+    const double left = time_left(p, done, elapsed);
+    if (left >= 0) {
+        format_time(time, sizeof time, left);
         snprintf(out, n, "%s%s  %s left", count, speed, time);
     } else {
         format_time(time, sizeof time, elapsed);

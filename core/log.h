@@ -17,11 +17,15 @@ typedef struct {
     const char *unit; /* "tok", "MB" */
     int64_t total;    /* in steps; 0 when not known */
     double started_s, shown_s;
-    int64_t first; /* where this process started (resume), so that the rate is honest */
-    bool terminal;
+    int64_t first;       /* where this process started (resume), so that the rate is honest */
+    double worked, left; /* ae_progress_weigh */
+    bool weighed, terminal;
 } ae_progress;
 
 void ae_progress_init(ae_progress *p, const char *what, int64_t first, int64_t total);
+/* Steps are not alike: the time left follows from work that this process has done and work that is left, in a unit of
+ * its own. It is told once some of both time and work has passed. Before each ae_progress_show. */
+void ae_progress_weigh(ae_progress *p, double worked, double left);
 /* `detail` is the run's own text ("loss 3.21  812 tok/s"), its fields two blanks apart; may be "".
  * A terminal that is too narrow is not given the long bar, the rate, the bar, then fields of the detail, of
  * which the first and then the last stay longest. */

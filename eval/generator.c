@@ -257,7 +257,8 @@ static ptrdiff_t count_alike(const ae_generator *g) {
     const ptrdiff_t room = g->options.capacity - g->n_growing;
     ptrdiff_t n = 0;
     for (const request *r = first; r && n < room; r = r->next, n++)
-        if (r->answers > 1 || r->state.model || r->prompt.n != first->prompt.n || r->prompt.n > AE_LINEAR_EACH / 2)
+        if (r->answers > 1 || r->state.model || r->prompt.n != first->prompt.n ||
+            r->prompt.n > AE_LINEAR_EACH / 2)
             break;
     return n;
 }
@@ -392,6 +393,12 @@ ae_status ae_generator_step(ae_generator *g) {
 
 int64_t ae_generator_unfinished(const ae_generator *g) {
     return g->n_waiting + g->n_growing;
+}
+
+int64_t ae_generator_growing(const ae_generator *g, int64_t *tokens) {
+    *tokens = 0;
+    for (ptrdiff_t b = 0; b < g->n_growing; b++) *tokens += (int64_t)g->growing[b]->answer.tokens.n;
+    return g->n_growing;
 }
 
 /* The next call finds what this one has told. */

@@ -103,6 +103,9 @@ ae_status ae_generator_step(ae_generator *g);
 /* Answers that have not ended: those that wait and those that grow. */
 int64_t ae_generator_unfinished(const ae_generator *g);
 
+/* Answers that grow, and their tokens so far. */
+int64_t ae_generator_growing(const ae_generator *g, int64_t *tokens);
+
 /* The next answer that has ended, each once and in the order in which they ended; then, with `growing`, those
  * that have grown since they were polled. NULL when there is none left. Valid until the next call of submit,
  * poll, step or delete. */

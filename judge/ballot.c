@@ -25,12 +25,22 @@ static ae_status open_file(ae_ballot *b, size_t whole_bytes) {
     return is_new ? ae_path_sync(b->study.folder) : AE_OK;
 }
 
+static ae_status lock_study(int *lock, const char *folder) {
+    const ae_status st = ae_folder_lock(lock, folder);
+    if (st != AE_ERR_USAGE) return st;
+    return AE_FAIL(
+        AE_ERR_USAGE,
+        "%s: this study is being served already, or a model judges it; votes go to the address that was "
+        "printed, or end that process first",
+        folder);
+}
+
 ae_status ae_ballot_open(ae_ballot *b, const char *folder) {
     size_t whole = 0;
     ae_status st;
     *b = (ae_ballot){.file = -1};
     AE_TRY(ae_study_open(&b->study, folder));
-    AE_TRY(ae_folder_lock(&b->lock, folder));
+    AE_TRY(lock_study(&b->lock, folder));
     AE_TRY(ae_votes_read(&b->votes, &b->study, &whole));
     b->path = ae_path_join(folder, "votes.jsonl");
     AE_TRY(open_file(b, whole));

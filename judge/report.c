@@ -75,8 +75,11 @@ static void put_estimate(json_t *to, const ae_estimate *e, const char *value, co
 
 static ae_status put_ratio(json_t *to, const ae_ratio *r) {
     ae_share share;
+    json_int_t prompts = 0;
     const ae_status st = ae_ratio_share(r, &share);
     if (st != AE_OK) return st;
+    for (ptrdiff_t u = 0; u < r->units; u++) prompts += r->counts[u] > 0;
+    json_object_set_new(to, "prompts", json_integer(prompts));
     json_object_set_new(to, "votes", json_integer((json_int_t)share.votes));
     put_estimate(to, &share.normal, "value", "low", "high");
     put_estimate(to, &share.resampled, NULL, "resampled_low", "resampled_high");

@@ -1,5 +1,6 @@
 #include "train/benchmarks.h"
 
+#include "benchmark/bar.h"
 #include "benchmark/results.h"
 #include "core/dims.h"
 #include "data/render.h"
@@ -28,7 +29,13 @@ typedef struct {
     char *told;
     size_t room;
     const char *last_task;
+    ae_evaluation_bar bar;
 } asking;
+
+static void show(void *context, const ae_evaluation_progress *p) {
+    asking *a = context;
+    ae_evaluation_bar_show(&a->bar, p);
+}
 
 static ae_status check(void *context) {
     const asking *a = context;
@@ -45,6 +52,7 @@ static ae_status open_evaluation(ae_evaluation **e, const ae_benchmarks *b, cons
         .documents = {(int)b->keys->num_fewshot, AE_FEWSHOT_SEED, (ptrdiff_t)b->keys->limit},
         .batch = BATCH,
         .check = check,
+        .progress = show,
         .context = a};
     return ae_evaluation_new(e, (const ae_task *const *)b->tasks, b->n_tasks, &how);
 }
@@ -129,17 +137,21 @@ static ae_status take(void *context, const ae_eval_number *x) {
     return AE_OK;
 }
 
-ae_status ae_benchmarks_ask(ae_benchmarks *b, const ae_model *model, const atomic_int *stop,
+ae_status ae_benchmarks_ask(ae_benchmarks *b, const ae_model *model, int64_t step, const atomic_int *stop,
                             ae_numbers *numbers, char *told, size_t n) {
     ae_status st;
     ae_evaluation *e = NULL;
     ae_eval_results *r = NULL;
     asking a = {.b = b, .stop = stop, .numbers = numbers, .told = told, .room = n};
     AE_TRY(open_evaluation(&e, b, model, &a));
+    const int64_t requests = ae_evaluation_count(e).requests;
+    ae_log("step %lld: asks %s, %lld request%s", (long long)step, b->keys->tasks, (long long)requests,
+           ae_plural(requests));
     AE_TRY(ae_evaluation_run(e));
     AE_TRY(ae_eval_results_make(&r, e, (const ae_task *const *)b->tasks, b->n_tasks, NULL));
     AE_TRY(ae_eval_results_numbers(r, take, &a));
 out:
+    ae_evaluation_bar_end(&a.bar);
     ae_eval_results_free(r);
     ae_evaluation_delete(e);
     return st;

@@ -16,10 +16,10 @@ typedef struct ae_benchmarks ae_benchmarks;
  * eval.tasks. `keys` and `tokenizer` are borrowed. AE_ERR_USAGE: no such task; AE_ERR_INPUT: bad rows, no tokenizer. */
 ae_status ae_benchmarks_open(ae_benchmarks **b, const ae_eval_keys *keys, const ae_tokenizer *tokenizer,
                              int64_t vocab);
-/* Asks the model and adds a number for each metric, eval_TASK_METRIC or eval_TASK_METRIC_FILTER, good until
+/* Asks the model, which it says, and adds a number for each metric, eval_TASK_METRIC or eval_TASK_METRIC_FILTER, good until
  * ae_benchmarks_close; `told` [n] gets the first metric of each task behind what it says already. Once *stop is not 0:
  * AE_ERR_INTERRUPTED. */
-ae_status ae_benchmarks_ask(ae_benchmarks *b, const ae_model *model, const atomic_int *stop,
+ae_status ae_benchmarks_ask(ae_benchmarks *b, const ae_model *model, int64_t step, const atomic_int *stop,
                             ae_numbers *numbers, char *told, size_t n);
 void ae_benchmarks_close(ae_benchmarks *b);
 

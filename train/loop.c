@@ -110,8 +110,8 @@ static ae_status show(const ae_engine *e) {
 static ae_status ask_benchmarks(const ae_engine *e, ae_evaluation *r) {
     if (!e->benchmarks) return AE_OK;
     const ae_subject s = e->objective.subject(e->objective.self);
-    const ae_status st =
-        ae_benchmarks_ask(e->benchmarks, s.model, e->facts.stop, &r->numbers, r->told, sizeof r->told);
+    const ae_status st = ae_benchmarks_ask(e->benchmarks, s.model, e->state.step, e->facts.stop, &r->numbers,
+                                           r->told, sizeof r->told);
     if (st != AE_ERR_INPUT && st != AE_ERR_RESOURCE) return st;
     ae_warn("eval.tasks: no answers this time: %s", ae_error_message());
     return AE_OK;
@@ -120,8 +120,10 @@ static ae_status ask_benchmarks(const ae_engine *e, ae_evaluation *r) {
 static ae_status evaluate(ae_engine *e) {
     ae_evaluation r = {0};
     const ae_objective *o = &e->objective;
+    ae_stop_evaluating(true);
     ae_status st = o->evaluate(o->self, &r);
     if (st == AE_OK) st = ask_benchmarks(e, &r);
+    ae_stop_evaluating(false);
     if (st == AE_OK) st = ae_report_evaluation(e, &r);
     if (st == AE_OK) st = show(e);
     ae_numbers_free(&r.numbers);
@@ -255,10 +257,14 @@ static bool is_untold_start(const ae_engine *e) {
     return e->objective.from_start && e->state.step == 0 && e->metrics.offset == 0;
 }
 
+static bool is_unevaluated(const ae_engine *e) {
+    return ae_objective_evaluates(&e->objective) && e->state.evaluated_step != e->state.step &&
+           is_due(e, e->config->train.eval_every);
+}
+
 static bool must_evaluate(const ae_engine *e) {
     if (*e->facts.stop || !ae_objective_evaluates(&e->objective)) return false;
-    return is_untold_start(e) ||
-           (e->state.evaluated_step != e->state.step && is_due(e, e->config->train.eval_every));
+    return is_untold_start(e) || is_unevaluated(e);
 }
 
 /* What comes between steps; also first thing after a resume, for an evaluation that the stop prevented. */
@@ -291,6 +297,11 @@ static ae_status stopped(ae_engine *e) {
     if (st != AE_OK || is_finished(e)) return st;
     if (e->state.step == 0)
         return AE_FAIL(AE_ERR_INTERRUPTED, "stopped before the first step; the same command goes on");
+    if (is_unevaluated(e))
+        return AE_FAIL(AE_ERR_INTERRUPTED,
+                       "stopped at step %lld of %lld, saved, before the end of its evaluation; the same "
+                       "command evaluates it and goes on",
+                       (long long)e->state.step, (long long)e->config->train.steps);
     return AE_FAIL(AE_ERR_INTERRUPTED, "stopped at step %lld of %lld, all saved; the same command goes on",
                    (long long)e->state.step, (long long)e->config->train.steps);
 }

@@ -123,4 +123,20 @@ wait $process
 got=$?
 [ $got = 130 ] || fail "status $got after SIGTERM, expected 130"
 [ "$(cat err)" = "aerie: interrupted" ] || fail "one line on stderr after SIGTERM, found: $(cat err)"
+# Arguments are checked before anything is said about the machine.
+refuses() { # WORDS ARGUMENTS
+    words=$1
+    shift
+    run 2 "$aerie" bench "$@"
+    says "$words"
+    [ -s out ] && fail "something was printed before the refusal: $*"
+}
+refuses "--lengths: expected rising numbers" throughput --lengths 128,64
+refuses "nope" throughput --shape small-1m,nope
+refuses "--shape: expected names" throughput --shape small-1m,
+refuses "--batch: expected" throughput --batch 0
+refuses "--batch: expected" rollout --batch 4,x
+refuses "--prefill: expected" decode --prefill 1,,2
+refuses "nope" decode --shape nope
+refuses "nope" train --shape nope
 finish

@@ -126,6 +126,17 @@ says "hellaswag"
 run 3 "$aerie" eval --model "$fixtures/tiny" --tasks choice.yaml --data data --output x
 says "has no tokenizer"
 absent x
+# Rows and output are looked at before a model is loaded.
+run 3 "$aerie" eval --model nowhere --tasks hellaswag --data data --output x
+says "hellaswag"
+mkdir badrows && { head -n 3 data/rows.jsonl; echo '{"q": "no options?", "right": 0}'; } >badrows/rows.jsonl
+run 3 "$aerie" eval --model nowhere --tasks choice.yaml --data badrows --output x
+says "badrows/rows.jsonl:4"
+run 2 "$aerie" eval --model nowhere --tasks choice.yaml --data data --output /proc/none/x
+says "/proc"
+run 3 "$aerie" eval --model nowhere --tasks choice.yaml --data data --output x
+says "nowhere"
+absent x
 echo '{"likelihood":99999,"logprob":-1.0,"greedy":true}' >>again/requests.jsonl
 run 3 "$aerie" eval --model run --tasks choice.yaml,answer.yaml,text.yaml --data data --output again
 says "again/requests.jsonl:482: expected a request of this evaluation"

@@ -42,6 +42,8 @@ tasks="eval.tasks=choice.yaml,answer.yaml eval.limit=17"
 
 run 0 "$aerie" pretrain run.dir=plain $shape
 run 0 "$aerie" pretrain run.dir=asked $shape $tasks
+grep -q '^step 6: asks choice.yaml,answer.yaml, 68 requests$' err || fail "what is asked is not told: $(cat err)"
+grep -q '^evaluate 100%  68/68' err || fail "no progress: $(cat err)"
 grep -q 'held-out loss .*, choice acc 0\.[0-9]*, answer exact_match 0\.[0-9]*' err || fail "not told: $(cat err)"
 [ "$(grep -c '"eval_choice_acc_norm":' asked/metrics.jsonl)" = 2 ] || fail "not a number for each evaluation"
 grep -q '"eval_answer_exact_match":.*"eval_answer_exact_match_maj":' asked/metrics.jsonl || fail "filters have a number each"
@@ -65,6 +67,21 @@ attention=$fixtures/attention
 run 2 "$aerie" sft run.dir=none model.init="$attention" data.train=$fixtures/tuning/sft.jsonl train.row_tokens=48 $tasks
 says "eval.tasks: expected data.heldout beside it"
 absent none
+
+# A stop while benchmarks are asked cuts the evaluation, not the step; the same command makes it.
+awk 'BEGIN { for (i = 0; i < 20000; i++) print "{\"q\": \"how do the " i " birds sing?\", \"options\": [\"quietly\", \"the\"], \"right\": 0}" }' \
+    >rows_many.jsonl
+sed 's/^task: choice/task: many/; s/rows.jsonl/rows_many.jsonl/' choice.yaml >many.yaml
+long="$shape eval.tasks=many.yaml eval.limit=20000"
+"$aerie" pretrain run.dir=cut $long >out 2>err &
+child=$!
+for i in $(seq 600); do grep -q '^step 6: asks' err && break; sleep 0.1; done
+kill -USR1 $child
+wait $child
+got=$?
+[ $got = 130 ] || fail "an evaluation that is cut ends with $got"
+grep -q '^stopping the evaluation; ' err || fail "not told that the evaluation stops: $(cat err)"
+says "stopped at step 6 of 12, saved, before the end of its evaluation; the same command evaluates it and goes on"
 
 # What is wrong is said before the first step.
 run 2 "$aerie" pretrain run.dir=bad $shape eval.tasks=hellaswagg

@@ -3,6 +3,8 @@
 
 run 0 "$aerie" --help
 for verb in tokenizer data plan pretrain sft reward rlhf plot score generate chat eval judge merge inspect bench; do prints "  $verb "; done
+prints "prepare, render, validate, inspect"
+prints "results of eval"
 prints "examples"
 run 0 "$aerie" --version
 prints "aerie "

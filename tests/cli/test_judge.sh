@@ -19,6 +19,8 @@ run 2 "$aerie" judge make rows.jsonl --output given --limit 1
 says "given: holds a study of other prompts, models or settings"
 run 0 "$aerie" judge report given
 prints "no votes yet"
+run 0 "$aerie" judge report given --output empty.html
+grep -qx 'empty.html' err || fail "the page is not named: $(cat err)"
 
 # Answers of another program, in the order of the prompts or by id.
 printf '{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "c"}\n' >prompts.jsonl
@@ -106,6 +108,7 @@ says "--rater taste: expected the model that judged under this name (reward "
 run 0 "$aerie" judge report yesno given --output report.html
 prints "taste (a model): 24 votes on 24 of 24 pairs"
 prints "asked (a model): 24 votes on 24 of 24 pairs"
+prints "]  bootstrap ["
 grep -q '<svg' report.html || fail "a report without pictures"
 run 2 "$aerie" judge report yesno --output report.html
 says "report.html: exists already"
@@ -121,6 +124,7 @@ for choice in -1 2 0 1; do
 done >given/votes.jsonl
 run 0 "$aerie" judge report given
 prints "people: 4 votes on 4 of 4 pairs"
+prints "]  bootstrap -, needs 10 prompts"
 grep -qE '^  north +south +2 +0 +0 ' out || fail "$(cat out)"
 grep -qE '^  north +west +0 +1 +0 ' out || fail "$(cat out)"
 run 0 "$aerie" judge report given --output given.html
@@ -232,7 +236,7 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 done
 port=$(sed 's|.*:\([0-9]*\)/.*|\1|' served)
 run 2 "$aerie" judge serve both --port 0
-says "both: "
+says "both: this study is being served already"
 run 2 "$aerie" judge add both --rater x --reward taste
 says "both: "
 run 2 "$aerie" judge serve yesno --port "$port"

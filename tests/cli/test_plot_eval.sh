@@ -33,7 +33,7 @@ make b 3
 
 run 0 "$aerie" plot a b --output page.html
 for words in '<title>aerie: evaluations</title>' '<svg' 'RecurrentGemma-9B<br>published' '<td class="published">0.605</td>' \
-    'parts of mmlu' '<td>anatomy</td>' '0.5000<br><small>[0.0100, 0.9900]</small>' 'b against a' '[+0.0000, +0.0000]' \
+    'parts of mmlu' '<td>anatomy</td>' '0.5000<br><small>[0.1704, 0.8296]</small>' 'b against a' '[+0.0000, +0.0000]' \
     'Is &lt;b&gt; bold &amp; 0?' '<tr class="gold">' '<b class="good">&#10003;</b>' 'only rows on which the models differ' \
     '<pre>It is 3.</pre>' 'of which is taken: </small>3</p>' '<td>runs/b</td>' 'acc, 2 of 2 rows'; do
     grep -qF "$words" page.html || fail "the page lacks $words"
@@ -49,6 +49,21 @@ grep -q '<svg' page.svg || fail "no picture"
 run 0 "$aerie" plot a
 grep -q '<h1>a</h1>' a/report.html || fail "the page of one folder"
 grep -q 'against' a/report.html && fail "one folder has nothing to be compared with"
+
+# Three rows right of three, or none: the interval stays in what is possible, and is no point.
+for right in 0.0 1.0 0.333333; do
+    mkdir -p three
+    error=$(echo $right | awk '{print sqrt($1 * (1 - $1) / 2)}')
+    sed "s/\"exact_match,strict\": 0.2/\"exact_match,strict\": $right/; s/\"exact_match_stderr,strict\": 0.1/\"exact_match_stderr,strict\": $error/;
+        s/\"sums\", \"sample_len\": 2/\"sums\", \"sample_len\": 3/" a/results.json >three/results.json
+    run 0 "$aerie" plot three --output three.html --force
+    case $right in
+    0.0) interval='0.0000<br><small>[0.0000, 0.5615]' ;;
+    1.0) interval='1.0000<br><small>[0.4385, 1.0000]' ;;
+    *) interval='0.3333<br><small>[0.0615, 0.7923]' ;;
+    esac
+    grep -qF "$interval" three.html || fail "$right of three: $(grep -o '....<br><small>\[[^<]*' three.html)"
+done
 
 # Other rows, no samples: the page says so.
 sed -i 's/mmlu_anatomy0/other/' b/samples_mmlu_anatomy.jsonl

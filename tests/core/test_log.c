@@ -111,6 +111,22 @@ Test(log, plain_progress_shows_after_its_pause) {
     cr_assert_not_null(strstr(caught, " 75%  150/200  5 row/s  0:10 left\n"), "%s", caught);
 }
 
+/* The first of many requests that run side by side ends late: it tells nothing about the time left. */
+Test(log, weighed_progress_tells_the_time_left_from_its_work) {
+    FILE *f = plain_begin();
+    ae_progress p;
+    ae_progress_init(&p, "evaluate", 0, 800);
+    p.started_s -= 10;
+    p.shown_s -= 10;
+    ae_progress_weigh(&p, 5000, 5000);
+    ae_progress_show(&p, 1, "early");
+    p.shown_s -= 10;
+    ae_progress_show(&p, 20, "later");
+    plain_end(f);
+    cr_assert_not_null(strstr(caught, "0:10 elapsed  early\n"), "%s", caught);
+    cr_assert_not_null(strstr(caught, "0:10 left  later\n"), "%s", caught);
+}
+
 Test(log, terminal_has_one_rewritten_line) {
     terminal_begin();
     ae_progress p;

@@ -152,6 +152,26 @@ says "bad.jsonl.gz: expected a gzip file, found damaged data"
 run 3 "$aerie" eval validate mine.yaml long.jsonl.gz
 says "long.jsonl.gz:3: expected a row of at most 16 MB, found 95 MB"
 
+# The task's own folder comes first for every name and pattern, packed or not; a file that is there twice is read once.
+mkdir -p places/many
+cp data/rows.jsonl places/stray.jsonl
+sed 's#rows.jsonl#["*.jsonl", second.jsonl]#' mine.yaml >many.yaml
+head -1 data/rows.jsonl | gzip >places/many/part10.jsonl.gz
+run 0 "$aerie" eval validate many.yaml places
+prints "mine: 1 document of places/many/part10.jsonl.gz"
+head -1 data/rows.jsonl >places/many/part9.jsonl
+cp places/many/part9.jsonl places/many/part10.jsonl
+run 0 "$aerie" eval validate many.yaml places
+prints "mine: 2 documents of places/many/part9.jsonl"
+rm places/many/*
+gzip -c places/stray.jsonl >places/many/second.jsonl.gz
+sed 's#rows.jsonl#[stray.jsonl, second.jsonl]#' mine.yaml >many.yaml
+run 0 "$aerie" eval validate many.yaml places
+prints "mine: 2 documents of places/many/second.jsonl.gz"
+rm places/many/*
+run 0 "$aerie" eval validate many.yaml places
+prints "mine: 2 documents of places/stray.jsonl"
+
 # What is wrong with an example is said of the example's row.
 printf 'fewshot: {count: 1, file: pool.jsonl}\n' | cat mine.yaml - >shots.yaml
 echo '{"q": "x", "options": ["a", "b"]}' >data/pool.jsonl

@@ -119,6 +119,8 @@ run 2 "$aerie" eval --model run --tasks choice.yaml --data data
 says "--output is missing"
 run 2 "$aerie" eval --model run --tasks , --data data --output x
 says "--tasks: expected names"
+run 2 "$aerie" eval --model run --tasks choice.yaml,text.yaml,choice.yaml --data data --output x
+says "--tasks: expected each task once, found choice twice"
 run 2 "$aerie" eval --model run --tasks helaswag --data data --output x
 says "did you mean hellaswag?"
 run 3 "$aerie" eval --model run --tasks hellaswag --data data --output x

@@ -116,6 +116,8 @@ run 3 "$aerie" eval validate mine.yaml nowhere
 says "nowhere: expected a folder or file, found none"
 run 3 "$aerie" eval validate none.yaml data
 says "none.yaml"
+run 2 "$aerie" eval validate mine .
+says "mine: no such task; did you mean mine.yaml?"
 run 2 "$aerie" eval validate mine.yaml
 says "eval validate: expected TASK and DATA, found 1 word"
 run 2 "$aerie" eval show mine.yaml data --first 2

@@ -157,10 +157,16 @@ static ae_status none_found(const ae_task_source *s, const ae_task *task, const 
     }
     if (!ae_path_exists(data))
         return AE_FAIL(AE_ERR_INPUT, "%s: expected a folder or file, found none", data);
-    return AE_FAIL(
-        AE_ERR_INPUT, "%s: expected %s of %s (%s; .gz too), found %s", data, what, task->name, names,
-        has_parquet(data, task) ? "Parquet files; write their rows as JSON lines (docs/tasks.md says how)"
-                                : "none");
+    const bool parquet = has_parquet(data, task), shots = s == &task->text->shots;
+    const char *found =
+        parquet ? "Parquet files; write their rows as JSON lines (docs/tasks.md says how)" : "none";
+    const char *remedy =
+        parquet || !shots ? ""
+        : ae_path_is_folder(data)
+            ? "; --num-fewshot 0 asks without examples"
+            : " beside it; take a folder with both, or --num-fewshot 0 to ask without examples";
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected %s of %s (%s; .gz too), found %s%s", data, what, task->name,
+                   names, found, remedy);
 }
 
 static ae_status find_label(char **labels, data_place place, const json_t *name, const char *data,
@@ -217,7 +223,9 @@ static ae_status keep(ae_kept_rows *k, const ae_task_source *s, const struct ae_
                                          more,    where,     NULL};
         ae_status st = s->where != NULL ? ae_template_value(&yes, s->where, &scope) : AE_OK;
         if (st == AE_OK && yes != NULL && !json_is_boolean(yes))
-            st = AE_FAIL(AE_ERR_INPUT, "%s: expected true or false, found %s", where, ae_json_type_name(yes));
+            st =
+                AE_FAIL(AE_ERR_INPUT, "%s: expected true or false, found %s%s", where, ae_json_type_name(yes),
+                        json_is_string(yes) ? "; write the whole condition in one {{ }}" : "");
         if (st == AE_OK && (yes == NULL || json_is_true(yes))) k->kept[k->n++] = i;
         json_decref(yes);
         if (st != AE_OK) return st;

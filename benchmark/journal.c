@@ -55,15 +55,14 @@ static ae_status other_setting(const char *folder, const char *key, const json_t
 }
 
 static ae_status check_settings(const char *folder, const json_t *wanted, const json_t *found) {
+    const json_t *type = json_object_get(wanted, "dtype");
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)wanted, key, value) {
         const json_t *there = json_object_get(found, key);
         if (there && json_equal(value, there)) continue;
         /* another type of weights is told by its name, which comes next */
-        if (strcmp(key, "probe") == 0 &&
-            !json_equal(json_object_get(wanted, "dtype"), json_object_get(found, "dtype")))
-            continue;
+        if (strcmp(key, "probe") == 0 && type && !json_equal(type, json_object_get(found, "dtype"))) continue;
         return other_setting(folder, key, value, there);
     }
     return AE_OK;

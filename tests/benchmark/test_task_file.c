@@ -140,6 +140,19 @@ Test(task_file, a_task_named_twice) {
     cr_assert_eq(ae_task_load_all(&tasks, &n, "piqa,boolq,piqa", "--tasks"), AE_ERR_USAGE);
     cr_assert_message("--tasks: expected each task once, found piqa twice");
     ae_task_free_all(tasks, n);
+    cr_assert_eq(ae_task_load_all(&tasks, &n, "mmlu,mmlu_anatomy", "--tasks"), AE_OK, "%s",
+                 ae_error_message());
+    ae_task_free_all(tasks, n);
+    char names[8192], part[512];
+    snprintf(part, sizeof part, "task: mine\nparts: [x]\n%s", strstr(whole, "version:"));
+    snprintf(names, sizeof names, "format: 1\n%s", part);
+    snprintf(part, sizeof part, "%s", scratch_write("group.yaml", names, strlen(names)));
+    snprintf(names, sizeof names, "format: 1\ntask: mine_x\n%s", strstr(whole, "version:"));
+    const char *alone = scratch_write("alone.yaml", names, strlen(names));
+    snprintf(names, sizeof names, "%s,%s", part, alone);
+    cr_assert_eq(ae_task_load_all(&tasks, &n, names, "--tasks"), AE_ERR_USAGE);
+    cr_assert_message("--tasks: expected tasks with names of their own, found mine_x in ");
+    ae_task_free_all(tasks, n);
 }
 
 Test(task_file, filters_and_stops) {

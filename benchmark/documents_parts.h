@@ -25,9 +25,6 @@ ae_status ae_kept_rows_read(ae_kept_rows *k, const ae_task_source *s, const ae_t
                             const char *data, const char *what);
 void ae_kept_rows_free(ae_kept_rows *k);
 json_t *ae_kept_row(const ae_kept_rows *k, size_t i);
-/* The path of the first file of that name that is there, the caller frees it; NULL and AE_OK: there is none.
- */
-ae_status ae_data_path(char **path, const char *data, const ae_task *task, const char *name);
 
 /* The row of an example by its place in the pool. */
 json_t *ae_task_documents_example(const ae_task_documents *d, size_t i);

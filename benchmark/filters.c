@@ -17,6 +17,7 @@ static ae_status out_of_memory(void) {
 struct ae_pattern {
     pcre2_code *code;
     pcre2_match_data *match;
+    char *text;
 };
 
 ae_status ae_pattern_new(ae_pattern **out, const char *text, const char *where) {
@@ -36,13 +37,18 @@ ae_status ae_pattern_new(ae_pattern **out, const char *text, const char *where) 
                        where, (size_t)at, (const char *)words);
     }
     p->match = pcre2_match_data_create_from_pattern(p->code, NULL);
-    return p->match ? AE_OK : out_of_memory();
+    p->text = strdup(text);
+    if (p->match && p->text) return AE_OK;
+    ae_pattern_delete(p);
+    *out = NULL;
+    return out_of_memory();
 }
 
 void ae_pattern_delete(ae_pattern *p) {
     if (!p) return;
     pcre2_match_data_free(p->match);
     pcre2_code_free(p->code);
+    free(p->text);
     free(p);
 }
 
@@ -56,7 +62,19 @@ typedef struct {
     int groups;               /* that took part, the whole among them */
 } search;
 
-static bool next_match(search *s) {
+/* What PCRE2 gives up on, as it does on a search of too many steps, is not the same as no match. */
+static ae_status gave_up(const search *s, int error) {
+    PCRE2_UCHAR words[256];
+    if (error == PCRE2_ERROR_NOMEMORY) return out_of_memory();
+    (void)pcre2_get_error_message(error, words, sizeof words);
+    return AE_FAIL(AE_ERR_INPUT,
+                   "pattern %.200s: expected to find out whether it matches an answer of %zu bytes, found: "
+                   "%s; write a simpler pattern",
+                   s->p->text, s->n, (const char *)words);
+}
+
+static ae_status next_match(search *s, bool *is_one) {
+    *is_one = false;
     while (s->at <= s->n) {
         const uint32_t again = s->after_empty ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
         const int found =
@@ -66,28 +84,35 @@ static bool next_match(search *s) {
             s->groups = found;
             s->after_empty = s->places[0] == s->places[1];
             s->at = s->places[1];
-            return true;
+            *is_one = true;
+            return AE_OK;
         }
-        if (!s->after_empty) return false;
+        if (found != PCRE2_ERROR_NOMATCH) return gave_up(s, found);
+        if (!s->after_empty) return AE_OK;
         s->after_empty = false;
         do s->at++; /* to the next character */
         while (s->at < s->n && ((unsigned char)s->subject[s->at] & 0xC0) == 0x80);
     }
-    return false;
+    return AE_OK;
 }
 
 ae_status ae_pattern_cut(char **out, const ae_pattern *p, const char *subject) {
     search s = {.p = p, .subject = subject, .n = strlen(subject)};
     char *to = *out = malloc(s.n + 1);
     size_t kept = 0;
+    bool is_one;
+    ae_status st;
     if (!to) return out_of_memory();
-    while (next_match(&s)) {
+    while ((st = next_match(&s, &is_one)) == AE_OK && is_one) {
         memcpy(to, subject + kept, s.places[0] - kept);
         to += s.places[0] - kept;
         kept = s.places[1];
     }
     memcpy(to, subject + kept, s.n - kept + 1);
-    return AE_OK;
+    if (st == AE_OK) return AE_OK;
+    free(*out);
+    *out = NULL;
+    return st;
 }
 
 /* ---- chains ---- */
@@ -144,28 +169,27 @@ static char *match_text(const search *s, const ae_filter_step *step) {
     return count == 1 ? strdup("") : strdup(step->fallback);
 }
 
-static char *extract(const ae_pattern *p, const ae_filter_step *step, const char *answer) {
-    search s = {.p = p, .subject = answer, .n = strlen(answer)};
+static ae_status extract(char **out, const ae_pattern *p, const ae_filter_step *step, const char *answer) {
+    const search start = {.p = p, .subject = answer, .n = strlen(answer)};
+    search s = start;
     int matches = 0;
-    while (next_match(&s)) matches++;
+    bool is_one;
+    ae_status st;
+    while ((st = next_match(&s, &is_one)) == AE_OK && is_one) matches++;
     const int wanted = step->match < 0 ? matches + step->match : step->match;
-    if (wanted < 0 || wanted >= matches) return strdup(step->fallback);
-    s = (search){.p = p, .subject = answer, .n = strlen(answer)};
-    for (int i = 0; i <= wanted; i++) (void)next_match(&s);
-    return match_text(&s, step);
+    s = start;
+    for (int i = 0; st == AE_OK && wanted < matches && i <= wanted; i++) st = next_match(&s, &is_one);
+    if (st != AE_OK) return st;
+    *out = wanted < 0 || wanted >= matches ? strdup(step->fallback) : match_text(&s, step);
+    return *out ? AE_OK : out_of_memory();
 }
 
-static char *changed(const ae_filter_step *step, const ae_pattern *p, const char *answer) {
-    switch (step->kind) {
-    case AE_FILTER_REGEX:
-        return extract(p, step, answer);
-    case AE_FILTER_TRIM:
-        return copy_trimmed(answer, strlen(answer));
-    case AE_FILTER_LOWERCASE:
-        return ae_words_lower(answer);
-    default:
-        return strdup(answer);
-    }
+static ae_status changed(char **out, const ae_filter_step *step, const ae_pattern *p, const char *answer) {
+    if (step->kind == AE_FILTER_REGEX) return extract(out, p, step, answer);
+    *out = step->kind == AE_FILTER_TRIM        ? copy_trimmed(answer, strlen(answer))
+           : step->kind == AE_FILTER_LOWERCASE ? ae_words_lower(answer)
+                                               : strdup(answer);
+    return *out ? AE_OK : out_of_memory();
 }
 
 static size_t votes_for(const ae_texts *t, size_t i) {
@@ -200,8 +224,9 @@ static void keep_one(ae_texts *t, size_t i) {
 
 static ae_status step(ae_texts *t, const ae_filter_step *s, const ae_pattern *p) {
     for (size_t i = 0; i < t->n; i++) {
-        char *next = changed(s, p, t->items[i]);
-        if (!next) return out_of_memory();
+        char *next = NULL;
+        const ae_status st = changed(&next, s, p, t->items[i]);
+        if (st != AE_OK) return st;
         free(t->items[i]);
         t->items[i] = next;
     }

@@ -16,10 +16,10 @@ typedef struct {
 } ae_texts;
 void ae_texts_free(ae_texts *t);
 
-/* The answers to one document, step after step. */
+/* The answers to one document, step after step. AE_ERR_INPUT for an answer on which a pattern's search was given up. */
 ae_status ae_filter_apply(ae_texts *out, const ae_filter_chain *c, const char *const *answers, size_t n);
 
-/* A regular expression by itself; `subject` without what matches it, the caller frees. */
+/* A regular expression by itself; `subject` without what matches it, the caller frees. AE_ERR_INPUT as above. */
 typedef struct ae_pattern ae_pattern;
 ae_status ae_pattern_new(ae_pattern **p, const char *text, const char *where);
 void ae_pattern_delete(ae_pattern *p);

@@ -31,8 +31,18 @@ static char *value_text(const json_t *v) {
     return v ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT) : strdup("nothing");
 }
 
+/* Of a setting that is a hash: what differs, in words. NULL: its values say it. */
+static const char *meaning(const char *key) {
+    return strcmp(key, "probe") == 0      ? "of another model"
+           : strcmp(key, "requests") == 0 ? "of other prompts, from other rows or tasks"
+                                          : NULL;
+}
+
 static ae_status other_setting(const char *folder, const char *key, const json_t *wanted,
                                const json_t *found) {
+    if (meaning(key))
+        return AE_FAIL(AE_ERR_USAGE, "%s: holds an evaluation %s; take another folder or remove this one",
+                       folder, meaning(key));
     char *a = value_text(wanted), *b = value_text(found);
     const ae_status st =
         AE_FAIL(AE_ERR_USAGE,
@@ -45,11 +55,15 @@ static ae_status other_setting(const char *folder, const char *key, const json_t
 }
 
 static ae_status check_settings(const char *folder, const json_t *wanted, const json_t *found) {
+    const json_t *type = json_object_get(wanted, "dtype");
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)wanted, key, value) {
         const json_t *there = json_object_get(found, key);
-        if (!there || !json_equal(value, there)) return other_setting(folder, key, value, there);
+        if (there && json_equal(value, there)) continue;
+        /* another type of weights is told by its name, which comes next */
+        if (strcmp(key, "probe") == 0 && type && !json_equal(type, json_object_get(found, "dtype"))) continue;
+        return other_setting(folder, key, value, there);
     }
     return AE_OK;
 }

@@ -45,45 +45,45 @@ static void data_folder(char *folder, size_t n, const char *data) {
         snprintf(folder, n, "%.*s", slash != NULL ? (int)(slash - data) : 1, slash != NULL ? data : ".");
 }
 
-ae_status ae_data_path(char **path, const char *data, const ae_task *task, const char *name) {
-    char folder[PATH_MAX], own[256], candidate[PATH_MAX];
-    *path = NULL;
+/* Where files are looked for, in this order: all names in the task's own folder, then all of them in `data`. */
+typedef enum { PLACE_OWN, PLACE_DATA, N_PLACES } data_place;
+
+static void path_in(char *path, size_t n, data_place place, const char *data, const ae_task *task,
+                    const char *name) {
+    char folder[PATH_MAX], own[256];
     data_folder(folder, sizeof folder, data);
     own_folder(own, sizeof own, task);
-    snprintf(candidate, sizeof candidate, "%.2000s/%.200s/%.1000s", folder, own, name);
-    ae_status st = first_there(path, candidate);
-    if (st != AE_OK || *path != NULL) return st;
-    snprintf(candidate, sizeof candidate, "%.2000s/%.1000s", folder, name);
-    return first_there(path, candidate);
+    if (place == PLACE_OWN)
+        snprintf(path, n, "%.2000s/%.200s/%.1000s", folder, own, name);
+    else
+        snprintf(path, n, "%.2000s/%.1000s", folder, name);
 }
 
 static int by_version(const void *a, const void *b) {
     return strverscmp(*(char *const *)a, *(char *const *)b);
 }
 
-static ae_status read_matches(ae_kept_rows *k, const char *pattern, const ae_rows_spec *spec, bool *found) {
-    glob_t g = {0};
-    const int rc = glob(pattern, GLOB_NOSORT, NULL, &g);
-    ae_status st = rc == GLOB_NOSPACE ? no_memory(pattern) : AE_OK;
-    if (rc == 0) qsort(g.gl_pathv, g.gl_pathc, sizeof *g.gl_pathv, by_version);
-    for (size_t i = 0; rc == 0 && i < g.gl_pathc && st == AE_OK; i++)
-        st = ae_rows_read(&k->rows, g.gl_pathv[i], spec);
-    *found = rc == 0;
-    globfree(&g);
-    return st;
+/* Whether the file before this one in the order is the same without .gz. */
+static bool is_packed_twin(const glob_t *g, size_t i) {
+    const size_t n = i > 0 ? strlen(g->gl_pathv[i - 1]) : 0;
+    return i > 0 && strncmp(g->gl_pathv[i - 1], g->gl_pathv[i], n) == 0 &&
+           strcmp(g->gl_pathv[i] + n, ".gz") == 0;
 }
 
-/* A name with * or ?: all files of that form, in the order in which people count. */
-static ae_status read_pattern(ae_kept_rows *k, const char *data, const ae_task *task, const char *name,
-                              const ae_rows_spec *spec, bool *found) {
-    char folder[PATH_MAX], own[256], pattern[PATH_MAX];
-    data_folder(folder, sizeof folder, data);
-    own_folder(own, sizeof own, task);
-    snprintf(pattern, sizeof pattern, "%.2000s/%.200s/%.1000s", folder, own, name);
-    ae_status st = read_matches(k, pattern, spec, found);
-    if (st != AE_OK || *found) return st;
-    snprintf(pattern, sizeof pattern, "%.2000s/%.1000s", folder, name);
-    return read_matches(k, pattern, spec, found);
+/* A name with * or ?: all files of that form, packed or not, in the order in which people count. */
+static ae_status read_pattern(ae_kept_rows *k, const char *pattern, const ae_rows_spec *spec, bool *found) {
+    char packed[PATH_MAX];
+    glob_t g = {0};
+    snprintf(packed, sizeof packed, "%.*s.gz", PATH_MAX - 8, pattern);
+    int rc = glob(pattern, GLOB_NOSORT, NULL, &g);
+    if (rc != GLOB_NOSPACE) rc = glob(packed, GLOB_NOSORT | GLOB_APPEND, NULL, &g);
+    ae_status st = rc == GLOB_NOSPACE ? no_memory(pattern) : AE_OK;
+    *found = st == AE_OK && g.gl_pathc > 0;
+    if (*found) qsort(g.gl_pathv, g.gl_pathc, sizeof *g.gl_pathv, by_version);
+    for (size_t i = 0; st == AE_OK && i < g.gl_pathc; i++)
+        if (!is_packed_twin(&g, i)) st = ae_rows_read(&k->rows, g.gl_pathv[i], spec);
+    globfree(&g);
+    return st;
 }
 
 static ae_status render_name(char **name, const ae_template *t, const ae_task *task, const json_t *more) {
@@ -115,16 +115,16 @@ ae_status ae_task_files(json_t **rows, json_t **examples, const ae_task *leaf) {
     return st;
 }
 
-/* Tries one name of the source. */
-static ae_status read_name(ae_kept_rows *k, const char *name, const ae_task *task, const char *data,
-                           const ae_rows_spec *spec, bool *found) {
-    char *path = NULL;
-    ae_status st;
-    if (strpbrk(name, "*?") != NULL) return read_pattern(k, data, task, name, spec, found);
-    st = ae_data_path(&path, data, task, name);
-    *found = path != NULL;
-    if (st == AE_OK && path != NULL) st = ae_rows_read(&k->rows, path, spec);
-    free(path);
+/* Tries one name of the source in one place. */
+static ae_status read_name(ae_kept_rows *k, const char *name, data_place place, const ae_task *task,
+                           const char *data, const ae_rows_spec *spec, bool *found) {
+    char path[PATH_MAX], *there = NULL;
+    path_in(path, sizeof path, place, data, task, name);
+    if (strpbrk(name, "*?") != NULL) return read_pattern(k, path, spec, found);
+    ae_status st = first_there(&there, path);
+    *found = there != NULL;
+    if (*found) st = ae_rows_read(&k->rows, there, spec);
+    free(there);
     return st;
 }
 
@@ -157,10 +157,26 @@ static ae_status none_found(const ae_task_source *s, const ae_task *task, const 
     }
     if (!ae_path_exists(data))
         return AE_FAIL(AE_ERR_INPUT, "%s: expected a folder or file, found none", data);
-    return AE_FAIL(
-        AE_ERR_INPUT, "%s: expected %s of %s (%s; .gz too), found %s", data, what, task->name, names,
-        has_parquet(data, task) ? "Parquet files; write their rows as JSON lines (docs/tasks.md says how)"
-                                : "none");
+    const bool parquet = has_parquet(data, task), shots = s == &task->text->shots;
+    const char *found =
+        parquet ? "Parquet files; write their rows as JSON lines (docs/tasks.md says how)" : "none";
+    const char *remedy =
+        parquet || !shots ? ""
+        : ae_path_is_folder(data)
+            ? "; --num-fewshot 0 asks without examples"
+            : " beside it; take a folder with both, or --num-fewshot 0 to ask without examples";
+    return AE_FAIL(AE_ERR_INPUT, "%s: expected %s of %s (%s; .gz too), found %s%s", data, what, task->name,
+                   names, found, remedy);
+}
+
+static ae_status find_label(char **labels, data_place place, const json_t *name, const char *data,
+                            const ae_task *task) {
+    char path[PATH_MAX];
+    if (!json_is_string(name))
+        return AE_FAIL(AE_ERR_USAGE, "%s: labels: expected the name of a file, found %s", task->file,
+                       ae_json_type_name(name));
+    path_in(path, sizeof path, place, data, task, json_string_value(name));
+    return first_there(labels, path);
 }
 
 /* The first of the files of labels that is there. */
@@ -171,26 +187,24 @@ static ae_status find_labels(char **labels, const ae_task_source *s, const ae_ta
     if (s->labels == NULL) return AE_OK;
     ae_status st = ae_template_value(&names, s->labels, &scope);
     const size_t n = json_is_array(names) ? json_array_size(names) : 1;
-    for (size_t i = 0; i < n && st == AE_OK && *labels == NULL; i++) {
-        const json_t *name = json_is_array(names) ? json_array_get(names, i) : names;
-        st = json_is_string(name) ? ae_data_path(labels, data, task, json_string_value(name))
-                                  : AE_FAIL(AE_ERR_USAGE, "%s: labels: expected the name of a file, found %s",
-                                            task->file, ae_json_type_name(name));
-    }
+    for (int place = 0; place < N_PLACES; place++)
+        for (size_t i = 0; i < n && st == AE_OK && *labels == NULL; i++)
+            st = find_label(labels, (data_place)place,
+                            json_is_array(names) ? json_array_get(names, i) : names, data, task);
     json_decref(names);
     return st;
 }
 
 static ae_status read_files(ae_kept_rows *k, const ae_task_source *s, const ae_task *task, const json_t *more,
                             const char *data, ae_rows_spec *spec, const char *what) {
+    json_t *names = NULL;
     bool found = false;
-    ae_status st = AE_OK;
-    for (size_t i = 0; i < s->n_files && !found && st == AE_OK; i++) {
-        char *name = NULL;
-        st = render_name(&name, s->files[i], task, more);
-        if (st == AE_OK) st = read_name(k, name, task, data, spec, &found);
-        free(name);
-    }
+    ae_status st = render_names(&names, s, task, more);
+    for (int place = 0; place < N_PLACES; place++)
+        for (size_t i = 0; i < s->n_files && !found && st == AE_OK; i++)
+            st = read_name(k, json_string_value(json_array_get(names, i)), (data_place)place, task, data,
+                           spec, &found);
+    json_decref(names);
     return st != AE_OK || found ? st : none_found(s, task, more, data, what);
 }
 
@@ -209,7 +223,9 @@ static ae_status keep(ae_kept_rows *k, const ae_task_source *s, const struct ae_
                                          more,    where,     NULL};
         ae_status st = s->where != NULL ? ae_template_value(&yes, s->where, &scope) : AE_OK;
         if (st == AE_OK && yes != NULL && !json_is_boolean(yes))
-            st = AE_FAIL(AE_ERR_INPUT, "%s: expected true or false, found %s", where, ae_json_type_name(yes));
+            st =
+                AE_FAIL(AE_ERR_INPUT, "%s: expected true or false, found %s%s", where, ae_json_type_name(yes),
+                        json_is_string(yes) ? "; write the whole condition in one {{ }}" : "");
         if (st == AE_OK && (yes == NULL || json_is_true(yes))) k->kept[k->n++] = i;
         json_decref(yes);
         if (st != AE_OK) return st;

@@ -64,12 +64,43 @@ static bool is_blank(const char *s, size_t n) {
     return n == 0;
 }
 
+/* Whether brackets or a text are open at the end of a line. */
+static bool ends_early(const char *line, size_t n) {
+    size_t open = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < n; i++) {
+        if (quoted && line[i] == '\\')
+            i++;
+        else if (line[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (line[i] == '{' || line[i] == '['))
+            open++;
+        else if (!quoted && (line[i] == '}' || line[i] == ']') && open > 0)
+            open--;
+    }
+    return quoted || open > 0;
+}
+
+/* The first row of a file tells that the file is JSON, a later one that it is damaged. */
+static ae_status not_whole(const ae_rows *rows, const char *where) {
+    const size_t n = json_array_size(rows->list);
+    if (n > 0 && rows->places[n - 1].file + 1 == rows->n_files)
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected a whole JSON object, found only its beginning", where);
+    return AE_FAIL(
+        AE_ERR_INPUT,
+        "%s: expected a JSON object on a line of its own, found one that does not end there, as in JSON over "
+        "several lines; `form: object` or `form: json` reads that",
+        where);
+}
+
 static ae_status read_json_line(ae_rows *rows, const char *line, size_t n, int64_t number) {
     char where[AE_WHERE_BYTES];
     json_t *row = NULL;
     snprintf(where, sizeof where, "%s:%lld", last_file(rows), (long long)number);
     ae_status st = refuse_large(n, where);
-    if (st == AE_OK) st = ae_json_parse(&row, line, n, where);
+    if (st != AE_OK) return st;
+    st = ae_json_parse(&row, line, n, where);
+    if (st == AE_ERR_INPUT && ends_early(line, n)) return not_whole(rows, where);
     if (st != AE_OK) return st;
     if (json_is_object(row)) return ae_rows_add(rows, row, number);
     st = AE_FAIL(AE_ERR_INPUT, "%s: expected an object, found %s", where, ae_json_type_name(row));

@@ -2,6 +2,7 @@
 #include "benchmark/recall.h"
 #include "benchmark/scoring_parts.h"
 #include "benchmark/words.h"
+#include "core/file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,12 +12,13 @@ static ae_status out_of_memory(void) {
     return AE_FAIL(AE_ERR_RESOURCE, "metrics: out of memory");
 }
 
-/* Text as exact_match compares it; takes ownership of nothing. */
-static char *normal_text(const char *text, const ae_metric *m, ae_pattern *const *ignored) {
+/* Text as exact_match compares it; the caller frees *out. */
+static ae_status normal_text(char **out, const char *text, const ae_metric *m, ae_pattern *const *ignored) {
+    ae_status st = AE_OK;
     char *t = strdup(text);
-    for (size_t i = 0; t && i < m->n_ignore; i++) {
+    for (size_t i = 0; t && i < m->n_ignore && st == AE_OK; i++) {
         char *cut = NULL;
-        (void)ae_pattern_cut(&cut, ignored[i], t);
+        st = ae_pattern_cut(&cut, ignored[i], t);
         free(t);
         t = cut;
     }
@@ -30,17 +32,18 @@ static char *normal_text(const char *text, const ae_metric *m, ae_pattern *const
         free(t);
         t = plain;
     }
-    return t;
+    *out = t;
+    return st == AE_OK && !t ? out_of_memory() : st;
 }
 
 static ae_status exact_match(double *value, const char *answer, const ae_request *r, const ae_metric *m,
                              ae_pattern *const *ignored) {
-    char *said = normal_text(answer, m, ignored);
-    ae_status st = said ? AE_OK : out_of_memory();
+    char *said = NULL;
+    ae_status st = normal_text(&said, answer, m, ignored);
     *value = 0;
     for (size_t i = 0; st == AE_OK && i < r->n_references; i++) {
-        char *right = normal_text(r->references[i], m, ignored);
-        if (!right) st = out_of_memory();
+        char *right = NULL;
+        st = normal_text(&right, r->references[i], m, ignored);
         if (right && strcmp(said, right) == 0) *value = 1;
         free(right);
     }
@@ -181,5 +184,10 @@ ae_status ae_scoring_answers(ae_scoring *s, size_t f, size_t *at, ptrdiff_t d, c
         ignored += s->leaf->metrics[m].n_ignore;
     }
     ae_texts_free(&answers);
+    if (st == AE_ERR_INPUT) {
+        char where[AE_WHERE_BYTES];
+        ae_task_documents_where(where, sizeof where, s->documents, d);
+        ae_fail_prefix("%s: answer to %s: filter %s", s->leaf->name, where, s->leaf->filters[f].name);
+    }
     return st;
 }

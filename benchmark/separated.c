@@ -105,6 +105,9 @@ static ae_status read_field(separated *s, int *end) {
     return st;
 }
 
+/* An empty field costs memory too. */
+enum { COLUMNS_MAX = 1 << 16 };
+
 /* One record as a list of texts; NULL at the end of the file. An empty line is none. */
 static ae_status read_record(json_t **record, separated *s) {
     ae_status st = AE_OK;
@@ -125,6 +128,9 @@ static ae_status read_record(json_t **record, separated *s) {
                 return AE_FAIL(AE_ERR_INPUT, "%s:%lld: column %zu: expected text in UTF-8, found other bytes",
                                s->path, (long long)s->begun, json_array_size(*record) + 1);
             if (json_array_append_new(*record, text) != 0) return no_memory(s);
+            if (json_array_size(*record) > COLUMNS_MAX)
+                return AE_FAIL(AE_ERR_INPUT, "%s:%lld: expected at most %d columns, found more", s->path,
+                               (long long)s->begun, COLUMNS_MAX);
         } while (end == s->separator);
     } while (end >= 0 && json_array_size(*record) == 1 &&
              json_string_length(json_array_get(*record, 0)) == 0);

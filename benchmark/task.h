@@ -138,8 +138,8 @@ struct ae_task {
  * The caller frees it. AE_ERR_USAGE: no such task ("did you mean"), an unknown key, a value of the wrong kind. */
 ae_status ae_task_load(ae_task **task, const char *name_or_path);
 void ae_task_free(ae_task *task);
-/* Tasks whose names are separated by commas, one at least; `flag` begins messages about the list. ae_task_free_all also
- * after a failure. */
+/* Tasks whose names are separated by commas, one at least, none of them twice; `flag` begins messages about the list.
+ * ae_task_free_all also after a failure. */
 ae_status ae_task_load_all(ae_task ***tasks, size_t *n, const char *names, const char *flag);
 void ae_task_free_all(ae_task **tasks, size_t n);
 

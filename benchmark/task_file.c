@@ -1,4 +1,5 @@
 #include "benchmark/task_parts.h"
+#include "benchmark/words.h"
 #include "core/config.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -94,22 +95,38 @@ static ae_task *task_new(const char *file) {
     return NULL;
 }
 
+/* Numbers with points between them: "1", "1.0", "2.1.3". */
+static bool is_dotted(const char *s) {
+    for (;; s++) {
+        const size_t n = strspn(s, "0123456789");
+        s += n;
+        if (n == 0 || *s != '.') return n > 0 && *s == '\0';
+    }
+}
+
 /* Numbers as YAML has them, or text: "1.0" and 1.0 are one version. */
 static ae_status read_version(ae_task *t, const json_t *o, const char *at) {
     const json_t *v = json_object_get(o, "version");
-    char digits[32] = "";
-    if (json_is_integer(v))
-        snprintf(digits, sizeof digits, "%lld.0", (long long)json_integer_value(v));
-    else if (json_is_real(v))
-        snprintf(digits, sizeof digits, "%.1f", json_real_value(v));
-    else if (json_is_string(v))
-        return ae_task_key_text(&t->version, o, "version", at);
-    else
-        return AE_FAIL(AE_ERR_USAGE, "%sversion: expected a number, as 1.0, found %s", at,
-                       ae_json_type_name(v));
+    char digits[AE_NUMBER_BYTES] = "";
+    if (json_is_number(v)) ae_words_number(digits, json_number_value(v));
+    const char *version = json_is_string(v) ? json_string_value(v) : digits;
+    if (!is_dotted(version))
+        return AE_FAIL(AE_ERR_USAGE, "%sversion: expected a number, as 1.0, found %.100s", at,
+                       *version != '\0' ? version : ae_json_type_name(v));
+    char *copy = strdup(version);
+    if (copy == NULL) return no_memory(at);
     free(t->version);
-    t->version = strdup(digits);
-    return t->version != NULL ? AE_OK : no_memory(at);
+    t->version = copy;
+    return AE_OK;
+}
+
+/* Results and their files are called after it. */
+static ae_status check_name(const char *name, const char *at) {
+    const char *bad =
+        name + strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.");
+    if (*bad == '\0') return AE_OK;
+    return AE_FAIL(AE_ERR_USAGE, "%stask: expected a name of letters, digits, _, - and ., found \"%.100s\"",
+                   at, name);
 }
 
 const char *ae_task_topic_name(ae_task_topic topic) {
@@ -120,8 +137,8 @@ static ae_status read_topic(ae_task *t, const json_t *o, const char *at) {
     const json_t *v = json_object_get(o, "topic");
     int topic = AE_TOPIC_OTHER;
     if (v == NULL) return AE_OK;
-    ae_status st = ae_task_word(&topic, json_is_string(v) ? json_string_value(v) : ae_json_type_name(v),
-                                topics, AE_N_TOPICS, "a topic of `aerie eval ls`, or other", at);
+    ae_status st =
+        ae_task_word(&topic, v, topics, AE_N_TOPICS, "topic", "a topic of `aerie eval ls`, or other", at);
     t->topic = (ae_task_topic)topic;
     return st;
 }
@@ -139,10 +156,9 @@ out:
 
 static ae_status read_kind(ae_task *t, const json_t *o, const char *at) {
     static const char *const words[] = {"choice", "generate", "rolling"};
-    const json_t *v = json_object_get(o, "kind");
     int kind = 0;
-    ae_status st = ae_task_word(&kind, json_is_string(v) ? json_string_value(v) : ae_json_type_name(v), words,
-                                3, "kind: choice, generate or rolling", at);
+    ae_status st =
+        ae_task_word(&kind, json_object_get(o, "kind"), words, 3, "kind", "choice, generate or rolling", at);
     t->kind = (ae_task_kind)kind;
     return st;
 }
@@ -241,6 +257,7 @@ static ae_status read_task(ae_task **task, const json_t *o, const char *name, co
     if (t == NULL) return no_memory(file);
     ae_status st;
     AE_TRY(ae_task_keys_check(o, keys, at));
+    AE_TRY(check_name(name, at));
     AE_TRY(set_text(&t->name, name));
     AE_TRY(set_text(&t->part, part));
     AE_TRY(read_head(t, o, at));
@@ -356,6 +373,20 @@ static ae_status load_builtin(ae_task **task, const ae_builtin_task *b) {
     return read_yaml(task, b->text, b->n, file);
 }
 
+/* With the file that may have been meant, else the nearest name. */
+static ae_status no_such_task(const char *name) {
+    char file[NAME_MAX + 8];
+    const char **words = calloc(ae_n_builtin_tasks + 1, sizeof *words);
+    if (words == NULL) return no_memory(name);
+    for (size_t i = 0; i < ae_n_builtin_tasks; i++) words[i] = ae_builtin_tasks[i].name;
+    snprintf(file, sizeof file, "%.*s.yaml", NAME_MAX, name);
+    const char *near = ae_path_exists(file) ? file : ae_nearest_word(name, words, ae_n_builtin_tasks);
+    free(words);
+    return AE_FAIL(AE_ERR_USAGE,
+                   "%s: no such task%s%s%s; `aerie eval ls` lists them, and a path to a .yaml is one too",
+                   name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
 static ae_status load_name(ae_task **task, const char *name) {
     const ae_builtin_task *whole_task = find_builtin(name);
     if (whole_task != NULL) return load_builtin(task, whole_task);
@@ -368,14 +399,7 @@ static ae_status load_name(ae_task **task, const char *name) {
         ae_task_free(whole);
         if (*task != NULL) return AE_OK;
     }
-    const char **words = calloc(ae_n_builtin_tasks + 1, sizeof *words);
-    if (words == NULL) return no_memory(name);
-    for (size_t i = 0; i < ae_n_builtin_tasks; i++) words[i] = ae_builtin_tasks[i].name;
-    const char *near = ae_nearest_word(name, words, ae_n_builtin_tasks);
-    free(words);
-    return AE_FAIL(AE_ERR_USAGE,
-                   "%s: no such task%s%s%s; `aerie eval ls` lists them, and a path to a .yaml is one too",
-                   name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return no_such_task(name);
 }
 
 static bool is_path(const char *name) {

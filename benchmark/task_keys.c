@@ -9,8 +9,16 @@ static ae_status no_memory(const char *at) {
     return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", at);
 }
 
+/* Bytes of `at` before `key`: without a key it ends before the point or colon that would lead to one. */
+static int at_bytes(const char *at, const char *key) {
+    size_t n = strlen(at);
+    while (*key == '\0' && n > 0 && strchr(".: ", at[n - 1]) != NULL) n--;
+    return (int)n;
+}
+
 static ae_status wrong(const json_t *v, const char *key, const char *what, const char *at) {
-    return AE_FAIL(AE_ERR_USAGE, "%s%s: expected %s, found %s", at, key, what, ae_json_type_name(v));
+    return AE_FAIL(AE_ERR_USAGE, "%.*s%s: expected %s, found %s", at_bytes(at, key), at, key, what,
+                   ae_json_type_name(v));
 }
 
 static ae_status copy_text(char **out, const json_t *v, const char *at) {
@@ -94,16 +102,19 @@ ae_status ae_task_key_list(json_t **out, const json_t *o, const char *key, const
     return AE_OK;
 }
 
-ae_status ae_task_word(int *out, const char *word, const char *const *words, size_t n, const char *what,
-                       const char *at) {
+ae_status ae_task_word(int *out, const json_t *v, const char *const *words, size_t n, const char *key,
+                       const char *what, const char *at) {
+    if (!json_is_string(v)) return wrong(v, key, what, at);
+    const char *word = json_string_value(v);
     for (size_t i = 0; i < n; i++) {
         if (strcmp(words[i], word) != 0) continue;
         *out = (int)i;
         return AE_OK;
     }
     const char *near = ae_nearest_word(word, words, n);
-    return AE_FAIL(AE_ERR_USAGE, "%s: expected %s, found %s%s%s%s", at, what, word,
-                   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return AE_FAIL(AE_ERR_USAGE, "%.*s%s: expected %s, found %.100s%s%s%s", at_bytes(at, key), at, key, what,
+                   *word != '\0' ? word : "an empty text", near ? "; did you mean " : "", near ? near : "",
+                   near ? "?" : "");
 }
 
 ae_status ae_task_keys_check(const json_t *o, const char *const *keys, const char *at) {

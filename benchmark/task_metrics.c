@@ -53,18 +53,20 @@ static ae_status no_memory(const char *at) {
     return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", at);
 }
 
-static ae_status find_metric(ae_metric *m, const char *word, ae_task_kind task, const char *at) {
+/* `v` names a metric: the value of `key`, or of `at` itself where that is "". */
+static ae_status find_metric(ae_metric *m, const json_t *v, ae_task_kind task, const char *key,
+                             const char *at) {
+    char what[80];
     const char *names[AE_N_METRICS];
     int found = 0;
     for (size_t i = 0; i < AE_N_METRICS; i++) names[i] = metrics[i].name;
-    ae_status st = ae_task_word(&found, word, names, AE_N_METRICS, "a metric", at);
+    ae_status st = ae_task_word(&found, v, names, AE_N_METRICS, key, "a metric", at);
     if (st != AE_OK) return st;
     m->kind = (ae_metric_kind)found;
     m->higher_is_better = metrics[found].higher_is_better;
-    if (!ae_metric_fits(m->kind, task))
-        return AE_FAIL(AE_ERR_USAGE, "%s: expected a metric of tasks of kind %s, found %s", at, kinds[task],
-                       word);
-    m->name = strdup(word);
+    snprintf(what, sizeof what, "a metric of tasks of kind %s", kinds[task]);
+    if (!ae_metric_fits(m->kind, task)) return ae_task_word(&found, v, names, 0, key, what, at);
+    m->name = strdup(metrics[found].name);
     return m->name != NULL ? AE_OK : no_memory(at);
 }
 
@@ -108,15 +110,9 @@ static ae_status read_metric(ae_metric *m, const json_t *v, ae_task_kind task, c
     static const char *const keys[] = {
         "metric", "name", "higher_is_better", "ignore_case", "ignore_punctuation", "ignore", "k", NULL};
     ae_status st = AE_OK;
-    if (json_is_string(v)) return find_metric(m, json_string_value(v), task, at);
+    if (json_is_string(v)) return find_metric(m, v, task, "", at);
     AE_TRY(ae_task_keys_check(v, keys, at));
-    const json_t *word = json_object_get(v, "metric");
-    if (!json_is_string(word)) {
-        st = AE_FAIL(AE_ERR_USAGE, "%smetric: expected the name of a metric, found %s", at,
-                     ae_json_type_name(word));
-        goto out;
-    }
-    AE_TRY(find_metric(m, json_string_value(word), task, at));
+    AE_TRY(find_metric(m, json_object_get(v, "metric"), task, "metric", at));
     AE_TRY(ae_task_key_text(&m->name, v, "name", at));
     AE_TRY(ae_task_key_bool(&m->higher_is_better, v, "higher_is_better", at));
     AE_TRY(ae_task_key_bool(&m->ignore_case, v, "ignore_case", at));
@@ -153,26 +149,28 @@ enum { N_STEPS = sizeof steps / sizeof steps[0] };
 
 static ae_status read_step(ae_filter_step *s, const json_t *v, const char *at) {
     static const char *const keys[] = {"regex", "match", "fallback", "take_first_k", NULL};
+    char inner[660];
     int kind = 0;
     ae_status st = AE_OK;
+    snprintf(inner, sizeof inner, "%.640s.", at);
     s->fallback = strdup("[invalid]");
     s->k = 1;
     if (s->fallback == NULL) return no_memory(at);
     if (json_is_string(v)) {
-        AE_TRY(ae_task_word(&kind, json_string_value(v), steps, N_STEPS, "a step", at));
+        AE_TRY(ae_task_word(&kind, v, steps, N_STEPS, "", "a step", at));
         s->kind = (ae_filter_kind)kind;
         if (s->kind == AE_FILTER_REGEX || s->kind == AE_FILTER_TAKE_FIRST_K)
             st = AE_FAIL(AE_ERR_USAGE, "%s: expected %s: with its value, found the word alone", at,
                          steps[kind]);
         goto out;
     }
-    AE_TRY(ae_task_keys_check(v, keys, at));
+    AE_TRY(ae_task_keys_check(v, keys, inner));
     s->kind = json_object_get(v, "regex") != NULL ? AE_FILTER_REGEX : AE_FILTER_TAKE_FIRST_K;
-    AE_TRY(ae_task_key_text(&s->pattern, v, "regex", at));
+    AE_TRY(ae_task_key_text(&s->pattern, v, "regex", inner));
     if (s->pattern != NULL) AE_TRY(check_pattern(s->pattern, at));
-    AE_TRY(ae_task_key_text(&s->fallback, v, "fallback", at));
-    AE_TRY(ae_task_key_int(&s->match, v, "match", -1, 1000, at));
-    AE_TRY(ae_task_key_int(&s->k, v, "take_first_k", 1, 1000000, at));
+    AE_TRY(ae_task_key_text(&s->fallback, v, "fallback", inner));
+    AE_TRY(ae_task_key_int(&s->match, v, "match", -1, 1000, inner));
+    AE_TRY(ae_task_key_int(&s->k, v, "take_first_k", 1, 1000000, inner));
     if (s->pattern == NULL && json_object_get(v, "take_first_k") == NULL)
         st = AE_FAIL(AE_ERR_USAGE, "%s: expected regex: or take_first_k:, found neither", at);
 out:

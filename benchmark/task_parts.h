@@ -45,9 +45,10 @@ ae_status ae_task_key_template(ae_template **out, const json_t *o, const char *k
 /* A text or a list of texts. */
 ae_status ae_task_key_texts(char ***out, size_t *n, const json_t *o, const char *key, const char *at);
 ae_status ae_task_key_list(json_t **out, const json_t *o, const char *key, const char *at);
-/* The place of a word in `words`; `what` names what it is. */
-ae_status ae_task_word(int *out, const char *word, const char *const *words, size_t n, const char *what,
-                       const char *at);
+/* The place in `words` of the word `v`, the value of `key`, or of `at` itself where that is ""; `what` names what it
+ * is. */
+ae_status ae_task_word(int *out, const json_t *v, const char *const *words, size_t n, const char *key,
+                       const char *what, const char *at);
 /* Refuses what is no map, and keys that are not among `keys`, which end with NULL. */
 ae_status ae_task_keys_check(const json_t *o, const char *const *keys, const char *at);
 

@@ -49,11 +49,13 @@ static ae_status read_files(ae_task_source *s, const json_t *o, const char *at) 
     if (n == 0)
         return AE_FAIL(AE_ERR_USAGE, "%sfile: expected the name of a file or a list of names, found %s", at,
                        ae_json_type_name(v));
+    char where[640];
+    snprintf(where, sizeof where, "%.600sfile", at);
     s->files = calloc(n, sizeof *s->files);
     if (s->files == NULL) return no_memory(at);
     s->n_files = n;
     for (size_t i = 0; i < n; i++) {
-        ae_status st = ae_template_parse(&s->files[i], json_is_array(v) ? json_array_get(v, i) : v, at);
+        ae_status st = ae_template_parse(&s->files[i], json_is_array(v) ? json_array_get(v, i) : v, where);
         if (st != AE_OK) return st;
     }
     return AE_OK;
@@ -66,8 +68,8 @@ ae_status ae_task_source_read(ae_task_source *s, const json_t *o, const char *at
     ae_status st;
     AE_TRY(read_files(s, o, at));
     if (form != NULL)
-        AE_TRY(ae_task_word(&found, json_is_string(form) ? json_string_value(form) : "", forms, 7,
-                            "form: auto, jsonl, json, object, csv, tsv or lines", at));
+        AE_TRY(
+            ae_task_word(&found, form, forms, 7, "form", "auto, jsonl, json, object, csv, tsv or lines", at));
     s->form = (ae_rows_form)found;
     AE_TRY(ae_task_key_text(&s->key, o, "key", at));
     AE_TRY(ae_task_key_list(&s->columns, o, "columns", at));
@@ -145,9 +147,7 @@ static ae_status read_shots(ae_task *task, const json_t *o, const char *at) {
     snprintf(inner, sizeof inner, "%.400sfewshot.", at);
     AE_TRY(ae_task_keys_check(shots, keys, inner));
     AE_TRY(ae_task_key_int(&task->shots, shots, "count", 0, 1000, inner));
-    if (pick != NULL)
-        AE_TRY(ae_task_word(&found, json_is_string(pick) ? json_string_value(pick) : "", picks, 2,
-                            "pick: first or drawn", inner));
+    if (pick != NULL) AE_TRY(ae_task_word(&found, pick, picks, 2, "pick", "first or drawn", inner));
     t->pick = (ae_shots_pick)found;
     AE_TRY(ae_task_key_bool(&t->leave_out_self, shots, "leave_out_self", inner));
     AE_TRY(ae_task_key_list(&t->examples, shots, "examples", inner));
@@ -155,7 +155,7 @@ static ae_status read_shots(ae_task *task, const json_t *o, const char *at) {
     AE_TRY(ae_task_key_template(&t->shot_answer, shots, "answer", inner));
     AE_TRY(read_shot_source(t, shots, o, inner));
     if (t->examples != NULL && t->shots.n_files > 0)
-        st = AE_FAIL(AE_ERR_USAGE, "%s: expected file or examples, found both", inner);
+        st = AE_FAIL(AE_ERR_USAGE, "%sexamples: expected file or examples, found both", inner);
 out:
     return st;
 }
@@ -181,7 +181,8 @@ static ae_status check_choice(const struct ae_task_text *t, const char *at) {
         AE_TRY(need_key(t->gold, "gold", "contexts are given", at));
         if (t->choices != NULL || t->prompt != NULL)
             st = AE_FAIL(AE_ERR_USAGE,
-                         "%s: expected contexts and continuation or prompt and choices, found both", at);
+                         "%scontexts: expected contexts and continuation, or prompt and choices, found both",
+                         at);
         goto out;
     }
     AE_TRY(need_key(t->prompt, "prompt", "kind is choice", at));

@@ -12,8 +12,8 @@ typedef struct {
     int depth;
 } parser;
 
-/* Chains of operators are as deep a tree as they are long. */
-enum { DEPTH_MAX = 64, BYTES_MAX = 64 << 10 };
+/* Of brackets in each other, and of the tree: a chain of operators or filters is as deep as it is long. */
+enum { DEPTH_MAX = 64, TREE_DEPTH_MAX = 512, BYTES_MAX = 64 << 10 };
 
 ae_status ae_template_no_memory(const char *where) {
     return AE_FAIL(AE_ERR_RESOURCE, "%s: out of memory", where);
@@ -41,15 +41,21 @@ static ae_template *node_new(ae_node_kind kind) {
     return t;
 }
 
-/* Takes `item` in any case. */
+/* Takes `item`, which is complete, in any case. */
 static ae_status node_add(ae_template *t, ae_template *item, const char *where) {
-    ae_template **more = realloc(t->items, (t->n_items + 1) * sizeof *more);
+    const bool fits = item->depth < TREE_DEPTH_MAX;
+    ae_template **more = fits ? realloc(t->items, (t->n_items + 1) * sizeof *more) : NULL;
     if (more == NULL) {
         ae_template_free(item);
-        return ae_template_no_memory(where);
+        return fits ? ae_template_no_memory(where)
+                    : AE_FAIL(AE_ERR_USAGE,
+                              "%s: expected an expression of at most %d operators and filters in a chain, "
+                              "found more",
+                              where, TREE_DEPTH_MAX);
     }
     t->items = more;
     t->items[t->n_items++] = item;
+    if (item->depth >= t->depth) t->depth = item->depth + 1;
     return AE_OK;
 }
 

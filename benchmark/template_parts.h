@@ -45,6 +45,7 @@ struct ae_template {
     const ae_filter_function *filter;
     ae_template **items;
     size_t n_items;
+    int depth; /* of the tree below it: 0 without items */
 };
 
 enum { AE_FILTER_ARGUMENTS_MAX = 2 };

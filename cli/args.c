@@ -369,7 +369,7 @@ ae_status ae_args_subverb(int argc, char **argv, const ae_subverb *table, size_t
         return AE_FAIL(AE_ERR_USAGE, "%s", ""); /* all is said */
     }
     const char *near = ae_nearest_word(argv[1], names, n);
-    if (near) return AE_FAIL(AE_ERR_USAGE, "%s %s: there is none; did you mean %s?", argv[0], argv[1], near);
-    return AE_FAIL(AE_ERR_USAGE, "%s %s: there is none; aerie %s --help lists those there are", argv[0],
+    if (near) return AE_FAIL(AE_ERR_USAGE, "%s %s: no such verb; did you mean %s?", argv[0], argv[1], near);
+    return AE_FAIL(AE_ERR_USAGE, "%s %s: no such verb; aerie %s --help lists those there are", argv[0],
                    argv[1], argv[0]);
 }

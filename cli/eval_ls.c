@@ -123,9 +123,10 @@ static ae_status print_whole(const listed *l, bool parts) {
     const ae_status st = ae_task_files(&rows, &examples, leaf);
     if (st != AE_OK) return st;
     metric_names(metrics, sizeof metrics, leaf);
-    printf("%s, version %s: %s\n", l->task->name, l->task->version, l->task->title);
-    printf("  source    %s\n  kind      %s, %d-shot\n  metrics   %s\n", l->task->source,
-           ae_task_kind_name(leaf->kind), leaf->shots, metrics);
+    printf("%s, version %s%s%s\n", l->task->name, l->task->version, l->task->title[0] != '\0' ? ": " : "",
+           l->task->title);
+    if (l->task->source[0] != '\0') printf("  source    %s\n", l->task->source);
+    printf("  kind      %s, %d-shot\n  metrics   %s\n", ae_task_kind_name(leaf->kind), leaf->shots, metrics);
     print_answers(leaf);
     if (l->task->n_parts > 0) printf("  parts     %zu, of which %s reads:\n", l->n, leaf->name);
     print_names("rows", rows);

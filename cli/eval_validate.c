@@ -86,7 +86,8 @@ static void print_findings(const findings *f, const ae_task *leaf, const ae_task
 /* Of all leaves. */
 typedef struct {
     ptrdiff_t documents, faults;
-    size_t unread; /* leaves whose rows could not be read at all */
+    size_t unread;               /* leaves whose rows could not be read at all */
+    char *reasons[FAULTS_SHOWN]; /* why: of the first of them */
 } totals;
 
 static ae_status validate_leaf(totals *all, const ae_eval_target *t, const ae_task *leaf) {
@@ -94,7 +95,7 @@ static ae_status validate_leaf(totals *all, const ae_eval_target *t, const ae_ta
     findings f = {0};
     ae_status st = ae_task_documents_open(&d, leaf, t->data, &t->options);
     if (st == AE_ERR_INPUT && t->n > 1 && ae_path_exists(t->data)) {
-        printf("%s\n", ae_error_message());
+        if (all->unread < FAULTS_SHOWN) all->reasons[all->unread] = strdup(ae_error_message());
         all->unread++;
         return AE_OK;
     }
@@ -106,12 +107,25 @@ static ae_status validate_leaf(totals *all, const ae_eval_target *t, const ae_ta
     return st;
 }
 
+static void print_unread(const totals *all) {
+    for (size_t i = 0; i < all->unread && i < FAULTS_SHOWN; i++)
+        if (all->reasons[i] != NULL) printf("%s\n", all->reasons[i]);
+    if (all->unread > FAULTS_SHOWN) printf("and %zu more parts\n", all->unread - FAULTS_SHOWN);
+}
+
 static ae_status judge(const totals *all, const ae_eval_target *t) {
     char unread[64] = "";
+    if (all->unread == t->n) /* the first says it for all */
+        return AE_FAIL(AE_ERR_INPUT, "%s; none of the other %zu parts can be read either",
+                       all->reasons[0] != NULL ? all->reasons[0] : t->data, t->n - 1);
+    print_unread(all);
     if (t->n > 1)
         printf("%s: %td document%s in %zu of %zu parts\n", t->task->name, all->documents,
                ae_plural(all->documents), t->n - all->unread, t->n);
     if (all->faults == 0 && all->unread == 0) return AE_OK;
+    if (all->faults == 0)
+        return AE_FAIL(AE_ERR_INPUT, "%s: expected rows of all %zu parts of %s, found %zu part%s without",
+                       t->data, t->n, t->task->name, all->unread, ae_plural((int64_t)all->unread));
     if (all->unread > 0)
         snprintf(unread, sizeof unread, ", and %zu part%s without rows", all->unread,
                  ae_plural((int64_t)all->unread));
@@ -126,6 +140,7 @@ static ae_status validate(const ae_arg_list *words, const ae_eval_flags *flags) 
     ae_status st = ae_eval_target_open(&t, words, flags, "eval validate");
     for (size_t i = 0; i < t.n && st == AE_OK; i++) st = validate_leaf(&all, &t, t.leaves[i]);
     if (st == AE_OK) st = judge(&all, &t);
+    for (size_t i = 0; i < FAULTS_SHOWN; i++) free(all.reasons[i]);
     ae_eval_target_close(&t);
     return st;
 }

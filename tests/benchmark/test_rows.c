@@ -135,6 +135,26 @@ Test(rows, a_row_of_100_MB_is_refused) {
     }
 }
 
+/* Empty fields have no bytes, and yet cost memory. */
+Test(rows, a_row_of_commas_is_refused) {
+    static char commas[70000];
+    memset(commas, ',', sizeof commas - 1);
+    commas[0] = 'q';
+    commas[1] = '\n';
+    assert_refused("b.csv", commas, plain(), "b.csv:2: expected at most 65536 columns, found more");
+}
+
+Test(rows, json_over_several_lines_is_no_JSON_lines) {
+    assert_refused(
+        "b.jsonl", "{\n  \"a\": 1\n}\n", plain(),
+        "b.jsonl:1: expected a JSON object on a line of its own, found one that does not end there");
+    assert_refused("b.json", "{\"list\": [\n  1,\n  2]}\n", plain(),
+                   "`form: object` or `form: json` reads that");
+    assert_refused("b.jsonl", "[\n{\"a\": 1},\n", plain(), "b.jsonl:1: expected a JSON object on a line");
+    assert_refused("b.jsonl", "{\"a\": 1}\n{\"a\": ", plain(),
+                   "b.jsonl:2: expected a whole JSON object, found only its beginning");
+}
+
 Test(rows, parquet_is_refused_with_what_to_do) {
     assert_refused("a.parquet", "PAR1\x15\x04\x15\x10\x15\x14\x4c", (ae_rows_spec){.form = AE_ROWS_JSONL},
                    "Parquet");

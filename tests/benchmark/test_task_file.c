@@ -46,10 +46,38 @@ Test(task_file, keys_and_values) {
     assert_change_refused("format: 1\n", "", "format: expected 1, the version of task files");
     assert_change_refused("task: mine\n", "", "task: expected a name, found no such key");
     assert_change_refused("version: 2\n", "", "version: expected a number");
-    assert_change_refused("kind: choice", "kind: chioce", "found chioce; did you mean choice?");
+    assert_change_refused(
+        "kind: choice", "kind: chioce",
+        "mine.yaml: kind: expected choice, generate or rolling, found chioce; did you mean choice?");
+    assert_change_refused("kind: choice\n", "",
+                          "mine.yaml: kind: expected choice, generate or rolling, found no such key");
+    assert_change_refused("kind: choice", "kind: ''",
+                          "kind: expected choice, generate or rolling, found an empty text");
+    assert_change_refused("[acc]", "[acc]\ntopic: 3",
+                          "topic: expected a topic of `aerie eval ls`, or other, found a");
+    assert_change_refused("{file: rows.jsonl}", "rows.jsonl",
+                          "mine.yaml: rows: expected a map of keys, found text");
+    assert_change_refused("{file: rows.jsonl}", "{file: '{{'}", "mine.yaml: rows.file: expected a field");
+    assert_change_refused(
+        "{file: rows.jsonl}", "{file: a, form: 3}",
+        "rows.form: expected auto, jsonl, json, object, csv, tsv or lines, found a whole number");
+    assert_change_refused("[acc]", "[acc]\nfewshot: 5",
+                          "mine.yaml: fewshot: expected a map of keys, found a whole");
+    assert_change_refused("[acc]", "[acc]\nfewshot: {pick: last}",
+                          "fewshot.pick: expected first or drawn, found last");
+    assert_change_refused("[acc]", "[acc]\nfewshot: {file: a, examples: [{q: 1}]}",
+                          "fewshot.examples: expected file or examples, found both");
+    assert_change_refused("[acc]", "[acc, 3]",
+                          "mine.yaml: metrics[1]: expected a map of keys, found a whole number");
+    assert_change_refused("[acc]", "[acc, {metric: ac}]",
+                          "metrics[1].metric: expected a metric, found ac; did you");
+    assert_change_refused("[acc]", "[acc, {name: x}]",
+                          "metrics[1].metric: expected a metric, found no such key");
+    assert_change_refused("[acc]", "[acc, {metric: f1}]",
+                          "metrics[1].metric: expected a metric of tasks of kind choice, found f1");
     assert_change_refused("file:", "fiel:", "rows.fiel: no such key; did you mean file?");
     assert_change_refused("{file: rows.jsonl}", "{}", "rows.file: expected the name of the file of rows");
-    assert_change_refused("{file: rows.jsonl}", "{file: a, form: xml}", "rows.: expected form: auto");
+    assert_change_refused("{file: rows.jsonl}", "{file: a, form: xml}", "rows.form: expected auto, jsonl");
     assert_change_refused("{{q}}", "{q}",
                           "prompt: expected a template that names a field, as {{question}}, found none");
     assert_change_refused("{{q}}", "{{q", "prompt: expected }}");
@@ -64,16 +92,72 @@ Test(task_file, keys_and_values) {
                           "fewshot.cuont: no such key; did you mean count?");
     assert_change_refused("[acc]", "[bbq]", "facts: expected condition, as a metric is bbq");
     assert_change_refused("[acc]", "[acc]\ncontexts: ['{{q}}']", "continuation: expected a template");
+    assert_change_refused(
+        "[acc]", "[acc]\ncontexts: ['{{q}}']\ncontinuation: x",
+        "mine.yaml: contexts: expected contexts and continuation, or prompt and choices, found both");
     assert_change_refused("kind: choice", "kind: generate",
-                          "metrics[0].: expected a metric of tasks of kind generate");
+                          "metrics[0]: expected a metric of tasks of kind generate, found acc");
     assert_refused("- 1\n", "expected a map of keys, found a list");
     assert_refused("", "expected a map of keys, found nothing");
     assert_refused("a: [", "expected YAML");
 }
 
+/* Results and their files are called after the task. */
+Test(task_file, names_and_versions) {
+    static const char *const names[] = {"a/b",    "../a", "'a b'", "' a'", "'a,b'", "gr\xc3\xbc\xc3\x9f",
+                                        "'a\\b'", "a*"};
+    static const char *const versions[] = {"7b", "''", "-1", "'1.'", "'.5'", "'1..2'", "1e30", "[1]", "true"};
+    static const struct {
+        const char *yaml, *version;
+    } fine[] = {{"3", "3.0"}, {"1.0", "1.0"}, {"1.25", "1.25"}, {"'2'", "2"}, {"0.0.1", "0.0.1"}};
+    char text[256];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(text, sizeof text, "task: %s", names[i]);
+        assert_change_refused("task: mine", text,
+                              "mine.yaml: task: expected a name of letters, digits, _, - and ., found \"");
+    }
+    assert_change_refused("[acc]", "[acc]\nparts: [fine-1.2, not/fine]",
+                          "mine.yaml: not/fine: task: expected a name of letters, digits, _, - and ., found "
+                          "\"mine_not/fine\"");
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        snprintf(text, sizeof text, "version: %s", versions[i]);
+        assert_change_refused("version: 2", text, "mine.yaml: version: expected a number, as 1.0, found ");
+    }
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        ae_task *task = NULL;
+        const char *place = strstr(whole, "version: 2\n");
+        snprintf(text, sizeof text, "%.*sversion: %s\n%s", (int)(place - whole), whole, fine[i].yaml,
+                 strchr(place, '\n') + 1);
+        cr_assert_eq(load(&task, text), AE_OK, "%s", ae_error_message());
+        cr_assert_str_eq(task->version, fine[i].version);
+        ae_task_free(task);
+    }
+}
+
+Test(task_file, a_task_named_twice) {
+    ae_task **tasks = NULL;
+    size_t n = 0;
+    cr_assert_eq(ae_task_load_all(&tasks, &n, "piqa,boolq,piqa", "--tasks"), AE_ERR_USAGE);
+    cr_assert_message("--tasks: expected each task once, found piqa twice");
+    ae_task_free_all(tasks, n);
+    cr_assert_eq(ae_task_load_all(&tasks, &n, "mmlu,mmlu_anatomy", "--tasks"), AE_OK, "%s",
+                 ae_error_message());
+    ae_task_free_all(tasks, n);
+    char names[8192], part[512];
+    snprintf(part, sizeof part, "task: mine\nparts: [x]\n%s", strstr(whole, "version:"));
+    snprintf(names, sizeof names, "format: 1\n%s", part);
+    snprintf(part, sizeof part, "%s", scratch_write("group.yaml", names, strlen(names)));
+    snprintf(names, sizeof names, "format: 1\ntask: mine_x\n%s", strstr(whole, "version:"));
+    const char *alone = scratch_write("alone.yaml", names, strlen(names));
+    snprintf(names, sizeof names, "%s,%s", part, alone);
+    cr_assert_eq(ae_task_load_all(&tasks, &n, names, "--tasks"), AE_ERR_USAGE);
+    cr_assert_message("--tasks: expected tasks with names of their own, found mine_x in ");
+    ae_task_free_all(tasks, n);
+}
+
 Test(task_file, filters_and_stops) {
     static const char text[] =
-        "format: 1\ntask: mine\nversion: '7b'\nkind: generate\nrows: {file: rows.jsonl}\n"
+        "format: 1\ntask: mine\nversion: '7.1.2'\nkind: generate\nrows: {file: rows.jsonl}\n"
         "prompt: '{{q}}'\nanswer: '{{a}}'\nmetrics: [exact_match, {metric: f1, name: words}]\n"
         "repeats: 8\nstop: 'Q:'\nfilters:\n- name: maj@4\n  steps: [{take_first_k: 4}, {regex: '(x)', match: "
         "-1}, "
@@ -90,7 +174,7 @@ Test(task_file, filters_and_stops) {
     cr_assert_str_eq(task->stops[0], "Q:");
     cr_assert_str_eq(task->metrics[1].name, "words");
     cr_assert_eq(task->repeats, 8);
-    cr_assert_str_eq(task->version, "7b");
+    cr_assert_str_eq(task->version, "7.1.2");
     ae_task_free(task);
 }
 
@@ -112,6 +196,13 @@ Test(task_file, answers_that_cannot_be_judged) {
         {"metrics: [{metric: pass_at_k, k: [1, 8]}]\nfilters: [{name: all, steps: [trim]}]", NULL},
         {"metrics: [exact_match]\nfilters: [{name: a, steps: [trim, {regex: '(x'}]}]",
          "filters[0].steps[1]: pattern: expected a regular expression"},
+        {"metrics: [exact_match]\nfilters: [{name: a, steps: [trim, {regx: x}]}]",
+         "mine.yaml: filters[0].steps[1].regx: no such key; did you mean regex?"},
+        {"metrics: [exact_match]\nfilters: [{name: a, steps: [7]}]",
+         "mine.yaml: filters[0].steps[0]: expected a map of keys, found a whole number"},
+        {"metrics: [exact_match]\nfilters: [{name: a, steps: [trom]}]",
+         "mine.yaml: filters[0].steps[0]: expected a step, found trom; did you mean trim?"},
+        {"metrics: [exact_match]\nfilters: [a]", "mine.yaml: filters[0]: expected a map of keys, found text"},
         {"metrics: [{metric: exact_match, ignore: ['x', '[']}]",
          "metrics[0].ignore: pattern: expected a regular expression"},
     };

@@ -98,6 +98,15 @@ Test(template, operators) {
                  "[\"aaabac\",\"babbbc\",\"cacbcc\"]");
 }
 
+Test(template, chains_of_hundreds) {
+    char text[4096] = "{{ '' ", expected[512] = "";
+    for (int i = 0; i < 500; i++) {
+        strcat(text, "~ 'x' ");
+        strcat(expected, "x");
+    }
+    assert_text(strcat(text, "}}"), expected);
+}
+
 Test(template, filters) {
     assert_text("{{ q | trim }}|", "Who?|");
     assert_text("{{ '\xc2\xa0x\\n' | trim }}", "x");
@@ -185,6 +194,14 @@ Test(template, what_is_no_template) {
     char deep[1024] = "{{ ";
     for (int i = 0; i < 200; i++) strcat(deep, "not ");
     assert_no_template(strcat(deep, "q }}"), "no more than 64 deep");
+    static const char *const links[] = {"+q", " and q", "|trim", ".a", "[0]", "~q"};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        static char chain[65536];
+        size_t n = (size_t)sprintf(chain, "{{ q");
+        while (n < sizeof chain - 100) n += (size_t)sprintf(chain + n, "%s", links[i]);
+        strcat(chain, " }}");
+        assert_no_template(chain, "at most 512 operators and filters in a chain, found more");
+    }
     static char long_text[70000];
     memset(long_text, 'x', sizeof long_text - 1);
     assert_no_template(long_text, "at most 65536 bytes");

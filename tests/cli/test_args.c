@@ -145,9 +145,9 @@ Test(args, parts_of_a_verb) {
     char *good[] = {"verb", "do", "it"}, *near[] = {"verb", "undoo"}, *far[] = {"verb", "something"};
     cr_assert_eq(ae_args_subverb(3, good, parts, 2), AE_OK);
     cr_assert_eq(ae_args_subverb(2, near, parts, 2), AE_ERR_USAGE);
-    cr_assert_message("verb undoo: there is none; did you mean undo?");
+    cr_assert_message("verb undoo: no such verb; did you mean undo?");
     cr_assert_eq(ae_args_subverb(2, far, parts, 2), AE_ERR_USAGE);
-    cr_assert_message("verb something: there is none; aerie verb --help lists those there are");
+    cr_assert_message("verb something: no such verb; aerie verb --help lists those there are");
 }
 
 Test(args, help_shows_type_range_and_default) {

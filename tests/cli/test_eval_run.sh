@@ -113,12 +113,14 @@ sed 's/quietly"/loudly"/' data/rows.jsonl >data/other
 mv data/rows.jsonl kept
 mv data/other data/rows.jsonl
 run 2 "$aerie" eval --model run --tasks choice.yaml,answer.yaml,text.yaml --data data --output one
-says "one: holds an evaluation with other settings: requests:"
+says "one: holds an evaluation of other prompts, from other rows or tasks; take another folder or remove this one"
 mv kept data/rows.jsonl
 run 2 "$aerie" eval --model run --tasks choice.yaml --data data
 says "--output is missing"
 run 2 "$aerie" eval --model run --tasks , --data data --output x
 says "--tasks: expected names"
+run 2 "$aerie" eval --model run --tasks choice.yaml,text.yaml,choice.yaml --data data --output x
+says "--tasks: expected each task once, found choice twice"
 run 2 "$aerie" eval --model run --tasks helaswag --data data --output x
 says "did you mean hellaswag?"
 run 3 "$aerie" eval --model run --tasks hellaswag --data data --output x
@@ -173,9 +175,11 @@ cmp -s one/samples_choice.jsonl adapted/samples_choice.jsonl && fail "the adapte
 run 0 "$aerie" eval --model merged --tasks choice.yaml --data data --output merged-results --log-samples
 equal adapted/samples_choice.jsonl merged-results/samples_choice.jsonl "an adapter and its merged model"
 run 2 "$aerie" eval --model run --tasks choice.yaml --data data --output adapted
-says "adapted: holds an evaluation with other settings: probe:"
+says "adapted: holds an evaluation of another model; take another folder or remove this one"
 run 2 "$aerie" eval --model run --adapter tuned --tasks choice.yaml --data data --output one
-says "one: holds an evaluation with other settings:"
+says "one: holds an evaluation of another model; take another folder or remove this one"
+run 2 "$aerie" eval --model run --tasks choice.yaml --data data --output adapted --dtype bf16
+says "adapted: holds an evaluation with other settings: dtype: expected"
 run 0 "$aerie" eval --model run --tasks choice.yaml --data data --output half --dtype bf16 --log-samples
 grep -q '"model_dtype": "bf16"' half/results.json || fail "the type is not in the results"
 cmp -s one/samples_choice.jsonl half/samples_choice.jsonl && fail "bf16 has the numbers of f32"

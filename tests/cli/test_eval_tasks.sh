@@ -13,7 +13,7 @@ prints '"task":"gsm8k"'
 run 2 "$aerie" eval ls helaswag
 says "helaswag: no such task; did you mean hellaswag?"
 run 2 "$aerie" eval lst
-says "did you mean ls?"
+says "eval lst: no such verb; did you mean ls?"
 
 mkdir data
 cat >data/rows.jsonl <<'EOR'
@@ -31,6 +31,9 @@ choices: "{{options}}"
 gold: "{{right}}"
 metrics: [acc]
 EOR
+run 0 "$aerie" eval ls mine.yaml
+printf 'mine, version 1.0\n  kind      choice, 0-shot\n  metrics   acc\n  rows      rows.jsonl\n' >want
+equal out want "eval ls of a task without source and title"
 run 0 "$aerie" eval validate mine.yaml data
 prints "mine: 2 documents of data/rows.jsonl, 0-shot, 2 choices, 18 bytes of context"
 run 0 "$aerie" eval validate mine.yaml data/rows.jsonl
@@ -116,6 +119,8 @@ run 3 "$aerie" eval validate mine.yaml nowhere
 says "nowhere: expected a folder or file, found none"
 run 3 "$aerie" eval validate none.yaml data
 says "none.yaml"
+run 2 "$aerie" eval validate mine .
+says "mine: no such task; did you mean mine.yaml?"
 run 2 "$aerie" eval validate mine.yaml
 says "eval validate: expected TASK and DATA, found 1 word"
 run 2 "$aerie" eval show mine.yaml data --first 2
@@ -152,6 +157,26 @@ says "bad.jsonl.gz: expected a gzip file, found damaged data"
 run 3 "$aerie" eval validate mine.yaml long.jsonl.gz
 says "long.jsonl.gz:3: expected a row of at most 16 MB, found 95 MB"
 
+# The task's own folder comes first for every name and pattern, packed or not; a file that is there twice is read once.
+mkdir -p places/many
+cp data/rows.jsonl places/stray.jsonl
+sed 's#rows.jsonl#["*.jsonl", second.jsonl]#' mine.yaml >many.yaml
+head -1 data/rows.jsonl | gzip >places/many/part10.jsonl.gz
+run 0 "$aerie" eval validate many.yaml places
+prints "mine: 1 document of places/many/part10.jsonl.gz"
+head -1 data/rows.jsonl >places/many/part9.jsonl
+cp places/many/part9.jsonl places/many/part10.jsonl
+run 0 "$aerie" eval validate many.yaml places
+prints "mine: 2 documents of places/many/part9.jsonl"
+rm places/many/*
+gzip -c places/stray.jsonl >places/many/second.jsonl.gz
+sed 's#rows.jsonl#[stray.jsonl, second.jsonl]#' mine.yaml >many.yaml
+run 0 "$aerie" eval validate many.yaml places
+prints "mine: 2 documents of places/many/second.jsonl.gz"
+rm places/many/*
+run 0 "$aerie" eval validate many.yaml places
+prints "mine: 2 documents of places/stray.jsonl"
+
 # What is wrong with an example is said of the example's row.
 printf 'fewshot: {count: 1, file: pool.jsonl}\n' | cat mine.yaml - >shots.yaml
 echo '{"q": "x", "options": ["a", "b"]}' >data/pool.jsonl
@@ -161,7 +186,10 @@ run 3 "$aerie" eval validate shots.yaml data --num-fewshot 2
 says "data/pool.jsonl: expected 2 rows for 2 few-shot examples of mine, found 1"
 rm data/pool.jsonl
 run 3 "$aerie" eval validate shots.yaml data
-says "data: expected rows of few-shot examples of mine (pool.jsonl; .gz too), found none"
+says "data: expected rows of few-shot examples of mine (pool.jsonl; .gz too), found none; --num-fewshot 0 asks without"
+run 3 "$aerie" eval validate shots.yaml data/rows.jsonl
+says "data/rows.jsonl: expected rows of few-shot examples of mine (pool.jsonl; .gz too), found none beside it; take a folder with both, or --num-fewshot 0 to ask without examples"
+run 0 "$aerie" eval validate shots.yaml data/rows.jsonl --num-fewshot 0
 
 # Parts: what can be read is looked at, and the rest is counted.
 printf 'part_prefix: ""\nparts: [north, south, east]\n' | cat mine.yaml - | sed 's#rows.jsonl#"{{part}}.jsonl"#' >parts.yaml
@@ -172,6 +200,32 @@ prints "data/south.jsonl:1: gold: expected a choice from 0 to 1, found 5"
 prints "data: expected rows of east (east.jsonl; .gz too), found none"
 prints "mine: 3 documents in 2 of 3 parts"
 says "data: expected rows that fit mine, found 1 that do not, and 1 part without rows"
+cp data/rows.jsonl data/south.jsonl
+run 3 "$aerie" eval validate parts.yaml data
+says "data: expected rows of all 3 parts of mine, found 1 part without"
+cp data/rows.jsonl data/east.jsonl
+run 0 "$aerie" eval validate parts.yaml data
+prints "mine: 6 documents in 3 of 3 parts"
+mkdir nothing
+run 3 "$aerie" eval validate mmlu nothing
+says "nothing: expected rows of mmlu_abstract_algebra (test/abstract_algebra_test.csv or "
+says "found none; none of the other 56 parts can be read either"
+[ "$(cat out err | wc -l)" = 1 ] || fail "a folder without the task: $(cat out err)"
+
+# A condition of rows without braces is text, and so is one with braces around a part of it.
+for condition in 'right == 1' '{{right}} == 1'; do
+    change '{file: rows.jsonl}' "{file: rows.jsonl, where: \"$condition\"}"
+    run 3 "$aerie" eval validate changed.yaml data
+    says "data/rows.jsonl:1: where: expected true or false, found text; write the whole condition in one {{ }}"
+done
+change '{file: rows.jsonl}' '{file: rows.jsonl, where: "{{ right == 1 }}"}'
+run 0 "$aerie" eval validate changed.yaml data
+prints "mine: 1 document of data/rows.jsonl"
+
+# JSON over several lines is not JSON lines.
+printf '{"q": "x", "options": [\n  "a", "b"\n], "right": 0}\n' >data/spread.jsonl
+run 3 "$aerie" eval validate mine.yaml data/spread.jsonl
+says "data/spread.jsonl:1: expected a JSON object on a line of its own, found one that does not end there"
 
 # A task that stands on another one takes what it does not say.
 mkdir -p data/hellaswag

@@ -212,7 +212,7 @@ Test(ballot, one_at_a_time) {
     rig r = rig_new();
     ae_ballot second;
     cr_assert_eq(ae_ballot_open(&second, r.folder), AE_ERR_USAGE);
-    cr_assert(strstr(ae_error_message(), "another process"), "%s", ae_error_message());
+    cr_assert(strstr(ae_error_message(), "being served already"), "%s", ae_error_message());
     rig_free(&r);
 }
 

@@ -21,7 +21,7 @@ usage="usage: scripts/goodhart.sh [--dir FOLDER] [--base RUN] [--seed N] [--pair
   --prompts N     held-out prompts of an evaluation (default 128)
   --steps N       updates of a policy that learns from a proxy, 32 answers each (default 80)
   --sft-steps N   updates of tuning (default 120)
-  --warm-pairs N  graded pairs of WARM, a quarter of them with the wrong label (default 4000)
+  --warm-pairs N  graded pairs of WARM, a quarter of them with the wrong label (default 1000)
   --warm-steps N  updates of a member of WARM, 16 pairs each (default 250)
   --members N     reward models that WARM averages (default 4)
   --warp-steps N  updates of each of the six runs of WARP (default 8)
@@ -40,7 +40,7 @@ prompts=128
 answers=256
 steps=80
 sft_steps=120 # the rule then gives 0.74 (deviation 0.10); after 300 it gives 0.89, too near its best of about 0.97
-warm_pairs=4000
+warm_pairs=1000 # read four times: one reading learns no wrong label by heart
 warm_steps=250
 members=4
 warp_steps=8
@@ -206,7 +206,7 @@ stage_warm() {
     enter
     head -n "$warm_pairs" ../chat/graded-train.jsonl |
         $goodhart -v task=flip -v seed="$seed" -v flipped="$flipped" >"$noisy"
-    learn_reward "$run" "$noisy" "$warm_steps" reward.members="$members" optim.lr=3e-4 train.eval_every=0
+    learn_reward "$run" "$noisy" "$warm_steps" reward.members="$members" optim.lr=2e-4 train.eval_every=0
     mkdir -p "$judged"
     for m in $(seq "$members"); do
         judge_pairs "$run/members/$m" ../chat/graded-heldout.jsonl "$judged/heldout-$m.txt"

@@ -18,11 +18,11 @@ usage="usage: scripts/align.sh [--dir FOLDER] [--seeds N] [--methods A,B,..] [--
   --dir FOLDER    where everything goes (default: runs/align in the repository)
   --seeds N       tuned models, each with a run of every method (default 1)
   --methods A,B   of ${online// /, }, ${offline// /, }, ${folders// /, } (default: all)
-  --steps N       updates of a method that writes answers (default 75), or of --exact-match (default 300)
+  --steps N       updates of a method that writes answers (default 75), or of --exact-match (default 110)
   --prompts N     held-out prompts that are answered in an evaluation (default 512)
   --pairs N       prompts that the tuned model answers four times, for methods that learn from pairs (default 1500)
   --reward KIND   what methods that write answers learn from: the rule itself (default), or a model of graded pairs
-  --sft-steps N   updates of tuning (default 120, with --exact-match 350)
+  --sft-steps N   updates of tuning (default 120, with --exact-match 290)
   --judge-steps N updates of the reward model (default 600)
   --base RUN      a pretrained run on these stories, such as runs/quickstart/run (default: one is trained here)
   --until STAGE   the last stage: build, base, data, tune, judge, pairs, learn or results (default); with --exact-match
@@ -61,7 +61,7 @@ if [ $exact_match = no ]; then
     sft_steps=${sft_steps:-120} steps=${steps:-75}
 else
     stages=(build base data questions answers)
-    sft_steps=${sft_steps:-350} steps=${steps:-300}
+    sft_steps=${sft_steps:-290} steps=${steps:-110}
 fi
 until=${until:-${stages[-1]}}
 is_one_of "$until" "${stages[@]}" || refuse 2 "--until: expected one of ${stages[*]}, found $until"
@@ -239,7 +239,7 @@ learn_questions() {
     train questions-rlhf rlhf rl.method=reinforce model.init=questions-sft data.train=../chat/questions-train.jsonl \
         data.heldout=../chat/questions-heldout.jsonl rl.rewards='[{kind: exact}]' rl.beta=0.001 rl.max_new=40 \
         rl.samples=8 rl.eval_prompts="$prompts" run.seed="$seed" train.row_tokens=1024 train.batch_rows=64 \
-        train.steps="$steps" train.eval_every=50 train.checkpoint_every=50 optim.lr=5e-4 optim.warmup_steps=$((steps / 30)) \
+        train.steps="$steps" train.eval_every=50 train.checkpoint_every=50 optim.lr=6e-4 optim.warmup_steps=$((steps / 30)) \
         optim.lr_final_ratio=0.1 optim.weight_decay=0 optim.beta2=0.98 "${more[@]}"
 }
 

@@ -158,7 +158,6 @@ ae_status ae_parent_make(const char *path) {
     return st;
 }
 
-/* The nearest folder on the way that exists decides. */
 /* By a folder that goes at once: some file systems give a right to write that they do not honour. */
 static ae_status try_to_write(const char *place) {
     char *name = ae_path_join(place, ".aerie-XXXXXX");
@@ -172,6 +171,7 @@ static ae_status try_to_write(const char *place) {
     return st;
 }
 
+/* The nearest folder on the way that exists decides. */
 ae_status ae_folder_check(const char *path) {
     char *at = strdup(path);
     while (at != NULL && !ae_path_exists(at) && strchr(at, '/') != NULL && strcmp(at, "/") != 0) {

@@ -11,7 +11,7 @@
 
 /* ---- requests as an evaluation makes them: examples in common, a question, its choices ---- */
 
-enum { SHOTS = 150, QUESTIONS = 9, CHOICES = 4, REQUESTS = QUESTIONS * CHOICES, LONGEST = 700 };
+enum { SHOTS = 150, QUESTIONS = 9, CHOICES = 6, REQUESTS = QUESTIONS * CHOICES, LONGEST = 700 };
 
 typedef struct {
     ae_backend be;
@@ -44,7 +44,7 @@ static void draw(ae_rng *g, int32_t *ids, ptrdiff_t n, ptrdiff_t V) {
  * 8 is question 0 again. Choices have one token, some, and more than are read side by side. */
 static void make_requests(requests *q, ptrdiff_t V) {
     static const ptrdiff_t own[QUESTIONS] = {20, 33, 170, 180, 42, 43, 1, 128, 20},
-                           lengths[CHOICES] = {1, 3, 14, 40};
+                           lengths[CHOICES] = {1, 3, 14, 40, 20, 31};
     ae_rng g = ae_rng_make(7, 1);
     int32_t examples[SHOTS];
     draw(&g, examples, SHOTS, V);

@@ -21,12 +21,6 @@ static ae_status out_of_memory(void) {
 
 /* ---- what is there ---- */
 
-/* Bytes of the file up to and with its last line end. */
-static size_t whole_lines(const char *bytes, size_t n) {
-    while (n > 0 && bytes[n - 1] != '\n') n--;
-    return n;
-}
-
 static char *value_text(const json_t *v) {
     return v ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT) : strdup("nothing");
 }
@@ -69,31 +63,18 @@ static ae_status check_settings(const char *folder, const json_t *wanted, const 
 }
 
 typedef struct {
-    const char *folder, *path;
+    const char *folder;
     const json_t *settings;
+    bool begun; /* the line of settings is there */
     ae_status (*line)(void *context, const json_t *line, const char *where);
     void *context;
 } reading;
 
-static ae_status take_line(const reading *r, const char *text, size_t n, int64_t number) {
-    char where[AE_WHERE_BYTES];
-    json_t *value = NULL;
-    snprintf(where, sizeof where, "%s:%lld", r->path, (long long)number);
-    ae_status st = ae_json_parse_answer(&value, text, n, where);
-    if (st == AE_OK)
-        st = number == 1 ? check_settings(r->folder, r->settings, value) : r->line(r->context, value, where);
-    json_decref(value);
-    return st;
-}
-
-static ae_status read_lines(const reading *r, const char *bytes, size_t n) {
-    ae_status st = AE_OK;
-    int64_t number = 1;
-    for (size_t at = 0, end; st == AE_OK && at < n; at = end + 1, number++) {
-        end = (size_t)((const char *)memchr(bytes + at, '\n', n - at) - bytes);
-        st = take_line(r, bytes + at, end - at, number);
-    }
-    return st;
+static ae_status take_line(void *context, json_t *line, const char *where) {
+    reading *r = context;
+    if (r->begun) return r->line(r->context, line, where);
+    r->begun = true;
+    return check_settings(r->folder, r->settings, line);
 }
 
 /* ---- opening ---- */
@@ -104,38 +85,27 @@ static ae_status open_end(ae_journal *j, size_t n) {
     return AE_OK;
 }
 
-static ae_status begin(ae_journal *j, const char *folder, const json_t *settings) {
-    ae_status st = ae_folder_make(folder);
-    if (st == AE_OK) st = open_end(j, 0);
-    if (st == AE_OK) st = ae_journal_add(j, json_deep_copy(settings));
+static ae_status begin(ae_journal *j, const reading *r) {
+    ae_status st = ae_journal_add(j, json_deep_copy(r->settings));
     if (st == AE_OK) st = ae_journal_sync(j);
-    return st == AE_OK ? ae_path_sync(folder) : st;
-}
-
-static ae_status go_on(ae_journal *j, const reading *r) {
-    char *bytes = NULL;
-    size_t n = 0;
-    ae_status st = ae_file_read(j->path, &bytes, &n);
-    if (st == AE_OK) n = whole_lines(bytes, n);
-    if (st == AE_OK && n == 0)
-        st = begin(j, r->folder, r->settings);
-    else if (st == AE_OK) {
-        st = read_lines(r, bytes, n);
-        if (st == AE_OK) st = open_end(j, n);
-    }
-    free(bytes);
-    return st;
+    return st == AE_OK ? ae_path_sync(r->folder) : st;
 }
 
 ae_status ae_journal_open(ae_journal **out, const char *folder, const json_t *settings,
                           ae_status (*line)(void *context, const json_t *line, const char *where),
                           void *context) {
     ae_journal *j = *out = calloc(1, sizeof *j);
+    reading r = {.folder = folder, .settings = settings, .line = line, .context = context};
+    size_t whole = 0;
+    ae_status st;
     if (!j) return out_of_memory();
     j->path = ae_path_join(folder, "requests.jsonl");
-    const reading r = {folder, j->path, settings, line, context};
-    const ae_status st = ae_path_exists(j->path) ? go_on(j, &r) : begin(j, folder, settings);
-    if (st == AE_OK) return AE_OK;
+    AE_TRY(ae_json_whole_lines(j->path, take_line, &r, &whole));
+    AE_TRY(ae_folder_make(folder));
+    AE_TRY(open_end(j, whole));
+    if (!r.begun) AE_TRY(begin(j, &r));
+    return AE_OK;
+out:
     ae_journal_close(j);
     *out = NULL;
     return st;

@@ -45,35 +45,21 @@ static ae_status take_answer(desk *d, const json_t *line, const char *where) {
 }
 
 /* The first line says which model it was. */
-static ae_status take_line(desk *d, const char *text, size_t n, const char *where) {
-    json_t *line = NULL;
-    ae_status st = ae_json_parse_answer(&line, text, n, where);
+static ae_status take_line(void *context, json_t *line, const char *where) {
+    desk *d = context;
     const char *probe = json_string_value(json_object_get(line, "probe"));
-    if (st == AE_OK && probe && !d->probe[0])
-        snprintf(d->probe, sizeof d->probe, "%s", probe);
-    else if (st == AE_OK)
-        st = take_answer(d, line, where);
-    json_decref(line);
-    return st;
+    if (!probe || d->probe[0]) return take_answer(d, line, where);
+    snprintf(d->probe, sizeof d->probe, "%s", probe);
+    return AE_OK;
 }
 
 /* Takes whole lines that are there, and cuts off what comes after them. */
 static ae_status read_file(desk *d) {
-    char *text = NULL;
-    size_t n = 0;
-    ae_status st = AE_OK;
-    if (!ae_path_exists(d->asked->file)) return AE_OK;
-    st = ae_file_read(d->asked->file, &text, &n);
-    const char *at = text, *end;
-    while (st == AE_OK && (end = memchr(at, '\n', (size_t)(text + n - at)))) {
-        char where[AE_WHERE_BYTES];
-        snprintf(where, sizeof where, "%s: answer %zu", d->asked->file, d->done + 1);
-        st = take_line(d, at, (size_t)(end - at), where);
-        at = end + 1;
-    }
-    if (st == AE_OK && at < text + n && truncate(d->asked->file, at - text) != 0)
-        st = ae_output_failed(d->asked->file);
-    free(text);
+    size_t whole;
+    const ae_status st = ae_json_whole_lines(d->asked->file, take_line, d, &whole);
+    if (st == AE_OK && ae_file_size(d->asked->file) > (int64_t)whole &&
+        truncate(d->asked->file, (off_t)whole) != 0)
+        return ae_output_failed(d->asked->file);
     return st;
 }
 

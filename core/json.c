@@ -120,6 +120,35 @@ ae_status ae_json_load_python(json_t **root, const char *path) {
     return load(root, path, ae_json_parse_python);
 }
 
+static ae_status take_lines(const char *text, size_t n, const char *path, ae_json_take_line *take,
+                            void *context) {
+    ae_status st = AE_OK;
+    long long number = 1;
+    for (size_t at = 0, end; st == AE_OK && at < n; at = end + 1, number++) {
+        char where[AE_WHERE_BYTES];
+        json_t *line = NULL;
+        end = (size_t)((const char *)memchr(text + at, '\n', n - at) - text);
+        snprintf(where, sizeof where, "%s:%lld", path, number);
+        st = ae_json_parse_answer(&line, text + at, end - at, where);
+        if (st == AE_OK) st = take(context, line, where);
+        json_decref(line);
+    }
+    return st;
+}
+
+ae_status ae_json_whole_lines(const char *path, ae_json_take_line *take, void *context, size_t *bytes) {
+    char *text = NULL;
+    size_t n = 0;
+    *bytes = 0;
+    if (!ae_path_exists(path)) return AE_OK;
+    ae_status st = ae_file_read(path, &text, &n);
+    while (st == AE_OK && n > 0 && text[n - 1] != '\n') n--;
+    if (st == AE_OK) st = take_lines(text, n, path, take, context);
+    if (st == AE_OK) *bytes = n;
+    free(text);
+    return st;
+}
+
 static ae_status take_int(const json_t *v, const char *key, const char *where, int64_t *out) {
     if (!json_is_integer(v)) {
         return AE_FAIL(AE_ERR_INPUT, "%s: %s: expected a whole number, found %s", where, key,

@@ -17,6 +17,10 @@ ae_status ae_json_parse_answer(json_t **root, const char *text, size_t n, const 
 /* Both as Python writes JSON, where NaN, Infinity and -Infinity may stand for numbers: they are read as null. */
 ae_status ae_json_load_python(json_t **root, const char *path);
 ae_status ae_json_parse_python(json_t **root, const char *text, size_t n, const char *where);
+/* Every whole line of a file of JSON lines that grows, in order and with "FILE:LINE"; strings may hold NUL. What stands
+ * behind the last line end, as a kill leaves it, is left out: *bytes is where it begins. No file is one without lines. */
+typedef ae_status ae_json_take_line(void *context, json_t *line, const char *where);
+ae_status ae_json_whole_lines(const char *path, ae_json_take_line *take, void *context, size_t *bytes);
 ae_status ae_json_int(const json_t *o, const char *key, const char *where, int64_t *out); /* required */
 ae_status ae_json_real(const json_t *o, const char *key, const char *where,
                        double *out); /* required; integers accepted */

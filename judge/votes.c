@@ -198,39 +198,23 @@ out:
     return st;
 }
 
-/* Without what comes after the last line end. */
-static size_t whole_lines(const char *text, size_t n) {
-    while (n > 0 && text[n - 1] != '\n') n--;
-    return n;
-}
+typedef struct {
+    ae_votes *votes;
+    const ae_study *study;
+} reading;
 
-static ae_status add_lines(ae_votes *v, const ae_study *s, const char *text, size_t n, const char *path) {
-    long long number = 0;
-    ae_status st = AE_OK;
-    for (const char *at = text; st == AE_OK && at < text + n;) {
-        const char *end = memchr(at, '\n', (size_t)(text + n - at));
-        char where[AE_WHERE_BYTES];
-        json_t *line = NULL;
-        snprintf(where, sizeof where, "%s:%lld", path, ++number);
-        st = ae_json_parse(&line, at, (size_t)(end - at), where);
-        if (st == AE_OK) st = ae_votes_add(v, s, line, where);
-        json_decref(line);
-        at = end + 1;
-    }
-    return st;
+static ae_status take_line(void *context, json_t *line, const char *where) {
+    const reading *r = context;
+    return ae_votes_add(r->votes, r->study, line, where);
 }
 
 ae_status ae_votes_read(ae_votes *v, const ae_study *s, size_t *whole_bytes) {
-    char *path = ae_path_join(s->folder, "votes.jsonl"), *text = NULL;
+    char *path = ae_path_join(s->folder, "votes.jsonl");
     size_t n = 0;
-    ae_status st = AE_OK;
     *v = (ae_votes){.views = json_object(), .comparisons = json_object()};
-    if (ae_path_exists(path)) st = ae_file_read(path, &text, &n);
-    n = text ? whole_lines(text, n) : 0;
-    if (st == AE_OK) st = add_lines(v, s, text, n, path);
+    const ae_status st = ae_json_whole_lines(path, take_line, &(reading){v, s}, &n);
     if (whole_bytes) *whole_bytes = n;
     if (st != AE_OK) ae_votes_free(v);
-    free(text);
     free(path);
     return st;
 }

@@ -5,7 +5,7 @@
 make() { # FOLDER RIGHT [DOCUMENT]: the first RIGHT rows of part "one" are right; those of "two" are as in A
     mkdir "$1"
     cat >"$1/results.json" <<EOR
-{"results": {"pair": {"acc,none": 0.5}, "pair_one": {"acc,none": 0.5}, "pair_two": {"acc,none": 0.5}, "texts": {}},
+{"results": {"pair": {"acc,none": $(awk -v right="$2" 'BEGIN { print (right + 20) / 80 }')}, "pair_one": {"acc,none": 0.5}, "pair_two": {"acc,none": 0.5}, "texts": {}},
  "group_subtasks": {"pair": ["pair_one", "pair_two"]},
  "configs": {"pair_one": {"metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": true}]},
              "pair_two": {"metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": true}]},
@@ -40,6 +40,7 @@ prints "+0.1250"
 make mixed-a 20
 make mixed-b 30
 for f in mixed-a mixed-b; do
+    sed -i 's/"pair": {"acc,none": [0-9.]*}/"pair": {}/' $f/results.json
     sed -i 's/"metrics": \["acc"\], "acc": \(.\)/"metrics": ["em"], "em": \1/' $f/samples_pair_two.jsonl
 done
 run 0 "$aerie" eval compare mixed-a mixed-b --task pair
@@ -53,6 +54,14 @@ sed -i 's/"metrics": \["acc"\], "acc": \(.\)/"metrics": ["em"], "em": \1/' mixed
 run 0 "$aerie" eval compare mixed-a mixed-b --task pair
 prints "pair em                 none                 20    0.5000    0.5000    +0.0000"
 grep -q "^pair acc" out && fail "a metric of one side alone is compared"
+
+# A group whose parts count alike whatever their size is no mean over rows.
+make alike 30
+sed -i 's/"pair": {"acc,none": [0-9.]*}/"pair": {"acc,none": 0.7}/' alike/results.json
+run 0 "$aerie" eval compare a alike
+prints "pair_one acc"
+warns "pair: acc: its number is no mean over rows (weighted: false); compare its parts"
+grep -q "^pair " out && fail "a group that is no mean over rows is compared"
 
 # lm-eval puts the date into names; the last one counts.
 make c 20

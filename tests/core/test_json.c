@@ -138,3 +138,44 @@ Test(json, python_writes_numbers_that_json_has_not) {
     cr_assert_eq(ae_json_parse_python(&o, "[NaNa]", 6, "f"), AE_ERR_INPUT);
     cr_assert_eq(ae_json_parse_python(&o, "\"a\\", 3, "f"), AE_ERR_INPUT);
 }
+
+/* ---- files that grow ---- */
+
+static ae_status keep_line(void *context, json_t *line, const char *where) {
+    const char *colon = strrchr(where, ':');
+    json_array_append_new(context, json_pack("[s, O]", colon ? colon : "", line));
+    return AE_OK;
+}
+
+static json_t *lines_of(const char *text, size_t n, size_t *bytes) {
+    json_t *seen = json_array();
+    const char *path = scratch_write("lines.jsonl", text, n);
+    cr_assert_eq(ae_json_whole_lines(path, keep_line, seen, bytes), AE_OK, "%s", ae_error_message());
+    return seen;
+}
+
+Test(json, whole_lines_are_read_and_a_cut_one_is_not, .init = scratch_make, .fini = scratch_remove) {
+    static const char text[] = "{\"a\": 1}\n[\"\\u0000\"]\n{\"a\": ";
+    size_t bytes = 99;
+    json_t *seen = lines_of(text, sizeof text - 1, &bytes);
+    cr_assert_eq(bytes, 20);
+    cr_assert_eq(json_array_size(seen), 2);
+    cr_assert_str_eq(json_string_value(json_array_get(json_array_get(seen, 1), 0)), ":2");
+    json_decref(seen);
+    seen = lines_of("{\"a\"", 4, &bytes);
+    cr_assert_eq(bytes, 0);
+    cr_assert_eq(json_array_size(seen), 0);
+    cr_assert_eq(ae_json_whole_lines(scratch_path("none.jsonl"), keep_line, seen, &bytes), AE_OK);
+    cr_assert_eq(bytes, 0);
+    json_decref(seen);
+}
+
+Test(json, a_broken_line_is_told_by_its_number, .init = scratch_make, .fini = scratch_remove) {
+    json_t *seen = json_array();
+    size_t bytes;
+    const char *path = scratch_write("lines.jsonl", "1\n\n3\n", 5);
+    cr_assert_eq(ae_json_whole_lines(path, keep_line, seen, &bytes), AE_ERR_INPUT);
+    cr_assert_message("lines.jsonl:2: expected JSON");
+    cr_assert_eq(json_array_size(seen), 1);
+    json_decref(seen);
+}

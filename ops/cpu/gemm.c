@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 
 /* Tall tiles amortise packing; small products are cut finer so that every thread has work. */
-enum { TILE_N = 1024, TILE_M_MIN = 128, TILE_N_MIN = 256, TILES_WANTED = 4, MANY_MAX = 4 };
+enum { TILE_N = 1024, TILE_M_MIN = 128, TILE_N_MIN = 192, TILES_WANTED = 4, TILES_MANY = 16, MANY_MAX = 4 };
 /* B is packed once for all tiles where that takes no more floats than so many, else by each tile for itself. */
 enum { SHARED_FLOATS = 4 << 20, HUGE_PAGE = 2 << 20 };
 
@@ -120,16 +120,19 @@ static void cut_blocked(job *w) {
     while (down * ae_ceil_div(w->g.n, w->cols) < BLOCKED_TILES_WANTED && w->cols > TILE_N_MIN) w->cols /= 2;
 }
 
+/* Tiles of one size, so many that no thread of two or four waits for another with its last one. */
 static void cut(job *w) {
-    w->cols = TILE_N;
-    while (ae_ceil_div(w->g.m, w->rows) * ae_ceil_div(w->g.n, w->cols) < TILES_WANTED) {
-        if (w->rows > TILE_M_MIN)
-            w->rows /= 2;
-        else if (w->cols > TILE_N_MIN)
-            w->cols /= 2;
+    ptrdiff_t down = ae_ceil_div(w->g.m, w->rows), across = ae_ceil_div(w->g.n, TILE_N);
+    while (down * across < TILES_MANY && (down * across) % TILES_WANTED != 0) {
+        if (ae_ceil_div(w->g.m, down + 1) >= TILE_M_MIN)
+            down++;
+        else if (ae_ceil_div(w->g.n, across + 1) >= TILE_N_MIN)
+            across++;
         else
             break;
     }
+    w->rows = ae_ceil_div(w->g.m, down);
+    w->cols = ae_ceil_div(w->g.n, across);
 }
 
 /* Rows of A, as deep as they are packed, take half of the second-level cache at most. */

@@ -1,6 +1,7 @@
 #include "benchmark/sample_table.h"
 
 #include "core/file.h"
+#include "data/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,14 @@ static void take_hash(char out[AE_ROW_HASH_BYTES], const json_t *line, const cha
     snprintf(out, AE_ROW_HASH_BYTES, "%s", hash ? hash : "");
 }
 
+/* Of the keys and values, in the order of the keys. */
+static uint64_t hash_of(const json_t *value) {
+    char *text = json_is_object(value) ? json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    const uint64_t hash = text ? ae_fnv(AE_FNV_START, text, strlen(text)) : 0;
+    free(text);
+    return hash;
+}
+
 static ae_status add_value(ae_sample_column *c, const json_t *line, const ae_value *v) {
     if (c->n == c->room) {
         const ptrdiff_t room = 2 * c->room + 64;
@@ -102,6 +111,7 @@ static ae_status add_value(ae_sample_column *c, const json_t *line, const ae_val
     take_hash(r->document, line, "doc_hash");
     take_hash(r->prompt, line, "prompt_hash");
     take_hash(r->target, line, "target_hash");
+    r->asked = hash_of(json_object_get(line, "arguments"));
     c->column.values[c->n++] = *v;
     return AE_OK;
 }
@@ -146,7 +156,8 @@ static bool same_hash(const char *a, const char *b) {
 static bool same_row(const ae_row_name *a, const ae_row_name *b) {
     if (a->number != b->number) return false;
     return same_hash(a->document, b->document) ||
-           (same_hash(a->prompt, b->prompt) && same_hash(a->target, b->target));
+           (same_hash(a->prompt, b->prompt) && same_hash(a->target, b->target)) ||
+           (a->asked != 0 && a->asked == b->asked);
 }
 
 ae_status ae_sample_rows_check(const ae_sample_column *a, const ae_sample_column *b,

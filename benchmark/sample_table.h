@@ -5,12 +5,13 @@
 
 /* What the samples of a task say, a column for each of its metrics and filters. */
 
-/* A row of the benchmark: it is the same one where its document is, or prompt and target are (lm-eval hashes documents
- * after its own changes). */
+/* A row of the benchmark. It is the same one where its document is, or prompt and target are, or all that the model was
+ * asked: lm-eval hashes documents after its own changes, and says of some targets where others say the text. */
 enum { AE_ROW_HASH_BYTES = 65 };
 typedef struct {
     json_int_t number;
     char document[AE_ROW_HASH_BYTES], prompt[AE_ROW_HASH_BYTES], target[AE_ROW_HASH_BYTES];
+    uint64_t asked; /* 0: the line does not say */
 } ae_row_name;
 
 typedef struct {

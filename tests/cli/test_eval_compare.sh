@@ -85,6 +85,9 @@ says "--task: expected a task of both folders, found 'pear'"
 make other 20 x
 run 3 "$aerie" eval compare a other
 says "other: pair_one: expected row 0 of the other folder, found another one"
+for f in a other; do cp -r $f $f-asked; sed -i 's/"doc_id": \([0-9]*\),/&"arguments": {"gen_args_0": {"arg_0": "q\1"}},/' $f-asked/samples_*.jsonl; done
+run 0 "$aerie" eval compare a-asked other-asked --task pair_one
+prints "pair_one acc                none                 40    0.5000    0.5000    +0.0000"
 make short 20
 sed -i '$d' short/samples_pair_one.jsonl
 run 3 "$aerie" eval compare a short

@@ -216,10 +216,10 @@ static bool kernel_saves(unsigned int registers) {
 /* Tiles are big: the kernel gives room for them only to a process that asks. */
 static bool amx_usable(void) {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    const unsigned int amx_bf16 = 1u << 22, amx_tile = 1u << 24, tile_registers = 3u << 17;
+    const unsigned int amx = 1u << 22 | 1u << 24 | 1u << 25, tile_registers = 3u << 17; /* BF16, TILE, INT8 */
     unsigned int a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-    if ((d & amx_bf16) == 0 || (d & amx_tile) == 0 || !kernel_saves(tile_registers)) return false;
+    if ((d & amx) != amx || !kernel_saves(tile_registers)) return false;
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 

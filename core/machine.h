@@ -25,6 +25,6 @@ bool ae_machine_has_bf16(void); /* dot products of vectors: AVX512-BF16 */
 /* Whether those run at twice the FLOPs of float32 multiply-adds: AMD's do; Intel's, at half the rate or the
  * same, do not. */
 bool ae_machine_has_fast_bf16(void);
-bool ae_machine_has_amx(void); /* tiles with bfloat16: AMX-TILE and AMX-BF16 */
+bool ae_machine_has_amx(void); /* AMX-TILE, AMX-BF16 and AMX-INT8 */
 
 #endif

@@ -77,13 +77,17 @@ static inline float bias_of(const float *bias, ptrdiff_t o) {
 /* ---- panels: their kernels take and give float32 ---- */
 
 #ifdef __AVX512F__
+enum { TILES_PAY = 5 }; /* rows: fewer are bound by memory */
+
 /* Activations in bfloat16 lose nothing as factors of products of bfloat16, which are worth it where they are fast. */
 static void panels(const ae_backend *be, float *out, const float *residual, const float *bias, const float *x,
                    const ae_cpu_weight *w, ptrdiff_t M) {
     const bool vnni = __builtin_cpu_supports("avx512vnni"),
                bf16 = AE_ELEM_TYPE == AE_ELEM_BF16 && ae_cpu_of(be)->products == AE_PRODUCTS_BF16,
-               tiles = bf16 && ae_cpu_of(be)->tiles && w->type == AE_WEIGHT_BF16;
+               tiles = bf16 && ae_cpu_of(be)->tiles && w->type == AE_WEIGHT_BF16,
+               integer_tiles = ae_cpu_of(be)->tiles && w->type != AE_WEIGHT_BF16 && M >= TILES_PAY;
     (tiles                                        ? ae_cpu_panels_few_amx
+     : integer_tiles                              ? ae_cpu_panels_few_amx_integers
      : bf16 && vnni && ae_machine_has_fast_bf16() ? ae_cpu_panels_few_avx512_bf16
      : vnni                                       ? ae_cpu_panels_few_avx512_vnni
             : ae_cpu_panels_few_avx512)(be, out, residual, bias, x, w, M);

@@ -67,7 +67,8 @@ void ae_cpu_panels_row(float *out, const ae_cpu_weight *w, ptrdiff_t row, float 
  * that does not depend on M. With integers x is rounded to 16 bits by group, products are exact in a group
  * and summed in float32 across groups. _vnni: where the processor has AVX512-VNNI, the same bits as avx512.
  * _bf16: where it has AVX512-BF16 too; bfloat16 weights meet x rounded to bfloat16, two inputs at once, which
- * sums in another order. _amx: bfloat16 weights alone, on tiles, with x rounded and an order of its own too. */
+ * sums in another order. _amx: bfloat16 weights alone, on tiles, with x rounded and an order of its own too.
+ * _amx_integers: integers alone, on tiles, the same bits as avx512. */
 void ae_cpu_panels_few_avx2(const ae_backend *be, float *out, const float *residual, const float *bias,
                             const float *x, const ae_cpu_weight *w, ptrdiff_t M);
 void ae_cpu_panels_few_avx512(const ae_backend *be, float *out, const float *residual, const float *bias,
@@ -78,5 +79,7 @@ void ae_cpu_panels_few_avx512_bf16(const ae_backend *be, float *out, const float
                                    const float *x, const ae_cpu_weight *w, ptrdiff_t M);
 void ae_cpu_panels_few_amx(const ae_backend *be, float *out, const float *residual, const float *bias,
                            const float *x, const ae_cpu_weight *w, ptrdiff_t M);
+void ae_cpu_panels_few_amx_integers(const ae_backend *be, float *out, const float *residual,
+                                    const float *bias, const float *x, const ae_cpu_weight *w, ptrdiff_t M);
 
 #endif

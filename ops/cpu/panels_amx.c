@@ -1,9 +1,9 @@
 #include "ops/cpu/memory.h"
 #include "ops/cpu/panels_put.h"
 #include "ops/cpu/team.h"
+#include "ops/cpu/tiles_amx.h"
 
 #include <assert.h>
-#include <immintrin.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,20 +11,13 @@
 /* Products of a few rows with panels of bfloat16 on tiles (AMX). Sixteen lines of a panel, 32 inputs of 16 outputs, are a right factor as
  * tiles take it. The rows of x come in tiles of 16, filled up with zeros, so that a sum has one order whatever their number. */
 enum {
-    TILE_ROWS = 16,
+    TILE_ROWS = AE_TILE_ROWS,
     TILE_INPUTS = 32,
-    TILE_BYTES = 1024,
-    LINE_BYTES = 64,
-    TILES_MAX = 4, /* of rows: a sum of each stays in a register */
-    AHEAD = 4096   /* bytes of a panel, of prefetches into the second-level cache */
+    TILE_BYTES = AE_TILE_BYTES,
+    LINE_BYTES = AE_TILE_LINE,
+    TILES_MAX = AE_TILES_MAX, /* of rows: a sum of each stays in a register */
+    AHEAD = 4096              /* bytes of a panel, of prefetches into the second-level cache */
 };
-
-/* Registers: 0 to 3 sums, 4 and 5 factors, 6 and 7 factors of the inputs that are left over. */
-typedef struct {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} tile_shapes;
 
 /* x as tiles of bfloat16, [parts][steps][tiles][16 rows][32 inputs] */
 typedef struct {
@@ -33,19 +26,14 @@ typedef struct {
     ptrdiff_t rest;         /* inputs of the last step where they are fewer than 32, else 0 */
 } prepared;
 
+/* Registers: 0 to 3 sums, 4 and 5 factors, 6 and 7 factors of the inputs that are left over. */
 static void take_registers(const prepared *p) {
-    _Alignas(64) tile_shapes shapes = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        shapes.row_bytes[i] = LINE_BYTES;
-        shapes.rows[i] = TILE_ROWS;
-    }
+    ae_tile_shapes shapes = ae_tile_shapes_whole();
     if (p->rest > 0) {
         shapes.row_bytes[6] = (uint16_t)(p->rest * 2);
         shapes.rows[7] = (uint8_t)(p->rest / 2);
     }
-    /* GCC 12 takes _tile_loadconfig for a read of 8 bytes, and would leave out the rest of the table. */
-    __asm__ volatile("" : : "r"(&shapes) : "memory");
-    _tile_loadconfig(&shapes);
+    ae_tile_take(&shapes);
 }
 
 static prepared room_for(const ae_backend *be, const ae_cpu_weight *w, ptrdiff_t M) {
@@ -118,7 +106,7 @@ AE_INLINE void sum_panel(float *sums, const prepared *p, const char *x, const ch
     if (tiles > 1) _tile_stored(1, sums + 256, LINE_BYTES);
     if (tiles > 2) _tile_stored(2, sums + 512, LINE_BYTES);
     if (tiles > 3) _tile_stored(3, sums + 768, LINE_BYTES);
-    __asm__ volatile("" : : "r"(sums) : "memory"); /* GCC 12 does not see what the stores write */
+    AE_TILE_STORED(sums);
 }
 
 static void sum_panel_of(float *sums, const prepared *p, const char *x, const char *panel) {

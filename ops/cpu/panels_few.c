@@ -1,6 +1,7 @@
 #include "core/simd.h"
 #include "ops/cpu/memory.h"
 #include "ops/cpu/panels_put.h"
+#include "ops/cpu/panels_round.h"
 #include "ops/cpu/team.h"
 #include "ops/cpu/turn.h"
 
@@ -17,10 +18,9 @@ enum {
     UNITS_OF_PANEL = LANES / VF,
     UNITS_MAX = 4,
     ROWS_MAX = 64,
-    GROUP_MAX = 256,
-    AHEAD = 4096,       /* bytes of a panel, of prefetches into the second-level cache */
-    LARGEST = 127 << 8, /* of inputs as integers: either byte of them has a sign of its own */
-    OFFSET = 8          /* of nibbles, where they are multiplied as bytes without a sign */
+    GROUP_MAX = AE_ROUND_GROUP_MAX,
+    AHEAD = 4096, /* bytes of a panel, of prefetches into the second-level cache */
+    OFFSET = 8    /* of nibbles, where they are multiplied as bytes without a sign */
 };
 #ifdef __AVX512F__
 enum { TILE_ROWS = 8 }; /* 32 registers: 16 hold sums */
@@ -63,29 +63,6 @@ static ptrdiff_t padded_rows(ptrdiff_t M) {
     return M <= 2 ? M : M <= 4 ? 4 : ae_ceil_div(M, TILE_ROWS) * TILE_ROWS;
 }
 
-/* The largest size, not a number where any is not. */
-static float largest(const float *x, ptrdiff_t n) {
-    vf most = vf_set(0), spoilt = vf_set(0);
-    for (ptrdiff_t i = 0; i < n; i += VF) {
-        const vf v = vf_load_n(x + i, n - i);
-        most = vf_max(vf_abs(v), most);
-        spoilt = vf_fma(v, vf_set(0), spoilt);
-    }
-    return vf_max_of(most) + vf_sum(spoilt);
-}
-
-#ifdef __AVX512F__
-static void store_int16(int16_t *q, vf x) {
-    _mm256_storeu_si256((__m256i *)(void *)q, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x)));
-}
-#else
-static void store_int16(int16_t *q, vf x) {
-    const vi v = _mm256_cvtps_epi32(x);
-    _mm_storeu_si128((__m128i *)(void *)q,
-                     _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
-}
-#endif
-
 static void put_pairs(int32_t *to, ptrdiff_t rows, const int16_t *q, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += 2) memcpy(&to[i / 2 * rows], &q[i], sizeof *to);
 }
@@ -120,9 +97,7 @@ static void prepare_group(int32_t *to, float *scale, int32_t *offset, ptrdiff_t 
                           ptrdiff_t n, ae_weight_type type) {
     int16_t q[GROUP_MAX + 16] = {0};
     int32_t sum = 0;
-    const float most = largest(x, n), inverse = most > 0 ? (float)LARGEST / most : 0.0f;
-    *scale = most / (float)LARGEST;
-    for (ptrdiff_t i = 0; i < n; i += VF) store_int16(q + i, vf_load_n(x + i, n - i) * vf_set(inverse));
+    *scale = ae_round_group(q, x, n);
     for (ptrdiff_t i = 0; i < n; i++) sum += q[i];
     *offset = OFFSET * sum;
     put_integers(to, rows, q, ae_ceil_div(n, AE_PANEL_PAD) * AE_PANEL_PAD, type);

@@ -380,3 +380,32 @@ Test(panels, tiles_of_bfloat16) {
     if (!ae_machine_has_amx()) cr_skip_test("no AMX on this machine");
     expect_all_dots(ae_cpu_panels_few_amx);
 }
+
+/* The same integers in another way: the same bits. */
+static void expect_bits_of_tiles(rig *r, const ae_weight_shape *s, ptrdiff_t M) {
+    rig_next(r, "M %td rows %td cols %td group %td", M, s->rows, s->cols, s->group);
+    const ptrdiff_t n = M * s->rows;
+    const rig_array x = rig_normal(r, 1, M * s->cols), w = rig_normal(r, 0.1, s->rows * s->cols),
+                    bias = rig_normal(r, 1, s->rows), residual = rig_normal(r, 1, n);
+    const ae_cpu_weight *packed = ae_cpu_weight_of(compact(r, s, w.x, NULL));
+    float *want = rig_host(r, (size_t)n * sizeof *want), *got = rig_host(r, (size_t)n * sizeof *got);
+    ae_cpu_panels_few_avx512(&r->be, want, residual.x, bias.x, x.x, packed, M);
+    ae_cpu_panels_few_amx_integers(&r->be, got, residual.x, bias.x, x.x, packed, M);
+    rig_expect_bits(r, "y", got, want, n);
+}
+
+Test(panels, tiles_of_integers) {
+    static const ptrdiff_t groups[] = {8, 32, 64, 96, 128, 256}, rows[] = {1, 5, 16, 17, 32, 48, 64};
+    if (!ae_machine_has_amx()) cr_skip_test("no AMX on this machine");
+    static rig r;
+    rig_open(&r, &(rig_choice){.bf16 = 1});
+    for (size_t t = 0; t < 2; t++)
+        for (size_t g = 0; g < COUNT(groups); g++)
+            for (size_t m = 0; m < COUNT(rows); m++) {
+                const ae_weight_type type = t == 0 ? AE_WEIGHT_INT8 : AE_WEIGHT_INT4;
+                for (size_t i = 0; i < COUNT(sizes); i++)
+                    expect_bits_of_tiles(&r, &(ae_weight_shape){type, sizes[i].O, sizes[i].I, 0, groups[g]},
+                                         rows[m]);
+            }
+    rig_close(&r);
+}

@@ -9,7 +9,6 @@
 #include "ops/cpu/turn.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 enum { OUTPUTS = 4, ROWS = 4 };
 
@@ -74,64 +73,26 @@ static inline float bias_of(const float *bias, ptrdiff_t o) {
     return bias ? bias[o] : 0.0f;
 }
 
-/* ---- panels: their kernels take and give float32 ---- */
+/* ---- panels ---- */
 
 #ifdef __AVX512F__
 enum { TILES_PAY = 5 }; /* rows: fewer are bound by memory */
 
 /* Activations in bfloat16 lose nothing as factors of products of bfloat16, which are worth it where they are fast. */
-static void panels(const ae_backend *be, float *out, const float *residual, const float *bias, const float *x,
-                   const ae_cpu_weight *w, ptrdiff_t M) {
+static void panels(const ae_backend *be, const ae_panel_product *p, const ae_cpu_weight *w) {
     const bool vnni = __builtin_cpu_supports("avx512vnni"),
                bf16 = AE_ELEM_TYPE == AE_ELEM_BF16 && ae_cpu_of(be)->products == AE_PRODUCTS_BF16,
                tiles = bf16 && ae_cpu_of(be)->tiles && w->type == AE_WEIGHT_BF16,
-               integer_tiles = ae_cpu_of(be)->tiles && w->type != AE_WEIGHT_BF16 && M >= TILES_PAY;
+               integer_tiles = ae_cpu_of(be)->tiles && w->type != AE_WEIGHT_BF16 && p->M >= TILES_PAY;
     (tiles                                        ? ae_cpu_panels_few_amx
      : integer_tiles                              ? ae_cpu_panels_few_amx_integers
      : bf16 && vnni && ae_machine_has_fast_bf16() ? ae_cpu_panels_few_avx512_bf16
      : vnni                                       ? ae_cpu_panels_few_avx512_vnni
-            : ae_cpu_panels_few_avx512)(be, out, residual, bias, x, w, M);
+                                                  : ae_cpu_panels_few_avx512)(be, p, w);
 }
 #else
-static void panels(const ae_backend *be, float *out, const float *residual, const float *bias, const float *x,
-                   const ae_cpu_weight *w, ptrdiff_t M) {
-    ae_cpu_panels_few_avx2(be, out, residual, bias, x, w, M);
-}
-#endif
-
-#ifdef AE_ACT_BF16
-static float *take(const ae_backend *be, ptrdiff_t n) {
-    return ae_cpu_room(be, _Alignof(float), (size_t)n * sizeof(float));
-}
-
-static void panels_residual(const ae_backend *be, float *out, const float *residual, const ae_elem *x,
-                            const ae_cpu_weight *w, const float *bias, ptrdiff_t M) {
-    const ptrdiff_t n = M * w->cols * ae_panel_parts(w);
-    float *room = take(be, n);
-    if (!room) return;
-    for (ptrdiff_t i = 0; i < n; i += VF) vf_store_n(room + i, va_load_n(x + i, n - i), n - i);
-    panels(be, out, residual, bias, room, w, M);
-    free(room);
-}
-
-static void panels_few(const ae_backend *be, ae_elem *out, const ae_elem *x, const ae_cpu_weight *w,
-                       const float *bias, ptrdiff_t M) {
-    const ptrdiff_t n = M * w->rows;
-    float *room = take(be, n);
-    if (!room) return;
-    panels_residual(be, room, NULL, x, w, bias, M);
-    for (ptrdiff_t i = 0; i < n; i += VF) va_store_n(out + i, vf_load_n(room + i, n - i), n - i);
-    free(room);
-}
-#else
-static void panels_residual(const ae_backend *be, float *out, const float *residual, const ae_elem *x,
-                            const ae_cpu_weight *w, const float *bias, ptrdiff_t M) {
-    panels(be, out, residual, bias, x, w, M);
-}
-
-static void panels_few(const ae_backend *be, ae_elem *out, const ae_elem *x, const ae_cpu_weight *w,
-                       const float *bias, ptrdiff_t M) {
-    panels(be, out, NULL, bias, x, w, M);
+static void panels(const ae_backend *be, const ae_panel_product *p, const ae_cpu_weight *w) {
+    ae_cpu_panels_few_avx2(be, p, w);
 }
 #endif
 
@@ -142,7 +103,7 @@ void AE_ROW_NAME(ae_cpu_few_rows_residual)(const ae_backend *be, float *out, con
                                            ptrdiff_t M, ptrdiff_t I, ptrdiff_t O) {
     (void)I;
     if (w->panels) {
-        panels_residual(be, out, residual, x, w, bias, M);
+        panels(be, &(ae_panel_product){M, x, out, AE_ELEM_TYPE, AE_ELEM_F32, residual, bias}, w);
         return;
     }
     if (AE_ROW_NAME(ae_cpu_few_turned_pays)(M)) {
@@ -171,7 +132,7 @@ void AE_ROW_NAME(ae_cpu_few_rows)(const ae_backend *be, ae_elem *out, const ae_e
                                   ptrdiff_t O) {
     (void)I;
     if (w->panels) {
-        panels_few(be, out, x, w, bias, M);
+        panels(be, &(ae_panel_product){M, x, out, AE_ELEM_TYPE, AE_ELEM_TYPE, NULL, bias}, w);
         return;
     }
     if (AE_ROW_NAME(ae_cpu_few_turned_pays)(M)) {

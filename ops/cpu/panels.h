@@ -1,5 +1,6 @@
 #ifndef AE_OPS_CPU_PANELS_H
 #define AE_OPS_CPU_PANELS_H
+#include "ops/cpu/operand.h"
 #include "ops/cpu/weight.h"
 #include "ops/quantize.h"
 
@@ -62,24 +63,23 @@ void ae_cpu_panels_pairs(uint16_t *to, ptrdiff_t ld, const ae_cpu_weight *w, ptr
 /* out[i] = scale * w[row][i]. */
 void ae_cpu_panels_row(float *out, const ae_cpu_weight *w, ptrdiff_t row, float scale);
 
-/* out[m, o] = residual[m, o] + bias[o] + x[m] . w[o] for M <= 64 rows, all float32, out [M, rows]; residual
- * and bias may be NULL, out may be residual. Each weight is read once for all rows, in an order of summation
- * that does not depend on M. With integers x is rounded to 16 bits by group, products are exact in a group
- * and summed in float32 across groups. _vnni: where the processor has AVX512-VNNI, the same bits as avx512.
- * _bf16: where it has AVX512-BF16 too; bfloat16 weights meet x rounded to bfloat16, two inputs at once, which
- * sums in another order. _amx: bfloat16 weights alone, on tiles, with x rounded and an order of its own too.
- * _amx_integers: integers alone, on tiles, the same bits as avx512. */
-void ae_cpu_panels_few_avx2(const ae_backend *be, float *out, const float *residual, const float *bias,
-                            const float *x, const ae_cpu_weight *w, ptrdiff_t M);
-void ae_cpu_panels_few_avx512(const ae_backend *be, float *out, const float *residual, const float *bias,
-                              const float *x, const ae_cpu_weight *w, ptrdiff_t M);
-void ae_cpu_panels_few_avx512_vnni(const ae_backend *be, float *out, const float *residual, const float *bias,
-                                   const float *x, const ae_cpu_weight *w, ptrdiff_t M);
-void ae_cpu_panels_few_avx512_bf16(const ae_backend *be, float *out, const float *residual, const float *bias,
-                                   const float *x, const ae_cpu_weight *w, ptrdiff_t M);
-void ae_cpu_panels_few_amx(const ae_backend *be, float *out, const float *residual, const float *bias,
-                           const float *x, const ae_cpu_weight *w, ptrdiff_t M);
-void ae_cpu_panels_few_amx_integers(const ae_backend *be, float *out, const float *residual,
-                                    const float *bias, const float *x, const ae_cpu_weight *w, ptrdiff_t M);
+/* out[m, o] = residual[m, o] + bias[o] + x[m] . w[o] for M <= 64 rows. */
+typedef struct {
+    ptrdiff_t M;
+    const void *x; /* [M, inputs] */
+    void *out;     /* [M, rows], in float32 maybe the residual */
+    ae_elem_type x_type, out_type;
+    const float *residual, *bias; /* [M, rows], [rows]; may be NULL */
+} ae_panel_product;
+
+/* Each weight is read once for all rows, in an order of summation that does not depend on M; sums and what is added to
+ * them are float32. With integers x is rounded to 16 bits by group, products are exact in a group and summed in float32
+ * across groups. _vnni: where the processor has AVX512-VNNI, the same bits as avx512. _bf16: where it has AVX512-BF16
+ * too; bfloat16 weights meet x rounded to bfloat16, two inputs at once, which sums in another order. _amx: bfloat16
+ * weights alone, on tiles, with x rounded and an order of its own too. _amx_integers: integers alone, on tiles, the same
+ * bits as avx512. */
+typedef void ae_panels_few(const ae_backend *be, const ae_panel_product *p, const ae_cpu_weight *w);
+ae_panels_few ae_cpu_panels_few_avx2, ae_cpu_panels_few_avx512, ae_cpu_panels_few_avx512_vnni,
+    ae_cpu_panels_few_avx512_bf16, ae_cpu_panels_few_amx, ae_cpu_panels_few_amx_integers;
 
 #endif

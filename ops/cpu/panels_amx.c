@@ -44,20 +44,20 @@ static prepared room_for(const ae_backend *be, const ae_cpu_weight *w, ptrdiff_t
     return p;
 }
 
-/* One row of a tile, of a step of a part. */
-static void prepare_row(uint16_t *to, const float *x, ptrdiff_t there) {
-    for (ptrdiff_t i = 0; i < TILE_INPUTS; i += VF)
-        vf_store_bf16_n(to + i, vf_load_n(x + i, ae_max(0, there - i)), VF);
+/* One row of a tile, of a step of a part: inputs [i, i + there) of x and zeros. */
+static void prepare_row(uint16_t *to, const ae_panel_product *of, ptrdiff_t i, ptrdiff_t there) {
+    for (ptrdiff_t k = 0; k < TILE_INPUTS; k += VF)
+        vf_store_bf16_n(to + k, there > k ? ae_panel_load(of, i + k, there - k) : vf_set(0), VF);
 }
 
-static void prepare(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
+static void prepare(const prepared *p, const ae_panel_product *of, const ae_cpu_weight *w) {
     const ptrdiff_t parts = ae_panel_parts(w), rows = p->tiles * TILE_ROWS;
 #pragma omp for
     for (ptrdiff_t k = 0; k < parts * p->steps; k++)
         for (ptrdiff_t m = 0; m < rows; m++) {
-            const ptrdiff_t first = k % p->steps * TILE_INPUTS, there = m < M ? w->cols - first : 0;
-            const float *from = there > 0 ? x + (m * parts + k / p->steps) * w->cols + first : x;
-            prepare_row(p->x + (k * rows + m) * TILE_INPUTS, from, there);
+            const ptrdiff_t first = k % p->steps * TILE_INPUTS, there = m < of->M ? w->cols - first : 0;
+            prepare_row(p->x + (k * rows + m) * TILE_INPUTS, of, (m * parts + k / p->steps) * w->cols + first,
+                        there);
         }
 }
 
@@ -125,7 +125,7 @@ static void sum_panel_of(float *sums, const prepared *p, const char *x, const ch
     }
 }
 
-static void put_panel(const ae_panel_target *t, const ae_cpu_weight *w, const prepared *p, ptrdiff_t panel) {
+static void put_panel(const ae_panel_product *t, const ae_cpu_weight *w, const prepared *p, ptrdiff_t panel) {
     _Alignas(64) float sums[TILES_MAX * TILE_ROWS * AE_PANEL_LANES];
     const ptrdiff_t part = panel / ae_panels_of_part(w);
     sum_panel_of(sums, p, (const char *)p->x + part * p->steps * p->tiles * TILE_BYTES,
@@ -134,7 +134,7 @@ static void put_panel(const ae_panel_target *t, const ae_cpu_weight *w, const pr
 }
 
 /* As for other kernels, a thread reads one run of memory where that is what takes the time. */
-static void put_panels(const ae_panel_target *t, const ae_cpu_weight *w, const prepared *p) {
+static void put_panels(const ae_panel_product *t, const ae_cpu_weight *w, const prepared *p) {
     const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w);
     if (p->tiles == 1) {
 #pragma omp for schedule(static)
@@ -145,19 +145,17 @@ static void put_panels(const ae_panel_target *t, const ae_cpu_weight *w, const p
     }
 }
 
-void ae_cpu_panels_few_amx(const ae_backend *be, float *out, const float *residual, const float *bias,
-                           const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
-    assert(M <= TILES_MAX * TILE_ROWS && w->panels && w->type == AE_WEIGHT_BF16);
-    if (M <= 0) return;
-    const ae_panel_target t = {out, residual, bias, M};
-    const prepared p = room_for(be, w, M);
-    if (!p.x) return;
+void ae_cpu_panels_few_amx(const ae_backend *be, const ae_panel_product *p, const ae_cpu_weight *w) {
+    assert(p->M <= TILES_MAX * TILE_ROWS && w->panels && w->type == AE_WEIGHT_BF16);
+    if (p->M <= 0) return;
+    const prepared x = room_for(be, w, p->M);
+    if (!x.x) return;
 #pragma omp parallel num_threads(ae_team(be))
     {
-        prepare(&p, x, w, M);
-        take_registers(&p);
-        put_panels(&t, w, &p);
+        prepare(&x, p, w);
+        take_registers(&x);
+        put_panels(p, w, &x);
         _tile_release();
     }
-    free(p.x);
+    free(x.x);
 }

@@ -58,10 +58,12 @@ static void split(int8_t *upper, int8_t *lower, const int16_t *q, ptrdiff_t n, a
 }
 
 /* Row m of a group, n inputs; zeros beyond. */
-static void prepare_row(const prepared *p, int8_t *group, float *scale, ptrdiff_t m, const float *x,
-                        ptrdiff_t n) {
+static void prepare_row(const prepared *p, int8_t *group, float *scale, ptrdiff_t m,
+                        const ae_panel_product *of, ptrdiff_t at, ptrdiff_t n) {
+    float x[GROUP_MAX + VF];
     int16_t q[GROUP_MAX + VF] = {0};
     int8_t bytes[PLANES][GROUP_MAX];
+    ae_panel_load_row(x, of, at, n);
     *scale = ae_round_group(q, x, n);
     split(bytes[0], bytes[1], q, p->steps * p->step, p->type);
     for (ptrdiff_t s = 0; s < p->steps; s++) {
@@ -72,14 +74,14 @@ static void prepare_row(const prepared *p, int8_t *group, float *scale, ptrdiff_
     }
 }
 
-static void prepare(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
+static void prepare(const prepared *p, const ae_panel_product *of, const ae_cpu_weight *w) {
     const ptrdiff_t groups = ae_panel_groups(w), rows = p->tiles * AE_TILE_ROWS;
 #pragma omp for collapse(2)
     for (ptrdiff_t g = 0; g < groups; g++)
         for (ptrdiff_t m = 0; m < rows; m++) {
-            const ptrdiff_t first = g * w->group, n = m < M ? ae_min(w->group, w->cols - first) : 0;
-            prepare_row(p, p->x + g * p->group_bytes, p->scales + g * rows + m, m,
-                        n > 0 ? x + m * w->cols + first : x, n);
+            const ptrdiff_t first = g * w->group, n = m < of->M ? ae_min(w->group, w->cols - first) : 0;
+            prepare_row(p, p->x + g * p->group_bytes, p->scales + g * rows + m, m, of, m * w->cols + first,
+                        n);
         }
 }
 
@@ -173,26 +175,24 @@ static void take_registers(const prepared *p) {
     ae_tile_take(&shapes);
 }
 
-void ae_cpu_panels_few_amx_integers(const ae_backend *be, float *out, const float *residual,
-                                    const float *bias, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
-    assert(M <= AE_TILES_MAX * AE_TILE_ROWS && w->panels && w->parts == 0 && w->type != AE_WEIGHT_BF16);
-    if (M <= 0) return;
-    const ae_panel_target t = {out, residual, bias, M};
+void ae_cpu_panels_few_amx_integers(const ae_backend *be, const ae_panel_product *p, const ae_cpu_weight *w) {
+    assert(p->M <= AE_TILES_MAX * AE_TILE_ROWS && w->panels && w->parts == 0 && w->type != AE_WEIGHT_BF16);
+    if (p->M <= 0) return;
     const ptrdiff_t panels = ae_panels_of_part(w);
-    const prepared p = room_for(be, w, M);
-    if (!p.x) return;
+    const prepared x = room_for(be, w, p->M);
+    if (!x.x) return;
 #pragma omp parallel num_threads(ae_team(be))
     {
         _Alignas(64) int8_t unpacked[STEPS_MAX * AE_TILE_BYTES] = {0};
-        prepare(&p, x, w, M);
-        take_registers(&p);
+        prepare(&x, p, w);
+        take_registers(&x);
 #pragma omp for schedule(dynamic, 2)
         for (ptrdiff_t panel = 0; panel < panels; panel++) {
             float totals[AE_TILES_MAX * AE_TILE_ROWS * AE_PANEL_LANES] = {0};
-            for (ptrdiff_t g = 0; g < ae_panel_groups(w); g++) add_group(totals, unpacked, &p, w, panel, g);
-            ae_panel_put(&t, w, panel, 0, totals, AE_PANEL_LANES);
+            for (ptrdiff_t g = 0; g < ae_panel_groups(w); g++) add_group(totals, unpacked, &x, w, panel, g);
+            ae_panel_put(p, w, panel, 0, totals, AE_PANEL_LANES);
         }
         _tile_release();
     }
-    free(p.x);
+    free(x.x);
 }

@@ -93,69 +93,74 @@ static void put_integers(int32_t *to, ptrdiff_t rows, const int16_t *q, ptrdiff_
 #endif
 
 /* n inputs of a row as integers, to[0], to[rows], ...; the scale is no number where an input is none. */
-static void prepare_group(int32_t *to, float *scale, int32_t *offset, ptrdiff_t rows, const float *x,
-                          ptrdiff_t n, ae_weight_type type) {
+static void prepare_group(int32_t *to, float *scale, int32_t *offset, ptrdiff_t rows,
+                          const ae_panel_product *of, ptrdiff_t at, ptrdiff_t n, ae_weight_type type) {
+    float x[GROUP_MAX + VF];
     int16_t q[GROUP_MAX + 16] = {0};
     int32_t sum = 0;
+    ae_panel_load_row(x, of, at, n);
     *scale = ae_round_group(q, x, n);
     for (ptrdiff_t i = 0; i < n; i++) sum += q[i];
     *offset = OFFSET * sum;
     put_integers(to, rows, q, ae_ceil_div(n, AE_PANEL_PAD) * AE_PANEL_PAD, type);
 }
 
-static void prepare_integers(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
+static void prepare_integers(const prepared *p, const ae_panel_product *of, const ae_cpu_weight *w) {
     const ptrdiff_t parts = ae_panel_parts(w), groups = ae_panel_groups(w), pairs = ae_panel_cols(w) / 2;
 #pragma omp for collapse(2)
     for (ptrdiff_t k = 0; k < parts * groups; k++)
         for (ptrdiff_t m = 0; m < p->rows; m++) {
             const ptrdiff_t part = k / groups, first = k % groups * w->group,
-                            n = m < M ? ae_min(w->group, w->cols - first) : 0;
+                            n = m < of->M ? ae_min(w->group, w->cols - first) : 0;
             prepare_group(p->x + (part * pairs + first / 2) * p->rows + m, p->scales + k * p->rows + m,
-                          p->offsets + k * p->rows + m, p->rows, x + (m * parts + part) * w->cols + first, n,
+                          p->offsets + k * p->rows + m, p->rows, of, (m * parts + part) * w->cols + first, n,
                           w->type);
         }
 }
 
 #ifdef __AVX512BF16__
-static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
+static void prepare_reals(const prepared *p, const ae_panel_product *of, const ae_cpu_weight *w) {
     enum { COLS = 256 };
     const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w), pieces = ae_ceil_div(cols, COLS);
 #pragma omp for collapse(2)
     for (ptrdiff_t k = 0; k < parts * pieces; k++)
         for (ptrdiff_t m = 0; m < p->rows; m++) {
             const ptrdiff_t part = k / pieces, first = k % pieces * COLS, n = ae_min(COLS, cols - first),
-                            there = m < M ? ae_min(n, w->cols - first) : 0;
-            const float *from = x + (m * parts + part) * w->cols + first;
+                            there = m < of->M ? ae_min(n, w->cols - first) : 0,
+                            from = (m * parts + part) * w->cols + first;
             uint16_t q[COLS] = {0};
             for (ptrdiff_t i = 0; i < there; i += VF)
-                vf_store_bf16_n(q + i, vf_load_n(from + i, there - i), there - i);
+                vf_store_bf16_n(q + i, ae_panel_load(of, from + i, there - i), there - i);
             put_pairs(p->x + (part * cols + first) / 2 * p->rows + m, p->rows, (const int16_t *)q, n);
         }
 }
 #else
 /* n inputs, at most VF, of rows [m, rows): to[i * rows + m]. */
-static void turn_rest(float *to, const float *x, ptrdiff_t ldx, ptrdiff_t m, ptrdiff_t M, ptrdiff_t rows,
-                      ptrdiff_t n, ptrdiff_t there) {
-    for (; m < rows; m++)
-        for (ptrdiff_t i = 0; i < n; i++) to[i * rows + m] = m < M && i < there ? x[m * ldx + i] : 0;
+static void turn_rest(float *to, const ae_panel_product *of, ptrdiff_t from, ptrdiff_t ldx, ptrdiff_t m,
+                      ptrdiff_t rows, ptrdiff_t n, ptrdiff_t there) {
+    for (; m < rows; m++) {
+        float x[VF] = {0};
+        if (m < of->M) vf_store(x, ae_panel_load(of, from + m * ldx, there));
+        for (ptrdiff_t i = 0; i < n; i++) to[i * rows + m] = x[i];
+    }
 }
 
-static void prepare_reals(const prepared *p, const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
+static void prepare_reals(const prepared *p, const ae_panel_product *of, const ae_cpu_weight *w) {
     const ptrdiff_t parts = ae_panel_parts(w), cols = ae_panel_cols(w), steps = ae_ceil_div(cols, VF),
                     rows = p->rows, ldx = parts * w->cols;
 #pragma omp for
     for (ptrdiff_t k = 0; k < parts * steps; k++) {
-        const ptrdiff_t part = k / steps, first = k % steps * VF, n = ae_min(VF, cols - first);
-        const float *from = x + part * w->cols + first;
+        const ptrdiff_t part = k / steps, first = k % steps * VF, n = ae_min(VF, cols - first),
+                        from = part * w->cols + first;
         float *to = (float *)(void *)p->x + (part * cols + first) * rows;
         ptrdiff_t m = 0;
         for (; n == VF && m + VF <= rows; m += VF) {
             vf r[VF];
             for (ptrdiff_t j = 0; j < VF; j++)
-                r[j] = m + j < M ? vf_load_n(from + (m + j) * ldx, w->cols - first) : vf_set(0);
+                r[j] = m + j < of->M ? ae_panel_load(of, from + (m + j) * ldx, w->cols - first) : vf_set(0);
             ae_turn_block(to + m, rows, r);
         }
-        turn_rest(to, from, ldx, m, M, rows, n, w->cols - first);
+        turn_rest(to, of, from, ldx, m, rows, n, w->cols - first);
     }
 }
 #endif
@@ -479,7 +484,7 @@ static void sweep_one(float *totals, const place *at) {
 /* ---- all panels ---- */
 
 /* Panels [first, last), several at a time where they read the same inputs; then those `skipped` further. */
-static void share_of_panels(const ae_panel_target *t, const ae_cpu_weight *w, const prepared *x,
+static void share_of_panels(const ae_panel_product *t, const ae_cpu_weight *w, const prepared *x,
                             ptrdiff_t first, ptrdiff_t last, ptrdiff_t skipped) {
     const ptrdiff_t most = panels_at_once(x->rows), each = ae_panels_of_part(w);
     for (ptrdiff_t panel = first, n; panel < last; panel += n) {
@@ -500,7 +505,7 @@ static void share_of_panels(const ae_panel_target *t, const ae_cpu_weight *w, co
 
 /* A thread reads one run of memory where that is what takes the time; with more rows threads take a few panels at a time, so that none
  * waits for one that was held up. */
-static void all_panels(const ae_panel_target *t, const ae_cpu_weight *w, const prepared *x) {
+static void all_panels(const ae_panel_product *t, const ae_cpu_weight *w, const prepared *x) {
     const ptrdiff_t panels = ae_panel_parts(w) * ae_panels_of_part(w), threads = omp_get_num_threads(),
                     rank = omp_get_thread_num(), some = panels_at_once(x->rows);
     if (x->rows <= 4) {
@@ -512,20 +517,18 @@ static void all_panels(const ae_panel_target *t, const ae_cpu_weight *w, const p
         share_of_panels(t, w, x, panel, ae_min(panels, panel + some), (threads - 1) * some);
 }
 
-void NAME(ae_cpu_panels_few)(const ae_backend *be, float *out, const float *residual, const float *bias,
-                             const float *x, const ae_cpu_weight *w, ptrdiff_t M) {
-    assert(M <= ROWS_MAX && w->panels);
-    if (M <= 0) return;
-    const ae_panel_target t = {out, residual, bias, M};
-    const prepared p = room_for(be, w, M);
-    if (!p.x) return;
+void NAME(ae_cpu_panels_few)(const ae_backend *be, const ae_panel_product *p, const ae_cpu_weight *w) {
+    assert(p->M <= ROWS_MAX && w->panels);
+    if (p->M <= 0) return;
+    const prepared x = room_for(be, w, p->M);
+    if (!x.x) return;
 #pragma omp parallel num_threads(ae_team(be))
     {
         if (w->type == AE_WEIGHT_BF16)
-            prepare_reals(&p, x, w, M);
+            prepare_reals(&x, p, w);
         else
-            prepare_integers(&p, x, w, M);
-        all_panels(&t, w, &p);
+            prepare_integers(&x, p, w);
+        all_panels(p, w, &x);
     }
-    free(p.x);
+    free(x.x);
 }

@@ -326,9 +326,6 @@ ON_EVERY_BACKEND(panels, zeros_and_a_not_a_number) {
 
 /* ---- kernels of bfloat16 products, on every processor that has them ---- */
 
-typedef void few_rows(const ae_backend *be, float *out, const float *residual, const float *bias,
-                      const float *x, const ae_cpu_weight *w, ptrdiff_t M);
-
 static float *bf16_values(rig *r, double scale, ptrdiff_t n) {
     const rig_array a = rig_normal(r, scale, n);
     for (ptrdiff_t i = 0; i < n; i++) a.x[i] = value_of(bf16_of(a.x[i]));
@@ -344,14 +341,14 @@ static double dot_of(const ae_weight_shape *s, const float *x, const float *w, p
     return sum;
 }
 
-static void expect_dots(rig *r, few_rows *kernel, const ae_weight_shape *s, ptrdiff_t M) {
+static void expect_dots(rig *r, ae_panels_few *kernel, const ae_weight_shape *s, ptrdiff_t M) {
     const ptrdiff_t parts = ae_max(s->parts, 1), outputs = s->rows / parts, inputs = parts * s->cols;
     rig_next(r, "M %td rows %td cols %td parts %td", M, s->rows, s->cols, s->parts);
     const float *x = bf16_values(r, 1, M * inputs), *w = bf16_values(r, 0.1, s->rows * s->cols);
     const rig_array y = rig_output(r, M * s->rows), bias = rig_normal(r, 1, s->rows);
     ae_weight *packed = compact(r, s, w, NULL);
     float *got = rig_host(r, (size_t)y.n * sizeof *got);
-    kernel(&r->be, got, NULL, bias.x, x, ae_cpu_weight_of(packed), M);
+    kernel(&r->be, &(ae_panel_product){.M = M, .x = x, .out = got, .bias = bias.x}, ae_cpu_weight_of(packed));
     for (ptrdiff_t j = 0; j < y.n; j++) {
         const ptrdiff_t m = j / s->rows, row = j % s->rows;
         y.d[j] = (double)bias.x[row] + dot_of(s, x + m * inputs, w, row / outputs, row % outputs);
@@ -359,7 +356,7 @@ static void expect_dots(rig *r, few_rows *kernel, const ae_weight_shape *s, ptrd
     rig_expect(r, "y", got, y.d, y.n, 2e-6);
 }
 
-static void expect_all_dots(few_rows *kernel) {
+static void expect_all_dots(ae_panels_few *kernel) {
     static rig r;
     rig_open(&r, &(rig_choice){.bf16 = 1});
     for (ptrdiff_t M = 1; M <= AE_LINEAR_EACH; M += M < AE_LINEAR_FEW + 1 ? 1 : 16) {
@@ -381,17 +378,26 @@ Test(panels, tiles_of_bfloat16) {
     expect_all_dots(ae_cpu_panels_few_amx);
 }
 
-/* The same integers in another way: the same bits. */
+/* The same integers in another way, of x in either type: the same bits. */
 static void expect_bits_of_tiles(rig *r, const ae_weight_shape *s, ptrdiff_t M) {
-    rig_next(r, "M %td rows %td cols %td group %td", M, s->rows, s->cols, s->group);
     const ptrdiff_t n = M * s->rows;
+    rig_next(r, "M %td rows %td cols %td group %td", M, s->rows, s->cols, s->group);
     const rig_array x = rig_normal(r, 1, M * s->cols), w = rig_normal(r, 0.1, s->rows * s->cols),
                     bias = rig_normal(r, 1, s->rows), residual = rig_normal(r, 1, n);
     const ae_cpu_weight *packed = ae_cpu_weight_of(compact(r, s, w.x, NULL));
     float *want = rig_host(r, (size_t)n * sizeof *want), *got = rig_host(r, (size_t)n * sizeof *got);
-    ae_cpu_panels_few_avx512(&r->be, want, residual.x, bias.x, x.x, packed, M);
-    ae_cpu_panels_few_amx_integers(&r->be, got, residual.x, bias.x, x.x, packed, M);
-    rig_expect_bits(r, "y", got, want, n);
+    uint16_t *half = rig_host(r, (size_t)x.n * sizeof *half);
+    for (ptrdiff_t i = 0; i < x.n; i++) half[i] = bf16_of(x.x[i]);
+    ae_panel_product p = {.M = M, .x = x.x, .residual = residual.x, .bias = bias.x};
+    for (int type = AE_ELEM_F32; type <= AE_ELEM_BF16; type++) {
+        p.x_type = (ae_elem_type)type;
+        if (p.x_type == AE_ELEM_BF16) p.x = half;
+        p.out = want;
+        ae_cpu_panels_few_avx512(&r->be, &p, packed);
+        p.out = got;
+        ae_cpu_panels_few_amx_integers(&r->be, &p, packed);
+        rig_expect_bits(r, type == AE_ELEM_F32 ? "y" : "y of bfloat16", got, want, n);
+    }
 }
 
 Test(panels, tiles_of_integers) {

@@ -119,9 +119,16 @@ ae_status ae_task_files(json_t **rows, json_t **examples, const ae_task *leaf) {
 static ae_status read_name(ae_kept_rows *k, const char *name, data_place place, const ae_task *task,
                            const char *data, const ae_rows_spec *spec, bool *found) {
     char path[PATH_MAX], *there = NULL;
+    ae_status st;
+    if (strpbrk(name, "*?") != NULL) {
+        path_in(path, sizeof path, place, data, task, "");
+        char *pattern = ae_path_pattern(path, name);
+        st = read_pattern(k, pattern, spec, found);
+        free(pattern);
+        return st;
+    }
     path_in(path, sizeof path, place, data, task, name);
-    if (strpbrk(name, "*?") != NULL) return read_pattern(k, path, spec, found);
-    ae_status st = first_there(&there, path);
+    st = first_there(&there, path);
     *found = there != NULL;
     if (*found) st = ae_rows_read(&k->rows, there, spec);
     free(there);
@@ -130,16 +137,18 @@ static ae_status read_name(ae_kept_rows *k, const char *name, data_place place, 
 
 /* Copies on the Hugging Face hub are in Parquet. */
 static bool has_parquet(const char *data, const ae_task *task) {
-    char folder[PATH_MAX], own[256], pattern[PATH_MAX];
+    char folder[PATH_MAX], own[256], names[3][300];
     glob_t g = {0};
     data_folder(folder, sizeof folder, data);
     own_folder(own, sizeof own, task);
-    snprintf(pattern, sizeof pattern, "%.2000s/%.200s/*.parquet", folder, own);
-    glob(pattern, 0, NULL, &g);
-    snprintf(pattern, sizeof pattern, "%.2000s/%.200s/*/*.parquet", folder, own);
-    glob(pattern, GLOB_APPEND, NULL, &g);
-    snprintf(pattern, sizeof pattern, "%.2000s/*.parquet", folder);
-    glob(pattern, GLOB_APPEND, NULL, &g);
+    snprintf(names[0], sizeof names[0], "%.200s/*.parquet", own);
+    snprintf(names[1], sizeof names[1], "%.200s/*/*.parquet", own);
+    snprintf(names[2], sizeof names[2], "*.parquet");
+    for (int i = 0; i < 3; i++) {
+        char *pattern = ae_path_pattern(folder, names[i]);
+        glob(pattern, i > 0 ? GLOB_APPEND : 0, NULL, &g);
+        free(pattern);
+    }
     const bool found = g.gl_pathc > 0;
     globfree(&g);
     return found;

@@ -19,7 +19,7 @@ static ae_status last_file(char **path, const char *folder, const char *name, co
     if (ae_path_exists(*path)) return AE_OK;
     free(*path);
     *path = NULL;
-    char *all = ae_path_join(folder, pattern);
+    char *all = ae_path_pattern(folder, pattern);
     glob_t g = {0};
     const int rc = glob(all, 0, NULL, &g);
     if (rc == 0) *path = strdup(g.gl_pathv[g.gl_pathc - 1]);

@@ -166,10 +166,10 @@ static ae_status add_all(const members *m, const ae_eval_results *r) {
 }
 
 static json_t *config(const ae_eval_facts *f) {
-    json_t *c =
-        json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:n, s:n, s:i}", "model", "aerie", "model_args", f->model,
-                  "model_num_parameters", (json_int_t)f->parameters, "model_dtype", f->dtype, "batch_size",
-                  "", "device", "cpu", "use_cache", "gen_kwargs", "bootstrap_iters", 0);
+    json_t *c = json_pack("{s:s, s:o, s:I, s:s, s:s, s:s, s:n, s:n, s:i}", "model", "aerie", "model_args",
+                          ae_json_label(f->model), "model_num_parameters", (json_int_t)f->parameters,
+                          "model_dtype", f->dtype, "batch_size", "", "device", "cpu", "use_cache",
+                          "gen_kwargs", "bootstrap_iters", 0);
     if (!c) return NULL;
     char batch[32];
     snprintf(batch, sizeof batch, "%td", f->batch);
@@ -205,7 +205,7 @@ static void add_facts(json_t *root, const ae_eval_results *r, const ae_eval_fact
     json_object_set_new(root, "max_length",
                         f->max_length > 0 ? json_integer((json_int_t)f->max_length) : json_null());
     json_object_set_new(root, "model_source", json_string("aerie"));
-    json_object_set_new(root, "model_name", json_string(f->model));
+    json_object_set_new(root, "model_name", ae_json_label(f->model));
     json_object_set_new(root, "system_instruction", json_null());
     json_object_set_new(root, "fewshot_as_multiturn", json_boolean(f->chat_template != NULL));
     json_object_set_new(root, "chat_template",

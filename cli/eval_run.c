@@ -81,8 +81,8 @@ static ae_status make_settings(desk *d) {
     const ae_status st = ae_model_probe(&d->loaded.model, probe);
     if (st != AE_OK) return st;
     d->settings =
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:b, s:b, s:I}", "probe", probe, "dtype", o->dtype, "tasks",
-                  o->tasks, "num_fewshot", optional_number(o->which.shots), "limit",
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:b, s:b, s:I}", "probe", probe, "dtype", o->dtype, "tasks",
+                  ae_json_label(o->tasks), "num_fewshot", optional_number(o->which.shots), "limit",
                   optional_number(o->which.limit), "seed", (json_int_t)o->which.seed, "bos", !o->no_bos,
                   "apply_chat_template", (int)o->chat, "max_length", (json_int_t)o->max_length);
     return d->settings ? AE_OK : AE_FAIL(AE_ERR_RESOURCE, "settings: out of memory");
@@ -148,7 +148,7 @@ static ae_status write_results(desk *d) {
     const ae_model *m = &d->loaded.model;
     int64_t parameters = 0;
     for (ptrdiff_t i = 0; i < m->params.n; i++) parameters += m->params.items[i].n;
-    if (o->adapter) json_object_set_new(d->more, "adapter", json_string(o->adapter));
+    if (o->adapter) json_object_set_new(d->more, "adapter", ae_json_label(o->adapter));
     const ae_eval_facts facts = {.model = o->model,
                                  .dtype = ae_weight_type_name(m->options.weights),
                                  .chat_template = o->chat ? CHAT_TEMPLATE : NULL,

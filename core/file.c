@@ -55,6 +55,19 @@ char *ae_path_beside(const char *path, const char *ending) {
     return beside;
 }
 
+char *ae_path_pattern(const char *folder, const char *pattern) {
+    char *escaped = malloc(2 * strlen(folder) + 1), *to = escaped;
+    if (!escaped) abort();
+    for (const char *c = folder; *c; c++) {
+        if (strchr("*?[\\", *c)) *to++ = '\\';
+        *to++ = *c;
+    }
+    *to = '\0';
+    char *all = ae_path_join(escaped, pattern);
+    free(escaped);
+    return all;
+}
+
 bool ae_path_has(const char *folder, const char *name) {
     char *path = ae_path_join(folder, name);
     const bool there = ae_path_exists(path);

@@ -12,7 +12,9 @@ bool ae_path_exists(const char *path);
 bool ae_path_is_folder(const char *path);
 bool ae_path_same(const char *a, const char *b);          /* both are there, and one place */
 char *ae_path_join(const char *folder, const char *name); /* caller frees; aborts when out of memory */
-bool ae_path_has(const char *folder, const char *name);   /* whether FOLDER/name is there */
+/* The same with a pattern of glob() for a name; what is special there stands for itself in `folder`. */
+char *ae_path_pattern(const char *folder, const char *pattern);
+bool ae_path_has(const char *folder, const char *name); /* whether FOLDER/name is there */
 const char *
 ae_path_last(const char *path); /* into `path`: behind its last slash; all of it when nothing is there */
 /* PATH and then `ending`; of a last name for which both are too long (NAME_MAX) the end is left out. The

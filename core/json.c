@@ -218,6 +218,17 @@ ae_status ae_json_write_file(const json_t *value, const char *folder, const char
     return st;
 }
 
+json_t *ae_json_label(const char *text) {
+    json_t *label = json_string(text);
+    char *copy = label ? NULL : strdup(text);
+    if (!copy) return label;
+    for (char *c = copy; *c; c++)
+        if ((unsigned char)*c > 127) *c = '?';
+    label = json_string(copy);
+    free(copy);
+    return label;
+}
+
 json_t *ae_json_number(double x) {
     return isfinite(x) ? json_real(x) : json_null();
 }

@@ -36,6 +36,8 @@ ae_status ae_json_write_line(const json_t *value, FILE *out, const char *path);
 char *ae_json_text(const json_t *value);
 /* The same into FOLDER/name. A NULL value is AE_ERR_RESOURCE, as of an object for which there was no memory. */
 ae_status ae_json_write_file(const json_t *value, const char *folder, const char *name);
+/* A path or name as text; where it is no UTF-8, with ? for every byte beyond ASCII. */
+json_t *ae_json_label(const char *text);
 json_t *ae_json_number(double x); /* null when not finite */
 /* For messages: "text", "a list", "a whole number", ...; of NULL "no such key". */
 const char *ae_json_type_name(const json_t *v);

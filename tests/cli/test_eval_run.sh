@@ -106,6 +106,15 @@ done
 ask killed
 same one killed "after kills"
 
+# Names of folders that are no UTF-8, or patterns to others.
+odd=$(printf 'run-\351')
+cp -r run "$odd"
+mkdir 'data [1]*'
+cp data/rows.jsonl 'data [1]*/'
+sed 's/rows: {file: rows.jsonl}/rows: {file: "r*.jsonl"}/' text.yaml >pattern.yaml
+run 0 "$aerie" eval --model "$odd" --tasks pattern.yaml --data 'data [1]*' --output odd --limit 2
+grep -q '"model_name": "run-?"' odd/results.json || fail "the model has no name in the results"
+
 # Other settings, and what is wrong with the input.
 run 2 "$aerie" eval --model run --tasks choice.yaml,answer.yaml,text.yaml --data data --output one --num-fewshot 2
 says "one: holds an evaluation with other settings: num_fewshot: expected 2, found null"

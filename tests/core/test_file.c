@@ -39,6 +39,12 @@ Test(file, paths_join) {
     free(c);
 }
 
+Test(file, patterns_take_folders_as_they_are) {
+    char *pattern = ae_path_pattern("a[1]*?\\", "*.jsonl");
+    cr_assert_str_eq(pattern, "a\\[1]\\*\\?\\\\/*.jsonl");
+    free(pattern);
+}
+
 Test(file, one_place_by_other_names) {
     cr_assert(ae_path_same(scratch_folder, scratch_path(".")));
     cr_assert(ae_path_same("/", "/../."));

@@ -139,6 +139,14 @@ Test(json, python_writes_numbers_that_json_has_not) {
     cr_assert_eq(ae_json_parse_python(&o, "\"a\\", 3, "f"), AE_ERR_INPUT);
 }
 
+Test(json, labels_are_text_whatever_the_bytes) {
+    json_t *plain = ae_json_label("caf\xc3\xa9/run"), *odd = ae_json_label("caf\xe9/run");
+    cr_assert_str_eq(json_string_value(plain), "caf\xc3\xa9/run");
+    cr_assert_str_eq(json_string_value(odd), "caf?/run");
+    json_decref(plain);
+    json_decref(odd);
+}
+
 /* ---- files that grow ---- */
 
 static ae_status keep_line(void *context, json_t *line, const char *where) {

@@ -34,7 +34,8 @@ static void keep_buffers(void) {
  * the type of activations and of products, and tiles (AMX), which sum in an order of their own. */
 static const char *kernels_name(ae_isa isa, ae_dtype dtype, ae_products products) {
     static const char *const names[3][2][2] = {
-        {{"avx2 (own products, even tiles)", "avx2 (own products, even tiles)"}, {"avx2 bf16", "avx2 bf16, products bf16"}},
+        {{"avx2 (own products, even tiles)", "avx2 (own products, even tiles)"},
+         {"avx2 bf16", "avx2 bf16, products bf16"}},
         {{"avx512", "avx512"}, {"avx512 bf16", "avx512 bf16, products bf16"}},
         {{"avx512 (not Intel)", "avx512 (not Intel)"},
          {"avx512 (not Intel) bf16", "avx512 (not Intel) bf16, products bf16"}}};

@@ -97,7 +97,13 @@ static void product(const ae_backend *be, const ae_gemm_args *g, const float *pa
  * blocked, so tiles of few rows cost nothing, and many threads find work; but they want whole rows of C. */
 static const ptrdiff_t tile_rows[] = {[LIBRARY_F32] = 1024, [LIBRARY_BF16] = 256, [OWN] = 512};
 enum { OWN_ROWS_MIN = 96 };
-enum { BLOCKED_TILE_M_MIN = 32, BLOCKED_TILES_WANTED = 8, NEAR_ELEMENTS = 1 << 20, NEAR_ROWS = 64 };
+enum {
+    BLOCKED_TILE_M_MIN = 32,
+    BLOCKED_TILE_N_MIN = 256,
+    BLOCKED_TILES_WANTED = 8,
+    NEAR_ELEMENTS = 1 << 20,
+    NEAR_ROWS = 64
+};
 
 typedef struct {
     ae_gemm_args g;
@@ -117,7 +123,8 @@ static void cut_blocked(job *w) {
     if (w->g.k * w->g.n <= NEAR_ELEMENTS) w->rows = NEAR_ROWS;
     while (ae_ceil_div(w->g.m, w->rows) < BLOCKED_TILES_WANTED && w->rows > BLOCKED_TILE_M_MIN) w->rows /= 2;
     const ptrdiff_t down = ae_ceil_div(w->g.m, w->rows);
-    while (down * ae_ceil_div(w->g.n, w->cols) < BLOCKED_TILES_WANTED && w->cols > TILE_N_MIN) w->cols /= 2;
+    while (down * ae_ceil_div(w->g.n, w->cols) < BLOCKED_TILES_WANTED && w->cols > BLOCKED_TILE_N_MIN)
+        w->cols /= 2;
 }
 
 /* Tiles of one size, so many that no thread of two or four waits for another with its last one. */

@@ -203,8 +203,8 @@ static double stated(const ae_result_folder *f, const ae_comparison_row *r) {
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
-/* Rows behind the first ones that are no means over rows, as of a group whose parts count alike whatever their size:
- * resampled rows say nothing of them. */
+/* Drops rows behind the first ones whose numbers are not those of the rows compared: of a group whose parts count alike
+ * whatever their size, or of which one folder lacks parts. */
 static void drop_other_means(ae_comparison *c, size_t first, const all_samples *all) {
     static const double rounding = 1e-6;
     size_t kept = first;
@@ -212,8 +212,9 @@ static void drop_other_means(ae_comparison *c, size_t first, const all_samples *
         ae_comparison_row *r = &c->items[i];
         const double a = stated(all->a, r), b = stated(all->b, r);
         if (fabs(a - r->a) > rounding || fabs(b - r->b) > rounding) {
-            ae_warn("%s: %s: its number is no mean over rows (weighted: false); compare its parts", r->task,
-                    r->metric);
+            ae_warn("%s: %s: left out: the rows of both folders do not make its number (parts that one of "
+                    "them lacks, or weighted: false); compare its parts",
+                    r->task, r->metric);
             row_free(r);
         } else
             c->items[kept++] = *r;

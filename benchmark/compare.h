@@ -10,7 +10,7 @@
  * over all rows, its 95 % interval by the paired bootstrap over rows (eval/bootstrap.h), and p, the chance of a
  * difference as far from 0 if there were none: twice the smaller share of resamples on one side of 0. Rows that are
  * hard for both models move both metrics, so the interval is narrower than two standard errors suggest. A group's rows
- * are those of its leaves; a group whose number is no mean over them is left out, with a warning. */
+ * are those of its leaves; one whose number they do not make is left out, with a warning. */
 typedef struct {
     char *task, *metric, *filter;
     bool is_group;

@@ -60,8 +60,16 @@ make alike 30
 sed -i 's/"pair": {"acc,none": [0-9.]*}/"pair": {"acc,none": 0.7}/' alike/results.json
 run 0 "$aerie" eval compare a alike
 prints "pair_one acc"
-warns "pair: acc: its number is no mean over rows (weighted: false); compare its parts"
+warns "pair: acc: left out: the rows of both folders do not make its number (parts that one of them lacks, or weighted: false); compare its parts"
 grep -q "^pair " out && fail "a group that is no mean over rows is compared"
+
+# Nor is one of which a folder lacks a part.
+make few 10
+make lacking 30
+sed -i '/"pair_two": {"metric_list"/d' lacking/results.json
+run 0 "$aerie" eval compare few lacking
+prints "pair_one acc"
+warns "pair: acc: left out"
 
 # lm-eval puts the date into names; the last one counts.
 make c 20

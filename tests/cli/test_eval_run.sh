@@ -113,7 +113,9 @@ mkdir 'data [1]*'
 cp data/rows.jsonl 'data [1]*/'
 sed 's/rows: {file: rows.jsonl}/rows: {file: "r*.jsonl"}/' text.yaml >pattern.yaml
 run 0 "$aerie" eval --model "$odd" --tasks pattern.yaml --data 'data [1]*' --output odd --limit 2
-grep -q '"model_name": "run-?"' odd/results.json || fail "the model has no name in the results"
+for key in model_name model_args; do
+    grep -q "\"$key\": \"run-?\"" odd/results.json || fail "$key is not in the results"
+done
 
 # Other settings, and what is wrong with the input.
 run 2 "$aerie" eval --model run --tasks choice.yaml,answer.yaml,text.yaml --data data --output one --num-fewshot 2

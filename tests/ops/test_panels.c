@@ -378,6 +378,43 @@ Test(panels, tiles_of_bfloat16) {
     expect_all_dots(ae_cpu_panels_few_amx);
 }
 
+/* ---- results in bfloat16 are those in float32, rounded ---- */
+
+static void expect_rounded(rig *r, ae_panels_few *kernel, size_t f, ptrdiff_t M) {
+    enum { ROWS = 33, COLS = 100 };
+    const ae_weight_shape s = {forms[f].type, ROWS, COLS, 0, forms[f].group};
+    rig_next(r, "M %td %s", M, forms[f].name);
+    const rig_array x = rig_normal(r, 1, M * COLS), w = rig_normal(r, 0.1, ROWS * COLS),
+                    bias = rig_normal(r, 1, ROWS);
+    const ae_cpu_weight *packed = ae_cpu_weight_of(compact(r, &s, w.x, NULL));
+    float *wide = rig_host(r, (size_t)(M * ROWS) * sizeof *wide);
+    uint16_t *half = rig_host(r, (size_t)(M * ROWS) * sizeof *half);
+    kernel(&r->be, &(ae_panel_product){.M = M, .x = x.x, .out = wide, .bias = bias.x}, packed);
+    kernel(&r->be,
+           &(ae_panel_product){.M = M, .x = x.x, .out = half, .out_type = AE_ELEM_BF16, .bias = bias.x},
+           packed);
+    for (ptrdiff_t j = 0; j < M * ROWS; j++)
+        cr_assert_eq(half[j], bf16_of(wide[j]), "%s: %td is %g, expected %g", r->where, j,
+                     (double)value_of(half[j]), (double)wide[j]);
+}
+
+Test(panels, results_of_either_type) {
+    const bool wide = ae_isa_pick() >= AE_ISA_AVX512;
+    static rig r;
+    rig_open(&r, &(rig_choice){.bf16 = 1});
+    for (size_t f = 0; f < COUNT(forms); f++)
+        for (ptrdiff_t M = 1; M <= AE_LINEAR_EACH; M = 3 * M + 1) {
+            expect_rounded(&r, ae_cpu_panels_few_avx2, f, M);
+            if (wide) expect_rounded(&r, ae_cpu_panels_few_avx512, f, M);
+            if (ae_machine_has_amx())
+                expect_rounded(&r,
+                               forms[f].type == AE_WEIGHT_BF16 ? ae_cpu_panels_few_amx
+                                                               : ae_cpu_panels_few_amx_integers,
+                               f, M);
+        }
+    rig_close(&r);
+}
+
 /* The same integers in another way, of x in either type: the same bits. */
 static void expect_bits_of_tiles(rig *r, const ae_weight_shape *s, ptrdiff_t M) {
     const ptrdiff_t n = M * s->rows;
